@@ -1,0 +1,43 @@
+//! The farming core of farmconsole: a Chia farmer and harvester without a face.
+//!
+//! Everything lives in one of four rings, and an arrow between modules never points outwards:
+//!
+//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`snapshot`] and
+//!   [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance and keys are
+//!   arguments. `cargo core` builds this ring alone.
+//! * **ring 1** (feature `net`): `config`, `tls`, `net`, `harvester`, `runtime`, `control`, `keys`, `logging`, `simulator`:
+//!   all that touches the world.
+//! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
+//!   items of this library.
+//!
+//! In one sentence: one task owns one pure state machine ([`farmer::Farmer`]); everything reaches it as an
+//! [`farmer::Input`], leaves it as an [`farmer::Output`], and is seen only as a [`snapshot::FarmSnapshot`]; console,
+//! summary and a second console read the same snapshot, near or far.
+
+pub mod clock;
+pub mod crypto;
+pub mod farmer;
+pub mod ids;
+pub mod pos;
+pub mod snapshot;
+pub mod units;
+pub mod wire;
+
+#[cfg(feature = "net")]
+pub mod config;
+#[cfg(feature = "net")]
+pub mod control;
+#[cfg(feature = "net")]
+pub mod harvester;
+#[cfg(feature = "net")]
+pub mod keys;
+#[cfg(feature = "net")]
+pub mod logging;
+#[cfg(feature = "net")]
+pub mod net;
+#[cfg(feature = "net")]
+pub mod runtime;
+#[cfg(feature = "net")]
+pub mod simulator;
+#[cfg(feature = "net")]
+pub mod tls;
