@@ -330,7 +330,6 @@ pub struct AlarmView {
     /// Number since start; what `acknowledge` names.
     pub number: u64,
     /// What is wrong.
-    #[serde(flatten)]
     pub kind: AlarmKind,
     /// How bad.
     pub severity: Severity,
