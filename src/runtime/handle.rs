@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::logging::{LogControl, LogRecord};
+use crate::logging::{LogHandle, LogRecord};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, MessageRecord, Notice};
 
@@ -59,7 +59,7 @@ pub struct FarmHandle {
     pub(crate) snapshots: watch::Receiver<Arc<FarmSnapshot>>,
     pub(crate) events: broadcast::Sender<FeedEvent>,
     pub(crate) requests: mpsc::Sender<EngineRequest>,
-    pub(crate) log: LogControl,
+    pub(crate) log: LogHandle,
 }
 
 impl FarmHandle {
@@ -95,7 +95,7 @@ impl FarmHandle {
     /// A sentence when the engine has ended.
     pub async fn recent(&self, kind: RecentKind, limit: u32) -> Result<Vec<FeedEvent>, String> {
         if kind == RecentKind::Logs {
-            return Ok(self.log.recent(limit as usize).into_iter().map(FeedEvent::Log).collect());
+            return Ok(self.log.ring().tail(limit as usize).records.into_iter().map(FeedEvent::Log).collect());
         }
         self.ask(|reply| EngineRequest::Recent(kind, limit, reply)).await
     }
@@ -121,7 +121,8 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such level.
     pub fn set_log_level(&self, level: &str) -> Result<(), String> {
-        self.log.set_level(level)
+        self.log.set_level(level.parse().map_err(|e: crate::logging::UnknownLogLevel| e.to_string())?);
+        Ok(())
     }
 
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> EngineRequest) -> Result<T, String> {
