@@ -299,3 +299,76 @@ const BLOCK_BITS: u64 = 512;
 
 /// "expand 32-byte k".
 const CHACHA_CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// What the functions of chiapos 2.0.12 give for two x values, matching or not. Of each table from 2 on: y and metadata
+    /// (hex) of f(left, right), and y of f(right, left); these two are the arguments of the next table.
+    #[derive(Deserialize)]
+    struct GoldenFunctions {
+        k: u8,
+        plot_id: PlotId,
+        left_x: u64,
+        right_x: u64,
+        left_y: u64,
+        right_y: u64,
+        entries: Vec<(u64, String, u64)>,
+    }
+
+    fn metadata_from_hex(text: &str) -> Metadata {
+        let bytes = hex::decode(format!("{text:0>64}")).unwrap();
+        Metadata::from_be_bytes(&bytes.try_into().unwrap())
+    }
+
+    #[test]
+    fn functions_agree_with_chiapos_for_every_k() {
+        let golden: Vec<GoldenFunctions> =
+            serde_json::from_str(include_str!("../../../tests/vectors/pos_v1_fx.json")).unwrap();
+        // chiapos itself cannot compute f4 of k 50: a bit count of 256 does not fit its byte.
+        assert!(golden.iter().map(|golden| golden.k).eq(18..=49));
+        for golden in golden {
+            let f1 = F1::new(golden.k, &golden.plot_id);
+            let mut left = (f1.y(golden.left_x), Metadata::from(u128::from(golden.left_x)));
+            let mut right = (f1.y(golden.right_x), Metadata::from(u128::from(golden.right_x)));
+            assert_eq!((left.0, right.0), (golden.left_y, golden.right_y), "k {}", golden.k);
+            for (table, (y, metadata, mirrored_y)) in (2..).zip(&golden.entries) {
+                let entry = fx(golden.k, table, left.0, left.1, right.1);
+                let mirrored = fx(golden.k, table, right.0, right.1, left.1);
+                assert_eq!(entry, (*y, metadata_from_hex(metadata)), "k {} table {table}", golden.k);
+                assert_eq!(mirrored.0, *mirrored_y, "k {} table {table}", golden.k);
+                (left, right) = (entry, mirrored);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn runs_of_x_give_the_same_as_single_x(k in 18_u8..=50, seed: [u8; 32], first: u64, count in 0_u64..300) {
+            let f1 = F1::new(k, &PlotId(seed));
+            let first = first % ((1 << k) - count);
+            let mut ys = vec![0; count as usize];
+            f1.fill(first, &mut ys);
+            let single: Vec<u64> = (first..first + count).map(|x| f1.y(x)).collect();
+            prop_assert_eq!(ys, single);
+        }
+
+        #[test]
+        fn targets_are_exactly_the_matches(bucket in 0_u64..1_000_000, left in 0..BC) {
+            let mut targets: Vec<u64> = targets(bucket, left).collect();
+            targets.sort_unstable();
+            let matches: Vec<u64> =
+                (0..BC).filter(|right| is_match(bucket * BC + left, (bucket + 1) * BC + right)).collect();
+            prop_assert_eq!(targets, matches);
+        }
+
+        #[test]
+        fn only_entries_of_the_next_bucket_match(left in 0_u64..1 << 56, right in 0_u64..1 << 56) {
+            prop_assert!(right / BC == left / BC + 1 || !is_match(left, right));
+        }
+    }
+}
