@@ -2,7 +2,10 @@
 //!
 //! Pure: plots are read through [`ReadAt`](super::ReadAt), and whoever opens files or starts threads does so elsewhere.
 
+mod bits;
+mod fse;
 mod fx;
+mod park;
 mod verify;
 
 pub use verify::{InvalidProof, verify};
