@@ -458,6 +458,8 @@ pub struct RollCallView {
     pub signage_point_index: u8,
     /// Signage point.
     pub sp_hash: SpHash,
+    /// Challenge of the sub-slot.
+    pub challenge_hash: ChallengeHash,
     /// Harvesters it was sent to.
     pub asked: u32,
     /// Of those, answered within 8 s.
