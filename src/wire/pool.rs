@@ -1,0 +1,138 @@
+//! What is hashed and signed in the pool protocol. The requests themselves are JSON; only their streamable form, which
+//! the signatures are made of, is here.
+
+use sha2::{Digest, Sha256};
+
+use super::codec::{HashOfBytes, Streamable, streamable};
+use super::points::{G1Bytes, G2Bytes};
+use super::proof::ProofOfSpace;
+use crate::ids::{Bytes32, LauncherId, PeerId, PuzzleHash, QualityString, SpHash};
+use crate::units::Difficulty;
+
+streamable! {
+    /// Signed by the authentication key to log in to a v1 pool.
+    pub struct AuthenticationPayloadV1 {
+        /// Request it is for, as "get_farmer".
+        pub method_name: String,
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// The pool's puzzle hash.
+        pub target_puzzle_hash: PuzzleHash,
+        /// Minutes since 1970 divided by the pool's time-out.
+        pub authentication_token: u64,
+    }
+
+    /// A partial; plot key and authentication key sign its hash.
+    pub struct PostPartialPayload {
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// Minutes since 1970 divided by the pool's time-out.
+        pub authentication_token: u64,
+        /// The proof.
+        pub proof_of_space: ProofOfSpace,
+        /// Signage point in the challenge chain.
+        pub sp_hash: SpHash,
+        /// Whether it is the signage point of index 0.
+        pub end_of_sub_slot: bool,
+        /// Node id of the harvester that found the proof.
+        pub harvester_id: PeerId,
+    }
+
+    /// `POST /partial`.
+    pub struct PostPartialRequest {
+        /// The partial.
+        pub payload: PostPartialPayload,
+        /// Sum of the plot signature and the authentication key's signature.
+        pub aggregate_signature: G2Bytes,
+        /// Token of a v2 pool, else empty.
+        pub authentication_token_v2: String,
+    }
+
+    /// Registration with a pool; the owner key signs its hash.
+    pub struct PostFarmerPayload {
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// Minutes since 1970 divided by the pool's time-out.
+        pub authentication_token: u64,
+        /// Key that will sign from here on.
+        pub authentication_public_key: G1Bytes,
+        /// Where the pool shall pay, in the pool's own form.
+        pub payout_instructions: String,
+        /// Difficulty the farmer would like.
+        pub suggested_difficulty: Option<Difficulty>,
+    }
+
+    /// Change of a registration at a v2 pool.
+    pub struct PutFarmerPayload {
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// Minutes since 1970 divided by the pool's time-out.
+        pub authentication_token: u64,
+        /// New authentication key, if it changes.
+        pub authentication_public_key: Option<G1Bytes>,
+        /// New payout instructions, if they change.
+        pub payout_instructions: Option<String>,
+        /// New difficulty, if it changes.
+        pub suggested_difficulty: Option<Difficulty>,
+        /// Token of a v2 pool.
+        pub authentication_token_v2: String,
+    }
+
+    /// Change of a registration as a v1 pool has it signed (`PutFarmerPayloadBackCompat`): without the last field.
+    pub struct PutFarmerPayloadV1 {
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// Minutes since 1970 divided by the pool's time-out.
+        pub authentication_token: u64,
+        /// New authentication key, if it changes.
+        pub authentication_public_key: Option<G1Bytes>,
+        /// New payout instructions, if they change.
+        pub payout_instructions: Option<String>,
+        /// New difficulty, if it changes.
+        pub suggested_difficulty: Option<Difficulty>,
+    }
+
+    /// `GET /farmer` of a v1 pool.
+    pub struct GetFarmerRequestV1 {
+        /// Minutes since 1970 divided by the pool's time-out.
+        pub authentication_token: u64,
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// Token of a v2 pool, else empty.
+        pub authentication_token_v2: String,
+        /// The authentication key's signature of an [`AuthenticationPayloadV1`].
+        pub signature: G2Bytes,
+    }
+
+    /// Login at a v2 pool.
+    pub struct GetAuthRequest {
+        /// The plotNFT.
+        pub launcher_id: LauncherId,
+        /// Unix time, seconds.
+        pub timestamp: u64,
+        /// The authentication key's signature.
+        pub signature: G2Bytes,
+    }
+}
+
+impl HashOfBytes for AuthenticationPayloadV1 {}
+impl HashOfBytes for PostFarmerPayload {}
+impl HashOfBytes for PutFarmerPayload {}
+impl HashOfBytes for PutFarmerPayloadV1 {}
+impl HashOfBytes for GetFarmerRequestV1 {}
+impl HashOfBytes for GetAuthRequest {}
+
+impl PostPartialPayload {
+    /// Chia's `get_hash()`: the message that is signed. See [`ProofOfSpace::get_hash`] for `quality_string`.
+    #[must_use]
+    pub fn get_hash(&self, quality_string: &QualityString) -> Bytes32 {
+        let mut hashed = Vec::new();
+        self.launcher_id.stream(&mut hashed);
+        self.authentication_token.stream(&mut hashed);
+        self.proof_of_space.stream_hashed(quality_string, &mut hashed);
+        self.sp_hash.stream(&mut hashed);
+        self.end_of_sub_slot.stream(&mut hashed);
+        self.harvester_id.stream(&mut hashed);
+        Bytes32(Sha256::digest(&hashed).into())
+    }
+}
