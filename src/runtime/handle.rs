@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::farmer::Command;
 use crate::logging::{LogHandle, LogRecord};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, MessageRecord, Notice};
@@ -49,8 +50,7 @@ pub enum RecentKind {
 pub(crate) enum EngineRequest {
     Page(PageRequest, oneshot::Sender<Page>),
     Recent(RecentKind, u32, oneshot::Sender<Vec<FeedEvent>>),
-    Refresh(Option<HarvesterId>, oneshot::Sender<Result<(), String>>),
-    Acknowledge(u64, oneshot::Sender<Result<(), String>>),
+    Command(Command, oneshot::Sender<Result<(), String>>),
 }
 
 /// A cheap, cloneable hold on a running farm.
@@ -95,7 +95,14 @@ impl FarmHandle {
     /// A sentence when the engine has ended.
     pub async fn recent(&self, kind: RecentKind, limit: u32) -> Result<Vec<FeedEvent>, String> {
         if kind == RecentKind::Logs {
-            return Ok(self.log.ring().tail(limit as usize).records.into_iter().map(FeedEvent::Log).collect());
+            return Ok(self
+                .log
+                .ring()
+                .tail(limit as usize)
+                .records
+                .into_iter()
+                .map(FeedEvent::Log)
+                .collect());
         }
         self.ask(|reply| EngineRequest::Recent(kind, limit, reply)).await
     }
@@ -105,7 +112,7 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such harvester or the engine has ended.
     pub async fn refresh(&self, harvester: Option<HarvesterId>) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Refresh(harvester, reply)).await?
+        self.ask(|reply| EngineRequest::Command(Command::RefreshHarvester { harvester }, reply)).await?
     }
 
     /// Marks an alarm as seen.
@@ -113,7 +120,7 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such alarm or the engine has ended.
     pub async fn acknowledge(&self, alarm: u64) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Acknowledge(alarm, reply)).await?
+        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: Some(alarm) }, reply)).await?
     }
 
     /// Changes the log level while running.
@@ -121,7 +128,11 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such level.
     pub fn set_log_level(&self, level: &str) -> Result<(), String> {
-        self.log.set_level(level.parse().map_err(|e: crate::logging::UnknownLogLevel| e.to_string())?);
+        self.log.set_level(
+            level
+                .parse()
+                .map_err(|e: crate::logging::UnknownLogLevel| e.to_string())?,
+        );
         Ok(())
     }
 
@@ -167,7 +178,10 @@ impl Recent {
             RecentKind::Messages => &self.messages,
             RecentKind::Logs => return Vec::new(),
         };
-        ring.iter().skip(ring.len().saturating_sub(limit as usize)).cloned().collect()
+        ring.iter()
+            .skip(ring.len().saturating_sub(limit as usize))
+            .cloned()
+            .collect()
     }
 }
 
@@ -181,7 +195,10 @@ mod tests {
         let mut recent = Recent::default();
         for n in 0..3000 {
             let cause = RefusalCause::NotTls;
-            recent.keep(&FeedEvent::Notice(Notice::ConnectionRefused { address: n.to_string(), cause }));
+            recent.keep(&FeedEvent::Notice(Notice::ConnectionRefused {
+                address: n.to_string(),
+                cause,
+            }));
         }
         let last = recent.last(RecentKind::Notices, 2);
         let addresses: Vec<_> = last
