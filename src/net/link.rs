@@ -91,14 +91,16 @@ where
 }
 
 /// Websocket settings: small buffers, since a farmer has many mostly idle links, and limits.
-pub(super) fn websocket_config(max_message: usize) -> WebSocketConfig {
+///
+/// `max_read` and `max_write` are the longest messages in bytes. Nothing is written before the last message is gone, so
+/// the write buffer holds one message, and the answers to pings of a peer that does not read.
+pub(super) fn websocket_config(max_read: usize, max_write: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(8 << 10)
         .write_buffer_size(0)
-        // One message and some pongs; nothing is written before the last message is gone.
-        .max_write_buffer_size(MAX_WRITE_BUFFER)
-        .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message))
+        .max_write_buffer_size(max_write + (64 << 10))
+        .max_message_size(Some(max_read))
+        .max_frame_size(Some(max_read))
 }
 
 /// Sends a close frame and waits a moment for the peer's.
@@ -326,9 +328,11 @@ impl Pulse {
 }
 
 /// A goodbye that means trouble is told as such: it says that our side sent something wrong.
-fn closed_by_peer(goodbye: Option<&CloseFrame>) -> DisconnectCause {
+pub(super) fn closed_by_peer(goodbye: Option<&CloseFrame>) -> DisconnectCause {
     match goodbye {
-        Some(CloseFrame { code, reason }) if !matches!(code, CloseCode::Normal | CloseCode::Away | CloseCode::Status) => {
+        Some(CloseFrame { code, reason })
+            if !matches!(code, CloseCode::Normal | CloseCode::Away | CloseCode::Status) =>
+        {
             let code = u16::from(*code);
             lost(format!("it closed with code {code} {}", escape(reason)).trim_end())
         }
@@ -362,6 +366,3 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often a silent peer is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// Above the largest message we send: a plot sync batch of a harvester.
-const MAX_WRITE_BUFFER: usize = 8 << 20;

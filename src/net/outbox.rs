@@ -44,7 +44,12 @@ pub fn outbox() -> (Outbox, OutboxReader) {
         shared: Arc::clone(&shared),
         next_id: AtomicU16::new(0),
     };
-    (Outbox { handle: Arc::new(handle) }, OutboxReader { shared })
+    (
+        Outbox {
+            handle: Arc::new(handle),
+        },
+        OutboxReader { shared },
+    )
 }
 
 /// The session has ended; nothing was sent. Its [`super::SessionEvent::Disconnected`] says why.
