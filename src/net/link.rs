@@ -41,8 +41,8 @@ pub(super) struct Liveness {
 
 /// What lives above a link.
 pub(super) trait Side: Sync {
-    /// Waits for the next message to send; must be cancel safe.
-    fn next_message(&self) -> impl Future<Output = Result<Message, DisconnectCause>> + Send;
+    /// Waits for the next thing to send; must be cancel safe.
+    fn next_to_send(&self) -> impl Future<Output = Result<ToSend, DisconnectCause>> + Send;
 
     /// Takes a binary frame; nothing more is read until it is done.
     fn handle_frame(&self, frame: Bytes) -> impl Future<Output = Result<(), DisconnectCause>> + Send;
@@ -52,13 +52,23 @@ pub(super) trait Side: Sync {
         std::future::ready(())
     }
 
+    /// A pong came; how long after our last ping, if it answers that one.
+    fn handle_pong(&self, _round_trip: Option<Duration>) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
     /// The peer has been silent for this long, or (`None`) was heard again.
     fn handle_suspicion(&self, _silent_for: Option<Duration>) -> impl Future<Output = ()> + Send {
         std::future::ready(())
     }
+}
 
-    /// Our ping was answered.
-    fn handle_round_trip(&self, _round_trip: Duration) {}
+/// The next thing to send.
+pub(super) enum ToSend {
+    /// A message.
+    Message(Message),
+    /// A ping besides the regular ones.
+    Ping,
 }
 
 /// Runs a link until it ends, and closes it. Says why it ended as soon as that is known, before the goodbye.
@@ -176,9 +186,7 @@ where
                 Ok(())
             }
             Frame::Pong(payload) => {
-                if let Some(round_trip) = pulse.handle_pong(&payload) {
-                    side.handle_round_trip(round_trip);
-                }
+                side.handle_pong(pulse.handle_pong(&payload)).await;
                 Ok(())
             }
             Frame::Text(_) => Err(DisconnectCause::ProtocolViolation {
@@ -212,8 +220,9 @@ where
         let frame = tokio::select! {
             biased;
             _ = pings.tick() => Frame::Ping(pulse.next_ping()),
-            message = side.next_message() => match message {
-                Ok(message) => Frame::Binary(message.to_bytes().into()),
+            next = side.next_to_send() => match next {
+                Ok(ToSend::Message(message)) => Frame::Binary(message.to_bytes().into()),
+                Ok(ToSend::Ping) => Frame::Ping(pulse.next_ping()),
                 Err(cause) => return cause,
             },
         };

@@ -22,4 +22,4 @@ pub use meter::{Meter, Metered};
 pub use outbox::{Outbox, OutboxClosed, OutboxReader, OutboxStats, Outgoing, outbox};
 pub use refusals::Refusals;
 pub use server::{NetStats, Server, ServerOptions};
-pub use session::{MessageEvent, SessionEvent, SessionIds};
+pub use session::{SessionEvent, SessionIds};

@@ -6,22 +6,28 @@
 //! bounded by the credits of what it answers. Signature requests overtake signage points, and both overtake the rest.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::ids::SpHash;
 use crate::snapshot::DisconnectCause;
 use crate::wire::ToHarvester;
 
-/// A message on its way to a harvester.
+/// What a session is to send.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outgoing {
-    /// The message.
-    pub message: ToHarvester,
-    /// Id of a request, or of the request that is answered.
-    pub id: Option<u16>,
+pub enum Outgoing {
+    /// A message.
+    Message {
+        /// It.
+        message: ToHarvester,
+        /// Id of a request, or of the request that is answered.
+        id: Option<u16>,
+    },
+    /// A websocket ping.
+    Ping,
 }
 
 /// The core's end: sends to one session. Cheap to clone; when the last clone is dropped, the session ends.
@@ -71,33 +77,30 @@ pub struct OutboxStats {
 }
 
 impl Outbox {
-    /// Queues a message that needs no answer, or that is an answer (`id` repeats the request's).
+    /// Queues a message; never waits. If a signage point had to make room for a newer one, the one that will not be sent.
     ///
     /// # Errors
     /// The session has ended, or just ended because too much was waiting.
-    pub fn send(&self, message: ToHarvester, id: Option<u16>) -> Result<(), OutboxClosed> {
-        self.handle.shared.push(Outgoing { message, id })
+    pub fn send(&self, message: ToHarvester, id: Option<u16>) -> Result<Option<SpHash>, OutboxClosed> {
+        self.handle.0.push(message, id)
     }
 
-    /// Queues a request; its id, which the answer will carry. Ids are unique among the last 32,768 requests of a session
-    /// and lie in the half that belongs to the listening side, 0x8000 to 0xffff.
-    ///
-    /// # Errors
-    /// As [`Self::send`].
-    pub fn request(&self, message: ToHarvester) -> Result<u16, OutboxClosed> {
-        let id = LISTENER_IDS | self.handle.next_id.fetch_add(1, Ordering::Relaxed);
-        self.send(message, Some(id)).map(|()| id)
+    /// Has the harvester pinged at once; [`super::SessionEvent::Heard`] tells when it answers.
+    pub fn probe(&self) {
+        let shared = &self.handle.0;
+        shared.lock().probe = true;
+        shared.wake.notify_one();
     }
 
     /// Ends the session with this cause.
     pub fn close(&self, cause: DisconnectCause) {
-        self.handle.shared.close(cause);
+        self.handle.0.close(cause);
     }
 
     /// Counters since the session began.
     #[must_use]
     pub fn stats(&self) -> OutboxStats {
-        let shared = &self.handle.shared;
+        let shared = &self.handle.0;
         let round_trip = shared.round_trip_us.load(Ordering::Relaxed);
         OutboxStats {
             waiting: shared.lock().len(),
@@ -136,14 +139,11 @@ impl Drop for OutboxReader {
 }
 
 #[derive(Debug)]
-struct Handle {
-    shared: Arc<Shared>,
-    next_id: AtomicU16,
-}
+struct Handle(Arc<Shared>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.close(DisconnectCause::Shutdown);
+        self.0.close(DisconnectCause::Shutdown);
     }
 }
 
@@ -156,12 +156,15 @@ struct Shared {
     round_trip_us: AtomicU64,
 }
 
+type Queued = (ToHarvester, Option<u16>);
+
 #[derive(Debug, Default)]
 struct Queues {
-    keys: VecDeque<Outgoing>,
-    signatures: VecDeque<Outgoing>,
-    signage_points: VecDeque<Outgoing>,
-    rest: VecDeque<Outgoing>,
+    probe: bool,
+    keys: VecDeque<Queued>,
+    signatures: VecDeque<Queued>,
+    signage_points: VecDeque<Queued>,
+    rest: VecDeque<Queued>,
     closed: Option<DisconnectCause>,
 }
 
@@ -172,20 +175,24 @@ impl Queues {
 }
 
 impl Shared {
-    fn push(&self, outgoing: Outgoing) -> Result<(), OutboxClosed> {
+    fn push(&self, message: ToHarvester, id: Option<u16>) -> Result<Option<SpHash>, OutboxClosed> {
         let mut queues = self.lock();
         if queues.closed.is_some() {
             return Err(OutboxClosed);
         }
-        let (queue, depth) = match &outgoing.message {
+        let mut replaced = None;
+        let (queue, depth) = match &message {
             ToHarvester::HarvesterHandshake(_) => (&mut queues.keys, REST_DEPTH),
             ToHarvester::RequestSignatures(_) => (&mut queues.signatures, SIGNATURES_DEPTH),
             ToHarvester::NewSignagePoint(_) => {
-                if queues.signage_points.len() >= SIGNAGE_POINTS_DEPTH {
-                    queues.signage_points.pop_front();
+                let queue = &mut queues.signage_points;
+                if queue.len() >= SIGNAGE_POINTS_DEPTH
+                    && let Some((ToHarvester::NewSignagePoint(oldest), _)) = queue.pop_front()
+                {
+                    replaced = Some(oldest.sp_hash);
                     self.dropped_signage_points.fetch_add(1, Ordering::Relaxed);
                 }
-                (&mut queues.signage_points, SIGNAGE_POINTS_DEPTH)
+                (queue, SIGNAGE_POINTS_DEPTH)
             }
             ToHarvester::RequestPlots | ToHarvester::PlotSyncResponse(_) => (&mut queues.rest, REST_DEPTH),
         };
@@ -194,10 +201,10 @@ impl Shared {
             self.close(DisconnectCause::OutboxFull);
             return Err(OutboxClosed);
         }
-        queue.push_back(outgoing);
+        queue.push_back((message, id));
         drop(queues);
         self.wake.notify_one();
-        Ok(())
+        Ok(replaced)
     }
 
     fn pop(&self) -> Option<Result<Outgoing, DisconnectCause>> {
@@ -205,17 +212,19 @@ impl Shared {
         if let Some(cause) = &queues.closed {
             return Some(Err(cause.clone()));
         }
+        if std::mem::take(&mut queues.probe) {
+            return Some(Ok(Outgoing::Ping));
+        }
         let queues = &mut *queues;
-        let next = [
+        let by_urgency = [
             &mut queues.keys,
             &mut queues.signatures,
             &mut queues.signage_points,
             &mut queues.rest,
-        ]
-        .into_iter()
-        .find_map(VecDeque::pop_front)?;
+        ];
+        let (message, id) = by_urgency.into_iter().find_map(VecDeque::pop_front)?;
         self.sent.fetch_add(1, Ordering::Relaxed);
-        Some(Ok(next))
+        Some(Ok(Outgoing::Message { message, id }))
     }
 
     /// The first cause stands.
@@ -245,5 +254,88 @@ const SIGNATURES_DEPTH: usize = 64;
 /// Answers to plot sync are bounded by credits (64), so more than this never wait.
 const REST_DEPTH: usize = 128;
 
-/// The listening side's half of the request ids.
-const LISTENER_IDS: u16 = 0x8000;
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::super::testing;
+    use super::*;
+
+    fn next(reader: &OutboxReader) -> Option<Result<Outgoing, DisconnectCause>> {
+        reader.next().now_or_never()
+    }
+
+    fn names(reader: &OutboxReader) -> Vec<String> {
+        std::iter::from_fn(|| next(reader))
+            .map(|outgoing| match outgoing.unwrap() {
+                Outgoing::Ping => "ping".to_owned(),
+                Outgoing::Message { message: ToHarvester::NewSignagePoint(sp), .. } => format!("sp {}", sp.sp_hash.0[0]),
+                Outgoing::Message { message, .. } => message.message_type().name().to_owned(),
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn newest_signage_points_win_and_the_replaced_ones_are_named() {
+        let (outbox, reader) = outbox();
+        let replaced: Vec<_> = (1..=6).map(|n| outbox.send(testing::signage_point(n), None).unwrap()).collect();
+        assert_eq!(replaced[..4], [None; 4]);
+        assert_eq!(replaced[4..], [Some(SpHash([1; 32])), Some(SpHash([2; 32]))]);
+        assert_eq!(outbox.stats().dropped_signage_points, 2);
+        assert_eq!(names(&reader), ["sp 3", "sp 4", "sp 5", "sp 6"]);
+        assert_eq!((outbox.stats().sent, outbox.stats().waiting), (4, 0));
+    }
+
+    #[tokio::test]
+    async fn urgent_messages_overtake() {
+        let (outbox, reader) = outbox();
+        outbox.send(testing::plot_sync_response(1), Some(3)).unwrap();
+        outbox.send(testing::signage_point(1), None).unwrap();
+        outbox.send(testing::request_signatures(), Some(0x8000)).unwrap();
+        outbox.send(testing::keys(), None).unwrap();
+        outbox.probe();
+        let order = ["ping", "harvester_handshake", "request_signatures", "sp 1", "plot_sync_response"];
+        assert_eq!(names(&reader), order);
+    }
+
+    #[tokio::test]
+    async fn signature_requests_are_never_dropped_but_end_the_session() {
+        let (outbox, reader) = outbox();
+        for id in 0..64 {
+            outbox.send(testing::request_signatures(), Some(0x8000 + id)).unwrap();
+        }
+        assert_eq!(outbox.send(testing::request_signatures(), Some(0x9000)), Err(OutboxClosed));
+        assert_eq!(next(&reader), Some(Err(DisconnectCause::OutboxFull)));
+        assert_eq!(outbox.send(testing::signage_point(1), None), Err(OutboxClosed));
+    }
+
+    #[tokio::test]
+    async fn a_waiting_session_is_woken_by_messages_and_by_the_end() {
+        let (outbox, reader) = outbox();
+        let waiting = tokio::spawn(async move { (reader.next().await, reader.next().await) });
+        tokio::task::yield_now().await;
+        outbox.send(ToHarvester::RequestPlots, Some(0x8000)).unwrap();
+        tokio::task::yield_now().await;
+        outbox.close(DisconnectCause::Flood);
+        let (first, second) = waiting.await.unwrap();
+        assert!(matches!(first, Ok(Outgoing::Message { id: Some(0x8000), .. })));
+        assert_eq!(second, Err(DisconnectCause::Flood));
+    }
+
+    #[tokio::test]
+    async fn a_core_that_is_gone_ends_the_session_and_the_first_cause_stands() {
+        let (outbox, reader) = outbox();
+        let clone = outbox.clone();
+        drop(outbox);
+        assert_eq!(next(&reader), None);
+        drop(clone);
+        assert_eq!(next(&reader), Some(Err(DisconnectCause::Shutdown)));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_taken_for_a_session_that_has_ended() {
+        let (outbox, reader) = outbox();
+        drop(reader);
+        assert_eq!(outbox.send(ToHarvester::RequestPlots, None), Err(OutboxClosed));
+    }
+}

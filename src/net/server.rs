@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{Admission, AdmissionLimits};
 use super::identity::{Identities, IdentityRates};
 use super::refusals::Refusals;
-use super::session::{MessageEvent, SessionEvent, SessionIds};
+use super::session::{SessionEvent, SessionIds};
 use crate::ids::PeerId;
 use crate::logging::target;
 use crate::runtime::Clock;
@@ -27,8 +27,6 @@ pub struct ServerOptions {
     pub server_port: u16,
     /// To the engine. A full queue makes the sessions wait, never lose.
     pub events: mpsc::Sender<SessionEvent>,
-    /// Every message that passes, for the console; a full queue loses them, counted. `None`: nobody looks.
-    pub messages: Option<mpsc::Sender<MessageEvent>>,
     /// Numbers for sessions.
     pub session_ids: SessionIds,
     /// Ends the listener and every session.
@@ -50,7 +48,6 @@ pub struct Server {
     pub(super) session_ids: SessionIds,
     pub(super) shutdown: CancellationToken,
     pub(super) clock: Clock,
-    messages: Option<mpsc::Sender<MessageEvent>>,
     admission: Mutex<Admission>,
     identities: Mutex<Identities>,
     refusals: Mutex<Refusals>,
@@ -62,7 +59,6 @@ struct Counters {
     accepted: AtomicU64,
     accept_errors: AtomicU64,
     slowed_messages: AtomicU64,
-    unseen_messages: AtomicU64,
 }
 
 /// Counters since start.
@@ -78,8 +74,6 @@ pub struct NetStats {
     pub accept_errors: u64,
     /// Times a session waited because its identity sent too many messages.
     pub slowed_messages: u64,
-    /// [`MessageEvent`]s that nobody took in time.
-    pub unseen_messages: u64,
 }
 
 impl Server {
@@ -93,7 +87,6 @@ impl Server {
             session_ids: options.session_ids,
             shutdown: options.shutdown,
             clock: options.clock,
-            messages: options.messages,
             admission: Mutex::new(Admission::new(options.admission)),
             identities: Mutex::new(Identities::new(options.identities)),
             refusals: Mutex::default(),
@@ -111,7 +104,6 @@ impl Server {
             unauthenticated: lock(&self.admission).unauthenticated(),
             accept_errors: load(&self.counters.accept_errors),
             slowed_messages: load(&self.counters.slowed_messages),
-            unseen_messages: load(&self.counters.unseen_messages),
         }
     }
 
@@ -150,14 +142,6 @@ impl Server {
 
     pub(super) fn note_accept_error(&self) {
         self.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn record(&self, event: MessageEvent) {
-        if let Some(messages) = &self.messages
-            && messages.try_send(event).is_err()
-        {
-            self.counters.unseen_messages.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     /// Counts a refusal; tells the log and the core about it unless it is one of a flood.

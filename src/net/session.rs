@@ -18,14 +18,13 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use super::credit::{Credit, Credits};
 use super::handshake::Greeting;
-use super::link::{self, Liveness, Side};
+use super::link::{self, Liveness, Side, ToSend};
 use super::meter::Meter;
-use super::outbox::{Outbox, OutboxReader, outbox};
+use super::outbox::{Outbox, OutboxReader, Outgoing, outbox};
 use super::server::Server;
-use crate::clock::Now;
 use crate::ids::{PeerId, SessionId};
 use crate::logging::{escape, target};
-use crate::snapshot::{ConnectedPeer, Direction, DisconnectCause, RefusalCause};
+use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
 use crate::wire::{
     ErrorMessage, FromHarvester, HarvesterLayout, Message, MessageType, Streamable as _, ToHarvester, WireError, limits,
 };
@@ -63,14 +62,14 @@ pub enum SessionEvent {
         kind: u8,
     },
     /// Not one byte came for 15 s, although it was pinged.
-    Suspect {
+    Quiet {
         /// Its connection.
         session: SessionId,
-        /// How long it has been silent.
-        silent_for: Duration,
+        /// For how long already.
+        quiet: Duration,
     },
-    /// A suspect was heard again.
-    HeardAgain {
+    /// It was heard: after [`SessionEvent::Quiet`], or because it answered [`Outbox::probe`].
+    Heard {
         /// Its connection.
         session: SessionId,
     },
@@ -89,23 +88,6 @@ pub enum SessionEvent {
         /// Why.
         cause: RefusalCause,
     },
-}
-
-/// One protocol message that passed, for the console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MessageEvent {
-    /// When.
-    pub at: Now,
-    /// Which way.
-    pub direction: Direction,
-    /// Message name, as `farming_info`.
-    pub message: &'static str,
-    /// On which connection.
-    pub session: SessionId,
-    /// Whose certificate.
-    pub peer_id: PeerId,
-    /// From or to where.
-    pub address: SocketAddr,
 }
 
 /// Makes [`SessionId`]s; one per farmer, shared by everything that opens sessions. Cheap to clone.
@@ -147,6 +129,7 @@ pub(super) async fn run<S>(
         reader,
         credits: Credits::default(),
         expects_plots: AtomicBool::new(false),
+        probing: AtomicBool::new(false),
         events: &server.events,
         meter,
         server,
@@ -178,23 +161,29 @@ struct Harvester<'a> {
     credits: Credits,
     /// Whether a plot list was asked for, which may be far longer than anything else.
     expects_plots: AtomicBool,
+    /// Whether the core waits for a pong.
+    probing: AtomicBool,
     events: &'a mpsc::Sender<SessionEvent>,
     meter: &'a Meter,
     server: &'a Server,
 }
 
 impl Side for Harvester<'_> {
-    async fn next_message(&self) -> Result<Message, DisconnectCause> {
-        let outgoing = self.reader.next().await?;
-        if matches!(outgoing.message, ToHarvester::RequestPlots) {
+    async fn next_to_send(&self) -> Result<ToSend, DisconnectCause> {
+        let (message, id) = match self.reader.next().await? {
+            Outgoing::Message { message, id } => (message, id),
+            Outgoing::Ping => {
+                self.probing.store(true, Ordering::Relaxed);
+                return Ok(ToSend::Ping);
+            }
+        };
+        if matches!(message, ToHarvester::RequestPlots) {
             self.expects_plots.store(true, Ordering::Relaxed);
             self.allow_one_frame();
         }
-        let message = outgoing.message.encode(outgoing.id, self.layout);
-        let name = message.message_type().map_or("unknown", MessageType::name);
-        tracing::debug!(target: target::FARMER_SERVER, "-> {name} to peer {} {}", self.address.ip(), self.peer_id);
-        self.record(Direction::Out, name);
-        Ok(message)
+        let (name, host) = (message.message_type().name(), self.address.ip());
+        tracing::debug!(target: target::FARMER_SERVER, "-> {name} to peer {host} {}", self.peer_id);
+        Ok(ToSend::Message(message.encode(id, self.layout)))
     }
 
     async fn handle_frame(&self, frame: Bytes) -> Result<(), DisconnectCause> {
@@ -245,17 +234,24 @@ impl Side for Harvester<'_> {
         self.keep_pace().await;
     }
 
+    async fn handle_pong(&self, round_trip: Option<Duration>) {
+        if let Some(round_trip) = round_trip {
+            self.reader.note_round_trip(round_trip);
+        }
+        if self.probing.swap(false, Ordering::Relaxed) {
+            let session = self.session;
+            self.report(SessionEvent::Heard { session }).await.ok();
+        }
+        self.keep_pace().await;
+    }
+
     async fn handle_suspicion(&self, silent_for: Option<Duration>) {
         let session = self.session;
         let event = match silent_for {
-            Some(silent_for) => SessionEvent::Suspect { session, silent_for },
-            None => SessionEvent::HeardAgain { session },
+            Some(quiet) => SessionEvent::Quiet { session, quiet },
+            None => SessionEvent::Heard { session },
         };
         self.report(event).await.ok();
-    }
-
-    fn handle_round_trip(&self, round_trip: Duration) {
-        self.reader.note_round_trip(round_trip);
     }
 }
 
@@ -298,7 +294,6 @@ impl Harvester<'_> {
         } else {
             tracing::debug!(target: target::FARMER_SERVER, "<- {name} from peer {peer_id} {host}");
         }
-        self.record(Direction::In, name);
     }
 
     fn log_error(&self, message: &Message) {
@@ -306,17 +301,6 @@ impl Harvester<'_> {
             tracing::warn!(target: target::FARMER_SERVER, "ApiError: {} (code {}) from {}, {}",
                 escape(&error.message), error.code, self.peer_id, PeerInfo(self.address));
         }
-    }
-
-    fn record(&self, direction: Direction, message: &'static str) {
-        self.server.record(MessageEvent {
-            at: self.server.clock.now(),
-            direction,
-            message,
-            session: self.session,
-            peer_id: self.peer_id,
-            address: self.address,
-        });
     }
 
     /// Tells the core; without a core there is nothing to farm for.
