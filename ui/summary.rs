@@ -8,14 +8,14 @@ use serde::Serialize;
 
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, plural, safe, seconds_of_ms, span};
-use crate::session::Session;
+use crate::context::Context;
 
 /// Average seconds between blocks that the official summary assumes when it cannot ask a node.
 const BLOCK_SECONDS: f64 = 18.75;
 
 /// Runs the command.
-pub(crate) async fn run(session: &Session, json: bool) -> Outcome {
-    let snapshot = session.attach().await?.snapshot().await?;
+pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
+    let snapshot = context.attach().await?.snapshot().await?;
     let out = io::stdout().lock();
     print(out, &snapshot, json)
 }

@@ -1,1 +1,6 @@
-//! To be filled.
+//! Settings.
+
+pub mod files;
+mod root;
+
+pub use root::{Root, RootKind};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use crate::farmer::Command;
 use crate::logging::{LogHandle, LogRecord};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, MessageRecord, Notice};
@@ -49,8 +50,7 @@ pub enum RecentKind {
 pub(crate) enum EngineRequest {
     Page(PageRequest, oneshot::Sender<Page>),
     Recent(RecentKind, u32, oneshot::Sender<Vec<FeedEvent>>),
-    Refresh(Option<HarvesterId>, oneshot::Sender<Result<(), String>>),
-    Acknowledge(u64, oneshot::Sender<Result<(), String>>),
+    Command(Command, oneshot::Sender<Result<(), String>>),
 }
 
 /// A cheap, cloneable hold on a running farm.
@@ -105,7 +105,7 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such harvester or the engine has ended.
     pub async fn refresh(&self, harvester: Option<HarvesterId>) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Refresh(harvester, reply)).await?
+        self.ask(|reply| EngineRequest::Command(Command::RefreshHarvester { harvester }, reply)).await?
     }
 
     /// Marks an alarm as seen.
@@ -113,7 +113,7 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such alarm or the engine has ended.
     pub async fn acknowledge(&self, alarm: u64) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Acknowledge(alarm, reply)).await?
+        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: Some(alarm) }, reply)).await?
     }
 
     /// Changes the log level while running.

@@ -125,7 +125,7 @@ impl Iterator for Deltas<'_> {
 
 /// Why a stream cannot be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FseError {
+pub enum FseError {
     /// Nothing there.
     #[error("delta stream is empty")]
     Empty,

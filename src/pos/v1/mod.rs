@@ -6,8 +6,11 @@ mod bits;
 mod fse;
 mod fx;
 mod park;
+pub mod plotter;
 mod verify;
 
+pub use fse::FseError;
+pub use park::ParkError;
 pub use verify::{InvalidProof, verify};
 
 /// Smallest k of a v1 plot.

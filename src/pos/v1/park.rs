@@ -308,7 +308,7 @@ pub(super) fn encode_c3_park(k: u8, deltas: &[u8]) -> Result<Vec<u8>, ParkError>
 
 /// Why a park cannot be read or written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ParkError {
+pub enum ParkError {
     /// Fewer bytes than a park has.
     #[error("park has {got} bytes, expected {expected}")]
     WrongSize {
