@@ -129,27 +129,36 @@ fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeysError> {
 #[cfg(unix)]
 fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), KeysError> {
     use std::os::unix::fs::MetadataExt;
-    let us = rustix::process::geteuid().as_raw();
-    if metadata.uid() != us {
+    check_access(
+        path,
+        metadata.uid(),
+        files::mode_of(metadata),
+        rustix::process::geteuid().as_raw(),
+    )
+}
+
+/// Where files have no modes, the directory protects them.
+#[cfg(not(unix))]
+fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), KeysError> {
+    Ok(())
+}
+
+/// Also root is refused a file of another user: a farmer of that user might be meant to run.
+#[cfg(unix)]
+fn check_access(path: &Path, owner: u32, mode: u32, us: u32) -> Result<(), KeysError> {
+    if owner != us {
         return Err(KeysError::ForeignOwner {
             path: path.to_path_buf(),
-            owner: metadata.uid(),
+            owner,
             us,
         });
     }
-    let mode = files::mode_of(metadata);
     if mode & 0o077 != 0 {
         return Err(KeysError::TooOpen {
             path: path.to_path_buf(),
             mode,
         });
     }
-    Ok(())
-}
-
-/// Where files have no modes, the directory protects them.
-#[cfg(not(unix))]
-fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), KeysError> {
     Ok(())
 }
 
@@ -303,6 +312,20 @@ mod tests {
         }
         files::set_mode(&path, 0o400).unwrap();
         assert!(read(&path).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_another_user_is_refused_also_to_root() {
+        let path = Path::new("keys.yaml");
+        for (owner, us) in [(1000, 1001), (1000, 0), (0, 1000)] {
+            let error = check_access(path, owner, 0o600, us).unwrap_err();
+            assert!(
+                error.hint().unwrap().ends_with(&format!("chown {us} keys.yaml")),
+                "{error}"
+            );
+        }
+        assert!(check_access(path, 1000, 0o600, 1000).is_ok());
     }
 
     #[test]

@@ -63,9 +63,12 @@ pub fn import(
     addresses: RewardAddresses,
     existing: ExistingKeys,
 ) -> Result<ImportReport, KeysError> {
-    let mut entries = match (existing, file::read(path)) {
-        (ExistingKeys::Replace, _) | (_, Err(KeysError::Missing { .. })) => Vec::new(),
-        (ExistingKeys::Keep, read) => read?,
+    let mut entries = match existing {
+        ExistingKeys::Replace => Vec::new(),
+        ExistingKeys::Keep => match file::read(path) {
+            Err(KeysError::Missing { .. }) => Vec::new(),
+            read => read?,
+        },
     };
     let imported = Imported::new(source, addresses)?;
     let farmer = imported.entry.farmer.public_key();
