@@ -44,42 +44,25 @@ pub fn verify_proof_of_space(
     let plot_id = proof.plot_id();
     let expected = filter::pos_challenge(&plot_id, &ctx.challenge_hash, &ctx.sp_hash);
     if proof.challenge != expected {
-        return Err(ProofError::WrongChallenge {
-            expected,
-            got: proof.challenge,
-        });
+        return Err(ProofError::WrongChallenge { expected, got: proof.challenge });
     }
     match &proof.body {
         ProofBody::V1 { k, proof } => {
             let prefix_bits = filter::prefix_bits_v1(c, ctx.peak_height);
             if !filter::passes_v1(prefix_bits, &plot_id, &ctx.challenge_hash, &ctx.sp_hash) {
-                return Err(ProofError::PlotFilterV1 {
-                    prefix_bits,
-                    peak_height: ctx.peak_height,
-                });
+                return Err(ProofError::PlotFilterV1 { prefix_bits, peak_height: ctx.peak_height });
             }
             if ctx.last_tx_height >= c.soft_fork9_height && proof.len() >= MAX_V1_PROOF_LEN {
-                return Err(ProofError::TooLong {
-                    limit: MAX_V1_PROOF_LEN,
-                    got: proof.len(),
-                });
+                return Err(ProofError::TooLong { limit: MAX_V1_PROOF_LEN, got: proof.len() });
             }
             Ok(v1::verify(&plot_id, *k, &expected, proof)?)
         }
-        ProofBody::V2 {
-            meta_group,
-            strength,
-            proof: x_values,
-            ..
-        } => {
+        ProofBody::V2 { meta_group, strength, proof: x_values, .. } => {
             let filter_challenge = ctx.filter_challenge.ok_or(ProofError::NoFilterChallenge)?;
             let bits = filter::bits_v2(c, ctx.last_tx_height, *strength);
             let group_id = plot_group_id_v2(*strength, &proof.plot_public_key, &proof.pool);
             if !filter::passes_v2(bits, &group_id, *meta_group, &filter_challenge, ctx.signage_point_index) {
-                return Err(ProofError::PlotFilterV2 {
-                    bits,
-                    signage_point_index: ctx.signage_point_index,
-                });
+                return Err(ProofError::PlotFilterV2 { bits, signage_point_index: ctx.signage_point_index });
             }
             Ok(v2::verify(c, &plot_id, *strength, &expected, x_values)?)
         }
@@ -106,8 +89,7 @@ pub fn v1_cut_off_height(c: &Constants) -> i64 {
 
 /// Epochs that the phase-out takes: a power of two less 1, and so also a mask.
 fn phase_out_epochs(c: &Constants) -> u8 {
-    1_u8.checked_shl(u32::from(c.plot_v1_phase_out_epoch_bits))
-        .map_or(u8::MAX, |bit| bit - 1)
+    1_u8.checked_shl(u32::from(c.plot_v1_phase_out_epoch_bits)).map_or(u8::MAX, |bit| bit - 1)
 }
 
 fn check_plot_format(c: &Constants, body: &ProofBody, last_tx_height: Height) -> Result<(), ProofError> {
@@ -115,10 +97,9 @@ fn check_plot_format(c: &Constants, body: &ProofBody, last_tx_height: Height) ->
         ProofBody::V1 { proof, .. } if is_v1_phased_out(c, proof, last_tx_height) => {
             Err(ProofError::PhasedOut { last_tx_height })
         }
-        ProofBody::V2 { .. } if last_tx_height < c.hard_fork2_height => Err(ProofError::V2NotActive {
-            active_from: c.hard_fork2_height,
-            last_tx_height,
-        }),
+        ProofBody::V2 { .. } if last_tx_height < c.hard_fork2_height => {
+            Err(ProofError::V2NotActive { active_from: c.hard_fork2_height, last_tx_height })
+        }
         _ => Ok(()),
     }
 }
@@ -126,18 +107,10 @@ fn check_plot_format(c: &Constants, body: &ProofBody, last_tx_height: Height) ->
 fn check_plot_size(c: &Constants, body: &ProofBody) -> Result<(), ProofError> {
     match *body {
         ProofBody::V1 { k, .. } if !(c.min_plot_size_v1..=c.max_plot_size_v1).contains(&k) => {
-            Err(ProofError::PlotSize {
-                min: c.min_plot_size_v1,
-                max: c.max_plot_size_v1,
-                got: k,
-            })
+            Err(ProofError::PlotSize { min: c.min_plot_size_v1, max: c.max_plot_size_v1, got: k })
         }
         ProofBody::V2 { strength, .. } if !(c.min_plot_strength..=c.max_plot_strength).contains(&strength) => {
-            Err(ProofError::PlotStrength {
-                min: c.min_plot_strength,
-                max: c.max_plot_strength,
-                got: strength,
-            })
+            Err(ProofError::PlotStrength { min: c.min_plot_strength, max: c.max_plot_strength, got: strength })
         }
         _ => Ok(()),
     }
@@ -228,3 +201,117 @@ const MAX_V1_PROOF_LEN: usize = 2000;
 
 /// What is hashed after a v1 proof to decide when it is phased out.
 const PHASE_OUT_SALT: &[u8] = b"chia proof-of-space v1 phase-out";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::pos::constants::test_vectors;
+    use crate::wire::Streamable;
+
+    fn height(json: &Json) -> Height {
+        Height(json.as_u64().unwrap().try_into().unwrap())
+    }
+
+    /// The name that the vector file has for a rule.
+    fn rule(error: &ProofError) -> &'static str {
+        match error {
+            ProofError::PhasedOut { .. } => "phased_out",
+            ProofError::V2NotActive { .. } => "v2_not_active",
+            ProofError::PlotSize { .. } => "plot_size",
+            ProofError::PlotStrength { .. } => "plot_strength",
+            ProofError::WrongChallenge { .. } => "challenge",
+            ProofError::PlotFilterV1 { .. } => "filter_v1",
+            ProofError::PlotFilterV2 { .. } => "filter_v2",
+            ProofError::NoFilterChallenge => "no_filter_challenge",
+            ProofError::TooLong { .. } => "too_long",
+            ProofError::InvalidV1(_) => "invalid_v1",
+            ProofError::InvalidV2(_) => "invalid_v2",
+        }
+    }
+
+    #[test]
+    fn real_proofs_and_broken_ones_are_judged_as_officially() {
+        let vectors: Json = serde_json::from_str(include_str!("../../tests/vectors/pos_proofs.json")).unwrap();
+        let overrides = |json: &Json| -> Vec<(String, String)> {
+            let pairs = json.as_object().unwrap().iter();
+            pairs
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect()
+        };
+        let base = overrides(&vectors["base"]);
+        let mut rules_seen = std::collections::BTreeSet::new();
+        for case in vectors["cases"].as_array().unwrap() {
+            let mut c = Constants::default();
+            for (name, value) in base.iter().chain(&overrides(&case["overrides"])) {
+                c.apply_override(name, value).unwrap();
+            }
+            let context = &case["context"];
+            let ctx = ProofContext {
+                challenge_hash: context["challenge_hash"].as_str().unwrap().parse().unwrap(),
+                sp_hash: context["sp_hash"].as_str().unwrap().parse().unwrap(),
+                signage_point_index: context["signage_point_index"].as_u64().unwrap().try_into().unwrap(),
+                peak_height: height(&context["peak_height"]),
+                last_tx_height: height(&context["last_tx_height"]),
+                filter_challenge: context["filter_challenge"].as_str().map(|hex| hex.parse().unwrap()),
+            };
+            let bytes = hex::decode(case["proof_of_space"].as_str().unwrap()).unwrap();
+            let proof = ProofOfSpace::from_bytes(&bytes).unwrap();
+            let verdict = verify_proof_of_space(&c, &proof, &ctx);
+            let expected = case["quality"].as_str().map(|hex| hex.parse().unwrap());
+            assert_eq!(verdict.as_ref().ok(), expected.as_ref(), "{case}");
+            assert_eq!(verdict.as_ref().err().map(rule), case["rule"].as_str(), "{case}");
+            rules_seen.extend(verdict.as_ref().err().map(rule));
+        }
+        assert_eq!(rules_seen.len(), 11, "a rule without a case: {rules_seen:?}");
+    }
+
+    #[test]
+    fn v1_phase_out_is_the_official_one() {
+        let c = Constants {
+            hard_fork2_height: Height(9_000_000),
+            ..Constants::default()
+        };
+        let vectors = test_vectors();
+        for case in vectors["v1_phase_out"].as_array().unwrap() {
+            let proof = hex::decode(case["proof"].as_str().unwrap()).unwrap();
+            let first_byte = sha256(&[&proof, PHASE_OUT_SALT])[0];
+            assert_eq!(u64::from(first_byte), case["first_byte"].as_u64().unwrap());
+            let phased_out = is_v1_phased_out(&c, &proof, height(&case["height"]));
+            assert_eq!(phased_out, case["phased_out"].as_bool().unwrap(), "{case}");
+        }
+        for (network, derived) in vectors["derived"].as_object().unwrap() {
+            let c = Constants::for_network(network).unwrap();
+            assert_eq!(v1_cut_off_height(&c), derived["v1_cut_off_height"].as_i64().unwrap());
+            assert_eq!(
+                u64::from(phase_out_epochs(&c)),
+                derived["num_phase_out_epochs"].as_u64().unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn phase_out_ends_for_every_proof_and_never_overflows() {
+        let c = Constants {
+            hard_fork2_height: Height(0),
+            epoch_blocks: 1,
+            ..Constants::default()
+        };
+        let alive_at = |height| {
+            (0..=255_u8)
+                .filter(|i| !is_v1_phased_out(&c, &[*i], Height(height)))
+                .count()
+        };
+        assert!(alive_at(0) > 200);
+        assert!((100..156).contains(&alive_at(128)));
+        assert_eq!((alive_at(255), alive_at(u32::MAX)), (0, 0));
+        let slow = Constants {
+            hard_fork2_height: Height(u32::MAX),
+            epoch_blocks: u32::MAX,
+            ..Constants::default()
+        };
+        assert_eq!(v1_cut_off_height(&slow), 256 * i64::from(u32::MAX));
+        assert!(!is_v1_phased_out(&slow, &[], Height(u32::MAX - 1)));
+    }
+}
