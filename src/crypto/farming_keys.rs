@@ -21,7 +21,10 @@ impl FarmingKeys {
     /// later counts.
     #[must_use]
     pub fn new(farmers: Vec<SecretKey>, pools: Vec<PoolKey>) -> Self {
-        let mut keys = Self { farmers: Vec::new(), pools: Vec::new() };
+        let mut keys = Self {
+            farmers: Vec::new(),
+            pools: Vec::new(),
+        };
         for secret in farmers {
             let public = secret.public_key().to_g1();
             if keys.secret_for(&public).is_none() {
@@ -68,13 +71,19 @@ impl FarmingKeys {
         if pool_public_keys.is_empty() {
             pool_public_keys.clone_from(&farmer_public_keys);
         }
-        HarvesterHandshake { farmer_public_keys, pool_public_keys }
+        HarvesterHandshake {
+            farmer_public_keys,
+            pool_public_keys,
+        }
     }
 
     /// The secret key of a farmer public key, if it is ours.
     #[must_use]
     pub fn secret_for(&self, farmer_public_key: &G1Bytes) -> Option<&SecretKey> {
-        self.farmers.iter().find(|(public, _)| public == farmer_public_key).map(|(_, secret)| secret)
+        self.farmers
+            .iter()
+            .find(|(public, _)| public == farmer_public_key)
+            .map(|(_, secret)| secret)
     }
 
     /// The pool keys and where their rewards go.
@@ -96,9 +105,14 @@ impl FarmingKeys {
             .pools
             .iter()
             .find(|pool| pool.public_key == *pool_public_key)
-            .ok_or(PoolTargetError::PoolKeyUnknown { pool_public_key: *pool_public_key })?;
+            .ok_or(PoolTargetError::PoolKeyUnknown {
+                pool_public_key: *pool_public_key,
+            })?;
         if pool.puzzle_hash != *puzzle_hash {
-            return Err(PoolTargetError::OtherAddress { signed: pool.puzzle_hash, wanted: *puzzle_hash });
+            return Err(PoolTargetError::OtherAddress {
+                signed: pool.puzzle_hash,
+                wanted: *puzzle_hash,
+            });
         }
         Ok(pool.signature)
     }
@@ -117,24 +131,28 @@ impl PoolKey {
     #[must_use]
     pub fn sign(pool_sk: &SecretKey, puzzle_hash: PuzzleHash) -> Self {
         let signature = sign(pool_sk, &pool_target_bytes(puzzle_hash));
-        Self { public_key: pool_sk.public_key().to_g1(), puzzle_hash, signature }
+        Self {
+            public_key: pool_sk.public_key().to_g1(),
+            puzzle_hash,
+            signature,
+        }
     }
 
     /// Takes up a signature made earlier, after verifying it. About 1 ms.
     ///
     /// # Errors
     /// [`CryptoError`] if the key or the signature is none, or [`CryptoError::SignatureWrong`] if they do not fit.
-    pub fn verified(
-        public_key: &G1Bytes,
-        puzzle_hash: PuzzleHash,
-        signature: &G2Bytes,
-    ) -> Result<Self, CryptoError> {
+    pub fn verified(public_key: &G1Bytes, puzzle_hash: PuzzleHash, signature: &G2Bytes) -> Result<Self, CryptoError> {
         let key = PublicKey::from_g1(public_key)?;
         let signature = Signature::from_g2(signature)?;
         if !verify(&key, &pool_target_bytes(puzzle_hash), &signature) {
             return Err(CryptoError::SignatureWrong);
         }
-        Ok(Self { public_key: *public_key, puzzle_hash, signature })
+        Ok(Self {
+            public_key: *public_key,
+            puzzle_hash,
+            signature,
+        })
     }
 
     /// The key that is in the plots.
@@ -166,7 +184,9 @@ pub enum PoolTargetError {
         pool_public_key: G1Bytes,
     },
     /// The pool address was changed after the keys were imported.
-    #[error("pool rewards were signed over to puzzle hash {signed} at import, the settings say {wanted}: import keys again")]
+    #[error(
+        "pool rewards were signed over to puzzle hash {signed} at import, the settings say {wanted}: import keys again"
+    )]
     OtherAddress {
         /// Address the imported signature is for.
         signed: PuzzleHash,
@@ -177,5 +197,9 @@ pub enum PoolTargetError {
 
 /// What a pool key signs: the address, for any height.
 fn pool_target_bytes(puzzle_hash: PuzzleHash) -> Vec<u8> {
-    PoolTarget { puzzle_hash, max_height: 0 }.to_bytes()
+    PoolTarget {
+        puzzle_hash,
+        max_height: 0,
+    }
+    .to_bytes()
 }

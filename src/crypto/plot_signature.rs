@@ -25,13 +25,20 @@ pub fn complete_plot_signature(
     check_messages(response, messages)?;
     let farmer_sk = keys
         .secret_for(&response.farmer_pk)
-        .ok_or(PlotSignatureError::FarmerKeyUnknown { farmer_public_key: response.farmer_pk })?;
+        .ok_or(PlotSignatureError::FarmerKeyUnknown {
+            farmer_public_key: response.farmer_pk,
+        })?;
     let farmer = farmer_sk.public_key();
-    let local = PublicKey::from_g1(&response.local_pk)
-        .map_err(|source| PlotSignatureError::LocalKeyInvalid { local_public_key: response.local_pk, source })?;
+    let local = PublicKey::from_g1(&response.local_pk).map_err(|source| PlotSignatureError::LocalKeyInvalid {
+        local_public_key: response.local_pk,
+        source,
+    })?;
     let plot_key = plot_public_key(&local, &farmer, &plot.pool);
     if plot_key.to_g1() != plot.plot_public_key {
-        return Err(PlotSignatureError::NotThePlotsKeys { expected: plot.plot_public_key, got: plot_key.to_g1() });
+        return Err(PlotSignatureError::NotThePlotsKeys {
+            expected: plot.plot_public_key,
+            got: plot_key.to_g1(),
+        });
     }
     // The sum of two keys signs like both: one multiplication less for each message.
     let own_key = match plot.pool {
@@ -47,8 +54,10 @@ pub fn complete_plot_signature(
         .message_signatures
         .iter()
         .map(|(message, share)| {
-            let share = Signature::from_g2(share)
-                .map_err(|source| PlotSignatureError::ShareInvalid { message: *message, source })?;
+            let share = Signature::from_g2(share).map_err(|source| PlotSignatureError::ShareInvalid {
+                message: *message,
+                source,
+            })?;
             let signature = Signature::aggregate(&[share, own_share(message)]);
             if verify(&plot_key, message.as_bytes(), &signature) {
                 Ok(signature)
@@ -74,7 +83,11 @@ pub fn plot_public_key(local: &PublicKey, farmer: &PublicKey, pool: &PlotPool) -
 #[must_use]
 pub fn taproot_secret_key(local: &PublicKey, farmer: &PublicKey) -> SecretKey {
     let sum = PublicKey::aggregate(&[local, farmer]);
-    SecretKey::from_hash(&sha256(&[sum.to_g1().as_bytes(), local.to_g1().as_bytes(), farmer.to_g1().as_bytes()]))
+    SecretKey::from_hash(&sha256(&[
+        sum.to_g1().as_bytes(),
+        local.to_g1().as_bytes(),
+        farmer.to_g1().as_bytes(),
+    ]))
 }
 
 /// Why no signature came together. Except [`FarmerKeyUnknown`](Self::FarmerKeyUnknown), where our key file may lack a
@@ -82,7 +95,11 @@ pub fn taproot_secret_key(local: &PublicKey, farmer: &PublicKey) -> SecretKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlotSignatureError {
     /// The harvester signed other messages than it was asked to, or in another order, or more, or fewer.
-    #[error("harvester signed other messages than asked for: at place {place} expected {}, got {}", or_none(expected), or_none(got))]
+    #[error(
+        "harvester signed other messages than asked for: at place {place} expected {}, got {}",
+        or_none(expected),
+        or_none(got)
+    )]
     OtherMessages {
         /// First place, from 0, where they differ.
         place: usize,
@@ -92,7 +109,9 @@ pub enum PlotSignatureError {
         got: Option<Bytes32>,
     },
     /// The plot was made for a farmer whose secret key we do not have.
-    #[error("no secret key here for farmer public key {farmer_public_key}, which the harvester says the plot was made for")]
+    #[error(
+        "no secret key here for farmer public key {farmer_public_key}, which the harvester says the plot was made for"
+    )]
     FarmerKeyUnknown {
         /// The key in the answer of the harvester.
         farmer_public_key: G1Bytes,

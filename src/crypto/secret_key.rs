@@ -19,7 +19,9 @@ impl SecretKey {
     /// [`CryptoError::NotASecretKey`] for zero (which the official software accepts, and which is nobody's key) and for
     /// numbers not below the group order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, CryptoError> {
-        min_pk::SecretKey::from_bytes(bytes).map(Self).map_err(|_| CryptoError::NotASecretKey)
+        min_pk::SecretKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| CryptoError::NotASecretKey)
     }
 
     /// Makes a key from a seed, as Chia does: the HKDF of the IETF BLS draft, version 3. A master key comes from the 64
@@ -28,7 +30,9 @@ impl SecretKey {
     /// # Errors
     /// [`CryptoError::SeedTooShort`] for fewer than 32 bytes.
     pub fn key_gen(seed: &[u8]) -> Result<Self, CryptoError> {
-        min_pk::SecretKey::key_gen_v3(seed, &[]).map(Self).map_err(|_| CryptoError::SeedTooShort { got: seed.len() })
+        min_pk::SecretKey::key_gen_v3(seed, &[])
+            .map(Self)
+            .map_err(|_| CryptoError::SeedTooShort { got: seed.len() })
     }
 
     /// Makes a key from a hash, which is always long enough to be a seed.
@@ -60,7 +64,8 @@ impl SecretKey {
     /// The hardened descendant at `path`, from this key on; the empty path is a second copy of this key.
     #[must_use]
     pub fn derive_path(&self, path: &[u32]) -> Self {
-        path.iter().fold(Self(self.0.clone()), |key, index| key.derive_child(*index))
+        path.iter()
+            .fold(Self(self.0.clone()), |key, index| key.derive_child(*index))
     }
 
     /// The unhardened child `index`: this key plus sha256(public key ‖ index). Its public key can be computed without
@@ -70,7 +75,8 @@ impl SecretKey {
     /// [`CryptoError::NotASecretKey`] if the sum is zero, for which no example is known.
     pub fn derive_child_unhardened(&self, index: u32) -> Result<Self, CryptoError> {
         let offset = bls::unhardened_offset(&self.public_key(), index);
-        self.plus_scalar(&Scalar::from_be_bytes(&offset)).ok_or(CryptoError::NotASecretKey)
+        self.plus_scalar(&Scalar::from_be_bytes(&offset))
+            .ok_or(CryptoError::NotASecretKey)
     }
 
     /// The key whose signatures are the sums of the signatures of both, or `None` if they cancel each other out.

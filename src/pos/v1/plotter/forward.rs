@@ -47,7 +47,9 @@ impl Entries {
     /// Where the bucket that begins at `start` ends.
     fn bucket_end(&self, start: usize) -> usize {
         let bucket = self.bucket(start);
-        (start..self.ys.len()).find(|position| self.bucket(*position) != bucket).unwrap_or(self.ys.len())
+        (start..self.ys.len())
+            .find(|position| self.bucket(*position) != bucket)
+            .unwrap_or(self.ys.len())
     }
 }
 

@@ -114,7 +114,9 @@ fn write_proofs(k: u8, f7s: &[u32], positions: &[u32], file: &mut PlotFile) -> R
     for park in proofs.chunks(CHECKPOINT_1_INTERVAL) {
         let deltas = park.windows(2).map(|pair| pair[1].0 - pair[0].0);
         let too_large = |delta: u32| ParkError::DeltaTooLarge { delta: delta.into() };
-        let deltas: Result<Vec<u8>, _> = deltas.map(|delta| delta.try_into().map_err(|_| too_large(delta))).collect();
+        let deltas: Result<Vec<u8>, _> = deltas
+            .map(|delta| delta.try_into().map_err(|_| too_large(delta)))
+            .collect();
         file.bytes.extend(encode_c3_park(k, &deltas?)?);
     }
     Ok(())

@@ -34,7 +34,9 @@ pub fn create_plot(
     header.extend(memo);
 
     let tables = forward::compute_tables(k, plot_id, &mut |share| progress(share * FORWARD_SHARE));
-    layout::write_tables(k, header, tables, &mut |share| progress(FORWARD_SHARE + share * (1.0 - FORWARD_SHARE)))
+    layout::write_tables(k, header, tables, &mut |share| {
+        progress(FORWARD_SHARE + share * (1.0 - FORWARD_SHARE))
+    })
 }
 
 /// Why there is no plot.
