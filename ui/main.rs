@@ -11,6 +11,8 @@ mod context;
 mod daemon;
 mod demo;
 mod exit;
+#[cfg(feature = "console")]
+mod feed;
 mod format;
 mod harvester;
 mod keys;

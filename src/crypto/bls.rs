@@ -113,8 +113,10 @@ impl Signature {
     pub fn aggregate(signatures: &[Self]) -> Self {
         let points: Vec<&min_pk::Signature> = signatures.iter().map(|signature| &signature.0).collect();
         // blst refuses only the empty list, as the points are not validated again.
-        min_pk::AggregateSignature::aggregate(&points, false)
-            .map_or_else(|_| Self(blst_p2_affine::default().into()), |sum| Self(sum.to_signature()))
+        min_pk::AggregateSignature::aggregate(&points, false).map_or_else(
+            |_| Self(blst_p2_affine::default().into()),
+            |sum| Self(sum.to_signature()),
+        )
     }
 
     pub(super) const fn from_point(point: min_pk::Signature) -> Self {

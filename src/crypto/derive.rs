@@ -45,7 +45,9 @@ pub fn wallet_sk_unhardened(master: &SecretKey, index: u32) -> Result<SecretKey,
 /// Public key of [`wallet_sk_unhardened`], from the master public key alone.
 #[must_use]
 pub fn wallet_pk_unhardened(master: &PublicKey, index: u32) -> PublicKey {
-    [PURPOSE, COIN, 2, index].iter().fold(*master, |key, index| key.derive_child_unhardened(*index))
+    [PURPOSE, COIN, 2, index]
+        .iter()
+        .fold(*master, |key, index| key.derive_child_unhardened(*index))
 }
 
 /// Owner key of plotNFT number `index` of the first pool protocol: m/12381/8444/5/index.

@@ -21,7 +21,10 @@ impl FarmingKeys {
     /// later counts.
     #[must_use]
     pub fn new(farmers: Vec<SecretKey>, pools: Vec<PoolKey>) -> Self {
-        let mut keys = Self { farmers: Vec::new(), pools: Vec::new() };
+        let mut keys = Self {
+            farmers: Vec::new(),
+            pools: Vec::new(),
+        };
         for secret in farmers {
             let public = secret.public_key().to_g1();
             if keys.secret_for(&public).is_none() {
@@ -68,13 +71,19 @@ impl FarmingKeys {
         if pool_public_keys.is_empty() {
             pool_public_keys.clone_from(&farmer_public_keys);
         }
-        HarvesterHandshake { farmer_public_keys, pool_public_keys }
+        HarvesterHandshake {
+            farmer_public_keys,
+            pool_public_keys,
+        }
     }
 
     /// The secret key of a farmer public key, if it is ours.
     #[must_use]
     pub fn secret_for(&self, farmer_public_key: &G1Bytes) -> Option<&SecretKey> {
-        self.farmers.iter().find(|(public, _)| public == farmer_public_key).map(|(_, secret)| secret)
+        self.farmers
+            .iter()
+            .find(|(public, _)| public == farmer_public_key)
+            .map(|(_, secret)| secret)
     }
 
     /// The pool keys and where their rewards go.
@@ -96,9 +105,14 @@ impl FarmingKeys {
             .pools
             .iter()
             .find(|pool| pool.public_key == *pool_public_key)
-            .ok_or(PoolTargetError::PoolKeyUnknown { pool_public_key: *pool_public_key })?;
+            .ok_or(PoolTargetError::PoolKeyUnknown {
+                pool_public_key: *pool_public_key,
+            })?;
         if pool.puzzle_hash != *puzzle_hash {
-            return Err(PoolTargetError::OtherAddress { signed: pool.puzzle_hash, wanted: *puzzle_hash });
+            return Err(PoolTargetError::OtherAddress {
+                signed: pool.puzzle_hash,
+                wanted: *puzzle_hash,
+            });
         }
         Ok(pool.signature)
     }
@@ -117,24 +131,28 @@ impl PoolKey {
     #[must_use]
     pub fn sign(pool_sk: &SecretKey, puzzle_hash: PuzzleHash) -> Self {
         let signature = sign(pool_sk, &pool_target_bytes(puzzle_hash));
-        Self { public_key: pool_sk.public_key().to_g1(), puzzle_hash, signature }
+        Self {
+            public_key: pool_sk.public_key().to_g1(),
+            puzzle_hash,
+            signature,
+        }
     }
 
     /// Takes up a signature made earlier, after verifying it. About 1 ms.
     ///
     /// # Errors
     /// [`CryptoError`] if the key or the signature is none, or [`CryptoError::SignatureWrong`] if they do not fit.
-    pub fn verified(
-        public_key: &G1Bytes,
-        puzzle_hash: PuzzleHash,
-        signature: &G2Bytes,
-    ) -> Result<Self, CryptoError> {
+    pub fn verified(public_key: &G1Bytes, puzzle_hash: PuzzleHash, signature: &G2Bytes) -> Result<Self, CryptoError> {
         let key = PublicKey::from_g1(public_key)?;
         let signature = Signature::from_g2(signature)?;
         if !verify(&key, &pool_target_bytes(puzzle_hash), &signature) {
             return Err(CryptoError::SignatureWrong);
         }
-        Ok(Self { public_key: *public_key, puzzle_hash, signature })
+        Ok(Self {
+            public_key: *public_key,
+            puzzle_hash,
+            signature,
+        })
     }
 
     /// The key that is in the plots.
@@ -166,7 +184,9 @@ pub enum PoolTargetError {
         pool_public_key: G1Bytes,
     },
     /// The pool address was changed after the keys were imported.
-    #[error("pool rewards were signed over to puzzle hash {signed} at import, the settings say {wanted}: import keys again")]
+    #[error(
+        "pool rewards were signed over to puzzle hash {signed} at import, the settings say {wanted}: import keys again"
+    )]
     OtherAddress {
         /// Address the imported signature is for.
         signed: PuzzleHash,
@@ -177,5 +197,82 @@ pub enum PoolTargetError {
 
 /// What a pool key signs: the address, for any height.
 fn pool_target_bytes(puzzle_hash: PuzzleHash) -> Vec<u8> {
-    PoolTarget { puzzle_hash, max_height: 0 }.to_bytes()
+    PoolTarget {
+        puzzle_hash,
+        max_height: 0,
+    }
+    .to_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signed_over_pool_key_is_only_good_for_its_address() {
+        let ours = PoolKey::sign(&secret(2), PuzzleHash([5; 32]));
+        let keys = FarmingKeys::new(vec![secret(1)], vec![ours]);
+        let key = secret(2).public_key().to_g1();
+        assert_eq!(
+            keys.pool_target_signature(&key, &PuzzleHash([5; 32])),
+            Ok(*ours.signature())
+        );
+        let (signed, wanted) = (PuzzleHash([5; 32]), PuzzleHash([6; 32]));
+        let error = PoolTargetError::OtherAddress { signed, wanted };
+        assert_eq!(keys.pool_target_signature(&key, &wanted), Err(error));
+        let stranger = secret(3).public_key().to_g1();
+        let error = PoolTargetError::PoolKeyUnknown {
+            pool_public_key: stranger,
+        };
+        assert_eq!(keys.pool_target_signature(&stranger, &signed), Err(error));
+    }
+
+    #[test]
+    fn a_stored_pool_signature_is_verified_before_use() {
+        let key = PoolKey::sign(&secret(2), PuzzleHash([5; 32]));
+        let signature = key.signature().to_g2();
+        assert_eq!(
+            PoolKey::verified(key.public_key(), PuzzleHash([5; 32]), &signature),
+            Ok(key)
+        );
+        let moved = PoolKey::verified(key.public_key(), PuzzleHash([6; 32]), &signature);
+        assert_eq!(moved, Err(CryptoError::SignatureWrong));
+        let stranger = secret(3).public_key().to_g1();
+        assert_eq!(
+            PoolKey::verified(&stranger, PuzzleHash([5; 32]), &signature),
+            Err(CryptoError::SignatureWrong)
+        );
+        let no_key = PoolKey::verified(&G1Bytes([0; 48]), PuzzleHash([5; 32]), &signature);
+        assert_eq!(no_key, Err(CryptoError::NotAPublicKey));
+    }
+
+    #[test]
+    fn keys_given_twice_count_once_and_the_later_pool_address_holds() {
+        let farmer = secret(1).public_key().to_g1();
+        let pools = [5, 6].map(|to| PoolKey::sign(&secret(2), PuzzleHash([to; 32])));
+        let keys = FarmingKeys::new(vec![secret(1), secret(1)], pools.to_vec());
+        assert_eq!(keys.farmer_public_keys(), [farmer]);
+        assert_eq!(keys.pool_keys(), [pools[1]]);
+        assert!(
+            keys.secret_for(&farmer)
+                .is_some_and(|key| *key.to_bytes() == *secret(1).to_bytes())
+        );
+        assert!(keys.secret_for(pools[1].public_key()).is_none());
+    }
+
+    #[test]
+    fn harvesters_are_told_all_pool_keys_and_never_none() {
+        let farmer = secret(1).public_key().to_g1();
+        let pool = PoolKey::sign(&secret(2), PuzzleHash([5; 32]));
+        let configured = [secret(3).public_key().to_g1(), *pool.public_key()];
+        let handshake = FarmingKeys::new(vec![secret(1)], vec![pool]).harvester_handshake(&configured);
+        assert_eq!(handshake.farmer_public_keys, [farmer]);
+        assert_eq!(handshake.pool_public_keys, [*pool.public_key(), configured[0]]);
+        let handshake = FarmingKeys::new(vec![secret(1)], Vec::new()).harvester_handshake(&[]);
+        assert_eq!(handshake.pool_public_keys, [farmer]);
+    }
+
+    fn secret(number: u8) -> SecretKey {
+        SecretKey::key_gen(&[number; 32]).unwrap()
+    }
 }

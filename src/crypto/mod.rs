@@ -11,6 +11,7 @@
 mod bls;
 pub mod derive;
 mod farming_keys;
+mod hardened;
 mod plot_signature;
 mod puzzle;
 mod scalar;

@@ -24,7 +24,11 @@ impl Scalar {
     /// `bytes` as a two's complement big-endian number, modulo `r` (never negative): how Chia's puzzles read a hash.
     pub(super) fn from_be_bytes_signed(bytes: &[u8; 32]) -> Self {
         let unsigned = Self::from_be_bytes(bytes);
-        if bytes[0] & 0x80 == 0 { unsigned } else { unsigned.plus(&Self(Zeroizing::new(MINUS_2_POW_256))) }
+        if bytes[0] & 0x80 == 0 {
+            unsigned
+        } else {
+            unsigned.plus(&Self(Zeroizing::new(MINUS_2_POW_256)))
+        }
     }
 
     /// The sum modulo `r`.
@@ -69,19 +73,28 @@ fn subtract_order_unless_below(limbs: &mut [u64; 4]) {
 }
 
 /// Group order `r`, least significant limb first.
-const ORDER: [u64; 4] = [0xffff_ffff_0000_0001, 0x53bd_a402_fffe_5bfe, 0x3339_d808_09a1_d805, 0x73ed_a753_299d_7d48];
+const ORDER: [u64; 4] = [
+    0xffff_ffff_0000_0001,
+    0x53bd_a402_fffe_5bfe,
+    0x3339_d808_09a1_d805,
+    0x73ed_a753_299d_7d48,
+];
 
 /// −2^256 modulo `r`: what a set sign bit of a 256-bit number is worth beyond its unsigned value.
-const MINUS_2_POW_256: [u64; 4] =
-    [0xffff_fffd_0000_0003, 0xfb38_ec08_fffb_13fc, 0x99ad_8818_1ce5_880f, 0x5bc8_f5f9_7cd8_77d8];
+const MINUS_2_POW_256: [u64; 4] = [
+    0xffff_fffd_0000_0003,
+    0xfb38_ec08_fffb_13fc,
+    0x99ad_8818_1ce5_880f,
+    0x5bc8_f5f9_7cd8_77d8,
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const ORDER_BYTES: [u8; 32] = [
-        0x73, 0xed, 0xa7, 0x53, 0x29, 0x9d, 0x7d, 0x48, 0x33, 0x39, 0xd8, 0x08, 0x09, 0xa1, 0xd8, 0x05, 0x53, 0xbd, 0xa4,
-        0x02, 0xff, 0xfe, 0x5b, 0xfe, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x01,
+        0x73, 0xed, 0xa7, 0x53, 0x29, 0x9d, 0x7d, 0x48, 0x33, 0x39, 0xd8, 0x08, 0x09, 0xa1, 0xd8, 0x05, 0x53, 0xbd,
+        0xa4, 0x02, 0xff, 0xfe, 0x5b, 0xfe, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x01,
     ];
 
     fn small(value: u8) -> [u8; 32] {

@@ -4,7 +4,7 @@ use blst::min_pk;
 use zeroize::Zeroizing;
 
 use super::scalar::Scalar;
-use super::{CryptoError, PublicKey, Signature, bls, sha256};
+use super::{CryptoError, PublicKey, Signature, bls, hardened};
 
 /// A BLS secret key: a number from 1 to the group order, exclusive. Wiped when dropped.
 ///
@@ -19,7 +19,9 @@ impl SecretKey {
     /// [`CryptoError::NotASecretKey`] for zero (which the official software accepts, and which is nobody's key) and for
     /// numbers not below the group order.
     pub fn from_bytes(bytes: &[u8; 32]) -> Result<Self, CryptoError> {
-        min_pk::SecretKey::from_bytes(bytes).map(Self).map_err(|_| CryptoError::NotASecretKey)
+        min_pk::SecretKey::from_bytes(bytes)
+            .map(Self)
+            .map_err(|_| CryptoError::NotASecretKey)
     }
 
     /// Makes a key from a seed, as Chia does: the HKDF of the IETF BLS draft, version 3. A master key comes from the 64
@@ -28,7 +30,9 @@ impl SecretKey {
     /// # Errors
     /// [`CryptoError::SeedTooShort`] for fewer than 32 bytes.
     pub fn key_gen(seed: &[u8]) -> Result<Self, CryptoError> {
-        min_pk::SecretKey::key_gen_v3(seed, &[]).map(Self).map_err(|_| CryptoError::SeedTooShort { got: seed.len() })
+        min_pk::SecretKey::key_gen_v3(seed, &[])
+            .map(Self)
+            .map_err(|_| CryptoError::SeedTooShort { got: seed.len() })
     }
 
     /// Makes a key from a hash, which is always long enough to be a seed.
@@ -51,16 +55,18 @@ impl SecretKey {
         PublicKey::from_point(self.0.sk_to_pk())
     }
 
-    /// The hardened child `index` (EIP-2333): knowing it and the public key of the parent reveals nothing of the parent.
+    /// The hardened child `index` (EIP-2333 as Chia has it): with it and the public key of the parent, nobody learns the
+    /// parent or any other child.
     #[must_use]
     pub fn derive_child(&self, index: u32) -> Self {
-        Self(self.0.derive_child_eip2333(index))
+        Self::from_hash(&hardened::child_seed(&self.to_bytes(), index))
     }
 
     /// The hardened descendant at `path`, from this key on; the empty path is a second copy of this key.
     #[must_use]
     pub fn derive_path(&self, path: &[u32]) -> Self {
-        path.iter().fold(Self(self.0.clone()), |key, index| key.derive_child(*index))
+        path.iter()
+            .fold(Self(self.0.clone()), |key, index| key.derive_child(*index))
     }
 
     /// The unhardened child `index`: this key plus sha256(public key ‖ index). Its public key can be computed without
@@ -70,7 +76,8 @@ impl SecretKey {
     /// [`CryptoError::NotASecretKey`] if the sum is zero, for which no example is known.
     pub fn derive_child_unhardened(&self, index: u32) -> Result<Self, CryptoError> {
         let offset = bls::unhardened_offset(&self.public_key(), index);
-        self.plus_scalar(&Scalar::from_be_bytes(&offset)).ok_or(CryptoError::NotASecretKey)
+        self.plus_scalar(&Scalar::from_be_bytes(&offset))
+            .ok_or(CryptoError::NotASecretKey)
     }
 
     /// The key whose signatures are the sums of the signatures of both, or `None` if they cancel each other out.
@@ -96,16 +103,15 @@ mod tests {
     /// Whether a type implements a trait: an inherent constant, where its bounds hold, hides that of a trait.
     macro_rules! implements {
         ($type:ty: $trait:path) => {{
-            #[expect(dead_code, reason = "only its constant is used")]
             struct Probe<T>(std::marker::PhantomData<T>);
-            trait Otherwise {
-                const YES: bool = false;
+            trait _Otherwise {
+                const _YES: bool = false;
             }
-            impl<T> Otherwise for Probe<T> {}
+            impl<T> _Otherwise for Probe<T> {}
             impl<T: $trait> Probe<T> {
-                const YES: bool = true;
+                const _YES: bool = true;
             }
-            Probe::<$type>::YES
+            Probe::<$type>::_YES
         }};
     }
 

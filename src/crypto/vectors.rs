@@ -9,15 +9,21 @@ use crate::wire::{G1Bytes, G2Bytes, PlotPool};
 
 #[test]
 fn key_gen_and_every_derived_key_match_the_official_ones() {
-    let v = vectors();
+    let v = load();
     let seed = hex::decode(v["master_seed"].as_str().unwrap()).unwrap();
     let master = SecretKey::key_gen(&seed).unwrap();
     assert_key(&master, &v["master"]);
-    assert_eq!(u64::from(master.public_key().fingerprint()), v["fingerprint"].as_u64().unwrap());
+    assert_eq!(
+        u64::from(master.public_key().fingerprint()),
+        v["fingerprint"].as_u64().unwrap()
+    );
     assert_key(&derive::farmer_sk(&master), &v["farmer"]);
     assert_key(&derive::pool_sk(&master), &v["pool"]);
     assert_key(&derive::wallet_sk(&master, 0), &v["wallet_hardened_0"]);
-    assert_key(&derive::wallet_sk_unhardened(&master, 0).unwrap(), &v["wallet_unhardened_0"]);
+    assert_key(
+        &derive::wallet_sk_unhardened(&master, 0).unwrap(),
+        &v["wallet_unhardened_0"],
+    );
     assert_key(&derive::singleton_owner_sk(&master, 0), &v["singleton_owner_0"]);
     assert_key(&derive::pool_authentication_sk(&master, 0), &v["pool_auth_0_0"]);
     assert_key(&derive::pool_authentication_sk(&master, 3), &v["pool_auth_3_0"]);
@@ -41,7 +47,10 @@ fn a_hundred_random_keys_derive_sign_and_hash_as_in_the_official_software() {
         let pool = derive::pool_sk(&master);
         let wallet = derive::wallet_sk_unhardened(&master, i).unwrap();
         let synthetic = synthetic_sk(&wallet).unwrap();
-        assert_eq!(derive::wallet_pk_unhardened(&master.public_key(), i), wallet.public_key());
+        assert_eq!(
+            derive::wallet_pk_unhardened(&master.public_key(), i),
+            wallet.public_key()
+        );
         assert_eq!(synthetic_pk(&wallet.public_key()), synthetic.public_key());
 
         let signatures = [sign(&farmer, &seed), sign_prepend(&farmer, &pool.public_key(), &seed)];
@@ -50,7 +59,17 @@ fn a_hundred_random_keys_derive_sign_and_hash_as_in_the_official_software() {
         let (local, hardened) = (derive::local_sk(&master), derive::wallet_sk(&master, i));
         let owner = derive::singleton_owner_sk(&master, i);
         let authentication = derive::pool_authentication_sk(&master, u16::try_from(i).unwrap());
-        for key in [master, farmer, pool, local, hardened, wallet, owner, authentication, synthetic] {
+        for key in [
+            master,
+            farmer,
+            pool,
+            local,
+            hardened,
+            wallet,
+            owner,
+            authentication,
+            synthetic,
+        ] {
             all.extend_from_slice(key.to_bytes().as_slice());
             all.extend_from_slice(key.public_key().to_g1().as_bytes());
         }
@@ -59,12 +78,15 @@ fn a_hundred_random_keys_derive_sign_and_hash_as_in_the_official_software() {
         }
         all.extend_from_slice(address.as_bytes());
     }
-    assert_eq!(hex::encode(sha256(&[&all])), "3015487de9a2dcf6db65cf049c2a18bb8f8af377603ad23bf56bffa65ca79800");
+    assert_eq!(
+        hex::encode(sha256(&[&all])),
+        "3015487de9a2dcf6db65cf049c2a18bb8f8af377603ad23bf56bffa65ca79800"
+    );
 }
 
 #[test]
 fn plain_signatures_match_the_official_ones() {
-    let v = vectors();
+    let v = load();
     let master = secret(&v["master"]);
     let signature = sign(&master, b"hi");
     assert_eq!(signature.to_string(), text(&v["sign_hi"]));
@@ -75,7 +97,7 @@ fn plain_signatures_match_the_official_ones() {
 
 #[test]
 fn a_pool_target_is_signed_as_in_the_official_software() {
-    let v = vectors();
+    let v = load();
     let pool = PoolKey::sign(&secret(&v["pool"]), PuzzleHash([0x71; 32]));
     assert_eq!(pool.signature().to_string(), text(&v["pool_target_sig"]["sig"]));
     let message = hex::decode(text(&v["pool_target_sig"]["pool_target"])).unwrap();
@@ -84,7 +106,7 @@ fn a_pool_target_is_signed_as_in_the_official_software() {
 
 #[test]
 fn plot_keys_and_shares_match_the_official_ones() {
-    let v = vectors();
+    let v = load();
     let (local, farmer) = (secret(&v["local"]), secret(&v["farmer"]));
     let taproot = taproot_secret_key(&local.public_key(), &farmer.public_key());
     assert_key(&taproot, &v["taproot"]);
@@ -92,7 +114,12 @@ fn plot_keys_and_shares_match_the_official_ones() {
     let pool_key = PlotPool::PublicKey(g1(&v["pool"]["pk"]));
     let contract = PlotPool::Contract(text(&v["pool_contract_puzzle_hash"]).parse().unwrap());
     let cases = [
-        (pool_key, "plot_pk_og", "sig_og", vec![("local", &local), ("farmer", &farmer)]),
+        (
+            pool_key,
+            "plot_pk_og",
+            "sig_og",
+            vec![("local", &local), ("farmer", &farmer)],
+        ),
         (
             contract,
             "plot_pk_contract",
@@ -112,15 +139,22 @@ fn plot_keys_and_shares_match_the_official_ones() {
         let whole = Signature::aggregate(&shares);
         assert_eq!(whole.to_string(), text(&v[signatures]["aggregate"]));
         assert!(verify(&plot_key, message.as_bytes(), &whole));
-        assert!(!verify(&plot_key, message.as_bytes(), &Signature::aggregate(&shares[1..])));
+        assert!(!verify(
+            &plot_key,
+            message.as_bytes(),
+            &Signature::aggregate(&shares[1..])
+        ));
     }
 }
 
 #[test]
 fn a_wallet_key_has_the_official_puzzle_hash() {
-    let v = vectors();
+    let v = load();
     let key = secret(&v["wallet_unhardened_0"]).public_key();
-    assert_eq!(standard_puzzle_hash(&key).to_string(), text(&v["puzzle_hash_unhardened_0"]));
+    assert_eq!(
+        standard_puzzle_hash(&key).to_string(),
+        text(&v["puzzle_hash_unhardened_0"])
+    );
 }
 
 #[test]
@@ -131,7 +165,7 @@ fn points_are_read_as_strictly_as_by_the_official_software() {
     assert!(read_g1(infinity(48)).unwrap().is_infinity());
     assert_eq!(read_g2(infinity(96)), Ok(Signature::aggregate(&[])));
 
-    let v = vectors();
+    let v = load();
     let good = hex::decode(text(&v["farmer"]["pk"])).unwrap();
     let not_compressed = [vec![good[0] & 0x7f], good[1..].to_vec()].concat();
     let signed_infinity = [vec![0xe0], vec![0; 47]].concat();
@@ -139,11 +173,34 @@ fn points_are_read_as_strictly_as_by_the_official_software() {
     // x = 4 is on the curve but outside the group, x = 1 is not on the curve; 0xff… is not below the field's modulus.
     let outside_group = [vec![0x80], vec![0; 46], vec![4]].concat();
     let off_curve = [vec![0x80], vec![0; 46], vec![1]].concat();
-    for bytes in [vec![0; 48], vec![0xff; 48], not_compressed, signed_infinity, crooked_infinity, outside_group, off_curve] {
-        assert_eq!(read_g1(bytes.clone()), Err(CryptoError::NotAPublicKey), "{}", hex::encode(bytes));
+    for bytes in [
+        vec![0; 48],
+        vec![0xff; 48],
+        not_compressed,
+        signed_infinity,
+        crooked_infinity,
+        outside_group,
+        off_curve,
+    ] {
+        assert_eq!(
+            read_g1(bytes.clone()),
+            Err(CryptoError::NotAPublicKey),
+            "{}",
+            hex::encode(bytes)
+        );
     }
-    for bytes in [vec![0; 96], vec![0xff; 96], [vec![0xe0], vec![0; 95]].concat(), [vec![0x80], vec![0; 94], vec![1]].concat()] {
-        assert_eq!(read_g2(bytes.clone()), Err(CryptoError::NotASignature), "{}", hex::encode(bytes));
+    for bytes in [
+        vec![0; 96],
+        vec![0xff; 96],
+        [vec![0xe0], vec![0; 95]].concat(),
+        [vec![0x80], vec![0; 94], vec![1]].concat(),
+    ] {
+        assert_eq!(
+            read_g2(bytes.clone()),
+            Err(CryptoError::NotASignature),
+            "{}",
+            hex::encode(bytes)
+        );
     }
 }
 
@@ -153,17 +210,20 @@ fn nothing_verifies_under_infinity() {
     assert!(nobody.is_infinity());
     assert!(!verify(&nobody, b"x", &Signature::aggregate(&[])));
     assert!(!verify(&nobody, b"", &Signature::aggregate(&[])));
-    let somebody = secret(&vectors()["farmer"]);
+    let somebody = secret(&load()["farmer"]);
     assert!(!verify(&somebody.public_key(), b"x", &Signature::aggregate(&[])));
     assert!(!verify(&nobody, b"x", &sign(&somebody, b"x")));
 }
 
 #[test]
 fn sums_may_be_taken_in_any_order_and_with_infinity() {
-    let v = vectors();
+    let v = load();
     let (a, b) = (secret(&v["farmer"]).public_key(), secret(&v["pool"]).public_key());
     let nobody = PublicKey::aggregate(&[]);
-    assert_eq!(PublicKey::aggregate(&[&a, &b]), PublicKey::aggregate(&[&b, &nobody, &a]));
+    assert_eq!(
+        PublicKey::aggregate(&[&a, &b]),
+        PublicKey::aggregate(&[&b, &nobody, &a])
+    );
     // The same point twice is a doubling, which is another formula.
     assert_eq!(PublicKey::aggregate(&[&a, &a, &b]), PublicKey::aggregate(&[&a, &b, &a]));
     assert_eq!(PublicKey::aggregate(&[&a]), a);
@@ -174,10 +234,13 @@ fn zero_and_numbers_beyond_the_group_order_are_no_secret_keys() {
     for bytes in [[0; 32], [0xff; 32]] {
         assert_eq!(SecretKey::from_bytes(&bytes).err(), Some(CryptoError::NotASecretKey));
     }
-    assert_eq!(SecretKey::key_gen(&[7; 31]).err(), Some(CryptoError::SeedTooShort { got: 31 }));
+    assert_eq!(
+        SecretKey::key_gen(&[7; 31]).err(),
+        Some(CryptoError::SeedTooShort { got: 31 })
+    );
 }
 
-fn vectors() -> Value {
+pub(super) fn load() -> Value {
     serde_json::from_str(include_str!("../../tests/vectors/keys.json")).unwrap()
 }
 
@@ -189,7 +252,7 @@ fn g1(value: &Value) -> G1Bytes {
     text(value).parse().unwrap()
 }
 
-fn secret(value: &Value) -> SecretKey {
+pub(super) fn secret(value: &Value) -> SecretKey {
     SecretKey::from_bytes(&hex::decode(text(&value["sk"])).unwrap().try_into().unwrap()).unwrap()
 }
 

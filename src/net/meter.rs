@@ -58,9 +58,10 @@ impl<S> Metered<S> {
 }
 
 impl Meter {
-    /// Allows reading without limit: the peer is authenticated.
-    pub fn lift_limit(&self) {
-        self.read_limit.store(u64::MAX, Ordering::Relaxed);
+    /// Allows `bytes` more from here on, whatever was allowed before.
+    pub fn allow_more(&self, bytes: u64) {
+        let limit = self.read.load(Ordering::Relaxed).saturating_add(bytes);
+        self.read_limit.store(limit, Ordering::Relaxed);
     }
 
     /// Whether the peer sent more than was allowed.
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn reads_beyond_the_limit_fail_until_it_is_lifted() {
+    async fn reads_beyond_the_limit_fail_until_more_is_allowed() {
         let (ours, mut theirs) = duplex(1024);
         let (mut stream, meter) = Metered::new(ours, 10);
         let mut buf = [0; 10];
@@ -203,7 +204,7 @@ mod tests {
 
         let (ours, mut theirs) = duplex(1024);
         let (mut stream, meter) = Metered::new(ours, 10);
-        meter.lift_limit();
+        meter.allow_more(20);
         theirs.write_all(&[7; 20]).await.unwrap();
         stream.read_exact(&mut buf).await.unwrap();
         stream.read_exact(&mut buf).await.unwrap();

@@ -201,3 +201,117 @@ const MAX_V1_PROOF_LEN: usize = 2000;
 
 /// What is hashed after a v1 proof to decide when it is phased out.
 const PHASE_OUT_SALT: &[u8] = b"chia proof-of-space v1 phase-out";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value as Json;
+
+    use super::*;
+    use crate::pos::constants::test_vectors;
+    use crate::wire::Streamable;
+
+    fn height(json: &Json) -> Height {
+        Height(json.as_u64().unwrap().try_into().unwrap())
+    }
+
+    /// The name that the vector file has for a rule.
+    fn rule(error: &ProofError) -> &'static str {
+        match error {
+            ProofError::PhasedOut { .. } => "phased_out",
+            ProofError::V2NotActive { .. } => "v2_not_active",
+            ProofError::PlotSize { .. } => "plot_size",
+            ProofError::PlotStrength { .. } => "plot_strength",
+            ProofError::WrongChallenge { .. } => "challenge",
+            ProofError::PlotFilterV1 { .. } => "filter_v1",
+            ProofError::PlotFilterV2 { .. } => "filter_v2",
+            ProofError::NoFilterChallenge => "no_filter_challenge",
+            ProofError::TooLong { .. } => "too_long",
+            ProofError::InvalidV1(_) => "invalid_v1",
+            ProofError::InvalidV2(_) => "invalid_v2",
+        }
+    }
+
+    #[test]
+    fn real_proofs_and_broken_ones_are_judged_as_officially() {
+        let vectors: Json = serde_json::from_str(include_str!("../../tests/vectors/pos_proofs.json")).unwrap();
+        let overrides = |json: &Json| -> Vec<(String, String)> {
+            let pairs = json.as_object().unwrap().iter();
+            pairs
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect()
+        };
+        let base = overrides(&vectors["base"]);
+        let mut rules_seen = std::collections::BTreeSet::new();
+        for case in vectors["cases"].as_array().unwrap() {
+            let mut c = Constants::default();
+            for (name, value) in base.iter().chain(&overrides(&case["overrides"])) {
+                c.apply_override(name, value).unwrap();
+            }
+            let context = &case["context"];
+            let ctx = ProofContext {
+                challenge_hash: context["challenge_hash"].as_str().unwrap().parse().unwrap(),
+                sp_hash: context["sp_hash"].as_str().unwrap().parse().unwrap(),
+                signage_point_index: context["signage_point_index"].as_u64().unwrap().try_into().unwrap(),
+                peak_height: height(&context["peak_height"]),
+                last_tx_height: height(&context["last_tx_height"]),
+                filter_challenge: context["filter_challenge"].as_str().map(|hex| hex.parse().unwrap()),
+            };
+            let bytes = hex::decode(case["proof_of_space"].as_str().unwrap()).unwrap();
+            let proof = ProofOfSpace::from_bytes(&bytes).unwrap();
+            let verdict = verify_proof_of_space(&c, &proof, &ctx);
+            let expected = case["quality"].as_str().map(|hex| hex.parse().unwrap());
+            assert_eq!(verdict.as_ref().ok(), expected.as_ref(), "{case}");
+            assert_eq!(verdict.as_ref().err().map(rule), case["rule"].as_str(), "{case}");
+            rules_seen.extend(verdict.as_ref().err().map(rule));
+        }
+        assert_eq!(rules_seen.len(), 11, "a rule without a case: {rules_seen:?}");
+    }
+
+    #[test]
+    fn v1_phase_out_is_the_official_one() {
+        let c = Constants {
+            hard_fork2_height: Height(9_000_000),
+            ..Constants::default()
+        };
+        let vectors = test_vectors();
+        for case in vectors["v1_phase_out"].as_array().unwrap() {
+            let proof = hex::decode(case["proof"].as_str().unwrap()).unwrap();
+            let first_byte = sha256(&[&proof, PHASE_OUT_SALT])[0];
+            assert_eq!(u64::from(first_byte), case["first_byte"].as_u64().unwrap());
+            let phased_out = is_v1_phased_out(&c, &proof, height(&case["height"]));
+            assert_eq!(phased_out, case["phased_out"].as_bool().unwrap(), "{case}");
+        }
+        for (network, derived) in vectors["derived"].as_object().unwrap() {
+            let c = Constants::for_network(network).unwrap();
+            assert_eq!(v1_cut_off_height(&c), derived["v1_cut_off_height"].as_i64().unwrap());
+            assert_eq!(
+                u64::from(phase_out_epochs(&c)),
+                derived["num_phase_out_epochs"].as_u64().unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn phase_out_ends_for_every_proof_and_never_overflows() {
+        let c = Constants {
+            hard_fork2_height: Height(0),
+            epoch_blocks: 1,
+            ..Constants::default()
+        };
+        let alive_at = |height| {
+            (0..=255_u8)
+                .filter(|i| !is_v1_phased_out(&c, &[*i], Height(height)))
+                .count()
+        };
+        assert!(alive_at(0) > 200);
+        assert!((100..156).contains(&alive_at(128)));
+        assert_eq!((alive_at(255), alive_at(u32::MAX)), (0, 0));
+        let slow = Constants {
+            hard_fork2_height: Height(u32::MAX),
+            epoch_blocks: u32::MAX,
+            ..Constants::default()
+        };
+        assert_eq!(v1_cut_off_height(&slow), 256 * i64::from(u32::MAX));
+        assert!(!is_v1_phased_out(&slow, &[], Height(u32::MAX - 1)));
+    }
+}

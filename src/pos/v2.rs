@@ -2,12 +2,9 @@
 //!
 //! Everything the library might choke on is checked here first. Solving partial proofs is not done here.
 
-use crate::crypto::sha256;
 use crate::ids::{PlotId, PosChallenge, QualityString};
 use crate::pos::constants::Constants;
-
-/// Proof fragments in a quality chain; eight x-values stand behind each.
-pub const QUALITY_CHAIN_LINKS: usize = chia_pos2::NUM_CHAIN_LINKS;
+use crate::wire::PartialProof;
 
 /// Checks a full v2 proof of a plot of the network's only k and gives its quality string. Takes about 20 µs at the
 /// smallest strength and doubles with each step of strength from there.
@@ -41,21 +38,19 @@ pub fn verify(
         });
     }
     chia_pos2::validate_proof_v2(plot_id.as_bytes(), k, challenge.as_bytes(), strength, proof, c.testnet)
-        .map(|chain| quality_string(strength, &chain.chain_links))
+        .map(|chain| {
+            PartialProof {
+                fragments: chain.chain_links,
+            }
+            .quality_string(strength)
+        })
         .ok_or(InvalidProofV2::NotAProof)
-}
-
-/// Quality string of a v2 proof: SHA-256 of the strength and the fragments of its quality chain, which are also what a
-/// partial proof consists of.
-#[must_use]
-pub fn quality_string(strength: u8, fragments: &[u64; QUALITY_CHAIN_LINKS]) -> QualityString {
-    QualityString(sha256(&[&chia_pos2::serialize_quality(fragments, strength)]))
 }
 
 /// Length in bytes of a full proof: 128 x-values of k bits.
 #[must_use]
 pub const fn proof_len(k: u8) -> usize {
-    QUALITY_CHAIN_LINKS * k as usize
+    X_VALUES * k as usize / 8
 }
 
 /// Largest strength a plot of size `k` can have: the bits of an x-value less those that name its section.
@@ -100,6 +95,9 @@ pub enum InvalidProofV2 {
 
 /// Sizes the library has tables for; odd ones are not possible.
 const LIBRARY_K: std::ops::RangeInclusive<u8> = 18..=32;
+
+/// x-values in a full proof: sixteen fragments of eight.
+const X_VALUES: usize = chia_pos2::NUM_CHAIN_LINKS * 8;
 
 /// Smallest strength the library knows.
 const MIN_STRENGTH: u8 = 2;
@@ -152,7 +150,10 @@ mod tests {
                     Some((
                         PosChallenge(challenge),
                         proof,
-                        quality_string(STRENGTH, &chain.chain_links),
+                        PartialProof {
+                            fragments: chain.chain_links,
+                        }
+                        .quality_string(STRENGTH),
                     ))
                 })
                 .expect("a plot has about one proof a challenge")

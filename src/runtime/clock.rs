@@ -14,14 +14,19 @@ impl Clock {
     /// A clock whose monotonic part starts at zero.
     #[must_use]
     pub fn start() -> Self {
-        Self { origin: tokio::time::Instant::now() }
+        Self {
+            origin: tokio::time::Instant::now(),
+        }
     }
 
     /// This moment.
     #[must_use]
     pub fn now(&self) -> Now {
         let mono = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
-        Now { mono: Mono(mono), unix: unix_now() }
+        Now {
+            mono: Mono(mono),
+            unix: unix_now(),
+        }
     }
 
     /// The tokio instant of a monotonic moment, for `sleep_until`.

@@ -95,7 +95,14 @@ impl FarmHandle {
     /// A sentence when the engine has ended.
     pub async fn recent(&self, kind: RecentKind, limit: u32) -> Result<Vec<FeedEvent>, String> {
         if kind == RecentKind::Logs {
-            return Ok(self.log.ring().tail(limit as usize).records.into_iter().map(FeedEvent::Log).collect());
+            return Ok(self
+                .log
+                .ring()
+                .tail(limit as usize)
+                .records
+                .into_iter()
+                .map(FeedEvent::Log)
+                .collect());
         }
         self.ask(|reply| EngineRequest::Recent(kind, limit, reply)).await
     }
@@ -121,7 +128,11 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such level.
     pub fn set_log_level(&self, level: &str) -> Result<(), String> {
-        self.log.set_level(level.parse().map_err(|e: crate::logging::UnknownLogLevel| e.to_string())?);
+        self.log.set_level(
+            level
+                .parse()
+                .map_err(|e: crate::logging::UnknownLogLevel| e.to_string())?,
+        );
         Ok(())
     }
 
@@ -167,7 +178,10 @@ impl Recent {
             RecentKind::Messages => &self.messages,
             RecentKind::Logs => return Vec::new(),
         };
-        ring.iter().skip(ring.len().saturating_sub(limit as usize)).cloned().collect()
+        ring.iter()
+            .skip(ring.len().saturating_sub(limit as usize))
+            .cloned()
+            .collect()
     }
 }
 
@@ -181,7 +195,10 @@ mod tests {
         let mut recent = Recent::default();
         for n in 0..3000 {
             let cause = RefusalCause::NotTls;
-            recent.keep(&FeedEvent::Notice(Notice::ConnectionRefused { address: n.to_string(), cause }));
+            recent.keep(&FeedEvent::Notice(Notice::ConnectionRefused {
+                address: n.to_string(),
+                cause,
+            }));
         }
         let last = recent.last(RecentKind::Notices, 2);
         let addresses: Vec<_> = last

@@ -56,8 +56,9 @@ pub trait Streamable: Sized {
     }
 }
 
-/// A type whose hash means something (to the chain or to a pool) and is the hash of its bytes. Types that contain a
-/// proof of space are not: the hash of a v2 proof needs its quality string, see [`super::ProofOfSpace::get_hash`].
+/// A type whose hash means something (to the chain or to a pool) and is the hash of its bytes. Not so on the chain for
+/// a proof of space and what contains one: the hash of a v2 proof needs its quality string, see
+/// [`super::ProofOfSpace::get_hash`].
 pub trait HashOfBytes: Streamable {}
 
 /// Received bytes and how far they have been read.
@@ -163,6 +164,19 @@ macro_rules! streamable {
                 input: &mut $crate::wire::codec::Reader<'_>,
             ) -> Result<Self, $crate::wire::error::WireError> {
                 Ok(Self { $($field: $crate::wire::codec::Streamable::parse(input)?,)* })
+            }
+        }
+
+        #[cfg(test)]
+        impl $crate::wire::tests::Specimen for $name {
+            fn to_json(&self) -> serde_json::Value {
+                let mut fields = serde_json::Map::new();
+                $($crate::wire::tests::Specimen::put(&self.$field, stringify!($field), &mut fields);)*
+                serde_json::Value::Object(fields)
+            }
+
+            fn grow(seed: &mut $crate::wire::tests::Seed<'_>) -> Self {
+                Self { $($field: $crate::wire::tests::Specimen::grow(seed),)* }
             }
         }
     )*};

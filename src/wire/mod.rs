@@ -23,6 +23,8 @@ mod points;
 pub mod pool;
 mod proof;
 mod solver;
+#[cfg(test)]
+mod tests;
 
 pub use block::{
     ChallengeChainSubSlot, FoliageBlockData, FoliageTransactionBlock, PoolTarget, RewardChainBlockUnfinished,

@@ -1,12 +1,10 @@
 //! What is hashed and signed in the pool protocol. The requests themselves are JSON; only their streamable form, which
 //! the signatures are made of, is here.
 
-use sha2::{Digest, Sha256};
-
-use super::codec::{HashOfBytes, Streamable, streamable};
+use super::codec::{HashOfBytes, streamable};
 use super::points::{G1Bytes, G2Bytes};
 use super::proof::ProofOfSpace;
-use crate::ids::{Bytes32, LauncherId, PeerId, PuzzleHash, QualityString, SpHash};
+use crate::ids::{LauncherId, PeerId, PuzzleHash, SpHash};
 use crate::units::Difficulty;
 
 streamable! {
@@ -101,7 +99,7 @@ streamable! {
         /// Token of a v2 pool, else empty.
         pub authentication_token_v2: String,
         /// The authentication key's signature of an [`AuthenticationPayloadV1`].
-        pub signature: G2Bytes,
+        pub signature: Option<G2Bytes>,
     }
 
     /// Login at a v2 pool.
@@ -116,23 +114,11 @@ streamable! {
 }
 
 impl HashOfBytes for AuthenticationPayloadV1 {}
+/// With all bytes of a v2 proof too: pools hash what they were sent, unlike the chain.
+impl HashOfBytes for PostPartialPayload {}
+impl HashOfBytes for PostPartialRequest {}
 impl HashOfBytes for PostFarmerPayload {}
 impl HashOfBytes for PutFarmerPayload {}
 impl HashOfBytes for PutFarmerPayloadV1 {}
 impl HashOfBytes for GetFarmerRequestV1 {}
 impl HashOfBytes for GetAuthRequest {}
-
-impl PostPartialPayload {
-    /// Chia's `get_hash()`: the message that is signed. See [`ProofOfSpace::get_hash`] for `quality_string`.
-    #[must_use]
-    pub fn get_hash(&self, quality_string: &QualityString) -> Bytes32 {
-        let mut hashed = Vec::new();
-        self.launcher_id.stream(&mut hashed);
-        self.authentication_token.stream(&mut hashed);
-        self.proof_of_space.stream_hashed(quality_string, &mut hashed);
-        self.sp_hash.stream(&mut hashed);
-        self.end_of_sub_slot.stream(&mut hashed);
-        self.harvester_id.stream(&mut hashed);
-        Bytes32(Sha256::digest(&hashed).into())
-    }
-}

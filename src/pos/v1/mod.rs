@@ -3,14 +3,18 @@
 //! Pure: plots are read through [`ReadAt`](super::ReadAt), and whoever opens files or starts threads does so elsewhere.
 
 mod bits;
+mod checkpoints;
 mod fse;
 mod fx;
 mod park;
+mod plot_reader;
 pub mod plotter;
+mod prover;
 mod verify;
 
 pub use fse::FseError;
 pub use park::ParkError;
+pub use prover::{Prover, Quality};
 pub use verify::{InvalidProof, verify};
 
 /// Smallest k of a v1 plot.

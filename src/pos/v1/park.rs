@@ -67,19 +67,6 @@ impl ParkLayout {
         }
     }
 
-    /// The layout of the lowest table of a compressed plot of size `k`, whose parks have `park_bytes` bytes in all and
-    /// stubs of `stub_bits` bits; `None` if these do not go together.
-    pub(super) fn compressed(k: u8, stub_bits: u32, park_bytes: usize, code: &'static DeltaCode) -> Option<Self> {
-        let mut layout = Self {
-            line_point_bits: 2 * u32::from(k),
-            stub_bits,
-            deltas_bytes: 0,
-            code,
-        };
-        layout.deltas_bytes = park_bytes.checked_sub(layout.deltas_start())?;
-        (layout.deltas_bytes >= DELTAS_LEN_BYTES && stub_bits <= 64).then_some(layout)
-    }
-
     /// Bytes of one park.
     pub(super) fn park_bytes(&self) -> usize {
         self.deltas_start() + self.deltas_bytes
@@ -110,20 +97,6 @@ impl ParkLayout {
             stub_sum += u128::from(stubs.get(at).ok_or_else(|| self.cut(park))?);
         }
         self.checked(first + (u128::from(sum) << self.stub_bits) + stub_sum)
-    }
-
-    /// The line points of all entries of `park`, in order.
-    pub(super) fn line_points(&self, park: &[u8]) -> Result<Vec<u128>, ParkError> {
-        let mut line_point = self.first_line_point(park)?;
-        let stubs = self.stubs(park)?;
-        let mut all = Vec::with_capacity(ENTRIES_PER_PARK);
-        all.push(line_point);
-        for (at, delta) in self.deltas(park)?.take(ENTRIES_PER_PARK - 1).enumerate() {
-            let stub = stubs.get(at).ok_or_else(|| self.cut(park))?;
-            line_point = self.checked(line_point + (u128::from(delta) << self.stub_bits) + u128::from(stub))?;
-            all.push(line_point);
-        }
-        Ok(all)
     }
 
     /// The park of `line_points`: 1 to 2048 of them, ascending. Fewer than four are followed by repetitions of the
@@ -232,24 +205,8 @@ pub(super) fn p7_park_bytes(k: u8) -> usize {
     (usize::from(k) + 1) * ENTRIES_PER_PARK / 8
 }
 
-/// The entry `index` (below 2048) of a park of table 7: a position in table 6. The last park does not say how many
-/// entries it holds.
-pub(super) fn p7_entry(k: u8, park: &[u8], index: usize) -> Result<u64, ParkError> {
-    let bits = u32::from(k) + 1;
-    let wrong_size = || ParkError::WrongSize {
-        expected: p7_park_bytes(k),
-        got: park.len(),
-    };
-    if index >= ENTRIES_PER_PARK {
-        return Err(ParkError::NoSuchEntry {
-            index,
-            held: ENTRIES_PER_PARK,
-        });
-    }
-    read_bits(park, index * bits as usize, bits).ok_or_else(wrong_size)
-}
-
-/// The park of table 7 that holds `positions`, of which there are at most 2048.
+/// The park of table 7 that holds `positions`, of which there are at most 2048: positions in table 6 of k + 1 bits each.
+/// The last park does not say how many it holds.
 pub(super) fn encode_p7_park(k: u8, positions: &[u64]) -> Result<Vec<u8>, ParkError> {
     if positions.len() > ENTRIES_PER_PARK {
         return Err(ParkError::EntryCount { got: positions.len() });
@@ -427,6 +384,22 @@ mod tests {
     const GOLDEN: &[u8] = include_bytes!("../../../tests/vectors/pos_v1_parks_k18.bin");
     const K: u8 = 18;
 
+    impl ParkLayout {
+        /// The line points of all entries of `park`, in order.
+        fn line_points(&self, park: &[u8]) -> Result<Vec<u128>, ParkError> {
+            let mut line_point = self.first_line_point(park)?;
+            let stubs = self.stubs(park)?;
+            let mut all = Vec::with_capacity(ENTRIES_PER_PARK);
+            all.push(line_point);
+            for (at, delta) in self.deltas(park)?.take(ENTRIES_PER_PARK - 1).enumerate() {
+                let stub = stubs.get(at).ok_or_else(|| self.cut(park))?;
+                line_point = self.checked(line_point + (u128::from(delta) << self.stub_bits) + u128::from(stub))?;
+                all.push(line_point);
+            }
+            Ok(all)
+        }
+    }
+
     fn golden_park() -> (ParkLayout, &'static [u8]) {
         let layout = ParkLayout::classic(K, 1);
         (layout, &GOLDEN[..layout.park_bytes()])
@@ -497,7 +470,6 @@ mod tests {
             held: 2048,
         };
         assert_eq!(layout.line_point(full, 2048), Err(beyond));
-        assert_eq!(p7_entry(K, &vec![0; p7_park_bytes(K)], 2048), Err(beyond));
     }
 
     #[test]
@@ -576,7 +548,7 @@ mod tests {
             let park = encode_p7_park(k, &positions).unwrap();
             prop_assert_eq!(park.len(), p7_park_bytes(k));
             for (index, position) in positions.iter().enumerate() {
-                prop_assert_eq!(p7_entry(k, &park, index), Ok(*position));
+                prop_assert_eq!(read_bits(&park, index * (usize::from(k) + 1), u32::from(k) + 1), Some(*position));
             }
         }
 

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::bits::{BitWriter, read_bits};
 use super::fx::{EXTRA_BITS, F1, Metadata, fx, is_match};
 use super::{MAX_K, MIN_K};
 use crate::ids::{PlotId, PosChallenge, QualityString};
@@ -102,6 +103,22 @@ fn f7_of(plot_id: &PlotId, k: u8, xs: &[u64; 64]) -> Result<u64, InvalidProof> {
     Ok(entries[0].0 >> EXTRA_BITS)
 }
 
+/// From plot order to the order in which a proof must be, which f1 to f6 tell: the half with the lower y comes first.
+pub(super) fn arrange(plot_id: &PlotId, k: u8, xs: &mut [u64; 64]) {
+    let f1 = F1::new(k, plot_id);
+    let mut entries = xs.map(|x| (f1.y(x), Metadata::from(u128::from(x))));
+    for table in 1..=6 {
+        for (pair, xs) in xs.chunks_exact_mut(1 << table).enumerate() {
+            let (mut left, mut right) = (entries[2 * pair], entries[2 * pair + 1]);
+            if right.0 < left.0 {
+                (left, right) = (right, left);
+                xs.rotate_left(xs.len() / 2);
+            }
+            entries[pair] = fx(k, table + 1, left.0, left.1, right.1);
+        }
+    }
+}
+
 /// From proof order to plot order: at every level the half that is smaller, by its last x values, comes first.
 fn plot_order(mut xs: [u64; 64]) -> [u64; 64] {
     for half in [1, 2, 4, 8, 16, 32] {
@@ -115,35 +132,29 @@ fn plot_order(mut xs: [u64; 64]) -> [u64; 64] {
     xs
 }
 
+/// The proof that consists of these x values.
+pub(super) fn pack(k: u8, xs: &[u64; 64]) -> Vec<u8> {
+    let mut proof = BitWriter::with_capacity(64 * usize::from(k));
+    for x in xs {
+        proof.push(u128::from(*x), u32::from(k));
+    }
+    proof.into_bytes()
+}
+
 /// The 64 x values of a proof.
 fn unpack(k: u8, proof: &[u8]) -> Result<[u64; 64], InvalidProof> {
     let expected = usize::from(k) * 8;
+    let wrong_length = InvalidProof::Length {
+        k,
+        expected,
+        got: proof.len(),
+    };
     if proof.len() != expected {
-        return Err(InvalidProof::Length {
-            k,
-            expected,
-            got: proof.len(),
-        });
+        return Err(wrong_length);
     }
     let mut xs = [0; 64];
-    // Eight values fill exactly k bytes.
-    for (values, bytes) in xs
-        .as_chunks_mut::<8>()
-        .0
-        .iter_mut()
-        .zip(proof.chunks_exact(usize::from(k)))
-    {
-        let (mut pool, mut pool_bits) = (0_u128, 0);
-        let mut bytes = bytes.iter();
-        for value in values {
-            while pool_bits < u32::from(k) {
-                pool = pool << 8 | bytes.next().copied().map_or(0, u128::from);
-                pool_bits += 8;
-            }
-            pool_bits -= u32::from(k);
-            *value = (pool >> pool_bits) as u64;
-            pool &= (1 << pool_bits) - 1;
-        }
+    for (i, x) in xs.iter_mut().enumerate() {
+        *x = read_bits(proof, i * usize::from(k), u32::from(k)).ok_or_else(|| wrong_length.clone())?;
     }
     Ok(xs)
 }

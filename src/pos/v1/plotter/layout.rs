@@ -114,7 +114,9 @@ fn write_proofs(k: u8, f7s: &[u32], positions: &[u32], file: &mut PlotFile) -> R
     for park in proofs.chunks(CHECKPOINT_1_INTERVAL) {
         let deltas = park.windows(2).map(|pair| pair[1].0 - pair[0].0);
         let too_large = |delta: u32| ParkError::DeltaTooLarge { delta: delta.into() };
-        let deltas: Result<Vec<u8>, _> = deltas.map(|delta| delta.try_into().map_err(|_| too_large(delta))).collect();
+        let deltas: Result<Vec<u8>, _> = deltas
+            .map(|delta| delta.try_into().map_err(|_| too_large(delta)))
+            .collect();
         file.bytes.extend(encode_c3_park(k, &deltas?)?);
     }
     Ok(())
@@ -145,3 +147,57 @@ impl PlotFile {
 /// Tables 1 to 7, C1, C2, C3.
 const TABLES: usize = 10;
 const POINTER_BYTES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Tables of two entries that could be proofs, as small as they can be; not those of any plot id.
+    fn two_proofs() -> Tables {
+        Tables {
+            xs: vec![5, 9, 2, 8],
+            pairs: [
+                vec![[0, 1], [2, 3], [1, 2]],
+                vec![[0, 1], [0, 2], [1, 2]],
+                vec![[0, 1], [1, 2]],
+                vec![[0, 1]],
+                vec![[0, 0]],
+                vec![[0, 0], [0, 0]],
+            ],
+            f7s: vec![3, 4],
+        }
+    }
+
+    #[test]
+    fn entries_that_lead_nowhere_are_found() {
+        let mut tables = two_proofs();
+        assert!(used_entries(&tables).iter().flatten().all(|used| *used));
+        tables.pairs[3] = vec![[0, 0], [1, 1]];
+        assert_eq!(used_entries(&tables)[3], [true, false]);
+        assert_eq!(used_entries(&tables)[2], [true, false]);
+        assert_eq!(used_entries(&tables)[1], [true, true, false]);
+        assert_eq!(used_entries(&tables)[0], [true, true, true]);
+    }
+
+    #[test]
+    fn a_last_c3_park_too_small_to_be_coded_is_left_out() {
+        let kept = [0, 1, 3, 4, 9_999, 10_000, 10_001, 10_003, 10_004].map(provable_entries);
+        assert_eq!(kept, [0, 0, 0, 4, 9_999, 10_000, 10_000, 10_000, 10_004]);
+    }
+
+    #[test]
+    fn entries_too_far_apart_make_an_unlucky_plot() {
+        let mut tables = two_proofs();
+        tables.f7s = vec![3, 4, 5, 6];
+        tables.pairs[5] = vec![[0, 0]; 4];
+        tables.xs = vec![5, 9, 2, (1 << 18) - 1];
+        let result = write_tables(18, Vec::new(), tables, &mut |_| ());
+        assert!(matches!(
+            result,
+            Err(PlotterError::Unlucky {
+                table: 1,
+                reason: ParkError::DeltaTooLarge { .. }
+            })
+        ));
+    }
+}

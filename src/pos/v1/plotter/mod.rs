@@ -34,7 +34,9 @@ pub fn create_plot(
     header.extend(memo);
 
     let tables = forward::compute_tables(k, plot_id, &mut |share| progress(share * FORWARD_SHARE));
-    layout::write_tables(k, header, tables, &mut |share| progress(FORWARD_SHARE + share * (1.0 - FORWARD_SHARE)))
+    layout::write_tables(k, header, tables, &mut |share| {
+        progress(FORWARD_SHARE + share * (1.0 - FORWARD_SHARE));
+    })
 }
 
 /// Why there is no plot.
@@ -67,3 +69,39 @@ const MAX_K: u8 = 25;
 
 /// Share of the time that computing the tables takes.
 const FORWARD_SHARE: f32 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    fn plot_id(seed: &str) -> PlotId {
+        PlotId(Sha256::digest(seed).into())
+    }
+
+    #[test]
+    fn a_plot_has_the_bytes_that_chiapos_gives_it() {
+        let memo: Vec<u8> = (0..128).collect();
+        let mut shares = Vec::new();
+        let plot = create_plot(18, &plot_id("a"), &memo, &mut |share| shares.push(share)).unwrap();
+        // SHA-256 of the file that DiskPlotter of chiapos 2.0.12 writes for this plot id and memo.
+        let expected = "ea3c813c63b64ba032c1683ebaa02b1f77110f102d450c1752731d2836f73fc4";
+        assert_eq!(hex::encode(Sha256::digest(plot)), expected);
+        assert!(shares.is_sorted() && shares.last() == Some(&1.0), "{shares:?}");
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_refused() {
+        for k in [0, 17, 26, 32, 255] {
+            let refused = create_plot(k, &plot_id("a"), &[], &mut |_| ());
+            assert_eq!(refused, Err(PlotterError::SizeNotSupported { k }));
+        }
+    }
+
+    #[test]
+    fn a_memo_too_long_for_the_header_is_refused() {
+        let refused = create_plot(18, &plot_id("a"), &[0; 65_536], &mut |_| ());
+        assert_eq!(refused, Err(PlotterError::MemoTooLong { got: 65_536 }));
+    }
+}
