@@ -2,10 +2,10 @@
 //!
 //! Everything lives in one of four rings, and an arrow between modules never points outwards:
 //!
-//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`snapshot`] and
+//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`simulator`], [`snapshot`] and
 //!   [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance and keys are
 //!   arguments. `cargo core` builds this ring alone.
-//! * **ring 1** (feature `net`): `config`, `tls`, `net`, `harvester`, `runtime`, `control`, `keys`, `logging`, `simulator`:
+//! * **ring 1** (feature `net`): `config`, `tls`, `net`, `harvester`, `runtime`, `control`, `keys`, `logging`:
 //!   all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
 //!   items of this library.
@@ -19,6 +19,7 @@ pub mod crypto;
 pub mod farmer;
 pub mod ids;
 pub mod pos;
+pub mod simulator;
 pub mod snapshot;
 pub mod units;
 pub mod wire;
@@ -37,7 +38,5 @@ pub mod logging;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod runtime;
-#[cfg(feature = "net")]
-pub mod simulator;
 #[cfg(feature = "net")]
 pub mod tls;

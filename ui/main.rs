@@ -1,1 +1,84 @@
-fn main() {}
+//! farmconsole: the command line, the summary and the console. A table of contents: every command has a file.
+//!
+//! The program sees only the public items of the library; what it prints goes through `format.rs`, how it ends through
+//! `exit.rs`.
+
+mod args;
+mod configure;
+#[cfg(feature = "console")]
+mod console;
+mod context;
+mod daemon;
+mod demo;
+mod exit;
+#[cfg(feature = "console")]
+mod feed;
+mod format;
+mod harvester;
+mod keys;
+mod lists;
+mod plots;
+mod root;
+mod shell;
+mod stop;
+mod summary;
+mod time;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PlotsCommand};
+use crate::context::Context;
+use crate::exit::Outcome;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return exit::Failure::new(exit::Status::Failed, format!("start the runtime: {error}")).report();
+        }
+    };
+    let code = match runtime.block_on(run(cli)) {
+        Ok(ended) => ended.code(),
+        Err(failure) => failure.report(),
+    };
+    // A hanging disk must not keep the program from ending.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(cli: Cli) -> Outcome {
+    let Cli { root, color, ascii, daemon, command } = cli;
+    let default_root = if matches!(command, Some(Command::Demo(_))) { "demo" } else { "mainnet" };
+    let context = || Context::new(root.clone(), default_root, color, ascii);
+    let Some(command) = command else {
+        return if daemon { daemon::run(&context()?).await } else { daemon::console(&context()?).await };
+    };
+    match command {
+        Command::Stop => stop::run(&context()?).await,
+        Command::Summary { output } => summary::run(&context()?, output.json).await,
+        Command::Challenges { limit, output } => lists::challenges(&context()?, limit, output.json).await,
+        Command::Attempts { limit, follow, output } => lists::attempts(&context()?, limit, follow, output.json).await,
+        Command::Messages { limit, follow, output } => lists::messages(&context()?, limit, follow, output.json).await,
+        Command::Alarms { output } => lists::alarms(&context()?, output.json).await,
+        Command::Init { ca_dir, network } => root::init(&context()?, ca_dir, network),
+        Command::Configure(changes) => configure::run(&context()?, &changes).await,
+        Command::Config { command: ConfigCommand::Path } => root::config_path(&context()?),
+        Command::Config { command: ConfigCommand::PrintDefault } => root::print_default(),
+        Command::Config { command: ConfigCommand::Check { file } } => root::check(&context()?, file),
+        Command::Keys { command: KeysCommand::Import(import) } => keys::import(&context()?, &import),
+        Command::Keys { command: KeysCommand::Show { output } } => keys::show(&context()?, output.json),
+        Command::Plots { command: PlotsCommand::Add { dir } } => plots::add(&context()?, &dir),
+        Command::Plots { command: PlotsCommand::Remove { dir } } => plots::remove(&context()?, &dir),
+        Command::Plots { command: PlotsCommand::Show } => plots::show(&context()?),
+        Command::Harvester { command: HarvesterCommand::List { refresh, failed, no_key, duplicates, output } } => {
+            let files = harvester::Files { failed, no_key, duplicates };
+            harvester::list(&context()?, refresh, files, output.json).await
+        }
+        Command::Demo(options) => demo::run(&context()?, options).await,
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man => shell::man(),
+    }
+}

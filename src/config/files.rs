@@ -1,0 +1,267 @@
+//! Files as a root needs them: read with a limit, replaced atomically, private by default.
+//!
+//! Whatever the umask says, a file gets exactly the mode asked for, and a crash at any moment leaves either the old
+//! content or the new one, never a part of either. Knows nothing of what the files mean.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Mode of private keys and of settings: the owner alone.
+pub const PRIVATE_FILE: u32 = 0o600;
+/// Mode of certificates, as the official software gives them.
+pub const CERTIFICATE_FILE: u32 = 0o644;
+/// Mode of every directory made here.
+pub const PRIVATE_DIR: u32 = 0o700;
+
+/// Which mode a replaced file gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileMode {
+    /// Exactly this one.
+    Exactly(u32),
+    /// That of the file it replaces (and its owner, where we may); [`PRIVATE_FILE`] when there was none.
+    Kept,
+}
+
+/// Reads a regular file of at most `limit` bytes.
+///
+/// # Errors
+/// As reading does; [`io::ErrorKind::FileTooLarge`] for more than `limit` bytes and [`io::ErrorKind::InvalidInput`] for
+/// what is no regular file (opening a FIFO would wait for ever).
+pub fn read_limited(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        let kind = if metadata.is_dir() {
+            "a directory"
+        } else {
+            "no regular file"
+        };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {kind}")));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limit {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("it is larger than {limit} bytes"),
+        ));
+    }
+    Ok(bytes)
+}
+
+/// Replaces `path` by `content`: temporary file beside it, fsync, rename, fsync of the directory. A symbolic link stays
+/// one; the file it points to is replaced.
+///
+/// # Errors
+/// Whatever the file system answers; the old content is then still there.
+pub fn replace_file(path: &Path, content: &[u8], mode: FileMode) -> io::Result<()> {
+    let path = resolve_link(path)?;
+    let directory = parent_of(&path);
+    let temporary = temporary_beside(&path);
+    let old = fs::metadata(&path).ok();
+    let mode = match (mode, &old) {
+        (FileMode::Exactly(mode), _) => mode,
+        (FileMode::Kept, Some(old)) => mode_of(old),
+        (FileMode::Kept, None) => PRIVATE_FILE,
+    };
+    let result = write_new(&temporary, content, mode, old.as_ref()).and_then(|()| fs::rename(&temporary, &path));
+    if let Err(error) = result {
+        // The error that matters is the first one; a temporary file that cannot be removed is removed by the next try.
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    sync_directory(&directory)
+}
+
+/// Makes `path` and its missing parents, each with [`PRIVATE_DIR`]. Directories that are there keep their mode.
+///
+/// # Errors
+/// Whatever the file system answers, also when something that is no directory is in the way.
+pub fn create_private_dirs(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    if parent != path {
+        create_private_dirs(&parent)?;
+    }
+    match fs::create_dir(path) {
+        // Lost a race against another process of ours: it sets the same mode.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+        other => other?,
+    }
+    set_mode(path, PRIVATE_DIR)?;
+    sync_directory(&parent)
+}
+
+/// Permission bits of a file, `0o777` part only. Zero where the platform has none.
+#[must_use]
+pub fn mode_of(metadata: &fs::Metadata) -> u32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        metadata.mode() & 0o777
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        0
+    }
+}
+
+/// Sets the permission bits of a file or directory; does nothing where the platform has none.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (path, mode);
+        Ok(())
+    }
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>) -> io::Result<()> {
+    // Left by a process with our number that was killed between creating and renaming it.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(PRIVATE_FILE);
+    }
+    let mut file = options.open(path)?;
+    keep_owner(&file, old);
+    file.write_all(content)?;
+    set_mode(path, mode)?;
+    file.sync_all()
+}
+
+/// An edit by root must not take a file away from the user whose software reads it. Without the right to give files
+/// away the owner is the same anyway.
+fn keep_owner(file: &File, old: Option<&fs::Metadata>) {
+    #[cfg(unix)]
+    if let Some(old) = old {
+        use std::os::unix::fs::{MetadataExt, fchown};
+        let _ = fchown(file, Some(old.uid()), Some(old.gid()));
+    }
+    #[cfg(not(unix))]
+    let _ = (file, old);
+}
+
+fn resolve_link(path: &Path) -> io::Result<PathBuf> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => fs::canonicalize(path),
+        _ => Ok(path.to_path_buf()),
+    }
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_path_buf(),
+        None => path.to_path_buf(),
+    }
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    return File::open(directory)?.sync_all();
+    #[cfg(not(unix))]
+    {
+        let _ = directory;
+        Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        mode_of(&fs::metadata(path).unwrap())
+    }
+
+    #[test]
+    fn replaced_file_has_the_mode_asked_for_and_leaves_nothing_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings");
+        replace_file(&path, b"one", FileMode::Exactly(0o640)).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"one".to_vec(), 0o640));
+        replace_file(&path, b"two", FileMode::Kept).unwrap();
+        assert_eq!((fs::read(&path).unwrap(), mode(&path)), (b"two".to_vec(), 0o640));
+        replace_file(&path, b"three", FileMode::Exactly(PRIVATE_FILE)).unwrap();
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn link_stays_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::write(&real, b"old").unwrap();
+        symlink(&real, &link).unwrap();
+        replace_file(&link, b"new", FileMode::Kept).unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&real).unwrap(), b"new");
+    }
+
+    #[test]
+    fn failed_replacement_leaves_the_old_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("settings");
+        fs::create_dir(&path).unwrap();
+        assert!(replace_file(&path, b"new", FileMode::Kept).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn new_directories_are_private_and_old_ones_untouched() {
+        let dir = tempfile::tempdir().unwrap();
+        set_mode(dir.path(), 0o755).unwrap();
+        create_private_dirs(&dir.path().join("a/b")).unwrap();
+        assert_eq!(mode(dir.path()), 0o755);
+        assert_eq!(
+            (mode(&dir.path().join("a")), mode(&dir.path().join("a/b"))),
+            (0o700, 0o700)
+        );
+    }
+
+    #[test]
+    fn only_regular_files_within_the_limit_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, b"12345").unwrap();
+        assert_eq!(read_limited(&path, 5).unwrap(), b"12345");
+        assert_eq!(read_limited(&path, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+        assert_eq!(
+            read_limited(dir.path(), 4).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
+        assert_eq!(
+            read_limited(Path::new("/dev/zero"), 4).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
+    }
+}

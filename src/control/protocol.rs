@@ -1,0 +1,133 @@
+//! What travels over the control socket. Variant and field names are a contract with older and newer consoles: a new
+//! request is a new variant (an old server answers [`Reply`] with an error sentence), a new field has a serde default.
+
+use serde::{Deserialize, Serialize};
+
+use crate::runtime::{FeedEvent, RecentKind};
+use crate::snapshot::page::{Page, PageRequest};
+use crate::snapshot::{FarmSnapshot, HarvesterId};
+
+/// Version of the frames; compared on attach. Raised only when an older peer could misunderstand.
+pub const CONTROL_PROTOCOL: u32 = 1;
+
+/// First frame, from the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`CONTROL_PROTOCOL`] of the server.
+    pub protocol: u32,
+    /// Software version of the server, `0.1.0`.
+    pub version: String,
+    /// Process id of the server.
+    pub pid: u32,
+    /// What runs there.
+    pub role: Role,
+}
+
+/// What runs on a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A farmer, with or without an embedded harvester.
+    Farmer,
+    /// A harvester alone.
+    Harvester,
+}
+
+/// One question of a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Repeated in the reply; chosen by the client.
+    pub id: u64,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What a client may ask.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// The newest snapshot.
+    Snapshot,
+    /// Part of a long list.
+    Page(PageRequest),
+    /// The last events of one kind, oldest first.
+    Recent {
+        /// Which.
+        kind: RecentKind,
+        /// At most this many.
+        limit: u32,
+    },
+    /// Send snapshots and events from here on; a later `Watch` replaces an earlier one.
+    Watch(Watch),
+    /// Ask a harvester (or all) for its plots and compare with what was synced.
+    Refresh {
+        /// `None` for all connected ones.
+        harvester: Option<HarvesterId>,
+    },
+    /// A person has seen this alarm.
+    Acknowledge {
+        /// Its number.
+        alarm: u64,
+    },
+    /// Change the log level while running.
+    SetLogLevel {
+        /// `DEBUG`, `INFO`, `WARNING`, `ERROR`.
+        level: String,
+    },
+    /// End the program.
+    Stop,
+}
+
+/// Which events a client wants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Every new snapshot (at most four a second).
+    #[serde(default)]
+    pub snapshots: bool,
+    /// Notices.
+    #[serde(default)]
+    pub notices: bool,
+    /// Protocol messages.
+    #[serde(default)]
+    pub messages: bool,
+    /// Log records.
+    #[serde(default)]
+    pub logs: bool,
+}
+
+/// Answer to one request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// Id of the request.
+    pub id: u64,
+    /// Answer, or a sentence that says why not.
+    pub answer: Result<Answer, String>,
+}
+
+/// What a server answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Ask::Snapshot`].
+    Snapshot(Box<FarmSnapshot>),
+    /// To [`Ask::Page`].
+    Page(Page),
+    /// To [`Ask::Recent`].
+    Recent(Vec<FeedEvent>),
+    /// Done, or begun.
+    Done,
+}
+
+/// A frame of the server after [`Hello`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// Answer to a request.
+    Reply(Box<Reply>),
+    /// A new snapshot.
+    Snapshot(Box<FarmSnapshot>),
+    /// Something happened.
+    Feed(FeedEvent),
+    /// This client was too slow for this many events.
+    Skipped(u64),
+}

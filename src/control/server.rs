@@ -1,0 +1,199 @@
+//! The server's end of the control socket: at most [`MAX_CLIENTS`] clients, each in a task of its own that can only ask
+//! a [`FarmHandle`] and never wait on the farmer's time.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast};
+use tokio_util::sync::CancellationToken;
+
+use super::frame::{self, FrameError, MAX_REQUEST};
+use super::lock::RootLock;
+use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, Request, Role, Watch};
+use crate::runtime::{FarmHandle, FeedEvent};
+
+/// Most clients at once; one more is closed at once.
+pub const MAX_CLIENTS: usize = 32;
+
+/// A client that takes nothing for this long is closed.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why the socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("open the control socket {path}: {source}")]
+pub struct BindError {
+    /// Socket.
+    pub path: PathBuf,
+    /// Why.
+    pub source: std::io::Error,
+}
+
+/// A bound socket; removed from the file system when dropped.
+#[derive(Debug)]
+pub struct ControlServer {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl ControlServer {
+    /// Binds `path` with mode 0600. The lock proves that nobody else runs here, so a socket that is there is stale.
+    ///
+    /// # Errors
+    /// [`BindError`] with the path and the operating system's words.
+    pub fn bind(path: &Path, _lock: &RootLock) -> Result<Self, BindError> {
+        let fail = |source| BindError { path: path.to_owned(), source };
+        match std::fs::remove_file(path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(fail(e)),
+        }
+        let listener = UnixListener::bind(path).map_err(fail)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
+        Ok(Self { listener, path: path.to_owned() })
+    }
+
+    /// Serves clients until `stop` is cancelled. A client's [`Ask::Stop`] cancels it.
+    pub async fn run(self, handle: FarmHandle, role: Role, stop: CancellationToken) {
+        let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+        loop {
+            let stream = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        tracing::warn!(target: "control", "accept on {}: {error}", self.path.display());
+                        tokio::time::sleep(Duration::from_millis(200)).await;
+                        continue;
+                    }
+                },
+            };
+            if !same_user(&stream) {
+                continue;
+            }
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+            let client = serve(stream, handle.clone(), role, stop.clone());
+            tokio::spawn(async move {
+                if let Err(error) = client.await {
+                    tracing::debug!(target: "control", "client left: {error}");
+                }
+                drop(slot);
+            });
+        }
+    }
+}
+
+impl Drop for ControlServer {
+    fn drop(&mut self) {
+        // Nothing can be done about a socket that cannot be removed; the next holder of the lock replaces it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether the client runs as the same user (or as root); the file mode says so already, this says it twice.
+fn same_user(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    stream.peer_cred().is_ok_and(|cred| cred.uid() == own || cred.uid() == 0)
+}
+
+async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: CancellationToken) -> Result<(), FrameError> {
+    let (mut reader, mut writer) = stream.into_split();
+    let hello = Hello {
+        protocol: CONTROL_PROTOCOL,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        role,
+    };
+    send(&mut writer, &hello).await?;
+
+    // Reading a frame cannot be cancelled half way, so it has a task of its own.
+    let (requests_in, mut requests) = tokio::sync::mpsc::channel::<Request>(16);
+    let reading = tokio::spawn(async move {
+        loop {
+            let request = frame::read::<Request>(&mut reader, MAX_REQUEST).await?;
+            if requests_in.send(request).await.is_err() {
+                return Ok::<(), FrameError>(());
+            }
+        }
+    });
+    let _end_reading = AbortOnDrop(reading.abort_handle());
+
+    let mut snapshots = handle.watch_snapshots();
+    let mut events = handle.subscribe();
+    let mut watch = Watch::default();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            request = requests.recv() => {
+                let Some(Request { id, ask }) = request else {
+                    return match reading.await {
+                        Ok(Err(FrameError::Closed)) | Ok(Ok(())) | Err(_) => Ok(()),
+                        Ok(Err(error)) => Err(error),
+                    };
+                };
+                let stopping = ask == Ask::Stop;
+                if let Ask::Watch(wanted) = &ask {
+                    watch = *wanted;
+                    snapshots.mark_changed();
+                }
+                let answer = answer(&handle, ask).await;
+                send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                if stopping {
+                    stop.cancel();
+                }
+            }
+            changed = snapshots.changed(), if watch.snapshots => {
+                if changed.is_err() {
+                    return Ok(());
+                }
+                let snapshot = snapshots.borrow_and_update().as_ref().clone();
+                send(&mut writer, &Event::Snapshot(Box::new(snapshot))).await?;
+            }
+            event = events.recv(), if watch.notices || watch.messages || watch.logs => match event {
+                Ok(event) if wanted(&event, watch) => send(&mut writer, &Event::Feed(event)).await?,
+                Ok(_) => {}
+                Err(broadcast::error::RecvError::Lagged(skipped)) => send(&mut writer, &Event::Skipped(skipped)).await?,
+                Err(broadcast::error::RecvError::Closed) => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
+    match ask {
+        Ask::Snapshot => Ok(Answer::Snapshot(Box::new(handle.snapshot().as_ref().clone()))),
+        Ask::Page(request) => handle.page(request).await.map(Answer::Page),
+        Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
+        Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
+        Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
+        Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
+        Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
+    }
+}
+
+const fn wanted(event: &FeedEvent, watch: Watch) -> bool {
+    match event {
+        FeedEvent::Notice(_) => watch.notices,
+        FeedEvent::Message(_) => watch.messages,
+        FeedEvent::Log(_) => watch.logs,
+    }
+}
+
+async fn send<T: serde::Serialize>(
+    writer: &mut tokio::net::unix::OwnedWriteHalf,
+    value: &T,
+) -> Result<(), FrameError> {
+    tokio::time::timeout(WRITE_PATIENCE, frame::write(writer, value))
+        .await
+        .unwrap_or_else(|_| Err(FrameError::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

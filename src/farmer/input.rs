@@ -1,0 +1,278 @@
+//! Everything that can happen to the farmer.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::config::FarmerKeys;
+use super::output::JobId;
+use crate::crypto::{PlotSignatureError, PoolTargetError};
+use crate::ids::{NodeId, QualityString, SessionId, SpHash};
+use crate::pos::ProofError;
+use crate::snapshot::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
+use crate::units::Height;
+use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
+
+/// One thing that happened. The farmer trusts nothing in it that came from a harvester.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A harvester is connected; TLS and protocol handshakes are done.
+    HarvesterConnected {
+        /// Its connection; a number that was never used before.
+        session: SessionId,
+        /// Who it is.
+        peer: ConnectedPeer,
+        /// Over the network or in this process.
+        origin: HarvesterOrigin,
+    },
+    /// It sent a message.
+    HarvesterMessage {
+        /// From whom.
+        session: SessionId,
+        /// Id of the envelope: of a request that it answers.
+        id: Option<u16>,
+        /// The message.
+        message: FromHarvester,
+    },
+    /// It sent something else, such as a pong. Needed only after [`Output::Probe`](super::Output::Probe) and after
+    /// [`Input::HarvesterQuiet`], to say that this is over; harmless at any time.
+    HarvesterHeard {
+        /// From whom.
+        session: SessionId,
+    },
+    /// Not one byte, not even a pong, came from it for some time (15 s).
+    HarvesterQuiet {
+        /// From whom.
+        session: SessionId,
+        /// For how long already.
+        quiet: Duration,
+    },
+    /// It sent a message of a number that nobody knows or that no harvester sends.
+    MessageIgnored {
+        /// From whom.
+        session: SessionId,
+        /// The number.
+        kind: u8,
+    },
+    /// It did not take a signage point in time, so the outbox replaced it by a newer one.
+    SignagePointDropped {
+        /// Who.
+        session: SessionId,
+        /// Which signage point; `None` if that is not known any more.
+        sp_hash: Option<SpHash>,
+    },
+    /// Its connection has ended.
+    HarvesterDisconnected {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: DisconnectCause,
+    },
+    /// A connection never became a harvester.
+    ConnectionRefused {
+        /// From where.
+        address: SocketAddr,
+        /// Why.
+        cause: RefusalCause,
+    },
+    /// A source of signage points is connected, or will be tried (then `link` says so).
+    Node {
+        /// Which.
+        node: NodeId,
+        /// What is known of it; replaces what was known before.
+        status: NodeStatus,
+    },
+    /// A node has a new signage point.
+    SignagePoint {
+        /// Which node.
+        node: NodeId,
+        /// It.
+        signage_point: Box<NewSignagePoint>,
+    },
+    /// A node has made a block of a proof and wants it signed.
+    RequestSignedValues {
+        /// Which node.
+        node: NodeId,
+        /// What to sign.
+        request: Box<RequestSignedValues>,
+    },
+    /// A node says what became of a proof. Only the simulated chain does.
+    ChainVerdict {
+        /// Which node.
+        node: NodeId,
+        /// Which proof.
+        quality: QualityString,
+        /// Height of the block, or why there is none, as a fragment.
+        verdict: Result<Height, String>,
+    },
+    /// What the simulated chain shows of itself.
+    SimulatedChain(SimulatedChainView),
+    /// A worker has verified a proof ([`Output::Verify`](super::Output::Verify)).
+    Verified {
+        /// Which job.
+        job: JobId,
+        /// Its quality, or what is wrong with it.
+        result: Result<QualityString, ProofError>,
+    },
+    /// The workers were full: this verification will never be done.
+    VerificationDropped {
+        /// Which job.
+        job: JobId,
+    },
+    /// A worker has signed ([`Output::Sign`](super::Output::Sign)).
+    Signed {
+        /// Which job.
+        job: JobId,
+        /// The signatures, or why there are none.
+        result: Result<PlotSignatures, SignError>,
+    },
+    /// Farming keys were loaded or changed.
+    Keys(FarmerKeys),
+    /// Where harvesters can connect.
+    Listening {
+        /// Bound addresses; none when the listener is closed.
+        addresses: Vec<SocketAddr>,
+    },
+    /// Counters of other parts of the program, to be shown.
+    OuterCounters(OuterCounters),
+    /// A person or a script wants something.
+    Command(Command),
+}
+
+/// How a harvester is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HarvesterOrigin {
+    /// In this process, over a channel in memory.
+    Embedded {
+        /// Its name, as `local`.
+        name: String,
+    },
+    /// Over the network.
+    Network,
+}
+
+/// What is known of a source of signage points.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeStatus {
+    /// `127.0.0.1:8444` or `simulated chain`.
+    pub name: String,
+    /// Whether it is connected.
+    pub link: NodeLink,
+    /// What it says of itself; `None` when it cannot be asked.
+    pub synced: Option<bool>,
+    /// Estimated network space in bytes, when known.
+    pub netspace_bytes: Option<f64>,
+    /// How far it is trusted with our signatures.
+    pub trust: NodeTrust,
+}
+
+/// Whether a node is connected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeLink {
+    /// Connected.
+    Up,
+    /// Not connected.
+    Down {
+        /// Why, as a fragment.
+        why: String,
+    },
+}
+
+/// Whether a node may have blocks signed that it does not explain (`foliage_block_data` missing). A node explains every
+/// block that it makes of a proof of ours, except the empty one it falls back to when its first one was invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeTrust {
+    /// On this machine or pinned: it may.
+    Own,
+    /// Anybody's: it may not.
+    Foreign,
+}
+
+/// Complete signatures of a plot, in the order they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlotSignatures {
+    /// One for each message.
+    pub signatures: Vec<G2Bytes>,
+    /// Signature of the pool target; only for [`SignPurpose::SignagePoint`](super::SignPurpose) and a plot with a pool
+    /// public key.
+    pub pool_signature: Option<G2Bytes>,
+}
+
+/// Why nothing was signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// The shares do not make a signature of the plot.
+    #[error(transparent)]
+    Plot(#[from] PlotSignatureError),
+    /// The pool's share of the rewards cannot be claimed.
+    #[error(transparent)]
+    PoolTarget(#[from] PoolTargetError),
+}
+
+/// Counters that other parts of the program keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OuterCounters {
+    /// Log lines dropped since start.
+    pub dropped_log_lines: u64,
+    /// Unauthenticated connections at this moment.
+    pub unauthenticated: u32,
+}
+
+/// What a person or a script can ask for. [`Farmer::check`](super::Farmer::check) says whether it can be done.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case", tag = "command")]
+pub enum Command {
+    /// Ask a harvester for its plots and compare them with what was synced; the answer is its `cross_check`.
+    RefreshHarvester {
+        /// Which; `None` for all that are connected.
+        harvester: Option<HarvesterId>,
+    },
+    /// A person has seen an alarm. One that only tells of something past closes.
+    AcknowledgeAlarm {
+        /// Which; `None` for all.
+        number: Option<u64>,
+    },
+    /// Give a harvester a name. It belongs to the certificate and so outlives the connection.
+    NameHarvester {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name, 1 to 64 characters, none of them a control character.
+        name: String,
+    },
+    /// Forget a harvester that is not connected and will not come back.
+    ForgetHarvester {
+        /// Which.
+        harvester: HarvesterId,
+    },
+}
+
+/// Why a [`Command`] cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such harvester.
+    #[error("no harvester {harvester}")]
+    NoSuchHarvester {
+        /// What was asked for.
+        harvester: HarvesterId,
+    },
+    /// It would have to be connected.
+    #[error("{name} is not connected")]
+    NotConnected {
+        /// Its name.
+        name: String,
+    },
+    /// It would have to be gone.
+    #[error("{name} is connected: only a harvester that is gone can be forgotten")]
+    Connected {
+        /// Its name.
+        name: String,
+    },
+    /// There is no such alarm, or it is over.
+    #[error("no open alarm {number}")]
+    NoSuchAlarm {
+        /// What was asked for.
+        number: u64,
+    },
+    /// That is no name.
+    #[error("a name has 1 to 64 characters and no control characters")]
+    BadName,
+}

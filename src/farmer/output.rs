@@ -1,0 +1,88 @@
+//! Everything the farmer wants done.
+
+use crate::ids::{Bytes32, NodeId, PuzzleHash, SessionId};
+use crate::pos::ProofContext;
+use crate::snapshot::{DisconnectCause, MessageRecord, Notice};
+use crate::wire::{DeclareProofOfSpace, ProofOfSpace, RespondSignatures, SignedValues, ToHarvester};
+
+/// Work given to a worker; its result comes back with this number. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// One thing to do. Outputs are in order: what comes first is done first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Send to a harvester, encoded for its protocol version.
+    Send {
+        /// To whom.
+        session: SessionId,
+        /// Id of the envelope: ours from 0x8000 when an answer must find its way back, otherwise none.
+        id: Option<u16>,
+        /// What.
+        message: ToHarvester,
+    },
+    /// Ping a harvester at once and report [`Input::HarvesterHeard`](super::Input::HarvesterHeard) for whatever comes back.
+    Probe {
+        /// Whom.
+        session: SessionId,
+    },
+    /// Close a connection. The farmer has forgotten it already; reporting its end is harmless and not needed.
+    Close {
+        /// Which.
+        session: SessionId,
+        /// Why.
+        cause: DisconnectCause,
+    },
+    /// Verify a proof in full and answer [`Input::Verified`](super::Input::Verified).
+    Verify {
+        /// Number of the job.
+        job: JobId,
+        /// The proof.
+        proof: Box<ProofOfSpace>,
+        /// Signage point it claims to answer.
+        context: ProofContext,
+    },
+    /// Complete and verify plot signatures and answer [`Input::Signed`](super::Input::Signed).
+    Sign {
+        /// Number of the job.
+        job: JobId,
+        /// The proof they were asked for.
+        proof: Box<ProofOfSpace>,
+        /// The harvester's shares.
+        response: Box<RespondSignatures>,
+        /// What is to be signed, in this order.
+        messages: Vec<Bytes32>,
+        /// What for.
+        purpose: SignPurpose,
+    },
+    /// Declare a proof to nodes.
+    Declare {
+        /// To whom; never empty.
+        nodes: Vec<NodeId>,
+        /// The declaration.
+        message: Box<DeclareProofOfSpace>,
+    },
+    /// Send block signatures to the node that asked.
+    SignedValues {
+        /// To whom.
+        node: NodeId,
+        /// The signatures.
+        message: Box<SignedValues>,
+    },
+    /// Tell whoever listens.
+    Notice(Notice),
+    /// A message of the harvester protocol passed, for the message screen.
+    Message(MessageRecord),
+}
+
+/// What signatures are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignPurpose {
+    /// To declare a proof: the two hashes of the signage point.
+    SignagePoint {
+        /// Sign this pool target too; only for a plot with a pool public key.
+        pool_target: Option<PuzzleHash>,
+    },
+    /// To complete a block: its two foliage hashes.
+    Block,
+}

@@ -1,0 +1,115 @@
+//! When the farmer wants to be woken.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::output::JobId;
+use super::proofs::{BlockNumber, ProofNumber};
+use crate::clock::Mono;
+use crate::ids::{NodeId, SessionId};
+use crate::snapshot::HarvesterId;
+
+/// One reason to wake up. Each is set at most once at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Timer {
+    /// No signage point came for too long from this node; `None` while no node is known at all.
+    NoSignagePoint(Option<NodeId>),
+    /// Signage points that were skipped did not come late either.
+    Missed,
+    /// The oldest signage point this harvester has not answered reaches its next deadline.
+    Answers(HarvesterId),
+    /// The older of two connections with one certificate has not shown that it lives.
+    Doubt(SessionId),
+    /// A harvester that went has not come back.
+    Absent(HarvesterId),
+    /// The first plot sync of a connection has not moved.
+    PlotSync(SessionId),
+    /// A harvester has not listed its plots.
+    CrossCheck(SessionId),
+    /// The present step in the life of a proof takes too long.
+    Proof(ProofNumber),
+    /// A block cannot be signed in time.
+    Block(BlockNumber),
+    /// A worker has not answered.
+    Job(JobId),
+    /// An alarm about something past is old enough to close.
+    Alarms,
+}
+
+/// All timers that are set.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timers {
+    at: BTreeMap<Timer, Mono>,
+    queue: BTreeSet<(Mono, Timer)>,
+}
+
+impl Timers {
+    /// Sets a timer, instead of what it was set to.
+    pub(super) fn set(&mut self, timer: Timer, at: Mono) {
+        self.clear(timer);
+        self.at.insert(timer, at);
+        self.queue.insert((at, timer));
+    }
+
+    /// Stops a timer, if it is set.
+    pub(super) fn clear(&mut self, timer: Timer) {
+        if let Some(at) = self.at.remove(&timer) {
+            self.queue.remove(&(at, timer));
+        }
+    }
+
+    /// Sets or stops a timer.
+    pub(super) fn put(&mut self, timer: Timer, at: Option<Mono>) {
+        match at {
+            Some(at) => self.set(timer, at),
+            None => self.clear(timer),
+        }
+    }
+
+    /// When the next one is due.
+    pub(super) fn next(&self) -> Option<Mono> {
+        self.queue.first().map(|(at, _)| *at)
+    }
+
+    /// Takes out all that are due, in order of time.
+    pub(super) fn take_due(&mut self, now: Mono) -> Vec<Timer> {
+        let mut due = Vec::new();
+        while let Some((at, timer)) = self.queue.first().copied()
+            && at <= now
+        {
+            self.clear(timer);
+            due.push(timer);
+        }
+        due
+    }
+
+    /// How many are set.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.at.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timer_set_again_counts_once_at_its_new_time() {
+        let mut timers = Timers::default();
+        timers.set(Timer::Missed, Mono(10));
+        timers.set(Timer::Missed, Mono(20));
+        timers.set(Timer::Alarms, Mono(15));
+        assert_eq!(timers.take_due(Mono(10)), []);
+        assert_eq!(timers.next(), Some(Mono(15)));
+        assert_eq!(timers.take_due(Mono(20)), [Timer::Alarms, Timer::Missed]);
+        assert_eq!((timers.next(), timers.len()), (None, 0));
+    }
+
+    #[test]
+    fn stopped_timer_is_never_due() {
+        let mut timers = Timers::default();
+        timers.put(Timer::Missed, Some(Mono(10)));
+        timers.put(Timer::Missed, None);
+        assert_eq!(timers.take_due(Mono(u64::MAX)), []);
+    }
+}

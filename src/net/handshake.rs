@@ -1,0 +1,541 @@
+//! The first words of a link, both sides: websocket upgrade on `/ws`, then one chia `Handshake` each, dialer first.
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
+
+use super::link::{
+    INCOMPATIBLE_NETWORK_ID, INVALID_HANDSHAKE, UNKNOWN, close, close_frame, closed_by_peer, websocket_config,
+};
+use super::meter::Meter;
+use crate::logging::{escape, strip_invisible};
+use crate::snapshot::{DisconnectCause, RefusalCause};
+use crate::wire::{
+    Capability, Handshake, HarvesterLayout, Message, MessageType, NodeType, ProtocolVersion, Streamable as _, limits,
+};
+
+/// What a peer said of itself, checked and safe to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Greeting {
+    pub(super) software_version: String,
+    pub(super) protocol_version: String,
+    /// Layout of the messages it reads.
+    pub(super) layout: HarvesterLayout,
+}
+
+/// How we call ourselves in a handshake. Official software shows the peer's name and reads nothing from it.
+pub const SOFTWARE_VERSION: &str = concat!("farmconsole-", env!("CARGO_PKG_VERSION"));
+
+/// The listening farmer's part: upgrades, reads the harvester's handshake, checks and answers it. A peer that is refused
+/// after the upgrade is told with the close code and reason of the official software, so that its log shows it.
+///
+/// # Errors
+/// Why it is no harvester of this farm. Deadlines are the caller's.
+pub(super) async fn accept<S>(
+    stream: S,
+    network_id: &str,
+    server_port: u16,
+    meter: &Meter,
+) -> Result<(WebSocketStream<S>, Greeting), RefusalCause>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let config = websocket_config(limits::MAX_PLOT_LIST_FRAME, MAX_FROM_FARMER);
+    let mut socket = accept_hdr_async_with_config(stream, check_path, Some(config))
+        .await
+        .map_err(|error| refusal(&error, meter))?;
+    let judged = match first_message(&mut socket, meter).await? {
+        Some(message) => judge(&message, network_id),
+        None => Err((INVALID_HANDSHAKE, bad_handshake("the first message is not binary"))),
+    };
+    match judged {
+        Ok((greeting, answer_version)) => {
+            let answer = handshake(network_id, answer_version, server_port, NodeType::Farmer);
+            socket
+                .send(Frame::Binary(answer.to_bytes().into()))
+                .await
+                .map_err(|error| refusal(&error, meter))?;
+            Ok((socket, greeting))
+        }
+        Err((reason, cause)) => {
+            let (mut sink, mut stream) = socket.split();
+            close(&mut sink, &mut stream, close_frame(CloseCode::Protocol, reason)).await;
+            Err(cause)
+        }
+    }
+}
+
+/// Why a farmer could not be talked to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// It refused the websocket upgrade.
+    #[error("open a websocket at the farmer: {detail}")]
+    NotWebSocket {
+        /// What came.
+        detail: String,
+    },
+    /// It ended the connection instead of answering our handshake.
+    #[error("shake hands with the farmer: {cause}")]
+    Refused {
+        /// How it ended.
+        cause: DisconnectCause,
+    },
+    /// It farms another network.
+    #[error("shake hands with the farmer: it is on network {got}, this harvester is on {expected}")]
+    WrongNetwork {
+        /// Its network id, made safe to show.
+        got: String,
+        /// Ours.
+        expected: String,
+    },
+    /// It is no farmer.
+    #[error("shake hands with the farmer: it is no farmer (node type {got})")]
+    WrongNodeType {
+        /// Its node type number.
+        got: u8,
+    },
+    /// It did not answer in time.
+    #[error("shake hands with the farmer: no answer in time")]
+    TimedOut,
+    /// Its answer cannot be read.
+    #[error("shake hands with the farmer: {detail}")]
+    BadHandshake {
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+/// The dialling harvester's part. `host` is for the HTTP header only.
+///
+/// # Errors
+/// Why there is no farmer of ours. Deadlines are the caller's.
+pub(super) async fn connect<S>(
+    stream: S,
+    host: &str,
+    network_id: &str,
+    protocol_version: ProtocolVersion,
+    meter: &Meter,
+) -> Result<(WebSocketStream<S>, Greeting), ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let not_websocket = |error: WsError| ConnectError::NotWebSocket {
+        detail: error.to_string(),
+    };
+    let request = format!("wss://{host}/ws")
+        .into_client_request()
+        .map_err(not_websocket)?;
+    let config = websocket_config(limits::MAX_FRAME, limits::MAX_PLOT_LIST_FRAME);
+    let (mut socket, _) = client_async_with_config(request, stream, Some(config))
+        .await
+        .map_err(not_websocket)?;
+    let hello = handshake(network_id, protocol_version, 0, NodeType::Harvester);
+    let refused = |cause| ConnectError::Refused { cause };
+    let lost = |error: WsError| refused(super::link::cause_of(&error, meter));
+    socket
+        .send(Frame::Binary(hello.to_bytes().into()))
+        .await
+        .map_err(lost)?;
+    let answer = loop {
+        match socket.next().await {
+            Some(Ok(Frame::Binary(bytes))) => break bytes,
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+            Some(Ok(Frame::Close(goodbye))) => return Err(refused(closed_by_peer(goodbye.as_ref()))),
+            Some(Ok(Frame::Text(_))) => {
+                let detail = "its answer is not binary".to_owned();
+                return Err(ConnectError::BadHandshake { detail });
+            }
+            Some(Err(error)) => return Err(lost(error)),
+            None => return Err(refused(DisconnectCause::ClosedByPeer)),
+        }
+    };
+    let hello = read_handshake(&answer).map_err(|detail| ConnectError::BadHandshake { detail })?;
+    if hello.network_id != network_id {
+        let got = shown(&hello.network_id);
+        let expected = network_id.to_owned();
+        return Err(ConnectError::WrongNetwork { got, expected });
+    }
+    if hello.role() != Some(NodeType::Farmer) {
+        return Err(ConnectError::WrongNodeType { got: hello.node_type });
+    }
+    let (greeting, _) = greeting_of(&hello).map_err(|detail| ConnectError::BadHandshake { detail })?;
+    Ok((socket, greeting))
+}
+
+/// The upgrade request must ask for `/ws`.
+#[expect(clippy::result_large_err, reason = "the callback type of the websocket library")]
+fn check_path(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+    if request.uri().path() == "/ws" {
+        return Ok(response);
+    }
+    let mut not_found = ErrorResponse::new(None);
+    *not_found.status_mut() = StatusCode::NOT_FOUND;
+    Err(not_found)
+}
+
+/// The first data message; `None` if it is text.
+async fn first_message<S>(socket: &mut WebSocketStream<S>, meter: &Meter) -> Result<Option<Vec<u8>>, RefusalCause>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match socket.next().await {
+            Some(Ok(Frame::Binary(bytes))) => return Ok(Some(bytes.to_vec())),
+            Some(Ok(Frame::Text(_))) => return Ok(None),
+            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
+            Some(Ok(Frame::Close(_))) | None => return Err(RefusalCause::ClosedEarly),
+            Some(Err(error)) => return Err(refusal(&error, meter)),
+        }
+    }
+}
+
+/// Is this the handshake of a harvester of our network? Also the protocol version to answer with; or the close reason.
+fn judge(frame: &[u8], network_id: &str) -> Result<(Greeting, ProtocolVersion), (&'static str, RefusalCause)> {
+    let hello = read_handshake(frame).map_err(|detail| (INVALID_HANDSHAKE, RefusalCause::BadHandshake { detail }))?;
+    if hello.network_id != network_id {
+        let cause = RefusalCause::WrongNetwork {
+            got: shown(&hello.network_id),
+            expected: network_id.to_owned(),
+        };
+        return Err((INCOMPATIBLE_NETWORK_ID, cause));
+    }
+    if hello.software_version.len() > Handshake::MAX_SOFTWARE_VERSION {
+        let bytes = hello.software_version.len();
+        let detail = format!("its software version has {bytes} bytes, at most 128 are read");
+        return Err((INVALID_HANDSHAKE, RefusalCause::BadHandshake { detail }));
+    }
+    if hello.role() != Some(NodeType::Harvester) {
+        return Err((UNKNOWN, RefusalCause::WrongNodeType { got: hello.node_type }));
+    }
+    let (greeting, version) = greeting_of(&hello).map_err(|detail| (UNKNOWN, RefusalCause::BadHandshake { detail }))?;
+    Ok((greeting, version.min(ProtocolVersion::CURRENT)))
+}
+
+fn read_handshake(frame: &[u8]) -> Result<Handshake, String> {
+    let message = Message::parse(frame).map_err(|error| error.to_string())?;
+    if message.message_type() != Some(MessageType::Handshake) {
+        return Err(format!("the first message is no handshake but number {}", message.kind));
+    }
+    Handshake::from_bytes(&message.data).map_err(|error| error.to_string())
+}
+
+fn greeting_of(hello: &Handshake) -> Result<(Greeting, ProtocolVersion), String> {
+    let version = hello.version().map_err(|_| {
+        let got = shown(&hello.protocol_version);
+        format!("its protocol version is no version: {got:?}")
+    })?;
+    let greeting = Greeting {
+        software_version: strip_invisible(&hello.software_version),
+        protocol_version: shown(&hello.protocol_version),
+        layout: HarvesterLayout::for_version(&version),
+    };
+    Ok((greeting, version))
+}
+
+/// Our own handshake. A harvester is answered with its own protocol version (at most the newest we know): official
+/// ones warn about any other, and 2.7.5 ones choose the layout of their plot lists by it.
+fn handshake(network_id: &str, version: ProtocolVersion, server_port: u16, role: NodeType) -> Message {
+    let on = |capability: Capability| (capability as u16, "1".to_owned());
+    let hello = Handshake {
+        network_id: network_id.to_owned(),
+        protocol_version: version.to_string(),
+        software_version: SOFTWARE_VERSION.to_owned(),
+        server_port,
+        node_type: role.as_u8(),
+        capabilities: vec![
+            on(Capability::Base),
+            on(Capability::BlockHeaders),
+            on(Capability::RateLimitsV2),
+        ],
+    };
+    Message::new(MessageType::Handshake, None, &hello)
+}
+
+/// What a websocket error means before the handshake is done.
+fn refusal(error: &WsError, meter: &Meter) -> RefusalCause {
+    let not_websocket = |detail: String| RefusalCause::NotWebSocket { detail };
+    match error {
+        _ if meter.is_exceeded() => RefusalCause::TooManyBytes,
+        WsError::Io(_)
+        | WsError::ConnectionClosed
+        | WsError::AlreadyClosed
+        | WsError::Protocol(ProtocolError::HandshakeIncomplete | ProtocolError::ResetWithoutClosingHandshake) => {
+            RefusalCause::ClosedEarly
+        }
+        WsError::Http(_) => not_websocket("it asked for another path".to_owned()),
+        other => not_websocket(escape(&other.to_string()).into_owned()),
+    }
+}
+
+fn bad_handshake(detail: &str) -> RefusalCause {
+    RefusalCause::BadHandshake {
+        detail: detail.to_owned(),
+    }
+}
+
+/// Foreign text, safe and short.
+fn shown(text: &str) -> String {
+    strip_invisible(text).chars().take(64).collect()
+}
+
+/// The longest message a farmer sends: keys, and those are few.
+const MAX_FROM_FARMER: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::super::meter::Metered;
+    use super::super::testing::{Farm, NETWORK, Peer, hello};
+    use super::*;
+
+    /// Says `hello`; how the farmer refuses it and what its close frame says.
+    async fn refused(hello: &Handshake) -> (RefusalCause, (u16, String)) {
+        refused_frame(Frame::Binary(
+            Message::new(MessageType::Handshake, None, hello).to_bytes().into(),
+        ))
+        .await
+    }
+
+    async fn refused_frame(frame: Frame) -> (RefusalCause, (u16, String)) {
+        let mut farm = Farm::new();
+        let mut peer = Peer::upgrade(farm.open(1 << 16)).await;
+        peer.send_frame(frame).await;
+        let goodbye = peer.goodbye().await.expect("no close frame");
+        (farm.refused().await, goodbye)
+    }
+
+    fn code(reason: &str) -> (u16, String) {
+        (1002, reason.to_owned())
+    }
+
+    fn detail(cause: RefusalCause) -> String {
+        match cause {
+            RefusalCause::BadHandshake { detail } | RefusalCause::NotWebSocket { detail } => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_release_is_answered_in_its_own_version() {
+        let releases = [
+            ("2.5.4", "0.0.36", "0.0.36", HarvesterLayout::V36),
+            ("2.6.0", "0.0.37", "0.0.37", HarvesterLayout::V37),
+            ("2.7.5", "0.0.38", "0.0.38", HarvesterLayout::V38),
+            ("3.0.0", "0.0.39", "0.0.38", HarvesterLayout::V38),
+            ("9.9.9", "9.9.9", "0.0.38", HarvesterLayout::V38),
+        ];
+        for (software_version, theirs, answer, layout) in releases {
+            let hello = Handshake {
+                protocol_version: theirs.to_owned(),
+                software_version: software_version.to_owned(),
+                ..hello()
+            };
+            let (ours, far) = duplex(1 << 16);
+            let (ours, meter) = Metered::new(ours, 1 << 16);
+            let accepting = tokio::spawn(async move { accept(ours, NETWORK, 8447, &meter).await });
+            let mut peer = Peer::upgrade(far).await;
+            peer.send(Message::new(MessageType::Handshake, None, &hello)).await;
+            let reply = Handshake::from_bytes(&peer.message().await.data).unwrap();
+            let (_, greeting) = accepting.await.unwrap().unwrap();
+
+            assert_eq!(reply.protocol_version, answer);
+            assert_eq!(
+                (reply.network_id.as_str(), reply.node_type, reply.server_port),
+                (NETWORK, 3, 8447)
+            );
+            assert_eq!(
+                reply.capabilities.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+                [1, 2, 3]
+            );
+            assert_eq!(reply.software_version, SOFTWARE_VERSION);
+            assert_eq!(greeting.layout, layout);
+            assert_eq!(greeting.protocol_version, theirs);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_network_is_refused_with_the_reason_its_log_shows() {
+        let evil = Handshake {
+            network_id: "main\u{1b}[2Jnet".to_owned(),
+            ..hello()
+        };
+        let cause = RefusalCause::WrongNetwork {
+            got: "main[2Jnet".to_owned(),
+            expected: NETWORK.to_owned(),
+        };
+        assert_eq!(refused(&evil).await, (cause, code("110")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_harvesters_are_let_in() {
+        for got in [1, 3, 6, 8, 0, 99] {
+            let cause = RefusalCause::WrongNodeType { got };
+            assert_eq!(
+                refused(&Handshake {
+                    node_type: got,
+                    ..hello()
+                })
+                .await,
+                (cause, code("1"))
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_is_none_is_refused() {
+        let (cause, goodbye) = refused(&Handshake {
+            protocol_version: "newest".to_owned(),
+            ..hello()
+        })
+        .await;
+        assert_eq!((detail(cause).contains("newest"), goodbye), (true, code("1")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn software_version_has_at_most_128_bytes_and_no_control_characters() {
+        let named = |software_version: String| Handshake {
+            software_version,
+            ..hello()
+        };
+        let (cause, goodbye) = refused(&named("x".repeat(129))).await;
+        assert_eq!((detail(cause).contains("129"), goodbye), (true, code("-6")));
+
+        let mut farm = Farm::new();
+        let (_peer, connected) = farm
+            .connect_with(1 << 16, &named("2.7.5\r\n\u{1b}[31m\u{202e}".to_owned()))
+            .await;
+        assert_eq!(connected.peer.software_version, "2.7.5[31m");
+        let (_peer, connected) = farm.connect_with(1 << 16, &named("x".repeat(128))).await;
+        assert_eq!(connected.peer.software_version.len(), 128);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_handshake_is_refused() {
+        let frames = [
+            Frame::Binary(vec![0xff; 40].into()),
+            Frame::Binary(vec![].into()),
+            Frame::Binary(
+                Message {
+                    kind: 12,
+                    id: None,
+                    data: vec![],
+                }
+                .to_bytes()
+                .into(),
+            ),
+            Frame::Binary(
+                Message {
+                    kind: 1,
+                    id: None,
+                    data: vec![0; 11_000],
+                }
+                .to_bytes()
+                .into(),
+            ),
+            Frame::Text("hello".into()),
+        ];
+        for frame in frames {
+            let (cause, goodbye) = refused_frame(frame).await;
+            detail(cause);
+            assert_eq!(goodbye, code("-6"));
+        }
+    }
+
+    /// Sends raw bytes instead of an upgrade; the refusal and the answer.
+    async fn refused_bytes(bytes: &[u8]) -> (RefusalCause, String) {
+        let mut farm = Farm::new();
+        let mut stream = farm.open(1 << 20);
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = String::new();
+        let cause = farm.refused().await;
+        stream.read_to_string(&mut answer).await.ok();
+        (cause, answer)
+    }
+
+    const UPGRADE: &str = "Host: farmer\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn other_paths_are_not_found() {
+        let (cause, answer) = refused_bytes(format!("GET /rpc HTTP/1.1\r\n{UPGRADE}").as_bytes()).await;
+        assert!(detail(cause).contains("path"));
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_upgrade_is_refused() {
+        for bytes in [
+            &b"GET /ws HTTP/1.1\r\nHost: farmer\r\n\r\n"[..],
+            b"POST /ws HTTP/1.1\r\n\r\n",
+            &[0xfe; 200],
+        ] {
+            detail(refused_bytes(bytes).await.0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endless_headers_are_cut_off() {
+        let endless = format!("GET /ws HTTP/1.1\r\nX: {}", "x".repeat(70_000));
+        let (cause, _) = refused_bytes(endless.as_bytes()).await;
+        assert_eq!(cause, RefusalCause::TooManyBytes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hanging_up_early_is_named() {
+        let mut farm = Farm::new();
+        drop(farm.open(1 << 16));
+        assert_eq!(farm.refused().await, RefusalCause::ClosedEarly);
+        drop(Peer::upgrade(farm.open(1 << 16)).await);
+        tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        assert_eq!(farm.refused().await, RefusalCause::ClosedEarly);
+    }
+
+    /// A farmer that answers a harvester's handshake with `answer`.
+    async fn dial(answer: Option<Handshake>) -> Result<Greeting, ConnectError> {
+        let (ours, far) = duplex(1 << 16);
+        let farmer = async move |stream: DuplexStream| {
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            socket.next().await.unwrap().unwrap();
+            match answer {
+                Some(answer) => {
+                    let frame = Message::new(MessageType::Handshake, None, &answer).to_bytes();
+                    socket.send(Frame::Binary(frame.into())).await.unwrap();
+                    socket.next().await;
+                }
+                None => {
+                    let goodbye = close_frame(CloseCode::Protocol, INCOMPATIBLE_NETWORK_ID);
+                    socket.send(Frame::Close(Some(goodbye))).await.unwrap();
+                }
+            }
+        };
+        tokio::spawn(farmer(far));
+        let (ours, meter) = Metered::new(ours, u64::MAX);
+        let connecting = connect(ours, "farmer:8447", NETWORK, ProtocolVersion::CURRENT, &meter);
+        connecting.await.map(|(_, greeting)| greeting)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_harvester_says_why_it_cannot_farm_here() {
+        let farmer = Handshake {
+            node_type: 3,
+            ..hello()
+        };
+        assert_eq!(dial(Some(farmer.clone())).await.unwrap().layout, HarvesterLayout::V38);
+        let other = Handshake {
+            network_id: "mainnet".to_owned(),
+            ..farmer.clone()
+        };
+        assert!(matches!(dial(Some(other)).await, Err(ConnectError::WrongNetwork { got, .. }) if got == "mainnet"));
+        let node = Handshake { node_type: 1, ..farmer };
+        assert_eq!(dial(Some(node)).await, Err(ConnectError::WrongNodeType { got: 1 }));
+        let error = dial(None).await.unwrap_err().to_string();
+        assert!(error.contains("1002 110"), "{error}");
+    }
+}

@@ -1,0 +1,106 @@
+//! Why a plot cannot be used, or could not be read just now.
+
+use std::{error, fmt, io};
+
+/// Why a plot file cannot be opened or looked up. Only [`PlotError::Unreadable`] may go away by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum PlotError {
+    /// The medium failed. Worth another try.
+    #[error("failed to read the plot's {part}: {error}")]
+    Unreadable {
+        /// What was being read.
+        part: PlotPart,
+        /// What the medium said.
+        error: io::Error,
+    },
+    /// The file is shorter than its own contents say: still being copied, or cut off.
+    #[error("the plot's {part} reaches to byte {end}, but the file has {size} bytes: is it still being copied?")]
+    CutOff {
+        /// What lies beyond the end.
+        part: PlotPart,
+        /// One past its last byte.
+        end: u64,
+        /// Size of the file.
+        size: u64,
+    },
+    /// None of the known plot formats.
+    #[error("not a plot file: it begins with {begin}", begin = hex::encode(begin))]
+    NotAPlot {
+        /// The first bytes, at most 19.
+        begin: Vec<u8>,
+    },
+    /// A plot of a format or format version nobody here can read.
+    #[error("plot format {format} is not supported")]
+    UnsupportedFormat {
+        /// As the header names it.
+        format: String,
+    },
+    /// The header asks for a k that no plot has.
+    #[error("plot header has k {k}, outside of 18 to 50")]
+    KOutOfRange {
+        /// The k found.
+        k: u8,
+    },
+    /// The memo is neither that of a pool key nor that of a pool contract.
+    #[error("plot memo has {got} bytes, expected 128 (pool public key) or 112 (pool contract)")]
+    MemoLength {
+        /// Bytes found.
+        got: usize,
+    },
+    /// A compressed plot: its header is understood, its proofs cannot be looked up.
+    #[error("plot is compressed (C{level}): looking up compressed plots is not supported")]
+    CompressedNotSupported {
+        /// Compression level, 1 to 9.
+        level: u8,
+    },
+    /// A v2 plot was given to the v1 prover.
+    #[error("plot is of version 2, expected a v1 plot")]
+    NotV1,
+    /// Bytes that no plotter writes: the medium or the plotter is at fault.
+    #[error("plot is damaged in its {part}: {reason}")]
+    Damaged {
+        /// Where.
+        part: PlotPart,
+        /// What is wrong there.
+        reason: Box<dyn error::Error + Send + Sync>,
+    },
+}
+
+impl PlotError {
+    pub(crate) fn damaged(part: PlotPart, reason: impl Into<Box<dyn error::Error + Send + Sync>>) -> Self {
+        Self::Damaged {
+            part,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// A part of a v1 plot file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlotPart {
+    /// Header with memo and table pointers.
+    Header,
+    /// Table 1 to 7.
+    Table(u8),
+    /// Every 10,000th f7.
+    C1,
+    /// Every 10,000th entry of C1.
+    C2,
+    /// The f7s between the entries of C1.
+    C3,
+    /// All tables together, when what they say does not fit together.
+    Proof,
+}
+
+impl fmt::Display for PlotPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header => f.write_str("header"),
+            Self::Table(table) => write!(f, "table {table}"),
+            Self::C1 => f.write_str("table C1"),
+            Self::C2 => f.write_str("table C2"),
+            Self::C3 => f.write_str("table C3"),
+            Self::Proof => f.write_str("proof"),
+        }
+    }
+}

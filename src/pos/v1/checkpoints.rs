@@ -1,0 +1,231 @@
+//! The tables C1, C2 and C3 of a v1 plot, which tell at which places of table 7 an f7 is.
+//!
+//! Table 7 is sorted by f7 and does not contain it. C1 has the f7 of every 10,000th entry, C2 every 10,000th of C1 (in
+//! memory here), and C3 the differences between the f7s that follow each C1 entry. An f7 may be at several places, at a
+//! checkpoint itself, and before and after one.
+
+use std::ops::Range;
+
+use super::bits::read_bits;
+use super::fse::FseError;
+use super::park::{CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ParkError, c3_deltas, c3_park_bytes};
+use super::plot_reader::PlotReader;
+use crate::pos::plot_error::{PlotError, PlotPart};
+use crate::pos::read_at::ReadAt;
+
+/// Where the tables are, and the contents of C2.
+#[derive(Clone, Debug)]
+pub(super) struct Checkpoints {
+    k: u8,
+    c1_start: u64,
+    /// Entries that C1 has room for. Its end is marked by one entry 0, and some plotters pad it with more.
+    c1_room: u64,
+    c2: Box<[u64]>,
+    c3_start: u64,
+}
+
+/// An entry of C1.
+#[derive(Clone, Copy, Debug)]
+struct Checkpoint {
+    /// Index into C1, and of the C3 park that follows the entry.
+    index: u64,
+    f7: u64,
+}
+
+impl Checkpoints {
+    /// Reads C2. `c1` and `c2` are the bytes of the file that these tables may occupy.
+    pub(super) fn open<R: ReadAt + ?Sized>(
+        reader: &PlotReader<'_, R>,
+        k: u8,
+        c1: Range<u64>,
+        c2: Range<u64>,
+        c3_start: u64,
+    ) -> Result<Self, PlotError> {
+        let c1_room = (c1.end - c1.start) / entry_bytes(k);
+        let c2 = read_c2(reader, k, c2)?;
+        if c1_room == 0 || c2.is_empty() {
+            return Err(PlotError::damaged(
+                PlotPart::Header,
+                "it leaves no room for the tables C1 and C2",
+            ));
+        }
+        Ok(Self {
+            k,
+            c1_start: c1.start,
+            c1_room,
+            c2: c2.into(),
+            c3_start,
+        })
+    }
+
+    /// The places in table 7 of all entries with `f7`: ascending, without gaps. Reads C1 and C3 once each.
+    pub(super) fn places<R: ReadAt + ?Sized>(
+        &self,
+        reader: &PlotReader<'_, R>,
+        f7: u64,
+    ) -> Result<Vec<u64>, PlotError> {
+        let mut places = Vec::new();
+        let checkpoints = self.find(reader, f7)?;
+        let Some(first) = checkpoints.first() else {
+            return Ok(places);
+        };
+        let park_bytes = c3_park_bytes(self.k);
+        let offset = first
+            .index
+            .saturating_mul(park_bytes as u64)
+            .saturating_add(self.c3_start);
+        // The park of a last checkpoint without entries after it is not written, and may be beyond the end of the file.
+        let mut parks = reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?;
+        parks.resize(checkpoints.len() * park_bytes, 0);
+        for (checkpoint, park) in checkpoints.iter().zip(parks.chunks_exact(park_bytes)) {
+            match collect_places(*checkpoint, park, f7, &mut places) {
+                Err(ParkError::Deltas(FseError::Empty)) if self.is_last(reader, checkpoint)? => {}
+                collected => collected.map_err(|error| PlotError::damaged(PlotPart::C3, error))?,
+            }
+        }
+        Ok(places)
+    }
+
+    /// The checkpoints after which `f7` may be: the last one that is at most `f7`, and if it is `f7`, the one before it,
+    /// too. None if all are larger.
+    fn find<R: ReadAt + ?Sized>(&self, reader: &PlotReader<'_, R>, f7: u64) -> Result<Vec<Checkpoint>, PlotError> {
+        let Some(group) = self.c2.partition_point(|entry| *entry <= f7).checked_sub(1) else {
+            return Ok(Vec::new());
+        };
+        // The checkpoint is in low..high: that at low is at most f7, that at high is larger or does not exist.
+        let mut low = group as u64 * CHECKPOINT_2_INTERVAL as u64;
+        let mut high = (low + CHECKPOINT_2_INTERVAL as u64).min(self.c1_room);
+        let mut guess = self.estimate(group, f7);
+        while low < high {
+            let count = (C1_READ_BYTES / entry_bytes(self.k)).min(high - low);
+            let start = guess.saturating_sub(count / 2).clamp(low, high - count);
+            let f7s = self.read_c1(reader, start, count)?;
+            let not_above = f7s.partition_point(|entry| *entry <= f7) as u64;
+            if not_above == 0 {
+                high = start;
+            } else if not_above == count && start + count < high {
+                low = start + count - 1;
+            } else {
+                let at = |index: u64| Checkpoint {
+                    index: start + index,
+                    f7: f7s[index as usize],
+                };
+                let last = at(not_above - 1);
+                if last.f7 != f7 || last.index == 0 {
+                    return Ok(vec![last]);
+                }
+                let before = match not_above.checked_sub(2) {
+                    Some(index) => Some(at(index)),
+                    None => {
+                        let f7s = self.read_c1(reader, last.index - 1, 1)?;
+                        f7s.first().map(|f7| Checkpoint {
+                            index: last.index - 1,
+                            f7: *f7,
+                        })
+                    }
+                };
+                return Ok(before.into_iter().chain([last]).collect());
+            }
+            guess = low.midpoint(high);
+        }
+        Err(PlotError::damaged(PlotPart::C1, "it contradicts C2"))
+    }
+
+    /// About where in C1 `f7` is, which is at or after the C2 entry `group`. The f7s are evenly distributed, so this is
+    /// rarely wrong by more than one or two.
+    fn estimate(&self, group: usize, f7: u64) -> u64 {
+        let first = self.c2[group];
+        let group_start = group as u64 * CHECKPOINT_2_INTERVAL as u64;
+        // So many entries of C1 for so many f7s: in this group, or in those before the last, or in all of C1.
+        let (entries, f7s) = match (self.c2.get(group + 1), group) {
+            (Some(next), _) => (CHECKPOINT_2_INTERVAL as u64, next - first),
+            (None, 1..) => (group_start, first - self.c2[0]),
+            (None, 0) => (self.c1_room, (1 << self.k) - first),
+        };
+        let ahead = u128::from(f7 - first) * u128::from(entries) / u128::from(f7s);
+        group_start.saturating_add(u64::try_from(ahead).unwrap_or(u64::MAX))
+    }
+
+    /// Whether no further entry of C1 follows: then the checkpoint's park is empty if no entry of table 7 follows either.
+    fn is_last<R: ReadAt + ?Sized>(
+        &self,
+        reader: &PlotReader<'_, R>,
+        checkpoint: &Checkpoint,
+    ) -> Result<bool, PlotError> {
+        let next = checkpoint.index + 1;
+        Ok(next >= self.c1_room || self.read_c1(reader, next, 1)?.is_empty())
+    }
+
+    /// Up to `count` entries of C1 from `start` on; fewer if C1 ends there.
+    fn read_c1<R: ReadAt + ?Sized>(
+        &self,
+        reader: &PlotReader<'_, R>,
+        start: u64,
+        count: u64,
+    ) -> Result<Vec<u64>, PlotError> {
+        let offset = self.c1_start.saturating_add(start * entry_bytes(self.k));
+        let bytes = reader.read(PlotPart::C1, offset, (count * entry_bytes(self.k)) as usize)?;
+        let is_entry = |(index, f7): &(u64, u64)| *index == 0 || *f7 != 0;
+        Ok((start..)
+            .zip(unpack(self.k, &bytes))
+            .take_while(is_entry)
+            .map(|(_, f7)| f7)
+            .collect())
+    }
+}
+
+/// The entries of C2. What follows the last one does not ascend: a 0, or several in padded tables.
+fn read_c2<R: ReadAt + ?Sized>(reader: &PlotReader<'_, R>, k: u8, table: Range<u64>) -> Result<Vec<u64>, PlotError> {
+    // Twice as many as a plot of this k has.
+    let most = (2 << k) / (CHECKPOINT_1_INTERVAL * CHECKPOINT_2_INTERVAL) as u64 + 2;
+    let count = ((table.end - table.start) / entry_bytes(k)).min(most);
+    let mut c2 = Vec::new();
+    // By pieces, so that not the header but what is there decides how much memory is taken.
+    for start in (0..count).step_by(C2_ENTRIES_PER_READ) {
+        let length = (count - start).min(C2_ENTRIES_PER_READ as u64) * entry_bytes(k);
+        let bytes = reader.read(PlotPart::C2, table.start + start * entry_bytes(k), length as usize)?;
+        for f7 in unpack(k, &bytes) {
+            if c2.last().is_some_and(|last| f7 <= *last) {
+                return Ok(c2);
+            }
+            c2.push(f7);
+        }
+    }
+    Ok(c2)
+}
+
+/// Adds the places of `f7` among the entries of table 7 that begin at `checkpoint` and go on in the C3 `park`.
+fn collect_places(checkpoint: Checkpoint, park: &[u8], f7: u64, places: &mut Vec<u64>) -> Result<(), ParkError> {
+    let first_place = checkpoint.index * CHECKPOINT_1_INTERVAL as u64;
+    if checkpoint.f7 == f7 {
+        places.push(first_place);
+    }
+    let mut current = checkpoint.f7;
+    for (place, delta) in (first_place + 1..).zip(c3_deltas(park)?.take(CHECKPOINT_1_INTERVAL - 1)) {
+        current += u64::from(delta);
+        if current > f7 {
+            break;
+        }
+        if current == f7 {
+            places.push(place);
+        }
+    }
+    Ok(())
+}
+
+/// The entries of C1 or C2: the upper k bits of each.
+fn unpack(k: u8, bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes
+        .chunks_exact(entry_bytes(k) as usize)
+        .map_while(move |entry| read_bits(entry, 0, u32::from(k)))
+}
+
+/// Bytes of an entry of C1 or C2.
+fn entry_bytes(k: u8) -> u64 {
+    u64::from(k).div_ceil(8)
+}
+
+/// How much of C1 is read around the estimated place: many times more than the estimate is wrong, and still one sector.
+const C1_READ_BYTES: u64 = 512;
+
+const C2_ENTRIES_PER_READ: usize = 1024;

@@ -1,0 +1,572 @@
+//! Parks: the fixed-size groups of entries that the tables of a v1 plot are made of.
+//!
+//! * Tables 1 to 6 hold line points: two positions in the table below (in table 1, two x values) folded into one
+//!   number, sorted. A park stores its first line point and, for each of the other 2047, the difference to the one
+//!   before: low bits as they are (stubs), the rest entropy-coded (deltas).
+//! * Table 7 holds positions in table 6, sorted by f7; C3 parks hold the differences between those f7s.
+//!
+//! Works on bytes that somebody else read or will write. Bytes may be damaged: that gives errors or wrong numbers,
+//! never a panic. After the file format of chiapos (Apache-2.0).
+
+use super::bits::{BitWriter, read_bits, read_bits_u128};
+use super::fse::{DeltaCode, Deltas, FseError};
+
+/// Entries in a park of the tables 1 to 7; the last park of a table may hold fewer.
+pub(super) const ENTRIES_PER_PARK: usize = 2048;
+
+/// Entries of table 7 per C1 entry and per C3 park.
+pub(super) const CHECKPOINT_1_INTERVAL: usize = 10_000;
+
+/// C1 entries per C2 entry.
+pub(super) const CHECKPOINT_2_INTERVAL: usize = 10_000;
+
+/// Folds two positions, in either order, into one number: those of the pairs with larger part x begin at x(x-1)/2.
+pub(super) fn line_point(a: u64, b: u64) -> u128 {
+    let (x, y) = if a > b { (a, b) } else { (b, a) };
+    triangle(u128::from(x)) + u128::from(y)
+}
+
+/// The pair `(x, y)`, x > y, that [`line_point`] folded. Which of them was first is lost.
+pub(super) fn unfold_line_point(line_point: u128) -> (u64, u64) {
+    // Floating point gets within a few units of the root for anything below 2^102; the loops make it exact.
+    let mut x = (((line_point as f64) * 2.0).sqrt()) as u128;
+    while x > 0 && triangle(x) > line_point {
+        x -= 1;
+    }
+    while triangle(x + 1) <= line_point {
+        x += 1;
+    }
+    (x as u64, (line_point - triangle(x)) as u64)
+}
+
+/// Shape of the parks of one table of line points.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ParkLayout {
+    line_point_bits: u32,
+    stub_bits: u32,
+    deltas_bytes: usize,
+    code: &'static DeltaCode,
+}
+
+impl ParkLayout {
+    /// The layout of `table` (1 to 6) in an uncompressed plot of size `k`.
+    pub(super) fn classic(k: u8, table: u8) -> Self {
+        let (code, deltas_bytes) = match table {
+            1 => (&TABLE_1_CODE, TABLE_1_DELTAS_BYTES),
+            2 | 3 => (&TABLE_2_AND_3_CODE, DELTAS_BYTES),
+            4 => (&TABLE_4_CODE, DELTAS_BYTES),
+            5 => (&TABLE_5_CODE, DELTAS_BYTES),
+            _ => (&TABLE_6_CODE, DELTAS_BYTES),
+        };
+        let k = u32::from(k);
+        Self {
+            line_point_bits: 2 * k,
+            stub_bits: k.saturating_sub(STUB_MINUS_BITS),
+            deltas_bytes,
+            code,
+        }
+    }
+
+    /// Bytes of one park.
+    pub(super) fn park_bytes(&self) -> usize {
+        self.deltas_start() + self.deltas_bytes
+    }
+
+    /// The line point of the entry `index` (below 2048) of `park`; decodes no further than that.
+    pub(super) fn line_point(&self, park: &[u8], index: usize) -> Result<u128, ParkError> {
+        let first = self.first_line_point(park)?;
+        if index == 0 {
+            return Ok(first);
+        }
+        let missing = |held: usize| ParkError::NoSuchEntry { index, held: held + 1 };
+        if index >= ENTRIES_PER_PARK {
+            return Err(missing(ENTRIES_PER_PARK - 1));
+        }
+        let mut sum = 0_u64;
+        let mut held = 0;
+        for delta in self.deltas(park)?.take(index) {
+            sum += u64::from(delta);
+            held += 1;
+        }
+        if held < index {
+            return Err(missing(held));
+        }
+        let stubs = self.stubs(park)?;
+        let mut stub_sum = 0_u128;
+        for at in 0..index {
+            stub_sum += u128::from(stubs.get(at).ok_or_else(|| self.cut(park))?);
+        }
+        self.checked(first + (u128::from(sum) << self.stub_bits) + stub_sum)
+    }
+
+    /// The park of `line_points`: 1 to 2048 of them, ascending. Fewer than four are followed by repetitions of the
+    /// last, because the entropy code cannot express fewer than three deltas; no position points at these.
+    pub(super) fn encode(&self, line_points: &[u128]) -> Result<Vec<u8>, ParkError> {
+        let held = line_points.len();
+        let first = match line_points.first() {
+            Some(first) if held <= ENTRIES_PER_PARK => self.checked(*first)?,
+            _ => return Err(ParkError::EntryCount { got: held }),
+        };
+        let mut head = BitWriter::with_capacity(self.stubs_start() * 8);
+        head.push(
+            first << (self.stubs_start() as u32 * 8 - self.line_point_bits),
+            self.stubs_start() as u32 * 8,
+        );
+        let mut park = head.into_bytes();
+
+        let mut stubs = BitWriter::with_capacity(ENTRIES_PER_PARK * self.stub_bits as usize);
+        let mut deltas = Vec::with_capacity(ENTRIES_PER_PARK);
+        for pair in line_points.windows(2) {
+            let difference = self
+                .checked(pair[1])?
+                .checked_sub(pair[0])
+                .ok_or(ParkError::NotAscending)?;
+            stubs.push(difference, self.stub_bits);
+            let delta = difference >> self.stub_bits;
+            deltas.push(u8::try_from(delta).map_err(|_| ParkError::DeltaTooLarge { delta })?);
+        }
+        deltas.resize(deltas.len().max(MIN_DELTAS), 0);
+        park.extend(stubs.into_bytes());
+        park.resize(self.deltas_start() + DELTAS_LEN_BYTES, 0);
+
+        self.code.encode(&deltas, &mut park)?;
+        let coded = park.len() - self.deltas_start() - DELTAS_LEN_BYTES;
+        let room = self.deltas_bytes - DELTAS_LEN_BYTES;
+        let len = u16::try_from(coded)
+            .ok()
+            .filter(|len| coded <= room && len & RAW_DELTAS == 0);
+        let len = len.ok_or(ParkError::DeltasOverflow { needed: coded, room })?;
+        park[self.deltas_start()..][..DELTAS_LEN_BYTES].copy_from_slice(&len.to_le_bytes());
+        park.resize(self.park_bytes(), 0);
+        Ok(park)
+    }
+
+    fn first_line_point(&self, park: &[u8]) -> Result<u128, ParkError> {
+        read_bits_u128(park, 0, self.line_point_bits).ok_or_else(|| self.cut(park))
+    }
+
+    fn stubs<'a>(&self, park: &'a [u8]) -> Result<Stubs<'a>, ParkError> {
+        let bytes = park
+            .get(self.stubs_start()..self.deltas_start())
+            .ok_or_else(|| self.cut(park))?;
+        Ok(Stubs {
+            bytes,
+            bits: self.stub_bits,
+        })
+    }
+
+    fn deltas<'a>(&self, park: &'a [u8]) -> Result<ParkDeltas<'a>, ParkError> {
+        let section = park
+            .get(self.deltas_start()..self.park_bytes())
+            .ok_or_else(|| self.cut(park))?;
+        let (len, section) = section
+            .split_first_chunk::<DELTAS_LEN_BYTES>()
+            .ok_or_else(|| self.cut(park))?;
+        let word = u16::from_le_bytes(*len);
+        let len = usize::from(word & !RAW_DELTAS);
+        let stream = section.get(..len).ok_or(ParkError::DeltasOverflow {
+            needed: len,
+            room: section.len(),
+        })?;
+        if word & RAW_DELTAS == 0 {
+            Ok(ParkDeltas::Coded(self.code.decode(stream)?))
+        } else {
+            Ok(ParkDeltas::Raw(stream.iter()))
+        }
+    }
+
+    fn checked(&self, line_point: u128) -> Result<u128, ParkError> {
+        match line_point >> self.line_point_bits {
+            0 => Ok(line_point),
+            _ => Err(ParkError::LinePointTooLarge {
+                bits: self.line_point_bits,
+            }),
+        }
+    }
+
+    fn stubs_start(&self) -> usize {
+        (self.line_point_bits as usize).div_ceil(8)
+    }
+
+    fn deltas_start(&self) -> usize {
+        self.stubs_start() + ((ENTRIES_PER_PARK - 1) * self.stub_bits as usize).div_ceil(8)
+    }
+
+    fn cut(&self, park: &[u8]) -> ParkError {
+        ParkError::WrongSize {
+            expected: self.park_bytes(),
+            got: park.len(),
+        }
+    }
+}
+
+/// Bytes of one park of table 7 in a plot of size `k`.
+pub(super) fn p7_park_bytes(k: u8) -> usize {
+    (usize::from(k) + 1) * ENTRIES_PER_PARK / 8
+}
+
+/// The park of table 7 that holds `positions`, of which there are at most 2048: positions in table 6 of k + 1 bits each.
+/// The last park does not say how many it holds.
+pub(super) fn encode_p7_park(k: u8, positions: &[u64]) -> Result<Vec<u8>, ParkError> {
+    if positions.len() > ENTRIES_PER_PARK {
+        return Err(ParkError::EntryCount { got: positions.len() });
+    }
+    let mut park = BitWriter::with_capacity(p7_park_bytes(k) * 8);
+    for position in positions {
+        park.push(u128::from(*position), u32::from(k) + 1);
+    }
+    let mut park = park.into_bytes();
+    park.resize(p7_park_bytes(k), 0);
+    Ok(park)
+}
+
+/// Bytes of one C3 park in a plot of size `k`.
+pub(super) const fn c3_park_bytes(k: u8) -> usize {
+    // Small plots vary more, so they get 8 bits per entry; others 2.4.
+    if k < 20 {
+        CHECKPOINT_1_INTERVAL
+    } else {
+        CHECKPOINT_1_INTERVAL * 24 / 10 / 8
+    }
+}
+
+/// The differences between the f7s of the entries that follow a C1 checkpoint: 9,999, fewer in the last park.
+pub(super) fn c3_deltas(park: &[u8]) -> Result<Deltas<'_>, ParkError> {
+    let (len, section) = park
+        .split_first_chunk::<DELTAS_LEN_BYTES>()
+        .ok_or(ParkError::WrongSize {
+            expected: DELTAS_LEN_BYTES,
+            got: park.len(),
+        })?;
+    // Big-endian, unlike in the parks of the other tables.
+    let len = usize::from(u16::from_be_bytes(*len));
+    let stream = section.get(..len).ok_or(ParkError::DeltasOverflow {
+        needed: len,
+        room: section.len(),
+    })?;
+    Ok(C3_CODE.decode(stream)?)
+}
+
+/// The C3 park of the given differences: at least [`MIN_DELTAS`], at most 9,999.
+pub(super) fn encode_c3_park(k: u8, deltas: &[u8]) -> Result<Vec<u8>, ParkError> {
+    if deltas.len() >= CHECKPOINT_1_INTERVAL {
+        return Err(ParkError::EntryCount { got: deltas.len() });
+    }
+    let mut park = vec![0; DELTAS_LEN_BYTES];
+    C3_CODE.encode(deltas, &mut park)?;
+    let coded = park.len() - DELTAS_LEN_BYTES;
+    let room = c3_park_bytes(k) - DELTAS_LEN_BYTES;
+    let len = u16::try_from(coded).ok().filter(|_| coded <= room);
+    let len = len.ok_or(ParkError::DeltasOverflow { needed: coded, room })?;
+    park[..DELTAS_LEN_BYTES].copy_from_slice(&len.to_be_bytes());
+    park.resize(c3_park_bytes(k), 0);
+    Ok(park)
+}
+
+/// Why a park cannot be read or written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParkError {
+    /// Fewer bytes than a park has.
+    #[error("park has {got} bytes, expected {expected}")]
+    WrongSize {
+        /// Bytes a park has.
+        expected: usize,
+        /// Bytes given.
+        got: usize,
+    },
+    /// Asked for more than the park holds: the position is wrong or the park is damaged.
+    #[error("park holds {held} entries, asked for entry {index}")]
+    NoSuchEntry {
+        /// Entry asked for, counted from 0.
+        index: usize,
+        /// Entries there.
+        held: usize,
+    },
+    /// The sum of the differences leaves the range of line points: the park is damaged.
+    #[error("line point has more than {bits} bits")]
+    LinePointTooLarge {
+        /// Bits a line point has.
+        bits: u32,
+    },
+    /// Damaged, or to be written and more than the format leaves room for.
+    #[error("coded deltas take {needed} bytes, the park has room for {room}")]
+    DeltasOverflow {
+        /// Bytes needed.
+        needed: usize,
+        /// Bytes there.
+        room: usize,
+    },
+    /// The coded deltas cannot be read or written.
+    #[error(transparent)]
+    Deltas(#[from] FseError),
+    /// To be written: none, or more than a park holds.
+    #[error("a park cannot hold {got} entries")]
+    EntryCount {
+        /// Entries given.
+        got: usize,
+    },
+    /// To be written: line points are not sorted.
+    #[error("line points are not in ascending order")]
+    NotAscending,
+    /// To be written: two neighbours further apart than the format can say.
+    #[error("delta {delta} does not fit into a byte")]
+    DeltaTooLarge {
+        /// Difference without its stub.
+        delta: u128,
+    },
+}
+
+/// Fewest deltas that the entropy code can express.
+pub(super) const MIN_DELTAS: usize = 3;
+
+struct Stubs<'a> {
+    bytes: &'a [u8],
+    bits: u32,
+}
+
+impl Stubs<'_> {
+    #[inline]
+    fn get(&self, index: usize) -> Option<u64> {
+        read_bits(self.bytes, index * self.bits as usize, self.bits)
+    }
+}
+
+enum ParkDeltas<'a> {
+    Coded(Deltas<'a>),
+    Raw(std::slice::Iter<'a, u8>),
+}
+
+impl Iterator for ParkDeltas<'_> {
+    type Item = u8;
+
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        match self {
+            Self::Coded(deltas) => deltas.next(),
+            Self::Raw(deltas) => deltas.next().copied(),
+        }
+    }
+}
+
+/// x(x-1)/2 for x below 2^64.
+fn triangle(x: u128) -> u128 {
+    x * x.saturating_sub(1) / 2
+}
+
+/// Stubs have this many bits less than k.
+const STUB_MINUS_BITS: u32 = 3;
+
+/// Bytes of the number that says how long the coded deltas are.
+const DELTAS_LEN_BYTES: usize = 2;
+
+/// Flag in that number: the deltas follow as plain bytes.
+const RAW_DELTAS: u16 = 0x8000;
+
+/// Room for the deltas: 3.5 bits each, in table 1 5.6.
+const DELTAS_BYTES: usize = ((ENTRIES_PER_PARK - 1) * 35 / 10).div_ceil(8);
+const TABLE_1_DELTAS_BYTES: usize = ((ENTRIES_PER_PARK - 1) * 56 / 10).div_ceil(8);
+
+static TABLE_1_CODE: DeltaCode = DeltaCode::new(4.7);
+static TABLE_2_AND_3_CODE: DeltaCode = DeltaCode::new(2.75);
+static TABLE_4_CODE: DeltaCode = DeltaCode::new(2.7);
+static TABLE_5_CODE: DeltaCode = DeltaCode::new(2.6);
+static TABLE_6_CODE: DeltaCode = DeltaCode::new(2.45);
+static C3_CODE: DeltaCode = DeltaCode::new(1.0);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// From the plot that chiapos 2.0.12 makes for k 18 and plot id sha256("a"): the first park of table 1, then the
+    /// last C3 park (of 1,428 entries) without the zeros at its end.
+    const GOLDEN: &[u8] = include_bytes!("../../../tests/vectors/pos_v1_parks_k18.bin");
+    const K: u8 = 18;
+
+    impl ParkLayout {
+        /// The line points of all entries of `park`, in order.
+        fn line_points(&self, park: &[u8]) -> Result<Vec<u128>, ParkError> {
+            let mut line_point = self.first_line_point(park)?;
+            let stubs = self.stubs(park)?;
+            let mut all = Vec::with_capacity(ENTRIES_PER_PARK);
+            all.push(line_point);
+            for (at, delta) in self.deltas(park)?.take(ENTRIES_PER_PARK - 1).enumerate() {
+                let stub = stubs.get(at).ok_or_else(|| self.cut(park))?;
+                line_point = self.checked(line_point + (u128::from(delta) << self.stub_bits) + u128::from(stub))?;
+                all.push(line_point);
+            }
+            Ok(all)
+        }
+    }
+
+    fn golden_park() -> (ParkLayout, &'static [u8]) {
+        let layout = ParkLayout::classic(K, 1);
+        (layout, &GOLDEN[..layout.park_bytes()])
+    }
+
+    fn golden_c3_park() -> Vec<u8> {
+        let mut park = GOLDEN[golden_park().0.park_bytes()..].to_vec();
+        park.resize(c3_park_bytes(K), 0);
+        park
+    }
+
+    #[test]
+    fn line_points_of_chiapos_are_read_and_written() {
+        let (layout, park) = golden_park();
+        let line_points = layout.line_points(park).unwrap();
+        assert_eq!(line_points.len(), ENTRIES_PER_PARK);
+        assert!(line_points.is_sorted());
+        for (index, line_point) in line_points.iter().enumerate() {
+            assert_eq!(layout.line_point(park, index), Ok(*line_point));
+        }
+        assert_eq!(layout.encode(&line_points).as_deref(), Ok(park));
+    }
+
+    #[test]
+    fn f7_differences_of_chiapos_are_read_and_written() {
+        let park = golden_c3_park();
+        let deltas: Vec<u8> = c3_deltas(&park).unwrap().collect();
+        assert_eq!(deltas.len(), 1427);
+        assert_eq!(encode_c3_park(K, &deltas), Ok(park));
+    }
+
+    #[test]
+    fn parks_of_k_32_have_their_known_sizes() {
+        let sizes: Vec<usize> = (1..=6)
+            .map(|table| ParkLayout::classic(32, table).park_bytes())
+            .collect();
+        assert_eq!(sizes, [8862, 8325, 8325, 8325, 8325, 8325]);
+        assert_eq!(p7_park_bytes(32), 8448);
+        assert_eq!([c3_park_bytes(19), c3_park_bytes(20)], [10_000, 3000]);
+    }
+
+    #[test]
+    fn plain_deltas_are_read() {
+        let layout = ParkLayout::classic(K, 6);
+        let mut park = vec![0; layout.park_bytes()];
+        let at = layout.deltas_start();
+        park[at..at + 4].copy_from_slice(&[2, 0x80, 3, 5]);
+        assert_eq!(layout.line_points(&park), Ok(vec![0, 3 << 15, 8 << 15]));
+        assert_eq!(layout.line_point(&park, 2), Ok(8 << 15));
+        assert_eq!(
+            layout.line_point(&park, 3),
+            Err(ParkError::NoSuchEntry { index: 3, held: 3 })
+        );
+    }
+
+    #[test]
+    fn entries_that_are_not_there_are_refused() {
+        let layout = ParkLayout::classic(K, 3);
+        let park = layout.encode(&[1, 2, 3, 4, 5]).unwrap();
+        assert_eq!(layout.line_point(&park, 4), Ok(5));
+        assert_eq!(
+            layout.line_point(&park, 5),
+            Err(ParkError::NoSuchEntry { index: 5, held: 5 })
+        );
+        let (layout, full) = golden_park();
+        let beyond = ParkError::NoSuchEntry {
+            index: 2048,
+            held: 2048,
+        };
+        assert_eq!(layout.line_point(full, 2048), Err(beyond));
+    }
+
+    #[test]
+    fn a_park_with_few_entries_is_filled_up_with_its_last() {
+        let layout = ParkLayout::classic(K, 1);
+        let park = layout.encode(&[77]).unwrap();
+        assert_eq!(layout.line_points(&park), Ok(vec![77; 1 + MIN_DELTAS]));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_written() {
+        let layout = ParkLayout::classic(K, 2);
+        assert_eq!(layout.encode(&[]), Err(ParkError::EntryCount { got: 0 }));
+        assert_eq!(layout.encode(&[0; 2049]), Err(ParkError::EntryCount { got: 2049 }));
+        assert_eq!(layout.encode(&[2, 1]), Err(ParkError::NotAscending));
+        assert_eq!(
+            layout.encode(&[0, 256 << 15]),
+            Err(ParkError::DeltaTooLarge { delta: 256 })
+        );
+        assert_eq!(
+            layout.encode(&[1 << 36]),
+            Err(ParkError::LinePointTooLarge { bits: 36 })
+        );
+        let far_apart: Vec<u128> = (0..2048).map(|at| at << 20).collect();
+        assert!(matches!(
+            layout.encode(&far_apart),
+            Err(ParkError::DeltasOverflow { room: 894, .. })
+        ));
+    }
+
+    #[test]
+    fn a_park_cut_short_is_refused() {
+        let (layout, park) = golden_park();
+        for len in 0..park.len() {
+            assert!(layout.line_points(&park[..len]).is_err());
+            assert!(layout.line_point(&park[..len], 1).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_is_undone(a in 0_u64..1 << 50, b in 0_u64..1 << 50) {
+            prop_assume!(a != b);
+            prop_assert_eq!(unfold_line_point(line_point(a, b)), (a.max(b), a.min(b)));
+        }
+
+        #[test]
+        fn every_line_point_unfolds(point in 0_u128..1 << 100) {
+            let (x, y) = unfold_line_point(point);
+            prop_assert!(y < x || point == 0);
+            prop_assert_eq!(triangle(u128::from(x)) + u128::from(y), point);
+        }
+
+        #[test]
+        fn parks_round_trip(
+            k in 18_u8..=50,
+            table in 1_u8..=6,
+            first: u128,
+            steps in prop::collection::vec((0_u128..6, any::<u128>()), MIN_DELTAS..ENTRIES_PER_PARK),
+        ) {
+            let layout = ParkLayout::classic(k, table);
+            let mut line_points = vec![first >> (133 - 2 * u32::from(k))];
+            for (delta, stub) in steps {
+                let step = (delta << layout.stub_bits) + (stub >> (128 - layout.stub_bits));
+                line_points.push(line_points[line_points.len() - 1] + step);
+            }
+            let park = layout.encode(&line_points).unwrap();
+            prop_assert_eq!(park.len(), layout.park_bytes());
+            prop_assert_eq!(layout.line_points(&park), Ok(line_points.clone()));
+            let last = line_points.len() - 1;
+            prop_assert_eq!(layout.line_point(&park, last), Ok(line_points[last]));
+        }
+
+        #[test]
+        fn p7_parks_round_trip(k in 18_u8..=50, positions in prop::collection::vec(0_u64..1 << 19, 1..=2048)) {
+            let park = encode_p7_park(k, &positions).unwrap();
+            prop_assert_eq!(park.len(), p7_park_bytes(k));
+            for (index, position) in positions.iter().enumerate() {
+                prop_assert_eq!(read_bits(&park, index * (usize::from(k) + 1), u32::from(k) + 1), Some(*position));
+            }
+        }
+
+        #[test]
+        fn damaged_parks_do_no_harm(at in 0..GOLDEN.len(), flips in prop::collection::vec(any::<u8>(), 1..40), index in 0..3000_usize) {
+            let (layout, park) = golden_park();
+            let mut bytes = GOLDEN.to_vec();
+            for (byte, flip) in bytes[at..].iter_mut().zip(flips) {
+                *byte ^= flip;
+            }
+            let (damaged, c3) = bytes.split_at(park.len());
+            let _ = layout.line_point(damaged, index);
+            if let Ok(line_points) = layout.line_points(damaged) {
+                prop_assert!(line_points.len() <= ENTRIES_PER_PARK && line_points.is_sorted());
+            }
+            if let Ok(deltas) = c3_deltas(c3) {
+                prop_assert!(deltas.count() <= c3.len() * 8);
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Reads of one plot, each checked against the size of the file and labelled with the part it belongs to.
+
+use crate::pos::plot_error::{PlotError, PlotPart};
+use crate::pos::read_at::{ReadAt, ReadRequest};
+
+/// A plot being read. Cheap to make: one for each look-up.
+pub(super) struct PlotReader<'a, R: ?Sized> {
+    reader: &'a R,
+    size: u64,
+}
+
+impl<'a, R: ReadAt + ?Sized> PlotReader<'a, R> {
+    /// `size`: that of the file.
+    pub(super) fn new(reader: &'a R, size: u64) -> Self {
+        Self { reader, size }
+    }
+
+    /// The `length` bytes from `offset` on.
+    pub(super) fn read(&self, part: PlotPart, offset: u64, length: usize) -> Result<Vec<u8>, PlotError> {
+        self.check(part, offset, length)?;
+        let mut bytes = vec![0; length];
+        self.reader
+            .read_exact_at(&mut bytes, offset)
+            .map_err(|error| PlotError::Unreadable { part, error })?;
+        Ok(bytes)
+    }
+
+    /// The bytes from `offset` on, `length` of them or as many as the file has.
+    pub(super) fn read_up_to(&self, part: PlotPart, offset: u64, length: usize) -> Result<Vec<u8>, PlotError> {
+        let available = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        self.read(part, offset.min(self.size), length.min(available))
+    }
+
+    /// `length` bytes from each of the offsets on, one after the other, all read in one batch.
+    pub(super) fn read_each(&self, part: PlotPart, offsets: &[u64], length: usize) -> Result<Vec<u8>, PlotError> {
+        if let Some(last) = offsets.iter().max() {
+            self.check(part, *last, length)?;
+        }
+        let mut bytes = vec![0; offsets.len() * length];
+        let mut requests: Vec<_> = offsets
+            .iter()
+            .zip(bytes.chunks_exact_mut(length))
+            .map(|(offset, buf)| ReadRequest { offset: *offset, buf })
+            .collect();
+        requests.sort_unstable_by_key(|request| request.offset);
+        self.reader
+            .read_batch(&mut requests)
+            .map_err(|error| PlotError::Unreadable { part, error })?;
+        Ok(bytes)
+    }
+
+    fn check(&self, part: PlotPart, offset: u64, length: usize) -> Result<(), PlotError> {
+        let end = offset.saturating_add(length as u64);
+        if end > self.size {
+            return Err(PlotError::CutOff {
+                part,
+                end,
+                size: self.size,
+            });
+        }
+        Ok(())
+    }
+}

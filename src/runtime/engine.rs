@@ -1,0 +1,259 @@
+//! The engine: one task that owns the [`Farmer`], feeds it everything that happens and carries out what it decides.
+//!
+//! Nothing here waits for anybody: harvesters, nodes, workers and consoles are all reached through queues with a size
+//! and a rule for "full" (DESIGN.md §3). The only awaits are for the next thing to happen.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use super::handle::{EngineRequest, FeedEvent, Recent};
+use super::node::ToNode;
+use super::workers::{Work, Workers};
+use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
+use crate::ids::{NodeId, SessionId};
+use crate::logging::LogHandle;
+use crate::net::{Outbox, SessionEvent};
+use crate::snapshot::{FarmSnapshot, Notice};
+
+/// Snapshots are published at most this often.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// Inputs taken in one turn before snapshots and timers get theirs.
+const TURN: usize = 64;
+
+/// Everything the engine is connected to.
+pub(super) struct Engine {
+    pub(super) farmer: Farmer,
+    pub(super) clock: Clock,
+    pub(super) sessions: mpsc::Receiver<SessionEvent>,
+    pub(super) inputs: mpsc::Receiver<Input>,
+    pub(super) requests: mpsc::Receiver<EngineRequest>,
+    pub(super) snapshots: watch::Sender<Arc<FarmSnapshot>>,
+    pub(super) events: broadcast::Sender<FeedEvent>,
+    pub(super) workers: Workers,
+    pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToNode>>,
+    pub(super) log: LogHandle,
+    pub(super) unauthenticated: watch::Receiver<u32>,
+}
+
+/// What the engine keeps beside the farmer.
+struct Running {
+    engine: Engine,
+    outboxes: BTreeMap<SessionId, Outbox>,
+    recent: Recent,
+}
+
+impl Engine {
+    /// Runs until `stop`.
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let mut running = Running { engine: self, outboxes: BTreeMap::new(), recent: Recent::default() };
+        let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
+        publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut changed = true;
+        loop {
+            let engine = &mut running.engine;
+            let deadline = engine.farmer.poll_timeout().map(|at| engine.clock.instant(at));
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                event = engine.sessions.recv() => {
+                    let Some(event) = event else { break };
+                    running.handle_session(event);
+                    for _ in 1..TURN {
+                        let Ok(event) = running.engine.sessions.try_recv() else { break };
+                        running.handle_session(event);
+                    }
+                    changed = true;
+                }
+                input = engine.inputs.recv() => {
+                    let Some(input) = input else { break };
+                    running.handle(input);
+                    changed = true;
+                }
+                request = engine.requests.recv() => {
+                    if let Some(request) = request {
+                        changed |= running.answer(request);
+                    }
+                }
+                () = sleep_until(deadline) => {
+                    let now = engine.clock.now();
+                    engine.farmer.handle_timeout(now);
+                    changed = true;
+                }
+                _ = publish.tick() => {
+                    if changed || engine.snapshots.receiver_count() > 1 {
+                        running.publish();
+                        changed = false;
+                    }
+                }
+            }
+            running.carry_out();
+        }
+        running.carry_out();
+        running.publish();
+    }
+}
+
+impl Running {
+    fn handle(&mut self, input: Input) {
+        let now = self.engine.clock.now();
+        self.engine.farmer.handle(now, input);
+        self.carry_out();
+    }
+
+    fn handle_session(&mut self, event: SessionEvent) {
+        match event {
+            SessionEvent::Connected { session, peer, origin, outbox } => {
+                self.outboxes.insert(session, outbox);
+                self.handle(Input::HarvesterConnected { session, peer, origin });
+            }
+            // The credit is given back when it is dropped, which lets the session read on.
+            SessionEvent::Message { session, id, message, credit } => {
+                self.handle(Input::HarvesterMessage { session, id, message });
+                drop(credit);
+            }
+            SessionEvent::Heard { session } => self.handle(Input::HarvesterHeard { session }),
+            SessionEvent::Quiet { session, quiet } => self.handle(Input::HarvesterQuiet { session, quiet }),
+            SessionEvent::Ignored { session, kind } => self.handle(Input::MessageIgnored { session, kind }),
+            SessionEvent::SignagePointDropped { session, sp_hash } => {
+                self.handle(Input::SignagePointDropped { session, sp_hash });
+            }
+            SessionEvent::Disconnected { session, cause } => {
+                self.outboxes.remove(&session);
+                self.handle(Input::HarvesterDisconnected { session, cause });
+            }
+            SessionEvent::Refused { address, cause } => self.handle(Input::ConnectionRefused { address, cause }),
+        }
+    }
+
+    /// Carries out everything the farmer wants done.
+    fn carry_out(&mut self) {
+        while let Some(output) = self.engine.farmer.poll_output() {
+            match output {
+                Output::Send { session, id, message } => {
+                    if let Some(outbox) = self.outboxes.get(&session) {
+                        outbox.send(id, message);
+                    }
+                }
+                Output::Probe { session } => {
+                    if let Some(outbox) = self.outboxes.get(&session) {
+                        outbox.probe();
+                    }
+                }
+                Output::Close { session, cause } => {
+                    if let Some(outbox) = self.outboxes.remove(&session) {
+                        outbox.close(cause);
+                    }
+                }
+                Output::Verify { job, proof, context } => {
+                    if self.engine.workers.submit(Work::Verify { job, proof, context }).is_err() {
+                        let now = self.engine.clock.now();
+                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
+                    }
+                }
+                Output::Sign { job, proof, response, messages, purpose } => {
+                    let work = Work::Sign { job, proof, response, messages, purpose };
+                    if self.engine.workers.submit(work).is_err() {
+                        let now = self.engine.clock.now();
+                        self.engine.farmer.handle(now, Input::SigningDropped { job });
+                    }
+                }
+                Output::Declare { nodes, message } => {
+                    for node in nodes {
+                        self.tell(node, ToNode::Declare(message.clone()));
+                    }
+                }
+                Output::SignedValues { node, message } => self.tell(node, ToNode::SignedValues(message)),
+                Output::Notice(notice) => {
+                    log_notice(&notice);
+                    self.emit(FeedEvent::Notice(notice));
+                }
+                Output::Message(record) => self.emit(FeedEvent::Message(record)),
+            }
+        }
+    }
+
+    fn tell(&self, node: NodeId, message: ToNode) {
+        let Some(queue) = self.engine.nodes.get(&node) else { return };
+        if queue.try_send(message).is_err() {
+            tracing::error!(target: "farmer", "node {} takes no messages; a proof is lost", node.0);
+        }
+    }
+
+    fn emit(&mut self, event: FeedEvent) {
+        self.recent.keep(&event);
+        // Nobody listening is fine.
+        let _ = self.engine.events.send(event);
+    }
+
+    /// Answers a question; says whether the farm changed by it.
+    fn answer(&mut self, request: EngineRequest) -> bool {
+        let command = match request {
+            EngineRequest::Page(request, reply) => {
+                let _ = reply.send(self.engine.farmer.page(&request));
+                return false;
+            }
+            EngineRequest::Recent(kind, limit, reply) => {
+                let _ = reply.send(self.recent.last(kind, limit));
+                return false;
+            }
+            EngineRequest::Command(command, reply) => (command, reply),
+        };
+        let (command, reply) = command;
+        let result = self.command(command);
+        let changed = result.is_ok();
+        let _ = reply.send(result);
+        changed
+    }
+
+    fn command(&mut self, command: Command) -> Result<(), String> {
+        self.engine.farmer.check(&command).map_err(|e| e.to_string())?;
+        self.handle(Input::Command(command));
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let counters = OuterCounters {
+            dropped_log_lines: self.engine.log.dropped_lines(),
+            unauthenticated: *self.engine.unauthenticated.borrow(),
+        };
+        let now = self.engine.clock.now();
+        self.engine.farmer.handle(now, Input::OuterCounters(counters));
+        let snapshot = Arc::new(self.engine.farmer.snapshot(now));
+        self.engine.snapshots.send_replace(snapshot);
+    }
+}
+
+/// Sleeps until `deadline`, or for ever without one.
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Every notice is a log line, at the level it deserves.
+fn log_notice(notice: &Notice) {
+    match notice {
+        Notice::SignagePoint { .. } | Notice::Attempt { .. } | Notice::PlotSyncDone { .. } => {
+            tracing::debug!(target: "farmer", "{notice}");
+        }
+        Notice::HarvesterConnected { .. }
+        | Notice::ProofFound { .. }
+        | Notice::ProofDeclared { .. }
+        | Notice::BlockSigned { .. }
+        | Notice::BlockAccepted { .. }
+        | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),
+        Notice::HarvesterDisconnected { .. }
+        | Notice::ConnectionRefused { .. }
+        | Notice::PlotSyncRefused { .. }
+        | Notice::SignagePointsMissed { .. }
+        | Notice::AlarmOpened { .. } => tracing::warn!(target: "farmer", "{notice}"),
+        Notice::ProofInvalid { .. } | Notice::ProofLost { .. } => tracing::error!(target: "farmer", "{notice}"),
+    }
+}

@@ -1,0 +1,421 @@
+//! What is wrong: typed incidents that open once, name the machine, and close by themselves.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::peer::{HarvesterId, RefusalCause};
+use crate::ids::PeerId;
+
+/// How bad an alarm is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Farming, or part of it, does not happen.
+    Critical,
+    /// Something should be looked at.
+    Warning,
+}
+
+/// One kind of incident. Two alarms are the same incident when [`AlarmKind::key`] is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum AlarmKind {
+    /// No signage point for 60 s.
+    NoSignagePoints {
+        /// Node it should come from.
+        node: String,
+    },
+    /// The node skipped signage points.
+    SignagePointsMissed {
+        /// Node.
+        node: String,
+        /// How many in this incident.
+        missed: u64,
+    },
+    /// No farming key is loaded.
+    NoKeys,
+    /// Nobody said where rewards should go, so no block can be declared.
+    NoRewardTarget {
+        /// Which share of the reward.
+        target: RewardTarget,
+    },
+    /// A harvester that was connected is gone.
+    HarvesterAbsent {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Plots that are not farmed.
+        plots: u64,
+        /// Why its connection ended.
+        why: String,
+    },
+    /// Connected and challenged, but it does not answer.
+    HarvesterSilent {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Signage points in a row without an answer.
+        unanswered: u64,
+    },
+    /// Answers come later than 8 s.
+    HarvesterLate {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Late answers among the last ten.
+        late: u64,
+    },
+    /// Two connected harvesters use one certificate.
+    CertificateShared {
+        /// Certificate.
+        peer_id: PeerId,
+        /// Addresses of all who use it.
+        addresses: Vec<String>,
+    },
+    /// Plots went away.
+    PlotsLost {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        lost: u64,
+        /// Longest common directory: usually the drive.
+        directory: Option<String>,
+    },
+    /// Files that cannot be opened.
+    FailedPlots {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        files: u64,
+    },
+    /// Plots made for other keys.
+    NoKeyPlots {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        files: u64,
+    },
+    /// Files the harvester calls duplicates.
+    DuplicatePlots {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        files: u64,
+    },
+    /// The same plots on several connected harvesters.
+    SharedPlots {
+        /// How many plot ids.
+        plots: u64,
+        /// Names of harvesters involved, at most eight.
+        harvesters: Vec<String>,
+    },
+    /// Plot sync keeps failing.
+    PlotSyncFailing {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Last error.
+        error: String,
+    },
+    /// Proofs that fail verification.
+    InvalidProofs {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many in this incident.
+        proofs: u64,
+        /// Last plot file.
+        plot_file: String,
+        /// Last reason.
+        reason: String,
+    },
+    /// A proof good enough for a block was lost.
+    ProofLost {
+        /// Name of the harvester.
+        name: String,
+        /// Where and why.
+        reason: String,
+    },
+    /// A harvester sends more proofs than can be verified in time.
+    TooManyProofs {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Proofs that were not verified, in this incident.
+        dropped: u64,
+    },
+    /// A node wanted signatures for a block that is not what was declared.
+    SigningRefused {
+        /// Name of the node.
+        node: String,
+        /// What is wrong with the block.
+        reason: String,
+    },
+    /// A harvester wanted the reward paid elsewhere and was refused.
+    RewardOverrideRefused {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+    },
+    /// Somebody cannot connect who probably should.
+    ConnectionRefused {
+        /// From where.
+        address: IpAddr,
+        /// Why.
+        cause: RefusalCause,
+        /// How often in this incident.
+        times: u64,
+    },
+}
+
+/// Share of a block reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardTarget {
+    /// 1/8 and the fees: for every block.
+    Farmer,
+    /// 7/8: for blocks of plots with a pool public key.
+    Pool,
+}
+
+impl fmt::Display for RewardTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Farmer => "farmer",
+            Self::Pool => "pool",
+        })
+    }
+}
+
+impl AlarmKind {
+    /// Identity of the incident: the same while only its numbers change.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::NoSignagePoints { node } => format!("no_signage_points/{node}"),
+            Self::SignagePointsMissed { node, .. } => format!("signage_points_missed/{node}"),
+            Self::NoKeys => "no_keys".to_owned(),
+            Self::NoRewardTarget { target } => format!("no_reward_target/{target}"),
+            Self::HarvesterAbsent { harvester, .. } => format!("harvester_absent/{harvester}"),
+            Self::HarvesterSilent { harvester, .. } => format!("harvester_silent/{harvester}"),
+            Self::HarvesterLate { harvester, .. } => format!("harvester_late/{harvester}"),
+            Self::CertificateShared { peer_id, .. } => format!("certificate_shared/{peer_id}"),
+            Self::PlotsLost { harvester, directory, .. } => {
+                format!("plots_lost/{harvester}/{}", directory.as_deref().unwrap_or_default())
+            }
+            Self::FailedPlots { harvester, .. } => format!("failed_plots/{harvester}"),
+            Self::NoKeyPlots { harvester, .. } => format!("no_key_plots/{harvester}"),
+            Self::DuplicatePlots { harvester, .. } => format!("duplicate_plots/{harvester}"),
+            Self::SharedPlots { .. } => "shared_plots".to_owned(),
+            Self::PlotSyncFailing { harvester, .. } => format!("plot_sync_failing/{harvester}"),
+            Self::InvalidProofs { harvester, .. } => format!("invalid_proofs/{harvester}"),
+            Self::ProofLost { .. } => "proof_lost".to_owned(),
+            Self::TooManyProofs { harvester, .. } => format!("too_many_proofs/{harvester}"),
+            Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
+            Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
+            Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
+        }
+    }
+
+    /// How bad it is.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::NoSignagePoints { .. }
+            | Self::NoKeys
+            | Self::NoRewardTarget { .. }
+            | Self::HarvesterAbsent { .. }
+            | Self::HarvesterSilent { .. }
+            | Self::PlotsLost { .. }
+            | Self::PlotSyncFailing { .. }
+            | Self::InvalidProofs { .. }
+            | Self::ProofLost { .. }
+            | Self::TooManyProofs { .. }
+            | Self::SigningRefused { .. }
+            | Self::RewardOverrideRefused { .. } => Severity::Critical,
+            Self::SignagePointsMissed { .. }
+            | Self::HarvesterLate { .. }
+            | Self::CertificateShared { .. }
+            | Self::FailedPlots { .. }
+            | Self::NoKeyPlots { .. }
+            | Self::DuplicatePlots { .. }
+            | Self::SharedPlots { .. }
+            | Self::ConnectionRefused { .. } => Severity::Warning,
+        }
+    }
+
+    /// What to do, as an imperative sentence without full stop.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::NoSignagePoints { node } => format!("check that the full node {node} runs and is synced"),
+            Self::SignagePointsMissed { node, .. } => {
+                format!("check the load and the network of the full node {node}")
+            }
+            Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
+            Self::NoRewardTarget { target: RewardTarget::Farmer } => {
+                "set `farmer.xch_target_address` with `farmconsole config`".to_owned()
+            }
+            Self::NoRewardTarget { target: RewardTarget::Pool } => {
+                "set `pool.xch_target_address` with `farmconsole config`".to_owned()
+            }
+            Self::HarvesterAbsent { name, .. } => {
+                format!("check power, network and the harvester process of {name}")
+            }
+            Self::HarvesterSilent { name, .. } => {
+                format!("look at the harvester log of {name}: a hanging drive or missing keys stop its answers")
+            }
+            Self::HarvesterLate { name, .. } => format!("look for a slow, sleeping or dying drive on {name}"),
+            Self::CertificateShared { .. } => {
+                "run `chia init -c DIR` on one of these machines so that each has a certificate of its own".to_owned()
+            }
+            Self::PlotsLost { name, directory, .. } => match directory {
+                Some(dir) => format!("check the drive mounted at {dir} on {name}"),
+                None => format!("check the drives of {name}"),
+            },
+            Self::FailedPlots { name, .. } => {
+                format!("list them with `farmconsole harvester list --failed`; check permissions and drives of {name}")
+            }
+            Self::NoKeyPlots { name, .. } => {
+                format!("import the keys those plots on {name} were made for, or remove the plots")
+            }
+            Self::DuplicatePlots { name, .. } => format!("remove one copy of each on {name}"),
+            Self::SharedPlots { .. } => {
+                "remove one copy of each: a plot earns once, however often it is farmed".to_owned()
+            }
+            Self::PlotSyncFailing { name, .. } => format!("restart the harvester on {name}"),
+            Self::InvalidProofs { plot_file, name, .. } => {
+                format!("check {plot_file} on {name} with `chia plots check`: its drive may be failing")
+            }
+            Self::ProofLost { name, .. } => format!("look at the harvester log of {name}"),
+            Self::TooManyProofs { name, .. } => {
+                format!("check that {name} farms this network and that its difficulty is that of the chain")
+            }
+            Self::SigningRefused { node, .. } => {
+                format!("find out who runs the full node {node} and whether its software is genuine")
+            }
+            Self::RewardOverrideRefused { name, .. } => {
+                format!("find out why the harvester software on {name} wants your reward")
+            }
+            Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for AlarmKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSignagePoints { node } => write!(f, "no signage point from {node}"),
+            Self::SignagePointsMissed { node, missed } => {
+                write!(f, "{} missed from {node}", count(*missed, "signage point"))
+            }
+            Self::NoKeys => f.write_str("no farming key is loaded"),
+            Self::NoRewardTarget { target } => write!(f, "no address is set for the {target} reward"),
+            Self::HarvesterAbsent { name, plots, why, .. } => {
+                write!(f, "{name} is gone with {}: {why}", count(*plots, "plot"))
+            }
+            Self::HarvesterSilent { name, unanswered, .. } => {
+                write!(
+                    f,
+                    "{name} is connected but has not answered {}",
+                    count(*unanswered, "signage point")
+                )
+            }
+            Self::HarvesterLate { name, late, .. } => {
+                write!(f, "{name} answered later than 8 s, {late} of its last 10 answers")
+            }
+            Self::CertificateShared { addresses, .. } => {
+                write!(
+                    f,
+                    "one certificate is used by several harvesters: {}",
+                    addresses.join(", ")
+                )
+            }
+            Self::PlotsLost {
+                name, lost, directory, ..
+            } => match directory {
+                Some(dir) => write!(f, "{name} lost {} in {dir}", count(*lost, "plot")),
+                None => write!(f, "{name} lost {}", count(*lost, "plot")),
+            },
+            Self::FailedPlots { name, files, .. } => {
+                write!(f, "{} on {name} cannot be opened", count(*files, "plot file"))
+            }
+            Self::NoKeyPlots { name, files, .. } => {
+                write!(f, "{} on {name} made for other keys", count(*files, "plot"))
+            }
+            Self::DuplicatePlots { name, files, .. } => write!(f, "{} on {name}", count(*files, "duplicate plot")),
+            Self::SharedPlots { plots, harvesters } => {
+                write!(f, "{} farmed twice: {}", count(*plots, "plot"), harvesters.join(", "))
+            }
+            Self::PlotSyncFailing { name, error, .. } => write!(f, "plot sync of {name} fails: {error}"),
+            Self::InvalidProofs {
+                name,
+                proofs,
+                plot_file,
+                reason,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{} from {name}, last {plot_file}: {reason}",
+                    count(*proofs, "invalid proof")
+                )
+            }
+            Self::ProofLost { name, reason } => write!(f, "a proof from {name} was lost: {reason}"),
+            Self::TooManyProofs { name, dropped, .. } => {
+                write!(f, "{name} sends more proofs than can be verified; {} dropped", count(*dropped, "proof"))
+            }
+            Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
+            Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
+            Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
+        }
+    }
+}
+
+/// An alarm as it is shown: open, or closed and kept for the history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmView {
+    /// Number since start; what `acknowledge` names.
+    pub number: u64,
+    /// What is wrong.
+    pub kind: AlarmKind,
+    /// How bad.
+    pub severity: Severity,
+    /// The sentence, for readers that do not know the kind.
+    pub text: String,
+    /// What to do.
+    pub remedy: String,
+    /// Opened, unix milliseconds.
+    pub opened_at_unix_ms: u64,
+    /// Last time its numbers changed, unix milliseconds.
+    pub updated_at_unix_ms: u64,
+    /// Closed, unix milliseconds; `None` while open.
+    pub closed_at_unix_ms: Option<u64>,
+    /// A person has seen it.
+    pub acknowledged: bool,
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}

@@ -1,0 +1,302 @@
+//! Facts that must not be lost between two snapshots, and the record of every protocol message that passes.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::alarm::AlarmView;
+use super::peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
+use super::{AttemptOutcome, AttemptView, CrossCheckView, SignagePointView};
+use crate::ids::{PeerId, PlotId};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "notice")]
+pub enum Notice {
+    /// A harvester is connected.
+    HarvesterConnected {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Peer.
+        peer: ConnectedPeer,
+    },
+    /// A harvester is gone.
+    HarvesterDisconnected {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Peer.
+        peer: ConnectedPeer,
+        /// Why.
+        cause: DisconnectCause,
+    },
+    /// A connection was refused.
+    ConnectionRefused {
+        /// From where, as `10.0.0.7:51234`.
+        address: String,
+        /// Why.
+        cause: RefusalCause,
+    },
+    /// A plot sync has finished.
+    PlotSyncDone {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Plots it has now.
+        plots: u64,
+        /// Plots added.
+        added: u64,
+        /// Plots removed.
+        removed: u64,
+    },
+    /// A plot sync message was refused.
+    PlotSyncRefused {
+        /// Name.
+        name: String,
+        /// Why.
+        error: String,
+    },
+    /// A harvester has listed its plots on request, and they were compared with what was synced.
+    CrossChecked {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// The result.
+        result: CrossCheckView,
+    },
+    /// A harvester was asked for its plots and did not list them.
+    CrossCheckFailed {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Why, as a fragment.
+        reason: String,
+    },
+    /// A signage point was sent out.
+    SignagePoint {
+        /// It.
+        signage_point: SignagePointView,
+        /// Harvesters it was sent to.
+        harvesters: u32,
+    },
+    /// Signage points did not come.
+    SignagePointsMissed {
+        /// Node.
+        node: String,
+        /// How many.
+        missed: u64,
+    },
+    /// A harvester answered, or did not.
+    Attempt {
+        /// It.
+        attempt: AttemptView,
+    },
+    /// A harvester sent a proof.
+    ProofFound {
+        /// Name.
+        name: String,
+        /// Plot.
+        plot_id: PlotId,
+        /// Plot file.
+        plot_file: String,
+        /// Signage point index.
+        signage_point_index: u8,
+    },
+    /// A proof failed verification.
+    ProofInvalid {
+        /// Name.
+        name: String,
+        /// Plot file.
+        plot_file: String,
+        /// Why.
+        reason: String,
+    },
+    /// A signed proof was declared to the node.
+    ProofDeclared {
+        /// Name.
+        name: String,
+        /// Plot file.
+        plot_file: String,
+        /// Signage point index.
+        signage_point_index: u8,
+    },
+    /// Block signatures were sent to the node.
+    BlockSigned {
+        /// Name.
+        name: String,
+    },
+    /// The chain accepted a block.
+    BlockAccepted {
+        /// Name.
+        name: String,
+        /// Height.
+        height: u32,
+        /// Whether the chain is the simulated one.
+        simulated: bool,
+    },
+    /// A proof was lost after verification.
+    ProofLost {
+        /// Name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// An alarm opened.
+    AlarmOpened {
+        /// It.
+        alarm: AlarmView,
+    },
+    /// An alarm closed.
+    AlarmClosed {
+        /// It.
+        alarm: AlarmView,
+    },
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::HarvesterConnected { name, peer, .. } => {
+                write!(
+                    f,
+                    "{name} connected from {} ({}, protocol {})",
+                    peer.address, peer.software_version, peer.protocol_version
+                )
+            }
+            Self::HarvesterDisconnected { name, cause, .. } => write!(f, "{name} disconnected: {cause}"),
+            Self::ConnectionRefused { address, cause } => write!(f, "refused {address}: {cause}"),
+            Self::PlotSyncDone {
+                name,
+                plots,
+                added,
+                removed,
+                ..
+            } => {
+                write!(f, "{name} synced {plots} plots (+{added} −{removed})")
+            }
+            Self::PlotSyncRefused { name, error } => write!(f, "plot sync of {name} refused: {error}"),
+            Self::CrossChecked { name, result, .. } => write!(
+                f,
+                "{name} lists {} plots: {} missing, {} unexpected",
+                result.listed, result.missing, result.unexpected
+            ),
+            Self::CrossCheckFailed { name, reason, .. } => write!(f, "{name} did not list its plots: {reason}"),
+            Self::SignagePoint {
+                signage_point,
+                harvesters,
+            } => {
+                write!(
+                    f,
+                    "signage point {}/64 sent to {harvesters} harvesters",
+                    signage_point.signage_point_index
+                )
+            }
+            Self::SignagePointsMissed { node, missed } => write!(f, "{missed} signage points missed from {node}"),
+            Self::Attempt { attempt } => match &attempt.outcome {
+                AttemptOutcome::Answered {
+                    passed,
+                    total,
+                    proofs,
+                    lookup_ms,
+                    ..
+                } => write!(
+                    f,
+                    "{} {passed}/{total} passed, {proofs} proofs, {lookup_ms} ms, signage point {}",
+                    attempt.harvester_name, attempt.signage_point_index
+                ),
+                AttemptOutcome::NoAnswer { after_s, .. } => write!(
+                    f,
+                    "{} gave no answer by {after_s} s to signage point {}",
+                    attempt.harvester_name, attempt.signage_point_index
+                ),
+            },
+            Self::ProofFound {
+                name,
+                plot_file,
+                signage_point_index,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{name} found a proof in {plot_file} at signage point {signage_point_index}"
+                )
+            }
+            Self::ProofInvalid {
+                name,
+                plot_file,
+                reason,
+            } => write!(f, "invalid proof from {name}, {plot_file}: {reason}"),
+            Self::ProofDeclared {
+                name,
+                signage_point_index,
+                ..
+            } => {
+                write!(f, "proof of {name} declared at signage point {signage_point_index}")
+            }
+            Self::BlockSigned { name } => write!(f, "block signed with a proof of {name}"),
+            Self::BlockAccepted {
+                name,
+                height,
+                simulated,
+            } => {
+                let kind = if *simulated { "SIMULATED block" } else { "block" };
+                write!(f, "{kind} {height} won with a proof of {name}")
+            }
+            Self::ProofLost { name, reason } => write!(f, "proof of {name} lost: {reason}"),
+            Self::AlarmOpened { alarm } => write!(f, "alarm: {}", alarm.kind),
+            Self::AlarmClosed { alarm } => write!(f, "over: {}", alarm.kind),
+        }
+    }
+}
+
+/// A reader of notices was too slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedNotices {
+    /// How many it missed.
+    pub skipped: u64,
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From us: `->`.
+    Out,
+    /// To us: `<-`.
+    In,
+}
+
+/// One protocol message that passed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRecord {
+    /// Unix milliseconds.
+    pub at_unix_ms: u64,
+    /// Which way.
+    pub direction: Direction,
+    /// Message name, as `farming_info`.
+    pub message: String,
+    /// Harvester's or node's name.
+    pub peer_name: String,
+    /// Its address.
+    pub host: String,
+    /// Its node id; zero for the simulated chain.
+    pub peer_id: PeerId,
+    /// What matters of its content in a few characters, as `3/864`; may be empty.
+    pub detail: String,
+}
+
+impl fmt::Display for MessageRecord {
+    /// As official log lines say it: outgoing lines put the address first, incoming ones the id.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.direction {
+            Direction::Out => write!(f, "-> {} to peer {} {}", self.message, self.host, self.peer_id),
+            Direction::In => write!(f, "<- {} from peer {} {}", self.message, self.peer_id, self.host),
+        }
+    }
+}

@@ -1,0 +1,450 @@
+"""Official harvesters 2.5.4, 2.6.0 and 2.7.5 farm against farmconsole on the simulated chain. Started by tests/interop/run.
+
+Every scenario is a function that begins with a farm in order and leaves one. A scenario fails with the first thing that
+did not come true in time, what was last seen instead, and where the logs are.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RELEASES = ["2.5.4", "2.6.0", "2.7.5"]
+MNEMONIC = "abandon " * 23 + "art"  # the BIP-39 test vector: worth nothing
+CONTRACT = "ab" * 32
+OTHER_FARMER_PK = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+
+
+class Failed(Exception):
+    pass
+
+
+def wait_for(what, seconds, check):
+    """Polls `check` until it gives a true value; that value is returned. `check` may return (False, seen)."""
+    deadline = time.monotonic() + seconds
+    seen = None
+    while True:
+        try:
+            value = check()
+        except (subprocess.CalledProcessError, OSError, json.JSONDecodeError) as error:
+            value = (False, error)
+        if isinstance(value, tuple):
+            value, seen = value
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Failed(f"{what}: not within {seconds} s; last seen: {seen}")
+        time.sleep(0.2)
+
+
+class Farm:
+    """One farmconsole root and its daemon."""
+
+    def __init__(self, binary, root, port):
+        self.binary, self.root, self.port, self.process = binary, root, port, None
+
+    def cli(self, *args, check=True, text=None):
+        done = subprocess.run([self.binary, "--root", self.root, *args], capture_output=True, text=True, input=text, timeout=30)
+        if check and done.returncode != 0:
+            raise Failed(f"farmconsole {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}")
+        return done
+
+    def set_up(self):
+        self.cli("init", "--network", "simulator1")
+        self.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
+        self.cli("configure", "--log-level", "DEBUG")
+        path = self.root / "config/config.yaml"
+        text = path.read_text()
+        text, ports = re.subn(r"(?m)^(\s+port:) 8447\b", rf"\1 {self.port}", text)
+        text, paces = re.subn(r"interval_seconds: 2\b", "interval_seconds: 1", text)
+        if ports < 1 or paces != 1:
+            raise Failed(f"settings file of init has another shape than expected ({ports} ports, {paces} paces)")
+        path.write_text(text)
+
+    def start(self):
+        out = open(self.root / "daemon.out", "ab")
+        started = time.monotonic()
+        self.process = subprocess.Popen([self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        wait_for("daemon answers", 20, lambda: self.cli("summary", "--json", check=False).returncode == 0)
+        return time.monotonic() - started
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        started = time.monotonic()
+        self.process.wait(15)
+        return time.monotonic() - started
+
+    def summary(self):
+        return json.loads(self.cli("summary", "--json").stdout)
+
+    def harvesters(self):
+        return [json.loads(line) for line in self.cli("harvester", "list", "--json").stdout.splitlines()]
+
+    def alarms(self):
+        done = self.cli("alarms", "--json", check=False)
+        return [json.loads(line)["kind"] for line in done.stdout.splitlines()]
+
+    def log(self):
+        return (self.root / "log/debug.log").read_text(errors="replace")
+
+
+class Harvester:
+    """One root of an official release and its chia_harvester."""
+
+    def __init__(self, work, venvs, release, name):
+        self.bin = venvs / f"chia-{release}/bin"
+        self.release, self.name, self.root, self.process = release, name, work / name, None
+
+    def env(self):
+        return dict(os.environ, CHIA_ROOT=str(self.root), CHIA_KEYS_ROOT=str(self.root / "keys"), PATH=f"{self.bin}:{os.environ['PATH']}")
+
+    def set_up(self, farm, plot_dirs, ca=None, network="simulator1"):
+        """As the guide says: `chia init`, then `chia init -c` with the farm's CA directory."""
+        commands = [["chia", "init"]] + ([["chia", "init", "-c", str(ca)]] if ca else [])
+        for command in commands:
+            subprocess.run([self.bin / command[0], *command[1:]], env=self.env(), check=True, capture_output=True, timeout=120)
+        subprocess.run(
+            [self.bin / "python", HERE / "official.py", "configure", self.root, str(farm.port), network, HERE / "simulator1.json", *map(str, plot_dirs)],
+            check=True, capture_output=True, env=self.env(), timeout=120,
+        )
+
+    def start(self):
+        out = open(self.root / "harvester.out", "ab")
+        self.process = subprocess.Popen([self.bin / "chia_harvester"], env=self.env(), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def software_version(self):
+        return self.release
+
+
+class World:
+    """What the scenarios share: one farm, one harvester of each release, plots for each."""
+
+    def __init__(self, directory, binary):
+        self.venvs = directory
+        self.work = Path(tempfile.mkdtemp(prefix="farmconsole-interop-"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.farm = Farm(binary, self.work / "farm", port)
+        self.farm.root.mkdir()
+        self.official = []
+        self.extra = []
+
+    def ca(self):
+        return self.farm.root / "config/ssl/ca"
+
+    def plots(self):
+        """18 plots of the farm's keys (9 with a pool key, 9 with a contract) and one for other keys; cached."""
+        keys = json.loads(self.farm.cli("keys", "show", "--json").stdout)
+        farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
+        cache = self.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
+        for kind, number, farmer_pk, where in [("og", 9, farmer, pool), ("nft", 9, farmer, CONTRACT), ("other", 1, OTHER_FARMER_PK, pool)]:
+            have = list((cache / kind).glob("*.plot"))
+            if len(have) < number:
+                subprocess.run(
+                    [self.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "plots", cache / kind, str(number - len(have)), farmer_pk, where],
+                    check=True, timeout=900, env=dict(os.environ, CHIA_ROOT=str(self.work / "plotter")),
+                )
+        return {kind: sorted((cache / kind).glob("*.plot"))[:number] for kind, number in [("og", 9), ("nft", 9), ("other", 1)]}
+
+    def plot_directory(self, name, plots, with_bad_files):
+        """Hard links to real plots; with one file that is no plot, one for other keys and one duplicate."""
+        main, second = self.work / f"plots-{name}", self.work / f"plots-{name}-more"
+        main.mkdir()
+        second.mkdir()
+        for plot in plots:
+            link(plot, main / plot.name)
+        if with_bad_files:
+            (main / "broken.plot").write_bytes(os.urandom(20_000))
+            link(with_bad_files, main / with_bad_files.name)
+            link(plots[0], second / plots[0].name)
+        return [main, second]
+
+    def set_up(self):
+        self.farm.set_up()
+        plots = self.plots()
+        for n, release in enumerate(RELEASES):
+            harvester = Harvester(self.work, self.venvs, release, f"h-{release}")
+            mine = plots["og"][3 * n : 3 * n + 3] + plots["nft"][3 * n : 3 * n + 3]
+            harvester.set_up(self.farm, self.plot_directory(harvester.name, mine, plots["other"][0]), self.ca())
+            self.official.append(harvester)
+        self.farm.start()
+        for harvester in self.official:
+            harvester.start()
+
+    def of(self, harvester):
+        """The farm's view of a harvester, by its certificate."""
+        der = subprocess.run(
+            ["openssl", "x509", "-in", harvester.root / "config/ssl/harvester/private_harvester.crt", "-outform", "DER"],
+            check=True, capture_output=True,
+        ).stdout
+        import hashlib
+
+        peer_id = hashlib.sha256(der).hexdigest()
+        return [h for h in self.farm.harvesters() if h["peer_id"] == peer_id]
+
+    def all_farming(self, seconds=60):
+        def check():
+            states = {}
+            for harvester in self.official:
+                views = self.of(harvester)
+                states[harvester.release] = views[0]["state"]["state"] if views else "unknown"
+            return all(s == "farming" for s in states.values()), states
+
+        wait_for("every official harvester farms", seconds, check)
+
+    def clean_up(self):
+        for harvester in self.official + self.extra:
+            harvester.stop()
+        if self.farm.process and self.farm.process.poll() is None:
+            self.farm.process.kill()
+            self.farm.process.wait()
+
+
+def link(source, target):
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
+
+
+# ------------------------------------------------------------------------------------------------ scenarios
+
+
+def connected_and_synced(world):
+    """Each release connects, syncs its plots with the right counts, is challenged and answers."""
+    world.all_farming(120)
+    for harvester in world.official:
+        view = world.of(harvester)[0]
+        counts = {key: view[key] for key in ("plots", "failed", "no_key", "duplicates")}
+        expected = {"plots": 6, "failed": 1, "no_key": 1, "duplicates": 1}
+        if counts != expected:
+            raise Failed(f"harvester {harvester.release} synced {counts}, expected {expected}")
+        if view["answered"] == 0 or view["challenged"] == 0:
+            raise Failed(f"harvester {harvester.release}: challenged {view['challenged']}, answered {view['answered']}")
+    for kind, flag in [("broken.plot", "--failed"), ("plot-k18", "--no-key"), ("-more/", "--duplicates")]:
+        listed = world.farm.cli("harvester", "list", flag).stdout
+        if listed.count(kind) < 3:
+            raise Failed(f"`harvester list {flag}` does not list the file of every harvester: {listed}")
+
+
+def proofs_become_blocks(world):
+    """At least 20 proofs are verified, signed and accepted by the simulated chain; none is invalid or lost."""
+
+    def check():
+        summary = world.farm.summary()
+        return summary["blocks_accepted"] >= 20, {k: summary[k] for k in summary if k.startswith(("proofs", "blocks"))}
+
+    wait_for("20 blocks are accepted", 180, check)
+    summary = world.farm.summary()
+    if summary["proofs_invalid"] or summary["proofs_lost"]:
+        raise Failed(f"{summary['proofs_invalid']} proofs invalid, {summary['proofs_lost']} lost")
+    silent = [h["software_version"] for h in world.farm.harvesters() if h["proofs"] == 0]
+    if silent:
+        raise Failed(f"no proof came from {silent}")
+
+
+def cross_check(world):
+    """`harvester list --refresh`: what each release lists is what was synced."""
+    world.farm.cli("harvester", "list", "--refresh")
+
+    def check():
+        checks = [h["cross_check"] for h in world.farm.harvesters()]
+        return all(c and c["missing"] == 0 and c["unexpected"] == 0 and c["listed"] == 6 for c in checks), checks
+
+    wait_for("every list agrees with the sync", 20, check)
+
+
+def plots_come_and_go(world):
+    """A removed plot is missed and named; when it comes back the count is right again."""
+    harvester = world.official[2]
+    directory = world.work / f"plots-{harvester.name}"
+    victim = sorted(directory.glob("plot-k18-*.plot"))[0]
+    away = world.work / "away.plot"
+    duplicate = world.work / f"plots-{harvester.name}-more" / victim.name
+    held = duplicate.exists() and duplicate.rename(world.work / "away-duplicate.plot")
+    victim.rename(away)
+    wait_for("the lost plot is noticed", 40, lambda: (world.of(harvester)[0]["plots"] <= 6 - (not held), world.of(harvester)[0]["plots"]))
+    away.rename(victim)
+    if held:
+        held.rename(duplicate)
+    wait_for("the plot is back", 40, lambda: (world.of(harvester)[0]["plots"] == 6, world.of(harvester)[0]["plots"]))
+
+
+def farmer_restart(world):
+    """SIGTERM ends the farmer within 5 s; after a restart all harvesters are back and farming."""
+    took = world.farm.stop()
+    if took > 5 or world.farm.process.returncode != 0:
+        raise Failed(f"SIGTERM: {took:.1f} s, status {world.farm.process.returncode}")
+    world.farm.start()
+    world.all_farming(60)
+
+
+def farmer_killed(world):
+    """kill -9 leaves a root that starts again in under a second."""
+    world.farm.stop(signal.SIGKILL)
+    took = world.farm.start()
+    if took > 1.5:  # of which starting `summary` and polling is a part
+        raise Failed(f"after kill -9 the farmer answered only after {took:.2f} s")
+    world.all_farming(60)
+
+
+def harvester_restart(world):
+    """A harvester that ends is missed by name; when it comes back the alarm closes."""
+    harvester = world.official[0]
+    harvester.stop()
+    wait_for("its absence is an alarm", 30, lambda: ([a for a in world.farm.alarms() if a["kind"] == "harvester_absent"], world.farm.alarms()))
+    harvester.start()
+    world.all_farming(60)
+    wait_for("the alarm is over", 30, lambda: (not [a for a in world.farm.alarms() if a["kind"] == "harvester_absent"], world.farm.alarms()))
+
+
+def harvester_hangs(world):
+    """A stopped harvester process is noticed although its connection stays open."""
+    harvester = world.official[1]
+    harvester.process.send_signal(signal.SIGSTOP)
+    try:
+        wait_for(
+            "a hanging harvester has a state of its own", 40,
+            lambda: (world.of(harvester)[0]["state"]["state"] in ("silent", "suspect"), world.of(harvester)[0]["state"]),
+        )
+    finally:
+        harvester.process.send_signal(signal.SIGCONT)
+    world.all_farming(60)
+
+
+def shared_certificate(world):
+    """Two harvesters with one certificate are both served, with an alarm that names both addresses."""
+    first = world.official[2]
+    second = Harvester(world.work, world.venvs, "2.7.5", "h-clone")
+    plots = world.plots()
+    second.set_up(world.farm, world.plot_directory("clone", plots["nft"][:2], None), world.ca())
+    shutil.rmtree(second.root / "config/ssl")
+    shutil.copytree(first.root / "config/ssl", second.root / "config/ssl")
+    world.extra.append(second)
+    second.start()
+    wait_for("both are connected", 40, lambda: (len([h for h in world.of(first) if h["state"]["state"] != "absent"]) == 2, world.of(first)))
+    alarm = wait_for("the shared certificate is an alarm", 5, lambda: [a for a in world.farm.alarms() if a["kind"] == "certificate_shared"])
+    if len(alarm[0]["addresses"]) != 2:
+        raise Failed(f"the alarm names {alarm[0]['addresses']}")
+    connections = sum(h["connections"] for h in world.of(first))
+    wait_for("both farm", 40, lambda: (all(h["state"]["state"] == "farming" for h in world.of(first)), [h["state"] for h in world.of(first)]))
+    time.sleep(10)
+    if sum(h["connections"] for h in world.of(first)) != connections:
+        raise Failed("harvesters with one certificate push each other out")
+    second.stop()
+    wait_for("the alarm is over", 20, lambda: not [a for a in world.farm.alarms() if a["kind"] == "certificate_shared"])
+
+
+def foreign_ca(world):
+    """A harvester with a certificate of another CA is refused, and the screen says why."""
+    stranger = Harvester(world.work, world.venvs, "2.7.5", "h-stranger")
+    stranger.set_up(world.farm, [])
+    world.extra.append(stranger)
+    stranger.start()
+
+    def check():
+        causes = [a["cause"]["cause"] for a in world.farm.alarms() if a["kind"] == "connection_refused"]
+        return "foreign_ca" in causes or "peer_refused_us" in causes, causes
+
+    wait_for("the refusal is an alarm with its cause", 40, check)
+    stranger.stop()
+
+
+def wrong_network(world):
+    """A harvester of another network is refused with both names."""
+    lost = Harvester(world.work, world.venvs, "2.7.5", "h-lost")
+    lost.set_up(world.farm, [], world.ca(), network="simulator9")
+    world.extra.append(lost)
+    lost.start()
+
+    def check():
+        causes = [a["cause"] for a in world.farm.alarms() if a["kind"] == "connection_refused"]
+        return [c for c in causes if c["cause"] == "wrong_network" and c["got"] == "simulator9" and c["expected"] == "simulator1"], causes
+
+    wait_for("the wrong network is an alarm", 40, check)
+    lost.stop()
+
+
+def log_lines(world):
+    """The log has the lines that the guide and log tools look for, in the official format."""
+    log = world.farm.log()
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} \S+ farmer farmer_server\s+: DEBUG\s+"
+    for line in [
+        r"-> new_signage_point_harvester to peer 127\.0\.0\.1 [0-9a-f]{64}",
+        r"<- farming_info from peer [0-9a-f]{64} 127\.0\.0\.1",
+        r"<- new_proof_of_space from peer [0-9a-f]{64} 127\.0\.0\.1",
+    ]:
+        if not re.search(stamp + line, log):
+            raise Failed(f"debug.log has no line like {line}")
+
+
+SCENARIOS = [
+    connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
+    shared_certificate, foreign_ca, wrong_network, farmer_restart, farmer_killed,
+]
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--bin", type=Path, required=True)
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("names", nargs="*")
+    args = parser.parse_args()
+    if args.list:
+        print("\n".join(f"{s.__name__}: {s.__doc__.splitlines()[0]}" for s in SCENARIOS))
+        return 0
+    unknown = set(args.names) - {s.__name__ for s in SCENARIOS}
+    if unknown:
+        print(f"no such scenario: {', '.join(sorted(unknown))}", file=sys.stderr)
+        return 2
+    world = World(args.dir.resolve(), args.bin.resolve())
+    passed = failed = 0
+    try:
+        world.set_up()
+        for scenario in SCENARIOS:
+            if args.names and scenario.__name__ not in args.names:
+                continue
+            started = time.monotonic()
+            try:
+                scenario(world)
+            except Failed as failure:
+                failed += 1
+                print(f"FAILED {scenario.__name__}: {failure}")
+                break  # the next scenario would begin with a farm out of order
+            passed += 1
+            print(f"ok     {scenario.__name__} ({time.monotonic() - started:.1f} s): {scenario.__doc__.splitlines()[0]}")
+    except Failed as failure:
+        failed += 1
+        print(f"FAILED set-up: {failure}")
+    finally:
+        world.clean_up()
+    if failed:
+        print(f"logs: {world.work}")
+    else:
+        shutil.rmtree(world.work, ignore_errors=True)
+    print(f"interop: {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

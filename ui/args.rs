@@ -1,0 +1,280 @@
+//! The command line: a contract that scripts rely on.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A Chia farmer, harvester and console: one glance says fine or not fine.
+///
+/// Without a command: attaches the console to the farmer that runs on this root, or farms in this window.
+#[derive(Debug, Parser)]
+#[command(name = "farmconsole", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Root directory: settings, certificates, log, socket [default: ~/.farmconsole/mainnet].
+    #[arg(long, global = true, env = "FARMCONSOLE_ROOT", value_name = "DIR")]
+    pub(crate) root: Option<PathBuf>,
+    /// When to use colours.
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub(crate) color: ColorChoice,
+    /// Draw with ASCII characters only.
+    #[arg(long, global = true)]
+    pub(crate) ascii: bool,
+    /// Farm without a console, in the foreground, as under systemd.
+    #[arg(long)]
+    pub(crate) daemon: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// On a terminal that can, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Ask whatever farmconsole runs on this root to end.
+    Stop,
+    /// What `chia farm summary` prints, and more.
+    Summary {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// The last signage points.
+    Challenges {
+        /// How many.
+        #[arg(short, long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Last attempted proofs, one line an answer.
+    Attempts {
+        /// How many.
+        #[arg(short, long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+        /// Go on as they come.
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Protocol messages as they pass.
+    Messages {
+        /// How many of the past.
+        #[arg(short, long, default_value_t = 20, value_name = "N")]
+        limit: u32,
+        /// Go on as they come.
+        #[arg(short, long)]
+        follow: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// What is wrong now; exit status 1 if anything is.
+    Alarms {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Make or adopt a root: settings, private CA, certificates.
+    Init {
+        /// Use the private CA in this directory (private_ca.crt and private_ca.key).
+        #[arg(short = 'c', value_name = "CA_DIR")]
+        ca_dir: Option<PathBuf>,
+        /// Network, as mainnet, testnet11 or simulator1.
+        #[arg(long, value_name = "NAME")]
+        network: Option<String>,
+    },
+    /// Change settings in the settings file; comments and order stay.
+    Configure(Configure),
+    /// Look at the settings file.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Farming keys: never wallet keys.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Plot directories.
+    Plots {
+        #[command(subcommand)]
+        command: PlotsCommand,
+    },
+    /// The fleet.
+    Harvester {
+        #[command(subcommand)]
+        command: HarvesterCommand,
+    },
+    /// A whole farm with nothing installed: simulated chain, small real plots, harvesters on loopback.
+    Demo(Demo),
+    /// Shell completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The manual page, in troff.
+    Man,
+}
+
+/// How a list is printed.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Output {
+    /// One JSON object, or one a line for lists.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(crate) struct Configure {
+    /// CRITICAL, ERROR, WARNING, INFO or DEBUG; a running farmer changes at once.
+    #[arg(long, visible_alias = "set-log-level", value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Farmer that the harvester of this root dials.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) set_farmer_peer: Option<String>,
+    /// Full node that the farmer of this root dials.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) set_fullnode_peer: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Where the settings file is.
+    Path,
+    /// The commented default settings.
+    PrintDefault,
+    /// Check a settings file; exit status 1 if anything is wrong.
+    Check {
+        /// File to check [default: that of the root].
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Import farming keys; replaces those of this root.
+    Import(KeysImport),
+    /// Public keys and reward addresses.
+    Show {
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false, id = "source")]
+pub(crate) struct KeysSource {
+    /// File with a mnemonic of 12 to 24 words; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mnemonic_file: Option<PathBuf>,
+    /// File with a farmer secret key in hex; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) farmer_sk_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysImport {
+    #[command(flatten)]
+    pub(crate) source: KeysSource,
+    /// Replace keys that are there already.
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PlotsCommand {
+    /// Add a plot directory.
+    Add {
+        /// Directory.
+        #[arg(short, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// Remove a plot directory.
+    Remove {
+        /// Directory.
+        #[arg(short, value_name = "DIR")]
+        dir: PathBuf,
+    },
+    /// List the plot directories.
+    Show,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HarvesterCommand {
+    /// Every harvester, connected or remembered.
+    List {
+        /// Ask each for its plots and compare with what was synced.
+        #[arg(long)]
+        refresh: bool,
+        /// List files that could not be opened.
+        #[arg(long)]
+        failed: bool,
+        /// List plots made for other keys.
+        #[arg(long)]
+        no_key: bool,
+        /// List duplicate files.
+        #[arg(long)]
+        duplicates: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Demo {
+    /// Harvesters to run; 0 leaves the farm to harvesters that connect from outside.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub(crate) harvesters: u16,
+    /// Plots of each harvester.
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) plots: u16,
+    /// Seconds between signage points.
+    #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) interval: f64,
+    /// Farm without a console.
+    #[arg(long)]
+    pub(crate) daemon: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.05..=3600.0).contains(&s) => Ok(s),
+        _ => Err("expected a number of seconds from 0.05 to 3600".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn daemon_and_console_need_no_command() {
+        let cli = Cli::parse_from(["farmconsole", "--daemon"]);
+        assert!(cli.daemon && cli.command.is_none());
+    }
+
+    #[test]
+    fn keys_import_takes_exactly_one_source() {
+        assert!(Cli::try_parse_from(["farmconsole", "keys", "import"]).is_err());
+        assert!(
+            Cli::try_parse_from(["farmconsole", "keys", "import", "--mnemonic-file", "a", "--farmer-sk-file", "b"])
+                .is_err()
+        );
+        assert!(Cli::try_parse_from(["farmconsole", "keys", "import", "--mnemonic-file", "-"]).is_ok());
+    }
+}

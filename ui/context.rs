@@ -1,0 +1,106 @@
+//! What every command is given: the root, how to print, and the way to a running farmer.
+
+use std::path::PathBuf;
+
+use farmconsole::config::Root;
+use farmconsole::control::{Answer, Ask, ControlClient, ControlError};
+use farmconsole::runtime::{FeedEvent, RecentKind};
+use farmconsole::snapshot::FarmSnapshot;
+use farmconsole::snapshot::page::{Page, PageRequest};
+
+use crate::args::ColorChoice;
+use crate::exit::{Failure, Status};
+
+/// Root and looks, from the command line and the environment.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where everything lives.
+    pub(crate) root: Root,
+    /// When to use colours.
+    pub(crate) color: ColorChoice,
+    /// ASCII characters only.
+    pub(crate) ascii: bool,
+}
+
+impl Context {
+    /// The root named by `--root` or `FARMCONSOLE_ROOT`, else `<home>/.farmconsole/<name>`.
+    pub(crate) fn new(
+        root: Option<PathBuf>,
+        default_name: &str,
+        color: ColorChoice,
+        ascii: bool,
+    ) -> Result<Self, Failure> {
+        let dir = match root {
+            Some(dir) => std::path::absolute(dir)?,
+            None => std::env::home_dir()
+                .filter(|home| home.is_absolute())
+                .ok_or_else(|| {
+                    Failure::new(Status::Usage, "find the root: the environment names no home directory")
+                        .hint("name the root with `--root DIR`")
+                })?
+                .join(".farmconsole")
+                .join(default_name),
+        };
+        Ok(Self { root: Root::new(dir), color, ascii })
+    }
+
+    /// Connects to the farmer that runs on this root.
+    pub(crate) async fn attach(&self) -> Result<Attached, Failure> {
+        ControlClient::connect(&self.root.control_socket()).await.map(|client| Attached { client }).map_err(not_attached)
+    }
+}
+
+/// A connection to a running farmer.
+#[derive(Debug)]
+pub(crate) struct Attached {
+    pub(crate) client: ControlClient,
+}
+
+impl Attached {
+    /// The newest snapshot.
+    pub(crate) async fn snapshot(&mut self) -> Result<FarmSnapshot, Failure> {
+        match self.ask(Ask::Snapshot).await? {
+            Answer::Snapshot(snapshot) => Ok(*snapshot),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// The last events of a kind, oldest first.
+    pub(crate) async fn recent(&mut self, kind: RecentKind, limit: u32) -> Result<Vec<FeedEvent>, Failure> {
+        match self.ask(Ask::Recent { kind, limit }).await? {
+            Answer::Recent(events) => Ok(events),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// Part of a long list.
+    pub(crate) async fn page(&mut self, request: PageRequest) -> Result<Page, Failure> {
+        match self.ask(Ask::Page(request)).await? {
+            Answer::Page(page) => Ok(page),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// Any question.
+    pub(crate) async fn ask(&mut self, ask: Ask) -> Result<Answer, Failure> {
+        self.client.ask(ask).await.map_err(not_attached)
+    }
+}
+
+/// A control error as the program reports it.
+pub(crate) fn not_attached(error: ControlError) -> Failure {
+    match error {
+        ControlError::NotRunning { .. } => {
+            Failure::new(Status::NotRunning, error).hint("start one with `farmconsole --daemon`, or try `farmconsole demo`")
+        }
+        ControlError::VersionSkew { .. } => {
+            Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
+        }
+        ControlError::NoAnswer { .. } | ControlError::Gone { .. } => Failure::new(Status::NotRunning, error),
+        ControlError::Refused(_) => Failure::new(Status::Failed, error),
+    }
+}
+
+fn strange(answer: &Answer) -> Failure {
+    Failure::new(Status::Failed, format!("the farmer gave another answer than asked for: {answer:?}"))
+}

@@ -1,0 +1,80 @@
+//! How the program ends: exit statuses with a meaning, errors as one sentence and a hint.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a command ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Fine.
+    Fine,
+    /// The answer is "something is wrong".
+    SomethingWrong,
+}
+
+/// Exit statuses for failures; the numbers are sysexits'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// The command could not do it.
+    Failed = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// No farmer runs here.
+    NotRunning = 69,
+    /// Try again: port in use, lock held.
+    TryAgain = 75,
+    /// Bad settings.
+    Settings = 78,
+}
+
+/// A failure as a person reads it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: Status,
+    sentence: String,
+    hint: Option<String>,
+}
+
+/// What every command returns.
+pub(crate) type Outcome = Result<Ended, Failure>;
+
+impl Failure {
+    /// A failure whose sentence is the error's own and its causes'.
+    pub(crate) fn new(status: Status, error: impl fmt::Display) -> Self {
+        Self { status, sentence: error.to_string(), hint: None }
+    }
+
+    /// Says what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own.
+    pub(crate) fn report(&self) -> ExitCode {
+        use std::io::Write;
+        let mut err = std::io::stderr().lock();
+        // Nothing is left to tell about a stderr that cannot be written.
+        let _ = writeln!(err, "farmconsole: {}", self.sentence);
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(err, "hint: {hint}");
+        }
+        ExitCode::from(self.status as u8)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(Status::Failed, error)
+    }
+}
+
+impl Ended {
+    /// The exit status.
+    pub(crate) fn code(self) -> ExitCode {
+        match self {
+            Self::Fine => ExitCode::SUCCESS,
+            Self::SomethingWrong => ExitCode::from(1),
+        }
+    }
+}

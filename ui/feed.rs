@@ -1,0 +1,227 @@
+//! One stream for the console, whether the farmer runs in this process or in another: snapshots (latest wins), events,
+//! and answers to questions.
+//!
+//! When the farmer at the other end of the socket goes away, the stream says so and tries again until it is back, so a
+//! console keeps its place over a restart of the daemon.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Event, Watch};
+use farmconsole::runtime::{FarmHandle, FeedEvent};
+use farmconsole::snapshot::FarmSnapshot;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// What the console is told.
+#[derive(Debug)]
+pub(crate) enum FeedItem {
+    /// Something happened.
+    Event(FeedEvent),
+    /// So many events came too fast.
+    Skipped(u64),
+    /// The farmer went away, with the reason as a sentence; the last snapshot stays on screen.
+    Lost(String),
+    /// The farmer is back.
+    Back,
+}
+
+/// Where the farmer runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FarmerPlace {
+    /// In this process: leaving the console stops farming.
+    Here,
+    /// In another process: leaving only detaches.
+    Elsewhere,
+}
+
+/// The stream and the way back.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// Where the farmer runs.
+    pub(crate) place: FarmerPlace,
+    /// Newest snapshot.
+    pub(crate) snapshots: watch::Receiver<Arc<FarmSnapshot>>,
+    /// Events in order; a slow reader loses some and is told.
+    pub(crate) items: mpsc::Receiver<FeedItem>,
+    questions: mpsc::Sender<Question>,
+}
+
+#[derive(Debug)]
+struct Question {
+    ask: Ask,
+    reply: oneshot::Sender<Result<Answer, String>>,
+}
+
+/// Items that may wait for the console.
+const ITEM_QUEUE: usize = 2048;
+
+/// Questions that may wait for the farmer.
+const QUESTION_QUEUE: usize = 32;
+
+/// Pause between two tries to reach a farmer that went away.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl Feed {
+    /// The farmer of this process.
+    pub(crate) fn embedded(handle: FarmHandle) -> Self {
+        let (items_in, items) = mpsc::channel(ITEM_QUEUE);
+        let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
+        let snapshots = handle.watch_snapshots();
+        tokio::spawn(pump_embedded(handle, items_in, asked));
+        Self { place: FarmerPlace::Here, snapshots, items, questions }
+    }
+
+    /// A farmer in another process, already connected; `first` is its first snapshot.
+    pub(crate) fn attached(client: ControlClient, first: FarmSnapshot, socket: PathBuf) -> Self {
+        let (items_in, items) = mpsc::channel(ITEM_QUEUE);
+        let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
+        let (snapshots_in, snapshots) = watch::channel(Arc::new(first));
+        tokio::spawn(pump_attached(client, socket, snapshots_in, items_in, asked));
+        Self { place: FarmerPlace::Elsewhere, snapshots, items, questions }
+    }
+
+    /// Asks without waiting; the answer arrives in the returned receiver, which is dropped when the farmer goes away.
+    pub(crate) fn ask(&self, ask: Ask) -> oneshot::Receiver<Result<Answer, String>> {
+        let (reply, answer) = oneshot::channel();
+        if let Err(refused) = self.questions.try_send(Question { ask, reply }) {
+            let Question { reply, .. } = refused.into_inner();
+            // The receiver is still in our hands, so this cannot fail.
+            let _ = reply.send(Err("too many questions are waiting for the farmer".to_owned()));
+        }
+        answer
+    }
+}
+
+async fn pump_embedded(handle: FarmHandle, items: mpsc::Sender<FeedItem>, mut questions: mpsc::Receiver<Question>) {
+    let mut events = handle.subscribe();
+    loop {
+        let item = tokio::select! {
+            question = questions.recv() => {
+                let Some(Question { ask, reply }) = question else { return };
+                let handle = handle.clone();
+                tokio::spawn(async move { reply.send(answer_embedded(&handle, ask).await) });
+                continue;
+            }
+            event = events.recv() => match event {
+                Ok(event) => FeedItem::Event(event),
+                Err(broadcast::error::RecvError::Lagged(skipped)) => FeedItem::Skipped(skipped),
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+        };
+        if items.send(item).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
+    match ask {
+        Ask::Page(request) => handle.page(request).await.map(Answer::Page),
+        Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
+        Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
+        Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
+        Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
+        Ask::Snapshot => Ok(Answer::Snapshot(Box::new(handle.snapshot().as_ref().clone()))),
+        Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
+    }
+}
+
+/// How one connection ended.
+enum Ended {
+    Console,
+    Farmer(ControlError),
+}
+
+async fn pump_attached(
+    mut client: ControlClient,
+    socket: PathBuf,
+    snapshots: watch::Sender<Arc<FarmSnapshot>>,
+    items: mpsc::Sender<FeedItem>,
+    mut questions: mpsc::Receiver<Question>,
+) {
+    loop {
+        let lost = match serve(client, &snapshots, &items, &mut questions).await {
+            Ended::Console => return,
+            Ended::Farmer(error) => error,
+        };
+        if items.send(FeedItem::Lost(lost.to_string())).await.is_err() {
+            return;
+        }
+        client = loop {
+            tokio::time::sleep(RETRY).await;
+            if items.is_closed() {
+                return;
+            }
+            if let Ok(client) = ControlClient::connect(&socket).await {
+                break client;
+            }
+        };
+        if items.send(FeedItem::Back).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve(
+    client: ControlClient,
+    snapshots: &watch::Sender<Arc<FarmSnapshot>>,
+    items: &mpsc::Sender<FeedItem>,
+    questions: &mut mpsc::Receiver<Question>,
+) -> Ended {
+    let (mut events, mut sender) = client.split();
+    // A frame must not be abandoned half read, so reading has a task of its own.
+    let (frames_in, mut frames) = mpsc::channel(64);
+    let reading = tokio::spawn(async move {
+        loop {
+            let event = events.next_event().await;
+            let ended = event.is_err();
+            if frames_in.send(event).await.is_err() || ended {
+                return;
+            }
+        }
+    });
+    let watch = Watch { snapshots: true, notices: true, messages: true, logs: true };
+    let mut waiting: BTreeMap<u64, oneshot::Sender<Result<Answer, String>>> = BTreeMap::new();
+    let ended = 'serving: {
+        if let Err(error) = sender.send(Ask::Watch(watch)).await {
+            break 'serving Ended::Farmer(error);
+        }
+        loop {
+            tokio::select! {
+                question = questions.recv() => {
+                    let Some(Question { ask, reply }) = question else { break 'serving Ended::Console };
+                    match sender.send(ask).await {
+                        Ok(id) => { waiting.insert(id, reply); }
+                        Err(error) => break 'serving Ended::Farmer(error),
+                    }
+                }
+                frame = frames.recv() => {
+                    let item = match frame {
+                        None => break 'serving Ended::Console,
+                        Some(Err(error)) => break 'serving Ended::Farmer(error),
+                        Some(Ok(Event::Snapshot(snapshot))) => {
+                            snapshots.send_replace(Arc::new(*snapshot));
+                            continue;
+                        }
+                        Some(Ok(Event::Reply(reply))) => {
+                            if let Some(asker) = waiting.remove(&reply.id) {
+                                // The asker may have lost interest.
+                                let _ = asker.send(reply.answer);
+                            }
+                            continue;
+                        }
+                        Some(Ok(Event::Feed(event))) => FeedItem::Event(event),
+                        Some(Ok(Event::Skipped(skipped))) => FeedItem::Skipped(skipped),
+                    };
+                    if items.send(item).await.is_err() {
+                        break 'serving Ended::Console;
+                    }
+                }
+            }
+        }
+    };
+    reading.abort();
+    ended
+}

@@ -1,0 +1,154 @@
+//! Numbers, times and texts as people read them. The first group prints what `chia farm summary` prints, digit for digit.
+
+use std::fmt::Write as _;
+
+/// A size as the official software prints it: steps of 1024 from MiB on, three decimals.
+pub(crate) fn chia_bytes(bytes: f64) -> String {
+    if bytes.is_nan() || bytes < 0.0 {
+        return "Invalid".to_owned();
+    }
+    let mut value = bytes / (1024.0 * 1024.0);
+    let units = ["MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
+    for (n, unit) in units.iter().enumerate() {
+        if value < 1024.0 || n + 1 == units.len() {
+            return format!("{value:.3} {unit}");
+        }
+        value /= 1024.0;
+    }
+    "Invalid".to_owned()
+}
+
+/// An effective size: `1.123 TiBe`.
+pub(crate) fn chia_effective_bytes(bytes: f64) -> String {
+    format!("{}e", chia_bytes(bytes))
+}
+
+/// Minutes as the official software prints a time span: the two largest units.
+pub(crate) fn chia_minutes(minutes: i64) -> String {
+    const UNITS: [(&str, i64); 6] =
+        [("year", 525_600), ("month", 43_800), ("week", 10_080), ("day", 1440), ("hour", 60), ("minute", 1)];
+    if minutes < 0 {
+        return "Unknown".to_owned();
+    }
+    if minutes == 0 {
+        return "Now".to_owned();
+    }
+    for (n, (unit, size)) in UNITS.iter().enumerate() {
+        let count = minutes / size;
+        if count == 0 {
+            continue;
+        }
+        let mut text = plural(count.unsigned_abs(), unit);
+        if let Some((next, next_size)) = UNITS.get(n + 1) {
+            let rest = minutes % size / next_size;
+            if rest > 0 {
+                let _ = write!(text, " and {}", plural(rest.unsigned_abs(), next));
+            }
+        }
+        return text;
+    }
+    "Unknown".to_owned()
+}
+
+/// `1 plot`, `3 plots`.
+pub(crate) fn plural(count: u64, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
+/// `8,010`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A time span in a few characters: `4 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
+pub(crate) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// A look-up time: `0.21 s`.
+pub(crate) fn seconds_of_ms(ms: u32) -> String {
+    format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
+}
+
+/// Text from outside made safe to show: control and format characters become visible escapes.
+pub(crate) fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let bidi_or_invisible =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if c.is_control() || bidi_or_invisible {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_print_as_the_official_software_prints_them() {
+        for (bytes, text) in [
+            (0.0, "0.000 MiB"),
+            (1023.0, "0.001 MiB"),
+            (1_048_576.0, "1.000 MiB"),
+            (1_073_741_823.0, "1024.000 MiB"),
+            (101_400_000_000.0, "94.436 GiB"),
+            (1_099_511_627_776.0, "1.000 TiB"),
+            (1e18, "888.178 PiB"),
+            (1_152_921_504_606_846_976.0, "1.000 EiB"),
+            (-5.0, "Invalid"),
+        ] {
+            assert_eq!(chia_bytes(bytes), text);
+        }
+    }
+
+    #[test]
+    fn spans_print_as_the_official_software_prints_them() {
+        for (minutes, text) in [
+            (-1, "Unknown"),
+            (0, "Now"),
+            (1, "1 minute"),
+            (59, "59 minutes"),
+            (60, "1 hour"),
+            (61, "1 hour and 1 minute"),
+            (1440, "1 day"),
+            (1500, "1 day and 1 hour"),
+            (10_080, "1 week"),
+            (43_800, "1 month"),
+            (525_600, "1 year"),
+            (600_000, "1 year and 1 month"),
+        ] {
+            assert_eq!(chia_minutes(minutes), text);
+        }
+    }
+
+    #[test]
+    fn text_from_outside_cannot_move_the_cursor() {
+        assert_eq!(safe("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
+        assert_eq!(safe("plot-k32-ä.plot"), "plot-k32-ä.plot");
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!(grouped(0), "0");
+        assert_eq!(grouped(8010), "8,010");
+        assert_eq!(grouped(1_234_567), "1,234,567");
+    }
+}

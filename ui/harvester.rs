@@ -1,0 +1,125 @@
+//! `farmconsole harvester list`: the fleet, one line a machine, and the files that are not farmed.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use farmconsole::control::Ask;
+use farmconsole::snapshot::page::{ListKind, PAGE_LIMIT, PageRequest};
+use farmconsole::snapshot::{FarmSnapshot, HarvesterView};
+
+use crate::context::{Attached, Context};
+use crate::exit::{Ended, Failure, Outcome};
+use crate::format::{chia_bytes, safe, seconds_of_ms, span};
+
+/// Which lists of files are wanted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Files {
+    /// That could not be opened.
+    pub(crate) failed: bool,
+    /// Made for other keys.
+    pub(crate) no_key: bool,
+    /// Duplicates.
+    pub(crate) duplicates: bool,
+}
+
+/// How long the answers to a refresh are waited for.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the command. With `refresh`, the exit status says whether every harvester agrees with what was synced.
+pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: bool) -> Outcome {
+    let mut attached = context.attach().await?;
+    let snapshot = if refresh { refreshed(&mut attached).await? } else { attached.snapshot().await? };
+    let kinds = [
+        (files.failed, ListKind::Failed),
+        (files.no_key, ListKind::NoKey),
+        (files.duplicates, ListKind::Duplicates),
+    ];
+    let kinds: Vec<_> = kinds.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind)).collect();
+    if !kinds.is_empty() {
+        for kind in kinds {
+            print_files(&mut attached, kind, json).await?;
+        }
+        return Ok(Ended::Fine);
+    }
+    let mut out = io::stdout().lock();
+    for harvester in &snapshot.harvesters {
+        if json {
+            serde_json::to_writer(&mut out, harvester).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            writeln!(out, "{}", line(harvester, snapshot.taken_at_unix_ms))?;
+        }
+    }
+    if snapshot.harvesters.is_empty() && !json {
+        writeln!(out, "no harvester has connected yet")?;
+    }
+    let differs = |h: &&HarvesterView| h.cross_check.as_ref().is_some_and(|c| c.missing + c.unexpected > 0);
+    let wrong = refresh && snapshot.harvesters.iter().any(|h| differs(&h) || (h.is_connected() && h.cross_check.is_none()));
+    Ok(if wrong { Ended::SomethingWrong } else { Ended::Fine })
+}
+
+/// Asks every connected harvester for its plots and waits until all have answered.
+async fn refreshed(attached: &mut Attached) -> Result<FarmSnapshot, Failure> {
+    let before = attached.snapshot().await?.taken_at_unix_ms;
+    attached.ask(Ask::Refresh { harvester: None }).await?;
+    let deadline = tokio::time::Instant::now() + REFRESH_PATIENCE;
+    loop {
+        let snapshot = attached.snapshot().await?;
+        let waiting = snapshot
+            .harvesters
+            .iter()
+            .any(|h| h.is_connected() && h.cross_check.as_ref().is_none_or(|c| c.at_unix_ms < before));
+        if !waiting || tokio::time::Instant::now() > deadline {
+            return Ok(snapshot);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn print_files(attached: &mut Attached, list: ListKind, json: bool) -> Result<(), Failure> {
+    let mut offset = 0;
+    loop {
+        let request = PageRequest { harvester: None, list, contains: String::new(), offset, limit: PAGE_LIMIT };
+        let page = attached.page(request).await?;
+        let mut out = io::stdout().lock();
+        for item in &page.items {
+            if json {
+                serde_json::to_writer(&mut out, item).map_err(io::Error::from)?;
+                writeln!(out)?;
+            } else {
+                writeln!(out, "{}: {}", safe(&item.harvester_name), safe(&item.filename))?;
+            }
+        }
+        offset += page.items.len() as u64;
+        if page.items.is_empty() || offset >= page.total {
+            return Ok(());
+        }
+    }
+}
+
+fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
+    let ago = |at: u64| span(now_unix_ms.saturating_sub(at) / 1000);
+    let answer = harvester.last_answer.as_ref().map_or_else(
+        || "no answer yet".to_owned(),
+        |a| format!("{}/{} {} ago, {}", a.passed, a.total, ago(a.at_unix_ms), seconds_of_ms(a.lookup_ms)),
+    );
+    let mut text = format!(
+        "{:<20} {:<24} {:<22} {:>6} plots {:>12}  {answer}",
+        safe(&harvester.name),
+        harvester.state.words(),
+        format!("{} ({})", safe(&harvester.software_version), safe(&harvester.protocol_version)),
+        harvester.plots,
+        chia_bytes(harvester.plot_bytes as f64),
+    );
+    for (count, what) in
+        [(harvester.failed, "failed"), (harvester.no_key, "no-key"), (harvester.duplicates, "duplicate")]
+    {
+        if count > 0 {
+            text.push_str(&format!("  {count} {what}"));
+        }
+    }
+    if let Some(check) = &harvester.cross_check {
+        text.push_str(&format!("  listed {} ({} missing, {} unexpected)", check.listed, check.missing, check.unexpected));
+    }
+    text
+}

@@ -1,0 +1,146 @@
+//! The list commands: `challenges`, `attempts`, `messages`, `alarms`. One line an item, or one JSON object a line.
+
+use std::io::{self, Write};
+
+use farmconsole::control::{Ask, Event, Watch};
+use farmconsole::runtime::{FeedEvent, RecentKind};
+use farmconsole::snapshot::{AttemptOutcome, AttemptView, MessageRecord, Notice};
+use serde::Serialize;
+
+use crate::context::{Attached, Context, not_attached};
+use crate::exit::{Ended, Failure, Outcome};
+use crate::format::{safe, seconds_of_ms};
+use crate::time::{clock_time, clock_time_ms};
+
+/// `farmconsole challenges`: newest first, as `chia farm challenges` prints them.
+pub(crate) async fn challenges(context: &Context, limit: u32, json: bool) -> Outcome {
+    let mut events = context.attach().await?.recent(RecentKind::SignagePoints, limit).await?;
+    events.reverse();
+    let mut out = io::stdout().lock();
+    for event in events {
+        let FeedEvent::Notice(Notice::SignagePoint { signage_point, .. }) = event else { continue };
+        if json {
+            line(&mut out, &signage_point)?;
+        } else {
+            writeln!(out, "Hash: 0x{} Index: {}", signage_point.challenge_hash, signage_point.signage_point_index)?;
+        }
+    }
+    Ok(Ended::Fine)
+}
+
+/// `farmconsole attempts`: oldest first, so that following goes on below.
+pub(crate) async fn attempts(context: &Context, limit: u32, follow: bool, json: bool) -> Outcome {
+    let mut attached = context.attach().await?;
+    let watch = Watch { notices: true, ..Watch::default() };
+    list(&mut attached, RecentKind::Attempts, limit, follow.then_some(watch), |event| match event {
+        FeedEvent::Notice(Notice::Attempt { attempt }) => Some(if json { to_json(attempt) } else { Ok(attempt_line(attempt)) }),
+        _ => None,
+    })
+    .await
+}
+
+/// `farmconsole messages`: protocol messages as they pass.
+pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: bool) -> Outcome {
+    let mut attached = context.attach().await?;
+    let watch = Watch { messages: true, ..Watch::default() };
+    list(&mut attached, RecentKind::Messages, limit, follow.then_some(watch), |event| match event {
+        FeedEvent::Message(record) => Some(if json { to_json(record) } else { Ok(message_line(record)) }),
+        _ => None,
+    })
+    .await
+}
+
+/// `farmconsole alarms`: exit status 1 if there is one.
+pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
+    let snapshot = context.attach().await?.snapshot().await?;
+    let mut out = io::stdout().lock();
+    for alarm in &snapshot.alarms {
+        if json {
+            line(&mut out, alarm)?;
+            continue;
+        }
+        let seen = if alarm.acknowledged { " (seen)" } else { "" };
+        writeln!(out, "{} {}{seen}", clock_time(alarm.opened_at_unix_ms), safe(&alarm.text))?;
+        writeln!(out, "         {}", safe(&alarm.remedy))?;
+    }
+    if snapshot.alarms.is_empty() && !json {
+        writeln!(out, "no alarms")?;
+    }
+    Ok(if snapshot.alarms.is_empty() { Ended::Fine } else { Ended::SomethingWrong })
+}
+
+/// Prints the recent events and, when `follow` says what to watch, those to come until the farmer ends.
+async fn list(
+    attached: &mut Attached,
+    kind: RecentKind,
+    limit: u32,
+    follow: Option<Watch>,
+    print: impl Fn(&FeedEvent) -> Option<Result<String, Failure>>,
+) -> Outcome {
+    // Watching begins before the past is asked for, so that nothing falls between the two; what comes twice is dropped.
+    if let Some(watch) = follow {
+        attached.ask(Ask::Watch(watch)).await?;
+    }
+    let past = attached.recent(kind, limit).await?;
+    for event in &past {
+        emit(print(event))?;
+    }
+    if follow.is_none() {
+        return Ok(Ended::Fine);
+    }
+    let mut twice: Vec<FeedEvent> = past;
+    loop {
+        match attached.client.next_event().await.map_err(not_attached)? {
+            Event::Feed(event) => {
+                if let Some(at) = twice.iter().position(|seen| *seen == event) {
+                    twice.drain(..=at);
+                    continue;
+                }
+                emit(print(&event))?;
+            }
+            Event::Skipped(count) => {
+                let mut err = io::stderr().lock();
+                writeln!(err, "farmconsole: {count} events came too fast and are not shown")?;
+            }
+            Event::Reply(_) | Event::Snapshot(_) => {}
+        }
+    }
+}
+
+fn emit(text: Option<Result<String, Failure>>) -> Result<(), Failure> {
+    if let Some(text) = text {
+        writeln!(io::stdout().lock(), "{}", text?)?;
+    }
+    Ok(())
+}
+
+/// `14:02:27  barn-3            3/864  0 proofs   0.21 s  signage point 37`
+fn attempt_line(attempt: &AttemptView) -> String {
+    let head = format!("{}  {:<20}", clock_time(attempt.at_unix_ms), safe(&attempt.harvester_name));
+    let point = attempt.signage_point_index;
+    match &attempt.outcome {
+        AttemptOutcome::Answered { passed, total, proofs, lookup_ms, .. } => {
+            let ratio = format!("{passed}/{total}");
+            let noun = if *proofs == 1 { "proof " } else { "proofs" };
+            format!("{head} {ratio:>12}  {proofs} {noun}  {:>8}  signage point {point}", seconds_of_ms(*lookup_ms))
+        }
+        AttemptOutcome::NoAnswer { total, after_s } => {
+            let ratio = format!("–/{total}");
+            format!("{head} {ratio:>12}  no answer by {after_s} s     signage point {point}")
+        }
+    }
+}
+
+fn message_line(record: &MessageRecord) -> String {
+    let detail = if record.detail.is_empty() { String::new() } else { format!("  {}", safe(&record.detail)) };
+    format!("{} {} ({}){detail}", clock_time_ms(record.at_unix_ms), record, safe(&record.peer_name))
+}
+
+fn to_json(value: &impl Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(|e| io::Error::from(e).into())
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
+    writeln!(out, "{}", to_json(value)?)?;
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! `farmconsole summary`: what `chia farm summary` prints, line for line, then what it does not know.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView};
+use serde::Serialize;
+
+use crate::exit::{Ended, Failure, Outcome};
+use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, plural, safe, seconds_of_ms, span};
+use crate::context::Context;
+
+/// Average seconds between blocks that the official summary assumes when it cannot ask a node.
+const BLOCK_SECONDS: f64 = 18.75;
+
+/// Runs the command.
+pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
+    let snapshot = context.attach().await?.snapshot().await?;
+    let out = io::stdout().lock();
+    print(out, &snapshot, json)
+}
+
+/// Prints `snapshot`, as text or as one JSON object.
+fn print(mut out: impl Write, snapshot: &FarmSnapshot, json: bool) -> Result<Ended, Failure> {
+    if json {
+        serde_json::to_writer_pretty(&mut out, &SummaryJson::of(snapshot)).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        official_part(&mut out, snapshot)?;
+        own_part(&mut out, snapshot)?;
+    }
+    Ok(Ended::Fine)
+}
+
+/// The lines of the official command, in its order, with its words.
+fn official_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
+    writeln!(out, "Farming status: {}", official_status(snapshot))?;
+    let connected: Vec<_> = snapshot.harvesters.iter().filter(|h| h.is_connected()).collect();
+    let local: Vec<_> = connected.iter().copied().filter(|h| h.local).collect();
+    let mut remote: BTreeMap<&str, Vec<&HarvesterView>> = BTreeMap::new();
+    for harvester in connected.iter().copied().filter(|h| !h.local) {
+        remote.entry(&harvester.host).or_default().push(harvester);
+    }
+    if !local.is_empty() {
+        writeln!(out, "Local Harvester{}", if local.len() > 1 { "s" } else { "" })?;
+        for harvester in local {
+            harvester_line(out, harvester)?;
+        }
+    }
+    for (host, group) in remote {
+        writeln!(out, "Remote Harvester{} for IP: {host}", if group.len() > 1 { "s" } else { "" })?;
+        for harvester in group {
+            harvester_line(out, harvester)?;
+        }
+    }
+    let totals = &snapshot.totals;
+    writeln!(out, "Plot count for all harvesters: {}", totals.plots)?;
+    writeln!(
+        out,
+        "Total size of plots: {}, {} (effective)",
+        chia_bytes(totals.plot_bytes as f64),
+        chia_effective_bytes(totals.effective_bytes as f64)
+    )?;
+    let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
+    writeln!(out, "Estimated network space: {}", netspace.map_or_else(|| "Unknown".to_owned(), chia_bytes))?;
+    writeln!(out, "Expected time to win: {}", expected_time_to_win(totals.plots, totals.effective_bytes, netspace))?;
+    writeln!(out, "For details on farmed rewards and fees you should run 'chia start wallet' and 'chia wallet show'")
+}
+
+/// What only farmconsole knows.
+fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
+    writeln!(out)?;
+    if snapshot.simulated {
+        let chain = snapshot.simulated_chain.clone().unwrap_or_default();
+        writeln!(out, "SIMULATED chain: nothing here is worth anything; {} won", plural(chain.blocks, "simulated block"))?;
+    }
+    if !snapshot.status.is_fine() {
+        writeln!(out, "State: {}", snapshot.status.word())?;
+    }
+    for node in snapshot.nodes.iter().filter(|n| n.netspace_bytes.is_none() && !snapshot.simulated) {
+        writeln!(out, "Node {}: network space and wallet are not asked yet", safe(&node.name))?;
+    }
+    if snapshot.nodes.is_empty() {
+        writeln!(out, "Node: none is connected, so network space and expected time to win are unknown")?;
+    }
+    let points = &snapshot.signage_points;
+    writeln!(out, "Signage points: {} received, {} missed in 24 h", points.received_24h, points.missed_24h)?;
+    let wins = &snapshot.wins;
+    writeln!(
+        out,
+        "Proofs: {} found, {} invalid, {} declared, {} signed, {} lost",
+        wins.proofs,
+        wins.invalid,
+        wins.declared,
+        plural(wins.blocks_signed, "block"),
+        wins.lost
+    )?;
+    for harvester in &snapshot.harvesters {
+        writeln!(out, "Harvester {}: {}", safe(&harvester.name), harvester_state(harvester, snapshot.taken_at_unix_ms))?;
+    }
+    if snapshot.alarms.is_empty() {
+        return writeln!(out, "Alarms: none");
+    }
+    writeln!(out, "Alarms: {}", snapshot.alarms.len())?;
+    for alarm in &snapshot.alarms {
+        writeln!(out, "   {}", safe(&alarm.text))?;
+        writeln!(out, "      {}", safe(&alarm.remedy))?;
+    }
+    Ok(())
+}
+
+fn official_status(snapshot: &FarmSnapshot) -> &'static str {
+    match snapshot.status {
+        FarmStatus::NotSynced => "Not synced or not connected to peers",
+        FarmStatus::NoSignagePoints { .. } | FarmStatus::Starting if !snapshot.nodes.iter().any(|n| n.connected) => {
+            "Not available"
+        }
+        FarmStatus::NoSignagePoints { .. } => "Not synced or not connected to peers",
+        FarmStatus::NoKeys => "Not running",
+        FarmStatus::Starting
+        | FarmStatus::Farming
+        | FarmStatus::NoHarvester
+        | FarmStatus::NoPlots
+        | FarmStatus::NoAnswers { .. } => "Farming",
+    }
+}
+
+fn harvester_line(out: &mut impl Write, harvester: &HarvesterView) -> io::Result<()> {
+    if let HarvesterState::Syncing { processed, total } = harvester.state {
+        return writeln!(out, "   Loading plots: {processed} / {total}");
+    }
+    writeln!(
+        out,
+        "   {} plots of size: {} on-disk, {} (effective)",
+        harvester.plots,
+        chia_bytes(harvester.plot_bytes as f64),
+        chia_effective_bytes(harvester.effective_bytes as f64)
+    )
+}
+
+/// One harvester in one line: state, plots, last answer, look-ups, files that are not farmed.
+fn harvester_state(harvester: &HarvesterView, now_unix_ms: u64) -> String {
+    let mut parts = vec![harvester.state.words(), plural(harvester.plots, "plot")];
+    match &harvester.last_answer {
+        Some(answer) => parts.push(format!(
+            "last answer {} ago, look-up {}",
+            span(now_unix_ms.saturating_sub(answer.at_unix_ms) / 1000),
+            seconds_of_ms(answer.lookup_ms)
+        )),
+        None => parts.push("no answer yet".to_owned()),
+    }
+    if let (Some(p50), Some(max)) = (harvester.lookup_p50_ms, harvester.lookup_max_ms) {
+        parts.push(format!("median {} max {}", seconds_of_ms(p50), seconds_of_ms(max)));
+    }
+    for (count, what) in [
+        (harvester.failed, "failed"),
+        (harvester.no_key, "no-key"),
+        (harvester.duplicates, "duplicate"),
+        (harvester.unanswered, "unanswered"),
+    ] {
+        parts.push(format!("{count} {what}"));
+    }
+    if harvester.certificate_shared {
+        parts.push("certificate shared".to_owned());
+    }
+    parts.join(", ")
+}
+
+/// As the official command computes it: share of the network space times the block time.
+fn expected_time_to_win(plots: u64, effective_bytes: u64, netspace: Option<f64>) -> String {
+    if plots == 0 {
+        return "Never (no plots)".to_owned();
+    }
+    match netspace {
+        None => "Unknown".to_owned(),
+        Some(space) if space <= 0.0 => chia_minutes(0),
+        Some(space) => {
+            let share = effective_bytes as f64 / space;
+            #[expect(clippy::cast_possible_truncation, reason = "the official command truncates; huge spans saturate")]
+            let minutes = if share > 0.0 { (BLOCK_SECONDS / 60.0 / share) as i64 } else { -1 };
+            chia_minutes(minutes)
+        }
+    }
+}
+
+/// The object that `--json` prints. Fields are only added; a changed meaning raises `version`.
+#[derive(Debug, Serialize)]
+struct SummaryJson<'a> {
+    /// Version of this object.
+    version: u32,
+    network: &'a str,
+    simulated: bool,
+    /// The official words.
+    farming_status: &'static str,
+    status: &'a FarmStatus,
+    plots: u64,
+    plot_bytes: u64,
+    effective_bytes: u64,
+    failed: u64,
+    no_key: u64,
+    duplicates: u64,
+    network_space_bytes: Option<f64>,
+    expected_time_to_win: String,
+    signage_points_received: u64,
+    signage_points_received_24h: u64,
+    signage_points_missed_24h: u64,
+    proofs_found: u64,
+    proofs_invalid: u64,
+    proofs_declared: u64,
+    proofs_lost: u64,
+    blocks_signed: u64,
+    blocks_accepted: u64,
+    harvesters: &'a [HarvesterView],
+    alarms: &'a [AlarmView],
+}
+
+impl<'a> SummaryJson<'a> {
+    fn of(snapshot: &'a FarmSnapshot) -> Self {
+        let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
+        let totals = &snapshot.totals;
+        Self {
+            version: 1,
+            network: &snapshot.network,
+            simulated: snapshot.simulated,
+            farming_status: official_status(snapshot),
+            status: &snapshot.status,
+            plots: totals.plots,
+            plot_bytes: totals.plot_bytes,
+            effective_bytes: totals.effective_bytes,
+            failed: totals.failed,
+            no_key: totals.no_key,
+            duplicates: totals.duplicates,
+            network_space_bytes: netspace,
+            expected_time_to_win: expected_time_to_win(totals.plots, totals.effective_bytes, netspace),
+            signage_points_received: snapshot.signage_points.received,
+            signage_points_received_24h: snapshot.signage_points.received_24h,
+            signage_points_missed_24h: snapshot.signage_points.missed_24h,
+            proofs_found: snapshot.wins.proofs,
+            proofs_invalid: snapshot.wins.invalid,
+            proofs_declared: snapshot.wins.declared,
+            proofs_lost: snapshot.wins.lost,
+            blocks_signed: snapshot.wins.blocks_signed,
+            blocks_accepted: snapshot.wins.blocks_accepted,
+            harvesters: &snapshot.harvesters,
+            alarms: &snapshot.alarms,
+        }
+    }
+}
