@@ -436,7 +436,7 @@ mod tests {
             "plot format pos2 2 is not supported"
         );
         assert_eq!(altered(&classic(), 51, 17), "plot header has k 17, outside of 18 to 50");
-        assert!(altered(&classic(), 59, 0x80).starts_with("the plot's header reaches"));
+        assert!(altered(&classic(), 59, 0x80).starts_with("the plot's header needs"));
         assert!(altered(&classic(), 58, 1).starts_with("plot memo has 368 bytes"));
         assert_eq!(
             PlotHeader::parse(&b"pos"[..]).unwrap_err().to_string(),

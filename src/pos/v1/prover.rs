@@ -19,7 +19,6 @@ use crate::pos::read_at::ReadAt;
 #[derive(Clone, Debug)]
 pub struct Prover {
     header: PlotHeader,
-    size: u64,
     checkpoints: Checkpoints,
 }
 
@@ -44,7 +43,8 @@ impl Prover {
             HeaderVersion::V2Compressed { level } => return Err(PlotError::CompressedNotSupported { level }),
             HeaderVersion::Pos2 { .. } => return Err(PlotError::NotV1),
         }
-        let size = reader.size();
+        let plot = PlotReader::new(reader);
+        plot.check_pointers(&header.table_pointers)?;
         // A table ends where the next one begins; plotters differ in the order of tables.
         let table_at = |start: u64| {
             let end = header
@@ -53,16 +53,11 @@ impl Prover {
                 .copied()
                 .filter(|pointer| *pointer > start)
                 .min();
-            start..end.unwrap_or(size).max(start)
+            start..end.unwrap_or_else(|| reader.size())
         };
         let [.., c1, c2, c3] = header.table_pointers;
-        let plot = PlotReader::new(reader, size);
         let checkpoints = Checkpoints::open(&plot, header.k, table_at(c1), table_at(c2), c3)?;
-        Ok(Self {
-            header,
-            size,
-            checkpoints,
-        })
+        Ok(Self { header, checkpoints })
     }
 
     /// Header of the plot.
@@ -81,7 +76,7 @@ impl Prover {
         reader: &(impl ReadAt + ?Sized),
         challenge: &PosChallenge,
     ) -> Result<Vec<Quality>, PlotError> {
-        let plot = PlotReader::new(reader, self.size);
+        let plot = PlotReader::new(reader);
         let places = self.checkpoints.places(&plot, challenge_f7(challenge, self.header.k))?;
         if places.len() > MAX_PROOFS {
             return Err(PlotError::damaged(
@@ -115,7 +110,7 @@ impl Prover {
         challenge: &PosChallenge,
         quality: &Quality,
     ) -> Result<Vec<u8>, PlotError> {
-        let plot = PlotReader::new(reader, self.size);
+        let plot = PlotReader::new(reader);
         let mut level = vec![quality.path[0]];
         for (table, known) in (1..=5).rev().zip(&quality.path[1..]) {
             let mut positions = back_pointers(&level);
@@ -263,7 +258,7 @@ mod tests {
     fn no_entry_of_a_real_plot_is_missed_around_checkpoints() {
         let plot = &*REAL_PLOT;
         let prover = Prover::open(plot).unwrap();
-        let reader = PlotReader::new(plot, plot.size());
+        let reader = PlotReader::new(plot);
         // An f7 has about one entry, so the first two checkpoints and the end of the table are among these.
         let mut checkpoints = Vec::new();
         for f7s in [9_000..11_000, 19_000..21_000, (1 << 18) - 500..1 << 18] {
@@ -457,10 +452,46 @@ mod tests {
         let failed = prover
             .qualities(&plot[..t1 as usize].to_vec(), &golden.challenge)
             .unwrap_err();
-        assert!(matches!(failed, PlotError::Unreadable { .. }), "{failed}");
+        assert!(matches!(failed, PlotError::CutOff { part: PlotPart::C1, .. }), "{failed}");
         let failed = Prover::open(&plot[..t1 as usize].to_vec()).unwrap_err();
         assert!(
-            matches!(failed, PlotError::CutOff { part: PlotPart::C2, .. }),
+            matches!(
+                failed,
+                PlotError::CutOff {
+                    part: PlotPart::Table(1),
+                    ..
+                }
+            ),
+            "{failed}"
+        );
+    }
+
+    #[test]
+    fn file_cut_off_is_told_from_one_that_ends_early() {
+        let golden = golden_proof(18);
+        // chiapos does not write the park of a last checkpoint that no entry follows, nor the unused rest of any park.
+        let shape = Shape::of_entries(golden.f7(), 20_001, 19_999..20_001);
+        let plot = TestPlot::new(&golden, &shape).to_bytes();
+        let used = plot.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        let expected = vec![(golden.quality, golden.proof()); 2];
+        assert_eq!(prove(&plot[..used].to_vec(), &golden.challenge), expected);
+
+        let cut = plot[..used - 1].to_vec();
+        let failed = Prover::open(&cut)
+            .unwrap()
+            .qualities(&cut, &golden.challenge)
+            .unwrap_err();
+        assert!(
+            matches!(failed, PlotError::CutOff { part: PlotPart::C3, .. }),
+            "{failed}"
+        );
+        let cut = plot[..used - 11_000].to_vec();
+        let failed = Prover::open(&cut)
+            .unwrap()
+            .qualities(&cut, &golden.challenge)
+            .unwrap_err();
+        assert!(
+            matches!(failed, PlotError::CutOff { part: PlotPart::C3, .. }),
             "{failed}"
         );
     }
