@@ -452,7 +452,10 @@ mod tests {
         let failed = prover
             .qualities(&plot[..t1 as usize].to_vec(), &golden.challenge)
             .unwrap_err();
-        assert!(matches!(failed, PlotError::CutOff { part: PlotPart::C1, .. }), "{failed}");
+        assert!(
+            matches!(failed, PlotError::CutOff { part: PlotPart::C1, .. }),
+            "{failed}"
+        );
         let failed = Prover::open(&plot[..t1 as usize].to_vec()).unwrap_err();
         assert!(
             matches!(
