@@ -60,7 +60,9 @@ impl SimulatedChain {
     /// A network that is not called `simulator…`, or an interval below [`SHORTEST_INTERVAL`].
     pub fn new(constants: Constants, network: &str, seed: u64, interval: Duration) -> Result<Self, SimulatorError> {
         if !network.starts_with(NETWORK_PREFIX) {
-            return Err(SimulatorError::NotASimulatorNetwork { network: network.to_owned() });
+            return Err(SimulatorError::NotASimulatorNetwork {
+                network: network.to_owned(),
+            });
         }
         if interval < SHORTEST_INTERVAL {
             return Err(SimulatorError::IntervalTooShort { got: interval });
@@ -93,7 +95,11 @@ impl SimulatedChain {
             return None;
         }
         let on_pace = self.next_due + self.interval;
-        self.next_due = if on_pace > now.mono { on_pace } else { now.mono + self.interval };
+        self.next_due = if on_pace > now.mono {
+            on_pace
+        } else {
+            now.mono + self.interval
+        };
         if self.points.len() == POINTS_KEPT {
             self.points.pop_front();
         }
@@ -103,7 +109,8 @@ impl SimulatedChain {
         self.points.push_back(point);
         self.counts.signage_points += 1;
         let pending_before = self.pending.len();
-        self.pending.retain(|_, candidate| candidate.infusion_total_iters >= passed);
+        self.pending
+            .retain(|_, candidate| candidate.infusion_total_iters >= passed);
         self.counts.never_signed += count(pending_before - self.pending.len());
         Some(message)
     }
@@ -145,8 +152,8 @@ impl SimulatedChain {
 
     /// What has happened so far.
     #[must_use]
-    pub fn view(&self) -> SimulatedChainView {
-        SimulatedChainView {
+    pub fn view(&self) -> SimulatorView {
+        SimulatorView {
             network: self.network.clone(),
             seed: self.seed,
             interval: self.interval,
@@ -193,13 +200,19 @@ impl SimulatedChain {
         );
         let limit = sp_interval_iters(announced.sub_slot_iters);
         if iters >= limit {
-            return Err(DeclareRefused::NotGoodEnough { required_iters: iters, sp_interval_iters: limit });
+            return Err(DeclareRefused::NotGoodEnough {
+                required_iters: iters,
+                sp_interval_iters: limit,
+            });
         }
         let candidate_height = Height(self.tip.height.0.saturating_add(1));
         let plot_public_key = check_signatures(declare, candidate_height)?;
-        let (candidate, request) = Candidate::new(&self.tip, point, declare, quality_string, iters, plot_public_key, now);
+        let (candidate, request) =
+            Candidate::new(&self.tip, point, declare, quality_string, iters, plot_public_key, now);
         if candidate.infusion_total_iters < self.position() {
-            return Err(DeclareRefused::TooLate { signage_point_index: announced.signage_point_index });
+            return Err(DeclareRefused::TooLate {
+                signage_point_index: announced.signage_point_index,
+            });
         }
         if self.pending.len() >= MAX_PENDING && !self.pending.contains_key(&quality_string) {
             return Err(DeclareRefused::TooManyPending { limit: MAX_PENDING });
@@ -241,10 +254,16 @@ impl SimulatedChain {
 
     fn add_block(&mut self, now: Now, values: &SignedValues) -> Result<WonBlock, SignedValuesRefused> {
         let quality_string = values.quality_string;
-        let candidate =
-            self.pending.get(&quality_string).ok_or(SignedValuesRefused::NotAskedFor { quality_string })?;
+        let candidate = self
+            .pending
+            .get(&quality_string)
+            .ok_or(SignedValuesRefused::NotAskedFor { quality_string })?;
         let signatures = [
-            (PlotSigned::FoliageBlockData, candidate.foliage_block_data_hash, &values.foliage_block_data_signature),
+            (
+                PlotSigned::FoliageBlockData,
+                candidate.foliage_block_data_hash,
+                &values.foliage_block_data_signature,
+            ),
             (
                 PlotSigned::FoliageTransactionBlock,
                 candidate.foliage_transaction_block_hash(),
@@ -259,7 +278,11 @@ impl SimulatedChain {
         let Some(candidate) = self.pending.remove(&quality_string) else {
             return Err(SignedValuesRefused::NotAskedFor { quality_string });
         };
-        if let Some(point) = self.points.iter_mut().rev().find(|point| point.message.challenge_chain_sp == candidate.sp_hash)
+        if let Some(point) = self
+            .points
+            .iter_mut()
+            .rev()
+            .find(|point| point.message.challenge_chain_sp == candidate.sp_hash)
         {
             point.won.insert(quality_string);
         }
@@ -274,7 +297,7 @@ impl SimulatedChain {
 
 /// What a person may want to know about a simulated chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SimulatedChainView {
+pub struct SimulatorView {
     /// Name of the network.
     pub network: String,
     /// Decides all signage points.
@@ -340,7 +363,9 @@ pub enum SimulatorError {
         network: String,
     },
     /// Faster than anybody could look up.
-    #[error("signage points every {got:?} are too fast for a simulated chain: the shortest interval is {SHORTEST_INTERVAL:?}")]
+    #[error(
+        "signage points every {got:?} are too fast for a simulated chain: the shortest interval is {SHORTEST_INTERVAL:?}"
+    )]
     IntervalTooShort {
         /// The interval asked for.
         got: Duration,
@@ -365,11 +390,21 @@ impl Counts {
 /// Checks who signed a declaration and gives the plot public key.
 fn check_signatures(declare: &DeclareProofOfSpace, height: Height) -> Result<PublicKey, DeclareRefused> {
     let proof = &declare.proof_of_space;
-    let plot_public_key = PublicKey::from_g1(&proof.plot_public_key)
-        .map_err(|_| DeclareRefused::InvalidPlotPublicKey { got: proof.plot_public_key })?;
+    let plot_public_key =
+        PublicKey::from_g1(&proof.plot_public_key).map_err(|_| DeclareRefused::InvalidPlotPublicKey {
+            got: proof.plot_public_key,
+        })?;
     let signatures = [
-        (PlotSigned::ChallengeChainSp, declare.challenge_chain_sp.as_bytes(), &declare.challenge_chain_sp_signature),
-        (PlotSigned::RewardChainSp, declare.reward_chain_sp.as_bytes(), &declare.reward_chain_sp_signature),
+        (
+            PlotSigned::ChallengeChainSp,
+            declare.challenge_chain_sp.as_bytes(),
+            &declare.challenge_chain_sp_signature,
+        ),
+        (
+            PlotSigned::RewardChainSp,
+            declare.reward_chain_sp.as_bytes(),
+            &declare.reward_chain_sp_signature,
+        ),
     ];
     for (what, hash, signature) in signatures {
         if !signed_by(&plot_public_key, hash, signature) {
@@ -383,7 +418,11 @@ fn check_signatures(declare: &DeclareProofOfSpace, height: Height) -> Result<Pub
             check_pool_target(target, height)?;
             let signed = PublicKey::from_g1(pool_public_key)
                 .is_ok_and(|pool_public_key| signed_by(&pool_public_key, &target.to_bytes(), signature));
-            if signed { Ok(plot_public_key) } else { Err(DeclareRefused::WrongPoolSignature) }
+            if signed {
+                Ok(plot_public_key)
+            } else {
+                Err(DeclareRefused::WrongPoolSignature)
+            }
         }
         (PlotPool::PublicKey(_), _, _) => Err(DeclareRefused::PoolTargetMissing),
     }
@@ -391,7 +430,10 @@ fn check_signatures(declare: &DeclareProofOfSpace, height: Height) -> Result<Pub
 
 const fn check_pool_target(target: &PoolTarget, height: Height) -> Result<(), DeclareRefused> {
     if target.max_height != 0 && target.max_height < height.0 {
-        return Err(DeclareRefused::PoolTargetExpired { max_height: Height(target.max_height), height });
+        return Err(DeclareRefused::PoolTargetExpired {
+            max_height: Height(target.max_height),
+            height,
+        });
     }
     Ok(())
 }
