@@ -28,6 +28,8 @@ mod server;
 mod session;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use backoff::{Backoff, BackoffError};
