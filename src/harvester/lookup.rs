@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::plot_file::{LoadedPlot, OpenError};
 use super::service::plot_name;
+use crate::net::WithId;
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::Constants;
 use crate::pos::filter::{passes_v1, pos_challenge, prefix_bits_v1};
@@ -37,7 +38,7 @@ pub struct LookupContext {
     /// Look-ups at the same time, over all signage points.
     pub threads: Arc<Semaphore>,
     /// Where answers go.
-    pub answers: mpsc::Sender<(Option<u16>, FromHarvester)>,
+    pub answers: mpsc::Sender<WithId<FromHarvester>>,
 }
 
 /// What a signage point came to.
@@ -90,7 +91,7 @@ pub async fn answer(
         lookup_time: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
     };
     // The farmer may be gone; then nobody wants the answer.
-    let _ = context.answers.send((None, FromHarvester::FarmingInfo(info))).await;
+    let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
     LookupResult { passed, proofs, total, took }
 }
 
@@ -144,7 +145,7 @@ async fn one_plot(
             farmer_reward_address_override: None,
             fee_info: None,
         }));
-        if context.answers.send((None, message)).await.is_ok() {
+        if context.answers.send((message, None)).await.is_ok() {
             sent += 1;
         }
     }

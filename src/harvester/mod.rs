@@ -7,6 +7,7 @@
 //! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
 //! reason in the log.
 
+pub mod dial;
 pub mod lookup;
 pub mod plot_file;
 pub mod scan;
@@ -15,4 +16,5 @@ pub mod sync;
 
 pub use plot_file::{LoadedPlot, OpenError, PlotFile};
 pub use scan::{Inventory, ScanOptions};
-pub use service::{FarmerLink, Service, ServiceOptions};
+pub use dial::{DialSettings, dial};
+pub use service::{FarmerChannels, Service, ServiceOptions};

@@ -14,6 +14,7 @@ use super::plot_file::LoadedPlot;
 use super::scan::{Changes, Inventory, ScanOptions};
 use super::sync::{Progress, SyncContent, SyncSender};
 use crate::crypto::sign_prepend;
+use crate::net::WithId;
 use crate::pos::Constants;
 use crate::runtime::Clock;
 use crate::wire::{
@@ -39,11 +40,11 @@ pub struct ServiceOptions {
 
 /// A connection to a farmer, as two bounded channels.
 #[derive(Debug)]
-pub struct FarmerLink {
+pub struct FarmerChannels {
     /// The farmer's messages, with their ids. Closed when the connection ends.
-    pub from_farmer: mpsc::Receiver<(Option<u16>, ToHarvester)>,
+    pub from_farmer: mpsc::Receiver<WithId<ToHarvester>>,
     /// Answers, with the id of the request.
-    pub to_farmer: mpsc::Sender<(Option<u16>, FromHarvester)>,
+    pub to_farmer: mpsc::Sender<WithId<FromHarvester>>,
 }
 
 /// A harvester: its plots outlive its connections.
@@ -80,7 +81,7 @@ impl Service {
     }
 
     /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one.
-    pub async fn serve(&mut self, mut link: FarmerLink, stop: &CancellationToken) {
+    pub async fn serve(&mut self, mut link: FarmerChannels, stop: &CancellationToken) {
         self.sync.reset();
         let mut refresh: Option<Refresh> = None;
         let mut next_refresh = tokio::time::Instant::now();
@@ -90,7 +91,7 @@ impl Service {
                 refresh = self.start_refresh();
             }
             while let Some(message) = self.sync.poll_message(self.clock.now()) {
-                if link.to_farmer.send((None, FromHarvester::PlotSync(message))).await.is_err() {
+                if link.to_farmer.send((FromHarvester::PlotSync(message), None)).await.is_err() {
                     break;
                 }
             }
@@ -99,15 +100,15 @@ impl Service {
                 () = stop.cancelled() => break,
                 message = link.from_farmer.recv() => match message {
                     None => break,
-                    Some((_, ToHarvester::HarvesterHandshake(keys))) => {
+                    Some((ToHarvester::HarvesterHandshake(keys), _)) => {
                         self.take_keys(keys);
                         ready = true;
                         next_refresh = tokio::time::Instant::now();
                     }
-                    Some((_, ToHarvester::NewSignagePoint(point))) => self.look_up(point, &link),
-                    Some((id, ToHarvester::RequestSignatures(request))) => self.sign(id, *request, &link),
-                    Some((id, ToHarvester::RequestPlots)) => self.list_plots(id, &link).await,
-                    Some((_, ToHarvester::PlotSyncResponse(response))) => self.take_response(&response, &mut next_refresh),
+                    Some((ToHarvester::NewSignagePoint(point), _)) => self.look_up(point, &link),
+                    Some((ToHarvester::RequestSignatures(request), id)) => self.sign(id, *request, &link),
+                    Some((ToHarvester::RequestPlots, id)) => self.list_plots(id, &link).await,
+                    Some((ToHarvester::PlotSyncResponse(response), _)) => self.take_response(&response, &mut next_refresh),
                 },
                 done = finished(&mut refresh), if refresh.is_some() => {
                     refresh = None;
@@ -194,7 +195,7 @@ impl Service {
         }
     }
 
-    fn look_up(&self, point: NewSignagePointHarvester, link: &FarmerLink) {
+    fn look_up(&self, point: NewSignagePointHarvester, link: &FarmerChannels) {
         if self.keys.is_none() {
             return;
         }
@@ -226,7 +227,7 @@ impl Service {
     }
 
     /// Signs with the plot's own key. A plot that is not there is not answered, as the protocol has no refusal.
-    fn sign(&self, id: Option<u16>, request: RequestSignatures, link: &FarmerLink) {
+    fn sign(&self, id: Option<u16>, request: RequestSignatures, link: &FarmerChannels) {
         let name = request.plot_identifier.get(QUALITY_DIGITS..).unwrap_or_default();
         let Some(plot) = self.plots.get(name).cloned() else {
             tracing::warn!(target: "chia.harvester.harvester", "KeyError plot {name} does not exist.");
@@ -250,11 +251,11 @@ impl Service {
                 farmer_reward_address_override: None,
             };
             // The farmer may be gone.
-            let _ = to_farmer.blocking_send((id, FromHarvester::RespondSignatures(Box::new(response))));
+            let _ = to_farmer.blocking_send((FromHarvester::RespondSignatures(Box::new(response)), id));
         });
     }
 
-    async fn list_plots(&self, id: Option<u16>, link: &FarmerLink) {
+    async fn list_plots(&self, id: Option<u16>, link: &FarmerChannels) {
         let names = |paths: Vec<&Path>| paths.into_iter().map(plot_name).collect();
         let inventory = self.inventory.as_ref();
         let response = RespondPlots {
@@ -263,7 +264,7 @@ impl Service {
             no_key_filenames: inventory.map_or_else(Vec::new, |i| names(i.no_key().map(|(p, _)| p).collect())),
         };
         // The farmer may be gone.
-        let _ = link.to_farmer.send((id, FromHarvester::RespondPlots(response))).await;
+        let _ = link.to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
     }
 }
 
