@@ -360,6 +360,7 @@ fn goodbye(cause: &DisconnectCause) -> Option<CloseFrame> {
     Some(match cause {
         DisconnectCause::ClosedByPeer => close_frame(CloseCode::Normal, ""),
         DisconnectCause::Shutdown => close_frame(CloseCode::Away, ""),
+        DisconnectCause::Replaced => close_frame(CloseCode::Normal, ""),
         DisconnectCause::Malformed { .. } => close_frame(CloseCode::Protocol, INVALID_PROTOCOL_MESSAGE),
         DisconnectCause::ProtocolViolation { .. } => close_frame(CloseCode::Protocol, UNKNOWN),
         DisconnectCause::Flood | DisconnectCause::OutboxFull => close_frame(CloseCode::Policy, UNKNOWN),

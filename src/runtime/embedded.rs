@@ -51,7 +51,7 @@ pub(super) async fn run(
                             }
                             continue;
                         }
-                        Ok(crate::net::Outgoing::Probe) => SessionEvent::Heard { session },
+                        Ok(crate::net::Outgoing::Ping) => SessionEvent::Heard { session },
                         Err(cause) => return cause,
                     },
                     message = from_harvester.recv() => match message {

@@ -164,7 +164,7 @@ impl Running {
                     let work = Work::Sign { job, proof, response, messages, purpose };
                     if self.engine.workers.submit(work).is_err() {
                         let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, Input::SigningDropped { job });
+                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
                 Output::Declare { nodes, message } => {
@@ -244,7 +244,7 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 /// Every notice is a log line, at the level it deserves.
 fn log_notice(notice: &Notice) {
     match notice {
-        Notice::SignagePoint { .. } | Notice::Attempt { .. } | Notice::PlotSyncDone { .. } => {
+        Notice::SignagePoint { .. } | Notice::Attempt { .. } | Notice::PlotSyncDone { .. } | Notice::CrossChecked { .. } => {
             tracing::debug!(target: "farmer", "{notice}");
         }
         Notice::HarvesterConnected { .. }
@@ -257,6 +257,7 @@ fn log_notice(notice: &Notice) {
         | Notice::ConnectionRefused { .. }
         | Notice::PlotSyncRefused { .. }
         | Notice::SignagePointsMissed { .. }
+        | Notice::CrossCheckFailed { .. }
         | Notice::AlarmOpened { .. } => tracing::warn!(target: "farmer", "{notice}"),
         Notice::ProofInvalid { .. } | Notice::ProofLost { .. } => tracing::error!(target: "farmer", "{notice}"),
     }
