@@ -231,11 +231,14 @@ const PHASE_OUT_SALT: &[u8] = b"chia proof-of-space v1 phase-out";
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use serde_json::Value as Json;
 
     use super::*;
+    use crate::ids::PuzzleHash;
     use crate::pos::constants::test_vectors;
-    use crate::wire::Streamable;
+    use crate::wire::{G1Bytes, PlotPool, Streamable};
 
     fn height(json: &Json) -> Height {
         Height(json.as_u64().unwrap().try_into().unwrap())
@@ -340,5 +343,66 @@ mod tests {
         };
         assert_eq!(v1_cut_off_height(&slow), 256 * i64::from(u32::MAX));
         assert!(!is_v1_phased_out(&slow, &[], Height(u32::MAX - 1)));
+    }
+
+    fn any_body() -> impl Strategy<Value = ProofBody> {
+        let proof = || {
+            prop_oneof![
+                vec(any::<u8>(), 0..600),
+                vec(any::<u8>(), 2000),
+                Just(vec![0; 144]),
+                Just(vec![0; 288])
+            ]
+        };
+        prop_oneof![
+            (any::<u8>(), proof()).prop_map(|(k, proof)| ProofBody::V1 { k, proof }),
+            (18..=50_u8).prop_flat_map(
+                |k| vec(any::<u8>(), 8 * usize::from(k)).prop_map(move |proof| ProofBody::V1 { k, proof })
+            ),
+            (any::<u16>(), any::<u8>(), any::<u8>(), proof()).prop_map(|(plot_index, meta_group, strength, proof)| {
+                ProofBody::V2 {
+                    plot_index,
+                    meta_group,
+                    strength,
+                    proof,
+                }
+            }),
+        ]
+    }
+
+    proptest! {
+        /// Whatever a harvester or node sends, the answer is an error and no panic, on every kind of network.
+        #[test]
+        fn garbage_is_no_proof(
+            body in any_body(),
+            ids in any::<[[u8; 32]; 4]>(),
+            signage_point_index: u8,
+            heights in any::<[u32; 3]>(),
+            with_filter_challenge: bool,
+        ) {
+            let c = Constants {
+                min_plot_size_v1: 0,
+                max_plot_size_v1: u8::MAX,
+                number_zero_bits_plot_filter_v1: 0,
+                number_zero_bits_plot_filter_v2: 0,
+                plot_size_v2: 18,
+                max_plot_strength: u8::MAX,
+                hard_fork2_height: Height(heights[2]),
+                ..Constants::default()
+            };
+            let ctx = ProofContext {
+                challenge_hash: ChallengeHash(ids[0]),
+                sp_hash: SpHash(ids[1]),
+                signage_point_index,
+                peak_height: Height(heights[0]),
+                last_tx_height: Height(heights[1]),
+                filter_challenge: with_filter_challenge.then_some(FilterChallenge(ids[2])),
+            };
+            let pool = PlotPool::Contract(PuzzleHash(ids[3]));
+            let plot_public_key = G1Bytes([7; 48]);
+            let mut proof = ProofOfSpace { challenge: PosChallenge::default(), pool, plot_public_key, body };
+            proof.challenge = filter::pos_challenge(&proof.plot_id(), &ctx.challenge_hash, &ctx.sp_hash);
+            prop_assert!(verify_proof_of_space(&c, &proof, &ctx).is_err());
+        }
     }
 }

@@ -15,15 +15,14 @@
 mod block;
 mod points;
 mod refusal;
+mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::clock::{Mono, Now};
 use crate::crypto::{self, PublicKey, Signature};
-use crate::ids::{Bytes32, ChallengeHash, PlotId, PuzzleHash, QualityString, SpHash};
+use crate::ids::QualityString;
 use crate::pos::iterations::{required_iters, sp_interval_iters};
 use crate::pos::{Constants, ProofContext, verify_proof_of_space};
 use crate::units::{Height, SIGNAGE_POINTS_PER_SUB_SLOT};
@@ -33,7 +32,10 @@ use crate::wire::{
 
 use block::{Candidate, Tip};
 use points::{Point, PointSource};
+use view::Counts;
+
 pub use refusal::{DeclareRefused, PlotSigned, RefusalReason, SignedValuesRefused};
+pub use view::{SimulatorView, WonBlock};
 
 /// A chain with one farmer, in memory. See the module for what it does and does not simulate.
 #[derive(Debug)]
@@ -295,64 +297,6 @@ impl SimulatedChain {
     }
 }
 
-/// What a person may want to know about a simulated chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SimulatorView {
-    /// Name of the network.
-    pub network: String,
-    /// Decides all signage points.
-    pub seed: u64,
-    /// Time between two signage points.
-    pub interval: Duration,
-    /// Height of the last block.
-    pub peak_height: Height,
-    /// Height of the last transaction block.
-    pub last_tx_height: Height,
-    /// Signage points given so far.
-    pub signage_points: u64,
-    /// Declarations received, good and bad.
-    pub declared: u64,
-    /// Declarations and signed values refused, by reason.
-    pub refused: BTreeMap<RefusalReason, u64>,
-    /// Blocks that wait for their signatures.
-    pub pending: usize,
-    /// Blocks whose signatures had not come, or not the right ones, when the infusion point passed.
-    pub never_signed: u64,
-    /// Blocks won.
-    pub blocks_won: u64,
-    /// The last of them.
-    pub last_block: Option<WonBlock>,
-}
-
-/// A block of the simulated chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WonBlock {
-    /// Its height.
-    pub height: Height,
-    /// Stands for the hash of the header.
-    pub header_hash: Bytes32,
-    /// Whether it is a transaction block.
-    pub is_transaction_block: bool,
-    /// Quality string of its proof.
-    pub quality_string: QualityString,
-    /// Plot that won it.
-    pub plot_id: PlotId,
-    /// Challenge of the sub-slot.
-    pub challenge_hash: ChallengeHash,
-    /// Signage point in the challenge chain.
-    pub sp_hash: SpHash,
-    /// 0 to 63.
-    pub signage_point_index: u8,
-    /// Iterations the proof needed.
-    pub required_iters: u64,
-    /// Who gets the farmer share.
-    pub farmer_puzzle_hash: PuzzleHash,
-    /// Who gets the pool share.
-    pub pool_puzzle_hash: PuzzleHash,
-    /// When it was signed.
-    pub at: Now,
-}
-
 /// Why there can be no such simulated chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimulatorError {
@@ -370,21 +314,6 @@ pub enum SimulatorError {
         /// The interval asked for.
         got: Duration,
     },
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    signage_points: u64,
-    declared: u64,
-    refused: BTreeMap<RefusalReason, u64>,
-    never_signed: u64,
-    blocks_won: u64,
-}
-
-impl Counts {
-    fn refuse(&mut self, reason: RefusalReason) {
-        *self.refused.entry(reason).or_default() += 1;
-    }
 }
 
 /// Checks who signed a declaration and gives the plot public key.
