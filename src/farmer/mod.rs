@@ -6,6 +6,7 @@
 
 mod config;
 mod input;
+mod missed;
 mod output;
 
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};

@@ -122,9 +122,9 @@ pub(super) async fn close<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let farewell = async {
-        if sink.send(Frame::Close(Some(goodbye))).await.is_ok() {
-            while let Some(Ok(_)) = stream.next().await {}
-        }
+        // Refused if the peer closed first; reading on then sends the answer to its goodbye.
+        sink.send(Frame::Close(Some(goodbye))).await.ok();
+        while let Some(Ok(_)) = stream.next().await {}
     };
     // However it ends, the connection is dropped next.
     timeout(CLOSE_PATIENCE, farewell).await.ok();
@@ -283,7 +283,13 @@ async fn watch<P: Side>(side: &P, meter: &Meter, pulse: &Pulse, liveness: Livene
         if suspected || drop_at_next_look {
             sleep(LOOK_AGAIN).await;
         } else {
-            sleep_until(heard + liveness.suspect_after.min(liveness.drop_after)).await;
+            sleep_until(
+                heard
+                    + liveness
+                        .suspect_after
+                        .min(liveness.drop_after.saturating_sub(LOOK_AGAIN)),
+            )
+            .await;
         }
     }
 }

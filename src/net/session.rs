@@ -326,7 +326,7 @@ impl Harvester<'_> {
 }
 
 /// An address as official log lines write it.
-struct PeerInfo(SocketAddr);
+pub(super) struct PeerInfo(pub(super) SocketAddr);
 
 impl std::fmt::Display for PeerInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -336,7 +336,7 @@ impl std::fmt::Display for PeerInfo {
     }
 }
 
-fn malformed(kind: Option<MessageType>, error: &WireError) -> DisconnectCause {
+pub(super) fn malformed(kind: Option<MessageType>, error: &WireError) -> DisconnectCause {
     DisconnectCause::Malformed {
         message: kind.map_or("message", MessageType::name).to_owned(),
         detail: error.to_string(),

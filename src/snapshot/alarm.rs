@@ -36,6 +36,11 @@ pub enum AlarmKind {
     },
     /// No farming key is loaded.
     NoKeys,
+    /// Nobody said where rewards should go, so no block can be declared.
+    NoRewardTarget {
+        /// Which share of the reward.
+        target: RewardTarget,
+    },
     /// A harvester that was connected is gone.
     HarvesterAbsent {
         /// Which.
@@ -146,6 +151,22 @@ pub enum AlarmKind {
         /// Where and why.
         reason: String,
     },
+    /// A harvester sends more proofs than can be verified in time.
+    TooManyProofs {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Proofs that were not verified, in this incident.
+        dropped: u64,
+    },
+    /// A node wanted signatures for a block that is not what was declared.
+    SigningRefused {
+        /// Name of the node.
+        node: String,
+        /// What is wrong with the block.
+        reason: String,
+    },
     /// A harvester wanted the reward paid elsewhere and was refused.
     RewardOverrideRefused {
         /// Which.
@@ -164,6 +185,25 @@ pub enum AlarmKind {
     },
 }
 
+/// Share of a block reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardTarget {
+    /// 1/8 and the fees: for every block.
+    Farmer,
+    /// 7/8: for blocks of plots with a pool public key.
+    Pool,
+}
+
+impl fmt::Display for RewardTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Farmer => "farmer",
+            Self::Pool => "pool",
+        })
+    }
+}
+
 impl AlarmKind {
     /// Identity of the incident: the same while only its numbers change.
     #[must_use]
@@ -172,11 +212,14 @@ impl AlarmKind {
             Self::NoSignagePoints { node } => format!("no_signage_points/{node}"),
             Self::SignagePointsMissed { node, .. } => format!("signage_points_missed/{node}"),
             Self::NoKeys => "no_keys".to_owned(),
+            Self::NoRewardTarget { target } => format!("no_reward_target/{target}"),
             Self::HarvesterAbsent { harvester, .. } => format!("harvester_absent/{harvester}"),
             Self::HarvesterSilent { harvester, .. } => format!("harvester_silent/{harvester}"),
             Self::HarvesterLate { harvester, .. } => format!("harvester_late/{harvester}"),
             Self::CertificateShared { peer_id, .. } => format!("certificate_shared/{peer_id}"),
-            Self::PlotsLost { harvester, .. } => format!("plots_lost/{harvester}"),
+            Self::PlotsLost { harvester, directory, .. } => {
+                format!("plots_lost/{harvester}/{}", directory.as_deref().unwrap_or_default())
+            }
             Self::FailedPlots { harvester, .. } => format!("failed_plots/{harvester}"),
             Self::NoKeyPlots { harvester, .. } => format!("no_key_plots/{harvester}"),
             Self::DuplicatePlots { harvester, .. } => format!("duplicate_plots/{harvester}"),
@@ -184,6 +227,8 @@ impl AlarmKind {
             Self::PlotSyncFailing { harvester, .. } => format!("plot_sync_failing/{harvester}"),
             Self::InvalidProofs { harvester, .. } => format!("invalid_proofs/{harvester}"),
             Self::ProofLost { .. } => "proof_lost".to_owned(),
+            Self::TooManyProofs { harvester, .. } => format!("too_many_proofs/{harvester}"),
+            Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
         }
@@ -195,12 +240,15 @@ impl AlarmKind {
         match self {
             Self::NoSignagePoints { .. }
             | Self::NoKeys
+            | Self::NoRewardTarget { .. }
             | Self::HarvesterAbsent { .. }
             | Self::HarvesterSilent { .. }
             | Self::PlotsLost { .. }
             | Self::PlotSyncFailing { .. }
             | Self::InvalidProofs { .. }
             | Self::ProofLost { .. }
+            | Self::TooManyProofs { .. }
+            | Self::SigningRefused { .. }
             | Self::RewardOverrideRefused { .. } => Severity::Critical,
             Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }
@@ -222,6 +270,12 @@ impl AlarmKind {
                 format!("check the load and the network of the full node {node}")
             }
             Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
+            Self::NoRewardTarget { target: RewardTarget::Farmer } => {
+                "set `farmer.xch_target_address` with `farmconsole config`".to_owned()
+            }
+            Self::NoRewardTarget { target: RewardTarget::Pool } => {
+                "set `pool.xch_target_address` with `farmconsole config`".to_owned()
+            }
             Self::HarvesterAbsent { name, .. } => {
                 format!("check power, network and the harvester process of {name}")
             }
@@ -251,6 +305,12 @@ impl AlarmKind {
                 format!("check {plot_file} on {name} with `chia plots check`: its drive may be failing")
             }
             Self::ProofLost { name, .. } => format!("look at the harvester log of {name}"),
+            Self::TooManyProofs { name, .. } => {
+                format!("check that {name} farms this network and that its difficulty is that of the chain")
+            }
+            Self::SigningRefused { node, .. } => {
+                format!("find out who runs the full node {node} and whether its software is genuine")
+            }
             Self::RewardOverrideRefused { name, .. } => {
                 format!("find out why the harvester software on {name} wants your reward")
             }
@@ -267,6 +327,7 @@ impl fmt::Display for AlarmKind {
                 write!(f, "{} missed from {node}", count(*missed, "signage point"))
             }
             Self::NoKeys => f.write_str("no farming key is loaded"),
+            Self::NoRewardTarget { target } => write!(f, "no address is set for the {target} reward"),
             Self::HarvesterAbsent { name, plots, why, .. } => {
                 write!(f, "{name} is gone with {}: {why}", count(*plots, "plot"))
             }
@@ -318,6 +379,10 @@ impl fmt::Display for AlarmKind {
                 )
             }
             Self::ProofLost { name, reason } => write!(f, "a proof from {name} was lost: {reason}"),
+            Self::TooManyProofs { name, dropped, .. } => {
+                write!(f, "{name} sends more proofs than can be verified; {} dropped", count(*dropped, "proof"))
+            }
+            Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
             Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
         }

@@ -12,7 +12,7 @@ pub mod notice;
 pub mod page;
 pub mod peer;
 
-pub use alarm::{AlarmKind, AlarmView, Severity};
+pub use alarm::{AlarmKind, AlarmView, RewardTarget, Severity};
 pub use notice::{Direction, MessageRecord, Notice, SkippedNotices};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
 
@@ -31,6 +31,9 @@ pub const ROLL_CALL_KEPT: usize = 64;
 
 /// How many of the last proofs a snapshot carries.
 pub const PROOFS_KEPT: usize = 32;
+
+/// How many alarms that are over a snapshot carries.
+pub const ALARM_HISTORY_KEPT: usize = 64;
 
 /// The whole farm at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +78,9 @@ pub struct FarmSnapshot {
     pub wins: WinCounts,
     /// Open alarms, worst and oldest first.
     pub alarms: Vec<AlarmView>,
+    /// Alarms that are over, the one that closed last first; at most [`ALARM_HISTORY_KEPT`].
+    #[serde(default)]
+    pub alarm_history: Vec<AlarmView>,
     /// What was dropped, refused or ignored since start: the monitor's own honesty.
     pub counters: Counters,
     /// What the simulated chain says, when there is one.
@@ -226,7 +232,7 @@ pub enum HarvesterState {
         /// Plot files it announced.
         total: u64,
     },
-    /// Connected and synced, but no signage point was sent to it yet.
+    /// Connected and synced, but no signage point was sent to it yet, or it has not had time to answer the first.
     NotChallenged,
     /// Answers every signage point in time.
     Farming,
@@ -312,7 +318,8 @@ pub struct HarvesterView {
     pub no_key: u64,
     /// Files the harvester calls duplicates.
     pub duplicates: u64,
-    /// Plots that another connected harvester has too, by plot id.
+    /// Plots that are farmed more than once, by plot id: another connected harvester has them too, or this one has them
+    /// under two names.
     pub shared_plots: u64,
     /// 1 CPU, 2 GPU, as the harvester said; 0 unknown.
     pub harvesting_mode: u8,
@@ -330,7 +337,7 @@ pub struct HarvesterView {
     pub answered: u64,
     /// Answers later than 8 s.
     pub answered_late: u64,
-    /// Signage points it never answered within 25 s.
+    /// Signage points it never answered: 25 s passed, or its connection ended first.
     pub unanswered: u64,
     /// Signage points not sent because it did not take them in time.
     pub dropped: u64,
@@ -555,7 +562,7 @@ pub struct FarmTotals {
     pub no_key: u64,
     /// Files harvesters call duplicates.
     pub duplicates: u64,
-    /// Plots that more than one connected harvester has, by plot id.
+    /// Plots that are farmed more than once, by plot id.
     pub shared_plots: u64,
 }
 
@@ -595,6 +602,24 @@ pub struct Counters {
     pub dropped_log_lines: u64,
     /// Unauthenticated connections at this moment.
     pub unauthenticated: u32,
+    /// Answers to signage points that nobody asked, or that were answered already.
+    #[serde(default)]
+    pub unexpected_answers: u64,
+    /// Proofs that came again: from another harvester with the same plot, or from the same one.
+    #[serde(default)]
+    pub duplicate_proofs: u64,
+    /// Proofs for signage points that are not known, or too old.
+    #[serde(default)]
+    pub proofs_of_unknown_signage_points: u64,
+    /// Signatures nobody had asked for.
+    #[serde(default)]
+    pub unexpected_signatures: u64,
+    /// Requests of nodes to sign blocks of proofs that are not known.
+    #[serde(default)]
+    pub unknown_block_requests: u64,
+    /// Alarms that were not opened because too many are open.
+    #[serde(default)]
+    pub dropped_alarms: u64,
 }
 
 /// What the simulated chain says.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::AlarmView;
 use super::peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
-use super::{AttemptOutcome, AttemptView, SignagePointView};
+use super::{AttemptOutcome, AttemptView, CrossCheckView, SignagePointView};
 use crate::ids::{PeerId, PlotId};
 
 /// One thing that happened.
@@ -59,6 +59,24 @@ pub enum Notice {
         name: String,
         /// Why.
         error: String,
+    },
+    /// A harvester has listed its plots on request, and they were compared with what was synced.
+    CrossChecked {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// The result.
+        result: CrossCheckView,
+    },
+    /// A harvester was asked for its plots and did not list them.
+    CrossCheckFailed {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Why, as a fragment.
+        reason: String,
     },
     /// A signage point was sent out.
     SignagePoint {
@@ -163,6 +181,12 @@ impl fmt::Display for Notice {
                 write!(f, "{name} synced {plots} plots (+{added} −{removed})")
             }
             Self::PlotSyncRefused { name, error } => write!(f, "plot sync of {name} refused: {error}"),
+            Self::CrossChecked { name, result, .. } => write!(
+                f,
+                "{name} lists {} plots: {} missing, {} unexpected",
+                result.listed, result.missing, result.unexpected
+            ),
+            Self::CrossCheckFailed { name, reason, .. } => write!(f, "{name} did not list its plots: {reason}"),
             Self::SignagePoint {
                 signage_point,
                 harvesters,

@@ -228,6 +228,8 @@ pub enum DisconnectCause {
     Flood,
     /// Signature requests piled up.
     OutboxFull,
+    /// A newer connection of the same harvester took its place.
+    Replaced,
     /// We are shutting down.
     Shutdown,
 }
@@ -251,6 +253,7 @@ impl fmt::Display for DisconnectCause {
             Self::ProtocolViolation { detail } => write!(f, "broke the protocol: {detail}"),
             Self::Flood => f.write_str("sent too many messages"),
             Self::OutboxFull => f.write_str("too many signature requests waiting"),
+            Self::Replaced => f.write_str("the harvester has connected again"),
             Self::Shutdown => f.write_str("this farmer is shutting down"),
         }
     }

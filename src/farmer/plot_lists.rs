@@ -1,0 +1,202 @@
+//! What a harvester has: its plots and the files it cannot use, stored compactly, because a farm may have 100,000 of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ids::{PlotId, PuzzleHash};
+use crate::pos::constants::Constants;
+use crate::pos::iterations;
+use crate::units::{ByteSize, PlotSize};
+use crate::wire::Plot;
+
+/// Plots and unusable files of one harvester as of its last finished plot sync.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PlotLists {
+    /// Plots by path.
+    pub(super) plots: BTreeMap<Box<str>, PlotEntry>,
+    /// Files that could not be opened.
+    pub(super) failed: BTreeSet<Box<str>>,
+    /// Plots for keys that are not ours.
+    pub(super) no_key: BTreeSet<Box<str>>,
+    /// Files the harvester calls duplicates.
+    pub(super) duplicates: BTreeSet<Box<str>>,
+    plot_bytes: ByteSize,
+    effective_bytes: ByteSize,
+    held_bytes: usize,
+}
+
+/// What is kept of a plot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PlotEntry {
+    /// Id of the plot, as the harvester says.
+    pub(super) plot_id: PlotId,
+    /// Contract of a plotNFT plot.
+    pub(super) contract: Option<PuzzleHash>,
+    /// Size of the file.
+    pub(super) file_size: ByteSize,
+    /// Time of its last change, unix seconds.
+    pub(super) time_modified: u64,
+    /// k or strength.
+    pub(super) size: PlotSize,
+    /// Compression level, 0 for none.
+    pub(super) compression_level: u8,
+}
+
+/// New lists, complete or as a difference.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ListUpdate {
+    /// Plots that are new.
+    pub(super) added: BTreeMap<Box<str>, PlotEntry>,
+    /// Paths of plots that are gone.
+    pub(super) removed: BTreeSet<Box<str>>,
+    /// Complete list.
+    pub(super) failed: BTreeSet<Box<str>>,
+    /// Complete list.
+    pub(super) no_key: BTreeSet<Box<str>>,
+    /// Complete list.
+    pub(super) duplicates: BTreeSet<Box<str>>,
+    /// Bytes of memory it takes, roughly.
+    pub(super) held_bytes: usize,
+}
+
+/// Plots that came and went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    /// Ids of plots that are new, or at a new path.
+    pub(super) added: Vec<PlotId>,
+    /// Plots that are no longer at their path.
+    pub(super) removed: Vec<(Box<str>, PlotId)>,
+}
+
+impl PlotLists {
+    /// Applies a difference, or replaces everything by a complete update, and says what has changed.
+    pub(super) fn apply(&mut self, constants: &Constants, update: ListUpdate, completeness: Completeness) -> Change {
+        let mut change = Change::default();
+        match completeness {
+            Completeness::Difference => {
+                change.added.extend(update.added.values().map(|plot| plot.plot_id));
+                self.plots.extend(update.added);
+                for path in update.removed {
+                    if let Some(plot) = self.plots.remove(&path) {
+                        change.removed.push((path, plot.plot_id));
+                    }
+                }
+            }
+            Completeness::Everything => {
+                let old = std::mem::replace(&mut self.plots, update.added);
+                // Whoever removes a plot in the very sync that adds it did not have it.
+                for path in update.removed {
+                    self.plots.remove(&path);
+                }
+                let same = |path: &str, plot: &PlotEntry, lists: &BTreeMap<Box<str>, PlotEntry>| {
+                    lists.get(path).is_some_and(|other| other.plot_id == plot.plot_id)
+                };
+                for (path, plot) in &self.plots {
+                    if !same(path, plot, &old) {
+                        change.added.push(plot.plot_id);
+                    }
+                }
+                for (path, plot) in old {
+                    if !same(&path, &plot, &self.plots) {
+                        change.removed.push((path, plot.plot_id));
+                    }
+                }
+            }
+        }
+        self.failed = update.failed;
+        self.no_key = update.no_key;
+        self.duplicates = update.duplicates;
+        self.plot_bytes = self.plots.values().map(|plot| plot.file_size).sum();
+        self.effective_bytes = iterations::total_effective_size(constants, self.plots.values().map(|plot| plot.size));
+        self.held_bytes = self.plots.keys().map(|path| held_bytes_of(path)).sum::<usize>()
+            + [&self.failed, &self.no_key, &self.duplicates]
+                .into_iter()
+                .flatten()
+                .map(|path| held_bytes_of(path))
+                .sum::<usize>();
+        change
+    }
+
+    /// Sum of the sizes of the plot files.
+    pub(super) const fn plot_bytes(&self) -> ByteSize {
+        self.plot_bytes
+    }
+
+    /// Sum of effective sizes, as official displays compute it.
+    pub(super) const fn effective_bytes(&self) -> ByteSize {
+        self.effective_bytes
+    }
+
+    /// Bytes of memory all this takes, roughly.
+    pub(super) const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+}
+
+/// Whether an update says everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completeness {
+    /// What is not in it is not there.
+    Everything,
+    /// What is not in it is as it was.
+    Difference,
+}
+
+impl From<&Plot> for PlotEntry {
+    fn from(plot: &Plot) -> Self {
+        Self {
+            plot_id: plot.plot_id,
+            contract: plot.pool.contract().copied(),
+            file_size: plot.file_size,
+            time_modified: plot.time_modified,
+            size: plot.size,
+            compression_level: plot.compression_level.unwrap_or(0),
+        }
+    }
+}
+
+/// Bytes of memory a listed file takes, roughly: its path, and an entry in a tree that is not full.
+pub(super) const fn held_bytes_of(path: &str) -> usize {
+    path.len() + ENTRY_BYTES
+}
+
+/// The directory a file is in, as its harvester writes it, without the separator at its end.
+pub(super) fn directory_of(path: &str) -> &str {
+    path.rfind(['/', '\\']).map_or("", |end| &path[..end])
+}
+
+/// The longest directory that all these files are in or below; `None` if they have none in common.
+pub(super) fn common_directory<'a>(paths: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let mut paths = paths.into_iter().map(directory_of);
+    let mut common = paths.next()?;
+    for directory in paths {
+        while !is_in(directory, common) {
+            common = directory_of(common);
+        }
+    }
+    (!common.is_empty()).then(|| common.to_owned())
+}
+
+fn is_in(directory: &str, ancestor: &str) -> bool {
+    directory
+        .strip_prefix(ancestor)
+        .is_some_and(|rest| ancestor.is_empty() || rest.is_empty() || rest.starts_with(['/', '\\']))
+}
+
+const ENTRY_BYTES: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_directory_is_whole_components() {
+        let common = |paths: &[&str]| common_directory(paths.iter().copied());
+        assert_eq!(common(&[]), None);
+        assert_eq!(common(&["/mnt/d1/a.plot"]).as_deref(), Some("/mnt/d1"));
+        assert_eq!(common(&["/mnt/d1/a.plot", "/mnt/d1/x/b.plot"]).as_deref(), Some("/mnt/d1"));
+        assert_eq!(common(&["/mnt/d1/a.plot", "/mnt/d10/b.plot"]).as_deref(), Some("/mnt"));
+        assert_eq!(common(&["/a/x.plot", "/b/x.plot"]), None);
+        assert_eq!(common(&[r"D:\plots\a.plot", r"D:\plots\b.plot"]).as_deref(), Some(r"D:\plots"));
+        assert_eq!(common(&["a.plot", "/b/x.plot"]), None);
+    }
+}
