@@ -156,7 +156,7 @@ pub(super) fn cause_of(error: &WsError, meter: &Meter) -> DisconnectCause {
     }
 }
 
-fn lost(detail: impl ToString) -> DisconnectCause {
+fn lost(detail: &(impl ToString + ?Sized)) -> DisconnectCause {
     DisconnectCause::Lost {
         detail: detail.to_string(),
     }
@@ -358,7 +358,8 @@ pub(super) fn closed_by_peer(goodbye: Option<&CloseFrame>) -> DisconnectCause {
 /// What to say before hanging up; nothing to a peer that does not listen.
 fn goodbye(cause: &DisconnectCause) -> Option<CloseFrame> {
     Some(match cause {
-        DisconnectCause::ClosedByPeer => close_frame(CloseCode::Normal, ""),
+        // A harvester that is replaced is closed as the official farmer does it.
+        DisconnectCause::ClosedByPeer | DisconnectCause::Replaced => close_frame(CloseCode::Normal, ""),
         DisconnectCause::Shutdown => close_frame(CloseCode::Away, ""),
         DisconnectCause::Malformed { .. } => close_frame(CloseCode::Protocol, INVALID_PROTOCOL_MESSAGE),
         DisconnectCause::ProtocolViolation { .. } => close_frame(CloseCode::Protocol, UNKNOWN),

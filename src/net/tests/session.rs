@@ -505,7 +505,7 @@ async fn messages_are_logged_in_official_words() {
         max_files: 0,
         service: Service::Farmer,
     };
-    let (subscriber, guard) = build(options).unwrap();
+    let (subscriber, guard) = build(&options).unwrap();
     let _scope = tracing::subscriber::set_default(subscriber);
     let mut farm = Farm::new();
     let (mut peer, connected) = farm.connect().await;
