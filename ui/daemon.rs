@@ -62,7 +62,7 @@ pub(crate) fn bad_settings(error: ConfigError) -> Failure {
     with_hint(Failure::new(Status::Settings, error), hint)
 }
 
-fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
+pub(crate) fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
     let logging = &settings.logging;
     logging::start(LogOptions {
         file: logging.log_file(&context.root),
@@ -74,7 +74,7 @@ fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure>
     .map_err(|e| Failure::new(Status::Failed, e))
 }
 
-fn not_started(error: StartError) -> Failure {
+pub(crate) fn not_started(error: StartError) -> Failure {
     match error {
         StartError::Lock(LockError::Held { .. }) => {
             Failure::new(Status::TryAgain, error).hint("stop it with `farmconsole stop`, or look at it with `farmconsole`")
