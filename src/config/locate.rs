@@ -86,12 +86,7 @@ fn locate(text: &str, path: &[Part], target: Target) -> Option<Place> {
     let seek = Seek { path, target };
     let error = seek.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     let at = error.location().filter(|_| error.to_string().contains(FOUND))?;
-    // The parser counts characters, not bytes.
-    let offset = text
-        .char_indices()
-        .map(|(offset, _)| offset)
-        .chain([text.len()])
-        .nth(at.index())?;
+    let offset = Some(at.index()).filter(|&offset| text.is_char_boundary(offset))?;
     Some(Place {
         offset,
         position: Position::new(at.line(), at.column()),
@@ -252,8 +247,8 @@ harvester:
         assert_eq!(key("harvester"), (4, 1, "harvester:"));
         assert_eq!(key("harvester.farmer_peers"), (7, 3, "'farmer_peers':"));
         assert_eq!(value("harvester.farmer_peers.0.host"), (8, 11, "\"pi 4\""));
-        assert_eq!(value("harvester.farmer_peers.1.port"), (10, 24, "1}"));
-        assert_eq!(key("harvester.farmer_peers.1.port"), (10, 18, "port: 1}"));
+        assert_eq!(value("harvester.farmer_peers.1.port"), (10, 25, "1}"));
+        assert_eq!(key("harvester.farmer_peers.1.port"), (10, 19, "port: 1}"));
         assert_eq!(value("harvester.set"), (11, 8, "!!set {ab: null}"));
     }
 
