@@ -64,7 +64,7 @@ pub(crate) fn bad_settings(error: ConfigError) -> Failure {
 
 pub(crate) fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
     let logging = &settings.logging;
-    logging::start(LogOptions {
+    logging::start(&LogOptions {
         file: logging.log_file(&context.root),
         level: logging.log_level,
         max_bytes: logging.log_maxbytesrotation,

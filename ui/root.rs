@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use farmconsole::config::check::check as check_settings;
+use farmconsole::config::{Finding, check as check_settings};
 use farmconsole::config::init::{self, InitOptions};
 
 use crate::context::Context;
@@ -57,6 +57,6 @@ pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         writeln!(out, "{}: fine", file.display())?;
         return Ok(Ended::Fine);
     }
-    let wrong = findings.iter().any(farmconsole::config::check::Finding::is_mistake);
+    let wrong = findings.iter().any(Finding::is_mistake);
     Ok(if wrong { Ended::SomethingWrong } else { Ended::Fine })
 }
