@@ -41,11 +41,15 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 
 /// Serves one farmer until `stop`: whenever the connection ends, it is dialled again.
 pub async fn dial(settings: DialSettings, mut service: Service, stop: CancellationToken) {
-    let Ok(mut backoff) = Backoff::new(PAUSES.0, PAUSES.1) else { return };
+    let Ok(mut backoff) = Backoff::new(PAUSES.0, PAUSES.1) else {
+        return;
+    };
     while !stop.is_cancelled() {
         match connect_and_serve(&settings, &mut service, &stop).await {
             Ok(()) => backoff.handle_success(),
-            Err(error) => tracing::info!(target: HARVESTER_SERVER, "Cannot connect to host {}: {error}", settings.farmer),
+            Err(error) => {
+                tracing::info!(target: HARVESTER_SERVER, "Cannot connect to host {}: {error}", settings.farmer)
+            }
         }
         let pause = backoff.handle_failure(chance());
         tokio::select! {
@@ -84,13 +88,20 @@ type Tls = tokio_rustls::client::TlsStream<TcpStream>;
 
 async fn open(settings: &DialSettings) -> Result<(SocketAddr, PeerId, Tls), String> {
     let HostPort { host, port } = &settings.farmer;
-    let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(|e| e.to_string())?;
+    let stream = TcpStream::connect((host.as_str(), *port))
+        .await
+        .map_err(|e| e.to_string())?;
     stream.set_nodelay(true).map_err(|e| e.to_string())?;
     let address = stream.peer_addr().map_err(|e| e.to_string())?;
     let connector = TlsConnector::from(Arc::clone(&settings.tls));
-    let stream = connector.connect(chia_server_name(), stream).await.map_err(|e| e.to_string())?;
+    let stream = connector
+        .connect(chia_server_name(), stream)
+        .await
+        .map_err(|e| e.to_string())?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
-    let farmer_id = certificate.map(|c| peer_id(c)).ok_or("the farmer sent no certificate")?;
+    let farmer_id = certificate
+        .map(|c| peer_id(c))
+        .ok_or("the farmer sent no certificate")?;
     Ok((address, farmer_id, stream))
 }
 

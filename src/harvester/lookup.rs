@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::plot_file::{LoadedPlot, OpenError};
 use super::service::plot_name;
-use crate::net::WithId;
 use crate::ids::{PosChallenge, QualityString};
+use crate::net::WithId;
 use crate::pos::Constants;
 use crate::pos::filter::{passes_v1, pos_challenge, prefix_bits_v1};
 use crate::pos::iterations::{required_iters, sp_interval_iters};
@@ -92,7 +92,12 @@ pub async fn answer(
     };
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
-    LookupResult { passed, proofs, total, took }
+    LookupResult {
+        passed,
+        proofs,
+        total,
+        took,
+    }
 }
 
 /// Looks one plot up; returns the number of proofs sent.
@@ -102,7 +107,9 @@ async fn one_plot(
     plot: Arc<LoadedPlot>,
     started: Instant,
 ) -> u32 {
-    let Ok(permit) = Arc::clone(&context.threads).acquire_owned().await else { return 0 };
+    let Ok(permit) = Arc::clone(&context.threads).acquire_owned().await else {
+        return 0;
+    };
     if started.elapsed() > ABANDON_AFTER {
         tracing::warn!(
             target: "chia.harvester.harvester",
@@ -110,7 +117,11 @@ async fn one_plot(
         );
         return 0;
     }
-    let (constants, point, asked) = (Arc::clone(&context.constants), Arc::clone(&signage_point), Arc::clone(&plot));
+    let (constants, point, asked) = (
+        Arc::clone(&context.constants),
+        Arc::clone(&signage_point),
+        Arc::clone(&plot),
+    );
     let looked_up = tokio::task::spawn_blocking(move || {
         let found = proofs_of(&constants, &point, &asked);
         drop(permit);
@@ -158,8 +169,7 @@ fn proofs_of(
     signage_point: &NewSignagePointHarvester,
     plot: &LoadedPlot,
 ) -> Result<Vec<(QualityString, ProofOfSpace)>, OpenError> {
-    let challenge: PosChallenge =
-        pos_challenge(plot.plot_id(), &signage_point.challenge_hash, &signage_point.sp_hash);
+    let challenge: PosChallenge = pos_challenge(plot.plot_id(), &signage_point.challenge_hash, &signage_point.sp_hash);
     let (file, qualities) = plot.qualities(&challenge)?;
     let (difficulty, sub_slot_iters) = wanted_by(plot.pool(), signage_point);
     let mut found = Vec::new();
@@ -169,8 +179,14 @@ fn proofs_of(
             SignagePointFilter::Heights { last_tx_height, .. } => last_tx_height,
             SignagePointFilter::PrefixBits(_) => crate::units::Height(0),
         };
-        let iters =
-            required_iters(constants, &quality.string, size, difficulty, &signage_point.sp_hash, last_tx_height);
+        let iters = required_iters(
+            constants,
+            &quality.string,
+            size,
+            difficulty,
+            &signage_point.sp_hash,
+            last_tx_height,
+        );
         if iters >= sp_interval_iters(sub_slot_iters) {
             continue;
         }
@@ -192,7 +208,9 @@ fn proofs_of(
 /// partials of its contract, else the chain's.
 fn wanted_by(pool: &PlotPool, signage_point: &NewSignagePointHarvester) -> (Difficulty, SubSlotIters) {
     let chain = (signage_point.difficulty, signage_point.sub_slot_iters);
-    let PlotPool::Contract(contract) = pool else { return chain };
+    let PlotPool::Contract(contract) = pool else {
+        return chain;
+    };
     signage_point
         .pool_difficulties
         .iter()

@@ -9,12 +9,14 @@
 
 pub mod dial;
 pub mod lookup;
+pub mod make;
 pub mod plot_file;
 pub mod scan;
 pub mod service;
 pub mod sync;
 
+pub use dial::{DialSettings, dial};
+pub use make::{MakePlotError, make_plot};
 pub use plot_file::{LoadedPlot, OpenError, PlotFile};
 pub use scan::{Inventory, ScanOptions};
-pub use dial::{DialSettings, dial};
 pub use service::{FarmerChannels, Service, ServiceOptions};

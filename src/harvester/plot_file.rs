@@ -27,18 +27,26 @@ impl PlotFile {
     /// The operating system's, or `InvalidInput` for anything but a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Self { size: metadata.len(), file })
+        Ok(Self {
+            size: metadata.len(),
+            file,
+        })
     }
 
     /// Modification time, unix seconds; 0 where the file system does not know it.
     fn time_modified(&self) -> u64 {
         let modified = self.file.metadata().and_then(|m| m.modified()).ok();
-        modified.and_then(|t| t.duration_since(UNIX_EPOCH).ok()).map_or(0, |d| d.as_secs())
+        modified
+            .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
+            .map_or(0, |d| d.as_secs())
     }
 }
 
@@ -118,7 +126,10 @@ pub struct LoadedPlot {
 
 impl std::fmt::Debug for LoadedPlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadedPlot").field("path", &self.path).field("plot_id", &self.plot_id).finish_non_exhaustive()
+        f.debug_struct("LoadedPlot")
+            .field("path", &self.path)
+            .field("plot_id", &self.plot_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -128,12 +139,21 @@ impl LoadedPlot {
     /// # Errors
     /// [`OpenError`]: with [`OpenError::NoKey`] the plot is fine but not ours.
     pub fn open(path: &Path, keys: &HarvesterHandshake) -> Result<Self, OpenError> {
-        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        let io = |source| OpenError::Io {
+            path: path.to_owned(),
+            source,
+        };
         let file = PlotFile::open(path).map_err(io)?;
-        let prover =
-            Prover::open(&file).map_err(|source| OpenError::Plot { path: path.to_owned(), source })?;
+        let prover = Prover::open(&file).map_err(|source| OpenError::Plot {
+            path: path.to_owned(),
+            source,
+        })?;
         let memo = &prover.header().memo;
-        let no_key = |what, wanted| OpenError::NoKey { path: path.to_owned(), what, wanted };
+        let no_key = |what, wanted| OpenError::NoKey {
+            path: path.to_owned(),
+            what,
+            wanted,
+        };
         if !keys.farmer_public_keys.contains(&memo.farmer_public_key) {
             return Err(no_key("farmer public key", memo.farmer_public_key));
         }
@@ -142,7 +162,13 @@ impl LoadedPlot {
         {
             return Err(no_key("pool public key", pool));
         }
-        let bad = |what| move |source| OpenError::Keys { path: path.to_owned(), what, source };
+        let bad = |what| {
+            move |source| OpenError::Keys {
+                path: path.to_owned(),
+                what,
+                source,
+            }
+        };
         let master = SecretKey::from_bytes(&memo.local_master_sk).map_err(bad("its secret key"))?;
         let local_sk = derive::local_sk(&master);
         let local_pk = local_sk.public_key();
@@ -151,7 +177,11 @@ impl LoadedPlot {
         let computed = crate::wire::plot_id_v1(&memo.pool, &plot_pk.to_g1());
         let written = prover.header().plot_id;
         if computed != written {
-            return Err(OpenError::WrongId { path: path.to_owned(), written, computed });
+            return Err(OpenError::WrongId {
+                path: path.to_owned(),
+                written,
+                computed,
+            });
         }
         Ok(Self {
             path: path.to_owned(),
@@ -236,9 +266,14 @@ impl LoadedPlot {
     /// # Errors
     /// [`OpenError`]: the file is gone or damaged.
     pub fn qualities(&self, challenge: &PosChallenge) -> Result<(PlotFile, Vec<Quality>), OpenError> {
-        let file =
-            PlotFile::open(&self.path).map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
-        let qualities = self.prover.qualities(&file, challenge).map_err(|source| self.damaged(source))?;
+        let file = PlotFile::open(&self.path).map_err(|source| OpenError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        let qualities = self
+            .prover
+            .qualities(&file, challenge)
+            .map_err(|source| self.damaged(source))?;
         Ok((file, qualities))
     }
 
@@ -246,11 +281,21 @@ impl LoadedPlot {
     ///
     /// # Errors
     /// [`OpenError`]: the file is gone or damaged.
-    pub fn full_proof(&self, file: &PlotFile, challenge: &PosChallenge, quality: &Quality) -> Result<Vec<u8>, OpenError> {
-        self.prover.full_proof(file, challenge, quality).map_err(|source| self.damaged(source))
+    pub fn full_proof(
+        &self,
+        file: &PlotFile,
+        challenge: &PosChallenge,
+        quality: &Quality,
+    ) -> Result<Vec<u8>, OpenError> {
+        self.prover
+            .full_proof(file, challenge, quality)
+            .map_err(|source| self.damaged(source))
     }
 
     fn damaged(&self, source: PlotError) -> OpenError {
-        OpenError::Plot { path: self.path.clone(), source }
+        OpenError::Plot {
+            path: self.path.clone(),
+            source,
+        }
     }
 }

@@ -69,7 +69,11 @@ impl Inventory {
                 }
                 self.duplicates.remove(&path);
             }
-            if self.failed.get(&path).is_some_and(|f| now.duration_since(f.tried) < options.retry_invalid) {
+            if self
+                .failed
+                .get(&path)
+                .is_some_and(|f| now.duration_since(f.tried) < options.retry_invalid)
+            {
                 continue;
             }
             self.open(path, keys, now, &mut changes);
@@ -90,17 +94,23 @@ impl Inventory {
 
     /// Files that could not be opened, with the reason.
     pub fn failed(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.failed.iter().map(|(path, failure)| (path.as_path(), failure.reason.as_str()))
+        self.failed
+            .iter()
+            .map(|(path, failure)| (path.as_path(), failure.reason.as_str()))
     }
 
     /// Plots made for other keys, with the reason.
     pub fn no_key(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.no_key.iter().map(|(path, reason)| (path.as_path(), reason.as_str()))
+        self.no_key
+            .iter()
+            .map(|(path, reason)| (path.as_path(), reason.as_str()))
     }
 
     /// Files whose plot is farmed from another file, with that file.
     pub fn duplicates(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.duplicates.iter().map(|(path, first)| (path.as_path(), first.as_path()))
+        self.duplicates
+            .iter()
+            .map(|(path, first)| (path.as_path(), first.as_path()))
     }
 
     /// Files known in all.
@@ -210,7 +220,9 @@ fn walk(
 }
 
 fn is_plot_name(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));
+    let hidden = path
+        .file_name()
+        .is_some_and(|name| name.as_encoded_bytes().starts_with(b"._"));
     !hidden && path.extension().is_some_and(|e| e == "plot" || e == "plot2")
 }
 
@@ -227,8 +239,10 @@ mod tests {
         }
     }
 
-    const NO_KEYS: HarvesterHandshake =
-        HarvesterHandshake { farmer_public_keys: Vec::new(), pool_public_keys: Vec::new() };
+    const NO_KEYS: HarvesterHandshake = HarvesterHandshake {
+        farmer_public_keys: Vec::new(),
+        pool_public_keys: Vec::new(),
+    };
 
     #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
     fn now() -> Instant {
@@ -238,22 +252,37 @@ mod tests {
     #[test]
     fn files_that_are_no_plots_are_listed_with_their_reason_and_tried_again_later() {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("a.plot"), b"no plot at all, but long enough for a header").unwrap();
+        fs::write(
+            dir.path().join("a.plot"),
+            b"no plot at all, but long enough for a header",
+        )
+        .unwrap();
         fs::write(dir.path().join("._a.plot"), b"x").unwrap();
         fs::write(dir.path().join("notes.txt"), b"x").unwrap();
         let (mut inventory, start) = (Inventory::default(), now());
         let changes = inventory.refresh(&options(&[dir.path()]), &NO_KEYS, start);
-        assert_eq!((changes.loaded.len(), inventory.failed().count(), inventory.files()), (0, 1, 1));
+        assert_eq!(
+            (changes.loaded.len(), inventory.failed().count(), inventory.files()),
+            (0, 1, 1)
+        );
         assert_eq!(changes.complaints.len(), 1);
         let again = inventory.refresh(&options(&[dir.path()]), &NO_KEYS, start + Duration::from_secs(1));
-        assert!(again.complaints.is_empty(), "the same failure is told once: {:?}", again.complaints);
+        assert!(
+            again.complaints.is_empty(),
+            "the same failure is told once: {:?}",
+            again.complaints
+        );
     }
 
     #[test]
     fn a_directory_that_is_not_there_is_a_complaint_and_no_error() {
         let gone = Path::new("/nowhere/at/all");
         let changes = Inventory::default().refresh(&options(&[gone]), &NO_KEYS, now());
-        assert!(changes.complaints[0].contains("/nowhere/at/all"), "{:?}", changes.complaints);
+        assert!(
+            changes.complaints[0].contains("/nowhere/at/all"),
+            "{:?}",
+            changes.complaints
+        );
     }
 
     #[test]
@@ -267,7 +296,11 @@ mod tests {
         shallow.refresh(&options(&[dir.path()]), &NO_KEYS, now());
         assert_eq!(shallow.files(), 0);
         let mut deep = Inventory::default();
-        let all = ScanOptions { recursive: true, follow_links: true, ..options(&[dir.path()]) };
+        let all = ScanOptions {
+            recursive: true,
+            follow_links: true,
+            ..options(&[dir.path()])
+        };
         deep.refresh(&all, &NO_KEYS, now());
         assert_eq!(deep.files(), 1);
     }
@@ -276,7 +309,13 @@ mod tests {
     fn a_fifo_named_like_a_plot_does_not_hang_the_scan() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("pipe.plot");
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
         let mut inventory = Inventory::default();
         inventory.refresh(&options(&[dir.path()]), &NO_KEYS, now());
         assert_eq!(inventory.plots().len(), 0);

@@ -18,8 +18,8 @@ use crate::net::WithId;
 use crate::pos::Constants;
 use crate::runtime::Clock;
 use crate::wire::{
-    FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSyncResponse, RequestSignatures,
-    RespondPlots, RespondSignatures, ToHarvester,
+    FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSyncResponse, RequestSignatures, RespondPlots,
+    RespondSignatures, ToHarvester,
 };
 
 /// Signage points that may be looked up at the same time; with more the oldest is given up.
@@ -91,7 +91,12 @@ impl Service {
                 refresh = self.start_refresh();
             }
             while let Some(message) = self.sync.poll_message(self.clock.now()) {
-                if link.to_farmer.send((FromHarvester::PlotSync(message), None)).await.is_err() {
+                if link
+                    .to_farmer
+                    .send((FromHarvester::PlotSync(message), None))
+                    .await
+                    .is_err()
+                {
                     break;
                 }
             }
@@ -177,7 +182,11 @@ impl Service {
         let content = SyncContent {
             initial,
             loaded: loaded.iter().map(|p| p.describe(&plot_name(p.path()))).collect(),
-            removed: if initial { Vec::new() } else { changes.removed.iter().map(|p| plot_name(p)).collect() },
+            removed: if initial {
+                Vec::new()
+            } else {
+                changes.removed.iter().map(|p| plot_name(p)).collect()
+            },
             invalid: names(inventory.failed().map(|(p, _)| p).collect()),
             keys_missing: names(inventory.no_key().map(|(p, _)| p).collect()),
             duplicates: names(inventory.duplicates().map(|(p, _)| p).collect()),
@@ -215,8 +224,12 @@ impl Service {
         let unix_s = self.clock.now().unix.seconds();
         let challenge = point.challenge_hash;
         tokio::spawn(async move {
-            let LookupResult { passed, proofs, total, took } =
-                lookup::answer(context, Arc::new(point), plots, unix_s).await;
+            let LookupResult {
+                passed,
+                proofs,
+                total,
+                took,
+            } = lookup::answer(context, Arc::new(point), plots, unix_s).await;
             drop(slot);
             tracing::info!(
                 target: "chia.harvester.harvester",
@@ -238,7 +251,12 @@ impl Service {
             let message_signatures = request
                 .messages
                 .iter()
-                .map(|m| (*m, sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes()).to_g2()))
+                .map(|m| {
+                    (
+                        *m,
+                        sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes()).to_g2(),
+                    )
+                })
                 .collect();
             let response = RespondSignatures {
                 plot_identifier: request.plot_identifier,

@@ -77,7 +77,11 @@ struct Active {
 /// A message without its identifier.
 #[derive(Clone, Debug)]
 enum Part {
-    Start { initial: bool, last_sync_id: u64, files: u32 },
+    Start {
+        initial: bool,
+        last_sync_id: u64,
+        files: u32,
+    },
     Loaded(Vec<Plot>, bool),
     Removed(Vec<String>, bool),
     Invalid(Vec<String>, bool),
@@ -112,7 +116,11 @@ impl SyncSender {
             sync_id = self.last_sync_id + 1;
         }
         let files = u32::try_from(content.files).unwrap_or(u32::MAX);
-        let mut messages = vec![Part::Start { initial: content.initial, last_sync_id, files }];
+        let mut messages = vec![Part::Start {
+            initial: content.initial,
+            last_sync_id,
+            files,
+        }];
         if !content.loaded.is_empty() {
             batches(content.loaded, &mut messages, Part::Loaded);
         }
@@ -121,19 +129,31 @@ impl SyncSender {
         batches(content.keys_missing, &mut messages, Part::KeysMissing);
         batches(content.duplicates, &mut messages, Part::Duplicates);
         messages.push(Part::Done(content.duration.as_secs()));
-        self.active = Some(Active { sync_id, messages, next: 0, in_flight: None });
+        self.active = Some(Active {
+            sync_id,
+            messages,
+            next: 0,
+            in_flight: None,
+        });
     }
 
     /// The message to send at this moment, if one is due. Call again at [`Self::poll_timeout`].
     pub fn poll_message(&mut self, now: Now) -> Option<PlotSync> {
         let active = self.active.as_mut()?;
-        if active.in_flight.is_some_and(|sent| now.mono.since(sent) < ANSWER_PATIENCE) {
+        if active
+            .in_flight
+            .is_some_and(|sent| now.mono.since(sent) < ANSWER_PATIENCE)
+        {
             return None;
         }
         let part = active.messages.get(active.next)?.clone();
         active.in_flight = Some(now.mono);
         let message_id = active.next as u64;
-        let identifier = PlotSyncIdentifier { timestamp: now.unix.seconds(), sync_id: active.sync_id, message_id };
+        let identifier = PlotSyncIdentifier {
+            timestamp: now.unix.seconds(),
+            sync_id: active.sync_id,
+            message_id,
+        };
         Some(part.into_message(identifier))
     }
 
@@ -145,7 +165,9 @@ impl SyncSender {
 
     /// Takes the farmer's answer.
     pub fn handle_response(&mut self, response: &PlotSyncResponse) -> Progress {
-        let Some(active) = &mut self.active else { return Progress::Ignored };
+        let Some(active) = &mut self.active else {
+            return Progress::Ignored;
+        };
         let identifier = &response.identifier;
         let expected_type = active.messages.get(active.next).map(Part::message_type);
         if identifier.sync_id != active.sync_id
@@ -165,11 +187,15 @@ impl SyncSender {
                 active.next = next;
                 return Progress::Continues;
             }
-            let finished_before = error.expected_identifier.is_some_and(|e| (e.sync_id, e.message_id) == (0, 0))
+            let finished_before = error
+                .expected_identifier
+                .is_some_and(|e| (e.sync_id, e.message_id) == (0, 0))
                 && active.next + 1 == active.messages.len();
             if !finished_before {
                 self.reset();
-                return Progress::StartOver { reason: error.message.clone() };
+                return Progress::StartOver {
+                    reason: error.message.clone(),
+                };
             }
         }
         active.next += 1;
@@ -184,16 +210,28 @@ impl SyncSender {
 
 impl Part {
     fn into_message(self, identifier: PlotSyncIdentifier) -> PlotSync {
-        let paths = |data, is_final| PlotSyncPathList { identifier, data, is_final };
+        let paths = |data, is_final| PlotSyncPathList {
+            identifier,
+            data,
+            is_final,
+        };
         match self {
-            Self::Start { initial, last_sync_id, files } => PlotSync::Start(PlotSyncStart {
+            Self::Start {
+                initial,
+                last_sync_id,
+                files,
+            } => PlotSync::Start(PlotSyncStart {
                 identifier,
                 initial,
                 last_sync_id,
                 plot_file_count: files,
                 harvesting_mode: MODE_CPU,
             }),
-            Self::Loaded(data, is_final) => PlotSync::Loaded(PlotSyncPlotList { identifier, data, is_final }),
+            Self::Loaded(data, is_final) => PlotSync::Loaded(PlotSyncPlotList {
+                identifier,
+                data,
+                is_final,
+            }),
             Self::Removed(data, is_final) => PlotSync::Removed(paths(data, is_final)),
             Self::Invalid(data, is_final) => PlotSync::Invalid(paths(data, is_final)),
             Self::KeysMissing(data, is_final) => PlotSync::KeysMissing(paths(data, is_final)),
@@ -204,7 +242,11 @@ impl Part {
 
     /// Number of the message, as answers carry it.
     fn message_type(&self) -> i16 {
-        let nobody = PlotSyncIdentifier { timestamp: 0, sync_id: 0, message_id: 0 };
+        let nobody = PlotSyncIdentifier {
+            timestamp: 0,
+            sync_id: 0,
+            message_id: 0,
+        };
         let empty = match self {
             Self::Start { .. } | Self::Done(_) => self.clone(),
             Self::Loaded(..) => Self::Loaded(Vec::new(), true),
@@ -237,7 +279,10 @@ mod tests {
     use crate::wire::PlotSyncError;
 
     fn at(seconds: u64) -> Now {
-        Now { mono: Mono(seconds * 1_000_000), unix: UnixMillis(1_800_000_000_000 + seconds * 1000) }
+        Now {
+            mono: Mono(seconds * 1_000_000),
+            unix: UnixMillis(1_800_000_000_000 + seconds * 1000),
+        }
     }
 
     fn content(invalid: usize) -> SyncContent {
@@ -258,14 +303,20 @@ mod tests {
         sender.begin(at(0), content(301));
         let mut kinds = Vec::new();
         loop {
-            let message = sender.poll_message(at(1)).expect("the next message is due after an answer");
+            let message = sender
+                .poll_message(at(1))
+                .expect("the next message is due after an answer");
             assert_eq!(sender.poll_message(at(2)), None, "one in flight");
             kinds.push(message.message_type().as_u8());
             if sender.handle_response(&answer(&message, None)) == Progress::Complete {
                 break;
             }
         }
-        assert_eq!(kinds, [78, 80, 81, 81, 82, 83, 84], "no loaded message without plots, two for 301 paths");
+        assert_eq!(
+            kinds,
+            [78, 80, 81, 81, 82, 83, 84],
+            "no loaded message without plots, two for 301 paths"
+        );
         assert!(sender.is_idle() && sender.has_synced());
     }
 
@@ -287,9 +338,19 @@ mod tests {
         let start = sender.poll_message(at(0)).unwrap();
         sender.handle_response(&answer(&start, None));
         let removed = sender.poll_message(at(0)).unwrap();
-        let expected_identifier = Some(PlotSyncIdentifier { message_id: 0, ..*start.identifier() });
-        let error = PlotSyncError { code: 2, message: "invalid identifier".to_owned(), expected_identifier };
-        assert_eq!(sender.handle_response(&answer(&removed, Some(error))), Progress::Continues);
+        let expected_identifier = Some(PlotSyncIdentifier {
+            message_id: 0,
+            ..*start.identifier()
+        });
+        let error = PlotSyncError {
+            code: 2,
+            message: "invalid identifier".to_owned(),
+            expected_identifier,
+        };
+        assert_eq!(
+            sender.handle_response(&answer(&removed, Some(error))),
+            Progress::Continues
+        );
         assert_eq!(sender.poll_message(at(0)).unwrap().identifier().message_id, 0);
     }
 
@@ -298,9 +359,18 @@ mod tests {
         let mut sender = SyncSender::default();
         sender.begin(at(0), content(0));
         let start = sender.poll_message(at(0)).unwrap();
-        let error = PlotSyncError { code: 3, message: "last sync".to_owned(), expected_identifier: None };
+        let error = PlotSyncError {
+            code: 3,
+            message: "last sync".to_owned(),
+            expected_identifier: None,
+        };
         let progress = sender.handle_response(&answer(&start, Some(error)));
-        assert_eq!(progress, Progress::StartOver { reason: "last sync".to_owned() });
+        assert_eq!(
+            progress,
+            Progress::StartOver {
+                reason: "last sync".to_owned()
+            }
+        );
         assert!(sender.is_idle() && !sender.has_synced());
     }
 
