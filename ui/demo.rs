@@ -193,7 +193,7 @@ fn give_certificate(farm: &Root, harvester: &Root) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the plots that are missing, one after the other. Blocking.
+/// Makes the plots that are missing, one after the other; those that are there are kept. Blocking.
 fn make_plots(wanted: &[(u16, u16, PathBuf)], (farmer, pool): (G1Bytes, G1Bytes), stop: &CancellationToken) {
     for (plot, harvester, dir) in wanted {
         if stop.is_cancelled() {
@@ -202,16 +202,8 @@ fn make_plots(wanted: &[(u16, u16, PathBuf)], (farmer, pool): (G1Bytes, G1Bytes)
         let mut seed = [0; 32];
         seed[..2].copy_from_slice(&harvester.to_be_bytes());
         seed[2..4].copy_from_slice(&plot.to_be_bytes());
-        let mark = dir.join(format!("{plot}.made"));
-        if mark.exists() {
-            continue;
-        }
         match make_plot(dir, K, &farmer, &PlotPool::PublicKey(pool), &seed, &mut |_| {}) {
-            Ok(path) => {
-                tracing::info!(target: "farmer", "demo: made {}", path.display());
-                // Without the mark the same plot is made again at the next start, which does no harm.
-                let _ = std::fs::write(&mark, path.to_string_lossy().as_bytes());
-            }
+            Ok(path) => tracing::info!(target: "farmer", "demo: {} is there", path.display()),
             Err(error) => {
                 tracing::error!(target: "farmer", "demo: {error}");
                 return;
