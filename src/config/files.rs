@@ -76,6 +76,21 @@ pub fn replace_file(path: &Path, content: &[u8], mode: FileMode) -> io::Result<(
     sync_directory(&directory)
 }
 
+/// Opens a file that is there to be locked, and makes it if need be. What is in it stays.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn open_lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(PRIVATE_FILE);
+    }
+    options.open(path)
+}
+
 /// Makes `path` and its missing parents, each with [`PRIVATE_DIR`]. Directories that are there keep their mode.
 ///
 /// # Errors
@@ -193,7 +208,8 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::symlink;
 

@@ -13,14 +13,19 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, Map
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Line, from 1.
-    pub line: usize,
+    pub line: u32,
     /// Character in the line, from 1.
-    pub column: usize,
+    pub column: u32,
 }
 
 impl Position {
-    pub(super) const fn new(line: usize, column: usize) -> Self {
-        Self { line, column }
+    /// Counts beyond `u32` are of no use to anybody; files are far smaller.
+    pub(super) fn new(line: usize, column: usize) -> Self {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            line: count(line),
+            column: count(column),
+        }
     }
 }
 
@@ -233,7 +238,7 @@ harvester:
   set: !!set {ab: null}
 ";
 
-    fn at(found: Option<Place>) -> (usize, usize, &'static str) {
+    fn at(found: Option<Place>) -> (u32, u32, &'static str) {
         let place = found.unwrap();
         let rest = TEXT[place.offset..].lines().next().unwrap_or_default();
         (place.position.line, place.position.column, rest)

@@ -7,7 +7,7 @@
 mod rewrite;
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -121,7 +121,7 @@ impl Editor {
     /// [`EditError::TooIntricate`].
     pub fn set_log_level(&mut self, level: LogLevel) -> Result<Outcome, EditError> {
         let value = Node::Text(level.word().to_owned());
-        let mut outcome = self.set(parts("logging.log_level"), &value)?;
+        let mut outcome = self.set(&parts("logging.log_level"), &value)?;
         let Node::Map(sections) = self.document.root().clone() else {
             return Ok(outcome);
         };
@@ -130,7 +130,7 @@ impl Editor {
             .filter(|(_, node)| matches!(node.get("logging"), Some(Node::Map(_))))
         {
             let path = [section.0, "logging", "log_level"].map(|key| Part::Key(key.to_owned()));
-            if self.set(path.into(), &value)? == Outcome::Changed {
+            if self.set(&path, &value)? == Outcome::Changed {
                 outcome = Outcome::Changed;
             }
         }
@@ -159,8 +159,8 @@ impl Editor {
     /// # Errors
     /// [`EditError::TooIntricate`].
     pub fn set_target_addresses(&mut self, farmer: &str, pool: &str) -> Result<Outcome, EditError> {
-        let farmer = self.set(parts("farmer.xch_target_address"), &Node::Text(farmer.to_owned()))?;
-        let pool = self.set(parts("pool.xch_target_address"), &Node::Text(pool.to_owned()))?;
+        let farmer = self.set(&parts("farmer.xch_target_address"), &Node::Text(farmer.to_owned()))?;
+        let pool = self.set(&parts("pool.xch_target_address"), &Node::Text(pool.to_owned()))?;
         Ok(if farmer == Outcome::Changed { farmer } else { pool })
     }
 
@@ -261,13 +261,13 @@ impl Editor {
     }
 
     /// Sets one word. An alias in its place gives way to the word; an anchor on it stays.
-    pub(super) fn set(&mut self, path: Vec<Part>, value: &Node) -> Result<Outcome, EditError> {
-        if self.document.root().at(&path) == Some(value) {
+    pub(super) fn set(&mut self, path: &[Part], value: &Node) -> Result<Outcome, EditError> {
+        if self.document.root().at(path) == Some(value) {
             return Ok(Outcome::AlreadySo);
         }
-        let rewritten = rewrite::set(&self.document, &path, value);
-        self.accept(&path, rewritten, |root| {
-            if let Some(node) = make(root, &path) {
+        let rewritten = rewrite::set(&self.document, path, value);
+        self.accept(path, rewritten, |root| {
+            if let Some(node) = make(root, path) {
                 *node = value.clone();
             }
         })
@@ -291,10 +291,10 @@ impl Editor {
             }
         };
         place.push(Part::Key("host".to_owned()));
-        let changed_host = self.set(place.clone(), &host)?;
+        let changed_host = self.set(&place, &host)?;
         place.pop();
         place.push(Part::Key("port".to_owned()));
-        let changed_port = self.set(place, &port)?;
+        let changed_port = self.set(&place, &port)?;
         Ok(if changed_host == Outcome::Changed {
             changed_host
         } else {
@@ -403,7 +403,7 @@ fn lock(file: &Path) -> Result<Option<File>, EditError> {
     let mut lock = file.as_os_str().to_owned();
     lock.push(".lock");
     let lock = PathBuf::from(lock);
-    let Ok(handle) = OpenOptions::new().create(true).truncate(false).write(true).open(&lock) else {
+    let Ok(handle) = files::open_lock_file(&lock) else {
         return Ok(None);
     };
     for _ in 0..TRIES {

@@ -145,7 +145,7 @@ fn peer_goes_where_the_file_has_its_peers() {
 
 #[test]
 fn words_are_replaced_in_every_style() {
-    let set = |text: &str, to: &str| edited(text, |editor| editor.set(parts("a.b"), &Node::Text(to.to_owned())));
+    let set = |text: &str, to: &str| edited(text, |editor| editor.set(&parts("a.b"), &Node::Text(to.to_owned())));
     for (before, to, after) in [
         ("a:\n  b: 'it''s' # c\n", "x", "a:\n  b: x # c\n"),
         ("a:\n  b: \"q\\\"q\" # c\n", "x", "a:\n  b: x # c\n"),
@@ -171,7 +171,7 @@ fn words_are_replaced_in_every_style() {
     ] {
         if after.is_empty() {
             let mut editor = Editor::of_text(before).unwrap();
-            let refused = editor.set(parts("a.b"), &Node::Text(to.to_owned()));
+            let refused = editor.set(&parts("a.b"), &Node::Text(to.to_owned()));
             assert!(matches!(refused, Err(EditError::TooIntricate { .. })), "{before}");
             continue;
         }
@@ -190,8 +190,11 @@ fn what_is_written_too_intricately_is_refused_without_a_trace() {
         "a:\n  ? b\n  : 1\n",
     ] {
         let mut editor = Editor::of_text(text).unwrap();
-        let result = editor.set(parts("a.b"), &Node::Text("x".to_owned()));
-        assert!(matches!(result, Err(EditError::TooIntricate { ref key, .. }) if key == "a.b"), "{text:?}: {result:?}");
+        let result = editor.set(&parts("a.b"), &Node::Text("x".to_owned()));
+        assert!(
+            matches!(result, Err(EditError::TooIntricate { ref key, .. }) if key == "a.b"),
+            "{text:?}: {result:?}"
+        );
         assert_eq!((editor.text().as_str(), editor.outcome), (text, Outcome::AlreadySo));
     }
 }
@@ -199,9 +202,13 @@ fn what_is_written_too_intricately_is_refused_without_a_trace() {
 #[test]
 fn users_of_one_mapping_change_together() {
     // As in the official software, where an alias is the same object.
-    let after = edited("a: &x\n  c: 1\nd: *x\n", |editor| editor.set(parts("a.b"), &Node::Int(2)));
+    let after = edited("a: &x\n  c: 1\nd: *x\n", |editor| {
+        editor.set(&parts("a.b"), &Node::Int(2))
+    });
     assert_eq!(after, "a: &x\n  c: 1\n  b: 2\nd: *x\n");
-    let after = edited("a: &x\n  c: 1\nd: *x\n", |editor| editor.set(parts("d.c"), &Node::Int(2)));
+    let after = edited("a: &x\n  c: 1\nd: *x\n", |editor| {
+        editor.set(&parts("d.c"), &Node::Int(2))
+    });
     assert_eq!(after, "a: &x\n  c: 2\nd: *x\n");
 }
 
