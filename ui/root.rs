@@ -24,7 +24,7 @@ pub(crate) fn make(
     network: Option<String>,
 ) -> Result<init::InitReport, Failure> {
     let now = farmconsole::runtime::clock::unix_now();
-    init::init(&context.root, &InitOptions { ca_dir, network }, now).map_err(|error| {
+    init::init(&context.root, &InitOptions { ca_dir, network, now }).map_err(|error| {
         let hint = error.hint();
         with_hint(Failure::new(Status::Failed, error), hint)
     })
@@ -38,7 +38,7 @@ pub(crate) fn config_path(context: &Context) -> Outcome {
 
 /// `farmconsole config print-default`.
 pub(crate) fn print_default() -> Outcome {
-    io::stdout().lock().write_all(init::DEFAULT_SETTINGS.as_bytes())?;
+    io::stdout().lock().write_all(farmconsole::config::DEFAULT_SETTINGS.as_bytes())?;
     Ok(Ended::Fine)
 }
 
