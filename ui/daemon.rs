@@ -1,5 +1,6 @@
 //! Farming itself: headless (`--daemon`), or in this window with the console on top.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use farmconsole::config::{ConfigError, Settings};
@@ -46,7 +47,7 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
-    let options = FarmOptions { root: context.root.clone(), settings, log: log.handle() };
+    let options = FarmOptions { root: context.root.clone(), settings, log: log.handle(), names: BTreeMap::new() };
     let farm = farmconsole::runtime::start(options).map_err(not_started)?;
     Ok((farm, log))
 }

@@ -3,19 +3,20 @@
 //!
 //! The plots are made while the farm already runs, so the first harvester farms within seconds.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, PRIVATE_FILE, create_private_dirs, replace_file};
 use farmconsole::config::{HostPort, Root, Settings, SimulatedChainSettings};
 use farmconsole::harvester::{DialSettings, ScanOptions, Service, dial, make_plot};
+use farmconsole::ids::PeerId;
 use farmconsole::keys::{ImportSource, KeysError};
 use farmconsole::logging;
 use farmconsole::runtime::{Clock, FarmOptions, RunningFarm, service_options};
 use farmconsole::tls::issue::Issuer;
-use farmconsole::tls::{CertificateAuthority, ServiceName, SslLayout, harvester_client_config};
+use farmconsole::tls::{CertificateAuthority, Identity, ServiceName, SslLayout, harvester_client_config};
 use farmconsole::wire::{G1Bytes, PlotPool};
 use tokio_util::sync::CancellationToken;
 
@@ -40,16 +41,13 @@ const KEY_SEED: u64 = 1;
 /// Runs the command.
 pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     let settings = prepare(context, options)?;
-    let farmer_public_key = farming_keys(context, &settings)?;
+    let plot_keys = farming_keys(context, &settings)?;
     let log = open_log(context, &settings)?;
-    let farm = start_farm(context, &settings, log.handle(), options)?;
-    let fleet = Fleet {
-        root: context.root.clone(),
-        settings,
-        farmer: HostPort::new("127.0.0.1", farm.port),
-        stop: farm.stop.clone(),
-    };
-    fleet.start(options, farmer_public_key)?;
+    let homes = homes(context, options.harvesters)?;
+    let farm = start_farm(context, &settings, log.handle(), &homes)?;
+    start_harvesters(&settings, &homes, &farm)?;
+    let (wanted, stop) = (missing_plots(&homes, options.plots), farm.stop.clone());
+    tokio::task::spawn_blocking(move || make_plots(&wanted, plot_keys, &stop));
     if options.daemon {
         writeln!(
             io::stdout().lock(),
@@ -91,7 +89,7 @@ fn prepare(context: &Context, options: Demo) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-/// Makes up farming keys if there are none; the farmer public key to plot with.
+/// Makes up farming keys if there are none; the farmer and pool public keys to plot with.
 fn farming_keys(context: &Context, settings: &Settings) -> Result<(G1Bytes, G1Bytes), Failure> {
     let file = context.root.keys_file();
     if matches!(farmconsole::keys::show(&file), Err(KeysError::Missing { .. })) {
@@ -109,18 +107,24 @@ fn start_farm(
     context: &Context,
     settings: &Settings,
     log: logging::LogHandle,
-    options: Demo,
+    homes: &[Home],
 ) -> Result<RunningFarm, Failure> {
     // The import above may have written addresses into the settings file.
     let mut settings = Settings {
         own: settings.own.clone(),
         ..Settings::load(&context.root).map_err(crate::daemon::bad_settings)?
     };
+    let names: BTreeMap<_, _> = homes.iter().map(|home| (home.peer_id, home.name.clone())).collect();
     let farm = |settings: &Settings| {
-        farmconsole::runtime::start(FarmOptions { root: context.root.clone(), settings: settings.clone(), log: log.clone() })
+        farmconsole::runtime::start(FarmOptions {
+            root: context.root.clone(),
+            settings: settings.clone(),
+            log: log.clone(),
+            names: names.clone(),
+        })
     };
     match farm(&settings) {
-        Err(farmconsole::runtime::StartError::Listen(taken)) if taken.may_pass() && options.harvesters > 0 => {
+        Err(farmconsole::runtime::StartError::Listen(taken)) if taken.may_pass() && !homes.is_empty() => {
             settings.farmer.port = 0;
             farm(&settings).map_err(not_started)
         }
@@ -128,45 +132,55 @@ fn start_farm(
     }
 }
 
-/// The demo's harvesters.
-struct Fleet {
+/// Where one harvester of the demo lives.
+#[derive(Debug)]
+struct Home {
+    name: String,
     root: Root,
-    settings: Settings,
-    farmer: HostPort,
-    stop: CancellationToken,
+    plots: PathBuf,
+    peer_id: PeerId,
 }
 
-impl Fleet {
-    /// Starts every harvester and the making of missing plots.
-    fn start(self, options: Demo, keys: (G1Bytes, G1Bytes)) -> Result<(), Failure> {
-        let mut missing = Vec::new();
-        for number in 1..=options.harvesters {
-            let dir = self.root.state_dir().join("demo").join(format!("harvester-{number}"));
-            let plots = dir.join("plots");
+/// A directory and a certificate for each harvester.
+fn homes(context: &Context, harvesters: u16) -> Result<Vec<Home>, Failure> {
+    (1..=harvesters)
+        .map(|number| {
+            let name = format!("demo-{number}");
+            let root = Root::new(context.root.state_dir().join("demo").join(&name));
+            let plots = root.dir().join("plots");
             create_private_dirs(&plots)?;
-            self.start_harvester(&dir, &plots)?;
-            for plot in 1..=options.plots {
-                missing.push((plot, number, plots.clone()));
-            }
-        }
-        // Every harvester gets its first plot before any gets its second.
-        missing.sort();
-        let stop = self.stop;
-        tokio::task::spawn_blocking(move || make_plots(&missing, keys, &stop));
-        Ok(())
-    }
+            give_certificate(&context.root, &root)?;
+            let leaf = SslLayout::of(&root).leaf(CertificateAuthority::Private, ServiceName::Harvester);
+            let peer_id = Identity::load(&leaf).map_err(|e| Failure::new(Status::Failed, e))?.peer_id();
+            Ok(Home { name, root, plots, peer_id })
+        })
+        .collect()
+}
 
-    fn start_harvester(&self, dir: &Path, plots: &Path) -> Result<(), Failure> {
-        let root = Root::new(dir);
-        give_certificate(&self.root, &root)?;
-        let tls = harvester_client_config(&root).map_err(|e| Failure::new(Status::Failed, e))?;
-        let mut options = service_options(&self.settings);
+fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> Result<(), Failure> {
+    for home in homes {
+        let tls = harvester_client_config(&home.root).map_err(|e| Failure::new(Status::Failed, e))?;
+        let mut options = service_options(settings);
         options.refresh_interval = REFRESH;
-        options.scan = ScanOptions { directories: vec![plots.to_owned()], ..options.scan };
-        let settings = DialSettings { farmer: self.farmer.clone(), tls, network: self.settings.network.clone() };
-        tokio::spawn(dial(settings, Service::new(options, Clock::start()), self.stop.clone()));
-        Ok(())
+        options.scan = ScanOptions { directories: vec![home.plots.clone()], ..options.scan };
+        let farmer = HostPort::new("127.0.0.1", farm.port);
+        let dialling = DialSettings { farmer, tls, network: settings.network.clone() };
+        tokio::spawn(dial(dialling, Service::new(options, Clock::start()), farm.stop.clone()));
     }
+    Ok(())
+}
+
+/// Every plot of every harvester: directory and seed. Each harvester gets its first plot before any gets its second.
+fn missing_plots(homes: &[Home], plots: u16) -> Vec<(PathBuf, [u8; 32])> {
+    (1..=plots)
+        .flat_map(|plot| (1_u16..).zip(homes).map(move |(harvester, home)| (plot, harvester, home)))
+        .map(|(plot, harvester, home)| {
+            let mut seed = [0; 32];
+            seed[..2].copy_from_slice(&harvester.to_be_bytes());
+            seed[2..4].copy_from_slice(&plot.to_be_bytes());
+            (home.plots.clone(), seed)
+        })
+        .collect()
 }
 
 /// A certificate of the farm's CA for a harvester, if it has none.
@@ -194,15 +208,12 @@ fn give_certificate(farm: &Root, harvester: &Root) -> Result<(), Failure> {
 }
 
 /// Makes the plots that are missing, one after the other; those that are there are kept. Blocking.
-fn make_plots(wanted: &[(u16, u16, PathBuf)], (farmer, pool): (G1Bytes, G1Bytes), stop: &CancellationToken) {
-    for (plot, harvester, dir) in wanted {
+fn make_plots(wanted: &[(PathBuf, [u8; 32])], (farmer, pool): (G1Bytes, G1Bytes), stop: &CancellationToken) {
+    for (dir, seed) in wanted {
         if stop.is_cancelled() {
             return;
         }
-        let mut seed = [0; 32];
-        seed[..2].copy_from_slice(&harvester.to_be_bytes());
-        seed[2..4].copy_from_slice(&plot.to_be_bytes());
-        match make_plot(dir, K, &farmer, &PlotPool::PublicKey(pool), &seed, &mut |_| {}) {
+        match make_plot(dir, K, &farmer, &PlotPool::PublicKey(pool), seed, &mut |_| {}) {
             Ok(path) => tracing::info!(target: "farmer", "demo: {} is there", path.display()),
             Err(error) => {
                 tracing::error!(target: "farmer", "demo: {error}");
