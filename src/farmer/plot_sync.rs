@@ -4,6 +4,8 @@
 //! sequence, no path twice, no removal of what is not there. The order of message kinds is not checked. After an error
 //! nothing is undone, and the id that is expected next stays the same. Source: protocol reference, plot sync.
 
+use std::collections::BTreeSet;
+
 use super::plot_lists::{Completeness, ListUpdate, PlotEntry, PlotLists, held_bytes_of};
 use crate::wire::{
     Plot, PlotSync, PlotSyncError, PlotSyncErrorCode, PlotSyncIdentifier, PlotSyncPathList, PlotSyncStart,
@@ -67,9 +69,9 @@ impl Receiver {
                     self.remove_plot(known, path)?;
                 }
             }
-            PlotSync::Invalid(list) => self.add_paths(list, |update| &mut update.failed)?,
-            PlotSync::KeysMissing(list) => self.add_paths(list, |update| &mut update.no_key)?,
-            PlotSync::Duplicates(list) => self.add_paths(list, |update| &mut update.duplicates)?,
+            PlotSync::Invalid(list) => self.add_paths(known, list, |update| &mut update.failed)?,
+            PlotSync::KeysMissing(list) => self.add_paths(known, list, |update| &mut update.no_key)?,
+            PlotSync::Duplicates(list) => self.add_paths(known, list, |update| &mut update.duplicates)?,
             PlotSync::Done(done) => {
                 self.check_identifier(&done.identifier)?;
                 return Ok(Some(self.finish()));
@@ -92,11 +94,6 @@ impl Receiver {
     /// 1 CPU, 2 GPU, 0 not known.
     pub(super) const fn harvesting_mode(&self) -> u8 {
         self.harvesting_mode
-    }
-
-    /// Bytes of memory a sync that runs takes, roughly.
-    pub(super) const fn held_bytes(&self) -> usize {
-        self.update.held_bytes
     }
 
     fn start(&mut self, start: &PlotSyncStart) -> Result<(), SyncError> {
@@ -145,15 +142,16 @@ impl Receiver {
 
     fn add_paths(
         &mut self,
+        known: &PlotLists,
         list: PlotSyncPathList,
-        of: impl Fn(&mut ListUpdate) -> &mut std::collections::BTreeSet<Box<str>>,
+        of: impl Fn(&mut ListUpdate) -> &mut BTreeSet<Box<str>>,
     ) -> Result<(), SyncError> {
         self.check_identifier(&list.identifier)?;
         for path in list.data {
             if of(&mut self.update).contains(path.as_str()) {
                 return Err(SyncError::PlotAlreadyAvailable { path });
             }
-            self.hold(&PlotLists::default(), &path)?;
+            self.hold(known, &path)?;
             of(&mut self.update).insert(path.into());
             self.processed += 1;
         }

@@ -234,6 +234,33 @@ impl AlarmKind {
         }
     }
 
+    /// The harvester it is about, if it is about one.
+    #[must_use]
+    pub const fn harvester(&self) -> Option<HarvesterId> {
+        match self {
+            Self::HarvesterAbsent { harvester, .. }
+            | Self::HarvesterSilent { harvester, .. }
+            | Self::HarvesterLate { harvester, .. }
+            | Self::PlotsLost { harvester, .. }
+            | Self::FailedPlots { harvester, .. }
+            | Self::NoKeyPlots { harvester, .. }
+            | Self::DuplicatePlots { harvester, .. }
+            | Self::PlotSyncFailing { harvester, .. }
+            | Self::InvalidProofs { harvester, .. }
+            | Self::TooManyProofs { harvester, .. }
+            | Self::RewardOverrideRefused { harvester, .. } => Some(*harvester),
+            Self::NoSignagePoints { .. }
+            | Self::SignagePointsMissed { .. }
+            | Self::NoKeys
+            | Self::NoRewardTarget { .. }
+            | Self::CertificateShared { .. }
+            | Self::SharedPlots { .. }
+            | Self::ProofLost { .. }
+            | Self::SigningRefused { .. }
+            | Self::ConnectionRefused { .. } => None,
+        }
+    }
+
     /// How bad it is.
     #[must_use]
     pub const fn severity(&self) -> Severity {

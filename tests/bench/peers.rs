@@ -22,7 +22,7 @@ use farmconsole::units::{ByteSize, PlotSize};
 use farmconsole::wire::{
     FarmingInfo, FromFullNode, FromHarvester, G1Bytes, Handshake, HarvesterLayout, Message, MessageType,
     NewSignagePointHarvester, NodeType, Plot, PlotPool, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList,
-    PlotSyncPlotList, PlotSyncStart, ProtocolVersion, Streamable, ToHarvester,
+    PlotSyncPlotList, PlotSyncStart, ProtocolVersion, ToHarvester,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
