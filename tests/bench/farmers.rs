@@ -53,7 +53,11 @@ impl Farmer {
         fs::write(Root::new(root.path()).config_file(), settings)?;
         let words = root.path().join("words");
         fs::write(&words, MADE_UP_MNEMONIC)?;
-        set_up(ours_command(root.path()).args(["keys", "import", "--mnemonic-file"]).arg(&words))?;
+        set_up(
+            ours_command(root.path())
+                .args(["keys", "import", "--mnemonic-file"])
+                .arg(&words),
+        )?;
         let mut command = ours_command(root.path());
         command.arg("--daemon");
         Self::start(root, port, command).await
@@ -64,7 +68,13 @@ impl Farmer {
         let root = TempDir::new()?;
         let port = free_port()?;
         let ports = [port.to_string(), node_port.to_string()];
-        set_up(Command::new(python).arg(OFFICIAL_SCRIPT).arg("prepare").arg(root.path()).args(ports))?;
+        set_up(
+            Command::new(python)
+                .arg(OFFICIAL_SCRIPT)
+                .arg("prepare")
+                .arg(root.path())
+                .args(ports),
+        )?;
         let mut command = Command::new(python);
         command.arg(OFFICIAL_SCRIPT).arg("run").arg(root.path());
         Self::start(root, port, command).await
@@ -73,7 +83,10 @@ impl Farmer {
     /// The farm's private CA, which signs the harvesters' certificates.
     pub(crate) fn private_ca(&self) -> Result<Issuer> {
         let ssl = SslLayout::of(&Root::new(self.root.path()));
-        Ok(Issuer::load(&ssl.ca(CertificateAuthority::Private), Clock::start().now().unix)?)
+        Ok(Issuer::load(
+            &ssl.ca(CertificateAuthority::Private),
+            Clock::start().now().unix,
+        )?)
     }
 
     /// What it has used so far.
@@ -83,7 +96,9 @@ impl Farmer {
 
     /// When farmconsole had its last signage points from its chain: unix milliseconds, rounded down.
     pub(crate) fn signage_points(&self) -> Result<Vec<(SpHash, u64)>> {
-        let listed = ours_command(self.root.path()).args(["challenges", "--limit", "200", "--json"]).output()?;
+        let listed = ours_command(self.root.path())
+            .args(["challenges", "--limit", "200", "--json"])
+            .output()?;
         ensure!(
             listed.status.success(),
             "farmconsole challenges: {}",
@@ -107,13 +122,24 @@ impl Farmer {
         let output = fs::File::create(root.path().join(OUTPUT))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let began = Instant::now();
-        let process = command.spawn().with_context(|| format!("start {:?}", command.get_program()))?;
+        let process = command
+            .spawn()
+            .with_context(|| format!("start {:?}", command.get_program()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut farmer = Self { address, started_in: Duration::ZERO, process, root };
+        let mut farmer = Self {
+            address,
+            started_in: Duration::ZERO,
+            process,
+            root,
+        };
         let listening = async {
             while TcpStream::connect(address).await.is_err() {
                 if let Some(status) = farmer.process.try_wait()? {
-                    bail!("{:?} ended with {status}:\n{}", command.get_program(), farmer.last_words());
+                    bail!(
+                        "{:?} ended with {status}:\n{}",
+                        command.get_program(),
+                        farmer.last_words()
+                    );
                 }
                 sleep(Duration::from_millis(1)).await;
             }
@@ -121,7 +147,10 @@ impl Farmer {
         };
         farmer.started_in = match timeout(START_DEADLINE, listening).await {
             Ok(started_in) => started_in?,
-            Err(_) => bail!("no farmer listens on {address} after {START_DEADLINE:?}:\n{}", farmer.last_words()),
+            Err(_) => bail!(
+                "no farmer listens on {address} after {START_DEADLINE:?}:\n{}",
+                farmer.last_words()
+            ),
         };
         Ok(farmer)
     }
@@ -136,15 +165,27 @@ impl Drop for Farmer {
 }
 
 impl Usage {
+    /// Of this process: what the harvesters cost.
+    pub(crate) fn own() -> Result<Self> {
+        Self::of(std::process::id())
+    }
+
     fn of(pid: u32) -> Result<Self> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let status = fs::read_to_string(process.join("status"))?;
         let bytes = |name: &str| -> Result<u64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).context("a line is missing")?;
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .context("a line is missing")?;
             Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
         };
         let cpu = ticks(&process)?.max(nanoseconds(&process)?);
-        Ok(Self { cpu, rss: bytes("VmRSS:")?, peak: bytes("VmHWM:")? })
+        Ok(Self {
+            cpu,
+            rss: bytes("VmRSS:")?,
+            peak: bytes("VmHWM:")?,
+        })
     }
 }
 
@@ -153,7 +194,12 @@ fn ticks(process: &Path) -> Result<Duration> {
     let stat = fs::read_to_string(process.join("stat"))?;
     // The name of the program stands in parentheses and may contain anything; utime and stime are fields 14 and 15.
     let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
-    let times: Vec<u64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    let times: Vec<u64> = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
     Ok(Duration::from_millis(times.iter().sum::<u64>() * 10))
 }
 
@@ -162,8 +208,14 @@ fn nanoseconds(process: &Path) -> Result<Duration> {
     let mut sum = 0;
     for thread in fs::read_dir(process.join("task"))? {
         // A thread may end meanwhile, and not every kernel keeps this account.
-        let Ok(account) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        sum += account.split_whitespace().next().and_then(|field| field.parse().ok()).unwrap_or(0);
+        let Ok(account) = fs::read_to_string(thread?.path().join("schedstat")) else {
+            continue;
+        };
+        sum += account
+            .split_whitespace()
+            .next()
+            .and_then(|field| field.parse().ok())
+            .unwrap_or(0);
     }
     Ok(Duration::from_nanos(sum))
 }
@@ -176,7 +228,10 @@ fn ours_command(root: &Path) -> Command {
 
 /// Runs a command that prepares a root.
 fn set_up(command: &mut Command) -> Result<()> {
-    let done = command.stdin(Stdio::null()).output().with_context(|| format!("run {command:?}"))?;
+    let done = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("run {command:?}"))?;
     ensure!(
         done.status.success(),
         "{command:?} ended with {}:\n{}",

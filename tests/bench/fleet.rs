@@ -14,6 +14,7 @@
 
 mod farmers;
 mod peers;
+mod table;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -25,13 +26,13 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use farmconsole::ids::SpHash;
 use farmconsole::runtime::Clock;
-use serde_json::json;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use crate::farmers::{Farmer, Usage};
 use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, plot_keys};
+use crate::table::{Measured, Size, Stage};
 
 /// Measures farmers with simulated harvesters.
 #[derive(Debug, Parser)]
@@ -68,51 +69,30 @@ async fn run(args: &Args) -> Result<()> {
     let python = if args.ours_only { None } else { official_python(args) };
     let mut out = io::stdout().lock();
     for &harvesters in &args.harvesters {
-        let size = Size { harvesters, plots: args.plots };
+        let size = Size {
+            harvesters,
+            plots: args.plots,
+        };
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let ours = if args.official_only { None } else { noted("farmconsole", measure_ours(size).await) };
+        let ours = if args.official_only {
+            None
+        } else {
+            noted("farmconsole", measure_ours(size).await)
+        };
         let official = match &python {
             Some(python) => noted("official farmer", measure_official(size, python).await),
             None => None,
         };
+        let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
         writeln!(
             out,
-            "\n{harvesters} harvesters, {} plots, {SIGNAGE_POINTS} signage points, one every {INTERVAL:?}; load before: {}",
+            "\n{harvesters} harvesters, {} plots, {SIGNAGE_POINTS} signage points, one every {INTERVAL:?}; load {load}",
             args.plots,
-            load.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
         )?;
-        print_table(&mut out, ours.as_ref(), official.as_ref())?;
-        print_json(&mut out, size, ours.as_ref(), official.as_ref())?;
+        table::print(&mut out, size, ours.as_ref(), official.as_ref())?;
         out.flush()?;
     }
     Ok(())
-}
-
-#[derive(Clone, Copy)]
-struct Size {
-    harvesters: u32,
-    plots: u32,
-}
-
-/// Everything that is known of one farmer with one fleet.
-struct Measured {
-    started_in: Duration,
-    idle: Usage,
-    connecting: Stage,
-    plot_sync: Stage,
-    synced: Usage,
-    /// First to last harvester, each signage point.
-    spread: Vec<Duration>,
-    /// Node to last harvester, each signage point.
-    from_node: Vec<Duration>,
-    cpu_per_point: Duration,
-    harvesters: u32,
-}
-
-/// What part of a run took.
-struct Stage {
-    wall: Duration,
-    cpu: Duration,
 }
 
 async fn measure_ours(size: Size) -> Result<Measured> {
@@ -124,9 +104,13 @@ async fn measure_ours(size: Size) -> Result<Measured> {
         // A time of the other process on our clock.
         let instant = |unix_ms| now.checked_sub(unix.saturating_sub(Duration::from_millis(unix_ms)));
         let points = farmer.signage_points()?.into_iter();
-        Ok(points.filter_map(|(sp_hash, at)| Some((sp_hash, instant(at)?))).collect())
+        Ok(points
+            .filter_map(|(sp_hash, at)| Some((sp_hash, instant(at)?)))
+            .collect())
     });
-    measured.await.with_context(|| format!("its last words:\n{}", farmer.last_words()))
+    measured
+        .await
+        .with_context(|| format!("its last words:\n{}", farmer.last_words()))
 }
 
 async fn measure_official(size: Size, python: &std::path::Path) -> Result<Measured> {
@@ -142,18 +126,16 @@ async fn measure_official(size: Size, python: &std::path::Path) -> Result<Measur
 }
 
 /// Connects, syncs and harvests. `left_node` says afterwards when signage points left the node.
-async fn measure(
-    farmer: &Farmer,
-    size: Size,
-    left_node: impl AsyncFnOnce() -> Result<Arrivals>,
-) -> Result<Measured> {
+async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> Result<Arrivals>) -> Result<Measured> {
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
     let mut fleet = Vec::new();
     for n in 0..u64::from(size.harvesters) {
         let [from, to] = [n, n + 1].map(|n| (n * u64::from(size.plots) / u64::from(size.harvesters)) as u32);
         fleet.push(Harvester::new(&private_ca, from..to, &keys, now)?);
     }
-    timeout(STAGE_DEADLINE, fleet[0].probe(farmer.address)).await.context("the farmer takes no harvester")??;
+    timeout(STAGE_DEADLINE, fleet[0].probe(farmer.address))
+        .await
+        .context("the farmer takes no harvester")??;
     sleep(Duration::from_millis(500)).await;
 
     let progress = Progress::new();
@@ -164,21 +146,31 @@ async fn measure(
     for harvester in fleet {
         tasks.spawn(harvester.live(farmer.address, phases.clone(), Arc::clone(&progress)));
     }
-    all(&progress.connected, size.harvesters, &mut tasks).await.context("connect")?;
+    all(&progress.connected, size.harvesters, &mut tasks)
+        .await
+        .context("connect")?;
     let (wall, connected) = (began.elapsed(), farmer.usage()?);
-    let connecting = Stage { wall, cpu: connected.cpu.saturating_sub(idle.cpu) };
+    let connecting = Stage {
+        wall,
+        cpu: connected.cpu.saturating_sub(idle.cpu),
+    };
 
     let began = Instant::now();
     phase.send(Phase::PlotSync)?;
-    all(&progress.synced, size.harvesters, &mut tasks).await.context("plot sync")?;
+    all(&progress.synced, size.harvesters, &mut tasks)
+        .await
+        .context("plot sync")?;
     let (wall, after_sync) = (began.elapsed(), farmer.usage()?);
-    let plot_sync = Stage { wall, cpu: after_sync.cpu.saturating_sub(connected.cpu) };
+    let plot_sync = Stage {
+        wall,
+        cpu: after_sync.cpu.saturating_sub(connected.cpu),
+    };
 
     // What the sync left to be done belongs to no signage point.
     sleep(Duration::from_secs(1)).await;
-    let (synced, began) = (farmer.usage()?, Instant::now());
+    let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
     sleep(INTERVAL * SIGNAGE_POINTS).await;
-    let (harvested, ended) = (farmer.usage()?, Instant::now());
+    let (harvested, own_harvested, ended) = (farmer.usage()?, Usage::own()?, Instant::now());
     let left_node = left_node().await?;
     phase.send(Phase::End)?;
     let mut points: BTreeMap<SpHash, Vec<Instant>> = BTreeMap::new();
@@ -201,9 +193,16 @@ async fn measure(
         connecting,
         plot_sync,
         synced: after_sync,
-        spread: points.values().filter_map(|at| Some(*at.iter().max()? - *at.iter().min()?)).collect(),
-        from_node: left_node.iter().filter_map(|(sp_hash, at)| Some(last(sp_hash)?.duration_since(*at))).collect(),
+        spread: points
+            .values()
+            .filter_map(|at| Some(*at.iter().max()? - *at.iter().min()?))
+            .collect(),
+        from_node: left_node
+            .iter()
+            .filter_map(|(sp_hash, at)| Some(last(sp_hash)?.duration_since(*at)))
+            .collect(),
         cpu_per_point: harvested.cpu.saturating_sub(synced.cpu) / SIGNAGE_POINTS,
+        own_cpu_per_point: own_harvested.cpu.saturating_sub(own.cpu) / SIGNAGE_POINTS,
         harvesters: size.harvesters,
     })
 }
@@ -222,94 +221,28 @@ async fn all(there: &Semaphore, harvesters: u32, tasks: &mut JoinSet<Result<Arri
     }
 }
 
-/// A line of the table.
-struct Row {
-    key: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    goal: &'static str,
-    value: fn(&Measured) -> Option<f64>,
-}
-
-const ROWS: &[Row] = &[
-    Row { key: "start", title: "start to listening", unit: "ms", goal: "< 50", value: |m| Some(ms(m.started_in)) },
-    Row { key: "idle_rss", title: "memory, idle", unit: "MB", goal: "< 15", value: |m| Some(mb(m.idle.rss)) },
-    Row { key: "connect_rate", title: "harvesters connected", unit: "/s", goal: "", value: |m| Some(f64::from(m.harvesters) / m.connecting.wall.as_secs_f64()) },
-    Row { key: "connect_rate_core", title: "the same, of farmer CPU", unit: "/s", goal: "> 1500", value: |m| rate(m.harvesters, m.connecting.cpu) },
-    Row { key: "sync", title: "plot sync", unit: "ms", goal: "< 2000", value: |m| Some(ms(m.plot_sync.wall)) },
-    Row { key: "sync_cpu", title: "plot sync, farmer CPU", unit: "ms", goal: "< 200", value: |m| Some(ms(m.plot_sync.cpu)) },
-    Row { key: "rss", title: "memory after sync", unit: "MB", goal: "< 80", value: |m| Some(mb(m.synced.rss)) },
-    Row { key: "peak_rss", title: "memory, peak", unit: "MB", goal: "", value: |m| Some(mb(m.synced.peak)) },
-    Row { key: "spread_median", title: "first to last harvester, median", unit: "ms", goal: "", value: |m| median(&m.spread) },
-    Row { key: "spread_max", title: "first to last harvester, longest", unit: "ms", goal: "", value: |m| longest(&m.spread) },
-    Row { key: "node_to_last_median", title: "node to last harvester, median", unit: "ms", goal: "< 2", value: |m| median(&m.from_node) },
-    Row { key: "node_to_last_max", title: "node to last harvester, longest", unit: "ms", goal: "", value: |m| longest(&m.from_node) },
-    Row { key: "cpu_per_point", title: "farmer CPU a signage point", unit: "ms", goal: "< 2", value: |m| Some(ms(m.cpu_per_point)) },
-];
-
-fn print_table(out: &mut impl Write, ours: Option<&Measured>, official: Option<&Measured>) -> Result<()> {
-    writeln!(out, "{:34} {:>12} {:>12}  {:12}", "", "farmconsole", "official", "goal")?;
-    for row in ROWS {
-        let cell = |measured: Option<&Measured>| match measured.and_then(row.value) {
-            Some(value) if value < 100.0 => format!("{value:.2}"),
-            Some(value) => format!("{value:.0}"),
-            None => "-".to_owned(),
-        };
-        let goal = if row.goal.is_empty() { String::new() } else { format!("{} {}", row.goal, row.unit) };
-        let title = format!("{}, {}", row.title, row.unit);
-        writeln!(out, "{title:38} {:>9} {:>11}  {goal}", cell(ours), cell(official))?;
-    }
-    Ok(())
-}
-
-fn print_json(out: &mut impl Write, size: Size, ours: Option<&Measured>, official: Option<&Measured>) -> Result<()> {
-    for row in ROWS {
-        let value = |measured: Option<&Measured>| measured.and_then(row.value).map(|v| (v * 1000.0).round() / 1000.0);
-        let line = json!({
-            "bench": "fleet", "harvesters": size.harvesters, "plots": size.plots, "row": row.key, "unit": row.unit,
-            "farmconsole": value(ours), "official": value(official), "goal": row.goal,
-        });
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
-}
-
-fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
-}
-
-fn mb(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
-}
-
-fn rate(count: u32, time: Duration) -> Option<f64> {
-    (!time.is_zero()).then(|| f64::from(count) / time.as_secs_f64())
-}
-
-fn median(durations: &[Duration]) -> Option<f64> {
-    let mut sorted = durations.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().map(ms)
-}
-
-fn longest(durations: &[Duration]) -> Option<f64> {
-    durations.iter().max().copied().map(ms)
-}
-
 /// A farmer that could not be measured leaves its column empty, and says why.
 fn noted(farmer: &str, measured: Result<Measured>) -> Option<Measured> {
-    measured.inspect_err(|error| drop(writeln!(io::stderr(), "{farmer} not measured: {error:#}"))).ok()
+    measured
+        .inspect_err(|error| drop(writeln!(io::stderr(), "{farmer} not measured: {error:#}")))
+        .ok()
 }
 
 /// The python of the official farmer, if it is there.
 fn official_python(args: &Args) -> Option<PathBuf> {
     let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/farmconsole-interop"));
     let python = args.official.clone().or_else(|| {
-        let dir = std::env::var_os("FARMCONSOLE_INTEROP_DIR").map(PathBuf::from).or_else(cache)?;
+        let dir = std::env::var_os("FARMCONSOLE_INTEROP_DIR")
+            .map(PathBuf::from)
+            .or_else(cache)?;
         Some(dir.join("chia-2.7.5/bin/python"))
     })?;
     if !python.exists() {
-        drop(writeln!(io::stderr(), "official farmer not measured: there is no {}", python.display()));
+        drop(writeln!(
+            io::stderr(),
+            "official farmer not measured: there is no {}",
+            python.display()
+        ));
         return None;
     }
     Some(python)

@@ -16,8 +16,8 @@ use farmconsole::ids::{PlotId, SpHash};
 use farmconsole::pos::Constants;
 use farmconsole::runtime::Clock;
 use farmconsole::simulator::SimulatedChain;
-use farmconsole::tls::issue::{Issuer, PemPair};
 use farmconsole::tls::chia_server_name;
+use farmconsole::tls::issue::{Issuer, PemPair};
 use farmconsole::units::{ByteSize, PlotSize};
 use farmconsole::wire::{
     FarmingInfo, FromFullNode, FromHarvester, G1Bytes, Handshake, HarvesterLayout, Message, MessageType,
@@ -165,7 +165,10 @@ impl Harvester {
     }
 
     /// All that comes before the farmer's keys, and those.
-    async fn connect(&self, farmer: SocketAddr) -> Result<WebSocketStream<impl AsyncRead + AsyncWrite + Unpin + use<>>> {
+    async fn connect(
+        &self,
+        farmer: SocketAddr,
+    ) -> Result<WebSocketStream<impl AsyncRead + AsyncWrite + Unpin + use<>>> {
         let stream = TcpStream::connect(farmer).await?;
         stream.set_nodelay(true)?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
@@ -276,25 +279,62 @@ fn plot_sync_frames(plots: Range<u32>, keys: &[G1Bytes], sync_id: u64) -> Vec<By
     let mut message_id = 0;
     let mut frames = Vec::new();
     let mut add = |make: &dyn Fn(PlotSyncIdentifier) -> PlotSync| {
-        let sync = make(PlotSyncIdentifier { timestamp: sync_id, sync_id, message_id });
+        let sync = make(PlotSyncIdentifier {
+            timestamp: sync_id,
+            sync_id,
+            message_id,
+        });
         message_id += 1;
-        frames.push(FromHarvester::PlotSync(sync).encode(None, HarvesterLayout::V38).to_bytes().into());
+        frames.push(
+            FromHarvester::PlotSync(sync)
+                .encode(None, HarvesterLayout::V38)
+                .to_bytes()
+                .into(),
+        );
     };
     let plot_file_count = plots.end - plots.start;
     add(&|identifier| {
-        PlotSync::Start(PlotSyncStart { identifier, initial: true, last_sync_id: 0, plot_file_count, harvesting_mode: 1 })
+        PlotSync::Start(PlotSyncStart {
+            identifier,
+            initial: true,
+            last_sync_id: 0,
+            plot_file_count,
+            harvesting_mode: 1,
+        })
     });
     let plots: Vec<Plot> = plots.map(|number| plot(number, keys)).collect();
     let batches = plots.len().div_ceil(BATCH);
     for (n, batch) in plots.chunks(BATCH).enumerate() {
         let is_final = n + 1 == batches;
-        add(&|identifier| PlotSync::Loaded(PlotSyncPlotList { identifier, data: batch.to_vec(), is_final }));
+        add(&|identifier| {
+            PlotSync::Loaded(PlotSyncPlotList {
+                identifier,
+                data: batch.to_vec(),
+                is_final,
+            })
+        });
     }
-    let lists = [PlotSync::Removed, PlotSync::Invalid, PlotSync::KeysMissing, PlotSync::Duplicates];
+    let lists = [
+        PlotSync::Removed,
+        PlotSync::Invalid,
+        PlotSync::KeysMissing,
+        PlotSync::Duplicates,
+    ];
     for list in lists {
-        add(&|identifier| list(PlotSyncPathList { identifier, data: Vec::new(), is_final: true }));
+        add(&|identifier| {
+            list(PlotSyncPathList {
+                identifier,
+                data: Vec::new(),
+                is_final: true,
+            })
+        });
     }
-    add(&|identifier| PlotSync::Done(PlotSyncDone { identifier, duration: 0 }));
+    add(&|identifier| {
+        PlotSync::Done(PlotSyncDone {
+            identifier,
+            duration: 0,
+        })
+    });
     frames
 }
 
@@ -302,7 +342,10 @@ fn plot_sync_frames(plots: Range<u32>, keys: &[G1Bytes], sync_id: u64) -> Vec<By
 fn plot(number: u32, keys: &[G1Bytes]) -> Plot {
     let plot_id = PlotId(sha256(&[b"plot", &number.to_be_bytes()]));
     Plot {
-        filename: format!("/mnt/farm/disk{:02}/plot-k32-2024-01-31-12-30-{plot_id}.plot", number / 200),
+        filename: format!(
+            "/mnt/farm/disk{:02}/plot-k32-2024-01-31-12-30-{plot_id}.plot",
+            number / 200
+        ),
         size: PlotSize::V1 { k: 32 },
         plot_id,
         pool: PlotPool::Contract(sha256(&[b"pool"]).into()),

@@ -20,6 +20,7 @@ pub(super) fn complete(
 ) -> Result<(), InitError> {
     let paths = layout.ca(CertificateAuthority::Private);
     make_parent(&paths.crt)?;
+    remove_half_written(layout);
     match given {
         Some(ca) => copy_ca(layout, ca, now, report)?,
         None if !paths.crt.exists() => {
@@ -155,6 +156,28 @@ fn is_fine(leaf: &CertificatePaths, ca: &Path, now: UnixMillis) -> bool {
 /// Whether a certificate, its key and its CA are there and belong together.
 fn check(leaf: &CertificatePaths, ca: &Path, now: UnixMillis) -> Result<(), TlsError> {
     verify_identity(&Identity::load(leaf)?, leaf, ca, now)
+}
+
+/// Removes temporary files of an `init` that was killed: they may hold keys. Nobody else writes here meanwhile.
+fn remove_half_written(layout: &SslLayout) {
+    let crts = [CertificateAuthority::Private, CertificateAuthority::Chia]
+        .into_iter()
+        .flat_map(|authority| {
+            let services = ServiceName::with_certificate_of(authority).iter();
+            services
+                .map(move |service| layout.leaf(authority, *service).crt)
+                .chain([layout.ca(authority).crt])
+        });
+    for entry in crts
+        .filter_map(|crt| fs::read_dir(crt.parent()?).ok())
+        .flatten()
+        .flatten()
+    {
+        if files::is_temporary(&entry.file_name()) {
+            // One that stays does no harm but to lie there; the next `init` tries again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// The key first: a certificate without its key is never there, not even for a moment.

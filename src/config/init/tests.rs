@@ -180,6 +180,7 @@ fn interrupted_init_is_completed_by_the_next_wherever_it_stopped() {
         for missing in &order[stopped..] {
             fs::remove_file(missing).unwrap();
         }
+        fs::write(layout.dir().join("ca/.private_ca.key.1234.tmp"), "half a key").unwrap();
         let report = init(&root, &plain()).unwrap();
         assert!(report.changed() || stopped == 0, "stopped at {stopped}");
         is_usable(&root);
