@@ -55,7 +55,13 @@ impl Alarms {
             closed_at_unix_ms: None,
             acknowledged: false,
         };
-        self.open.insert(key, Open { view: view.clone(), over_at });
+        self.open.insert(
+            key,
+            Open {
+                view: view.clone(),
+                over_at,
+            },
+        );
         Some(Notice::AlarmOpened { alarm: view })
     }
 
@@ -81,11 +87,20 @@ impl Alarms {
 
     /// A person has seen it. What only tells of something past closes; the kinds that did are returned too.
     pub(super) fn acknowledge(&mut self, now: Now, number: Option<u64>) -> (Vec<Notice>, Vec<AlarmKind>) {
-        for open in self.open.values_mut().filter(|open| number.is_none_or(|number| number == open.view.number)) {
+        for open in self
+            .open
+            .values_mut()
+            .filter(|open| number.is_none_or(|number| number == open.view.number))
+        {
             open.view.acknowledged = true;
         }
         let is_settled = |open: &Open| open.view.acknowledged && is_of_the_past(&open.view.kind);
-        let settled = self.open.values().filter(|open| is_settled(open)).map(|open| open.view.kind.clone()).collect();
+        let settled = self
+            .open
+            .values()
+            .filter(|open| is_settled(open))
+            .map(|open| open.view.kind.clone())
+            .collect();
         (self.close_those(now, is_settled), settled)
     }
 
@@ -112,9 +127,17 @@ impl Alarms {
     }
 
     fn close_those(&mut self, now: Now, is_over: impl Fn(&Open) -> bool) -> Vec<Notice> {
-        let keys = self.open.iter().filter(|(_, open)| is_over(open)).map(|(key, _)| key.clone());
+        let keys = self
+            .open
+            .iter()
+            .filter(|(_, open)| is_over(open))
+            .map(|(key, _)| key.clone());
         let keys: Vec<_> = keys.collect();
-        let mut closed: Vec<_> = keys.iter().filter_map(|key| self.open.remove(key)).map(|open| open.view).collect();
+        let mut closed: Vec<_> = keys
+            .iter()
+            .filter_map(|key| self.open.remove(key))
+            .map(|open| open.view)
+            .collect();
         closed.sort_by_key(|view| view.number);
         let mut notices = Vec::new();
         for mut view in closed {
@@ -132,9 +155,9 @@ const fn lifetime(kind: &AlarmKind) -> Option<Duration> {
     match kind {
         AlarmKind::SignagePointsMissed { .. } | AlarmKind::ConnectionRefused { .. } => Some(TEN_MINUTES),
         AlarmKind::InvalidProofs { .. } | AlarmKind::TooManyProofs { .. } => Some(HOUR),
-        AlarmKind::ProofLost { .. }
-        | AlarmKind::SigningRefused { .. }
-        | AlarmKind::RewardOverrideRefused { .. } => Some(DAY),
+        AlarmKind::ProofLost { .. } | AlarmKind::SigningRefused { .. } | AlarmKind::RewardOverrideRefused { .. } => {
+            Some(DAY)
+        }
         _ => None,
     }
 }
@@ -163,11 +186,18 @@ mod tests {
     use crate::snapshot::{HarvesterId, RefusalCause, Severity};
 
     fn silent(unanswered: u64) -> AlarmKind {
-        AlarmKind::HarvesterSilent { harvester: HarvesterId(1), name: "barn".to_owned(), unanswered }
+        AlarmKind::HarvesterSilent {
+            harvester: HarvesterId(1),
+            name: "barn".to_owned(),
+            unanswered,
+        }
     }
 
     fn missed() -> AlarmKind {
-        AlarmKind::SignagePointsMissed { node: "node".to_owned(), missed: 1 }
+        AlarmKind::SignagePointsMissed {
+            node: "node".to_owned(),
+            missed: 1,
+        }
     }
 
     #[test]
@@ -179,7 +209,10 @@ mod tests {
         let views = alarms.views();
         assert_eq!(views.len(), 1);
         assert_eq!(views[0].kind, silent(3));
-        assert_eq!((views[0].opened_at_unix_ms, views[0].updated_at_unix_ms), (0, later.unix.0));
+        assert_eq!(
+            (views[0].opened_at_unix_ms, views[0].updated_at_unix_ms),
+            (0, later.unix.0)
+        );
         assert!(views[0].text.contains("3 signage points"));
     }
 
@@ -187,11 +220,16 @@ mod tests {
     fn state_closes_when_it_is_over_and_goes_to_the_history() {
         let mut alarms = Alarms::default();
         alarms.raise(Now::default(), silent(2));
-        let notices = alarms.close(Now::default().after(HOUR), |kind| matches!(kind, AlarmKind::HarvesterSilent { .. }));
+        let notices = alarms.close(Now::default().after(HOUR), |kind| {
+            matches!(kind, AlarmKind::HarvesterSilent { .. })
+        });
         assert!(matches!(notices.as_slice(), [Notice::AlarmClosed { .. }]));
         assert!(alarms.views().is_empty());
         assert_eq!(alarms.history()[0].closed_at_unix_ms, Some(3_600_000));
-        assert!(alarms.raise(Now::default(), silent(2)).is_some(), "the same again is a new incident");
+        assert!(
+            alarms.raise(Now::default(), silent(2)).is_some(),
+            "the same again is a new incident"
+        );
     }
 
     #[test]
@@ -199,8 +237,23 @@ mod tests {
         let mut alarms = Alarms::default();
         alarms.raise(Now::default(), missed());
         let due = alarms.next_close().expect("closes by itself");
-        assert!(alarms.close_old(Now { mono: Mono(due.0 - 1), ..Now::default() }).is_empty());
-        assert_eq!(alarms.close_old(Now { mono: due, ..Now::default() }).len(), 1);
+        assert!(
+            alarms
+                .close_old(Now {
+                    mono: Mono(due.0 - 1),
+                    ..Now::default()
+                })
+                .is_empty()
+        );
+        assert_eq!(
+            alarms
+                .close_old(Now {
+                    mono: due,
+                    ..Now::default()
+                })
+                .len(),
+            1
+        );
         alarms.raise(Now::default(), missed());
         alarms.raise(Now::default(), silent(2));
         let (notices, settled) = alarms.acknowledge(Now::default(), None);
@@ -215,8 +268,15 @@ mod tests {
         alarms.raise(Now::default(), missed());
         alarms.raise(Now::default().after(HOUR), silent(2));
         alarms.raise(Now::default().after(DAY), AlarmKind::NoKeys);
-        let severities: Vec<_> = alarms.views().into_iter().map(|view| (view.severity, view.number)).collect();
-        assert_eq!(severities, [(Severity::Critical, 2), (Severity::Critical, 3), (Severity::Warning, 1)]);
+        let severities: Vec<_> = alarms
+            .views()
+            .into_iter()
+            .map(|view| (view.severity, view.number))
+            .collect();
+        assert_eq!(
+            severities,
+            [(Severity::Critical, 2), (Severity::Critical, 3), (Severity::Warning, 1)]
+        );
     }
 
     #[test]

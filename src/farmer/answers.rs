@@ -11,7 +11,9 @@ use crate::wire::FarmingInfo;
 impl Farmer {
     /// A harvester has looked a signage point up.
     pub(super) fn handle_farming_info(&mut self, now: Now, id: HarvesterId, info: &FarmingInfo) {
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let Some(answer) = slot.asks.handle_answer(now, info) else {
             self.counters.unexpected_answers += 1;
             return;
@@ -52,11 +54,20 @@ impl Farmer {
 
     /// A deadline for answers of a harvester has passed.
     pub(super) fn handle_answers_timer(&mut self, now: Now, id: HarvesterId) {
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let expired = slot.asks.expire(now.mono);
         let name = slot.name.clone();
         self.timers.put(Timer::Answers(id), slot.asks.due());
-        for Expired { sp_hash, challenge_hash, index, plots, deadline } in expired {
+        for Expired {
+            sp_hash,
+            challenge_hash,
+            index,
+            plots,
+            deadline,
+        } in expired
+        {
             self.roll_call.handle_overdue(&sp_hash);
             let attempt = AttemptView {
                 at_unix_ms: now.unix.0,
@@ -85,14 +96,34 @@ impl Farmer {
         let name = slot.name.clone();
         let (unanswered, late) = (slot.asks.unanswered_in_a_row(), slot.asks.late_of_last_ten());
         if matches!(slot.state(now.mono), HarvesterState::Silent { .. }) {
-            self.raise(now, AlarmKind::HarvesterSilent { harvester: id, name: name.clone(), unanswered });
+            self.raise(
+                now,
+                AlarmKind::HarvesterSilent {
+                    harvester: id,
+                    name: name.clone(),
+                    unanswered,
+                },
+            );
         } else if unanswered == 0 {
-            let is_it = |kind: &AlarmKind| matches!(kind, AlarmKind::HarvesterSilent { harvester, .. } if *harvester == id);
+            let is_it =
+                |kind: &AlarmKind| matches!(kind, AlarmKind::HarvesterSilent { harvester, .. } if *harvester == id);
             self.close_alarms(now, is_it);
         }
-        let key = AlarmKind::HarvesterLate { harvester: id, name: name.clone(), late }.key();
+        let key = AlarmKind::HarvesterLate {
+            harvester: id,
+            name: name.clone(),
+            late,
+        }
+        .key();
         if late >= LATE_ALARM_FROM || late > 0 && self.alarms.get(&key).is_some() {
-            self.raise(now, AlarmKind::HarvesterLate { harvester: id, name, late });
+            self.raise(
+                now,
+                AlarmKind::HarvesterLate {
+                    harvester: id,
+                    name,
+                    late,
+                },
+            );
         } else if late == 0 {
             self.close_alarms(now, |kind| kind.key() == key);
         }

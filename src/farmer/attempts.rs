@@ -123,7 +123,10 @@ impl Asks {
             AskState::Dropped => self.counts.dropped -= 1,
             _ => {}
         }
-        ask.state = AskState::Answered { lookup_ms: answer.lookup_ms, round_trip: answer.round_trip };
+        ask.state = AskState::Answered {
+            lookup_ms: answer.lookup_ms,
+            round_trip: answer.round_trip,
+        };
         self.counts.answered += 1;
         self.counts.answered_late += u64::from(answer.is_late());
         self.unanswered_in_a_row = 0;
@@ -191,12 +194,20 @@ impl Asks {
                 continue;
             }
             // Both deadlines have passed when nobody looked for that long.
-            let deadline = if ask.sent + GIVEN_UP_AFTER <= now { GIVEN_UP_AFTER } else { deadline };
+            let deadline = if ask.sent + GIVEN_UP_AFTER <= now {
+                GIVEN_UP_AFTER
+            } else {
+                deadline
+            };
             if ask.state == AskState::Waiting {
                 self.unanswered_in_a_row += 1;
                 self.silent_since.get_or_insert(ask.sent);
             }
-            ask.state = if deadline == GIVEN_UP_AFTER { AskState::GivenUp } else { AskState::Overdue };
+            ask.state = if deadline == GIVEN_UP_AFTER {
+                AskState::GivenUp
+            } else {
+                AskState::Overdue
+            };
             self.counts.unanswered += u64::from(deadline == GIVEN_UP_AFTER);
             expired.push(Expired {
                 sp_hash: ask.sp_hash,
@@ -211,12 +222,17 @@ impl Asks {
 
     /// When [`Self::expire`] should be called.
     pub(super) fn due(&self) -> Option<Mono> {
-        self.asks.iter().filter_map(|ask| Some(ask.sent + ask.deadline()?)).min()
+        self.asks
+            .iter()
+            .filter_map(|ask| Some(ask.sent + ask.deadline()?))
+            .min()
     }
 
     /// Whether it was asked this signage point and has not been given up, or has answered.
     pub(super) fn is_settled_or_open(&self, sp_hash: &SpHash) -> bool {
-        self.asks.iter().any(|ask| ask.sp_hash == *sp_hash && (ask.is_open() || ask.is_answered()))
+        self.asks
+            .iter()
+            .any(|ask| ask.sp_hash == *sp_hash && (ask.is_open() || ask.is_answered()))
     }
 
     /// Signage points in a row it has not answered by [`LATE_AFTER`].
@@ -411,7 +427,11 @@ impl RollCall {
                 *cell = SubSlotCell::Missed;
             }
         }
-        for entry in self.entries.iter().filter(|entry| entry.challenge_hash == *challenge_hash) {
+        for entry in self
+            .entries
+            .iter()
+            .filter(|entry| entry.challenge_hash == *challenge_hash)
+        {
             if let Some(cell) = cells.get_mut(usize::from(entry.index)) {
                 *cell = entry.cell();
             }
@@ -494,7 +514,14 @@ mod tests {
     #[test]
     fn percentiles_are_values_that_occurred() {
         let values: Vec<u32> = (1..=64).collect();
-        assert_eq!((percentile(&values, 50), percentile(&values, 95), percentile(&values, 100)), (Some(32), Some(61), Some(64)));
+        assert_eq!(
+            (
+                percentile(&values, 50),
+                percentile(&values, 95),
+                percentile(&values, 100)
+            ),
+            (Some(32), Some(61), Some(64))
+        );
         assert_eq!((percentile(&[7], 50), percentile(&[], 50)), (Some(7), None));
     }
 }

@@ -12,18 +12,27 @@ impl Farmer {
     /// Why it cannot.
     pub fn check(&self, command: &Command) -> Result<(), CommandError> {
         let name_if = |harvester: HarvesterId, connected: bool| {
-            let slot = self.harvesters.get(harvester).ok_or(CommandError::NoSuchHarvester { harvester })?;
+            let slot = self
+                .harvesters
+                .get(harvester)
+                .ok_or(CommandError::NoSuchHarvester { harvester })?;
             Ok((slot.session.is_some() == connected, slot.name.clone()))
         };
         match command {
             Command::RefreshHarvester { harvester: None } | Command::AcknowledgeAlarm { number: None } => Ok(()),
-            Command::RefreshHarvester { harvester: Some(harvester) } => match name_if(*harvester, true)? {
+            Command::RefreshHarvester {
+                harvester: Some(harvester),
+            } => match name_if(*harvester, true)? {
                 (true, _) => Ok(()),
                 (false, name) => Err(CommandError::NotConnected { name }),
             },
             Command::AcknowledgeAlarm { number: Some(number) } => {
                 let number = *number;
-                if self.alarms.is_open(number) { Ok(()) } else { Err(CommandError::NoSuchAlarm { number }) }
+                if self.alarms.is_open(number) {
+                    Ok(())
+                } else {
+                    Err(CommandError::NoSuchAlarm { number })
+                }
             }
             Command::NameHarvester { harvester, name } => {
                 name_if(*harvester, true)?;
@@ -46,7 +55,9 @@ impl Farmer {
         match command {
             Command::RefreshHarvester { harvester } => {
                 let connected = self.harvesters.connected().map(|(id, ..)| id);
-                let wanted: Vec<_> = connected.filter(|id| harvester.is_none_or(|wanted| wanted == *id)).collect();
+                let wanted: Vec<_> = connected
+                    .filter(|id| harvester.is_none_or(|wanted| wanted == *id))
+                    .collect();
                 for id in wanted {
                     self.begin_cross_check(now, id);
                 }
@@ -55,7 +66,9 @@ impl Farmer {
                 let (notices, settled) = self.alarms.acknowledge(now, number);
                 self.note_closed(notices);
                 for kind in settled {
-                    if let AlarmKind::PlotsLost { harvester, directory, .. } = kind
+                    if let AlarmKind::PlotsLost {
+                        harvester, directory, ..
+                    } = kind
                         && let Some(slot) = self.harvesters.get_mut(harvester)
                     {
                         slot.lost.remove(&directory.unwrap_or_default());

@@ -40,7 +40,11 @@ impl Farmer {
         };
         let twins: Vec<_> = match embedded {
             true => Vec::new(),
-            false => self.harvesters.of_certificate(peer.peer_id).map(|(_, _, twin)| twin.id).collect(),
+            false => self
+                .harvesters
+                .of_certificate(peer.peer_id)
+                .map(|(_, _, twin)| twin.id)
+                .collect(),
         };
         let id = match self.harvesters.returning(&peer, embedded) {
             Some(id) => id,
@@ -59,7 +63,11 @@ impl Farmer {
             now,
             |kind| matches!(kind, AlarmKind::HarvesterAbsent { harvester, .. } if *harvester == id),
         );
-        self.notice(Notice::HarvesterConnected { harvester: id, name: self.harvesters.name(id), peer });
+        self.notice(Notice::HarvesterConnected {
+            harvester: id,
+            name: self.harvesters.name(id),
+            peer,
+        });
         self.greet(now, id);
         for twin in twins {
             if !self.doubts.contains_key(&twin) {
@@ -72,7 +80,9 @@ impl Farmer {
 
     /// Tells a harvester our keys, if there are any, and asks again for what its last connection did not sign.
     pub(super) fn greet(&mut self, now: Now, id: HarvesterId) {
-        let Some(handshake) = self.config.keys.handshake() else { return };
+        let Some(handshake) = self.config.keys.handshake() else {
+            return;
+        };
         if self.send(now, id, None, ToHarvester::HarvesterHandshake(handshake)) {
             if let Some(session) = self.harvesters.get_mut(id).and_then(|slot| slot.session.as_mut()) {
                 session.greeted = true;
@@ -103,9 +113,13 @@ impl Farmer {
         {
             return self.replace(now, session, old_id, new_id, cause);
         }
-        let Some((id, session)) = self.harvesters.detach(session) else { return };
+        let Some((id, session)) = self.harvesters.detach(session) else {
+            return;
+        };
         self.clean_up_after(id, &session);
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         slot.asks.handle_disconnect();
         slot.gone_at = now.unix;
         slot.gone_why = cause.to_string();
@@ -114,7 +128,12 @@ impl Farmer {
             self.timers.set(Timer::Absent(id), now.mono + ABSENT_AFTER);
         }
         let peer_id = peer.peer_id;
-        self.notice(Notice::HarvesterDisconnected { harvester: id, name, peer, cause });
+        self.notice(Notice::HarvesterDisconnected {
+            harvester: id,
+            name,
+            peer,
+            cause,
+        });
         self.close_alarms(now, |kind| match kind {
             AlarmKind::HarvesterSilent { harvester, .. }
             | AlarmKind::HarvesterLate { harvester, .. }
@@ -135,7 +154,15 @@ impl Farmer {
             && slot.session.is_none()
         {
             let (name, plots, why) = (slot.name.clone(), slot.plots(), slot.gone_why.clone());
-            self.raise(now, AlarmKind::HarvesterAbsent { harvester: id, name, plots, why });
+            self.raise(
+                now,
+                AlarmKind::HarvesterAbsent {
+                    harvester: id,
+                    name,
+                    plots,
+                    why,
+                },
+            );
         }
     }
 
@@ -144,7 +171,10 @@ impl Farmer {
         let Some(newer) = self.doubts.remove(&old) else { return };
         // A slot with a past is a harvester of its own, so the newer connection is not the old one's harvester.
         if let (Some(old_id), Some(new_id)) = (self.harvesters.of_session(old), self.is_in_new_slot(newer)) {
-            self.outputs.push_back(Output::Close { session: old, cause: DisconnectCause::Replaced });
+            self.outputs.push_back(Output::Close {
+                session: old,
+                cause: DisconnectCause::Replaced,
+            });
             self.replace(now, old, old_id, new_id, DisconnectCause::Replaced);
         }
     }
@@ -157,10 +187,17 @@ impl Farmer {
         let last = self.refusal_noticed.get(word);
         if last.is_none_or(|last| now.mono.since(*last) >= Duration::from_secs(1)) {
             self.refusal_noticed.insert(word, now.mono);
-            self.notice(Notice::ConnectionRefused { address: address.to_string(), cause: cause.clone() });
+            self.notice(Notice::ConnectionRefused {
+                address: address.to_string(),
+                cause: cause.clone(),
+            });
         }
         if cause.needs_a_person() {
-            let mut alarm = AlarmKind::ConnectionRefused { address: address.ip().to_canonical(), cause, times: 1 };
+            let mut alarm = AlarmKind::ConnectionRefused {
+                address: address.ip().to_canonical(),
+                cause,
+                times: 1,
+            };
             let before = match self.alarms.get(&alarm.key()) {
                 Some(AlarmKind::ConnectionRefused { times, .. }) => *times,
                 _ => 0,
@@ -183,10 +220,16 @@ impl Farmer {
 
     /// Sends to a harvester, if it is connected.
     pub(super) fn send(&mut self, now: Now, id: HarvesterId, envelope: Option<u16>, message: ToHarvester) -> bool {
-        let Some(slot) = self.harvesters.get(id) else { return false };
+        let Some(slot) = self.harvesters.get(id) else {
+            return false;
+        };
         let Some(session) = &slot.session else { return false };
         let record = messages::outgoing(now, slot, &message);
-        self.outputs.push_back(Output::Send { session: session.id, id: envelope, message });
+        self.outputs.push_back(Output::Send {
+            session: session.id,
+            id: envelope,
+            message,
+        });
         self.outputs.push_back(Output::Message(record));
         true
     }
@@ -195,12 +238,15 @@ impl Farmer {
     fn review_certificate(&mut self, now: Now, peer_id: PeerId) {
         let connected: Vec<_> = self.harvesters.of_certificate(peer_id).collect();
         // As long as one of two connections may be dead, they may be one harvester.
-        let alive = connected.iter().filter(|(_, _, session)| !self.doubts.contains_key(&session.id));
+        let alive = connected
+            .iter()
+            .filter(|(_, _, session)| !self.doubts.contains_key(&session.id));
         let addresses: Vec<_> = alive.map(|(_, slot, _)| slot.peer.address.to_string()).collect();
         if addresses.len() > 1 {
             self.raise(now, AlarmKind::CertificateShared { peer_id, addresses });
         } else if connected.len() < 2 {
-            let is_it = |kind: &AlarmKind| matches!(kind, AlarmKind::CertificateShared { peer_id: of, .. } if *of == peer_id);
+            let is_it =
+                |kind: &AlarmKind| matches!(kind, AlarmKind::CertificateShared { peer_id: of, .. } if *of == peer_id);
             self.close_alarms(now, is_it);
         }
     }
@@ -208,9 +254,13 @@ impl Farmer {
     /// The harvester `old_id` has connected again before its old connection was known to be dead. The new connection got
     /// a slot of its own; it moves over, and that slot is gone.
     fn replace(&mut self, now: Now, old: SessionId, old_id: HarvesterId, new_id: HarvesterId, cause: DisconnectCause) {
-        let Some((_, old_session)) = self.harvesters.detach(old) else { return };
+        let Some((_, old_session)) = self.harvesters.detach(old) else {
+            return;
+        };
         self.clean_up_after(old_id, &old_session);
-        let Some(new_slot) = self.harvesters.remove(new_id) else { return };
+        let Some(new_slot) = self.harvesters.remove(new_id) else {
+            return;
+        };
         let Some(session) = new_slot.session else { return };
         let is_synced = session.synced;
         if is_synced {
@@ -220,7 +270,9 @@ impl Farmer {
         }
         self.timers.clear(Timer::Answers(new_id));
         self.harvesters.move_session(session, old_id);
-        let Some(slot) = self.harvesters.get_mut(old_id) else { return };
+        let Some(slot) = self.harvesters.get_mut(old_id) else {
+            return;
+        };
         let old_peer = std::mem::replace(&mut slot.peer, new_slot.peer);
         slot.connected_at = new_slot.connected_at;
         slot.connections += 1;
@@ -235,7 +287,12 @@ impl Farmer {
         self.attempts.rename(new_id, old_id, &name);
         self.proofs.rename(new_id, old_id, &name);
         self.close_alarms(now, |kind| kind.harvester() == Some(new_id));
-        self.notice(Notice::HarvesterDisconnected { harvester: old_id, name, peer: old_peer, cause });
+        self.notice(Notice::HarvesterDisconnected {
+            harvester: old_id,
+            name,
+            peer: old_peer,
+            cause,
+        });
         if is_synced {
             self.apply_lists(now, old_id, new_slot.lists.into_update(), Completeness::Everything);
         }
@@ -252,11 +309,20 @@ impl Farmer {
 
     /// What ends with a connection, whatever becomes of its harvester.
     fn clean_up_after(&mut self, id: HarvesterId, session: &Session) {
-        for timer in [Timer::PlotSync(session.id), Timer::CrossCheck(session.id), Timer::Answers(id)] {
+        for timer in [
+            Timer::PlotSync(session.id),
+            Timer::CrossCheck(session.id),
+            Timer::Answers(id),
+        ] {
             self.timers.clear(timer);
         }
         let is_over = |old: SessionId, newer: SessionId| old == session.id || newer == session.id;
-        let over: Vec<_> = self.doubts.iter().filter(|(old, newer)| is_over(**old, **newer)).map(|(old, _)| *old).collect();
+        let over: Vec<_> = self
+            .doubts
+            .iter()
+            .filter(|(old, newer)| is_over(**old, **newer))
+            .map(|(old, _)| *old)
+            .collect();
         for old in over {
             self.doubts.remove(&old);
             self.timers.clear(Timer::Doubt(old));

@@ -120,7 +120,8 @@ impl Harvesters {
 
     /// Those that are connected.
     pub(super) fn connected(&self) -> impl Iterator<Item = (HarvesterId, &Slot, &Session)> {
-        self.all().filter_map(|(id, slot)| Some((id, slot, slot.session.as_ref()?)))
+        self.all()
+            .filter_map(|(id, slot)| Some((id, slot, slot.session.as_ref()?)))
     }
 
     /// Name of a harvester; empty if it is forgotten.
@@ -220,7 +221,8 @@ impl Harvesters {
 
     /// Connected harvesters that use this certificate over the network.
     pub(super) fn of_certificate(&self, peer_id: PeerId) -> impl Iterator<Item = (HarvesterId, &Slot, &Session)> {
-        self.connected().filter(move |(_, slot, _)| slot.peer.peer_id == peer_id && !slot.embedded)
+        self.connected()
+            .filter(move |(_, slot, _)| slot.peer.peer_id == peer_id && !slot.embedded)
     }
 }
 
@@ -246,12 +248,16 @@ impl Slot {
     /// What it is doing.
     pub(super) fn state(&self, now: Mono) -> HarvesterState {
         let Some(session) = &self.session else {
-            return HarvesterState::Absent { since_unix_ms: self.gone_at.0 };
+            return HarvesterState::Absent {
+                since_unix_ms: self.gone_at.0,
+            };
         };
         let (processed, total) = session.receiver.progress();
         let unanswered = self.asks.unanswered_in_a_row();
         if let Some(since) = session.quiet_since {
-            HarvesterState::Suspect { for_s: now.since(since).as_secs() }
+            HarvesterState::Suspect {
+                for_s: now.since(since).as_secs(),
+            }
         } else if !session.synced && now.since(session.sync_moved) < SYNC_HANGS_AFTER {
             HarvesterState::Syncing { processed, total }
         } else if unanswered >= SILENT_FROM {
@@ -320,7 +326,11 @@ pub(super) fn host_of(peer: &ConnectedPeer) -> String {
 }
 
 const fn after(request: u16) -> u16 {
-    if request == u16::MAX { FIRST_REQUEST_ID } else { request + 1 }
+    if request == u16::MAX {
+        FIRST_REQUEST_ID
+    } else {
+        request + 1
+    }
 }
 
 /// Requests of the side that was dialled have ids from here, so that those of both sides never meet.

@@ -32,9 +32,11 @@ pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester) -> MessageR
     let detail = match message {
         ToHarvester::NewSignagePoint(point) => signage_point(point.signage_point_index),
         ToHarvester::RequestSignatures(request) => format!("{} messages", request.messages.len()),
-        ToHarvester::PlotSyncResponse(response) => {
-            response.error.as_ref().map(|error| format!("error {}", error.code)).unwrap_or_default()
-        }
+        ToHarvester::PlotSyncResponse(response) => response
+            .error
+            .as_ref()
+            .map(|error| format!("error {}", error.code))
+            .unwrap_or_default(),
         ToHarvester::HarvesterHandshake(_) | ToHarvester::RequestPlots => String::new(),
     };
     record(now, Direction::Out, slot, message.message_type().name(), detail)

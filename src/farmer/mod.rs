@@ -118,7 +118,9 @@ impl Farmer {
             outputs: VecDeque::new(),
             config,
         };
-        farmer.timers.set(Timer::NoSignagePoint(None), now.mono + farmer.silence_limit());
+        farmer
+            .timers
+            .set(Timer::NoSignagePoint(None), now.mono + farmer.silence_limit());
         farmer.review_keys(now);
         farmer
     }
@@ -192,9 +194,12 @@ impl Farmer {
     }
 
     fn handle_message(&mut self, now: Now, session: SessionId, envelope: Option<u16>, message: FromHarvester) {
-        let Some(id) = self.handle_heard(now, session) else { return };
+        let Some(id) = self.handle_heard(now, session) else {
+            return;
+        };
         if let Some(slot) = self.harvesters.get(id) {
-            self.outputs.push_back(Output::Message(messages::incoming(now, slot, &message)));
+            self.outputs
+                .push_back(Output::Message(messages::incoming(now, slot, &message)));
         }
         match message {
             FromHarvester::NewProofOfSpace(message) => self.handle_new_proof(now, id, *message),
@@ -241,8 +246,18 @@ impl Farmer {
         let has_keys = !keys.farmer_public_keys.is_empty();
         let states = [
             (has_keys, AlarmKind::NoKeys),
-            (!has_keys || keys.farmer_target.is_some(), AlarmKind::NoRewardTarget { target: RewardTarget::Farmer }),
-            (!has_keys || keys.pool_public_keys.is_empty() || keys.pool_target.is_some(), AlarmKind::NoRewardTarget { target: RewardTarget::Pool }),
+            (
+                !has_keys || keys.farmer_target.is_some(),
+                AlarmKind::NoRewardTarget {
+                    target: RewardTarget::Farmer,
+                },
+            ),
+            (
+                !has_keys || keys.pool_public_keys.is_empty() || keys.pool_target.is_some(),
+                AlarmKind::NoRewardTarget {
+                    target: RewardTarget::Pool,
+                },
+            ),
         ];
         for (is_fine, alarm) in states {
             if is_fine {

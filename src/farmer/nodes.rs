@@ -45,15 +45,30 @@ impl Farmer {
     pub(super) fn handle_node(&mut self, now: Now, id: NodeId, status: NodeStatus) {
         self.timers.clear(Timer::NoSignagePoint(None));
         let Some(node) = self.nodes.get_mut(&id) else {
-            self.nodes.insert(id, Node { status, peak_height: None, last_signage_point: None });
-            self.timers.set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
-            self.close_alarms(now, |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if node == NO_NODE));
+            self.nodes.insert(
+                id,
+                Node {
+                    status,
+                    peak_height: None,
+                    last_signage_point: None,
+                },
+            );
+            self.timers
+                .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+            self.close_alarms(
+                now,
+                |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if node == NO_NODE),
+            );
             return;
         };
         let old_name = std::mem::replace(&mut node.status, status).name;
         if old_name != node.status.name {
-            self.close_alarms(now, |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if *node == old_name));
-            self.timers.set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+            self.close_alarms(
+                now,
+                |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if *node == old_name),
+            );
+            self.timers
+                .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
         }
     }
 
@@ -73,16 +88,24 @@ impl Farmer {
         node.peak_height = Some(message.peak_height);
         node.last_signage_point = Some(now);
         let name = node.status.name.clone();
-        self.timers.set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
-        self.close_alarms(now, |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if *node == name));
+        self.timers
+            .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+        self.close_alarms(
+            now,
+            |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if *node == name),
+        );
         match self.signage_points.insert(now, id, message.clone()) {
             Arrival::New => {
-                self.missed.handle_arrival(now.mono, message.challenge_hash, message.signage_point_index);
+                self.missed
+                    .handle_arrival(now.mono, message.challenge_hash, message.signage_point_index);
                 self.timers.put(Timer::Missed, self.missed.due());
                 self.roll_call.begin(now, &message);
                 let harvesters = self.ask_all(now, &message);
                 let signage_point = signage_point_view(now, &message);
-                self.notice(Notice::SignagePoint { signage_point, harvesters });
+                self.notice(Notice::SignagePoint {
+                    signage_point,
+                    harvesters,
+                });
             }
             Arrival::Duplicate => self.missed.handle_duplicate(),
             Arrival::OtherRewardChain => {
@@ -123,19 +146,39 @@ impl Farmer {
         // Any node could have brought them, so all that should have are named.
         let names: Vec<_> = self.nodes.values().map(|node| node.status.name.as_str()).collect();
         let node = names.join(", ");
-        let before = match self.alarms.get(&AlarmKind::SignagePointsMissed { node: node.clone(), missed: 0 }.key()) {
+        let before = match self.alarms.get(
+            &AlarmKind::SignagePointsMissed {
+                node: node.clone(),
+                missed: 0,
+            }
+            .key(),
+        ) {
             Some(AlarmKind::SignagePointsMissed { missed, .. }) => *missed,
             _ => 0,
         };
-        self.notice(Notice::SignagePointsMissed { node: node.clone(), missed });
-        self.raise(now, AlarmKind::SignagePointsMissed { node, missed: before + missed });
+        self.notice(Notice::SignagePointsMissed {
+            node: node.clone(),
+            missed,
+        });
+        self.raise(
+            now,
+            AlarmKind::SignagePointsMissed {
+                node,
+                missed: before + missed,
+            },
+        );
     }
 
     /// Sends a harvester the newest signage point if it can still answer it in time and was not asked before: it has just
     /// told what it has.
     pub(super) fn catch_up(&mut self, now: Now, id: HarvesterId) {
-        let Some((sp_hash, point)) = self.signage_points.newest() else { return };
-        let was_asked = self.harvesters.get(id).is_none_or(|slot| slot.asks.is_settled_or_open(sp_hash));
+        let Some((sp_hash, point)) = self.signage_points.newest() else {
+            return;
+        };
+        let was_asked = self
+            .harvesters
+            .get(id)
+            .is_none_or(|slot| slot.asks.is_settled_or_open(sp_hash));
         if was_asked || now.mono.since(point.received.mono) > CATCH_UP_WITHIN {
             return;
         }
@@ -151,7 +194,11 @@ impl Farmer {
 
     /// Seconds since the last signage point from anywhere, or since start.
     pub(super) fn since_signage_point(&self, now: Mono) -> Duration {
-        now.since(self.signage_points.newest().map_or(self.started.mono, |(_, point)| point.received.mono))
+        now.since(
+            self.signage_points
+                .newest()
+                .map_or(self.started.mono, |(_, point)| point.received.mono),
+        )
     }
 
     fn ask_all(&mut self, now: Now, message: &NewSignagePoint) -> u32 {
@@ -195,7 +242,11 @@ impl Farmer {
     pub(super) fn nodes_for(&self, knowing: &[NodeId]) -> Vec<NodeId> {
         let up = |id: &NodeId| self.nodes.get(id).is_some_and(Node::is_up);
         let knowing: Vec<_> = knowing.iter().copied().filter(up).collect();
-        if knowing.is_empty() { self.nodes.keys().copied().filter(up).collect() } else { knowing }
+        if knowing.is_empty() {
+            self.nodes.keys().copied().filter(up).collect()
+        } else {
+            knowing
+        }
     }
 }
 

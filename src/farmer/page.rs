@@ -13,7 +13,10 @@ impl Farmer {
     pub fn page(&self, request: &PageRequest) -> Page {
         let limit = u64::from(request.limit.min(PAGE_LIMIT));
         let range = request.offset..request.offset.saturating_add(limit);
-        let mut page = Page { total: 0, items: Vec::new() };
+        let mut page = Page {
+            total: 0,
+            items: Vec::new(),
+        };
         for (id, slot) in self.harvesters.all() {
             let is_wanted = match request.harvester {
                 Some(wanted) => wanted == id,

@@ -201,10 +201,16 @@ mod tests {
         let common = |paths: &[&str]| common_directory(paths.iter().copied());
         assert_eq!(common(&[]), None);
         assert_eq!(common(&["/mnt/d1/a.plot"]).as_deref(), Some("/mnt/d1"));
-        assert_eq!(common(&["/mnt/d1/a.plot", "/mnt/d1/x/b.plot"]).as_deref(), Some("/mnt/d1"));
+        assert_eq!(
+            common(&["/mnt/d1/a.plot", "/mnt/d1/x/b.plot"]).as_deref(),
+            Some("/mnt/d1")
+        );
         assert_eq!(common(&["/mnt/d1/a.plot", "/mnt/d10/b.plot"]).as_deref(), Some("/mnt"));
         assert_eq!(common(&["/a/x.plot", "/b/x.plot"]), None);
-        assert_eq!(common(&[r"D:\plots\a.plot", r"D:\plots\b.plot"]).as_deref(), Some(r"D:\plots"));
+        assert_eq!(
+            common(&[r"D:\plots\a.plot", r"D:\plots\b.plot"]).as_deref(),
+            Some(r"D:\plots")
+        );
         assert_eq!(common(&["a.plot", "/b/x.plot"]), None);
     }
 }

@@ -105,10 +105,15 @@ impl Receiver {
             return Err(self.unexpected(identifier));
         }
         if start.last_sync_id != self.last_sync_id {
-            return Err(SyncError::LastSyncId { expected: self.last_sync_id, got: start.last_sync_id });
+            return Err(SyncError::LastSyncId {
+                expected: self.last_sync_id,
+                got: start.last_sync_id,
+            });
         }
         if start.last_sync_id == identifier.sync_id {
-            return Err(SyncError::SyncIdsMatch { sync_id: identifier.sync_id });
+            return Err(SyncError::SyncIdsMatch {
+                sync_id: identifier.sync_id,
+            });
         }
         self.sync_id = identifier.sync_id;
         self.update = ListUpdate::default();
@@ -159,7 +164,10 @@ impl Receiver {
     }
 
     fn finish(&mut self) -> Finished {
-        let finished = Finished { update: std::mem::take(&mut self.update), completeness: self.completeness };
+        let finished = Finished {
+            update: std::mem::take(&mut self.update),
+            completeness: self.completeness,
+        };
         *self = Self {
             completeness: Completeness::Difference,
             last_sync_id: self.sync_id,
@@ -261,7 +269,11 @@ impl SyncError {
             Self::PlotNotAvailable { .. } => (PlotSyncErrorCode::PlotNotAvailable, None),
             Self::HarvestingMode { .. } | Self::TooMuch => (PlotSyncErrorCode::Unknown, None),
         };
-        PlotSyncError { code: code.as_i16(), message: self.to_string(), expected_identifier }
+        PlotSyncError {
+            code: code.as_i16(),
+            message: self.to_string(),
+            expected_identifier,
+        }
     }
 }
 

@@ -12,16 +12,15 @@ use super::plot_sync::{Finished, SyncError};
 use super::timers::Timer;
 use crate::clock::Now;
 use crate::ids::{PlotId, SessionId};
-use crate::snapshot::{
-    AlarmKind, CrossCheckView, DisconnectCause, HarvesterId, Notice, PlotChangeView,
-};
+use crate::snapshot::{AlarmKind, CrossCheckView, DisconnectCause, HarvesterId, Notice, PlotChangeView};
 use crate::wire::{PlotSync, PlotSyncResponse, RespondPlots, ToHarvester};
-
 
 impl Farmer {
     /// A harvester sent a message of a plot sync.
     pub(super) fn handle_plot_sync(&mut self, now: Now, id: HarvesterId, message: PlotSync) {
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let Some(session) = &mut slot.session else { return };
         let identifier = *message.identifier();
         let message_type = i16::from(message.message_type().as_u8());
@@ -29,13 +28,18 @@ impl Farmer {
         session.sync_moved = now.mono;
         let session_id = session.id;
         if !session.synced {
-            self.timers.set(Timer::PlotSync(session_id), now.mono + SYNC_STALLS_AFTER);
+            self.timers
+                .set(Timer::PlotSync(session_id), now.mono + SYNC_STALLS_AFTER);
         }
         if matches!(result, Err(SyncError::TooMuch)) {
             return self.close(now, session_id, SyncError::TooMuch);
         }
         let error = result.as_ref().err().map(SyncError::to_wire);
-        let response = PlotSyncResponse { identifier, message_type, error };
+        let response = PlotSyncResponse {
+            identifier,
+            message_type,
+            error,
+        };
         self.send(now, id, None, ToHarvester::PlotSyncResponse(response));
         match result {
             Ok(None) => {}
@@ -46,21 +50,26 @@ impl Farmer {
 
     /// The first plot sync of a connection has not moved for too long.
     pub(super) fn handle_plot_sync_timer(&mut self, now: Now, session: SessionId) {
-        let Some(id) = self.harvesters.of_session(session) else { return };
+        let Some(id) = self.harvesters.of_session(session) else {
+            return;
+        };
         let minutes = SYNC_STALLS_AFTER.as_secs() / 60;
         let error = format!("nothing came for {minutes} minutes");
-        self.raise(now, AlarmKind::PlotSyncFailing { harvester: id, name: self.harvesters.name(id), error });
+        self.raise(
+            now,
+            AlarmKind::PlotSyncFailing {
+                harvester: id,
+                name: self.harvesters.name(id),
+                error,
+            },
+        );
     }
 
     /// Applies lists that are complete, and draws the consequences.
-    pub(super) fn apply_lists(
-        &mut self,
-        now: Now,
-        id: HarvesterId,
-        update: ListUpdate,
-        completeness: Completeness,
-    ) {
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+    pub(super) fn apply_lists(&mut self, now: Now, id: HarvesterId, update: ListUpdate, completeness: Completeness) {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let Some(session) = &mut slot.session else { return };
         let is_first_of_session = !std::mem::replace(&mut session.synced, true);
         session.sync_errors = 0;
@@ -92,7 +101,13 @@ impl Farmer {
         }
         self.timers.clear(Timer::PlotSync(session_id));
         if is_first_of_session || added + removed > 0 {
-            self.notice(Notice::PlotSyncDone { harvester: id, name, plots, added, removed });
+            self.notice(Notice::PlotSyncDone {
+                harvester: id,
+                name,
+                plots,
+                added,
+                removed,
+            });
         }
         self.review_returned_plots(now, &change.added);
         self.review_lost_plots(now, id, &change);
@@ -114,27 +129,48 @@ impl Farmer {
             self.close_alarms(now, |kind| matches!(kind, AlarmKind::SharedPlots { .. }));
             return;
         }
-        let harvesters = self.shared_plots.harvesters().take(8).map(|id| self.harvesters.name(id)).collect();
+        let harvesters = self
+            .shared_plots
+            .harvesters()
+            .take(8)
+            .map(|id| self.harvesters.name(id))
+            .collect();
         self.raise(now, AlarmKind::SharedPlots { plots, harvesters });
     }
 
     /// Asks a harvester for its plots, if it is connected and not asked already.
     pub(super) fn begin_cross_check(&mut self, now: Now, id: HarvesterId) {
-        let Some(session) = self.harvesters.get_mut(id).and_then(|slot| slot.session.as_mut()) else { return };
+        let Some(session) = self.harvesters.get_mut(id).and_then(|slot| slot.session.as_mut()) else {
+            return;
+        };
         if session.cross_check.is_some() {
             return;
         }
-        let Some(request) = session.new_request_id() else { return };
+        let Some(request) = session.new_request_id() else {
+            return;
+        };
         session.cross_check = Some(request);
-        self.timers.set(Timer::CrossCheck(session.id), now.mono + PLOTS_LISTED_WITHIN);
+        self.timers
+            .set(Timer::CrossCheck(session.id), now.mono + PLOTS_LISTED_WITHIN);
         self.send(now, id, Some(request), ToHarvester::RequestPlots);
     }
 
     /// A harvester has listed its plots.
-    pub(super) fn handle_respond_plots(&mut self, now: Now, id: HarvesterId, envelope: Option<u16>, list: &RespondPlots) {
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+    pub(super) fn handle_respond_plots(
+        &mut self,
+        now: Now,
+        id: HarvesterId,
+        envelope: Option<u16>,
+        list: &RespondPlots,
+    ) {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let Some(session) = &mut slot.session else { return };
-        let Some(request) = session.cross_check.filter(|request| envelope.is_none_or(|id| id == *request)) else {
+        let Some(request) = session
+            .cross_check
+            .filter(|request| envelope.is_none_or(|id| id == *request))
+        else {
             return;
         };
         session.cross_check = None;
@@ -143,7 +179,11 @@ impl Farmer {
         let result = compare(now, &slot.lists, list);
         slot.cross_check = Some(result.clone());
         let name = slot.name.clone();
-        self.notice(Notice::CrossChecked { harvester: id, name, result });
+        self.notice(Notice::CrossChecked {
+            harvester: id,
+            name,
+            result,
+        });
     }
 
     /// A harvester was asked for its plots and has not listed them.
@@ -162,25 +202,46 @@ impl Farmer {
     /// A harvester will not list its plots any more.
     pub(super) fn fail_cross_check(&mut self, id: HarvesterId, reason: &str) {
         let name = self.harvesters.name(id);
-        self.notice(Notice::CrossCheckFailed { harvester: id, name, reason: reason.to_owned() });
+        self.notice(Notice::CrossCheckFailed {
+            harvester: id,
+            name,
+            reason: reason.to_owned(),
+        });
     }
 
     fn close(&mut self, now: Now, session: SessionId, error: SyncError) {
-        let cause = DisconnectCause::ProtocolViolation { detail: error.to_string() };
-        self.outputs.push_back(Output::Close { session, cause: cause.clone() });
+        let cause = DisconnectCause::ProtocolViolation {
+            detail: error.to_string(),
+        };
+        self.outputs.push_back(Output::Close {
+            session,
+            cause: cause.clone(),
+        });
         self.handle_disconnected(now, session, cause);
     }
 
     fn note_sync_error(&mut self, now: Now, id: HarvesterId, error: String) {
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let Some(session) = &mut slot.session else { return };
         session.sync_errors = session.sync_errors.saturating_add(1);
         let keeps_failing = session.sync_errors >= FAILING_FROM;
         slot.last_sync_error = Some(error.clone());
         let name = slot.name.clone();
-        self.notice(Notice::PlotSyncRefused { name: name.clone(), error: error.clone() });
+        self.notice(Notice::PlotSyncRefused {
+            name: name.clone(),
+            error: error.clone(),
+        });
         if keeps_failing {
-            self.raise(now, AlarmKind::PlotSyncFailing { harvester: id, name, error });
+            self.raise(
+                now,
+                AlarmKind::PlotSyncFailing {
+                    harvester: id,
+                    name,
+                    error,
+                },
+            );
         }
     }
 
@@ -189,9 +250,30 @@ impl Farmer {
         let Some(slot) = self.harvesters.get(id) else { return };
         let name = || slot.name.clone();
         let alarms = [
-            (slot.lists.failed.len(), AlarmKind::FailedPlots { harvester: id, name: name(), files: 0 }),
-            (slot.lists.no_key.len(), AlarmKind::NoKeyPlots { harvester: id, name: name(), files: 0 }),
-            (slot.lists.duplicates.len(), AlarmKind::DuplicatePlots { harvester: id, name: name(), files: 0 }),
+            (
+                slot.lists.failed.len(),
+                AlarmKind::FailedPlots {
+                    harvester: id,
+                    name: name(),
+                    files: 0,
+                },
+            ),
+            (
+                slot.lists.no_key.len(),
+                AlarmKind::NoKeyPlots {
+                    harvester: id,
+                    name: name(),
+                    files: 0,
+                },
+            ),
+            (
+                slot.lists.duplicates.len(),
+                AlarmKind::DuplicatePlots {
+                    harvester: id,
+                    name: name(),
+                    files: 0,
+                },
+            ),
         ];
         for (count, mut alarm) in alarms {
             if count == 0 {
@@ -237,12 +319,21 @@ impl Farmer {
     /// Plots that nobody farms any more are lost, if it is more than somebody tidying up: a whole directory, or more than
     /// one in a hundred.
     fn review_lost_plots(&mut self, now: Now, id: HarvesterId, change: &Change) {
-        let lost: Vec<_> = change.removed.iter().filter(|(_, plot_id)| !self.shared_plots.is_farmed(plot_id)).collect();
-        let Some(slot) = self.harvesters.get_mut(id) else { return };
+        let lost: Vec<_> = change
+            .removed
+            .iter()
+            .filter(|(_, plot_id)| !self.shared_plots.is_farmed(plot_id))
+            .collect();
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
         let before = (slot.lists.plots.len() + change.removed.len()).saturating_sub(change.added.len());
         let mut by_directory: BTreeMap<String, BTreeSet<PlotId>> = BTreeMap::new();
         for (path, plot_id) in &lost {
-            by_directory.entry(directory_of(path).to_owned()).or_default().insert(*plot_id);
+            by_directory
+                .entry(directory_of(path).to_owned())
+                .or_default()
+                .insert(*plot_id);
         }
         if by_directory.len() > MAX_LOST_DIRECTORIES {
             let common = common_directory(lost.iter().map(|(path, _)| &**path)).unwrap_or_default();
@@ -280,15 +371,31 @@ fn lost_alarm(harvester: HarvesterId, name: &str, directory: &str, lost: &BTreeS
 fn has_plots_in(lists: &PlotLists, directory: &str) -> bool {
     let from = (Bound::Included(directory), Bound::Unbounded);
     let below = lists.plots.range::<str, _>(from).map(|(path, _)| &**path);
-    below.take_while(|path| path.starts_with(directory)).any(|path| directory_of(path) == directory)
+    below
+        .take_while(|path| path.starts_with(directory))
+        .any(|path| directory_of(path) == directory)
 }
 
 /// What a harvester listed against what was synced.
 fn compare(now: Now, known: &PlotLists, list: &RespondPlots) -> CrossCheckView {
     let listed: BTreeSet<&str> = list.plots.iter().map(|plot| plot.filename.as_str()).collect();
-    let missing: Vec<_> = known.plots.keys().map(|path| &**path).filter(|path| !listed.contains(path)).collect();
-    let unexpected: Vec<_> = listed.iter().copied().filter(|path| !known.plots.contains_key(*path)).collect();
-    let examples = missing.iter().chain(&unexpected).take(5).map(|path| (*path).to_owned()).collect();
+    let missing: Vec<_> = known
+        .plots
+        .keys()
+        .map(|path| &**path)
+        .filter(|path| !listed.contains(path))
+        .collect();
+    let unexpected: Vec<_> = listed
+        .iter()
+        .copied()
+        .filter(|path| !known.plots.contains_key(*path))
+        .collect();
+    let examples = missing
+        .iter()
+        .chain(&unexpected)
+        .take(5)
+        .map(|path| (*path).to_owned())
+        .collect();
     CrossCheckView {
         at_unix_ms: now.unix.0,
         listed: listed.len() as u64,

@@ -177,7 +177,8 @@ impl Proofs {
     /// Lets proofs for this signage point that came to nothing be judged once more: the question has changed.
     pub(super) fn judge_again(&mut self, sp_hash: &SpHash) {
         let live = &self.live;
-        self.seen.retain(|key, number| key.0 != *sp_hash || live.contains_key(number));
+        self.seen
+            .retain(|key, number| key.0 != *sp_hash || live.contains_key(number));
         let seen = &self.seen;
         self.seen_order.retain(|key| seen.contains_key(key));
     }
@@ -187,7 +188,9 @@ impl Proofs {
         if self.verifying >= MAX_VERIFYING {
             return None;
         }
-        let after = self.turn.and_then(|turn| self.queues.range(HarvesterId(turn.0.saturating_add(1))..).next());
+        let after = self
+            .turn
+            .and_then(|turn| self.queues.range(HarvesterId(turn.0.saturating_add(1))..).next());
         let harvester = *after.or_else(|| self.queues.iter().next())?.0;
         let queue = self.queues.get_mut(&harvester)?;
         let number = queue.pop_front();
@@ -196,6 +199,15 @@ impl Proofs {
         }
         self.turn = Some(harvester);
         number
+    }
+
+    fn begin_verification(&mut self, number: ProofNumber) -> JobId {
+        let job = self.new_job(Job::Verify(number));
+        self.verifying += 1;
+        if let Some(proof) = self.live.get_mut(&number) {
+            proof.phase = Phase::Verifying(job);
+        }
+        job
     }
 
     fn take_off_queue(&mut self, number: ProofNumber) {
@@ -217,7 +229,8 @@ impl Proofs {
                 if self.by_quality.get(quality) == Some(&number) {
                     self.by_quality.remove(quality);
                 }
-                self.jobs.retain(|_, job| !matches!(job, Job::SignPoint(of, _) if *of == number));
+                self.jobs
+                    .retain(|_, job| !matches!(job, Job::SignPoint(of, _) if *of == number));
             }
         }
         Some(proof)
@@ -228,7 +241,10 @@ impl Proofs {
     pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 7] {
         let queued = self.queues.values().map(VecDeque::len).sum::<usize>();
         assert_eq!(self.seen.len(), self.seen_order.len());
-        assert_eq!(self.jobs.values().filter(|job| matches!(job, Job::Verify(_))).count(), self.verifying);
+        assert_eq!(
+            self.jobs.values().filter(|job| matches!(job, Job::Verify(_))).count(),
+            self.verifying
+        );
         [
             ("live", self.live.len(), MAX_LIVE),
             ("by_quality", self.by_quality.len(), MAX_LIVE),
@@ -285,18 +301,26 @@ impl Farmer {
             plot_file: view.plot_file.clone(),
             signage_point_index: view.signage_point_index,
         });
-        let is_known =
-            self.signage_points.get(&key.0).is_some_and(|point| point.of_challenge(&message.challenge_hash).is_some());
+        let is_known = self
+            .signage_points
+            .get(&key.0)
+            .is_some_and(|point| point.of_challenge(&message.challenge_hash).is_some());
         if !is_known {
             self.counters.proofs_of_unknown_signage_points += 1;
             let reason = format!("{name} answered a signage point that is not known here, or too old");
-            self.proofs.push_view(ProofView { stage: ProofStage::Lost { reason }, ..view });
+            self.proofs.push_view(ProofView {
+                stage: ProofStage::Lost { reason },
+                ..view
+            });
             return;
         }
         let queue = self.proofs.queues.get(&id).map_or(0, VecDeque::len);
         if queue >= MAX_QUEUED_OF_HARVESTER {
             let reason = format!("{queue} proofs of {name} were waiting to be verified");
-            self.proofs.push_view(ProofView { stage: ProofStage::Lost { reason }, ..view });
+            self.proofs.push_view(ProofView {
+                stage: ProofStage::Lost { reason },
+                ..view
+            });
             return self.note_unverified(now, id);
         }
         self.make_room(now);
@@ -316,7 +340,7 @@ impl Farmer {
         );
         self.proofs.queues.entry(id).or_default().push_back(number);
         self.timers.set(Timer::Proof(number), now.mono + VERIFIED_WITHIN);
-        self.verify_queued();
+        self.verify_queued(now);
     }
 
     /// A harvester sent v2 partial proofs. Only a solver could complete them.
@@ -348,21 +372,25 @@ impl Farmer {
 
     /// A worker has verified a proof.
     pub(super) fn handle_verified(&mut self, now: Now, job: JobId, result: Result<QualityString, ProofError>) {
-        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else { return };
+        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else {
+            return;
+        };
         self.proofs.jobs.remove(&job);
         self.proofs.verifying -= 1;
         match result {
             Err(error) => self.note_invalid(now, number, &error.to_string()),
             Ok(quality) => self.judge(now, number, quality),
         }
-        self.verify_queued();
+        self.verify_queued(now);
     }
 
     /// The workers were full.
     pub(super) fn handle_verification_dropped(&mut self, now: Now, job: JobId) {
-        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else { return };
+        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else {
+            return;
+        };
         self.drop_unverified(now, number, "the workers that verify proofs were full");
-        self.verify_queued();
+        self.verify_queued(now);
     }
 
     /// A proof is where it is for too long.
@@ -372,7 +400,7 @@ impl Farmer {
             Some(Phase::Queued | Phase::Verifying(_)) => {
                 let reason = format!("not verified within {} s", VERIFIED_WITHIN.as_secs());
                 self.drop_unverified(now, number, &reason);
-                self.verify_queued();
+                self.verify_queued(now);
             }
             Some(Phase::Winner { .. }) => self.expire_declarations(now, number),
         }
@@ -402,31 +430,34 @@ impl Farmer {
     }
 
     /// Gives workers what they can take.
-    fn verify_queued(&mut self) {
+    fn verify_queued(&mut self, now: Now) {
         while let Some(number) = self.proofs.next_queued() {
-            let job = self.proofs.new_job(Job::Verify(number));
-            let Some(proof) = self.proofs.live.get_mut(&number) else {
-                self.proofs.jobs.remove(&job);
+            let Some(proof) = self.proofs.live.get(&number) else {
                 continue;
             };
-            proof.phase = Phase::Verifying(job);
-            self.proofs.verifying += 1;
             let point = self.signage_points.get(&proof.sp_hash);
-            let context = point.and_then(|point| point.of_challenge(&proof.challenge_hash)).map(proof_context);
-            // A proof is dropped long before its signage point is forgotten, unless the chain is absurdly fast.
-            if let Some(context) = context {
-                let proof = Box::new(proof.proof.clone());
-                self.outputs.push_back(Output::Verify { job, proof, context });
-            }
+            let message = point.and_then(|point| point.of_challenge(&proof.challenge_hash));
+            // Its timer, which is due, drops a proof that has waited too long or outlived its signage point.
+            let (Some(message), true) = (message, now.mono.since(proof.found) < VERIFIED_WITHIN) else {
+                continue;
+            };
+            let (context, proof) = (proof_context(message), Box::new(proof.proof.clone()));
+            let job = self.proofs.begin_verification(number);
+            self.outputs.push_back(Output::Verify { job, proof, context });
         }
     }
 
     /// A proof is valid: is it good enough for a block?
     fn judge(&mut self, now: Now, number: ProofNumber, quality: QualityString) {
-        let Some(proof) = self.proofs.live.get_mut(&number) else { return };
+        let Some(proof) = self.proofs.live.get_mut(&number) else {
+            return;
+        };
         proof.view.quality = Some(quality);
         proof.view.verified_after_ms = Some(millis(now.mono.since(proof.found)));
-        proof.phase = Phase::Winner { quality, declarations: Vec::new() };
+        proof.phase = Phase::Winner {
+            quality,
+            declarations: Vec::new(),
+        };
         self.timers.clear(Timer::Proof(number));
         self.proofs.by_quality.insert(quality, number);
         if self.declare_where_good_enough(now, number) {
@@ -439,7 +470,9 @@ impl Farmer {
 
     /// Reward chains for which a winner is good enough and not declared yet.
     pub(super) fn new_declarations(&self, number: ProofNumber) -> Vec<RewardChainSp> {
-        let Some(proof) = self.proofs.live.get(&number) else { return Vec::new() };
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return Vec::new();
+        };
         let (Phase::Winner { quality, declarations }, Some(point)) =
             (&proof.phase, self.signage_points.get(&proof.sp_hash))
         else {
@@ -480,17 +513,37 @@ impl Farmer {
 
     fn note_invalid(&mut self, now: Now, number: ProofNumber, reason: &str) {
         self.timers.clear(Timer::Proof(number));
-        self.proofs.set_stage(number, ProofStage::Invalid { reason: reason.to_owned() });
-        let Some(proof) = self.proofs.remove(number) else { return };
+        self.proofs.set_stage(
+            number,
+            ProofStage::Invalid {
+                reason: reason.to_owned(),
+            },
+        );
+        let Some(proof) = self.proofs.remove(number) else {
+            return;
+        };
         self.wins.invalid += 1;
         let (name, plot_file) = (proof.view.harvester_name, proof.view.plot_file);
         let reason = reason.to_owned();
-        self.notice(Notice::ProofInvalid { name, plot_file: plot_file.clone(), reason: reason.clone() });
-        let Some(harvester) = proof.sources.first().map(|source| source.harvester) else { return };
-        let Some(slot) = self.harvesters.get_mut(harvester) else { return };
+        self.notice(Notice::ProofInvalid {
+            name,
+            plot_file: plot_file.clone(),
+            reason: reason.clone(),
+        });
+        let Some(harvester) = proof.sources.first().map(|source| source.harvester) else {
+            return;
+        };
+        let Some(slot) = self.harvesters.get_mut(harvester) else {
+            return;
+        };
         slot.invalid_proofs += 1;
-        let mut alarm =
-            AlarmKind::InvalidProofs { harvester, name: slot.name.clone(), proofs: 1, plot_file, reason };
+        let mut alarm = AlarmKind::InvalidProofs {
+            harvester,
+            name: slot.name.clone(),
+            proofs: 1,
+            plot_file,
+            reason,
+        };
         if let Some(AlarmKind::InvalidProofs { proofs: before, .. }) = self.alarms.get(&alarm.key()).cloned()
             && let AlarmKind::InvalidProofs { proofs, .. } = &mut alarm
         {
@@ -501,7 +554,12 @@ impl Farmer {
 
     fn drop_unverified(&mut self, now: Now, number: ProofNumber, reason: &str) {
         self.timers.clear(Timer::Proof(number));
-        self.proofs.set_stage(number, ProofStage::Lost { reason: reason.to_owned() });
+        self.proofs.set_stage(
+            number,
+            ProofStage::Lost {
+                reason: reason.to_owned(),
+            },
+        );
         if let Some(proof) = self.proofs.remove(number)
             && let Some(source) = proof.sources.first()
         {
@@ -512,7 +570,11 @@ impl Farmer {
     /// A proof will never be verified; it might have been a block.
     fn note_unverified(&mut self, now: Now, harvester: HarvesterId) {
         self.counters.dropped_verifications += 1;
-        let mut alarm = AlarmKind::TooManyProofs { harvester, name: self.harvesters.name(harvester), dropped: 1 };
+        let mut alarm = AlarmKind::TooManyProofs {
+            harvester,
+            name: self.harvesters.name(harvester),
+            dropped: 1,
+        };
         if let Some(AlarmKind::TooManyProofs { dropped: before, .. }) = self.alarms.get(&alarm.key()).cloned()
             && let AlarmKind::TooManyProofs { dropped, .. } = &mut alarm
         {

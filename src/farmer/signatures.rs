@@ -37,8 +37,10 @@ enum Step {
     Asked { since: Mono },
     /// A worker completes the signatures.
     Signing { since: Mono },
-    /// The nodes know.
+    /// The nodes know, and should ask for the block.
     Declared { at: Mono },
+    /// A node has asked for the block, or the chain has spoken.
+    Taken,
     /// It will not be declared.
     Over,
 }
@@ -62,12 +64,18 @@ impl Farmer {
     /// is any.
     pub(super) fn declare_where_good_enough(&mut self, now: Now, number: ProofNumber) -> bool {
         let reward_chains = self.new_declarations(number);
-        let Some(proof) = self.proofs.live.get_mut(&number) else { return false };
-        let Phase::Winner { declarations, .. } = &mut proof.phase else { return false };
+        let Some(proof) = self.proofs.live.get_mut(&number) else {
+            return false;
+        };
+        let Phase::Winner { declarations, .. } = &mut proof.phase else {
+            return false;
+        };
         let step = Step::Asked { since: now.mono };
-        declarations.extend(
-            reward_chains.iter().map(|reward_chain_sp| Declaration { reward_chain_sp: *reward_chain_sp, source: 0, step }),
-        );
+        declarations.extend(reward_chains.iter().map(|reward_chain_sp| Declaration {
+            reward_chain_sp: *reward_chain_sp,
+            source: 0,
+            step,
+        }));
         if declarations.is_empty() {
             return false;
         }
@@ -86,9 +94,11 @@ impl Farmer {
 
     /// A signage point came with another reward chain: its proofs count there too.
     pub(super) fn declare_for_new_variant(&mut self, now: Now, sp_hash: &SpHash) {
-        let winners = self.proofs.live.iter().filter(|(_, proof)| {
-            proof.sp_hash == *sp_hash && matches!(proof.phase, Phase::Winner { .. })
-        });
+        let winners = self
+            .proofs
+            .live
+            .iter()
+            .filter(|(_, proof)| proof.sp_hash == *sp_hash && matches!(proof.phase, Phase::Winner { .. }));
         for number in winners.map(|(number, _)| *number).collect::<Vec<_>>() {
             self.declare_where_good_enough(now, number);
         }
@@ -108,10 +118,14 @@ impl Farmer {
         {
             session.requests.remove(&envelope);
         }
-        let is_source =
-            |source: &Source| source.harvester == id && source.plot_identifier == response.plot_identifier;
+        let is_source = |source: &Source| source.harvester == id && source.plot_identifier == response.plot_identifier;
         let mut candidates = Vec::new();
-        for (number, proof) in self.proofs.live.iter_mut().filter(|(_, proof)| proof.sp_hash == response.sp_hash) {
+        for (number, proof) in self
+            .proofs
+            .live
+            .iter_mut()
+            .filter(|(_, proof)| proof.sp_hash == response.sp_hash)
+        {
             if let Some(place) = proof.sources.iter().position(is_source) {
                 let source = &mut proof.sources[place];
                 source.wants_data |=
@@ -119,9 +133,15 @@ impl Farmer {
                 candidates.push((*number, place));
             }
         }
-        let messages: Vec<_> = response.message_signatures.iter().map(|(message, _)| *message).collect();
+        let messages: Vec<_> = response
+            .message_signatures
+            .iter()
+            .map(|(message, _)| *message)
+            .collect();
         // Shares for something else than was asked go to a worker too: it says what is wrong with them.
-        let asked = self.asked_for(&candidates, Some(&messages)).or_else(|| self.asked_for(&candidates, None));
+        let asked = self
+            .asked_for(&candidates, Some(&messages))
+            .or_else(|| self.asked_for(&candidates, None));
         match asked {
             Some((source, Asked::Point(number, reward_chain_sp))) => {
                 self.sign_point(now, number, reward_chain_sp, source, response);
@@ -156,10 +176,25 @@ impl Farmer {
             self.counters.unknown_block_requests += 1;
             return;
         };
+        self.note_taken(number);
         if let Err(refusal) = self.check_block(node, number, &request) {
-            let node = self.nodes.get(&node).map(|node| node.status.name.clone()).unwrap_or_default();
-            self.raise(now, AlarmKind::SigningRefused { node: node.clone(), reason: refusal.clone() });
-            return self.lose_proof(now, number, &format!("the block {node} made of it was not signed: {refusal}"));
+            let node = self
+                .nodes
+                .get(&node)
+                .map(|node| node.status.name.clone())
+                .unwrap_or_default();
+            self.raise(
+                now,
+                AlarmKind::SigningRefused {
+                    node: node.clone(),
+                    reason: refusal.clone(),
+                },
+            );
+            return self.lose_proof(
+                now,
+                number,
+                &format!("the block {node} made of it was not signed: {refusal}"),
+            );
         }
         let is_same = |block: &Block| block.node == node && block.request == request;
         if self.proofs.blocks.values().any(is_same) {
@@ -173,19 +208,32 @@ impl Farmer {
             _ => 0,
         });
         let block = self.proofs.new_block();
-        self.proofs
-            .blocks
-            .insert(block, Block { proof: number, node, request, source, is_signing: false, asked: None });
+        self.proofs.blocks.insert(
+            block,
+            Block {
+                proof: number,
+                node,
+                request,
+                source,
+                is_signing: false,
+                asked: None,
+            },
+        );
         self.timers.set(Timer::Block(block), now.mono + BLOCK_SIGNED_WITHIN);
         self.ask_for_block(now, block);
     }
 
     /// A node says what became of a proof.
     pub(super) fn handle_chain_verdict(&mut self, now: Now, quality: &QualityString, verdict: Result<Height, String>) {
-        let Some(number) = self.proofs.by_quality.get(quality).copied() else { return };
+        let Some(number) = self.proofs.by_quality.get(quality).copied() else {
+            return;
+        };
+        self.note_taken(number);
         match verdict {
             Ok(height) => {
-                let Some(proof) = self.proofs.live.get(&number) else { return };
+                let Some(proof) = self.proofs.live.get(&number) else {
+                    return;
+                };
                 if matches!(proof.view.stage, ProofStage::BlockAccepted { .. }) {
                     return;
                 }
@@ -193,7 +241,11 @@ impl Farmer {
                 self.advance(number, ProofStage::BlockAccepted { height: height.0 });
                 self.wins.blocks_accepted += 1;
                 let simulated = self.config.simulated;
-                self.notice(Notice::BlockAccepted { name, height: height.0, simulated });
+                self.notice(Notice::BlockAccepted {
+                    name,
+                    height: height.0,
+                    simulated,
+                });
             }
             Err(reason) => self.note_lost(now, number, &reason),
         }
@@ -201,19 +253,25 @@ impl Farmer {
 
     /// Declarations of a proof whose time has run out.
     pub(super) fn expire_declarations(&mut self, now: Now, number: ProofNumber) {
-        let Some(proof) = self.proofs.live.get(&number) else { return };
-        let Phase::Winner { declarations, .. } = &proof.phase else { return };
-        let is_open = matches!(proof.view.stage, ProofStage::Declared);
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return;
+        };
+        let Phase::Winner { declarations, .. } = &proof.phase else {
+            return;
+        };
         let mut lost = Vec::new();
         for declaration in declarations {
-            if declaration.step.deadline(is_open).is_none_or(|deadline| deadline > now.mono) {
+            if declaration.step.deadline().is_none_or(|deadline| deadline > now.mono) {
                 continue;
             }
             let reason = match declaration.step {
                 Step::Asked { .. } => self.why_not_signed(&proof.sources, declaration.source, SHARES_WITHIN),
                 Step::Signing { .. } => format!("no worker signed it within {} s", SHARES_WITHIN.as_secs()),
-                Step::Declared { .. } | Step::Over => {
-                    format!("no full node asked for block signatures within {} s", BLOCK_ASKED_WITHIN.as_secs())
+                Step::Declared { .. } | Step::Taken | Step::Over => {
+                    format!(
+                        "no full node asked for block signatures within {} s",
+                        BLOCK_ASKED_WITHIN.as_secs()
+                    )
                 }
             };
             lost.push((declaration.reward_chain_sp, reason));
@@ -226,8 +284,12 @@ impl Farmer {
 
     /// A block was not signed in time.
     pub(super) fn handle_block_timer(&mut self, now: Now, number: BlockNumber) {
-        let Some(block) = self.proofs.blocks.get(&number) else { return };
-        let Some(proof) = self.proofs.live.get(&block.proof) else { return };
+        let Some(block) = self.proofs.blocks.get(&number) else {
+            return;
+        };
+        let Some(proof) = self.proofs.live.get(&block.proof) else {
+            return;
+        };
         let reason = self.why_not_signed(&proof.sources, block.source, BLOCK_SIGNED_WITHIN);
         self.lose_block(now, number, &format!("signing the block: {reason}"));
     }
@@ -242,8 +304,7 @@ impl Farmer {
     /// A harvester is gone: others that have its plots are asked for the signatures it owes.
     pub(super) fn try_other_sources(&mut self, now: Now, id: HarvesterId) {
         self.ask_where(now, |farmer, sources, source| {
-            sources.get(source).is_some_and(|it| it.harvester == id)
-                && farmer.next_source(sources, 0).is_some()
+            sources.get(source).is_some_and(|it| it.harvester == id) && farmer.next_source(sources, 0).is_some()
         });
     }
 
@@ -270,20 +331,37 @@ impl Farmer {
         let declared = Declared {
             proof: &proof.proof,
             quality: &request.quality_string,
-            farmer_target: keys.farmer_target.as_ref().ok_or("no address is set for the farmer reward")?,
+            farmer_target: keys
+                .farmer_target
+                .as_ref()
+                .ok_or("no address is set for the farmer reward")?,
             pool_target: keys.pool_target.as_ref(),
         };
-        let trust = self.nodes.get(&node).map_or(super::input::NodeTrust::Foreign, |node| node.status.trust);
+        let trust = self
+            .nodes
+            .get(&node)
+            .map_or(super::input::NodeTrust::Foreign, |node| node.status.trust);
         signing_guard::check(request, &declared, trust).map_err(|refusal| refusal.to_string())
     }
 
     fn ask_for_point(&mut self, now: Now, number: ProofNumber, reward_chain_sp: RewardChainSp) {
-        let Some(proof) = self.proofs.live.get(&number) else { return };
-        let Phase::Winner { declarations, .. } = &proof.phase else { return };
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return;
+        };
+        let Phase::Winner { declarations, .. } = &proof.phase else {
+            return;
+        };
         let is_it = |declaration: &&Declaration| declaration.reward_chain_sp == reward_chain_sp;
-        let Some(declaration) = declarations.iter().find(is_it) else { return };
-        let Some(place) = self.next_source(&proof.sources, declaration.source) else { return };
-        let Some(variant) = self.signage_points.get(&proof.sp_hash).and_then(|it| it.of_reward_chain(&reward_chain_sp))
+        let Some(declaration) = declarations.iter().find(is_it) else {
+            return;
+        };
+        let Some(place) = self.next_source(&proof.sources, declaration.source) else {
+            return;
+        };
+        let Some(variant) = self
+            .signage_points
+            .get(&proof.sp_hash)
+            .and_then(|it| it.of_reward_chain(&reward_chain_sp))
         else {
             return;
         };
@@ -302,9 +380,15 @@ impl Farmer {
     }
 
     fn ask_for_block(&mut self, now: Now, number: BlockNumber) {
-        let Some(block) = self.proofs.blocks.get(&number) else { return };
-        let Some(proof) = self.proofs.live.get(&block.proof) else { return };
-        let Some(place) = self.next_source(&proof.sources, block.source) else { return };
+        let Some(block) = self.proofs.blocks.get(&number) else {
+            return;
+        };
+        let Some(proof) = self.proofs.live.get(&block.proof) else {
+            return;
+        };
+        let Some(place) = self.next_source(&proof.sources, block.source) else {
+            return;
+        };
         let source = &proof.sources[place];
         let signed = &block.request;
         let request = RequestSignatures {
@@ -313,26 +397,47 @@ impl Farmer {
             sp_hash: proof.sp_hash,
             messages: block_messages(signed),
             message_data: source.wants_data.then(|| block_data(signed)).flatten(),
-            rc_block_unfinished: if source.wants_data { signed.rc_block_unfinished.clone() } else { None },
+            rc_block_unfinished: if source.wants_data {
+                signed.rc_block_unfinished.clone()
+            } else {
+                None
+            },
         };
         let harvester = source.harvester;
         self.give_back_request_id(number);
-        let Some(session) = self.harvesters.get_mut(harvester).and_then(|slot| slot.session.as_mut()) else { return };
-        let Some(envelope) = session.new_request_id() else { return };
+        let Some(session) = self
+            .harvesters
+            .get_mut(harvester)
+            .and_then(|slot| slot.session.as_mut())
+        else {
+            return;
+        };
+        let Some(envelope) = session.new_request_id() else {
+            return;
+        };
         let asked = (session.id, envelope);
         if let Some(block) = self.proofs.blocks.get_mut(&number) {
             block.source = place;
             block.asked = Some(asked);
         }
-        self.send(now, harvester, Some(envelope), ToHarvester::RequestSignatures(Box::new(request)));
+        self.send(
+            now,
+            harvester,
+            Some(envelope),
+            ToHarvester::RequestSignatures(Box::new(request)),
+        );
     }
 
     /// Asks again for whatever is owed, where `is_wanted` says so of the sources and the one that was asked.
     fn ask_where(&mut self, now: Now, is_wanted: impl Fn(&Self, &[Source], usize) -> bool) {
         let mut points = Vec::new();
         for (number, proof) in &self.proofs.live {
-            let Phase::Winner { declarations, .. } = &proof.phase else { continue };
-            let asked = declarations.iter().filter(|declaration| matches!(declaration.step, Step::Asked { .. }));
+            let Phase::Winner { declarations, .. } = &proof.phase else {
+                continue;
+            };
+            let asked = declarations
+                .iter()
+                .filter(|declaration| matches!(declaration.step, Step::Asked { .. }));
             let wanted = asked.filter(|declaration| is_wanted(self, &proof.sources, declaration.source));
             points.extend(wanted.map(|declaration| (*number, declaration.reward_chain_sp)));
         }
@@ -359,14 +464,24 @@ impl Farmer {
     fn asked_for(&self, candidates: &[(ProofNumber, usize)], messages: Option<&[Bytes32]>) -> Option<(usize, Asked)> {
         let fits = |asked: &[Bytes32]| messages.is_none_or(|messages| messages == asked);
         for (number, source) in candidates {
-            let blocks = self.proofs.blocks.iter().filter(|(_, block)| block.proof == *number && !block.is_signing);
+            let blocks = self
+                .proofs
+                .blocks
+                .iter()
+                .filter(|(_, block)| block.proof == *number && !block.is_signing);
             let mut blocks = blocks.filter(|(_, block)| fits(&block_messages(&block.request)));
             if let Some((block, _)) = blocks.next() {
                 return Some((*source, Asked::Block(*block)));
             }
-            let Some(proof) = self.proofs.live.get(number) else { continue };
-            let Phase::Winner { declarations, .. } = &proof.phase else { continue };
-            let asked = declarations.iter().filter(|declaration| matches!(declaration.step, Step::Asked { .. }));
+            let Some(proof) = self.proofs.live.get(number) else {
+                continue;
+            };
+            let Phase::Winner { declarations, .. } = &proof.phase else {
+                continue;
+            };
+            let asked = declarations
+                .iter()
+                .filter(|declaration| matches!(declaration.step, Step::Asked { .. }));
             let mut asked = asked.filter(|it| fits(&point_messages(proof.sp_hash, it.reward_chain_sp)));
             if let Some(declaration) = asked.next() {
                 return Some((*source, Asked::Point(*number, declaration.reward_chain_sp)));
@@ -389,7 +504,9 @@ impl Farmer {
             declaration.step = Step::Signing { since: now.mono };
         });
         self.arm_proof_timer(number);
-        let Some(proof) = self.proofs.live.get(&number) else { return };
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return;
+        };
         let pool_target = match proof.proof.pool {
             PlotPool::PublicKey(_) => self.config.keys.pool_target,
             PlotPool::Contract(_) => None,
@@ -405,11 +522,20 @@ impl Farmer {
 
     fn sign_block(&mut self, number: BlockNumber, source: usize, response: RespondSignatures) {
         self.give_back_request_id(number);
-        let Some(block) = self.proofs.blocks.get_mut(&number) else { return };
+        let Some(block) = self.proofs.blocks.get_mut(&number) else {
+            return;
+        };
         block.is_signing = true;
         block.source = source;
         let messages = block_messages(&block.request);
-        let Some(proof) = self.proofs.live.get(&block.proof).map(|proof| Box::new(proof.proof.clone())) else { return };
+        let Some(proof) = self
+            .proofs
+            .live
+            .get(&block.proof)
+            .map(|proof| Box::new(proof.proof.clone()))
+        else {
+            return;
+        };
         let job = self.proofs.new_job(Job::SignBlock(number));
         self.outputs.push_back(Output::Sign {
             job,
@@ -441,9 +567,14 @@ impl Farmer {
     }
 
     fn retry_block(&mut self, now: Now, number: BlockNumber, error: &str) {
-        let Some(block) = self.proofs.blocks.get(&number) else { return };
+        let Some(block) = self.proofs.blocks.get(&number) else {
+            return;
+        };
         let proof = self.proofs.live.get(&block.proof);
-        if proof.and_then(|proof| self.later_source(&proof.sources, block.source)).is_none() {
+        if proof
+            .and_then(|proof| self.later_source(&proof.sources, block.source))
+            .is_none()
+        {
             return self.lose_block(now, number, &format!("signing the block: {error}"));
         }
         if let Some(block) = self.proofs.blocks.get_mut(&number) {
@@ -453,20 +584,19 @@ impl Farmer {
         self.ask_for_block(now, number);
     }
 
-    fn declare(
-        &mut self,
-        now: Now,
-        number: ProofNumber,
-        reward_chain_sp: RewardChainSp,
-        signatures: &PlotSignatures,
-    ) {
+    fn declare(&mut self, now: Now, number: ProofNumber, reward_chain_sp: RewardChainSp, signatures: &PlotSignatures) {
         match self.declaration(number, reward_chain_sp, signatures) {
             Err(reason) => self.lose_declaration(now, number, reward_chain_sp, &reason),
             Ok((nodes, message)) => {
-                self.outputs.push_back(Output::Declare { nodes, message: Box::new(message) });
+                self.outputs.push_back(Output::Declare {
+                    nodes,
+                    message: Box::new(message),
+                });
                 let step = Step::Declared { at: now.mono };
                 self.change_declaration(number, reward_chain_sp, |declaration| declaration.step = step);
-                let Some(proof) = self.proofs.live.get_mut(&number) else { return };
+                let Some(proof) = self.proofs.live.get_mut(&number) else {
+                    return;
+                };
                 let elapsed = millis(now.mono.since(proof.found));
                 let view = &mut proof.view;
                 if view.declared_after_ms.is_none() {
@@ -502,14 +632,20 @@ impl Farmer {
             return Err("no full node is connected to declare it to".to_owned());
         }
         let [challenge_chain_sp_signature, reward_chain_sp_signature] = *signatures.signatures.as_slice() else {
-            return Err(format!("{} signatures were made instead of two", signatures.signatures.len()));
+            return Err(format!(
+                "{} signatures were made instead of two",
+                signatures.signatures.len()
+            ));
         };
         let keys = &self.config.keys;
         let pool_target = match proof.proof.pool {
             PlotPool::Contract(_) => None,
             PlotPool::PublicKey(_) => {
                 let puzzle_hash = keys.pool_target.ok_or("no address is set for the pool reward")?;
-                Some(PoolTarget { puzzle_hash, max_height: 0 })
+                Some(PoolTarget {
+                    puzzle_hash,
+                    max_height: 0,
+                })
             }
         };
         if pool_target.is_some() && signatures.pool_signature.is_none() {
@@ -540,28 +676,42 @@ impl Farmer {
         };
         let Some(block) = self.take_block(number) else { return };
         let quality_string = block.request.quality_string;
-        let message =
-            SignedValues { quality_string, foliage_block_data_signature, foliage_transaction_block_signature };
-        self.outputs.push_back(Output::SignedValues { node: block.node, message: Box::new(message) });
-        let Some(proof) = self.proofs.live.get_mut(&block.proof) else { return };
+        let message = SignedValues {
+            quality_string,
+            foliage_block_data_signature,
+            foliage_transaction_block_signature,
+        };
+        self.outputs.push_back(Output::SignedValues {
+            node: block.node,
+            message: Box::new(message),
+        });
+        let Some(proof) = self.proofs.live.get_mut(&block.proof) else {
+            return;
+        };
         let name = proof.view.harvester_name.clone();
         let is_first = proof.view.block_signed_after_ms.is_none();
-        proof.view.block_signed_after_ms.get_or_insert(millis(now.mono.since(proof.found)));
+        proof
+            .view
+            .block_signed_after_ms
+            .get_or_insert(millis(now.mono.since(proof.found)));
         let is_accepted = matches!(proof.view.stage, ProofStage::BlockAccepted { .. });
         self.wins.last_block_unix_ms = Some(now.unix.0);
         self.wins.blocks_signed += u64::from(is_first);
         if !is_accepted {
             self.advance(block.proof, ProofStage::BlockSigned);
         }
-        self.arm_proof_timer(block.proof);
         self.notice(Notice::BlockSigned { name });
     }
 
     /// One declaration of a proof is lost; the proof is, when no other is left.
     fn lose_declaration(&mut self, now: Now, number: ProofNumber, reward_chain_sp: RewardChainSp, reason: &str) {
         self.change_declaration(number, reward_chain_sp, |declaration| declaration.step = Step::Over);
-        self.proofs.jobs.retain(|_, job| *job != Job::SignPoint(number, reward_chain_sp));
-        let Some(proof) = self.proofs.live.get(&number) else { return };
+        self.proofs
+            .jobs
+            .retain(|_, job| *job != Job::SignPoint(number, reward_chain_sp));
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return;
+        };
         if let Phase::Winner { declarations, .. } = &proof.phase
             && declarations.iter().all(|declaration| declaration.step == Step::Over)
         {
@@ -583,14 +733,23 @@ impl Farmer {
     }
 
     fn note_lost(&mut self, now: Now, number: ProofNumber, reason: &str) {
-        let Some(proof) = self.proofs.live.get(&number) else { return };
-        if matches!(proof.view.stage, ProofStage::BlockAccepted { .. } | ProofStage::Lost { .. }) {
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return;
+        };
+        if matches!(
+            proof.view.stage,
+            ProofStage::BlockAccepted { .. } | ProofStage::Lost { .. }
+        ) {
             return;
         }
         let (name, reason) = (proof.view.harvester_name.clone(), reason.to_owned());
         self.wins.lost += 1;
-        self.proofs.set_stage(number, ProofStage::Lost { reason: reason.clone() });
-        self.notice(Notice::ProofLost { name: name.clone(), reason: reason.clone() });
+        self.proofs
+            .set_stage(number, ProofStage::Lost { reason: reason.clone() });
+        self.notice(Notice::ProofLost {
+            name: name.clone(),
+            reason: reason.clone(),
+        });
         self.raise(now, AlarmKind::ProofLost { name, reason });
     }
 
@@ -619,7 +778,9 @@ impl Farmer {
     }
 
     fn why_not_signed(&self, sources: &[Source], source: usize, within: Duration) -> String {
-        let Some(source) = sources.get(source) else { return "nobody has the plot any more".to_owned() };
+        let Some(source) = sources.get(source) else {
+            return "nobody has the plot any more".to_owned();
+        };
         match self.harvesters.get(source.harvester) {
             None => "its harvester is gone".to_owned(),
             Some(slot) if slot.session.is_none() => format!("{} is gone: {}", slot.name, slot.gone_why),
@@ -630,7 +791,9 @@ impl Farmer {
     /// The first source from this one on, and then from the start, that can be asked.
     fn next_source(&self, sources: &[Source], from: usize) -> Option<usize> {
         let order = (from..sources.len()).chain(0..from.min(sources.len()));
-        order.into_iter().find(|place| self.is_greeted(sources[*place].harvester))
+        order
+            .into_iter()
+            .find(|place| self.is_greeted(sources[*place].harvester))
     }
 
     /// The first source after this one that can be asked.
@@ -639,7 +802,10 @@ impl Farmer {
     }
 
     fn is_greeted(&self, id: HarvesterId) -> bool {
-        self.harvesters.get(id).and_then(|slot| slot.session.as_ref()).is_some_and(|session| session.greeted)
+        self.harvesters
+            .get(id)
+            .and_then(|slot| slot.session.as_ref())
+            .is_some_and(|session| session.greeted)
     }
 
     fn take_block(&mut self, number: BlockNumber) -> Option<Block> {
@@ -673,11 +839,31 @@ impl Farmer {
         }
     }
 
+    /// Nobody needs to wait any more for a node to take a proof up.
+    fn note_taken(&mut self, number: ProofNumber) {
+        if let Some(proof) = self.proofs.live.get_mut(&number)
+            && let Phase::Winner { declarations, .. } = &mut proof.phase
+        {
+            let declared = |declaration: &&mut Declaration| matches!(declaration.step, Step::Declared { .. });
+            declarations
+                .iter_mut()
+                .filter(declared)
+                .for_each(|declaration| declaration.step = Step::Taken);
+        }
+        self.arm_proof_timer(number);
+    }
+
     fn arm_proof_timer(&mut self, number: ProofNumber) {
-        let Some(proof) = self.proofs.live.get(&number) else { return };
-        let Phase::Winner { declarations, .. } = &proof.phase else { return };
-        let is_open = matches!(proof.view.stage, ProofStage::Declared);
-        let deadline = declarations.iter().filter_map(|declaration| declaration.step.deadline(is_open)).min();
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return;
+        };
+        let Phase::Winner { declarations, .. } = &proof.phase else {
+            return;
+        };
+        let deadline = declarations
+            .iter()
+            .filter_map(|declaration| declaration.step.deadline())
+            .min();
         self.timers.put(Timer::Proof(number), deadline);
     }
 }
@@ -685,21 +871,21 @@ impl Farmer {
 impl super::proofs::Proof {
     fn declaration(&self, reward_chain_sp: RewardChainSp) -> Option<&Declaration> {
         match &self.phase {
-            Phase::Winner { declarations, .. } => {
-                declarations.iter().find(|declaration| declaration.reward_chain_sp == reward_chain_sp)
-            }
+            Phase::Winner { declarations, .. } => declarations
+                .iter()
+                .find(|declaration| declaration.reward_chain_sp == reward_chain_sp),
             Phase::Queued | Phase::Verifying(_) => None,
         }
     }
 }
 
 impl Step {
-    /// When it has taken too long. After declaring, the node must ask for the block; `is_open` says that it has not.
-    fn deadline(self, is_open: bool) -> Option<Mono> {
+    /// When it has taken too long.
+    fn deadline(self) -> Option<Mono> {
         match self {
             Self::Asked { since } | Self::Signing { since } => Some(since + SHARES_WITHIN),
-            Self::Declared { at } => is_open.then(|| at + BLOCK_ASKED_WITHIN),
-            Self::Over => None,
+            Self::Declared { at } => Some(at + BLOCK_ASKED_WITHIN),
+            Self::Taken | Self::Over => None,
         }
     }
 }
@@ -734,17 +920,33 @@ fn point_data(message: &NewSignagePoint) -> Option<Vec<Option<SignatureRequestSo
         ],
         (None, None) => return None,
     };
-    Some(items.into_iter().map(|(kind, data)| Some(SignatureRequestSourceData { kind: kind.as_u8(), data })).collect())
+    Some(
+        items
+            .into_iter()
+            .map(|(kind, data)| {
+                Some(SignatureRequestSourceData {
+                    kind: kind.as_u8(),
+                    data,
+                })
+            })
+            .collect(),
+    )
 }
 
 /// What the two hashes of a block are of, if the node said so.
 fn block_data(request: &RequestSignedValues) -> Option<Vec<Option<SignatureRequestSourceData>>> {
     let foliage = request.foliage_block_data.as_ref()?.to_bytes();
-    let foliage = SignatureRequestSourceData { kind: SigningDataKind::FoliageBlockData.as_u8(), data: foliage };
-    let transactions = request.foliage_transaction_block_data.as_ref().map(|block| SignatureRequestSourceData {
-        kind: SigningDataKind::FoliageTransactionBlock.as_u8(),
-        data: block.to_bytes(),
-    });
+    let foliage = SignatureRequestSourceData {
+        kind: SigningDataKind::FoliageBlockData.as_u8(),
+        data: foliage,
+    };
+    let transactions = request
+        .foliage_transaction_block_data
+        .as_ref()
+        .map(|block| SignatureRequestSourceData {
+            kind: SigningDataKind::FoliageTransactionBlock.as_u8(),
+            data: block.to_bytes(),
+        });
     Some(vec![Some(foliage), transactions])
 }
 

@@ -30,26 +30,38 @@ pub(super) fn check(request: &RequestSignedValues, declared: &Declared<'_>, trus
         NodeTrust::Own => Ok(()),
         NodeTrust::Foreign => Err(Refusal::Unexplained),
     };
-    let Some(foliage) = &request.foliage_block_data else { return unexplained };
+    let Some(foliage) = &request.foliage_block_data else {
+        return unexplained;
+    };
     if foliage.get_hash() != request.foliage_block_data_hash {
         return Err(Refusal::FoliageHash);
     }
     if foliage.farmer_reward_puzzle_hash != *declared.farmer_target {
-        return Err(Refusal::FarmerTarget { expected: *declared.farmer_target, got: foliage.farmer_reward_puzzle_hash });
+        return Err(Refusal::FarmerTarget {
+            expected: *declared.farmer_target,
+            got: foliage.farmer_reward_puzzle_hash,
+        });
     }
     let pool_target = match &declared.proof.pool {
         PlotPool::PublicKey(_) => declared.pool_target,
         PlotPool::Contract(contract) => Some(contract),
     };
     if pool_target != Some(&foliage.pool_target.puzzle_hash) {
-        return Err(Refusal::PoolTarget { got: foliage.pool_target.puzzle_hash });
+        return Err(Refusal::PoolTarget {
+            got: foliage.pool_target.puzzle_hash,
+        });
     }
-    let transactions = request.foliage_transaction_block_data.as_ref().map(Streamable::get_hash);
+    let transactions = request
+        .foliage_transaction_block_data
+        .as_ref()
+        .map(Streamable::get_hash);
     let is_transaction_block = request.foliage_transaction_block_hash != Bytes32::default();
     if is_transaction_block && transactions != Some(request.foliage_transaction_block_hash) {
         return Err(Refusal::TransactionBlockHash);
     }
-    let Some(reward_block) = &request.rc_block_unfinished else { return unexplained };
+    let Some(reward_block) = &request.rc_block_unfinished else {
+        return unexplained;
+    };
     if reward_block.proof_of_space != *declared.proof {
         return Err(Refusal::OtherProof);
     }
@@ -110,7 +122,10 @@ mod tests {
             challenge: PosChallenge([3; 32]),
             pool: PlotPool::Contract(CONTRACT),
             plot_public_key: G1Bytes([4; 48]),
-            body: ProofBody::V1 { k: 18, proof: vec![5; 144] },
+            body: ProofBody::V1 {
+                k: 18,
+                proof: vec![5; 144],
+            },
         }
     }
 
@@ -128,7 +143,10 @@ mod tests {
         };
         let mut foliage = FoliageBlockData {
             unfinished_reward_block_hash: Bytes32::default(),
-            pool_target: PoolTarget { puzzle_hash: CONTRACT, max_height: 0 },
+            pool_target: PoolTarget {
+                puzzle_hash: CONTRACT,
+                max_height: 0,
+            },
             pool_signature: None,
             farmer_reward_puzzle_hash: FARMER,
             extension_data: Bytes32::default(),
@@ -155,8 +173,12 @@ mod tests {
 
     fn verdict(request: &RequestSignedValues, trust: NodeTrust) -> Result<(), Refusal> {
         let proof = proof();
-        let declared =
-            Declared { proof: &proof, quality: &QUALITY, farmer_target: &FARMER, pool_target: Some(&PuzzleHash([0xee; 32])) };
+        let declared = Declared {
+            proof: &proof,
+            quality: &QUALITY,
+            farmer_target: &FARMER,
+            pool_target: Some(&PuzzleHash([0xee; 32])),
+        };
         check(request, &declared, trust)
     }
 
@@ -173,7 +195,13 @@ mod tests {
     fn stolen_rewards_are_refused_even_to_our_own_node() {
         let thief = PuzzleHash([0xbb; 32]);
         let farmer = request(|foliage, _| foliage.farmer_reward_puzzle_hash = thief);
-        assert_eq!(verdict(&farmer, NodeTrust::Own), Err(Refusal::FarmerTarget { expected: FARMER, got: thief }));
+        assert_eq!(
+            verdict(&farmer, NodeTrust::Own),
+            Err(Refusal::FarmerTarget {
+                expected: FARMER,
+                got: thief
+            })
+        );
         let pool = request(|foliage, _| foliage.pool_target.puzzle_hash = thief);
         assert_eq!(verdict(&pool, NodeTrust::Own), Err(Refusal::PoolTarget { got: thief }));
     }
@@ -185,7 +213,10 @@ mod tests {
         assert_eq!(verdict(&foliage, NodeTrust::Own), Err(Refusal::FoliageHash));
         let mut transactions = request(|_, _| {});
         transactions.foliage_transaction_block_hash = Bytes32([1; 32]);
-        assert_eq!(verdict(&transactions, NodeTrust::Own), Err(Refusal::TransactionBlockHash));
+        assert_eq!(
+            verdict(&transactions, NodeTrust::Own),
+            Err(Refusal::TransactionBlockHash)
+        );
         let other = request(|_, block| block.proof_of_space.plot_public_key = G1Bytes([0; 48]));
         assert_eq!(verdict(&other, NodeTrust::Own), Err(Refusal::OtherProof));
         let mut swapped = request(|_, _| {});

@@ -15,7 +15,10 @@ impl Farmer {
     /// The whole farm at this moment.
     #[must_use]
     pub fn snapshot(&self, now: Now) -> FarmSnapshot {
-        let newest = self.signage_points.newest().and_then(|(_, point)| Some((point, point.first()?)));
+        let newest = self
+            .signage_points
+            .newest()
+            .and_then(|(_, point)| Some((point, point.first()?)));
         let sub_slot = newest.map_or_else(
             || vec![SubSlotCell::Ahead; usize::from(SIGNAGE_POINTS_PER_SUB_SLOT)],
             |(_, message)| self.roll_call.cells(&message.challenge_hash, self.missed.of_sub_slot()),
@@ -34,7 +37,11 @@ impl Farmer {
             signage_point: newest.map(|(point, message)| signage_point_view(point.received, message)),
             sub_slot,
             signage_points: self.missed.counts(now.mono),
-            harvesters: self.harvesters.all().map(|(id, slot)| self.harvester_view(now, id, slot)).collect(),
+            harvesters: self
+                .harvesters
+                .all()
+                .map(|(id, slot)| self.harvester_view(now, id, slot))
+                .collect(),
             attempts: self.attempts.rows().cloned().collect(),
             roll_call: self.roll_call_views(),
             proofs: self.proofs.views().cloned().collect(),
@@ -42,7 +49,10 @@ impl Farmer {
             wins: self.wins,
             alarms: self.alarms.views(),
             alarm_history: self.alarms.history(),
-            counters: Counters { dropped_alarms: self.alarms.dropped(), ..self.counters.clone() },
+            counters: Counters {
+                dropped_alarms: self.alarms.dropped(),
+                ..self.counters.clone()
+            },
             simulated_chain: self.simulated_chain.clone(),
         }
     }
@@ -68,13 +78,19 @@ impl Farmer {
         }
         let connected: Vec<_> = self.harvesters.connected().map(|(_, slot, _)| slot).collect();
         if connected.is_empty() {
-            return if is_young { FarmStatus::Starting } else { FarmStatus::NoHarvester };
+            return if is_young {
+                FarmStatus::Starting
+            } else {
+                FarmStatus::NoHarvester
+            };
         }
         if connected.iter().any(|slot| slot.is_farming()) {
             return FarmStatus::Farming;
         }
         if let Some(since) = connected.iter().filter_map(|slot| slot.asks.silent_since()).min() {
-            return FarmStatus::NoAnswers { for_s: now.mono.since(since).as_secs() };
+            return FarmStatus::NoAnswers {
+                for_s: now.mono.since(since).as_secs(),
+            };
         }
         if !connected.iter().any(|slot| slot.has_plots()) {
             return FarmStatus::NoPlots;
@@ -123,7 +139,10 @@ impl Farmer {
             no_key: counted(slot.lists.no_key.len() as u64),
             duplicates: counted(slot.lists.duplicates.len() as u64),
             shared_plots: self.shared_plots.of(id),
-            harvesting_mode: slot.session.as_ref().map_or(0, |session| session.receiver.harvesting_mode()),
+            harvesting_mode: slot
+                .session
+                .as_ref()
+                .map_or(0, |session| session.receiver.harvesting_mode()),
             last_sync_unix_ms: slot.last_sync.map(|at| at.0),
             last_sync_error: slot.last_sync_error.clone(),
             last_plot_change: slot.last_plot_change.clone(),
@@ -156,13 +175,21 @@ impl Farmer {
             plots: entry.plots,
             passed: entry.passed,
             proofs: entry.proofs,
-            waiting_for: entry.waiting.iter().take(8).map(|id| self.harvesters.name(*id)).collect(),
+            waiting_for: entry
+                .waiting
+                .iter()
+                .take(8)
+                .map(|id| self.harvesters.name(*id))
+                .collect(),
         };
         self.roll_call.entries().map(view).collect()
     }
 
     fn totals(&self) -> FarmTotals {
-        let mut totals = FarmTotals { shared_plots: self.shared_plots.total(), ..FarmTotals::default() };
+        let mut totals = FarmTotals {
+            shared_plots: self.shared_plots.total(),
+            ..FarmTotals::default()
+        };
         for (_, slot) in self.harvesters.all() {
             let Some(session) = &slot.session else {
                 totals.absent += 1;

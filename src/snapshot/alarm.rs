@@ -217,7 +217,9 @@ impl AlarmKind {
             Self::HarvesterSilent { harvester, .. } => format!("harvester_silent/{harvester}"),
             Self::HarvesterLate { harvester, .. } => format!("harvester_late/{harvester}"),
             Self::CertificateShared { peer_id, .. } => format!("certificate_shared/{peer_id}"),
-            Self::PlotsLost { harvester, directory, .. } => {
+            Self::PlotsLost {
+                harvester, directory, ..
+            } => {
                 format!("plots_lost/{harvester}/{}", directory.as_deref().unwrap_or_default())
             }
             Self::FailedPlots { harvester, .. } => format!("failed_plots/{harvester}"),
@@ -297,12 +299,12 @@ impl AlarmKind {
                 format!("check the load and the network of the full node {node}")
             }
             Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
-            Self::NoRewardTarget { target: RewardTarget::Farmer } => {
-                "set `farmer.xch_target_address` with `farmconsole config`".to_owned()
-            }
-            Self::NoRewardTarget { target: RewardTarget::Pool } => {
-                "set `pool.xch_target_address` with `farmconsole config`".to_owned()
-            }
+            Self::NoRewardTarget {
+                target: RewardTarget::Farmer,
+            } => "set `farmer.xch_target_address` with `farmconsole config`".to_owned(),
+            Self::NoRewardTarget {
+                target: RewardTarget::Pool,
+            } => "set `pool.xch_target_address` with `farmconsole config`".to_owned(),
             Self::HarvesterAbsent { name, .. } => {
                 format!("check power, network and the harvester process of {name}")
             }
@@ -407,7 +409,11 @@ impl fmt::Display for AlarmKind {
             }
             Self::ProofLost { name, reason } => write!(f, "a proof from {name} was lost: {reason}"),
             Self::TooManyProofs { name, dropped, .. } => {
-                write!(f, "{name} sends more proofs than can be verified; {} dropped", count(*dropped, "proof"))
+                write!(
+                    f,
+                    "{name} sends more proofs than can be verified; {} dropped",
+                    count(*dropped, "proof")
+                )
             }
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
             Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),

@@ -8,7 +8,8 @@ use crate::farmer::{Command, Farmer, FarmerConfig, FarmerKeys, Input, JobId, Out
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::pos::ProofError;
 use crate::snapshot::{
-    ATTEMPTS_KEPT, DisconnectCause, FarmSnapshot, HarvesterId, HarvesterState, PROOFS_KEPT, ROLL_CALL_KEPT, RefusalCause,
+    ATTEMPTS_KEPT, DisconnectCause, FarmSnapshot, HarvesterId, HarvesterState, PROOFS_KEPT, ROLL_CALL_KEPT,
+    RefusalCause,
 };
 use crate::units::{Difficulty, Height, SubSlotIters};
 use crate::wire::{FromHarvester, RewardChainBlockUnfinished, ToHarvester};
@@ -16,28 +17,67 @@ use crate::wire::{FromHarvester, RewardChainBlockUnfinished, ToHarvester};
 /// One thing a farm may go through. Numbers choose among what there is.
 #[derive(Clone, Debug)]
 enum Operation {
-    Connect { certificate: u8, address: u8, version: u8 },
+    Connect {
+        certificate: u8,
+        address: u8,
+        version: u8,
+    },
     Disconnect(u8),
     Heard(u8),
     Quiet(u8),
-    Point { node: u8, skip: u8 },
-    PointAgain { node: u8, variant: u8 },
-    NodeChanges { node: u8, up: bool },
-    Answer { session: u8, back: u8 },
+    Point {
+        node: u8,
+        skip: u8,
+    },
+    PointAgain {
+        node: u8,
+        variant: u8,
+    },
+    NodeChanges {
+        node: u8,
+        up: bool,
+    },
+    Answer {
+        session: u8,
+        back: u8,
+    },
     Dropped(u8),
-    Sync { session: u8, initial: bool, from: u8, count: u8, remove: u8 },
-    BrokenSync { session: u8, message: u8 },
-    Proof { session: u8, back: u8, number: u8 },
-    VerifyOne { good: bool },
+    Sync {
+        session: u8,
+        initial: bool,
+        from: u8,
+        count: u8,
+        remove: u8,
+    },
+    BrokenSync {
+        session: u8,
+        message: u8,
+    },
+    Proof {
+        session: u8,
+        back: u8,
+        number: u8,
+    },
+    VerifyOne {
+        good: bool,
+    },
     VerifyAll,
     Share(u8),
     ShareWrong(u8),
-    SignAll { good: bool },
-    AskBlock { node: u8, hash: u8 },
+    SignAll {
+        good: bool,
+    },
+    AskBlock {
+        node: u8,
+        hash: u8,
+    },
     Verdict(bool),
     Refuse(u8),
     Keys(bool),
-    Command { kind: u8, harvester: u8 },
+    Command {
+        kind: u8,
+        harvester: u8,
+    },
     BogusJob(u8),
     Pass(u32),
 }
@@ -91,19 +131,30 @@ impl Life {
 
     fn point(&self, back: u8) -> crate::wire::NewSignagePoint {
         let place = self.points.len().checked_sub(1 + usize::from(back));
-        place.map_or_else(|| point(u64::from(back) + 9_000_000), |place| self.points[place].clone())
+        place.map_or_else(
+            || point(u64::from(back) + 9_000_000),
+            |place| self.points[place].clone(),
+        )
     }
 
     fn act(&mut self, operation: Operation) {
         let story = &mut self.story;
         match operation {
-            Operation::Connect { certificate, address, version } => {
+            Operation::Connect {
+                certificate,
+                address,
+                version,
+            } => {
                 let address = format!("10.0.0.{address}:9");
                 let session = story.connect_as(&format!("c{certificate}"), &address, &format!("0.0.{version}"));
                 self.sessions.push(session);
             }
             Operation::Disconnect(choice) => {
-                let cause = if choice % 5 == 0 { DisconnectCause::Shutdown } else { DisconnectCause::Silent };
+                let cause = if choice % 5 == 0 {
+                    DisconnectCause::Shutdown
+                } else {
+                    DisconnectCause::Silent
+                };
                 let session = self.session(choice);
                 self.story.input(Input::HarvesterDisconnected { session, cause });
             }
@@ -113,7 +164,10 @@ impl Life {
             }
             Operation::Quiet(choice) => {
                 let session = self.session(choice);
-                self.story.input(Input::HarvesterQuiet { session, quiet: seconds(15) });
+                self.story.input(Input::HarvesterQuiet {
+                    session,
+                    quiet: seconds(15),
+                });
             }
             Operation::Point { node, skip } => {
                 for _ in 0..skip {
@@ -138,7 +192,10 @@ impl Life {
                     status.link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
                     status.trust = crate::farmer::NodeTrust::Foreign;
                 }
-                story.input(Input::Node { node: NodeId(u32::from(node)), status });
+                story.input(Input::Node {
+                    node: NodeId(u32::from(node)),
+                    status,
+                });
             }
             Operation::Answer { session, back } => {
                 let (session, point) = (self.session(session), self.point(back));
@@ -149,19 +206,30 @@ impl Life {
                 let sp_hash = (choice % 2 == 0).then_some(sp_hash);
                 self.story.input(Input::SignagePointDropped { session, sp_hash });
             }
-            Operation::Sync { session, initial, from, count, remove } => {
+            Operation::Sync {
+                session,
+                initial,
+                from,
+                count,
+                remove,
+            } => {
                 let session = self.session(session);
-                let range = |from: u8, count: u8| (from..from.saturating_add(count)).map(|number| format!("/d{}/{number}.plot", number % 3));
+                let range = |from: u8, count: u8| {
+                    (from..from.saturating_add(count)).map(|number| format!("/d{}/{number}.plot", number % 3))
+                };
                 let loaded: Vec<_> = range(from, count).map(|path| plot(&path)).collect();
                 let removed: Vec<_> = range(remove, if initial { 0 } else { count / 2 }).collect();
                 let removed: Vec<_> = removed.iter().map(String::as_str).collect();
-                self.story.sync(session, SyncStep {
-                    is_initial: initial,
-                    loaded: &loaded,
-                    removed: &removed,
-                    failed: if count % 4 == 1 { &["/d1/bad.plot"] } else { &[] },
-                    ..SyncStep::default()
-                });
+                self.story.sync(
+                    session,
+                    SyncStep {
+                        is_initial: initial,
+                        loaded: &loaded,
+                        removed: &removed,
+                        failed: if count % 4 == 1 { &["/d1/bad.plot"] } else { &[] },
+                        ..SyncStep::default()
+                    },
+                );
             }
             Operation::BrokenSync { session, message } => {
                 let session = self.session(session);
@@ -170,17 +238,28 @@ impl Life {
                     sync_id: u64::from(message % 2),
                     message_id: u64::from(message % 3),
                 };
-                let done = crate::wire::PlotSyncDone { identifier, duration: 0 };
-                self.story.message(session, FromHarvester::PlotSync(crate::wire::PlotSync::Done(done)));
+                let done = crate::wire::PlotSyncDone {
+                    identifier,
+                    duration: 0,
+                };
+                self.story
+                    .message(session, FromHarvester::PlotSync(crate::wire::PlotSync::Done(done)));
             }
             Operation::Proof { session, back, number } => {
                 let (session, point) = (self.session(session), self.point(back));
                 self.story.proof(session, &point, number);
             }
             Operation::VerifyOne { good } => {
-                let job = story.outputs.iter().position(|output| matches!(output, Output::Verify { .. }));
+                let job = story
+                    .outputs
+                    .iter()
+                    .position(|output| matches!(output, Output::Verify { .. }));
                 if let Some(Output::Verify { job, .. }) = job.map(|place| story.outputs.remove(place)) {
-                    let result = if good { Ok(QualityString([1; 32])) } else { Err(ProofError::NoFilterChallenge) };
+                    let result = if good {
+                        Ok(QualityString([1; 32]))
+                    } else {
+                        Err(ProofError::NoFilterChallenge)
+                    };
                     story.input(Input::Verified { job, result });
                 }
             }
@@ -201,8 +280,13 @@ impl Life {
             Operation::SignAll { good: true } => story.sign(),
             Operation::SignAll { good: false } => {
                 for (job, ..) in story.signings() {
-                    let error = crate::crypto::PlotSignatureError::ShareWrong { message: crate::ids::Bytes32::default() };
-                    story.input(Input::Signed { job, result: Err(SignError::Plot(error)) });
+                    let error = crate::crypto::PlotSignatureError::ShareWrong {
+                        message: crate::ids::Bytes32::default(),
+                    };
+                    story.input(Input::Signed {
+                        job,
+                        result: Err(SignError::Plot(error)),
+                    });
                 }
             }
             Operation::AskBlock { node, hash } => {
@@ -211,16 +295,27 @@ impl Life {
                 let quality = self.qualities.last().copied().unwrap_or(QualityString([9; 32]));
                 let mut request = block_request(quality);
                 request.foliage_block_data_hash.0[0] = hash;
-                story.input(Input::RequestSignedValues { node: NodeId(u32::from(node)), request });
+                story.input(Input::RequestSignedValues {
+                    node: NodeId(u32::from(node)),
+                    request,
+                });
             }
             Operation::Verdict(good) => {
                 let quality = self.qualities.last().copied().unwrap_or(QualityString([9; 32]));
                 let verdict = if good { Ok(Height(1)) } else { Err("no".to_owned()) };
-                story.input(Input::ChainVerdict { node: NODE, quality, verdict });
+                story.input(Input::ChainVerdict {
+                    node: NODE,
+                    quality,
+                    verdict,
+                });
             }
             Operation::Refuse(host) => {
                 let address = format!("10.9.9.{host}:1").parse().expect("an address");
-                let cause = if host % 2 == 0 { RefusalCause::ForeignCa } else { RefusalCause::NotTls };
+                let cause = if host % 2 == 0 {
+                    RefusalCause::ForeignCa
+                } else {
+                    RefusalCause::NotTls
+                };
                 story.input(Input::ConnectionRefused { address, cause });
             }
             Operation::Keys(some) => {
@@ -231,10 +326,17 @@ impl Life {
                 let harvester = HarvesterId(u32::from(harvester));
                 let command = match kind {
                     0 => Command::RefreshHarvester { harvester: None },
-                    1 => Command::RefreshHarvester { harvester: Some(harvester) },
+                    1 => Command::RefreshHarvester {
+                        harvester: Some(harvester),
+                    },
                     2 => Command::AcknowledgeAlarm { number: None },
-                    3 => Command::AcknowledgeAlarm { number: Some(u64::from(harvester.0)) },
-                    4 => Command::NameHarvester { harvester, name: "barn".to_owned() },
+                    3 => Command::AcknowledgeAlarm {
+                        number: Some(u64::from(harvester.0)),
+                    },
+                    4 => Command::NameHarvester {
+                        harvester,
+                        name: "barn".to_owned(),
+                    },
                     _ => Command::ForgetHarvester { harvester },
                 };
                 story.input(Input::Command(command));
@@ -242,7 +344,10 @@ impl Life {
             Operation::BogusJob(job) => {
                 let job = JobId(u64::from(job));
                 story.input(Input::VerificationDropped { job });
-                story.input(Input::Verified { job, result: Ok(QualityString([2; 32])) });
+                story.input(Input::Verified {
+                    job,
+                    result: Ok(QualityString([2; 32])),
+                });
             }
             Operation::Pass(millis) => story.pass(std::time::Duration::from_millis(u64::from(millis))),
         }
@@ -258,10 +363,19 @@ fn check_invariants(farmer: &Farmer, snapshot: &FarmSnapshot) -> Result<(), Test
         prop_assert!(size <= limit, "{} {} > {}", what, size, limit);
     }
     prop_assert!(farmer.signage_points.len() <= super::super::signage_points::MAX_SIGNAGE_POINTS);
-    let connected = snapshot.harvesters.iter().filter(|harvester| harvester.is_connected()).count();
+    let connected = snapshot
+        .harvesters
+        .iter()
+        .filter(|harvester| harvester.is_connected())
+        .count();
     prop_assert_eq!(snapshot.totals.connected as usize, connected);
     prop_assert_eq!(snapshot.totals.absent as usize, snapshot.harvesters.len() - connected);
-    let plots: u64 = snapshot.harvesters.iter().filter(|it| it.is_connected()).map(|it| it.plots).sum();
+    let plots: u64 = snapshot
+        .harvesters
+        .iter()
+        .filter(|it| it.is_connected())
+        .map(|it| it.plots)
+        .sum();
     prop_assert_eq!(snapshot.totals.plots, plots);
     for (id, slot) in farmer.harvesters.all() {
         let counts = slot.asks.counts();
@@ -288,9 +402,16 @@ fn check_invariants(farmer: &Farmer, snapshot: &FarmSnapshot) -> Result<(), Test
     prop_assert_eq!(names.len(), snapshot.harvesters.len());
     for alarm in &snapshot.alarms {
         let of = alarm.kind.harvester();
-        prop_assert!(of.is_none_or(|id| farmer.harvesters.get(id).is_some()), "{:?} of nobody", alarm.kind);
+        prop_assert!(
+            of.is_none_or(|id| farmer.harvesters.get(id).is_some()),
+            "{:?} of nobody",
+            alarm.kind
+        );
     }
-    let silent = snapshot.harvesters.iter().filter(|it| matches!(it.state, HarvesterState::Absent { .. }));
+    let silent = snapshot
+        .harvesters
+        .iter()
+        .filter(|it| matches!(it.state, HarvesterState::Absent { .. }));
     prop_assert_eq!(silent.count(), snapshot.totals.absent as usize);
     Ok(())
 }
@@ -298,9 +419,15 @@ fn check_invariants(farmer: &Farmer, snapshot: &FarmSnapshot) -> Result<(), Test
 /// Everything that identifies a request under way is in the messages; ids must differ.
 fn check_request_ids(outputs: &[Output]) -> Result<(), TestCaseError> {
     for output in outputs {
-        if let Output::Send { id: Some(id), message, .. } = output {
+        if let Output::Send {
+            id: Some(id), message, ..
+        } = output
+        {
             prop_assert!(*id >= 0x8000);
-            prop_assert!(matches!(message, ToHarvester::RequestSignatures(_) | ToHarvester::RequestPlots));
+            prop_assert!(matches!(
+                message,
+                ToHarvester::RequestSignatures(_) | ToHarvester::RequestPlots
+            ));
         }
         if let Output::Declare { nodes, .. } = output {
             prop_assert!(!nodes.is_empty());

@@ -7,7 +7,7 @@ use crate::ids::{Bytes32, PuzzleHash, QualityString, RewardChainSp};
 use crate::pos::ProofError;
 use crate::snapshot::{AlarmKind, Notice, PROOFS_KEPT, ProofStage};
 use crate::units::{Height, SubSlotIters};
-use crate::wire::{FromHarvester, NewProofOfSpace, PartialProof, PartialProofsData, PlotPool, G1Bytes};
+use crate::wire::{FromHarvester, G1Bytes, NewProofOfSpace, PartialProof, PartialProofsData, PlotPool};
 
 /// A farm whose harvester has found a proof that is good enough; its quality.
 fn winner() -> (Story, crate::ids::SessionId, QualityString) {
@@ -35,11 +35,20 @@ fn lost_because(story: &Story, fragment: &str) {
         stage => panic!("not lost but {stage:?}"),
     }
     assert_eq!(story.snapshot().wins.lost, 1);
-    assert!(story.alarms().iter().any(|kind| matches!(kind, AlarmKind::ProofLost { .. })), "{:?}", story.alarms());
+    assert!(
+        story
+            .alarms()
+            .iter()
+            .any(|kind| matches!(kind, AlarmKind::ProofLost { .. })),
+        "{:?}",
+        story.alarms()
+    );
 }
 
 fn wrong_shares() -> SignError {
-    SignError::Plot(PlotSignatureError::ShareWrong { message: Bytes32([1; 32]) })
+    SignError::Plot(PlotSignatureError::ShareWrong {
+        message: Bytes32([1; 32]),
+    })
 }
 
 #[test]
@@ -53,70 +62,139 @@ fn proof_becomes_a_block() {
         Output::Verify { job, proof, context } => Some((*job, (**proof).clone(), *context)),
         _ => None,
     });
-    let [(job, verified, context)] = &given[..] else { panic!("one verification: {given:?}") };
+    let [(job, verified, context)] = &given[..] else {
+        panic!("one verification: {given:?}")
+    };
     assert_eq!((verified, context.sp_hash), (&proof.proof, point.challenge_chain_sp));
     assert_eq!(context.peak_height, point.peak_height);
     let quality = QualityString([0x55; 32]);
     story.pass(std::time::Duration::from_millis(20));
-    story.input(Input::Verified { job: *job, result: Ok(quality) });
+    story.input(Input::Verified {
+        job: *job,
+        result: Ok(quality),
+    });
     assert_eq!(story.stage(), ProofStage::Verified);
 
     let requests = story.signature_requests(barn);
-    let [(None, request)] = &requests[..] else { panic!("one request: {requests:?}") };
+    let [(None, request)] = &requests[..] else {
+        panic!("one request: {requests:?}")
+    };
     assert_eq!(request.plot_identifier, proof.plot_identifier);
-    assert_eq!(request.messages, [Bytes32(point.challenge_chain_sp.0), Bytes32(point.reward_chain_sp.0)]);
+    assert_eq!(
+        request.messages,
+        [Bytes32(point.challenge_chain_sp.0), Bytes32(point.reward_chain_sp.0)]
+    );
     assert_eq!((&request.message_data, &request.rc_block_unfinished), (&None, &None));
     story.message(barn, FromHarvester::RespondSignatures(Box::new(shares(request))));
     story.sign();
     let declarations = story.declarations();
-    let [(nodes, declaration)] = &declarations[..] else { panic!("one declaration: {declarations:?}") };
+    let [(nodes, declaration)] = &declarations[..] else {
+        panic!("one declaration: {declarations:?}")
+    };
     assert_eq!(nodes, &[NODE]);
     assert_eq!(declaration.proof_of_space, proof.proof);
     assert_eq!(declaration.farmer_puzzle_hash, FARMER_TARGET);
-    assert_eq!((&declaration.pool_target, &declaration.pool_signature), (&None, &None), "a contract takes its share");
-    assert_eq!(declaration.challenge_chain_sp_signature.0[0], point.challenge_chain_sp.0[0]);
+    assert_eq!(
+        (&declaration.pool_target, &declaration.pool_signature),
+        (&None, &None),
+        "a contract takes its share"
+    );
+    assert_eq!(
+        declaration.challenge_chain_sp_signature.0[0],
+        point.challenge_chain_sp.0[0]
+    );
     assert_eq!(declaration.reward_chain_sp_signature.0[0], point.reward_chain_sp.0[0]);
     assert!(declaration.include_signature_source_data);
 
     story.pass(seconds(1));
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(quality) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     let requests = story.signature_requests(barn);
-    let [(Some(0x8000), request)] = &requests[..] else { panic!("one request with an id: {requests:?}") };
+    let [(Some(0x8000), request)] = &requests[..] else {
+        panic!("one request with an id: {requests:?}")
+    };
     assert_eq!(request.messages, [Bytes32([0xa1; 32]), Bytes32([0xa2; 32])]);
     let message = FromHarvester::RespondSignatures(Box::new(shares(request)));
-    story.input(Input::HarvesterMessage { session: barn, id: Some(0x8000), message });
+    story.input(Input::HarvesterMessage {
+        session: barn,
+        id: Some(0x8000),
+        message,
+    });
     let signings = story.signings();
-    let [(job, _, SignPurpose::Block)] = &signings[..] else { panic!("one signing: {signings:?}") };
-    story.input(Input::Signed { job: *job, result: Ok(crate::farmer::PlotSignatures {
-        signatures: vec![crate::wire::G2Bytes([1; 96]), crate::wire::G2Bytes([2; 96])],
-        pool_signature: None,
-    }) });
+    let [(job, _, SignPurpose::Block)] = &signings[..] else {
+        panic!("one signing: {signings:?}")
+    };
+    story.input(Input::Signed {
+        job: *job,
+        result: Ok(crate::farmer::PlotSignatures {
+            signatures: vec![crate::wire::G2Bytes([1; 96]), crate::wire::G2Bytes([2; 96])],
+            pool_signature: None,
+        }),
+    });
     let signed = story.take(|output| match output {
         Output::SignedValues { node, message } => Some((*node, (**message).clone())),
         _ => None,
     });
     assert_eq!(signed.len(), 1);
     assert_eq!((signed[0].0, signed[0].1.quality_string), (NODE, quality));
-    assert_eq!(signed[0].1.foliage_transaction_block_signature, crate::wire::G2Bytes([2; 96]));
+    assert_eq!(
+        signed[0].1.foliage_transaction_block_signature,
+        crate::wire::G2Bytes([2; 96])
+    );
     assert_eq!(story.stage(), ProofStage::BlockSigned);
 
-    story.input(Input::ChainVerdict { node: NODE, quality, verdict: Ok(Height(42)) });
+    story.input(Input::ChainVerdict {
+        node: NODE,
+        quality,
+        verdict: Ok(Height(42)),
+    });
     assert_eq!(story.stage(), ProofStage::BlockAccepted { height: 42 });
     let snapshot = story.snapshot();
     let view = &snapshot.proofs[0];
-    assert_eq!((view.verified_after_ms, view.declared_after_ms, view.block_signed_after_ms), (Some(20), Some(20), Some(1020)));
-    assert_eq!((view.plot_file.as_str(), view.harvester_name.as_str()), ("/mnt/d1/1.plot", "barn"));
+    assert_eq!(
+        (
+            view.verified_after_ms,
+            view.declared_after_ms,
+            view.block_signed_after_ms
+        ),
+        (Some(20), Some(20), Some(1020))
+    );
+    assert_eq!(
+        (view.plot_file.as_str(), view.harvester_name.as_str()),
+        ("/mnt/d1/1.plot", "barn")
+    );
     let wins = snapshot.wins;
-    assert_eq!((wins.proofs, wins.declared, wins.blocks_signed, wins.blocks_accepted, wins.lost), (1, 1, 1, 1, 0));
-    let facts: Vec<_> = story.notices().into_iter().filter(|notice| !matches!(notice, Notice::PlotSyncDone { .. })).collect();
-    assert!(matches!(facts[..], [
-        Notice::HarvesterConnected { .. },
-        Notice::SignagePoint { .. },
-        Notice::ProofFound { .. },
-        Notice::ProofDeclared { .. },
-        Notice::BlockSigned { .. },
-        Notice::BlockAccepted { height: 42, .. },
-    ]), "{facts:?}");
+    assert_eq!(
+        (
+            wins.proofs,
+            wins.declared,
+            wins.blocks_signed,
+            wins.blocks_accepted,
+            wins.lost
+        ),
+        (1, 1, 1, 1, 0)
+    );
+    let facts: Vec<_> = story
+        .notices()
+        .into_iter()
+        .filter(|notice| !matches!(notice, Notice::PlotSyncDone { .. }))
+        .collect();
+    assert!(
+        matches!(
+            facts[..],
+            [
+                Notice::HarvesterConnected { .. },
+                Notice::SignagePoint { .. },
+                Notice::ProofFound { .. },
+                Notice::ProofDeclared { .. },
+                Notice::BlockSigned { .. },
+                Notice::BlockAccepted { height: 42, .. },
+            ]
+        ),
+        "{facts:?}"
+    );
     story.pass(seconds(120));
     assert_eq!(story.snapshot().wins.lost, 0);
 }
@@ -132,12 +210,20 @@ fn pool_key_plot_claims_the_pool_share() {
     story.verify();
     story.share_signatures(barn);
     let signings = story.signings();
-    assert_eq!(signings[0].2, SignPurpose::SignagePoint { pool_target: Some(POOL_TARGET) });
+    assert_eq!(
+        signings[0].2,
+        SignPurpose::SignagePoint {
+            pool_target: Some(POOL_TARGET)
+        }
+    );
     let signatures = vec![crate::wire::G2Bytes([1; 96]); 2];
     let pool_signature = Some(crate::wire::G2Bytes([3; 96]));
     story.input(Input::Signed {
         job: signings[0].0,
-        result: Ok(crate::farmer::PlotSignatures { signatures, pool_signature }),
+        result: Ok(crate::farmer::PlotSignatures {
+            signatures,
+            pool_signature,
+        }),
     });
     let (_, declaration) = story.declarations().remove(0);
     assert_eq!(declaration.pool_target.expect("a target").puzzle_hash, POOL_TARGET);
@@ -155,7 +241,10 @@ fn proof_that_is_not_good_enough_ends_there() {
     story.verify();
     assert_eq!(story.stage(), ProofStage::NotGoodEnough);
     assert_eq!(story.signature_requests(barn), []);
-    assert_eq!((story.snapshot().wins.not_good_enough, story.snapshot().wins.lost), (1, 0));
+    assert_eq!(
+        (story.snapshot().wins.not_good_enough, story.snapshot().wins.lost),
+        (1, 0)
+    );
 }
 
 #[test]
@@ -186,9 +275,14 @@ fn invalid_proofs_are_one_alarm_and_verified_once() {
     let jobs = story.verifications();
     assert_eq!(jobs.len(), 3);
     for job in jobs {
-        story.input(Input::Verified { job, result: Err(ProofError::NoFilterChallenge) });
+        story.input(Input::Verified {
+            job,
+            result: Err(ProofError::NoFilterChallenge),
+        });
     }
-    assert!(matches!(&story.alarms()[..], [AlarmKind::InvalidProofs { proofs: 3, plot_file, .. }] if plot_file == "/mnt/d1/3.plot"));
+    assert!(
+        matches!(&story.alarms()[..], [AlarmKind::InvalidProofs { proofs: 3, plot_file, .. }] if plot_file == "/mnt/d1/3.plot")
+    );
     assert!(matches!(story.stage(), ProofStage::Invalid { .. }));
     let snapshot = story.snapshot();
     assert_eq!((snapshot.wins.invalid, snapshot.counters.duplicate_proofs), (3, 3));
@@ -246,7 +340,13 @@ fn another_harvester_with_the_same_plot_saves_the_proof() {
     story.proof(shelf, &point, 1);
     assert_eq!(story.snapshot().counters.duplicate_proofs, 1);
     story.verify();
-    assert_eq!((story.signature_requests(barn).len(), story.signature_requests(shelf).len()), (1, 0));
+    assert_eq!(
+        (
+            story.signature_requests(barn).len(),
+            story.signature_requests(shelf).len()
+        ),
+        (1, 0)
+    );
     story.disconnect(barn);
     story.share_signatures(shelf);
     story.sign();
@@ -265,7 +365,10 @@ fn wrong_shares_are_asked_of_the_next_harvester_and_then_lost() {
     for session in [barn, shelf] {
         story.share_signatures(session);
         let (job, ..) = story.signings()[0];
-        story.input(Input::Signed { job, result: Err(wrong_shares()) });
+        story.input(Input::Signed {
+            job,
+            result: Err(wrong_shares()),
+        });
     }
     lost_because(&story, "wrong share");
 }
@@ -309,7 +412,10 @@ fn worker_that_never_signs_loses_the_proof() {
     let (job, ..) = story.signings()[0];
     story.pass(seconds(25));
     lost_because(&story, "no worker signed");
-    story.input(Input::Signed { job, result: Err(wrong_shares()) });
+    story.input(Input::Signed {
+        job,
+        result: Err(wrong_shares()),
+    });
     assert_eq!(story.snapshot().wins.lost, 1);
 }
 
@@ -317,7 +423,13 @@ fn worker_that_never_signs_loses_the_proof() {
 fn proof_without_a_node_is_lost() {
     let (mut story, barn, _) = winner();
     let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
-    story.input(Input::Node { node: NODE, status: NodeStatus { link, ..node_status("node") } });
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("node")
+        },
+    });
     story.share_signatures(barn);
     story.sign();
     lost_because(&story, "no full node is connected");
@@ -327,8 +439,17 @@ fn proof_without_a_node_is_lost() {
 fn proof_is_declared_to_another_node_if_its_own_is_gone() {
     let (mut story, barn, _) = winner();
     let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
-    story.input(Input::Node { node: NODE, status: NodeStatus { link, ..node_status("node") } });
-    story.input(Input::Node { node: OTHER_NODE, status: node_status("other") });
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("node")
+        },
+    });
+    story.input(Input::Node {
+        node: OTHER_NODE,
+        status: node_status("other"),
+    });
     story.share_signatures(barn);
     story.sign();
     assert_eq!(story.declarations()[0].0, [OTHER_NODE]);
@@ -336,9 +457,15 @@ fn proof_is_declared_to_another_node_if_its_own_is_gone() {
 
 #[test]
 fn proof_without_a_reward_address_is_lost_with_that_reason() {
-    let keys = FarmerKeys { farmer_target: None, ..keys() };
+    let keys = FarmerKeys {
+        farmer_target: None,
+        ..keys()
+    };
     let mut story = Story::of(FarmerConfig { keys, ..config() });
-    story.input(Input::Node { node: NODE, status: node_status("node") });
+    story.input(Input::Node {
+        node: NODE,
+        status: node_status("node"),
+    });
     let barn = story.connect("barn");
     let point = story.signage_point();
     story.proof(barn, &point, 1);
@@ -352,20 +479,31 @@ fn node_that_never_asks_for_the_block_loses_the_proof_until_it_does() {
     let (mut story, barn, quality) = declared();
     story.pass(seconds(60));
     lost_because(&story, "no full node asked for block signatures within 60 s");
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(quality) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     story.share_signatures(barn);
     story.sign();
-    assert_eq!((story.stage(), story.snapshot().wins.lost), (ProofStage::BlockSigned, 0));
+    assert_eq!(
+        (story.stage(), story.snapshot().wins.lost),
+        (ProofStage::BlockSigned, 0)
+    );
 }
 
 #[test]
 fn block_that_the_harvester_does_not_sign_is_lost_after_a_minute() {
     let (mut story, _, quality) = declared();
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(quality) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     story.pass(seconds(60));
     lost_because(&story, "signing the block: barn sent no signatures within 60 s");
-    let (_, request) = (story.now, block_request(quality));
-    story.input(Input::RequestSignedValues { node: NODE, request });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     let ids = story.take(|output| match output {
         Output::Send { id: Some(id), .. } => Some(*id),
         _ => None,
@@ -377,7 +515,10 @@ fn block_that_the_harvester_does_not_sign_is_lost_after_a_minute() {
 fn block_is_signed_by_the_harvester_that_came_back() {
     let (mut story, barn, quality) = declared();
     story.disconnect(barn);
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(quality) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     story.pass(seconds(5));
     let barn = story.connect("barn");
     story.share_signatures(barn);
@@ -388,10 +529,16 @@ fn block_is_signed_by_the_harvester_that_came_back() {
 #[test]
 fn wrong_shares_for_a_block_lose_it() {
     let (mut story, barn, quality) = declared();
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(quality) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     story.share_signatures(barn);
     let (job, ..) = story.signings()[0];
-    story.input(Input::Signed { job, result: Err(wrong_shares()) });
+    story.input(Input::Signed {
+        job,
+        result: Err(wrong_shares()),
+    });
     lost_because(&story, "signing the block: harvester sent a wrong share");
 }
 
@@ -403,7 +550,14 @@ fn backup_block_of_the_same_proof_is_signed_too_and_counts_once() {
         request.foliage_block_data_hash = Bytes32([hash; 32]);
         story.input(Input::RequestSignedValues { node: NODE, request });
     }
-    assert_eq!(story.outputs.iter().filter(|output| matches!(output, Output::Send { id: Some(_), .. })).count(), 2);
+    assert_eq!(
+        story
+            .outputs
+            .iter()
+            .filter(|output| matches!(output, Output::Send { id: Some(_), .. }))
+            .count(),
+        2
+    );
     story.share_signatures(barn);
     story.sign();
     let signed = story.take(|output| match output {
@@ -417,25 +571,43 @@ fn backup_block_of_the_same_proof_is_signed_too_and_counts_once() {
 #[test]
 fn request_for_an_unknown_proof_is_counted() {
     let (mut story, _, _) = declared();
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(QualityString([0xee; 32])) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(QualityString([0xee; 32])),
+    });
     assert_eq!(story.snapshot().counters.unknown_block_requests, 1);
 }
 
 #[test]
 fn foreign_node_gets_no_signature_for_what_it_does_not_show() {
     let (mut story, barn, quality) = declared();
-    let status = NodeStatus { trust: NodeTrust::Foreign, ..node_status("node") };
+    let status = NodeStatus {
+        trust: NodeTrust::Foreign,
+        ..node_status("node")
+    };
     story.input(Input::Node { node: NODE, status });
-    story.input(Input::RequestSignedValues { node: NODE, request: block_request(quality) });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
     assert_eq!(story.signature_requests(barn), []);
     lost_because(&story, "does not show what it wants signed");
-    assert!(story.alarms().iter().any(|kind| matches!(kind, AlarmKind::SigningRefused { .. })));
+    assert!(
+        story
+            .alarms()
+            .iter()
+            .any(|kind| matches!(kind, AlarmKind::SigningRefused { .. }))
+    );
 }
 
 #[test]
 fn refused_block_of_the_chain_is_lost_with_its_reason() {
     let (mut story, _, quality) = declared();
-    story.input(Input::ChainVerdict { node: NODE, quality, verdict: Err("the signature is wrong".to_owned()) });
+    story.input(Input::ChainVerdict {
+        node: NODE,
+        quality,
+        verdict: Err("the signature is wrong".to_owned()),
+    });
     lost_because(&story, "the signature is wrong");
 }
 
@@ -466,7 +638,10 @@ fn override_that_names_our_own_address_is_fine() {
     let mut story = Story::new();
     let barn = story.connect("barn");
     let point = story.signage_point();
-    let proof = NewProofOfSpace { farmer_reward_address_override: Some(FARMER_TARGET), ..new_proof(&point, 1) };
+    let proof = NewProofOfSpace {
+        farmer_reward_address_override: Some(FARMER_TARGET),
+        ..new_proof(&point, 1)
+    };
     story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
     assert_eq!(story.alarms(), []);
 }
@@ -493,7 +668,11 @@ fn signage_point_with_another_reward_chain_is_declared_too() {
         story
     };
     story.sign();
-    let chains: Vec<_> = story.declarations().into_iter().map(|(_, it)| it.reward_chain_sp).collect();
+    let chains: Vec<_> = story
+        .declarations()
+        .into_iter()
+        .map(|(_, it)| it.reward_chain_sp)
+        .collect();
     assert_eq!(chains, [point(0).reward_chain_sp, RewardChainSp([0xdd; 32])]);
     assert_eq!(story.snapshot().wins.declared, 1);
 }
@@ -521,8 +700,10 @@ fn flood_of_proofs_is_bounded_told_and_delays_nobody_else() {
     let point = story.signage_point();
     for number in 0..2000_u32 {
         let mut proof = new_proof(&point, 1);
-        proof.proof.body =
-            crate::wire::ProofBody::V1 { k: 32, proof: number.to_be_bytes().repeat(64) };
+        proof.proof.body = crate::wire::ProofBody::V1 {
+            k: 32,
+            proof: number.to_be_bytes().repeat(64),
+        };
         story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
     }
     assert_eq!(story.verifications().len(), 64, "no more at a time");
@@ -534,7 +715,10 @@ fn flood_of_proofs_is_bounded_told_and_delays_nobody_else() {
     // The jobs are numbered in the order they were given out.
     for job in 1..=2 {
         let result = Err(ProofError::NoFilterChallenge);
-        story.input(Input::Verified { job: crate::farmer::JobId(job), result });
+        story.input(Input::Verified {
+            job: crate::farmer::JobId(job),
+            result,
+        });
     }
     let next = story.take(|output| match output {
         Output::Verify { proof, .. } => Some(proof.plot_public_key),
@@ -556,7 +740,11 @@ fn verification_that_never_comes_back_is_given_up() {
     assert_eq!(story.snapshot().counters.dropped_verifications, 100);
     let next = story.signage_point();
     story.proof(barn, &next, 1);
-    assert_eq!(story.verifications().len(), 1, "workers that hang do not hold up what comes after");
+    assert_eq!(
+        story.verifications().len(),
+        1,
+        "workers that hang do not hold up what comes after"
+    );
 }
 
 #[test]
@@ -602,14 +790,25 @@ fn harvester_that_wants_to_see_what_it_signs_is_shown() {
     let output = crate::wire::ClassgroupElement([4; 100]);
     point.sp_source_data = Some(crate::wire::SignagePointSourceData {
         sub_slot_data: None,
-        vdf_data: Some(crate::wire::SpVdfSourceData { cc_vdf: output, rc_vdf: output }),
+        vdf_data: Some(crate::wire::SpVdfSourceData {
+            cc_vdf: output,
+            rc_vdf: output,
+        }),
     });
     story.bring(NODE, &point);
-    let proof = NewProofOfSpace { include_source_signature_data: true, ..new_proof(&point, 1) };
+    let proof = NewProofOfSpace {
+        include_source_signature_data: true,
+        ..new_proof(&point, 1)
+    };
     story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
     story.verify();
     let (_, request) = story.signature_requests(barn).remove(0);
-    let kinds: Vec<_> = request.message_data.expect("shown").into_iter().map(|it| it.expect("shown").kind).collect();
+    let kinds: Vec<_> = request
+        .message_data
+        .expect("shown")
+        .into_iter()
+        .map(|it| it.expect("shown").kind)
+        .collect();
     assert_eq!(kinds, [3, 4]);
 }
 
@@ -618,7 +817,9 @@ fn proof_lost_alarm_closes_when_it_was_seen() {
     let (mut story, _, _) = winner();
     story.pass(seconds(25));
     assert_eq!(story.alarms().len(), 1);
-    story.input(Input::Command(crate::farmer::Command::AcknowledgeAlarm { number: None }));
+    story.input(Input::Command(crate::farmer::Command::AcknowledgeAlarm {
+        number: None,
+    }));
     assert_eq!(story.alarms(), []);
     assert_eq!(story.snapshot().alarm_history.len(), 1);
 }

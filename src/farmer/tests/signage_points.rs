@@ -39,11 +39,11 @@ fn every_protocol_version_is_challenged_in_its_form() {
     let point = story.signage_point();
     for (session, version) in sessions.into_iter().zip(versions) {
         let filters = story.take(|output| match output {
-            crate::farmer::Output::Send { session: to, message: ToHarvester::NewSignagePoint(point), .. }
-                if *to == session =>
-            {
-                Some(point.filter)
-            }
+            crate::farmer::Output::Send {
+                session: to,
+                message: ToHarvester::NewSignagePoint(point),
+                ..
+            } if *to == session => Some(point.filter),
             _ => None,
         });
         let expected = match version {
@@ -72,7 +72,10 @@ fn harvester_of_0_0_37_is_challenged_and_farms() {
 #[test]
 fn signage_point_from_two_nodes_is_handled_once() {
     let mut story = Story::new();
-    story.input(Input::Node { node: OTHER_NODE, status: node_status("other") });
+    story.input(Input::Node {
+        node: OTHER_NODE,
+        status: node_status("other"),
+    });
     let barn = story.connect("barn");
     let point = story.signage_point();
     let mut other = point.clone();
@@ -95,7 +98,11 @@ fn signage_point_that_asks_something_else_is_sent_again() {
     story.bring(NODE, &point);
     assert_eq!(story.signage_points_sent(barn), 2);
     story.answer(barn, &point);
-    assert_eq!(story.harvester("barn").challenged, 1, "it is one signage point all the same");
+    assert_eq!(
+        story.harvester("barn").challenged,
+        1,
+        "it is one signage point all the same"
+    );
     assert_eq!(story.snapshot().counters.unexpected_answers, 1);
 }
 
@@ -111,11 +118,25 @@ fn answer_is_a_row_and_a_notice() {
     assert_eq!(rows.len(), 1);
     assert_eq!(
         rows[0].outcome,
-        AttemptOutcome::Answered { passed: 3, total: 864, proofs: 0, lookup_ms: 210, round_trip_ms: 1000 }
+        AttemptOutcome::Answered {
+            passed: 3,
+            total: 864,
+            proofs: 0,
+            lookup_ms: 210,
+            round_trip_ms: 1000
+        }
     );
-    assert_eq!(story.notices(), [Notice::Attempt { attempt: rows[0].clone() }]);
+    assert_eq!(
+        story.notices(),
+        [Notice::Attempt {
+            attempt: rows[0].clone()
+        }]
+    );
     let roll_call = &story.snapshot().roll_call[0];
-    assert_eq!((roll_call.asked, roll_call.in_time, roll_call.plots, roll_call.passed), (1, 1, 864, 3));
+    assert_eq!(
+        (roll_call.asked, roll_call.in_time, roll_call.plots, roll_call.passed),
+        (1, 1, 864, 3)
+    );
     assert_eq!(story.snapshot().sub_slot[0], SubSlotCell::Answered);
 }
 
@@ -126,7 +147,14 @@ fn missing_answer_is_one_row_that_changes() {
     let point = story.signage_point();
     story.pass(seconds(8));
     let no_answer = |after_s| AttemptOutcome::NoAnswer { total: 3, after_s };
-    let outcomes = |story: &Story| story.snapshot().attempts.into_iter().map(|row| row.outcome).collect::<Vec<_>>();
+    let outcomes = |story: &Story| {
+        story
+            .snapshot()
+            .attempts
+            .into_iter()
+            .map(|row| row.outcome)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(outcomes(&story), [no_answer(8)]);
     assert_eq!(story.snapshot().roll_call[0].waiting_for, ["barn"]);
     assert_eq!(story.snapshot().sub_slot[0], SubSlotCell::Late);
@@ -135,7 +163,13 @@ fn missing_answer_is_one_row_that_changes() {
     assert_eq!(story.harvester("barn").unanswered, 1);
     story.pass(seconds(1));
     story.answer(barn, &point);
-    assert!(matches!(outcomes(&story)[..], [AttemptOutcome::Answered { round_trip_ms: 26_000, .. }]));
+    assert!(matches!(
+        outcomes(&story)[..],
+        [AttemptOutcome::Answered {
+            round_trip_ms: 26_000,
+            ..
+        }]
+    ));
     let barn = story.harvester("barn");
     assert_eq!((barn.unanswered, barn.answered, barn.answered_late), (0, 1, 1));
 }
@@ -172,7 +206,11 @@ fn look_up_times_keep_the_order_of_asking() {
     assert_eq!(story.harvester("barn").lookups_ms, [Some(210), Some(210)]);
     assert_eq!(story.harvester("barn").lookup_p95_ms, Some(210));
     story.signage_point();
-    assert_eq!(story.harvester("barn").lookups_ms.len(), 2, "it may still answer the third in time");
+    assert_eq!(
+        story.harvester("barn").lookups_ms.len(),
+        2,
+        "it may still answer the third in time"
+    );
 }
 
 #[test]
@@ -185,18 +223,30 @@ fn missed_signage_points_are_counted_shown_and_attributed() {
     assert_eq!(story.alarms(), [], "they may still come");
     story.bring(NODE, &skipped[1]);
     story.pass(seconds(5));
-    let missed = AlarmKind::SignagePointsMissed { node: "node".to_owned(), missed: 1 };
+    let missed = AlarmKind::SignagePointsMissed {
+        node: "node".to_owned(),
+        missed: 1,
+    };
     assert_eq!(story.alarms(), [missed]);
-    assert!(story.notices().contains(&Notice::SignagePointsMissed { node: "node".to_owned(), missed: 1 }));
+    assert!(story.notices().contains(&Notice::SignagePointsMissed {
+        node: "node".to_owned(),
+        missed: 1
+    }));
     let snapshot = story.snapshot();
-    assert_eq!((snapshot.signage_points.missed, snapshot.signage_points.missed_24h), (1, 1));
-    assert_eq!(snapshot.sub_slot[..5], [
-        SubSlotCell::Seen,
-        SubSlotCell::Missed,
-        SubSlotCell::Seen,
-        SubSlotCell::Seen,
-        SubSlotCell::Ahead
-    ]);
+    assert_eq!(
+        (snapshot.signage_points.missed, snapshot.signage_points.missed_24h),
+        (1, 1)
+    );
+    assert_eq!(
+        snapshot.sub_slot[..5],
+        [
+            SubSlotCell::Seen,
+            SubSlotCell::Missed,
+            SubSlotCell::Seen,
+            SubSlotCell::Seen,
+            SubSlotCell::Ahead
+        ]
+    );
     for _ in 0..70 {
         story.signage_point();
         story.pass(seconds(9));
@@ -211,10 +261,21 @@ fn node_that_goes_silent_is_an_alarm_until_it_speaks() {
     story.pass(seconds(59));
     assert_eq!(story.alarms(), []);
     story.pass(seconds(2));
-    assert_eq!(story.alarms(), [AlarmKind::NoSignagePoints { node: "node".to_owned() }]);
+    assert_eq!(
+        story.alarms(),
+        [AlarmKind::NoSignagePoints {
+            node: "node".to_owned()
+        }]
+    );
     assert_eq!(story.snapshot().status, FarmStatus::NoSignagePoints { for_s: 61 });
-    let unsynced = NodeStatus { synced: Some(false), ..node_status("node") };
-    story.input(Input::Node { node: NODE, status: unsynced });
+    let unsynced = NodeStatus {
+        synced: Some(false),
+        ..node_status("node")
+    };
+    story.input(Input::Node {
+        node: NODE,
+        status: unsynced,
+    });
     assert_eq!(story.snapshot().status, FarmStatus::NotSynced);
     for _ in 0..5 {
         story.next_point();
@@ -228,10 +289,20 @@ fn farm_without_any_node_says_so() {
     let mut story = Story::of(config());
     assert_eq!(story.snapshot().status, FarmStatus::Starting);
     story.pass(seconds(61));
-    assert_eq!(story.alarms(), [AlarmKind::NoSignagePoints { node: "any full node".to_owned() }]);
+    assert_eq!(
+        story.alarms(),
+        [AlarmKind::NoSignagePoints {
+            node: "any full node".to_owned()
+        }]
+    );
     story.input(Input::Node {
         node: NODE,
-        status: NodeStatus { link: NodeLink::Down { why: "refused".to_owned() }, ..node_status("node") },
+        status: NodeStatus {
+            link: NodeLink::Down {
+                why: "refused".to_owned(),
+            },
+            ..node_status("node")
+        },
     });
     assert_eq!(story.alarms(), []);
     assert_eq!(story.snapshot().status, FarmStatus::NoSignagePoints { for_s: 61 });
@@ -246,7 +317,11 @@ fn status_follows_answers_not_connections() {
     let barn = story.connect("barn");
     assert_eq!(story.snapshot().status, FarmStatus::NoPlots);
     story.sync_all(barn, &plots("/mnt/d1", 3));
-    assert_ne!(story.snapshot().status, FarmStatus::Farming, "it has not answered anything");
+    assert_ne!(
+        story.snapshot().status,
+        FarmStatus::Farming,
+        "it has not answered anything"
+    );
     let point = story.signage_point();
     story.answer(barn, &point);
     assert_eq!(story.snapshot().status, FarmStatus::Farming);
@@ -283,7 +358,10 @@ fn signage_point_that_never_went_out_is_not_held_against_the_harvester() {
     let mut story = Story::new();
     let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
     let point = story.signage_point();
-    story.input(Input::SignagePointDropped { session: barn, sp_hash: Some(point.challenge_chain_sp) });
+    story.input(Input::SignagePointDropped {
+        session: barn,
+        sp_hash: Some(point.challenge_chain_sp),
+    });
     story.pass(seconds(30));
     let view = story.harvester("barn");
     assert_eq!((view.challenged, view.dropped, view.unanswered), (1, 1, 0));

@@ -18,8 +18,8 @@ use crate::snapshot::{
 };
 use crate::units::{ByteSize, Difficulty, Height, PlotSize, SubSlotIters};
 use crate::wire::{
-    DeclareProofOfSpace, FarmingInfo, FromHarvester, G1Bytes, G2Bytes, NewProofOfSpace, NewSignagePoint, Plot, PlotPool,
-    PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList, PlotSyncStart, ProofBody,
+    DeclareProofOfSpace, FarmingInfo, FromHarvester, G1Bytes, G2Bytes, NewProofOfSpace, NewSignagePoint, Plot,
+    PlotPool, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList, PlotSyncStart, ProofBody,
     ProofOfSpace, RequestSignatures, RequestSignedValues, RespondSignatures, ToHarvester,
 };
 
@@ -50,7 +50,10 @@ pub(super) fn config() -> FarmerConfig {
         constants: Constants::for_network("mainnet").expect("known network"),
         signage_point_interval: SIGNAGE_POINT_INTERVAL,
         keys: keys(),
-        names: ["barn", "shelf", "attic"].into_iter().map(|name| (certificate(name), name.to_owned())).collect(),
+        names: ["barn", "shelf", "attic"]
+            .into_iter()
+            .map(|name| (certificate(name), name.to_owned()))
+            .collect(),
     }
 }
 
@@ -71,7 +74,10 @@ pub(super) fn certificate(name: &str) -> PeerId {
 }
 
 pub(super) fn start() -> Now {
-    Now { mono: Mono(1_000_000_000), unix: UnixMillis(1_800_000_000_000) }
+    Now {
+        mono: Mono(1_000_000_000),
+        unix: UnixMillis(1_800_000_000_000),
+    }
 }
 
 pub(super) fn seconds(seconds: u64) -> Duration {
@@ -92,7 +98,10 @@ impl Story {
     /// A farm with keys and a node, at its first moment.
     pub(super) fn new() -> Self {
         let mut story = Self::of(config());
-        story.input(Input::Node { node: NODE, status: node_status("node") });
+        story.input(Input::Node {
+            node: NODE,
+            status: node_status("node"),
+        });
         story.outputs.clear();
         story
     }
@@ -127,7 +136,10 @@ impl Story {
             self.now = self.now.after(at.since(self.now.mono));
             self.farmer.handle_timeout(self.now);
             self.drain();
-            assert!(self.farmer.poll_timeout().is_none_or(|next| next > at), "a timer that is never done");
+            assert!(
+                self.farmer.poll_timeout().is_none_or(|next| next > at),
+                "a timer that is never done"
+            );
         }
         self.now = end;
     }
@@ -152,7 +164,11 @@ impl Story {
             software_version: "2.7.5".to_owned(),
             protocol_version: protocol_version.to_owned(),
         };
-        self.input(Input::HarvesterConnected { session, peer, origin: HarvesterOrigin::Network });
+        self.input(Input::HarvesterConnected {
+            session,
+            peer,
+            origin: HarvesterOrigin::Network,
+        });
         session
     }
 
@@ -164,11 +180,18 @@ impl Story {
     }
 
     pub(super) fn disconnect(&mut self, session: SessionId) {
-        self.input(Input::HarvesterDisconnected { session, cause: DisconnectCause::ClosedByPeer });
+        self.input(Input::HarvesterDisconnected {
+            session,
+            cause: DisconnectCause::ClosedByPeer,
+        });
     }
 
     pub(super) fn message(&mut self, session: SessionId, message: FromHarvester) {
-        self.input(Input::HarvesterMessage { session, id: None, message });
+        self.input(Input::HarvesterMessage {
+            session,
+            id: None,
+            message,
+        });
     }
 
     /// The node's next signage point: 64 to a sub-slot.
@@ -185,7 +208,10 @@ impl Story {
     }
 
     pub(super) fn bring(&mut self, node: NodeId, point: &NewSignagePoint) {
-        self.input(Input::SignagePoint { node, signage_point: Box::new(point.clone()) });
+        self.input(Input::SignagePoint {
+            node,
+            signage_point: Box::new(point.clone()),
+        });
     }
 
     pub(super) fn answer(&mut self, session: SessionId, point: &NewSignagePoint) {
@@ -207,18 +233,33 @@ impl Story {
 
     /// A whole first plot sync.
     pub(super) fn sync_all(&mut self, session: SessionId, plots: &[Plot]) {
-        self.sync(session, SyncStep { loaded: plots, is_initial: true, ..SyncStep::default() });
+        self.sync(
+            session,
+            SyncStep {
+                loaded: plots,
+                is_initial: true,
+                ..SyncStep::default()
+            },
+        );
     }
 
     /// A whole plot sync, with the ids an official harvester would use.
     pub(super) fn sync(&mut self, session: SessionId, step: SyncStep<'_>) {
-        let last_sync_id = if step.is_initial { 0 } else { self.syncs.get(&session).copied().unwrap_or(0) };
+        let last_sync_id = if step.is_initial {
+            0
+        } else {
+            self.syncs.get(&session).copied().unwrap_or(0)
+        };
         let sync_id = self.now.unix.seconds().max(last_sync_id + 1);
         self.syncs.insert(session, sync_id);
         let mut message_id = 0;
         let mut next = || {
             message_id += 1;
-            PlotSyncIdentifier { timestamp: 1, sync_id, message_id: message_id - 1 }
+            PlotSyncIdentifier {
+                timestamp: 1,
+                sync_id,
+                message_id: message_id - 1,
+            }
         };
         let paths = |identifier, data: &[&str]| PlotSyncPathList {
             identifier,
@@ -233,12 +274,19 @@ impl Story {
                 plot_file_count: u32::try_from(step.loaded.len()).expect("few"),
                 harvesting_mode: 1,
             }),
-            PlotSync::Loaded(PlotSyncPlotList { identifier: next(), data: step.loaded.to_vec(), is_final: true }),
+            PlotSync::Loaded(PlotSyncPlotList {
+                identifier: next(),
+                data: step.loaded.to_vec(),
+                is_final: true,
+            }),
             PlotSync::Removed(paths(next(), step.removed)),
             PlotSync::Invalid(paths(next(), step.failed)),
             PlotSync::KeysMissing(paths(next(), step.no_key)),
             PlotSync::Duplicates(paths(next(), step.duplicates)),
-            PlotSync::Done(PlotSyncDone { identifier: next(), duration: 1 }),
+            PlotSync::Done(PlotSyncDone {
+                identifier: next(),
+                duration: 1,
+            }),
         ];
         for message in messages {
             self.message(session, FromHarvester::PlotSync(message));
@@ -255,7 +303,10 @@ impl Story {
     /// The worker says that the proofs it was given are valid.
     pub(super) fn verify(&mut self) {
         for job in self.verifications() {
-            self.input(Input::Verified { job, result: Ok(QualityString([u8::try_from(job.0 % 250).expect("small"); 32])) });
+            self.input(Input::Verified {
+                job,
+                result: Ok(QualityString([u8::try_from(job.0 % 250).expect("small"); 32])),
+            });
         }
     }
 
@@ -270,9 +321,11 @@ impl Story {
     /// Signatures a harvester was asked for, with the id of the request.
     pub(super) fn signature_requests(&mut self, session: SessionId) -> Vec<(Option<u16>, RequestSignatures)> {
         self.take(|output| match output {
-            Output::Send { session: to, id, message: ToHarvester::RequestSignatures(request) } if *to == session => {
-                Some((*id, (**request).clone()))
-            }
+            Output::Send {
+                session: to,
+                id,
+                message: ToHarvester::RequestSignatures(request),
+            } if *to == session => Some((*id, (**request).clone())),
             _ => None,
         })
     }
@@ -293,13 +346,21 @@ impl Story {
                 SignPurpose::Block => None,
             };
             let signatures = messages.iter().map(|message| G2Bytes([message.0[0]; 96])).collect();
-            self.input(Input::Signed { job, result: Ok(PlotSignatures { signatures, pool_signature }) });
+            self.input(Input::Signed {
+                job,
+                result: Ok(PlotSignatures {
+                    signatures,
+                    pool_signature,
+                }),
+            });
         }
     }
 
     pub(super) fn signings(&mut self) -> Vec<(JobId, Vec<Bytes32>, SignPurpose)> {
         self.take(|output| match output {
-            Output::Sign { job, messages, purpose, .. } => Some((*job, messages.clone(), *purpose)),
+            Output::Sign {
+                job, messages, purpose, ..
+            } => Some((*job, messages.clone(), *purpose)),
             _ => None,
         })
     }
@@ -314,13 +375,18 @@ impl Story {
     /// Everything sent to a harvester.
     pub(super) fn sent(&mut self, session: SessionId) -> Vec<ToHarvester> {
         self.take(|output| match output {
-            Output::Send { session: to, message, .. } if *to == session => Some(message.clone()),
+            Output::Send {
+                session: to, message, ..
+            } if *to == session => Some(message.clone()),
             _ => None,
         })
     }
 
     pub(super) fn signage_points_sent(&mut self, session: SessionId) -> usize {
-        self.sent(session).iter().filter(|message| matches!(message, ToHarvester::NewSignagePoint(_))).count()
+        self.sent(session)
+            .iter()
+            .filter(|message| matches!(message, ToHarvester::NewSignagePoint(_)))
+            .count()
     }
 
     pub(super) fn notices(&mut self) -> Vec<Notice> {
@@ -352,7 +418,11 @@ impl Story {
     }
 
     pub(super) fn harvester(&self, name: &str) -> HarvesterView {
-        let found = self.snapshot().harvesters.into_iter().find(|harvester| harvester.name == name);
+        let found = self
+            .snapshot()
+            .harvesters
+            .into_iter()
+            .find(|harvester| harvester.name == name);
         found.unwrap_or_else(|| panic!("no harvester {name}"))
     }
 
@@ -417,7 +487,9 @@ pub(super) fn plot(path: &str) -> Plot {
 }
 
 pub(super) fn plots(directory: &str, count: usize) -> Vec<Plot> {
-    (0..count).map(|number| plot(&format!("{directory}/{}-{number}.plot", directory.replace('/', "_")))).collect()
+    (0..count)
+        .map(|number| plot(&format!("{directory}/{}-{number}.plot", directory.replace('/', "_"))))
+        .collect()
 }
 
 pub(super) fn new_proof(point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
@@ -429,7 +501,10 @@ pub(super) fn new_proof(point: &NewSignagePoint, number: u8) -> NewProofOfSpace 
             challenge: PosChallenge([number; 32]),
             pool: PlotPool::Contract(CONTRACT),
             plot_public_key: G1Bytes([number; 48]),
-            body: ProofBody::V1 { k: 32, proof: vec![number; 256] },
+            body: ProofBody::V1 {
+                k: 32,
+                proof: vec![number; 256],
+            },
         },
         signage_point_index: point.signage_point_index,
         include_source_signature_data: false,
@@ -445,7 +520,11 @@ pub(super) fn shares(request: &RequestSignatures) -> RespondSignatures {
         sp_hash: request.sp_hash,
         local_pk: G1Bytes([5; 48]),
         farmer_pk: G1Bytes([1; 48]),
-        message_signatures: request.messages.iter().map(|message| (*message, G2Bytes([6; 96]))).collect(),
+        message_signatures: request
+            .messages
+            .iter()
+            .map(|message| (*message, G2Bytes([6; 96])))
+            .collect(),
         include_source_signature_data: false,
         farmer_reward_address_override: None,
     }
