@@ -123,6 +123,10 @@ pub(super) fn troubled() -> FarmSnapshot {
         *lookup = None;
     }
     silent.unanswered = 5;
+    silent.last_answer = silent.last_answer.take().map(|a| LastAnswerView {
+        at_unix_ms: NOW - 50_600,
+        ..a
+    });
     let gone = &mut farm.harvesters[7];
     gone.state = HarvesterState::Absent {
         since_unix_ms: NOW - 1_260_000,

@@ -40,7 +40,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         Column::new("state", 17, 0).grows(),
         Column::new("plots", 6, 0).right(),
         Column::new("size", 9, 2).right(),
-        Column::new("answered", 8, 3).right(),
+        Column::new("last answer", 11, 3).right(),
         Column::new("p50", 4, 5).right(),
         Column::new("p95", 5, 6).right(),
         Column::new("max", 5, 1).right(),

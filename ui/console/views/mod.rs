@@ -47,12 +47,13 @@ fn ago(at_unix_ms: u64, now_unix_ms: u64) -> String {
     time_span(now_unix_ms.saturating_sub(at_unix_ms) / 1000)
 }
 
-/// `0.21`: seconds without the unit; a dash where nothing is known.
+/// `0.21`, `12.4`: seconds without the unit; a dash where nothing is known.
 fn seconds(ms: Option<u32>, model: &Model) -> String {
-    ms.map_or_else(
-        || model.theme.none().to_owned(),
-        |ms| format!("{}.{:02}", ms / 1000, ms % 1000 / 10),
-    )
+    match ms {
+        None => model.theme.none().to_owned(),
+        Some(ms @ ..10_000) => format!("{}.{:02}", ms / 1000, ms % 1000 / 10),
+        Some(ms) => format!("{}.{}", ms / 1000, ms % 1000 / 100),
+    }
 }
 
 /// The title of a list: its name, how many rows of how many are shown, and why not all.
