@@ -20,7 +20,7 @@ use crate::control::server::BindError;
 use crate::control::{LockError, Role, RootLock, server::ControlServer};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
-use crate::harvester::{ScanOptions, Service, ServiceOptions};
+use crate::harvester::{Service, ServiceOptions};
 use crate::ids::{NodeId, PuzzleHash};
 use crate::keys::{KeysError, address};
 use crate::logging::LogHandle;
@@ -205,18 +205,7 @@ impl RunningFarm {
 /// What the settings say of harvesting.
 #[must_use]
 pub fn service_options(settings: &Settings) -> ServiceOptions {
-    let harvester = &settings.harvester;
-    ServiceOptions {
-        constants: Arc::new(settings.constants.clone()),
-        scan: ScanOptions {
-            directories: harvester.plot_directories.clone(),
-            recursive: harvester.recursive_plot_scan,
-            follow_links: harvester.recursive_follow_links,
-            retry_invalid: Duration::from_secs(harvester.refresh.retry_invalid_seconds.into()),
-        },
-        refresh_interval: Duration::from_secs(harvester.refresh.interval_seconds.into()),
-        threads: usize::from(harvester.num_threads),
-    }
+    ServiceOptions::of(settings)
 }
 
 /// The farming keys; none is no error, but a state that everybody sees.
