@@ -22,7 +22,7 @@ mod testing;
 mod tests;
 mod volumes;
 
-pub use dial::{DialSettings, dial};
+pub use dial::{DialError, DialSettings, dial};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
 pub use plot_file::{FileStamp, LoadedPlot, OpenError, PlotFile, plot_name};
