@@ -13,6 +13,7 @@ use crate::exit::{Failure, Status};
 
 /// Root and looks, from the command line and the environment.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
 pub(crate) struct Context {
     /// Where everything lives.
     pub(crate) root: Root,

@@ -1,5 +1,6 @@
 //! Farming itself: headless (`--daemon`), or in this window with the console on top.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use farmconsole::config::{ConfigError, Settings};
@@ -46,7 +47,7 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
-    let options = FarmOptions { root: context.root.clone(), settings, log: log.handle() };
+    let options = FarmOptions { root: context.root.clone(), settings, log: log.handle(), names: BTreeMap::new() };
     let farm = farmconsole::runtime::start(options).map_err(not_started)?;
     Ok((farm, log))
 }
@@ -62,9 +63,9 @@ pub(crate) fn bad_settings(error: ConfigError) -> Failure {
     with_hint(Failure::new(Status::Settings, error), hint)
 }
 
-fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
+pub(crate) fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
     let logging = &settings.logging;
-    logging::start(LogOptions {
+    logging::start(&LogOptions {
         file: logging.log_file(&context.root),
         level: logging.log_level,
         max_bytes: logging.log_maxbytesrotation,
@@ -74,7 +75,7 @@ fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure>
     .map_err(|e| Failure::new(Status::Failed, e))
 }
 
-fn not_started(error: StartError) -> Failure {
+pub(crate) fn not_started(error: StartError) -> Failure {
     match error {
         StartError::Lock(LockError::Held { .. }) => {
             Failure::new(Status::TryAgain, error).hint("stop it with `farmconsole stop`, or look at it with `farmconsole`")

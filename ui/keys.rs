@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use farmconsole::config::Settings;
+use farmconsole::config::edit::Editor;
 use farmconsole::keys::{
     self, ADDRESSES_SEARCHED, AddressOwner, ExistingKeys, ImportReport, ImportSource, KeyReport, KeysError,
     RewardAddress, RewardAddresses, address,
@@ -12,6 +13,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::KeysImport;
+use crate::configure::not_changed;
 use crate::context::Context;
 use crate::daemon::{settings, with_hint};
 use crate::exit::{Ended, Failure, Outcome, Status};
@@ -56,18 +58,20 @@ pub(crate) fn import_into(
     context.root.create_state_dir()?;
     let existing = if replace { ExistingKeys::Replace } else { ExistingKeys::Keep };
     let report = keys::import(&context.root.keys_file(), source, addresses, existing).map_err(bad_keys)?;
-    let mut changes = Vec::new();
-    for (given, path, imported) in [
-        (addresses.farmer, "farmer.xch_target_address", &report.farmer_address),
-        (addresses.pool, "pool.xch_target_address", &report.pool_address),
-    ] {
-        if let (None, Some(made)) = (given, imported) {
-            let text = address::encode(&settings.address_prefix, &made.puzzle_hash)
-                .map_err(|e| Failure::new(Status::Failed, e))?;
-            changes.push((path, text));
+    let encode = |given: &Option<String>, imported: &Option<RewardAddress>| match (given, imported) {
+        (Some(address), _) => Ok(address.clone()),
+        (None, Some(made)) => {
+            address::encode(&settings.address_prefix, &made.puzzle_hash).map_err(|e| Failure::new(Status::Failed, e))
         }
+        (None, None) => Ok(String::new()),
+    };
+    let farmer = encode(&settings.farmer.xch_target_address, &report.farmer_address)?;
+    let pool = encode(&settings.pool_xch_target_address, &report.pool_address)?;
+    if !farmer.is_empty() && !pool.is_empty() {
+        let mut editor = Editor::open(&context.root).map_err(not_changed)?;
+        editor.set_target_addresses(&farmer, &pool).map_err(not_changed)?;
+        editor.save().map_err(not_changed)?;
     }
-    crate::configure::set_values(context, &changes)?;
     Ok(report)
 }
 

@@ -4,6 +4,8 @@
 //! `exit.rs`.
 
 mod args;
+#[cfg(feature = "console")]
+mod attach;
 mod configure;
 #[cfg(feature = "console")]
 mod console;
@@ -54,7 +56,7 @@ async fn run(cli: Cli) -> Outcome {
     let default_root = if matches!(command, Some(Command::Demo(_))) { "demo" } else { "mainnet" };
     let context = || Context::new(root.clone(), default_root, color, ascii);
     let Some(command) = command else {
-        return if daemon { daemon::run(&context()?).await } else { daemon::console(&context()?).await };
+        return if daemon { daemon::run(&context()?).await } else { interactive(&context()?).await };
     };
     match command {
         Command::Stop => stop::run(&context()?).await,
@@ -81,4 +83,14 @@ async fn run(cli: Cli) -> Outcome {
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
     }
+}
+
+#[cfg(feature = "console")]
+async fn interactive(context: &Context) -> Outcome {
+    attach::run(context).await
+}
+
+#[cfg(not(feature = "console"))]
+async fn interactive(context: &Context) -> Outcome {
+    daemon::run(context).await
 }

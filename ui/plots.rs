@@ -1,40 +1,33 @@
 //! `farmconsole plots`: the plot directories of this root's harvester.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use farmconsole::config::edit;
+use farmconsole::config::edit::{Editor, Outcome as Edited};
 
+use crate::configure::not_changed;
 use crate::context::Context;
 use crate::daemon::settings;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// `farmconsole plots add -d DIR`.
 pub(crate) fn add(context: &Context, dir: &Path) -> Outcome {
-    let dir = existing(dir)?;
-    let mut dirs = settings(context)?.harvester.plot_directories;
-    let mut out = io::stdout().lock();
-    if dirs.contains(&dir) {
-        writeln!(out, "Path already added: {}", dir.display())?;
-        return Ok(Ended::Fine);
-    }
-    dirs.push(dir.clone());
-    write(context, &dirs)?;
-    writeln!(out, "Successfully added: {}", dir.display())?;
+    let mut editor = Editor::open(&context.root).map_err(not_changed)?;
+    let edited = editor.add_plot_directory(dir).map_err(not_changed)?;
+    editor.save().map_err(not_changed)?;
+    let what = if edited == Edited::Changed { "Successfully added" } else { "Path already added" };
+    writeln!(io::stdout().lock(), "{what}: {}", dir.display())?;
     Ok(Ended::Fine)
 }
 
 /// `farmconsole plots remove -d DIR`.
 pub(crate) fn remove(context: &Context, dir: &Path) -> Outcome {
-    let wanted = std::fs::canonicalize(dir).or_else(|_| std::path::absolute(dir))?;
-    let mut dirs = settings(context)?.harvester.plot_directories;
-    let before = dirs.len();
-    dirs.retain(|d| *d != wanted && d != dir);
-    if dirs.len() == before {
+    let mut editor = Editor::open(&context.root).map_err(not_changed)?;
+    if editor.remove_plot_directory(dir).map_err(not_changed)? == Edited::AlreadySo {
         return Err(Failure::new(Status::Failed, format!("{} is no plot directory of this root", dir.display()))
             .hint("list them with `farmconsole plots show`"));
     }
-    write(context, &dirs)?;
+    editor.save().map_err(not_changed)?;
     Ok(Ended::Fine)
 }
 
@@ -49,22 +42,4 @@ pub(crate) fn show(context: &Context) -> Outcome {
         writeln!(out, "no plot directories; add one with `farmconsole plots add -d DIR`")?;
     }
     Ok(Ended::Fine)
-}
-
-fn existing(dir: &Path) -> Result<PathBuf, Failure> {
-    let fail = |what: String| Failure::new(Status::Failed, format!("add {}: {what}", dir.display()));
-    let real = std::fs::canonicalize(dir).map_err(|e| fail(e.to_string()))?;
-    if !real.is_dir() {
-        return Err(fail("it is not a directory".to_owned()));
-    }
-    Ok(real)
-}
-
-fn write(context: &Context, dirs: &[PathBuf]) -> Result<(), Failure> {
-    let texts = dirs
-        .iter()
-        .map(|d| d.to_str().map(str::to_owned).ok_or(d))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|d| Failure::new(Status::Failed, format!("{} cannot be written into the settings: it is no UTF-8", d.display())))?;
-    edit::set_plot_directories(&context.root.config_file(), &texts).map_err(crate::daemon::bad_settings)
 }

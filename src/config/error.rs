@@ -90,7 +90,7 @@ pub enum ConfigError {
         /// Where the section's is.
         at: Option<Position>,
         /// The section.
-        section: String,
+        section: &'static str,
         /// The section's network.
         got: String,
         /// The top one.
@@ -118,7 +118,7 @@ pub enum ConfigError {
         /// Where the override is.
         at: Option<Position>,
         /// What is wrong with it.
-        source: ConstantError,
+        source: Box<ConstantError>,
     },
     /// The simulated chain was asked for on a network of other people.
     #[error("{}: farmconsole.simulated_chain is set, but the network is {network:?}", At(file, *at))]

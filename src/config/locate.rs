@@ -13,14 +13,19 @@ use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, Map
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// Line, from 1.
-    pub line: usize,
+    pub line: u32,
     /// Character in the line, from 1.
-    pub column: usize,
+    pub column: u32,
 }
 
 impl Position {
-    pub(super) const fn new(line: usize, column: usize) -> Self {
-        Self { line, column }
+    /// Counts beyond `u32` are of no use to anybody; files are far smaller.
+    pub(super) fn new(line: usize, column: usize) -> Self {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            line: count(line),
+            column: count(column),
+        }
     }
 }
 
@@ -86,12 +91,7 @@ fn locate(text: &str, path: &[Part], target: Target) -> Option<Place> {
     let seek = Seek { path, target };
     let error = seek.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     let at = error.location().filter(|_| error.to_string().contains(FOUND))?;
-    // The parser counts characters, not bytes.
-    let offset = text
-        .char_indices()
-        .map(|(offset, _)| offset)
-        .chain([text.len()])
-        .nth(at.index())?;
+    let offset = Some(at.index()).filter(|&offset| text.is_char_boundary(offset))?;
     Some(Place {
         offset,
         position: Position::new(at.line(), at.column()),
@@ -238,7 +238,7 @@ harvester:
   set: !!set {ab: null}
 ";
 
-    fn at(found: Option<Place>) -> (usize, usize, &'static str) {
+    fn at(found: Option<Place>) -> (u32, u32, &'static str) {
         let place = found.unwrap();
         let rest = TEXT[place.offset..].lines().next().unwrap_or_default();
         (place.position.line, place.position.column, rest)
@@ -252,8 +252,8 @@ harvester:
         assert_eq!(key("harvester"), (4, 1, "harvester:"));
         assert_eq!(key("harvester.farmer_peers"), (7, 3, "'farmer_peers':"));
         assert_eq!(value("harvester.farmer_peers.0.host"), (8, 11, "\"pi 4\""));
-        assert_eq!(value("harvester.farmer_peers.1.port"), (10, 24, "1}"));
-        assert_eq!(key("harvester.farmer_peers.1.port"), (10, 18, "port: 1}"));
+        assert_eq!(value("harvester.farmer_peers.1.port"), (10, 25, "1}"));
+        assert_eq!(key("harvester.farmer_peers.1.port"), (10, 19, "port: 1}"));
         assert_eq!(value("harvester.set"), (11, 8, "!!set {ab: null}"));
     }
 

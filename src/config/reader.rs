@@ -132,8 +132,12 @@ impl<'d> Reader<'d> {
         seen
     }
 
-    /// Collects a mistake at `path`.
+    /// Collects a mistake at `path`, once, however often the value is read.
     pub(super) fn wrong(&mut self, path: &str, expected: &str, got: &str) {
+        let told = |error: &ConfigError| matches!(error, ConfigError::WrongValue { key, .. } if key == path);
+        if self.errors.iter().any(told) {
+            return;
+        }
         self.errors.push(ConfigError::WrongValue {
             file: self.document.file().to_path_buf(),
             at: self.document.position(&parts(path)),
@@ -215,7 +219,7 @@ impl<'d> Reader<'d> {
         })
     }
 
-    /// A section that is no mapping makes all its values seem missing; that is one mistake, and is told once.
+    /// A section that is no mapping makes all its values seem missing; the mistake is the section.
     fn check_parents(&mut self, path: &str) {
         let all = parts(path);
         for length in 1..all.len() {
@@ -225,12 +229,7 @@ impl<'d> Reader<'d> {
                 Some(Node::Map(_)) => {}
                 Some(Node::List(_)) if matches!(all[length], Part::Index(_)) => {}
                 Some(other) => {
-                    let key = dotted(parent);
-                    let told =
-                        |error: &ConfigError| matches!(error, ConfigError::WrongValue { key: k, .. } if *k == key);
-                    if !self.errors.iter().any(told) {
-                        self.wrong(&key, "a mapping", &other.describe());
-                    }
+                    self.wrong(&dotted(parent), "a mapping", &other.describe());
                     return;
                 }
             }

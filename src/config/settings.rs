@@ -204,7 +204,7 @@ fn network(r: &mut Reader<'_>) -> String {
             r.errors.push(ConfigError::NetworksDiffer {
                 file: document.file().to_path_buf(),
                 at: document.position(&parts(&path)),
-                section: section.to_owned(),
+                section,
                 got,
                 expected: network.clone(),
                 expected_at: document.position(&parts("selected_network")),
@@ -301,7 +301,7 @@ fn constants(r: &mut Reader<'_>, network: &str) -> Constants {
                 at: document
                     .position(&place(constant_name(&source)))
                     .or_else(|| document.key_position(&here(section))),
-                source,
+                source: Box::new(source),
             });
             Constants::default()
         }

@@ -71,10 +71,18 @@ impl Missed {
     pub(super) fn handle_arrival(&mut self, now: Mono, challenge_hash: ChallengeHash, index: u8) {
         self.counts.received += 1;
         self.quarter(now).received += 1;
-        if self.gaps.iter_mut().any(|gap| gap.named.remove(&(challenge_hash, index))) {
+        if self
+            .gaps
+            .iter_mut()
+            .any(|gap| gap.named.remove(&(challenge_hash, index)))
+        {
             return;
         }
-        let place = Place { challenge_hash, index, at: now };
+        let place = Place {
+            challenge_hash,
+            index,
+            at: now,
+        };
         let Some(last) = self.furthest else {
             self.furthest = Some(place);
             return;
@@ -146,14 +154,18 @@ impl Missed {
     /// when the chain changes over to another challenge in the middle of a sub-slot.
     fn whole_sub_slots_between(&self, last: &Place, next: &Place) -> Option<u64> {
         let per_sub_slot = f64::from(SIGNAGE_POINTS_PER_SUB_SLOT);
-        let by_index = f64::from(SIGNAGE_POINTS_PER_SUB_SLOT.saturating_sub(1).saturating_sub(last.index))
-            + f64::from(next.index);
+        let by_index =
+            f64::from(SIGNAGE_POINTS_PER_SUB_SLOT.saturating_sub(1).saturating_sub(last.index)) + f64::from(next.index);
         let by_time = next.at.since(last.at).as_secs_f64() / self.interval.as_secs_f64() - 1.0;
         let whole = ((by_time - by_index) / per_sub_slot).round();
         if whole < 0.0 {
             return None;
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative; saturates"
+        )]
         Some(whole.min(MAX_WHOLE_SUB_SLOTS) as u64)
     }
 
@@ -169,20 +181,32 @@ impl Missed {
             }
             return;
         }
-        self.gaps.push_back(Gap { from, to: now, due: now + GRACE, named, unnamed });
+        self.gaps.push_back(Gap {
+            from,
+            to: now,
+            due: now + GRACE,
+            named,
+            unnamed,
+        });
     }
 
     fn declare_gap(&mut self, gap: &Gap) -> u64 {
         let missed = gap.named.len() as u64 + gap.unnamed;
         if let Some(furthest) = self.furthest {
-            let current = gap.named.iter().filter(|(challenge, _)| *challenge == furthest.challenge_hash);
+            let current = gap
+                .named
+                .iter()
+                .filter(|(challenge, _)| *challenge == furthest.challenge_hash);
             self.of_sub_slot.extend(current.map(|(_, index)| *index));
         }
         self.counts.missed += missed;
         // Spread over the time of the gap, so that a day's worth of gap does not count as of the last minute.
         let (first, last) = (quarter_of(gap.from), quarter_of(gap.to));
         let quarters = last - first + 1;
-        for place in (0..quarters).rev().take(usize::try_from(QUARTERS_PER_DAY).unwrap_or(usize::MAX)) {
+        for place in (0..quarters)
+            .rev()
+            .take(usize::try_from(QUARTERS_PER_DAY).unwrap_or(usize::MAX))
+        {
             let share = missed / quarters + u64::from(place < missed % quarters);
             self.quarters.entry(first + place).or_default().missed += share;
         }
@@ -244,13 +268,20 @@ mod tests {
 
     #[test]
     fn gapless_signage_points_miss_nothing() {
-        assert_eq!(missed_after(&[(0.0, A, 61), (1.0, A, 62), (2.0, A, 63), (3.0, B, 0), (4.0, B, 1)]), 0);
+        assert_eq!(
+            missed_after(&[(0.0, A, 61), (1.0, A, 62), (2.0, A, 63), (3.0, B, 0), (4.0, B, 1)]),
+            0
+        );
     }
 
     #[test]
     fn gap_counts_by_index_within_a_sub_slot_however_long_it_took() {
         assert_eq!(missed_after(&[(0.0, A, 10), (4.0, A, 14)]), 3);
-        assert_eq!(missed_after(&[(0.0, A, 10), (40.0, A, 11)]), 0, "the chain was slow, nothing was skipped");
+        assert_eq!(
+            missed_after(&[(0.0, A, 10), (40.0, A, 11)]),
+            0,
+            "the chain was slow, nothing was skipped"
+        );
     }
 
     #[test]
@@ -273,7 +304,10 @@ mod tests {
 
     #[test]
     fn overtaken_signage_point_is_not_missed() {
-        assert_eq!(missed_after(&[(0.0, A, 10), (1.0, A, 12), (1.1, A, 11), (2.0, A, 13)]), 0);
+        assert_eq!(
+            missed_after(&[(0.0, A, 10), (1.0, A, 12), (1.1, A, 11), (2.0, A, 13)]),
+            0
+        );
         assert_eq!(missed_after(&[(0.0, A, 62), (1.0, B, 0), (1.2, A, 63), (2.0, B, 1)]), 0);
     }
 

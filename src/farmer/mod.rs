@@ -1,13 +1,49 @@
 //! The decisions of the farm: one pure state machine.
 //!
-//! `Farmer::new(config, now)`, then `handle(now, Input)` for everything that happens, `poll_output() -> Option<Output>`
-//! until it gives nothing, `poll_timeout() -> Option<Mono>` and `handle_timeout(now)`; `snapshot(now)`, `page(&request)`
-//! and `check(&command) -> Result<(), CommandError>` look at it and change nothing.
+//! [`Farmer::handle`] takes everything that happens, [`Farmer::poll_output`] gives everything that is to be done about it,
+//! [`Farmer::poll_timeout`] says when to call [`Farmer::handle_timeout`]; [`Farmer::snapshot`] and [`Farmer::page`] show
+//! what is. There is no clock, no socket, no key and no randomness in here: whoever feeds it the same inputs at the same
+//! times gets the same outputs. Slow work (verifying, signing) leaves as an output and comes back as an input.
+//!
+//! ```text
+//! nodes            signage points in, declarations out     signage_points, missed
+//! connections      harvesters come, go, come again         harvesters
+//! answers          who was asked, who answered, who not    attempts
+//! plots            what they have, what they lost          plot_sync, plot_lists, shared_plots
+//! proofs           verify, judge                           signatures (shares, declaration, block), signing_guard
+//! alarms, timers   what is wrong, when to look again
+//! commands, view, page                                     what people see and ask for
+//! ```
 
+mod alarms;
+mod answers;
+mod attempts;
+mod commands;
 mod config;
+mod connections;
+mod harvesters;
 mod input;
+mod messages;
 mod missed;
+mod nodes;
 mod output;
+mod page;
+mod plot_lists;
+mod plot_sync;
+mod plots;
+mod proofs;
+mod shared_plots;
+mod signage_points;
+mod signatures;
+mod signing_guard;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
@@ -15,3 +51,241 @@ pub use input::{
     SignError,
 };
 pub use output::{JobId, Output, SignPurpose};
+
+use alarms::Alarms;
+use attempts::{Attempts, RollCall};
+use harvesters::Harvesters;
+use missed::Missed;
+use nodes::Node;
+use proofs::Proofs;
+use shared_plots::SharedPlots;
+use signage_points::SignagePoints;
+use timers::{Timer, Timers};
+
+use crate::clock::{Mono, Now};
+use crate::ids::{NodeId, SessionId};
+use crate::snapshot::{AlarmKind, Counters, HarvesterId, Notice, RewardTarget, SimulatedChainView, WinCounts};
+use crate::wire::FromHarvester;
+
+/// The farm.
+#[derive(Clone, Debug)]
+pub struct Farmer {
+    config: FarmerConfig,
+    started: Now,
+    nodes: BTreeMap<NodeId, Node>,
+    signage_points: SignagePoints,
+    missed: Missed,
+    harvesters: Harvesters,
+    /// Connections that may be dead, because a newer one has the same certificate (the value).
+    doubts: BTreeMap<SessionId, SessionId>,
+    roll_call: RollCall,
+    attempts: Attempts,
+    shared_plots: SharedPlots,
+    proofs: Proofs,
+    alarms: Alarms,
+    counters: Counters,
+    /// When a refusal was last put into words, by its word.
+    refusal_noticed: BTreeMap<&'static str, Mono>,
+    wins: WinCounts,
+    listening: Vec<SocketAddr>,
+    simulated_chain: Option<SimulatedChainView>,
+    timers: Timers,
+    outputs: VecDeque<Output>,
+}
+
+impl Farmer {
+    /// A farm without harvesters and nodes.
+    #[must_use]
+    pub fn new(config: FarmerConfig, now: Now) -> Self {
+        let mut farmer = Self {
+            started: now,
+            nodes: BTreeMap::new(),
+            signage_points: SignagePoints::default(),
+            missed: Missed::new(config.signage_point_interval),
+            harvesters: Harvesters::default(),
+            doubts: BTreeMap::new(),
+            roll_call: RollCall::default(),
+            attempts: Attempts::default(),
+            shared_plots: SharedPlots::default(),
+            proofs: Proofs::default(),
+            alarms: Alarms::default(),
+            counters: Counters::default(),
+            refusal_noticed: BTreeMap::new(),
+            wins: WinCounts::default(),
+            listening: Vec::new(),
+            simulated_chain: None,
+            timers: Timers::default(),
+            outputs: VecDeque::new(),
+            config,
+        };
+        farmer
+            .timers
+            .set(Timer::NoSignagePoint(None), now.mono + farmer.silence_limit());
+        farmer.review_keys(now);
+        farmer
+    }
+
+    /// Something has happened. What is due at `now` is done first.
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.handle_timeout(now);
+        match input {
+            Input::HarvesterConnected { session, peer, origin } => self.handle_connected(now, session, peer, origin),
+            Input::HarvesterMessage { session, id, message } => self.handle_message(now, session, id, message),
+            Input::HarvesterHeard { session } => {
+                self.handle_heard(now, session);
+            }
+            Input::HarvesterQuiet { session, quiet } => self.handle_quiet(now, session, quiet),
+            Input::MessageIgnored { session, .. } => self.handle_ignored(now, session),
+            Input::SignagePointDropped { session, sp_hash } => {
+                if let Some(id) = self.harvesters.of_session(session) {
+                    self.handle_signage_point_dropped(id, sp_hash);
+                }
+            }
+            Input::HarvesterDisconnected { session, cause } => self.handle_disconnected(now, session, cause),
+            Input::ConnectionRefused { address, cause } => self.handle_refused(now, address, cause),
+            Input::Node { node, status } => self.handle_node(now, node, status),
+            Input::SignagePoint { node, signage_point } => self.handle_signage_point(now, node, *signage_point),
+            Input::RequestSignedValues { node, request } => self.handle_request_signed_values(now, node, request),
+            Input::ChainVerdict { quality, verdict, .. } => self.handle_chain_verdict(now, &quality, verdict),
+            Input::SimulatedChain(view) => self.simulated_chain = Some(view),
+            Input::Verified { job, result } => self.handle_verified(now, job, result),
+            Input::VerificationDropped { job } => self.handle_verification_dropped(now, job),
+            Input::Signed { job, result } => self.handle_signed(now, job, result),
+            Input::Keys(keys) => self.handle_keys(now, keys),
+            Input::Listening { addresses } => self.listening = addresses,
+            Input::OuterCounters(counters) => {
+                self.counters.dropped_log_lines = counters.dropped_log_lines;
+                self.counters.unauthenticated = counters.unauthenticated;
+            }
+            Input::Command(command) => self.handle_command(now, command),
+        }
+    }
+
+    /// The next thing to do, until there is nothing.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] wants to be called, if nothing happens before.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        self.timers.next()
+    }
+
+    /// Does what is due. Calling it too early or too often is harmless.
+    pub fn handle_timeout(&mut self, now: Now) {
+        for timer in self.timers.take_due(now.mono) {
+            match timer {
+                Timer::NoSignagePoint(node) => self.handle_no_signage_point(now, node),
+                Timer::Missed => self.handle_missed_timer(now),
+                Timer::Answers(harvester) => self.handle_answers_timer(now, harvester),
+                Timer::Doubt(session) => self.handle_doubt_timer(now, session),
+                Timer::Absent(harvester) => self.handle_absent_timer(now, harvester),
+                Timer::PlotSync(session) => self.handle_plot_sync_timer(now, session),
+                Timer::CrossCheck(session) => self.handle_cross_check_timer(session),
+                Timer::Proof(number) => self.handle_proof_timer(now, number),
+                Timer::Block(number) => self.handle_block_timer(now, number),
+                Timer::Alarms => {
+                    let notices = self.alarms.close_old(now);
+                    self.note_closed(notices);
+                }
+            }
+        }
+    }
+
+    fn handle_message(&mut self, now: Now, session: SessionId, envelope: Option<u16>, message: FromHarvester) {
+        let Some(id) = self.handle_heard(now, session) else {
+            return;
+        };
+        if let Some(slot) = self.harvesters.get(id) {
+            self.outputs
+                .push_back(Output::Message(messages::incoming(now, slot, &message)));
+        }
+        match message {
+            FromHarvester::NewProofOfSpace(message) => self.handle_new_proof(now, id, *message),
+            FromHarvester::PartialProofs(message) => self.handle_partial_proofs(now, id, &message),
+            FromHarvester::RespondSignatures(message) => self.handle_respond_signatures(now, id, envelope, *message),
+            FromHarvester::FarmingInfo(message) => self.handle_farming_info(now, id, &message),
+            FromHarvester::RespondPlots(message) => self.handle_respond_plots(now, id, envelope, &message),
+            FromHarvester::PlotSync(message) => self.handle_plot_sync(now, id, message),
+        }
+    }
+
+    fn handle_quiet(&mut self, now: Now, session: SessionId, quiet: Duration) {
+        if let Some(id) = self.harvesters.of_session(session)
+            && let Some(session) = self.harvesters.get_mut(id).and_then(|slot| slot.session.as_mut())
+        {
+            session.quiet_since = Some(now.mono - quiet);
+        }
+    }
+
+    fn handle_ignored(&mut self, now: Now, session: SessionId) {
+        if let Some(id) = self.handle_heard(now, session)
+            && let Some(slot) = self.harvesters.get_mut(id)
+        {
+            slot.ignored_messages += 1;
+            self.counters.ignored_messages += 1;
+        }
+    }
+
+    fn handle_keys(&mut self, now: Now, keys: FarmerKeys) {
+        let is_news_to_harvesters = keys.handshake() != self.config.keys.handshake();
+        self.config.keys = keys;
+        self.review_keys(now);
+        if is_news_to_harvesters {
+            let connected: Vec<HarvesterId> = self.harvesters.connected().map(|(id, ..)| id).collect();
+            for id in connected {
+                self.greet(now, id);
+            }
+        }
+    }
+
+    /// Opens or closes the alarms of missing keys and addresses.
+    fn review_keys(&mut self, now: Now) {
+        let keys = &self.config.keys;
+        let has_keys = !keys.farmer_public_keys.is_empty();
+        let states = [
+            (has_keys, AlarmKind::NoKeys),
+            (
+                !has_keys || keys.farmer_target.is_some(),
+                AlarmKind::NoRewardTarget {
+                    target: RewardTarget::Farmer,
+                },
+            ),
+            (
+                !has_keys || keys.pool_public_keys.is_empty() || keys.pool_target.is_some(),
+                AlarmKind::NoRewardTarget {
+                    target: RewardTarget::Pool,
+                },
+            ),
+        ];
+        for (is_fine, alarm) in states {
+            if is_fine {
+                self.close_alarms(now, |kind| *kind == alarm);
+            } else {
+                self.raise(now, alarm);
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Notice(notice));
+    }
+
+    fn raise(&mut self, now: Now, kind: AlarmKind) {
+        if let Some(notice) = self.alarms.raise(now, kind) {
+            self.notice(notice);
+        }
+        self.timers.put(Timer::Alarms, self.alarms.next_close());
+    }
+
+    fn close_alarms(&mut self, now: Now, is_over: impl Fn(&AlarmKind) -> bool) {
+        let notices = self.alarms.close(now, is_over);
+        self.note_closed(notices);
+    }
+
+    fn note_closed(&mut self, notices: Vec<Notice>) {
+        self.outputs.extend(notices.into_iter().map(Output::Notice));
+        self.timers.put(Timer::Alarms, self.alarms.next_close());
+    }
+}

@@ -83,10 +83,6 @@ impl PlotLists {
             }
             Completeness::Everything => {
                 let old = std::mem::replace(&mut self.plots, update.added);
-                // Whoever removes a plot in the very sync that adds it did not have it.
-                for path in update.removed {
-                    self.plots.remove(&path);
-                }
                 let same = |path: &str, plot: &PlotEntry, lists: &BTreeMap<Box<str>, PlotEntry>| {
                     lists.get(path).is_some_and(|other| other.plot_id == plot.plot_id)
                 };
@@ -114,6 +110,18 @@ impl PlotLists {
                 .map(|path| held_bytes_of(path))
                 .sum::<usize>();
         change
+    }
+
+    /// The lists as an update that says everything.
+    pub(super) fn into_update(self) -> ListUpdate {
+        ListUpdate {
+            added: self.plots,
+            removed: BTreeSet::new(),
+            failed: self.failed,
+            no_key: self.no_key,
+            duplicates: self.duplicates,
+            held_bytes: self.held_bytes,
+        }
     }
 
     /// Sum of the sizes of the plot files.
@@ -193,10 +201,16 @@ mod tests {
         let common = |paths: &[&str]| common_directory(paths.iter().copied());
         assert_eq!(common(&[]), None);
         assert_eq!(common(&["/mnt/d1/a.plot"]).as_deref(), Some("/mnt/d1"));
-        assert_eq!(common(&["/mnt/d1/a.plot", "/mnt/d1/x/b.plot"]).as_deref(), Some("/mnt/d1"));
+        assert_eq!(
+            common(&["/mnt/d1/a.plot", "/mnt/d1/x/b.plot"]).as_deref(),
+            Some("/mnt/d1")
+        );
         assert_eq!(common(&["/mnt/d1/a.plot", "/mnt/d10/b.plot"]).as_deref(), Some("/mnt"));
         assert_eq!(common(&["/a/x.plot", "/b/x.plot"]), None);
-        assert_eq!(common(&[r"D:\plots\a.plot", r"D:\plots\b.plot"]).as_deref(), Some(r"D:\plots"));
+        assert_eq!(
+            common(&[r"D:\plots\a.plot", r"D:\plots\b.plot"]).as_deref(),
+            Some(r"D:\plots")
+        );
         assert_eq!(common(&["a.plot", "/b/x.plot"]), None);
     }
 }

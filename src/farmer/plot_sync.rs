@@ -4,6 +4,8 @@
 //! sequence, no path twice, no removal of what is not there. The order of message kinds is not checked. After an error
 //! nothing is undone, and the id that is expected next stays the same. Source: protocol reference, plot sync.
 
+use std::collections::BTreeSet;
+
 use super::plot_lists::{Completeness, ListUpdate, PlotEntry, PlotLists, held_bytes_of};
 use crate::wire::{
     Plot, PlotSync, PlotSyncError, PlotSyncErrorCode, PlotSyncIdentifier, PlotSyncPathList, PlotSyncStart,
@@ -67,9 +69,9 @@ impl Receiver {
                     self.remove_plot(known, path)?;
                 }
             }
-            PlotSync::Invalid(list) => self.add_paths(list, |update| &mut update.failed)?,
-            PlotSync::KeysMissing(list) => self.add_paths(list, |update| &mut update.no_key)?,
-            PlotSync::Duplicates(list) => self.add_paths(list, |update| &mut update.duplicates)?,
+            PlotSync::Invalid(list) => self.add_paths(known, list, |update| &mut update.failed)?,
+            PlotSync::KeysMissing(list) => self.add_paths(known, list, |update| &mut update.no_key)?,
+            PlotSync::Duplicates(list) => self.add_paths(known, list, |update| &mut update.duplicates)?,
             PlotSync::Done(done) => {
                 self.check_identifier(&done.identifier)?;
                 return Ok(Some(self.finish()));
@@ -94,11 +96,6 @@ impl Receiver {
         self.harvesting_mode
     }
 
-    /// Bytes of memory a sync that runs takes, roughly.
-    pub(super) const fn held_bytes(&self) -> usize {
-        self.update.held_bytes
-    }
-
     fn start(&mut self, start: &PlotSyncStart) -> Result<(), SyncError> {
         if start.initial {
             *self = Self::default();
@@ -108,10 +105,15 @@ impl Receiver {
             return Err(self.unexpected(identifier));
         }
         if start.last_sync_id != self.last_sync_id {
-            return Err(SyncError::LastSyncId { expected: self.last_sync_id, got: start.last_sync_id });
+            return Err(SyncError::LastSyncId {
+                expected: self.last_sync_id,
+                got: start.last_sync_id,
+            });
         }
         if start.last_sync_id == identifier.sync_id {
-            return Err(SyncError::SyncIdsMatch { sync_id: identifier.sync_id });
+            return Err(SyncError::SyncIdsMatch {
+                sync_id: identifier.sync_id,
+            });
         }
         self.sync_id = identifier.sync_id;
         self.update = ListUpdate::default();
@@ -145,15 +147,16 @@ impl Receiver {
 
     fn add_paths(
         &mut self,
+        known: &PlotLists,
         list: PlotSyncPathList,
-        of: impl Fn(&mut ListUpdate) -> &mut std::collections::BTreeSet<Box<str>>,
+        of: impl Fn(&mut ListUpdate) -> &mut BTreeSet<Box<str>>,
     ) -> Result<(), SyncError> {
         self.check_identifier(&list.identifier)?;
         for path in list.data {
             if of(&mut self.update).contains(path.as_str()) {
                 return Err(SyncError::PlotAlreadyAvailable { path });
             }
-            self.hold(&PlotLists::default(), &path)?;
+            self.hold(known, &path)?;
             of(&mut self.update).insert(path.into());
             self.processed += 1;
         }
@@ -161,7 +164,10 @@ impl Receiver {
     }
 
     fn finish(&mut self) -> Finished {
-        let finished = Finished { update: std::mem::take(&mut self.update), completeness: self.completeness };
+        let finished = Finished {
+            update: std::mem::take(&mut self.update),
+            completeness: self.completeness,
+        };
         *self = Self {
             completeness: Completeness::Difference,
             last_sync_id: self.sync_id,
@@ -263,7 +269,11 @@ impl SyncError {
             Self::PlotNotAvailable { .. } => (PlotSyncErrorCode::PlotNotAvailable, None),
             Self::HarvestingMode { .. } | Self::TooMuch => (PlotSyncErrorCode::Unknown, None),
         };
-        PlotSyncError { code: code.as_i16(), message: self.to_string(), expected_identifier }
+        PlotSyncError {
+            code: code.as_i16(),
+            message: self.to_string(),
+            expected_identifier,
+        }
     }
 }
 

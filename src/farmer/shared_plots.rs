@@ -28,7 +28,13 @@ impl SharedPlots {
     /// A harvester farms a plot.
     pub(super) fn insert(&mut self, plot_id: PlotId, harvester: HarvesterId) {
         let Some(holders) = self.holders.get_mut(&plot_id) else {
-            self.holders.insert(plot_id, Holders { first: harvester, others: Vec::new() });
+            self.holders.insert(
+                plot_id,
+                Holders {
+                    first: harvester,
+                    others: Vec::new(),
+                },
+            );
             return;
         };
         if holders.others.is_empty() {
@@ -41,7 +47,9 @@ impl SharedPlots {
 
     /// A harvester farms a plot no longer, or once less.
     pub(super) fn remove(&mut self, plot_id: &PlotId, harvester: HarvesterId) {
-        let Some(holders) = self.holders.get_mut(plot_id) else { return };
+        let Some(holders) = self.holders.get_mut(plot_id) else {
+            return;
+        };
         let Some(next) = holders.others.pop() else {
             if holders.first == harvester {
                 self.holders.remove(plot_id);
@@ -50,7 +58,9 @@ impl SharedPlots {
         };
         if next != harvester {
             // The one that was taken off the end goes where `harvester` was.
-            let place = std::iter::once(&mut holders.first).chain(&mut holders.others).find(|it| **it == harvester);
+            let place = std::iter::once(&mut holders.first)
+                .chain(&mut holders.others)
+                .find(|it| **it == harvester);
             match place {
                 Some(place) => *place = next,
                 None => {

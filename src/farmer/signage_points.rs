@@ -55,8 +55,17 @@ impl SignagePoints {
         self.forget_old(now);
         let sp_hash = message.challenge_chain_sp;
         let Some(known) = self.by_hash.get_mut(&sp_hash) else {
-            let variants = vec![Variant { message, nodes: vec![node] }];
-            self.by_hash.insert(sp_hash, SignagePoint { received: now, variants });
+            let variants = vec![Variant {
+                message,
+                nodes: vec![node],
+            }];
+            self.by_hash.insert(
+                sp_hash,
+                SignagePoint {
+                    received: now,
+                    variants,
+                },
+            );
             self.order.push_back(sp_hash);
             return Arrival::New;
         };
@@ -70,8 +79,15 @@ impl SignagePoints {
             return Arrival::Duplicate;
         }
         let asked = known.variants.iter().any(|variant| variant.asks_the_same(&message));
-        known.variants.push(Variant { message, nodes: vec![node] });
-        if asked { Arrival::OtherRewardChain } else { Arrival::OtherQuestion }
+        known.variants.push(Variant {
+            message,
+            nodes: vec![node],
+        });
+        if asked {
+            Arrival::OtherRewardChain
+        } else {
+            Arrival::OtherQuestion
+        }
     }
 
     /// A signage point, if it is known and not too old.
@@ -113,12 +129,17 @@ impl SignagePoint {
 
     /// The first form with this challenge: what a proof for that challenge is checked against.
     pub(super) fn of_challenge(&self, challenge_hash: &ChallengeHash) -> Option<&NewSignagePoint> {
-        self.variants.iter().map(|variant| &variant.message).find(|message| message.challenge_hash == *challenge_hash)
+        self.variants
+            .iter()
+            .map(|variant| &variant.message)
+            .find(|message| message.challenge_hash == *challenge_hash)
     }
 
     /// The form with this reward chain.
     pub(super) fn of_reward_chain(&self, reward_chain_sp: &RewardChainSp) -> Option<&Variant> {
-        self.variants.iter().find(|variant| variant.message.reward_chain_sp == *reward_chain_sp)
+        self.variants
+            .iter()
+            .find(|variant| variant.message.reward_chain_sp == *reward_chain_sp)
     }
 }
 
@@ -145,9 +166,7 @@ pub(super) fn for_harvester(
     message: &NewSignagePoint,
 ) -> NewSignagePointHarvester {
     let filter = match layout {
-        HarvesterLayout::V36 => {
-            SignagePointFilter::PrefixBits(filter::prefix_bits_v1(constants, message.peak_height))
-        }
+        HarvesterLayout::V36 => SignagePointFilter::PrefixBits(filter::prefix_bits_v1(constants, message.peak_height)),
         HarvesterLayout::V37 | HarvesterLayout::V38 => SignagePointFilter::Heights {
             peak_height: message.peak_height,
             last_tx_height: message.last_tx_height,

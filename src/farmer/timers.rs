@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::output::JobId;
 use super::proofs::{BlockNumber, ProofNumber};
 use crate::clock::Mono;
 use crate::ids::{NodeId, SessionId};
@@ -29,8 +28,6 @@ pub(super) enum Timer {
     Proof(ProofNumber),
     /// A block cannot be signed in time.
     Block(BlockNumber),
-    /// A worker has not answered.
-    Job(JobId),
     /// An alarm about something past is old enough to close.
     Alarms,
 }

@@ -264,6 +264,10 @@ fn tls_refusal(error: &io::Error, meter: &Meter) -> RefusalCause {
     let is_tls = opening.first().is_none_or(|first| *first == 22);
     match tls::cause(error) {
         _ if is_http => RefusalCause::PlainHttp,
+        // What an official harvester of another CA does: it sees our certificate and hangs up without an alert.
+        Tls::Closed if meter.written() > 0 => RefusalCause::PeerRefusedUs {
+            alert: "it hung up on seeing it".to_owned(),
+        },
         Tls::Closed => RefusalCause::ClosedEarly,
         _ if !is_tls => RefusalCause::NotTls,
         Tls::UnknownCa => RefusalCause::ForeignCa,

@@ -135,6 +135,7 @@ pub(super) async fn run<S>(
         server,
     };
     side.allow_one_frame();
+    tracing::debug!(target: target::FARMER_SERVER, "-> handshake to peer {} {peer_id}", address.ip());
     tracing::info!(target: target::FARMER_SERVER, "Connected with harvester {}, node id: {peer_id}, software {}, protocol {}",
         PeerInfo(address), peer.software_version, peer.protocol_version);
     let connected = SessionEvent::Connected { session, peer, outbox };

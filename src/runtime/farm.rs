@@ -21,7 +21,7 @@ use crate::control::{LockError, Role, RootLock, server::ControlServer};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
-use crate::ids::{NodeId, PuzzleHash};
+use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, address};
 use crate::logging::LogHandle;
 use crate::net::{AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds};
@@ -80,6 +80,8 @@ pub struct FarmOptions {
     pub settings: Settings,
     /// The log it writes to.
     pub log: LogHandle,
+    /// Names that people gave to harvesters, by certificate.
+    pub names: BTreeMap<PeerId, String>,
 }
 
 /// A farm that runs until [`RunningFarm::stop`] is cancelled.
@@ -100,7 +102,7 @@ pub struct RunningFarm {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
-    let FarmOptions { root, settings, log } = options;
+    let FarmOptions { root, settings, log, names } = options;
     let lock = RootLock::take(&root.lock_file())?;
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
@@ -140,7 +142,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             constants: settings.constants.clone(),
             signage_point_interval: interval,
             keys: public_keys,
-            names: BTreeMap::new(),
+            names,
         },
         clock.now(),
     );

@@ -217,7 +217,9 @@ impl AlarmKind {
             Self::HarvesterSilent { harvester, .. } => format!("harvester_silent/{harvester}"),
             Self::HarvesterLate { harvester, .. } => format!("harvester_late/{harvester}"),
             Self::CertificateShared { peer_id, .. } => format!("certificate_shared/{peer_id}"),
-            Self::PlotsLost { harvester, directory, .. } => {
+            Self::PlotsLost {
+                harvester, directory, ..
+            } => {
                 format!("plots_lost/{harvester}/{}", directory.as_deref().unwrap_or_default())
             }
             Self::FailedPlots { harvester, .. } => format!("failed_plots/{harvester}"),
@@ -231,6 +233,33 @@ impl AlarmKind {
             Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
+        }
+    }
+
+    /// The harvester it is about, if it is about one.
+    #[must_use]
+    pub const fn harvester(&self) -> Option<HarvesterId> {
+        match self {
+            Self::HarvesterAbsent { harvester, .. }
+            | Self::HarvesterSilent { harvester, .. }
+            | Self::HarvesterLate { harvester, .. }
+            | Self::PlotsLost { harvester, .. }
+            | Self::FailedPlots { harvester, .. }
+            | Self::NoKeyPlots { harvester, .. }
+            | Self::DuplicatePlots { harvester, .. }
+            | Self::PlotSyncFailing { harvester, .. }
+            | Self::InvalidProofs { harvester, .. }
+            | Self::TooManyProofs { harvester, .. }
+            | Self::RewardOverrideRefused { harvester, .. } => Some(*harvester),
+            Self::NoSignagePoints { .. }
+            | Self::SignagePointsMissed { .. }
+            | Self::NoKeys
+            | Self::NoRewardTarget { .. }
+            | Self::CertificateShared { .. }
+            | Self::SharedPlots { .. }
+            | Self::ProofLost { .. }
+            | Self::SigningRefused { .. }
+            | Self::ConnectionRefused { .. } => None,
         }
     }
 
@@ -270,12 +299,12 @@ impl AlarmKind {
                 format!("check the load and the network of the full node {node}")
             }
             Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
-            Self::NoRewardTarget { target: RewardTarget::Farmer } => {
-                "set `farmer.xch_target_address` with `farmconsole config`".to_owned()
-            }
-            Self::NoRewardTarget { target: RewardTarget::Pool } => {
-                "set `pool.xch_target_address` with `farmconsole config`".to_owned()
-            }
+            Self::NoRewardTarget {
+                target: RewardTarget::Farmer,
+            } => "set `farmer.xch_target_address` with `farmconsole config`".to_owned(),
+            Self::NoRewardTarget {
+                target: RewardTarget::Pool,
+            } => "set `pool.xch_target_address` with `farmconsole config`".to_owned(),
             Self::HarvesterAbsent { name, .. } => {
                 format!("check power, network and the harvester process of {name}")
             }
@@ -380,7 +409,11 @@ impl fmt::Display for AlarmKind {
             }
             Self::ProofLost { name, reason } => write!(f, "a proof from {name} was lost: {reason}"),
             Self::TooManyProofs { name, dropped, .. } => {
-                write!(f, "{name} sends more proofs than can be verified; {} dropped", count(*dropped, "proof"))
+                write!(
+                    f,
+                    "{name} sends more proofs than can be verified; {} dropped",
+                    count(*dropped, "proof")
+                )
             }
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
             Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),

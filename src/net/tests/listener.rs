@@ -138,6 +138,22 @@ async fn open_for(stream: &mut DuplexStream, start: Instant) -> Duration {
     start.elapsed()
 }
 
+/// What a real TLS client says first.
+async fn client_hello() -> Vec<u8> {
+    let (ours, mut theirs) = duplex(1 << 16);
+    let client = Ca::new().client();
+    tokio::spawn(async move {
+        TlsConnector::from(client)
+            .connect(chia_server_name(), ours)
+            .await
+            .map(|_| ())
+    });
+    let mut hello = vec![0; 1 << 16];
+    let length = theirs.read(&mut hello).await.unwrap();
+    hello.truncate(length);
+    hello
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_harvester_of_this_farm_gets_through_and_is_known_by_its_certificate() {
     let mut it = Listening::start();
@@ -160,19 +176,8 @@ async fn a_harvester_of_this_farm_gets_through_and_is_known_by_its_certificate()
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_stalls_in_tls_is_gone_after_five_seconds() {
-    // What a real client says first.
-    let it = Listening::start();
-    let (ours, mut theirs) = duplex(1 << 16);
-    let client = it.ca.client();
-    tokio::spawn(async move {
-        TlsConnector::from(client)
-            .connect(chia_server_name(), ours)
-            .await
-            .map(|_| ())
-    });
-    let mut hello = vec![0; 1 << 16];
-    let length = theirs.read(&mut hello).await.unwrap();
-
+    let hello = client_hello().await;
+    let length = hello.len();
     for sent in [0, 1, length / 2, length] {
         let mut it = Listening::start();
         let start = Instant::now();
@@ -284,6 +289,13 @@ async fn certificates_of_others_are_refused_with_their_reason() {
     assert!(it.tls(Ca::new().client()).await.is_err());
     assert!(matches!(it.farm.refused().await, RefusalCause::PeerRefusedUs { .. }));
 
+    // The same as the official software does it: it sees our certificate and hangs up.
+    let mut stream = it.dial().await;
+    stream.write_all(&client_hello().await).await.unwrap();
+    stream.read_exact(&mut [0; 500]).await.unwrap();
+    drop(stream);
+    assert!(matches!(it.farm.refused().await, RefusalCause::PeerRefusedUs { .. }));
+
     // It shows nothing.
     let mut roots = tokio_rustls::rustls::RootCertStore::empty();
     let pem = std::fs::read(&theirs.crt).unwrap();
@@ -305,7 +317,7 @@ async fn certificates_of_others_are_refused_with_their_reason() {
             refused["peer_refused_us"],
             refused["no_certificate"]
         ),
-        (1, 1, 1)
+        (1, 2, 1)
     );
 }
 

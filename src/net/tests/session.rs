@@ -525,6 +525,7 @@ async fn messages_are_logged_in_official_words() {
         .collect();
     let id = PEER.to_string();
     let expected = [
+        format!("farmer_server DEBUG -> handshake to peer 10.0.0.7 {id}"),
         format!(
             "farmer_server INFO Connected with harvester PeerInfo(_ip=IPv4Address('10.0.0.7'), _port=51234), node id: {id}, \
              software 2.7.5, protocol 0.0.38"
@@ -534,10 +535,10 @@ async fn messages_are_logged_in_official_words() {
         "farmer_server DEBUG <- respond_plots2 from: 10.0.0.7:51234".to_owned(),
         format!("farmer_server INFO Connection closed: 10.0.0.7, node id: {id}"),
     ];
-    assert_eq!(lines[..5], expected);
+    assert_eq!(lines[..6], expected);
     assert!(
-        lines[5].starts_with("farmer_server WARNING harvester 10.0.0.7"),
+        lines[6].starts_with("farmer_server WARNING harvester 10.0.0.7"),
         "{}",
-        lines[5]
+        lines[6]
     );
 }

@@ -1,0 +1,308 @@
+//! Incidents: each opens once, keeps its numbers up to date, and closes by itself when it is over.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use crate::clock::{Mono, Now};
+use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, Notice};
+
+/// Alarms that are open, and the last that were.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Alarms {
+    opened: u64,
+    open: BTreeMap<String, Open>,
+    history: VecDeque<AlarmView>,
+    dropped: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    view: AlarmView,
+    /// When it closes if it is not raised again.
+    over_at: Option<Mono>,
+}
+
+impl Alarms {
+    /// Opens an alarm, or brings an open one up to date. The notice is for one that was not open.
+    pub(super) fn raise(&mut self, now: Now, kind: AlarmKind) -> Option<Notice> {
+        let key = kind.key();
+        let over_at = lifetime(&kind).map(|lifetime| now.mono + lifetime);
+        if let Some(open) = self.open.get_mut(&key) {
+            open.over_at = over_at;
+            if open.view.kind != kind {
+                open.view.text = kind.to_string();
+                open.view.remedy = kind.remedy();
+                open.view.kind = kind;
+                open.view.updated_at_unix_ms = now.unix.0;
+            }
+            return None;
+        }
+        let of_refusals = |open: &&Open| matches!(open.view.kind, AlarmKind::ConnectionRefused { .. });
+        let is_refusal = matches!(kind, AlarmKind::ConnectionRefused { .. });
+        if self.open.len() >= MAX_OPEN || is_refusal && self.open.values().filter(of_refusals).count() >= MAX_REFUSALS {
+            self.dropped += 1;
+            return None;
+        }
+        self.opened += 1;
+        let view = AlarmView {
+            number: self.opened,
+            severity: kind.severity(),
+            text: kind.to_string(),
+            remedy: kind.remedy(),
+            kind,
+            opened_at_unix_ms: now.unix.0,
+            updated_at_unix_ms: now.unix.0,
+            closed_at_unix_ms: None,
+            acknowledged: false,
+        };
+        self.open.insert(
+            key,
+            Open {
+                view: view.clone(),
+                over_at,
+            },
+        );
+        Some(Notice::AlarmOpened { alarm: view })
+    }
+
+    /// The open alarm of this key.
+    pub(super) fn get(&self, key: &str) -> Option<&AlarmKind> {
+        self.open.get(key).map(|open| &open.view.kind)
+    }
+
+    /// Closes all open alarms that are like this.
+    pub(super) fn close(&mut self, now: Now, is_over: impl Fn(&AlarmKind) -> bool) -> Vec<Notice> {
+        self.close_those(now, |open| is_over(&open.view.kind))
+    }
+
+    /// Closes those that only tell of something past, long enough ago.
+    pub(super) fn close_old(&mut self, now: Now) -> Vec<Notice> {
+        self.close_those(now, |open| open.over_at.is_some_and(|at| at <= now.mono))
+    }
+
+    /// When [`Self::close_old`] should be called.
+    pub(super) fn next_close(&self) -> Option<Mono> {
+        self.open.values().filter_map(|open| open.over_at).min()
+    }
+
+    /// A person has seen it. What only tells of something past closes; the kinds that did are returned too.
+    pub(super) fn acknowledge(&mut self, now: Now, number: Option<u64>) -> (Vec<Notice>, Vec<AlarmKind>) {
+        for open in self
+            .open
+            .values_mut()
+            .filter(|open| number.is_none_or(|number| number == open.view.number))
+        {
+            open.view.acknowledged = true;
+        }
+        let is_settled = |open: &Open| open.view.acknowledged && is_of_the_past(&open.view.kind);
+        let settled = self
+            .open
+            .values()
+            .filter(|open| is_settled(open))
+            .map(|open| open.view.kind.clone())
+            .collect();
+        (self.close_those(now, is_settled), settled)
+    }
+
+    /// Whether an alarm of this number is open.
+    pub(super) fn is_open(&self, number: u64) -> bool {
+        self.open.values().any(|open| open.view.number == number)
+    }
+
+    /// Open alarms, worst and oldest first.
+    pub(super) fn views(&self) -> Vec<AlarmView> {
+        let mut views: Vec<_> = self.open.values().map(|open| open.view.clone()).collect();
+        views.sort_by_key(|view| (view.severity, view.opened_at_unix_ms, view.number));
+        views
+    }
+
+    /// Alarms that are over, the last that closed first.
+    pub(super) fn history(&self) -> Vec<AlarmView> {
+        self.history.iter().cloned().collect()
+    }
+
+    /// Alarms that were not opened because too many were.
+    pub(super) const fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    fn close_those(&mut self, now: Now, is_over: impl Fn(&Open) -> bool) -> Vec<Notice> {
+        let keys = self
+            .open
+            .iter()
+            .filter(|(_, open)| is_over(open))
+            .map(|(key, _)| key.clone());
+        let keys: Vec<_> = keys.collect();
+        let mut closed: Vec<_> = keys
+            .iter()
+            .filter_map(|key| self.open.remove(key))
+            .map(|open| open.view)
+            .collect();
+        closed.sort_by_key(|view| view.number);
+        let mut notices = Vec::new();
+        for mut view in closed {
+            view.closed_at_unix_ms = Some(now.unix.0);
+            self.history.truncate(ALARM_HISTORY_KEPT - 1);
+            self.history.push_front(view.clone());
+            notices.push(Notice::AlarmClosed { alarm: view });
+        }
+        notices
+    }
+}
+
+/// How long an alarm stays open that tells of something past; `None` for a state, which ends when it ends.
+const fn lifetime(kind: &AlarmKind) -> Option<Duration> {
+    match kind {
+        AlarmKind::SignagePointsMissed { .. } | AlarmKind::ConnectionRefused { .. } => Some(TEN_MINUTES),
+        AlarmKind::InvalidProofs { .. } | AlarmKind::TooManyProofs { .. } => Some(HOUR),
+        AlarmKind::ProofLost { .. } | AlarmKind::SigningRefused { .. } | AlarmKind::RewardOverrideRefused { .. } => {
+            Some(DAY)
+        }
+        _ => None,
+    }
+}
+
+/// Whether there is nothing left to watch once a person knows. Lost plots may come back, but a person may also have
+/// taken them away.
+const fn is_of_the_past(kind: &AlarmKind) -> bool {
+    lifetime(kind).is_some() || matches!(kind, AlarmKind::PlotsLost { .. })
+}
+
+/// A sub-slot: when that long nothing was missed, it is over.
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+const HOUR: Duration = Duration::from_secs(3600);
+/// Long enough that the person who comes by once a day sees it.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// More open alarms than anybody reads; 500 harvesters that all go at once fit.
+pub(super) const MAX_OPEN: usize = 1024;
+
+/// Strangers must not push real alarms out.
+const MAX_REFUSALS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{HarvesterId, RefusalCause, Severity};
+
+    fn silent(unanswered: u64) -> AlarmKind {
+        AlarmKind::HarvesterSilent {
+            harvester: HarvesterId(1),
+            name: "barn".to_owned(),
+            unanswered,
+        }
+    }
+
+    fn missed() -> AlarmKind {
+        AlarmKind::SignagePointsMissed {
+            node: "node".to_owned(),
+            missed: 1,
+        }
+    }
+
+    #[test]
+    fn alarm_opens_once_and_keeps_its_numbers_up_to_date() {
+        let mut alarms = Alarms::default();
+        let later = Now::default().after(HOUR);
+        assert!(alarms.raise(Now::default(), silent(2)).is_some());
+        assert!(alarms.raise(later, silent(3)).is_none());
+        let views = alarms.views();
+        assert_eq!(views.len(), 1);
+        assert_eq!(views[0].kind, silent(3));
+        assert_eq!(
+            (views[0].opened_at_unix_ms, views[0].updated_at_unix_ms),
+            (0, later.unix.0)
+        );
+        assert!(views[0].text.contains("3 signage points"));
+    }
+
+    #[test]
+    fn state_closes_when_it_is_over_and_goes_to_the_history() {
+        let mut alarms = Alarms::default();
+        alarms.raise(Now::default(), silent(2));
+        let notices = alarms.close(Now::default().after(HOUR), |kind| {
+            matches!(kind, AlarmKind::HarvesterSilent { .. })
+        });
+        assert!(matches!(notices.as_slice(), [Notice::AlarmClosed { .. }]));
+        assert!(alarms.views().is_empty());
+        assert_eq!(alarms.history()[0].closed_at_unix_ms, Some(3_600_000));
+        assert!(
+            alarms.raise(Now::default(), silent(2)).is_some(),
+            "the same again is a new incident"
+        );
+    }
+
+    #[test]
+    fn past_event_closes_by_itself_or_when_it_was_seen() {
+        let mut alarms = Alarms::default();
+        alarms.raise(Now::default(), missed());
+        let due = alarms.next_close().expect("closes by itself");
+        assert!(
+            alarms
+                .close_old(Now {
+                    mono: Mono(due.0 - 1),
+                    ..Now::default()
+                })
+                .is_empty()
+        );
+        assert_eq!(
+            alarms
+                .close_old(Now {
+                    mono: due,
+                    ..Now::default()
+                })
+                .len(),
+            1
+        );
+        alarms.raise(Now::default(), missed());
+        alarms.raise(Now::default(), silent(2));
+        let (notices, settled) = alarms.acknowledge(Now::default(), None);
+        assert_eq!((notices.len(), settled), (1, vec![missed()]));
+        assert_eq!(alarms.views().len(), 1);
+        assert!(alarms.views()[0].acknowledged);
+    }
+
+    #[test]
+    fn worst_and_oldest_come_first() {
+        let mut alarms = Alarms::default();
+        alarms.raise(Now::default(), missed());
+        alarms.raise(Now::default().after(HOUR), silent(2));
+        alarms.raise(Now::default().after(DAY), AlarmKind::NoKeys);
+        let severities: Vec<_> = alarms
+            .views()
+            .into_iter()
+            .map(|view| (view.severity, view.number))
+            .collect();
+        assert_eq!(
+            severities,
+            [(Severity::Critical, 2), (Severity::Critical, 3), (Severity::Warning, 1)]
+        );
+    }
+
+    #[test]
+    fn strangers_cannot_push_alarms_out() {
+        let mut alarms = Alarms::default();
+        for host in 0..1000_u32 {
+            let kind = AlarmKind::ConnectionRefused {
+                address: std::net::Ipv4Addr::from(host).into(),
+                cause: RefusalCause::ForeignCa,
+                times: 1,
+            };
+            alarms.raise(Now::default(), kind);
+        }
+        assert_eq!(alarms.views().len(), MAX_REFUSALS);
+        assert_eq!(alarms.dropped(), 1000 - MAX_REFUSALS as u64);
+        assert!(alarms.raise(Now::default(), AlarmKind::NoKeys).is_some());
+    }
+
+    #[test]
+    fn history_is_bounded() {
+        let mut alarms = Alarms::default();
+        for _ in 0..200 {
+            alarms.raise(Now::default(), AlarmKind::NoKeys);
+            alarms.close(Now::default(), |_| true);
+        }
+        assert_eq!(alarms.history().len(), ALARM_HISTORY_KEPT);
+        assert_eq!(alarms.history()[0].number, 200);
+    }
+}

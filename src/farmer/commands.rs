@@ -1,0 +1,90 @@
+//! What people and scripts ask for.
+
+use super::Farmer;
+use super::input::{Command, CommandError};
+use crate::clock::Now;
+use crate::snapshot::{AlarmKind, HarvesterId};
+
+impl Farmer {
+    /// Whether a command can be done. One that cannot is ignored by [`Farmer::handle`].
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn check(&self, command: &Command) -> Result<(), CommandError> {
+        let name_if = |harvester: HarvesterId, connected: bool| {
+            let slot = self
+                .harvesters
+                .get(harvester)
+                .ok_or(CommandError::NoSuchHarvester { harvester })?;
+            Ok((slot.session.is_some() == connected, slot.name.clone()))
+        };
+        match command {
+            Command::RefreshHarvester { harvester: None } | Command::AcknowledgeAlarm { number: None } => Ok(()),
+            Command::RefreshHarvester {
+                harvester: Some(harvester),
+            } => match name_if(*harvester, true)? {
+                (true, _) => Ok(()),
+                (false, name) => Err(CommandError::NotConnected { name }),
+            },
+            Command::AcknowledgeAlarm { number: Some(number) } => {
+                let number = *number;
+                if self.alarms.is_open(number) {
+                    Ok(())
+                } else {
+                    Err(CommandError::NoSuchAlarm { number })
+                }
+            }
+            Command::NameHarvester { harvester, name } => {
+                name_if(*harvester, true)?;
+                let name = name.trim();
+                let is_good = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+                if is_good { Ok(()) } else { Err(CommandError::BadName) }
+            }
+            Command::ForgetHarvester { harvester } => match name_if(*harvester, false)? {
+                (true, _) => Ok(()),
+                (false, name) => Err(CommandError::Connected { name }),
+            },
+        }
+    }
+
+    /// Does what can be done.
+    pub(super) fn handle_command(&mut self, now: Now, command: Command) {
+        if self.check(&command).is_err() {
+            return;
+        }
+        match command {
+            Command::RefreshHarvester { harvester } => {
+                let connected = self.harvesters.connected().map(|(id, ..)| id);
+                let wanted: Vec<_> = connected
+                    .filter(|id| harvester.is_none_or(|wanted| wanted == *id))
+                    .collect();
+                for id in wanted {
+                    self.begin_cross_check(now, id);
+                }
+            }
+            Command::AcknowledgeAlarm { number } => {
+                let (notices, settled) = self.alarms.acknowledge(now, number);
+                self.note_closed(notices);
+                for kind in settled {
+                    if let AlarmKind::PlotsLost {
+                        harvester, directory, ..
+                    } = kind
+                        && let Some(slot) = self.harvesters.get_mut(harvester)
+                    {
+                        slot.lost.remove(&directory.unwrap_or_default());
+                    }
+                }
+            }
+            Command::NameHarvester { harvester, name } => {
+                let name = name.trim().to_owned();
+                let unique = self.harvesters.unique_name(name.clone(), harvester);
+                if let Some(slot) = self.harvesters.get_mut(harvester) {
+                    slot.name = unique;
+                    let peer_id = slot.peer.peer_id;
+                    self.config.names.insert(peer_id, name);
+                }
+            }
+            Command::ForgetHarvester { harvester } => self.forget(now, harvester),
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Harvesters come and go.
+//!
+//! A connection with a certificate that is in use may be the same harvester again, whose old connection is dead without
+//! anybody knowing, or a second machine with a copy of the certificate. So the old connection is probed: if it lives, both
+//! are served and an alarm says so; if not, the new connection takes its place.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::Farmer;
+use super::harvesters::{Session, host_of};
+use super::input::HarvesterOrigin;
+use super::messages;
+use super::output::Output;
+use super::plot_lists::Completeness;
+use super::timers::Timer;
+use crate::clock::Now;
+use crate::ids::{PeerId, SessionId};
+use crate::snapshot::{AlarmKind, ConnectedPeer, DisconnectCause, HarvesterId, Notice, RefusalCause};
+use crate::wire::ToHarvester;
+
+impl Farmer {
+    /// A harvester is connected.
+    pub(super) fn handle_connected(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        peer: ConnectedPeer,
+        origin: HarvesterOrigin,
+    ) {
+        if self.harvesters.of_session(session).is_some() {
+            return;
+        }
+        let (embedded, name) = match origin {
+            HarvesterOrigin::Embedded { name } => (true, name),
+            HarvesterOrigin::Network => {
+                let given = self.config.names.get(&peer.peer_id).cloned();
+                (false, given.unwrap_or_else(|| host_of(&peer)))
+            }
+        };
+        let twins: Vec<_> = match embedded {
+            true => Vec::new(),
+            false => self
+                .harvesters
+                .of_certificate(peer.peer_id)
+                .map(|(_, _, twin)| twin.id)
+                .collect(),
+        };
+        let id = match self.harvesters.returning(&peer, embedded) {
+            Some(id) => id,
+            None => {
+                let id = self.harvesters.add(now, name, peer.clone(), embedded);
+                if let Some(oldest) = self.harvesters.to_forget() {
+                    self.forget(now, oldest);
+                }
+                id
+            }
+        };
+        self.harvesters.attach(now, id, session, peer.clone());
+        self.timers.clear(Timer::Absent(id));
+        self.timers.set(Timer::PlotSync(session), now.mono + SYNC_STALLS_AFTER);
+        self.close_alarms(
+            now,
+            |kind| matches!(kind, AlarmKind::HarvesterAbsent { harvester, .. } if *harvester == id),
+        );
+        self.notice(Notice::HarvesterConnected {
+            harvester: id,
+            name: self.harvesters.name(id),
+            peer,
+        });
+        self.greet(now, id);
+        for twin in twins {
+            if !self.doubts.contains_key(&twin) {
+                self.doubts.insert(twin, session);
+                self.timers.set(Timer::Doubt(twin), now.mono + PROBE_ANSWERED_WITHIN);
+                self.outputs.push_back(Output::Probe { session: twin });
+            }
+        }
+    }
+
+    /// Tells a harvester our keys, if there are any, and asks again for what its last connection did not sign.
+    pub(super) fn greet(&mut self, now: Now, id: HarvesterId) {
+        let Some(handshake) = self.config.keys.handshake() else {
+            return;
+        };
+        if self.send(now, id, None, ToHarvester::HarvesterHandshake(handshake)) {
+            if let Some(session) = self.harvesters.get_mut(id).and_then(|slot| slot.session.as_mut()) {
+                session.greeted = true;
+            }
+            self.ask_again_for_signatures(now, id);
+        }
+    }
+
+    /// A harvester sent something, whatever it was.
+    pub(super) fn handle_heard(&mut self, now: Now, session: SessionId) -> Option<HarvesterId> {
+        let id = self.harvesters.of_session(session)?;
+        let slot = self.harvesters.get_mut(id)?;
+        let peer_id = slot.peer.peer_id;
+        if let Some(session) = &mut slot.session {
+            session.quiet_since = None;
+        }
+        if self.doubts.remove(&session).is_some() {
+            self.timers.clear(Timer::Doubt(session));
+            self.review_certificate(now, peer_id);
+        }
+        Some(id)
+    }
+
+    /// A connection of a harvester has ended.
+    pub(super) fn handle_disconnected(&mut self, now: Now, session: SessionId, cause: DisconnectCause) {
+        if let Some(newer) = self.doubts.get(&session).copied()
+            && let (Some(old_id), Some(new_id)) = (self.harvesters.of_session(session), self.is_in_new_slot(newer))
+        {
+            return self.replace(now, session, old_id, new_id, cause);
+        }
+        let Some((id, session)) = self.harvesters.detach(session) else {
+            return;
+        };
+        self.clean_up_after(id, &session);
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
+        slot.asks.handle_disconnect();
+        slot.gone_at = now.unix;
+        slot.gone_why = cause.to_string();
+        let (name, peer) = (slot.name.clone(), slot.peer.clone());
+        if cause != DisconnectCause::Shutdown {
+            self.timers.set(Timer::Absent(id), now.mono + ABSENT_AFTER);
+        }
+        let peer_id = peer.peer_id;
+        self.notice(Notice::HarvesterDisconnected {
+            harvester: id,
+            name,
+            peer,
+            cause,
+        });
+        self.close_alarms(now, |kind| match kind {
+            AlarmKind::HarvesterSilent { harvester, .. }
+            | AlarmKind::HarvesterLate { harvester, .. }
+            | AlarmKind::PlotSyncFailing { harvester, .. } => *harvester == id,
+            _ => false,
+        });
+        self.review_certificate(now, peer_id);
+        self.review_shared_plots(now);
+        self.try_other_sources(now, id);
+        if let Some(oldest) = self.harvesters.to_forget() {
+            self.forget(now, oldest);
+        }
+    }
+
+    /// A harvester that went has not come back.
+    pub(super) fn handle_absent_timer(&mut self, now: Now, id: HarvesterId) {
+        if let Some(slot) = self.harvesters.get(id)
+            && slot.session.is_none()
+        {
+            let (name, plots, why) = (slot.name.clone(), slot.plots(), slot.gone_why.clone());
+            self.raise(
+                now,
+                AlarmKind::HarvesterAbsent {
+                    harvester: id,
+                    name,
+                    plots,
+                    why,
+                },
+            );
+        }
+    }
+
+    /// The old one of two connections with one certificate has not answered the probe.
+    pub(super) fn handle_doubt_timer(&mut self, now: Now, old: SessionId) {
+        let Some(newer) = self.doubts.remove(&old) else { return };
+        // A slot with a past is a harvester of its own, so the newer connection is not the old one's harvester.
+        if let (Some(old_id), Some(new_id)) = (self.harvesters.of_session(old), self.is_in_new_slot(newer)) {
+            self.outputs.push_back(Output::Close {
+                session: old,
+                cause: DisconnectCause::Replaced,
+            });
+            self.replace(now, old, old_id, new_id, DisconnectCause::Replaced);
+        }
+    }
+
+    /// A connection never became a harvester.
+    pub(super) fn handle_refused(&mut self, now: Now, address: SocketAddr, cause: RefusalCause) {
+        let word = cause.word();
+        *self.counters.refused.entry(word.to_owned()).or_default() += 1;
+        // A port scan must not fill the log: one line a second for each cause.
+        let last = self.refusal_noticed.get(word);
+        if last.is_none_or(|last| now.mono.since(*last) >= Duration::from_secs(1)) {
+            self.refusal_noticed.insert(word, now.mono);
+            self.notice(Notice::ConnectionRefused {
+                address: address.to_string(),
+                cause: cause.clone(),
+            });
+        }
+        if cause.needs_a_person() {
+            let mut alarm = AlarmKind::ConnectionRefused {
+                address: address.ip().to_canonical(),
+                cause,
+                times: 1,
+            };
+            let before = match self.alarms.get(&alarm.key()) {
+                Some(AlarmKind::ConnectionRefused { times, .. }) => *times,
+                _ => 0,
+            };
+            if let AlarmKind::ConnectionRefused { times, .. } = &mut alarm {
+                *times += before;
+            }
+            self.raise(now, alarm);
+        }
+    }
+
+    /// Forgets a harvester that is not connected.
+    pub(super) fn forget(&mut self, now: Now, id: HarvesterId) {
+        self.harvesters.remove(id);
+        self.timers.clear(Timer::Absent(id));
+        self.timers.clear(Timer::Answers(id));
+        self.roll_call.forget(id);
+        self.close_alarms(now, |kind| kind.harvester() == Some(id));
+    }
+
+    /// Sends to a harvester, if it is connected.
+    pub(super) fn send(&mut self, now: Now, id: HarvesterId, envelope: Option<u16>, message: ToHarvester) -> bool {
+        let Some(slot) = self.harvesters.get(id) else {
+            return false;
+        };
+        let Some(session) = &slot.session else { return false };
+        let record = messages::outgoing(now, slot, &message);
+        self.outputs.push_back(Output::Send {
+            session: session.id,
+            id: envelope,
+            message,
+        });
+        self.outputs.push_back(Output::Message(record));
+        true
+    }
+
+    /// Opens, updates or closes the alarm of a certificate that several machines use.
+    fn review_certificate(&mut self, now: Now, peer_id: PeerId) {
+        let connected: Vec<_> = self.harvesters.of_certificate(peer_id).collect();
+        // As long as one of two connections may be dead, they may be one harvester.
+        let alive = connected
+            .iter()
+            .filter(|(_, _, session)| !self.doubts.contains_key(&session.id));
+        let addresses: Vec<_> = alive.map(|(_, slot, _)| slot.peer.address.to_string()).collect();
+        if addresses.len() > 1 {
+            self.raise(now, AlarmKind::CertificateShared { peer_id, addresses });
+        } else if connected.len() < 2 {
+            let is_it =
+                |kind: &AlarmKind| matches!(kind, AlarmKind::CertificateShared { peer_id: of, .. } if *of == peer_id);
+            self.close_alarms(now, is_it);
+        }
+    }
+
+    /// The harvester `old_id` has connected again before its old connection was known to be dead. The new connection got
+    /// a slot of its own; it moves over, and that slot is gone.
+    fn replace(&mut self, now: Now, old: SessionId, old_id: HarvesterId, new_id: HarvesterId, cause: DisconnectCause) {
+        let Some((_, old_session)) = self.harvesters.detach(old) else {
+            return;
+        };
+        self.clean_up_after(old_id, &old_session);
+        let Some(new_slot) = self.harvesters.remove(new_id) else {
+            return;
+        };
+        let Some(session) = new_slot.session else { return };
+        let is_synced = session.synced;
+        if is_synced {
+            for plot in new_slot.lists.plots.values() {
+                self.shared_plots.remove(&plot.plot_id, new_id);
+            }
+        }
+        self.timers.clear(Timer::Answers(new_id));
+        self.harvesters.move_session(session, old_id);
+        let Some(slot) = self.harvesters.get_mut(old_id) else {
+            return;
+        };
+        let old_peer = std::mem::replace(&mut slot.peer, new_slot.peer);
+        slot.connected_at = new_slot.connected_at;
+        slot.connections += 1;
+        slot.asks.handle_disconnect();
+        slot.asks.append(new_slot.asks);
+        slot.proofs += new_slot.proofs;
+        slot.invalid_proofs += new_slot.invalid_proofs;
+        slot.ignored_messages += new_slot.ignored_messages;
+        let (name, peer_id, due) = (slot.name.clone(), slot.peer.peer_id, slot.asks.due());
+        self.timers.put(Timer::Answers(old_id), due);
+        self.roll_call.rename(new_id, old_id);
+        self.attempts.rename(new_id, old_id, &name);
+        self.proofs.rename(new_id, old_id, &name);
+        self.close_alarms(now, |kind| kind.harvester() == Some(new_id));
+        self.notice(Notice::HarvesterDisconnected {
+            harvester: old_id,
+            name,
+            peer: old_peer,
+            cause,
+        });
+        if is_synced {
+            self.apply_lists(now, old_id, new_slot.lists.into_update(), Completeness::Everything);
+        }
+        self.review_certificate(now, peer_id);
+        self.review_answers(now, old_id);
+        self.ask_again_for_signatures(now, old_id);
+    }
+
+    /// Whether the connection `newer` is in a slot that was made for it.
+    fn is_in_new_slot(&self, newer: SessionId) -> Option<HarvesterId> {
+        let id = self.harvesters.of_session(newer)?;
+        (self.harvesters.get(id)?.connections == 1).then_some(id)
+    }
+
+    /// What ends with a connection, whatever becomes of its harvester.
+    fn clean_up_after(&mut self, id: HarvesterId, session: &Session) {
+        for timer in [
+            Timer::PlotSync(session.id),
+            Timer::CrossCheck(session.id),
+            Timer::Answers(id),
+        ] {
+            self.timers.clear(timer);
+        }
+        let is_over = |old: SessionId, newer: SessionId| old == session.id || newer == session.id;
+        let over: Vec<_> = self
+            .doubts
+            .iter()
+            .filter(|(old, newer)| is_over(**old, **newer))
+            .map(|(old, _)| *old)
+            .collect();
+        for old in over {
+            self.doubts.remove(&old);
+            self.timers.clear(Timer::Doubt(old));
+        }
+        if session.cross_check.is_some() {
+            self.fail_cross_check(id, "its connection has ended");
+        }
+        if session.synced
+            && let Some(slot) = self.harvesters.get(id)
+        {
+            for plot in slot.lists.plots.values() {
+                self.shared_plots.remove(&plot.plot_id, id);
+            }
+        }
+    }
+}
+
+/// How long the old connection has to answer a probe: it is nearly always on the same network.
+const PROBE_ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+
+/// A harvester that restarts is back within a few seconds; official ones try every three.
+const ABSENT_AFTER: Duration = Duration::from_secs(10);
+
+/// An official harvester starts its plot sync at once and sends something every few seconds.
+pub(super) const SYNC_STALLS_AFTER: Duration = Duration::from_secs(120);

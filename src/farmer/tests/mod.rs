@@ -1,0 +1,8 @@
+//! Stories of whole farms, told in virtual time.
+
+mod connections;
+mod operations;
+mod plots;
+mod proofs;
+mod signage_points;
+mod story;

@@ -1,0 +1,715 @@
+//! Plot syncs of every kind, right and wrong, and what they tell about drives.
+
+use super::story::*;
+use crate::farmer::{Command, Input, Output};
+use crate::snapshot::page::{ListKind, PageRequest};
+use crate::snapshot::{AlarmKind, DisconnectCause, HarvesterId, HarvesterState, Notice};
+use crate::wire::{
+    FromHarvester, Plot, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList,
+    PlotSyncResponse, PlotSyncStart, RespondPlots, ToHarvester,
+};
+
+const SYNC: u64 = 77;
+
+fn identifier(message_id: u64) -> PlotSyncIdentifier {
+    PlotSyncIdentifier {
+        timestamp: 5,
+        sync_id: SYNC,
+        message_id,
+    }
+}
+
+fn begin(initial: bool, last_sync_id: u64, identifier: PlotSyncIdentifier) -> PlotSync {
+    PlotSync::Start(PlotSyncStart {
+        identifier,
+        initial,
+        last_sync_id,
+        plot_file_count: 9,
+        harvesting_mode: 1,
+    })
+}
+
+fn loaded(message_id: u64, paths: &[&str]) -> PlotSync {
+    let data = paths.iter().map(|path| plot(path)).collect();
+    PlotSync::Loaded(PlotSyncPlotList {
+        identifier: identifier(message_id),
+        data,
+        is_final: true,
+    })
+}
+
+fn list(message_id: u64, paths: &[&str]) -> PlotSyncPathList {
+    let data = paths.iter().map(|path| (*path).to_owned()).collect();
+    PlotSyncPathList {
+        identifier: identifier(message_id),
+        data,
+        is_final: true,
+    }
+}
+
+fn done(message_id: u64) -> PlotSync {
+    PlotSync::Done(PlotSyncDone {
+        identifier: identifier(message_id),
+        duration: 1,
+    })
+}
+
+fn responses(story: &mut Story, session: crate::ids::SessionId) -> Vec<PlotSyncResponse> {
+    let sent = story.sent(session);
+    let response = |message| match message {
+        ToHarvester::PlotSyncResponse(response) => Some(response),
+        _ => None,
+    };
+    sent.into_iter().filter_map(response).collect()
+}
+
+#[test]
+fn every_error_of_a_plot_sync_has_its_code() {
+    let wrong_sync = |message_id| PlotSyncIdentifier {
+        sync_id: 1,
+        ..identifier(message_id)
+    };
+    let at = |sync_id, message_id| {
+        Some(PlotSyncIdentifier {
+            timestamp: 5,
+            sync_id,
+            message_id,
+        })
+    };
+    let gpu_or_what = PlotSync::Start(PlotSyncStart {
+        identifier: identifier(0),
+        initial: true,
+        last_sync_id: 0,
+        plot_file_count: 0,
+        harvesting_mode: 3,
+    });
+    // What was sent before and taken, what comes, and the error.
+    let cases: Vec<(&str, Vec<PlotSync>, PlotSync, i16, Option<PlotSyncIdentifier>)> = vec![
+        (
+            "start with a message id",
+            vec![],
+            begin(true, 0, identifier(1)),
+            2,
+            at(0, 0),
+        ),
+        (
+            "start in the middle of a sync",
+            vec![begin(true, 0, identifier(0)), loaded(1, &["/a"])],
+            begin(false, 0, identifier(0)),
+            2,
+            at(SYNC, 2),
+        ),
+        (
+            "continues a sync we do not know",
+            vec![],
+            begin(false, 9, identifier(0)),
+            3,
+            None,
+        ),
+        (
+            "the same sync again",
+            vec![begin(true, 0, identifier(0)), done(1)],
+            begin(false, SYNC, identifier(0)),
+            7,
+            None,
+        ),
+        ("unknown harvesting mode", vec![], gpu_or_what, -1, None),
+        (
+            "another sync",
+            vec![begin(true, 0, identifier(0))],
+            PlotSync::Removed(PlotSyncPathList {
+                identifier: wrong_sync(1),
+                ..list(1, &[])
+            }),
+            2,
+            at(SYNC, 1),
+        ),
+        (
+            "skipped a message",
+            vec![begin(true, 0, identifier(0))],
+            loaded(2, &["/a"]),
+            2,
+            at(SYNC, 1),
+        ),
+        (
+            "done too early",
+            vec![begin(true, 0, identifier(0))],
+            done(2),
+            2,
+            at(SYNC, 1),
+        ),
+        (
+            "plot twice in a message",
+            vec![begin(true, 0, identifier(0))],
+            loaded(1, &["/a", "/a"]),
+            5,
+            None,
+        ),
+        (
+            "plot twice in a sync",
+            vec![begin(true, 0, identifier(0)), loaded(1, &["/a"])],
+            loaded(2, &["/b", "/a"]),
+            5,
+            None,
+        ),
+        (
+            "removes what is not there",
+            vec![begin(true, 0, identifier(0))],
+            PlotSync::Removed(list(1, &["/a"])),
+            6,
+            None,
+        ),
+        (
+            "removes what it adds",
+            vec![begin(true, 0, identifier(0)), loaded(1, &["/a"])],
+            PlotSync::Removed(list(2, &["/a"])),
+            6,
+            None,
+        ),
+        (
+            "invalid twice",
+            vec![begin(true, 0, identifier(0))],
+            PlotSync::Invalid(list(1, &["/a", "/a"])),
+            5,
+            None,
+        ),
+        (
+            "no key twice",
+            vec![begin(true, 0, identifier(0))],
+            PlotSync::KeysMissing(list(1, &["/a", "/a"])),
+            5,
+            None,
+        ),
+        (
+            "duplicate twice",
+            vec![begin(true, 0, identifier(0))],
+            PlotSync::Duplicates(list(1, &["/a", "/a"])),
+            5,
+            None,
+        ),
+    ];
+    for (what, before, message, code, expected_identifier) in cases {
+        let mut story = Story::new();
+        let barn = story.connect("barn");
+        for message in before {
+            story.message(barn, FromHarvester::PlotSync(message));
+        }
+        assert!(
+            responses(&mut story, barn)
+                .iter()
+                .all(|response| response.error.is_none()),
+            "{what}"
+        );
+        story.message(barn, FromHarvester::PlotSync(message.clone()));
+        let responses = responses(&mut story, barn);
+        assert_eq!(responses.len(), 1, "{what}");
+        let error = responses[0]
+            .error
+            .as_ref()
+            .unwrap_or_else(|| panic!("{what} was taken"));
+        assert_eq!(
+            (error.code, error.expected_identifier),
+            (code, expected_identifier),
+            "{what}: {}",
+            error.message
+        );
+        assert_eq!(responses[0].identifier, *message.identifier(), "{what}");
+        assert_eq!(
+            responses[0].message_type,
+            i16::from(message.message_type().as_u8()),
+            "{what}"
+        );
+        assert!(story.harvester("barn").last_sync_error.is_some(), "{what}");
+    }
+}
+
+#[test]
+fn deltas_against_what_is_known_have_their_errors_too() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &[plot("/a"), plot("/b")]);
+    let next = |message_id| PlotSyncIdentifier {
+        timestamp: 5,
+        sync_id: u64::MAX,
+        message_id,
+    };
+    let last = story.now.unix.seconds();
+    story.sent(barn);
+    let messages = [
+        begin(false, last, next(0)),
+        PlotSync::Loaded(PlotSyncPlotList {
+            identifier: next(1),
+            data: vec![plot("/a")],
+            is_final: true,
+        }),
+        PlotSync::Removed(PlotSyncPathList {
+            identifier: next(1),
+            ..list(0, &["/b", "/b"])
+        }),
+    ];
+    for message in messages {
+        story.message(barn, FromHarvester::PlotSync(message));
+    }
+    let codes: Vec<_> = responses(&mut story, barn)
+        .into_iter()
+        .map(|response| response.error.map(|error| error.code))
+        .collect();
+    assert_eq!(codes, [None, Some(5), Some(6)]);
+    assert_eq!(
+        story.harvester("barn").plots,
+        2,
+        "nothing changes before the sync is done"
+    );
+}
+
+#[test]
+fn after_an_error_the_harvester_can_go_on_or_begin_anew() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let resent = [
+        begin(true, 0, identifier(0)),
+        begin(true, 0, identifier(0)),
+        loaded(1, &["/a"]),
+        loaded(5, &["/b"]),
+    ];
+    for message in resent {
+        story.message(barn, FromHarvester::PlotSync(message));
+    }
+    for message in [loaded(2, &["/b"]), done(3)] {
+        story.message(barn, FromHarvester::PlotSync(message));
+    }
+    assert_eq!(story.harvester("barn").plots, 2);
+    assert_eq!(story.harvester("barn").last_sync_error, None);
+    story.sync_all(barn, &plots("/mnt/d1", 5));
+    assert_eq!(story.harvester("barn").plots, 5);
+}
+
+#[test]
+fn plot_sync_that_keeps_failing_is_an_alarm_until_one_is_done() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    for round in 0..3 {
+        assert_eq!(story.alarms().len(), 0, "{round}");
+        story.message(barn, FromHarvester::PlotSync(done(4)));
+    }
+    assert!(matches!(story.alarms()[..], [AlarmKind::PlotSyncFailing { .. }]));
+    story.sync_all(barn, &plots("/mnt/d1", 5));
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn plot_sync_that_hangs_is_an_alarm() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    story.message(barn, FromHarvester::PlotSync(begin(true, 0, identifier(0))));
+    story.message(barn, FromHarvester::PlotSync(loaded(1, &["/a"])));
+    assert_eq!(story.state("barn"), HarvesterState::Syncing { processed: 1, total: 9 });
+    story.pass(seconds(121));
+    let hangs = |kind: &AlarmKind| matches!(kind, AlarmKind::PlotSyncFailing { .. });
+    assert!(story.alarms().iter().any(hangs), "{:?}", story.alarms());
+    story.sync_all(barn, &plots("/mnt/d1", 5));
+    assert!(!story.alarms().iter().any(hangs));
+}
+
+#[test]
+fn harvester_busy_with_its_first_sync_is_not_silent_unless_that_hangs() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    story.message(barn, FromHarvester::PlotSync(begin(true, 0, identifier(0))));
+    for id in 1..5 {
+        story.signage_point();
+        story.pass(seconds(9));
+        story.message(barn, FromHarvester::PlotSync(loaded(id, &[&format!("/{id}")])));
+    }
+    assert_eq!(story.state("barn"), HarvesterState::Syncing { processed: 4, total: 9 });
+    assert_eq!(story.alarms(), []);
+    for _ in 0..5 {
+        story.signage_point();
+        story.pass(seconds(9));
+    }
+    assert!(matches!(story.state("barn"), HarvesterState::Silent { .. }));
+    assert!(matches!(story.alarms()[..], [AlarmKind::HarvesterSilent { .. }]));
+}
+
+#[test]
+fn lists_are_counted_summed_and_alarmed() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let three = plots("/mnt/d1", 1000);
+    story.sync(
+        barn,
+        SyncStep {
+            is_initial: true,
+            loaded: &three,
+            failed: &["/mnt/d1/bad.plot"],
+            no_key: &["/mnt/d1/x.plot", "/mnt/d1/y.plot"],
+            duplicates: &["/mnt/d2/copy.plot"],
+            removed: &[],
+        },
+    );
+    let view = story.harvester("barn");
+    assert_eq!((view.plots, view.failed, view.no_key, view.duplicates), (1000, 1, 2, 1));
+    assert_eq!(view.plot_bytes, 108_000_000_000_000);
+    assert_eq!(
+        view.effective_bytes, 108_877_420_953_598,
+        "as official displays add it up"
+    );
+    assert_eq!(view.harvesting_mode, 1);
+    let totals = story.snapshot().totals;
+    assert_eq!(
+        (totals.plots, totals.failed, totals.no_key, totals.duplicates),
+        (1000, 1, 2, 1)
+    );
+    assert!(matches!(
+        story.alarms()[..],
+        [
+            AlarmKind::FailedPlots { files: 1, .. },
+            AlarmKind::NoKeyPlots { files: 2, .. },
+            AlarmKind::DuplicatePlots { files: 1, .. },
+        ]
+    ));
+    story.pass(seconds(120));
+    story.sync(barn, SyncStep::default());
+    assert!(
+        story.alarms().iter().all(|kind| kind.harvester().is_none()),
+        "{:?}",
+        story.alarms()
+    );
+}
+
+#[test]
+fn lost_plots_are_grouped_by_drive() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let (first, second) = (plots("/mnt/d1", 109), plots("/mnt/d2", 50));
+    let all = [first.clone(), second.clone(), plots("/mnt/d3", 500)].concat();
+    story.sync_all(barn, &all);
+    story.pass(seconds(120));
+    let gone: Vec<_> = first.iter().chain(&second).map(|plot| plot.filename.as_str()).collect();
+    story.sync(
+        barn,
+        SyncStep {
+            removed: &gone,
+            ..SyncStep::default()
+        },
+    );
+    let lost: Vec<_> = story
+        .alarms()
+        .into_iter()
+        .filter_map(|kind| match kind {
+            AlarmKind::PlotsLost { lost, directory, .. } => Some((lost, directory.unwrap_or_default())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lost, [(109, "/mnt/d1".to_owned()), (50, "/mnt/d2".to_owned())]);
+    let change = story.harvester("barn").last_plot_change.expect("a change");
+    assert_eq!(
+        (change.added, change.removed, change.removed_from.as_deref()),
+        (0, 159, Some("/mnt"))
+    );
+    story.pass(seconds(120));
+    story.sync(
+        barn,
+        SyncStep {
+            loaded: &first[..9],
+            ..SyncStep::default()
+        },
+    );
+    assert!(
+        story
+            .alarms()
+            .iter()
+            .any(|kind| matches!(kind, AlarmKind::PlotsLost { lost: 100, .. }))
+    );
+    story.pass(seconds(120));
+    story.sync(
+        barn,
+        SyncStep {
+            loaded: &[&first[9..], &second].concat(),
+            ..SyncStep::default()
+        },
+    );
+    assert!(
+        !story
+            .alarms()
+            .iter()
+            .any(|kind| matches!(kind, AlarmKind::PlotsLost { .. }))
+    );
+}
+
+#[test]
+fn drive_that_is_missing_after_a_reboot_is_noticed() {
+    let mut story = Story::new();
+    let (stays, goes) = (plots("/mnt/d1", 40), plots("/mnt/d2", 40));
+    let barn = story.connect_with("barn", &[stays.clone(), goes.clone()].concat());
+    story.disconnect(barn);
+    story.pass(seconds(5));
+    let barn = story.connect("barn");
+    assert_eq!(story.harvester("barn").plots, 0, "it has not told yet");
+    story.sync_all(barn, &stays);
+    assert!(
+        matches!(&story.alarms()[..], [AlarmKind::PlotsLost { lost: 40, directory: Some(directory), .. }]
+        if directory == "/mnt/d2")
+    );
+    story.input(Input::Command(Command::AcknowledgeAlarm { number: None }));
+    assert_eq!(story.alarms(), [], "a person has taken the drive away");
+}
+
+#[test]
+fn plots_that_move_or_are_tidied_up_are_not_lost() {
+    let mut story = Story::new();
+    let all = plots("/mnt/d1", 300);
+    let barn = story.connect_with("barn", &all);
+    story.pass(seconds(120));
+    story.sync(
+        barn,
+        SyncStep {
+            removed: &[&all[0].filename, &all[1].filename],
+            ..SyncStep::default()
+        },
+    );
+    assert_eq!(
+        story.alarms(),
+        [AlarmKind::NoSignagePoints {
+            node: "node".to_owned()
+        }],
+        "two of 300"
+    );
+    let moved: Vec<_> = all[2..]
+        .iter()
+        .map(|plot| Plot {
+            filename: plot.filename.replace("d1", "d9"),
+            ..plot.clone()
+        })
+        .collect();
+    let old: Vec<_> = all[2..].iter().map(|plot| plot.filename.as_str()).collect();
+    story.pass(seconds(120));
+    story.sync(
+        barn,
+        SyncStep {
+            loaded: &moved,
+            removed: &old,
+            ..SyncStep::default()
+        },
+    );
+    assert_eq!(story.alarms().len(), 1);
+    assert_eq!(story.harvester("barn").plots, 298);
+}
+
+#[test]
+fn drive_that_moves_to_another_machine_is_not_lost() {
+    let mut story = Story::new();
+    let drive = plots("/mnt/d1", 40);
+    let barn = story.connect_with("barn", &[drive.clone(), plots("/mnt/d2", 40)].concat());
+    story.pass(seconds(9));
+    let gone: Vec<_> = drive.iter().map(|plot| plot.filename.as_str()).collect();
+    story.sync(
+        barn,
+        SyncStep {
+            removed: &gone,
+            ..SyncStep::default()
+        },
+    );
+    assert!(matches!(story.alarms()[..], [AlarmKind::PlotsLost { lost: 40, .. }]));
+    story.connect_with("shelf", &drive);
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn plots_that_are_farmed_twice_are_found_by_their_id() {
+    let mut story = Story::new();
+    let all = plots("/mnt/d1", 10);
+    let renamed = Plot {
+        filename: "/mnt/d7/copy.plot".to_owned(),
+        ..all[0].clone()
+    };
+    story.connect_with("barn", &[all.clone(), vec![renamed]].concat());
+    let once = AlarmKind::SharedPlots {
+        plots: 1,
+        harvesters: vec!["barn".to_owned()],
+    };
+    assert_eq!(story.alarms(), [once.clone()]);
+    let shelf = story.connect_with("shelf", &all[..4]);
+    let both = AlarmKind::SharedPlots {
+        plots: 4,
+        harvesters: vec!["barn".to_owned(), "shelf".to_owned()],
+    };
+    assert_eq!(story.alarms(), [both]);
+    assert_eq!(
+        (
+            story.harvester("barn").shared_plots,
+            story.harvester("shelf").shared_plots
+        ),
+        (5, 4)
+    );
+    assert_eq!(story.snapshot().totals.shared_plots, 4);
+    story.disconnect(shelf);
+    assert_eq!(story.alarms(), [once], "a harvester that is gone farms nothing");
+}
+
+#[test]
+fn cross_check_tells_what_was_synced_and_is_not_there() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 5));
+    story.input(Input::Command(Command::RefreshHarvester { harvester: None }));
+    let asked = story.take(|output| match output {
+        Output::Send {
+            id,
+            message: ToHarvester::RequestPlots,
+            ..
+        } => *id,
+        _ => None,
+    });
+    assert_eq!(asked, [0x8000]);
+    let mut listed = plots("/mnt/d1", 4);
+    listed.push(plot("/mnt/d1/new.plot"));
+    let message = FromHarvester::RespondPlots(RespondPlots {
+        plots: listed,
+        failed_to_open_filenames: vec![],
+        no_key_filenames: vec![],
+    });
+    story.input(Input::HarvesterMessage {
+        session: barn,
+        id: Some(0x8123),
+        message: message.clone(),
+    });
+    assert_eq!(story.harvester("barn").cross_check, None, "an answer to something else");
+    story.input(Input::HarvesterMessage {
+        session: barn,
+        id: Some(asked[0]),
+        message,
+    });
+    let check = story.harvester("barn").cross_check.expect("checked");
+    assert_eq!((check.listed, check.missing, check.unexpected), (5, 1, 1));
+    assert_eq!(check.examples, ["/mnt/d1/_mnt_d1-4.plot", "/mnt/d1/new.plot"]);
+    assert!(
+        story
+            .notices()
+            .iter()
+            .any(|notice| matches!(notice, Notice::CrossChecked { .. }))
+    );
+}
+
+#[test]
+fn cross_check_without_an_answer_is_told() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 5));
+    for end in ["time", "connection"] {
+        story.input(Input::Command(Command::RefreshHarvester {
+            harvester: Some(HarvesterId(1)),
+        }));
+        story.notices();
+        match end {
+            "time" => story.pass(seconds(60)),
+            _ => story.disconnect(barn),
+        }
+        let failed = |notice: &Notice| matches!(notice, Notice::CrossCheckFailed { .. });
+        assert_eq!(
+            story.notices().iter().filter(|notice| failed(notice)).count(),
+            1,
+            "{end}"
+        );
+    }
+}
+
+#[test]
+fn lists_are_paged_and_filtered() {
+    let mut story = Story::new();
+    story.connect_with("barn", &plots("/mnt/d1", 30));
+    story.connect_with("shelf", &plots("/mnt/d2", 30));
+    let request = |contains: &str, offset, limit| PageRequest {
+        harvester: None,
+        list: ListKind::Plots,
+        contains: contains.to_owned(),
+        offset,
+        limit,
+    };
+    let page = story.farmer.page(&request("", 25, 10));
+    assert_eq!((page.total, page.items.len()), (60, 10));
+    assert_eq!(
+        (
+            page.items[4].harvester_name.as_str(),
+            page.items[5].harvester_name.as_str()
+        ),
+        ("barn", "shelf")
+    );
+    assert_eq!(page.items[0].plot.as_ref().expect("a plot").size, "k32");
+    assert_eq!(story.farmer.page(&request("d2-7", 0, 10)).total, 1);
+    assert_eq!(story.farmer.page(&request("", u64::MAX, u32::MAX)).items, []);
+}
+
+#[test]
+fn hundred_thousand_plots_are_synced_and_lost_in_one_piece() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let all: Vec<_> = (0..100_000_u32)
+        .map(|number| {
+            let mut plot = plot(&format!(
+                "/mnt/disk-{:03}/plot-k32-2021-07-11-22-53-{number:064}.plot",
+                number / 200
+            ));
+            plot.plot_id.0[..4].copy_from_slice(&number.to_be_bytes());
+            plot
+        })
+        .collect();
+    let send_all = |story: &mut Story, session| {
+        story.message(session, FromHarvester::PlotSync(begin(true, 0, identifier(0))));
+        let mut id = 0;
+        for batch in all.chunks(300) {
+            id += 1;
+            let data = batch.to_vec();
+            let message = PlotSyncPlotList {
+                identifier: identifier(id),
+                data,
+                is_final: false,
+            };
+            story.message(session, FromHarvester::PlotSync(PlotSync::Loaded(message)));
+            story.inputs.clear();
+        }
+        story.message(session, FromHarvester::PlotSync(done(id + 1)));
+        assert!(
+            responses(story, session)
+                .iter()
+                .all(|response| response.error.is_none())
+        );
+        story.outputs.clear();
+    };
+    send_all(&mut story, barn);
+    assert_eq!(story.snapshot().totals.plots, 100_000);
+    story.disconnect(barn);
+    let barn = story.connect("barn");
+    send_all(&mut story, barn);
+    assert_eq!((story.snapshot().totals.plots, story.alarms()), (100_000, vec![]));
+    story.sync_all(barn, &[]);
+    assert!(
+        matches!(&story.alarms()[..], [AlarmKind::PlotsLost { lost: 100_000, directory: Some(directory), .. }]
+        if directory == "/mnt")
+    );
+}
+
+#[test]
+fn harvester_that_lists_without_end_is_closed() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    story.message(barn, FromHarvester::PlotSync(begin(true, 0, identifier(0))));
+    let long = "x".repeat(1 << 16);
+    let mut closed = Vec::new();
+    for id in 1..100_u64 {
+        let paths: Vec<_> = (0..60).map(|number| format!("/{id}/{number}/{long}")).collect();
+        let message = PlotSyncPathList {
+            identifier: identifier(id),
+            data: paths,
+            is_final: false,
+        };
+        story.message(barn, FromHarvester::PlotSync(PlotSync::Invalid(message)));
+        story.inputs.clear();
+        closed = story.take(|output| match output {
+            Output::Close { cause, .. } => Some(cause.clone()),
+            _ => None,
+        });
+        if !closed.is_empty() {
+            break;
+        }
+    }
+    assert!(matches!(closed[..], [DisconnectCause::ProtocolViolation { .. }]));
+    assert!(!story.harvester("barn").is_connected());
+}

@@ -1,0 +1,825 @@
+//! The life of a proof, all the way, and every way it can be lost.
+
+use super::story::*;
+use crate::crypto::PlotSignatureError;
+use crate::farmer::{FarmerConfig, FarmerKeys, Input, NodeStatus, NodeTrust, Output, SignError, SignPurpose};
+use crate::ids::{Bytes32, PuzzleHash, QualityString, RewardChainSp};
+use crate::pos::ProofError;
+use crate::snapshot::{AlarmKind, Notice, PROOFS_KEPT, ProofStage};
+use crate::units::{Height, SubSlotIters};
+use crate::wire::{FromHarvester, G1Bytes, NewProofOfSpace, PartialProof, PartialProofsData, PlotPool};
+
+/// A farm whose harvester has found a proof that is good enough; its quality.
+fn winner() -> (Story, crate::ids::SessionId, QualityString) {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.verify();
+    let quality = story.snapshot().proofs[0].quality.expect("verified");
+    (story, barn, quality)
+}
+
+/// The same, declared.
+fn declared() -> (Story, crate::ids::SessionId, QualityString) {
+    let (mut story, barn, quality) = winner();
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(story.stage(), ProofStage::Declared);
+    (story, barn, quality)
+}
+
+fn lost_because(story: &Story, fragment: &str) {
+    match story.stage() {
+        ProofStage::Lost { reason } => assert!(reason.contains(fragment), "{reason}"),
+        stage => panic!("not lost but {stage:?}"),
+    }
+    assert_eq!(story.snapshot().wins.lost, 1);
+    assert!(
+        story
+            .alarms()
+            .iter()
+            .any(|kind| matches!(kind, AlarmKind::ProofLost { .. })),
+        "{:?}",
+        story.alarms()
+    );
+}
+
+fn wrong_shares() -> SignError {
+    SignError::Plot(PlotSignatureError::ShareWrong {
+        message: Bytes32([1; 32]),
+    })
+}
+
+#[test]
+fn proof_becomes_a_block() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    let point = story.signage_point();
+    let proof = story.proof(barn, &point, 1);
+    assert_eq!(story.stage(), ProofStage::Found);
+    let given = story.take(|output| match output {
+        Output::Verify { job, proof, context } => Some((*job, (**proof).clone(), *context)),
+        _ => None,
+    });
+    let [(job, verified, context)] = &given[..] else {
+        panic!("one verification: {given:?}")
+    };
+    assert_eq!((verified, context.sp_hash), (&proof.proof, point.challenge_chain_sp));
+    assert_eq!(context.peak_height, point.peak_height);
+    let quality = QualityString([0x55; 32]);
+    story.pass(std::time::Duration::from_millis(20));
+    story.input(Input::Verified {
+        job: *job,
+        result: Ok(quality),
+    });
+    assert_eq!(story.stage(), ProofStage::Verified);
+
+    let requests = story.signature_requests(barn);
+    let [(None, request)] = &requests[..] else {
+        panic!("one request: {requests:?}")
+    };
+    assert_eq!(request.plot_identifier, proof.plot_identifier);
+    assert_eq!(
+        request.messages,
+        [Bytes32(point.challenge_chain_sp.0), Bytes32(point.reward_chain_sp.0)]
+    );
+    assert_eq!((&request.message_data, &request.rc_block_unfinished), (&None, &None));
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(shares(request))));
+    story.sign();
+    let declarations = story.declarations();
+    let [(nodes, declaration)] = &declarations[..] else {
+        panic!("one declaration: {declarations:?}")
+    };
+    assert_eq!(nodes, &[NODE]);
+    assert_eq!(declaration.proof_of_space, proof.proof);
+    assert_eq!(declaration.farmer_puzzle_hash, FARMER_TARGET);
+    assert_eq!(
+        (&declaration.pool_target, &declaration.pool_signature),
+        (&None, &None),
+        "a contract takes its share"
+    );
+    assert_eq!(
+        declaration.challenge_chain_sp_signature.0[0],
+        point.challenge_chain_sp.0[0]
+    );
+    assert_eq!(declaration.reward_chain_sp_signature.0[0], point.reward_chain_sp.0[0]);
+    assert!(declaration.include_signature_source_data);
+
+    story.pass(seconds(1));
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    let requests = story.signature_requests(barn);
+    let [(Some(0x8000), request)] = &requests[..] else {
+        panic!("one request with an id: {requests:?}")
+    };
+    assert_eq!(request.messages, [Bytes32([0xa1; 32]), Bytes32([0xa2; 32])]);
+    let message = FromHarvester::RespondSignatures(Box::new(shares(request)));
+    story.input(Input::HarvesterMessage {
+        session: barn,
+        id: Some(0x8000),
+        message,
+    });
+    let signings = story.signings();
+    let [(job, _, SignPurpose::Block)] = &signings[..] else {
+        panic!("one signing: {signings:?}")
+    };
+    story.input(Input::Signed {
+        job: *job,
+        result: Ok(crate::farmer::PlotSignatures {
+            signatures: vec![crate::wire::G2Bytes([1; 96]), crate::wire::G2Bytes([2; 96])],
+            pool_signature: None,
+        }),
+    });
+    let signed = story.take(|output| match output {
+        Output::SignedValues { node, message } => Some((*node, (**message).clone())),
+        _ => None,
+    });
+    assert_eq!(signed.len(), 1);
+    assert_eq!((signed[0].0, signed[0].1.quality_string), (NODE, quality));
+    assert_eq!(
+        signed[0].1.foliage_transaction_block_signature,
+        crate::wire::G2Bytes([2; 96])
+    );
+    assert_eq!(story.stage(), ProofStage::BlockSigned);
+
+    story.input(Input::ChainVerdict {
+        node: NODE,
+        quality,
+        verdict: Ok(Height(42)),
+    });
+    assert_eq!(story.stage(), ProofStage::BlockAccepted { height: 42 });
+    let snapshot = story.snapshot();
+    let view = &snapshot.proofs[0];
+    assert_eq!(
+        (
+            view.verified_after_ms,
+            view.declared_after_ms,
+            view.block_signed_after_ms
+        ),
+        (Some(20), Some(20), Some(1020))
+    );
+    assert_eq!(
+        (view.plot_file.as_str(), view.harvester_name.as_str()),
+        ("/mnt/d1/1.plot", "barn")
+    );
+    let wins = snapshot.wins;
+    assert_eq!(
+        (
+            wins.proofs,
+            wins.declared,
+            wins.blocks_signed,
+            wins.blocks_accepted,
+            wins.lost
+        ),
+        (1, 1, 1, 1, 0)
+    );
+    let facts: Vec<_> = story
+        .notices()
+        .into_iter()
+        .filter(|notice| !matches!(notice, Notice::PlotSyncDone { .. }))
+        .collect();
+    assert!(
+        matches!(
+            facts[..],
+            [
+                Notice::HarvesterConnected { .. },
+                Notice::SignagePoint { .. },
+                Notice::ProofFound { .. },
+                Notice::ProofDeclared { .. },
+                Notice::BlockSigned { .. },
+                Notice::BlockAccepted { height: 42, .. },
+            ]
+        ),
+        "{facts:?}"
+    );
+    story.pass(seconds(120));
+    assert_eq!(story.snapshot().wins.lost, 0);
+}
+
+#[test]
+fn pool_key_plot_claims_the_pool_share() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    let mut proof = new_proof(&point, 1);
+    proof.proof.pool = PlotPool::PublicKey(G1Bytes([2; 48]));
+    story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
+    story.verify();
+    story.share_signatures(barn);
+    let signings = story.signings();
+    assert_eq!(
+        signings[0].2,
+        SignPurpose::SignagePoint {
+            pool_target: Some(POOL_TARGET)
+        }
+    );
+    let signatures = vec![crate::wire::G2Bytes([1; 96]); 2];
+    let pool_signature = Some(crate::wire::G2Bytes([3; 96]));
+    story.input(Input::Signed {
+        job: signings[0].0,
+        result: Ok(crate::farmer::PlotSignatures {
+            signatures,
+            pool_signature,
+        }),
+    });
+    let (_, declaration) = story.declarations().remove(0);
+    assert_eq!(declaration.pool_target.expect("a target").puzzle_hash, POOL_TARGET);
+    assert_eq!(declaration.pool_signature, pool_signature);
+}
+
+#[test]
+fn proof_that_is_not_good_enough_ends_there() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let mut point = story.next_point();
+    point.sub_slot_iters = SubSlotIters(64);
+    story.bring(NODE, &point);
+    story.proof(barn, &point, 1);
+    story.verify();
+    assert_eq!(story.stage(), ProofStage::NotGoodEnough);
+    assert_eq!(story.signature_requests(barn), []);
+    assert_eq!(
+        (story.snapshot().wins.not_good_enough, story.snapshot().wins.lost),
+        (1, 0)
+    );
+}
+
+#[test]
+fn proof_is_judged_again_when_the_question_gets_easier() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let mut point = story.next_point();
+    point.sub_slot_iters = SubSlotIters(64);
+    story.bring(NODE, &point);
+    story.proof(barn, &point, 1);
+    story.verify();
+    point.sub_slot_iters = EASY;
+    story.bring(NODE, &point);
+    story.proof(barn, &point, 1);
+    story.verify();
+    assert_eq!(story.signature_requests(barn).len(), 1);
+}
+
+#[test]
+fn invalid_proofs_are_one_alarm_and_verified_once() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    for number in 1..=3 {
+        story.proof(barn, &point, number);
+        story.proof(barn, &point, number);
+    }
+    let jobs = story.verifications();
+    assert_eq!(jobs.len(), 3);
+    for job in jobs {
+        story.input(Input::Verified {
+            job,
+            result: Err(ProofError::NoFilterChallenge),
+        });
+    }
+    assert!(
+        matches!(&story.alarms()[..], [AlarmKind::InvalidProofs { proofs: 3, plot_file, .. }] if plot_file == "/mnt/d1/3.plot")
+    );
+    assert!(matches!(story.stage(), ProofStage::Invalid { .. }));
+    let snapshot = story.snapshot();
+    assert_eq!((snapshot.wins.invalid, snapshot.counters.duplicate_proofs), (3, 3));
+    assert_eq!(story.harvester("barn").invalid_proofs, 3);
+    story.proof(barn, &point, 1);
+    assert_eq!(story.verifications(), []);
+}
+
+#[test]
+fn proof_for_an_unknown_signage_point_is_shown_and_counted() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    story.proof(barn, &point(500), 1);
+    assert_eq!(story.verifications(), []);
+    assert!(matches!(story.stage(), ProofStage::Lost { .. }));
+    assert_eq!(story.snapshot().counters.proofs_of_unknown_signage_points, 1);
+}
+
+#[test]
+fn harvester_that_sends_no_signatures_loses_the_proof() {
+    let (mut story, _, _) = winner();
+    story.pass(seconds(24));
+    assert_eq!(story.stage(), ProofStage::Verified);
+    story.pass(seconds(1));
+    lost_because(&story, "barn sent no signatures within 25 s");
+}
+
+#[test]
+fn harvester_that_is_gone_loses_the_proof() {
+    let (mut story, barn, _) = winner();
+    story.disconnect(barn);
+    assert_eq!(story.stage(), ProofStage::Verified, "it may be back in time");
+    story.pass(seconds(25));
+    lost_because(&story, "barn is gone: closed by the harvester");
+}
+
+#[test]
+fn harvester_that_is_back_in_time_saves_the_proof() {
+    let (mut story, barn, _) = winner();
+    story.disconnect(barn);
+    story.pass(seconds(3));
+    let barn = story.connect("barn");
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(story.stage(), ProofStage::Declared);
+}
+
+#[test]
+fn another_harvester_with_the_same_plot_saves_the_proof() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let shelf = story.connect("shelf");
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.proof(shelf, &point, 1);
+    assert_eq!(story.snapshot().counters.duplicate_proofs, 1);
+    story.verify();
+    assert_eq!(
+        (
+            story.signature_requests(barn).len(),
+            story.signature_requests(shelf).len()
+        ),
+        (1, 0)
+    );
+    story.disconnect(barn);
+    story.share_signatures(shelf);
+    story.sign();
+    assert_eq!(story.stage(), ProofStage::Declared);
+}
+
+#[test]
+fn wrong_shares_are_asked_of_the_next_harvester_and_then_lost() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let shelf = story.connect("shelf");
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.proof(shelf, &point, 1);
+    story.verify();
+    for session in [barn, shelf] {
+        story.share_signatures(session);
+        let (job, ..) = story.signings()[0];
+        story.input(Input::Signed {
+            job,
+            result: Err(wrong_shares()),
+        });
+    }
+    lost_because(&story, "wrong share");
+}
+
+#[test]
+fn shares_for_other_messages_are_judged_by_the_worker() {
+    let (mut story, barn, _) = winner();
+    let (_, request) = story.signature_requests(barn).remove(0);
+    let mut response = shares(&request);
+    response.message_signatures.pop();
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(response)));
+    let signings = story.signings();
+    assert_eq!(signings.len(), 1);
+    assert_eq!(signings[0].1, request.messages, "what was asked, not what came");
+}
+
+#[test]
+fn shares_nobody_asked_for_are_counted() {
+    let (mut story, barn, _) = winner();
+    let (_, request) = story.signature_requests(barn).remove(0);
+    let mut response = shares(&request);
+    response.plot_identifier = "something else".to_owned();
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(response)));
+    assert_eq!(story.signings(), []);
+    assert_eq!(story.snapshot().counters.unexpected_signatures, 1);
+}
+
+#[test]
+fn shares_from_a_harvester_that_was_not_asked_are_not_taken() {
+    let (mut story, barn, _) = winner();
+    let (_, request) = story.signature_requests(barn).remove(0);
+    let shelf = story.connect("shelf");
+    story.message(shelf, FromHarvester::RespondSignatures(Box::new(shares(&request))));
+    assert_eq!(story.signings(), []);
+}
+
+#[test]
+fn worker_that_never_signs_loses_the_proof() {
+    let (mut story, barn, _) = winner();
+    story.share_signatures(barn);
+    let (job, ..) = story.signings()[0];
+    story.pass(seconds(25));
+    lost_because(&story, "no worker signed");
+    story.input(Input::Signed {
+        job,
+        result: Err(wrong_shares()),
+    });
+    assert_eq!(story.snapshot().wins.lost, 1);
+}
+
+#[test]
+fn proof_without_a_node_is_lost() {
+    let (mut story, barn, _) = winner();
+    let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("node")
+        },
+    });
+    story.share_signatures(barn);
+    story.sign();
+    lost_because(&story, "no full node is connected");
+}
+
+#[test]
+fn proof_is_declared_to_another_node_if_its_own_is_gone() {
+    let (mut story, barn, _) = winner();
+    let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("node")
+        },
+    });
+    story.input(Input::Node {
+        node: OTHER_NODE,
+        status: node_status("other"),
+    });
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(story.declarations()[0].0, [OTHER_NODE]);
+}
+
+#[test]
+fn proof_without_a_reward_address_is_lost_with_that_reason() {
+    let keys = FarmerKeys {
+        farmer_target: None,
+        ..keys()
+    };
+    let mut story = Story::of(FarmerConfig { keys, ..config() });
+    story.input(Input::Node {
+        node: NODE,
+        status: node_status("node"),
+    });
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.verify();
+    lost_because(&story, "no address is set for the farmer reward");
+    assert_eq!(story.signature_requests(barn), []);
+}
+
+#[test]
+fn node_that_never_asks_for_the_block_loses_the_proof_until_it_does() {
+    let (mut story, barn, quality) = declared();
+    story.pass(seconds(60));
+    lost_because(&story, "no full node asked for block signatures within 60 s");
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(
+        (story.stage(), story.snapshot().wins.lost),
+        (ProofStage::BlockSigned, 0)
+    );
+}
+
+#[test]
+fn block_that_the_harvester_does_not_sign_is_lost_after_a_minute() {
+    let (mut story, _, quality) = declared();
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    story.pass(seconds(60));
+    lost_because(&story, "signing the block: barn sent no signatures within 60 s");
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    let ids = story.take(|output| match output {
+        Output::Send { id: Some(id), .. } => Some(*id),
+        _ => None,
+    });
+    assert_eq!(ids, [0x8000, 0x8001]);
+}
+
+#[test]
+fn block_is_signed_by_the_harvester_that_came_back() {
+    let (mut story, barn, quality) = declared();
+    story.disconnect(barn);
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    story.pass(seconds(5));
+    let barn = story.connect("barn");
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(story.stage(), ProofStage::BlockSigned);
+}
+
+#[test]
+fn wrong_shares_for_a_block_lose_it() {
+    let (mut story, barn, quality) = declared();
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    story.share_signatures(barn);
+    let (job, ..) = story.signings()[0];
+    story.input(Input::Signed {
+        job,
+        result: Err(wrong_shares()),
+    });
+    lost_because(&story, "signing the block: harvester sent a wrong share");
+}
+
+#[test]
+fn backup_block_of_the_same_proof_is_signed_too_and_counts_once() {
+    let (mut story, barn, quality) = declared();
+    for hash in [1, 1, 2] {
+        let mut request = block_request(quality);
+        request.foliage_block_data_hash = Bytes32([hash; 32]);
+        story.input(Input::RequestSignedValues { node: NODE, request });
+    }
+    assert_eq!(
+        story
+            .outputs
+            .iter()
+            .filter(|output| matches!(output, Output::Send { id: Some(_), .. }))
+            .count(),
+        2
+    );
+    story.share_signatures(barn);
+    story.sign();
+    let signed = story.take(|output| match output {
+        Output::SignedValues { message, .. } => Some(message.foliage_block_data_signature.0[0]),
+        _ => None,
+    });
+    assert_eq!(signed, [1, 2]);
+    assert_eq!(story.snapshot().wins.blocks_signed, 1);
+}
+
+#[test]
+fn request_for_an_unknown_proof_is_counted() {
+    let (mut story, _, _) = declared();
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(QualityString([0xee; 32])),
+    });
+    assert_eq!(story.snapshot().counters.unknown_block_requests, 1);
+}
+
+#[test]
+fn foreign_node_gets_no_signature_for_what_it_does_not_show() {
+    let (mut story, barn, quality) = declared();
+    let status = NodeStatus {
+        trust: NodeTrust::Foreign,
+        ..node_status("node")
+    };
+    story.input(Input::Node { node: NODE, status });
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    assert_eq!(story.signature_requests(barn), []);
+    lost_because(&story, "does not show what it wants signed");
+    assert!(
+        story
+            .alarms()
+            .iter()
+            .any(|kind| matches!(kind, AlarmKind::SigningRefused { .. }))
+    );
+}
+
+#[test]
+fn refused_block_of_the_chain_is_lost_with_its_reason() {
+    let (mut story, _, quality) = declared();
+    story.input(Input::ChainVerdict {
+        node: NODE,
+        quality,
+        verdict: Err("the signature is wrong".to_owned()),
+    });
+    lost_because(&story, "the signature is wrong");
+}
+
+#[test]
+fn reward_override_is_refused_and_our_address_declared() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    let proof = NewProofOfSpace {
+        farmer_reward_address_override: Some(PuzzleHash([0xbb; 32])),
+        include_source_signature_data: true,
+        ..new_proof(&point, 1)
+    };
+    story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
+    assert!(matches!(story.alarms()[..], [AlarmKind::RewardOverrideRefused { .. }]));
+    story.verify();
+    let (_, request) = story.signature_requests(barn).remove(0);
+    let mut response = shares(&request);
+    response.farmer_reward_address_override = Some(PuzzleHash([0xbb; 32]));
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(response)));
+    story.sign();
+    assert_eq!(story.declarations()[0].1.farmer_puzzle_hash, FARMER_TARGET);
+    assert_eq!(story.alarms().len(), 1);
+}
+
+#[test]
+fn override_that_names_our_own_address_is_fine() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    let proof = NewProofOfSpace {
+        farmer_reward_address_override: Some(FARMER_TARGET),
+        ..new_proof(&point, 1)
+    };
+    story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn signage_point_with_another_reward_chain_is_declared_too() {
+    let (mut story, barn, _) = winner();
+    story.share_signatures(barn);
+    story.sign();
+    let mut reorganised = point(0);
+    reorganised.reward_chain_sp = RewardChainSp([0xdd; 32]);
+    story.bring(NODE, &reorganised);
+    assert_eq!(story.signage_points_sent(barn).min(1), 1, "asked once, before");
+    story.bring(NODE, &reorganised);
+    let mut story = {
+        let (mut story, barn, _) = winner();
+        story.bring(NODE, &reorganised);
+        let requests = story.signature_requests(barn);
+        assert_eq!(requests.len(), 2, "one for each reward chain");
+        assert_eq!(requests[1].1.messages[1], Bytes32([0xdd; 32]));
+        for (_, request) in requests {
+            story.message(barn, FromHarvester::RespondSignatures(Box::new(shares(&request))));
+        }
+        story
+    };
+    story.sign();
+    let chains: Vec<_> = story
+        .declarations()
+        .into_iter()
+        .map(|(_, it)| it.reward_chain_sp)
+        .collect();
+    assert_eq!(chains, [point(0).reward_chain_sp, RewardChainSp([0xdd; 32])]);
+    assert_eq!(story.snapshot().wins.declared, 1);
+}
+
+#[test]
+fn several_proofs_of_one_plot_at_one_signage_point_all_count() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    for number in 1..=9 {
+        let mut proof = new_proof(&point, number);
+        proof.plot_identifier = "one identifier for all".to_owned();
+        story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
+    }
+    story.verify();
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(story.declarations().len(), 9);
+}
+
+#[test]
+fn flood_of_proofs_is_bounded_told_and_delays_nobody_else() {
+    let mut story = Story::new();
+    let (barn, shelf) = (story.connect("barn"), story.connect("shelf"));
+    let point = story.signage_point();
+    for number in 0..2000_u32 {
+        let mut proof = new_proof(&point, 1);
+        proof.proof.body = crate::wire::ProofBody::V1 {
+            k: 32,
+            proof: number.to_be_bytes().repeat(64),
+        };
+        story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
+    }
+    assert_eq!(story.verifications().len(), 64, "no more at a time");
+    let dropped = 2000 - 64 - 512;
+    assert!(matches!(story.alarms()[..], [AlarmKind::TooManyProofs { dropped: it, .. }] if it == dropped));
+    assert_eq!(story.snapshot().counters.dropped_verifications, dropped);
+    assert_eq!(story.snapshot().proofs.len(), PROOFS_KEPT);
+    let honest = story.proof(shelf, &point, 200);
+    // The jobs are numbered in the order they were given out.
+    for job in 1..=2 {
+        let result = Err(ProofError::NoFilterChallenge);
+        story.input(Input::Verified {
+            job: crate::farmer::JobId(job),
+            result,
+        });
+    }
+    let next = story.take(|output| match output {
+        Output::Verify { proof, .. } => Some(proof.plot_public_key),
+        _ => None,
+    });
+    assert!(next.contains(&honest.proof.plot_public_key), "harvesters take turns");
+}
+
+#[test]
+fn verification_that_never_comes_back_is_given_up() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    for number in 0..100 {
+        story.proof(barn, &point, number);
+    }
+    assert_eq!(story.verifications().len(), 64);
+    story.pass(seconds(25));
+    assert_eq!(story.snapshot().counters.dropped_verifications, 100);
+    let next = story.signage_point();
+    story.proof(barn, &next, 1);
+    assert_eq!(
+        story.verifications().len(),
+        1,
+        "workers that hang do not hold up what comes after"
+    );
+}
+
+#[test]
+fn dropped_verification_is_counted() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    let job = story.verifications()[0];
+    story.input(Input::VerificationDropped { job });
+    assert_eq!(story.snapshot().counters.dropped_verifications, 1);
+    assert!(matches!(story.alarms()[..], [AlarmKind::TooManyProofs { .. }]));
+}
+
+#[test]
+fn partial_proofs_of_v2_plots_are_not_lost_in_silence() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    let message = PartialProofsData {
+        challenge_hash: point.challenge_hash,
+        sp_hash: point.challenge_chain_sp,
+        plot_identifier: "/mnt/d1/a.plot2".to_owned(),
+        partial_proofs: vec![PartialProof { fragments: [1; 16] }],
+        signage_point_index: 0,
+        plot_size: 28,
+        plot_index: 0,
+        meta_group: 0,
+        strength: 2,
+        plot_id: crate::ids::PlotId([1; 32]),
+        pool: PlotPool::Contract(CONTRACT),
+        plot_public_key: G1Bytes([1; 48]),
+    };
+    story.message(barn, FromHarvester::PartialProofs(Box::new(message)));
+    assert!(matches!(&story.alarms()[..], [AlarmKind::ProofLost { reason, .. }] if reason.contains("solver")));
+}
+
+#[test]
+fn harvester_that_wants_to_see_what_it_signs_is_shown() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let mut point = story.next_point();
+    let output = crate::wire::ClassgroupElement([4; 100]);
+    point.sp_source_data = Some(crate::wire::SignagePointSourceData {
+        sub_slot_data: None,
+        vdf_data: Some(crate::wire::SpVdfSourceData {
+            cc_vdf: output,
+            rc_vdf: output,
+        }),
+    });
+    story.bring(NODE, &point);
+    let proof = NewProofOfSpace {
+        include_source_signature_data: true,
+        ..new_proof(&point, 1)
+    };
+    story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
+    story.verify();
+    let (_, request) = story.signature_requests(barn).remove(0);
+    let kinds: Vec<_> = request
+        .message_data
+        .expect("shown")
+        .into_iter()
+        .map(|it| it.expect("shown").kind)
+        .collect();
+    assert_eq!(kinds, [3, 4]);
+}
+
+#[test]
+fn proof_lost_alarm_closes_when_it_was_seen() {
+    let (mut story, _, _) = winner();
+    story.pass(seconds(25));
+    assert_eq!(story.alarms().len(), 1);
+    story.input(Input::Command(crate::farmer::Command::AcknowledgeAlarm {
+        number: None,
+    }));
+    assert_eq!(story.alarms(), []);
+    assert_eq!(story.snapshot().alarm_history.len(), 1);
+}

@@ -1,0 +1,542 @@
+//! What stories are told with: a farm whose time passes only when the story says so.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::clock::{Mono, Now, UnixMillis};
+use crate::farmer::{
+    Farmer, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, JobId, NodeLink, NodeStatus, NodeTrust, Output,
+    PlotSignatures, SIGNAGE_POINT_INTERVAL, SignPurpose,
+};
+use crate::ids::{
+    Bytes32, ChallengeHash, NodeId, PeerId, PlotId, PosChallenge, PuzzleHash, QualityString, RewardChainSp, SessionId,
+    SpHash,
+};
+use crate::pos::constants::Constants;
+use crate::snapshot::{
+    AlarmKind, ConnectedPeer, DisconnectCause, FarmSnapshot, HarvesterState, HarvesterView, Notice, ProofStage,
+};
+use crate::units::{ByteSize, Difficulty, Height, PlotSize, SubSlotIters};
+use crate::wire::{
+    DeclareProofOfSpace, FarmingInfo, FromHarvester, G1Bytes, G2Bytes, NewProofOfSpace, NewSignagePoint, Plot,
+    PlotPool, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList, PlotSyncStart, ProofBody,
+    ProofOfSpace, RequestSignatures, RequestSignedValues, RespondSignatures, ToHarvester,
+};
+
+pub(super) const NODE: NodeId = NodeId(1);
+pub(super) const OTHER_NODE: NodeId = NodeId(2);
+pub(super) const FARMER_TARGET: PuzzleHash = PuzzleHash([0xf1; 32]);
+pub(super) const POOL_TARGET: PuzzleHash = PuzzleHash([0xf2; 32]);
+pub(super) const CONTRACT: PuzzleHash = PuzzleHash([0xc0; 32]);
+/// No proof of a k32 plot is worse than this.
+pub(super) const EASY: SubSlotIters = SubSlotIters(u64::MAX);
+
+/// A farm, its time, and what it wanted done that the story has not looked at.
+pub(super) struct Story {
+    pub(super) farmer: Farmer,
+    pub(super) now: Now,
+    pub(super) inputs: Vec<(Now, Input)>,
+    pub(super) outputs: Vec<Output>,
+    sessions: u64,
+    points: u64,
+    syncs: BTreeMap<SessionId, u64>,
+}
+
+pub(super) fn config() -> FarmerConfig {
+    FarmerConfig {
+        network: "mainnet".to_owned(),
+        simulated: false,
+        software_version: "0.1.0".to_owned(),
+        constants: Constants::for_network("mainnet").expect("known network"),
+        signage_point_interval: SIGNAGE_POINT_INTERVAL,
+        keys: keys(),
+        names: ["barn", "shelf", "attic"]
+            .into_iter()
+            .map(|name| (certificate(name), name.to_owned()))
+            .collect(),
+    }
+}
+
+pub(super) fn keys() -> FarmerKeys {
+    FarmerKeys {
+        farmer_public_keys: vec![G1Bytes([1; 48])],
+        pool_public_keys: vec![G1Bytes([2; 48])],
+        farmer_target: Some(FARMER_TARGET),
+        pool_target: Some(POOL_TARGET),
+        farmer_address: Some("xch1…".to_owned()),
+    }
+}
+
+pub(super) fn certificate(name: &str) -> PeerId {
+    let mut id = [0; 32];
+    id[..name.len()].copy_from_slice(name.as_bytes());
+    PeerId(id)
+}
+
+pub(super) fn start() -> Now {
+    Now {
+        mono: Mono(1_000_000_000),
+        unix: UnixMillis(1_800_000_000_000),
+    }
+}
+
+pub(super) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub(super) fn node_status(name: &str) -> NodeStatus {
+    NodeStatus {
+        name: name.to_owned(),
+        link: NodeLink::Up,
+        synced: Some(true),
+        netspace_bytes: None,
+        trust: NodeTrust::Own,
+    }
+}
+
+impl Story {
+    /// A farm with keys and a node, at its first moment.
+    pub(super) fn new() -> Self {
+        let mut story = Self::of(config());
+        story.input(Input::Node {
+            node: NODE,
+            status: node_status("node"),
+        });
+        story.outputs.clear();
+        story
+    }
+
+    pub(super) fn of(config: FarmerConfig) -> Self {
+        let now = start();
+        let mut story = Self {
+            farmer: Farmer::new(config, now),
+            now,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            sessions: 0,
+            points: 0,
+            syncs: BTreeMap::new(),
+        };
+        story.drain();
+        story
+    }
+
+    pub(super) fn input(&mut self, input: Input) {
+        self.inputs.push((self.now, input.clone()));
+        self.farmer.handle(self.now, input);
+        self.drain();
+    }
+
+    /// Lets time pass, with every timer in between.
+    pub(super) fn pass(&mut self, duration: Duration) {
+        let end = self.now.after(duration);
+        while let Some(at) = self.farmer.poll_timeout()
+            && at <= end.mono
+        {
+            self.now = self.now.after(at.since(self.now.mono));
+            self.farmer.handle_timeout(self.now);
+            self.drain();
+            assert!(
+                self.farmer.poll_timeout().is_none_or(|next| next > at),
+                "a timer that is never done"
+            );
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.farmer.poll_output() {
+            self.outputs.push(output);
+        }
+    }
+
+    /// A harvester of this name, with a certificate of its own, connects.
+    pub(super) fn connect(&mut self, name: &str) -> SessionId {
+        self.connect_as(name, "10.0.0.7:1111", "0.0.38")
+    }
+
+    pub(super) fn connect_as(&mut self, name: &str, address: &str, protocol_version: &str) -> SessionId {
+        self.sessions += 1;
+        let session = SessionId(self.sessions);
+        let peer = ConnectedPeer {
+            peer_id: certificate(name),
+            address: address.parse().expect("an address"),
+            software_version: "2.7.5".to_owned(),
+            protocol_version: protocol_version.to_owned(),
+        };
+        self.input(Input::HarvesterConnected {
+            session,
+            peer,
+            origin: HarvesterOrigin::Network,
+        });
+        session
+    }
+
+    /// A harvester connects and tells of these plots.
+    pub(super) fn connect_with(&mut self, name: &str, plots: &[Plot]) -> SessionId {
+        let session = self.connect(name);
+        self.sync_all(session, plots);
+        session
+    }
+
+    pub(super) fn disconnect(&mut self, session: SessionId) {
+        self.input(Input::HarvesterDisconnected {
+            session,
+            cause: DisconnectCause::ClosedByPeer,
+        });
+    }
+
+    pub(super) fn message(&mut self, session: SessionId, message: FromHarvester) {
+        self.input(Input::HarvesterMessage {
+            session,
+            id: None,
+            message,
+        });
+    }
+
+    /// The node's next signage point: 64 to a sub-slot.
+    pub(super) fn next_point(&mut self) -> NewSignagePoint {
+        let point = point(self.points);
+        self.points += 1;
+        point
+    }
+
+    pub(super) fn signage_point(&mut self) -> NewSignagePoint {
+        let point = self.next_point();
+        self.bring(NODE, &point);
+        point
+    }
+
+    pub(super) fn bring(&mut self, node: NodeId, point: &NewSignagePoint) {
+        self.input(Input::SignagePoint {
+            node,
+            signage_point: Box::new(point.clone()),
+        });
+    }
+
+    pub(super) fn answer(&mut self, session: SessionId, point: &NewSignagePoint) {
+        self.answer_with(session, point, 3, 864);
+    }
+
+    pub(super) fn answer_with(&mut self, session: SessionId, point: &NewSignagePoint, passed: u32, total_plots: u32) {
+        let info = FarmingInfo {
+            challenge_hash: point.challenge_hash,
+            sp_hash: point.challenge_chain_sp,
+            timestamp: self.now.unix.seconds(),
+            passed,
+            proofs: 0,
+            total_plots,
+            lookup_time: 210_000,
+        };
+        self.message(session, FromHarvester::FarmingInfo(info));
+    }
+
+    /// A whole first plot sync.
+    pub(super) fn sync_all(&mut self, session: SessionId, plots: &[Plot]) {
+        self.sync(
+            session,
+            SyncStep {
+                loaded: plots,
+                is_initial: true,
+                ..SyncStep::default()
+            },
+        );
+    }
+
+    /// A whole plot sync, with the ids an official harvester would use.
+    pub(super) fn sync(&mut self, session: SessionId, step: SyncStep<'_>) {
+        let last_sync_id = if step.is_initial {
+            0
+        } else {
+            self.syncs.get(&session).copied().unwrap_or(0)
+        };
+        let sync_id = self.now.unix.seconds().max(last_sync_id + 1);
+        self.syncs.insert(session, sync_id);
+        let mut message_id = 0;
+        let mut next = || {
+            message_id += 1;
+            PlotSyncIdentifier {
+                timestamp: 1,
+                sync_id,
+                message_id: message_id - 1,
+            }
+        };
+        let paths = |identifier, data: &[&str]| PlotSyncPathList {
+            identifier,
+            data: data.iter().map(|path| (*path).to_owned()).collect(),
+            is_final: true,
+        };
+        let messages = [
+            PlotSync::Start(PlotSyncStart {
+                identifier: next(),
+                initial: step.is_initial,
+                last_sync_id,
+                plot_file_count: u32::try_from(step.loaded.len()).expect("few"),
+                harvesting_mode: 1,
+            }),
+            PlotSync::Loaded(PlotSyncPlotList {
+                identifier: next(),
+                data: step.loaded.to_vec(),
+                is_final: true,
+            }),
+            PlotSync::Removed(paths(next(), step.removed)),
+            PlotSync::Invalid(paths(next(), step.failed)),
+            PlotSync::KeysMissing(paths(next(), step.no_key)),
+            PlotSync::Duplicates(paths(next(), step.duplicates)),
+            PlotSync::Done(PlotSyncDone {
+                identifier: next(),
+                duration: 1,
+            }),
+        ];
+        for message in messages {
+            self.message(session, FromHarvester::PlotSync(message));
+        }
+    }
+
+    /// A harvester finds a proof.
+    pub(super) fn proof(&mut self, session: SessionId, point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
+        let proof = new_proof(point, number);
+        self.message(session, FromHarvester::NewProofOfSpace(Box::new(proof.clone())));
+        proof
+    }
+
+    /// The worker says that the proofs it was given are valid.
+    pub(super) fn verify(&mut self) {
+        for job in self.verifications() {
+            self.input(Input::Verified {
+                job,
+                result: Ok(QualityString([u8::try_from(job.0 % 250).expect("small"); 32])),
+            });
+        }
+    }
+
+    /// Jobs of verification that were given out.
+    pub(super) fn verifications(&mut self) -> Vec<JobId> {
+        self.take(|output| match output {
+            Output::Verify { job, .. } => Some(*job),
+            _ => None,
+        })
+    }
+
+    /// Signatures a harvester was asked for, with the id of the request.
+    pub(super) fn signature_requests(&mut self, session: SessionId) -> Vec<(Option<u16>, RequestSignatures)> {
+        self.take(|output| match output {
+            Output::Send {
+                session: to,
+                id,
+                message: ToHarvester::RequestSignatures(request),
+            } if *to == session => Some((*id, (**request).clone())),
+            _ => None,
+        })
+    }
+
+    /// The harvester sends its shares for everything it was asked.
+    pub(super) fn share_signatures(&mut self, session: SessionId) {
+        for (id, request) in self.signature_requests(session) {
+            let message = FromHarvester::RespondSignatures(Box::new(shares(&request)));
+            self.input(Input::HarvesterMessage { session, id, message });
+        }
+    }
+
+    /// The worker completes all signatures it was given.
+    pub(super) fn sign(&mut self) {
+        for (job, messages, purpose) in self.signings() {
+            let pool_signature = match purpose {
+                SignPurpose::SignagePoint { pool_target } => pool_target.map(|_| G2Bytes([9; 96])),
+                SignPurpose::Block => None,
+            };
+            let signatures = messages.iter().map(|message| G2Bytes([message.0[0]; 96])).collect();
+            self.input(Input::Signed {
+                job,
+                result: Ok(PlotSignatures {
+                    signatures,
+                    pool_signature,
+                }),
+            });
+        }
+    }
+
+    pub(super) fn signings(&mut self) -> Vec<(JobId, Vec<Bytes32>, SignPurpose)> {
+        self.take(|output| match output {
+            Output::Sign {
+                job, messages, purpose, ..
+            } => Some((*job, messages.clone(), *purpose)),
+            _ => None,
+        })
+    }
+
+    pub(super) fn declarations(&mut self) -> Vec<(Vec<NodeId>, DeclareProofOfSpace)> {
+        self.take(|output| match output {
+            Output::Declare { nodes, message } => Some((nodes.clone(), (**message).clone())),
+            _ => None,
+        })
+    }
+
+    /// Everything sent to a harvester.
+    pub(super) fn sent(&mut self, session: SessionId) -> Vec<ToHarvester> {
+        self.take(|output| match output {
+            Output::Send {
+                session: to, message, ..
+            } if *to == session => Some(message.clone()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn signage_points_sent(&mut self, session: SessionId) -> usize {
+        self.sent(session)
+            .iter()
+            .filter(|message| matches!(message, ToHarvester::NewSignagePoint(_)))
+            .count()
+    }
+
+    pub(super) fn notices(&mut self) -> Vec<Notice> {
+        self.take(|output| match output {
+            Output::Notice(notice) => Some(notice.clone()),
+            _ => None,
+        })
+    }
+
+    /// Takes the outputs that `select` wants.
+    pub(super) fn take<T>(&mut self, select: impl Fn(&Output) -> Option<T>) -> Vec<T> {
+        let (mut taken, mut left) = (Vec::new(), Vec::new());
+        for output in std::mem::take(&mut self.outputs) {
+            match select(&output) {
+                Some(item) => taken.push(item),
+                None => left.push(output),
+            }
+        }
+        self.outputs = left;
+        taken
+    }
+
+    pub(super) fn snapshot(&self) -> FarmSnapshot {
+        self.farmer.snapshot(self.now)
+    }
+
+    pub(super) fn alarms(&self) -> Vec<AlarmKind> {
+        self.snapshot().alarms.into_iter().map(|alarm| alarm.kind).collect()
+    }
+
+    pub(super) fn harvester(&self, name: &str) -> HarvesterView {
+        let found = self
+            .snapshot()
+            .harvesters
+            .into_iter()
+            .find(|harvester| harvester.name == name);
+        found.unwrap_or_else(|| panic!("no harvester {name}"))
+    }
+
+    pub(super) fn state(&self, name: &str) -> HarvesterState {
+        self.harvester(name).state
+    }
+
+    pub(super) fn stage(&self) -> ProofStage {
+        self.snapshot().proofs.first().expect("a proof").stage.clone()
+    }
+}
+
+/// One plot sync.
+#[derive(Default)]
+pub(super) struct SyncStep<'a> {
+    pub(super) is_initial: bool,
+    pub(super) loaded: &'a [Plot],
+    pub(super) removed: &'a [&'a str],
+    pub(super) failed: &'a [&'a str],
+    pub(super) no_key: &'a [&'a str],
+    pub(super) duplicates: &'a [&'a str],
+}
+
+pub(super) fn point(number: u64) -> NewSignagePoint {
+    let (slot, index) = (number / 64, u8::try_from(number % 64).expect("below 64"));
+    let hash = |kind: u8, number: u64| {
+        let mut hash = [kind; 32];
+        hash[24..].copy_from_slice(&number.to_be_bytes());
+        hash
+    };
+    NewSignagePoint {
+        challenge_hash: ChallengeHash(hash(1, slot)),
+        challenge_chain_sp: SpHash(hash(2, number)),
+        reward_chain_sp: RewardChainSp(hash(3, number)),
+        difficulty: Difficulty(1),
+        sub_slot_iters: EASY,
+        signage_point_index: index,
+        peak_height: Height(6_000_000),
+        last_tx_height: Height(5_999_999),
+        sp_source_data: None,
+        filter_challenge: None,
+    }
+}
+
+pub(super) fn plot(path: &str) -> Plot {
+    let mut plot_id = [0x77; 32];
+    let name = path.rsplit('/').next().unwrap_or(path).as_bytes();
+    let length = name.len().min(32);
+    plot_id[..length].copy_from_slice(&name[..length]);
+    Plot {
+        filename: path.to_owned(),
+        size: PlotSize::V1 { k: 32 },
+        plot_id: PlotId(plot_id),
+        pool: PlotPool::Contract(CONTRACT),
+        plot_public_key: G1Bytes([7; 48]),
+        file_size: ByteSize(108_000_000_000),
+        time_modified: 1_600_000_000,
+        compression_level: None,
+        plot_index: 0,
+        meta_group: 0,
+    }
+}
+
+pub(super) fn plots(directory: &str, count: usize) -> Vec<Plot> {
+    (0..count)
+        .map(|number| plot(&format!("{directory}/{}-{number}.plot", directory.replace('/', "_"))))
+        .collect()
+}
+
+pub(super) fn new_proof(point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
+    NewProofOfSpace {
+        challenge_hash: point.challenge_hash,
+        sp_hash: point.challenge_chain_sp,
+        plot_identifier: format!("{}/mnt/d1/{number}.plot", "ab".repeat(32)),
+        proof: ProofOfSpace {
+            challenge: PosChallenge([number; 32]),
+            pool: PlotPool::Contract(CONTRACT),
+            plot_public_key: G1Bytes([number; 48]),
+            body: ProofBody::V1 {
+                k: 32,
+                proof: vec![number; 256],
+            },
+        },
+        signage_point_index: point.signage_point_index,
+        include_source_signature_data: false,
+        farmer_reward_address_override: None,
+        fee_info: None,
+    }
+}
+
+pub(super) fn shares(request: &RequestSignatures) -> RespondSignatures {
+    RespondSignatures {
+        plot_identifier: request.plot_identifier.clone(),
+        challenge_hash: request.challenge_hash,
+        sp_hash: request.sp_hash,
+        local_pk: G1Bytes([5; 48]),
+        farmer_pk: G1Bytes([1; 48]),
+        message_signatures: request
+            .messages
+            .iter()
+            .map(|message| (*message, G2Bytes([6; 96])))
+            .collect(),
+        include_source_signature_data: false,
+        farmer_reward_address_override: None,
+    }
+}
+
+pub(super) fn block_request(quality: QualityString) -> Box<RequestSignedValues> {
+    Box::new(RequestSignedValues {
+        quality_string: quality,
+        foliage_block_data_hash: Bytes32([0xa1; 32]),
+        foliage_transaction_block_hash: Bytes32([0xa2; 32]),
+        foliage_block_data: None,
+        foliage_transaction_block_data: None,
+        rc_block_unfinished: None,
+    })
+}
