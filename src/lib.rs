@@ -2,9 +2,9 @@
 //!
 //! Everything lives in one of four rings, and an arrow between modules never points outwards:
 //!
-//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`simulator`], [`snapshot`] and
-//!   [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance and keys are
-//!   arguments. `cargo core` builds this ring alone.
+//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`simulator`],
+//!   [`snapshot`] and [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance
+//!   and keys are arguments. `cargo core` builds this ring alone.
 //! * **ring 1** (feature `net`): `config`, `tls`, `net`, `harvester`, `runtime`, `control`, `keys`, `logging`:
 //!   all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public

@@ -33,6 +33,7 @@ pub(crate) struct Failure {
     status: Status,
     sentence: String,
     hint: Option<String>,
+    closed_pipe: bool,
 }
 
 /// What every command returns.
@@ -41,7 +42,12 @@ pub(crate) type Outcome = Result<Ended, Failure>;
 impl Failure {
     /// A failure whose sentence is the error's own and its causes'.
     pub(crate) fn new(status: Status, error: impl fmt::Display) -> Self {
-        Self { status, sentence: error.to_string(), hint: None }
+        Self {
+            status,
+            sentence: error.to_string(),
+            hint: None,
+            closed_pipe: false,
+        }
     }
 
     /// Says what to do.
@@ -50,9 +56,13 @@ impl Failure {
         self
     }
 
-    /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own.
+    /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own. Output to a closed pipe
+    /// is success: whoever read it has seen enough.
     pub(crate) fn report(&self) -> ExitCode {
         use std::io::Write;
+        if self.closed_pipe {
+            return ExitCode::SUCCESS;
+        }
         let mut err = std::io::stderr().lock();
         // Nothing is left to tell about a stderr that cannot be written.
         let _ = writeln!(err, "farmconsole: {}", self.sentence);
@@ -65,7 +75,11 @@ impl Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Status::Failed, error)
+        let closed_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self {
+            closed_pipe,
+            ..Self::new(Status::Failed, error)
+        }
     }
 }
 

@@ -25,8 +25,14 @@ pub(crate) fn chia_effective_bytes(bytes: f64) -> String {
 
 /// Minutes as the official software prints a time span: the two largest units.
 pub(crate) fn chia_minutes(minutes: i64) -> String {
-    const UNITS: [(&str, i64); 6] =
-        [("year", 525_600), ("month", 43_800), ("week", 10_080), ("day", 1440), ("hour", 60), ("minute", 1)];
+    const UNITS: [(&str, i64); 6] = [
+        ("year", 525_600),
+        ("month", 43_800),
+        ("week", 10_080),
+        ("day", 1440),
+        ("hour", 60),
+        ("minute", 1),
+    ];
     if minutes < 0 {
         return "Unknown".to_owned();
     }
@@ -50,9 +56,33 @@ pub(crate) fn chia_minutes(minutes: i64) -> String {
     "Unknown".to_owned()
 }
 
+/// Minutes until a win is expected, as the official software computes them: share of the network space times the block
+/// time. -1, which [`chia_minutes`] calls unknown, without a plot.
+pub(crate) fn minutes_to_win(effective_bytes: f64, netspace_bytes: f64) -> i64 {
+    const BLOCK_SECONDS: f64 = 18.75;
+    if netspace_bytes <= 0.0 {
+        return 0;
+    }
+    let share = effective_bytes / netspace_bytes;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the official command truncates; huge spans saturate"
+    )]
+    let minutes = if share > 0.0 {
+        (BLOCK_SECONDS / 60.0 / share) as i64
+    } else {
+        -1
+    };
+    minutes
+}
+
 /// `1 plot`, `3 plots`.
 pub(crate) fn plural(count: u64, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+    if count == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{count} {one}s")
+    }
 }
 
 /// `8,010`.

@@ -4,6 +4,8 @@
 //! `exit.rs`.
 
 mod args;
+#[cfg(feature = "console")]
+mod attach;
 mod configure;
 #[cfg(feature = "console")]
 mod console;
@@ -50,11 +52,25 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Outcome {
-    let Cli { root, color, ascii, daemon, command } = cli;
-    let default_root = if matches!(command, Some(Command::Demo(_))) { "demo" } else { "mainnet" };
+    let Cli {
+        root,
+        color,
+        ascii,
+        daemon,
+        command,
+    } = cli;
+    let default_root = if matches!(command, Some(Command::Demo(_))) {
+        "demo"
+    } else {
+        "mainnet"
+    };
     let context = || Context::new(root.clone(), default_root, color, ascii);
     let Some(command) = command else {
-        return if daemon { daemon::run(&context()?).await } else { daemon::console(&context()?).await };
+        return if daemon {
+            daemon::run(&context()?).await
+        } else {
+            interactive(&context()?).await
+        };
     };
     match command {
         Command::Stop => stop::run(&context()?).await,
@@ -65,20 +81,59 @@ async fn run(cli: Cli) -> Outcome {
         Command::Alarms { output } => lists::alarms(&context()?, output.json).await,
         Command::Init { ca_dir, network } => root::init(&context()?, ca_dir, network),
         Command::Configure(changes) => configure::run(&context()?, &changes).await,
-        Command::Config { command: ConfigCommand::Path } => root::config_path(&context()?),
-        Command::Config { command: ConfigCommand::PrintDefault } => root::print_default(),
-        Command::Config { command: ConfigCommand::Check { file } } => root::check(&context()?, file),
-        Command::Keys { command: KeysCommand::Import(import) } => keys::import(&context()?, &import),
-        Command::Keys { command: KeysCommand::Show { output } } => keys::show(&context()?, output.json),
-        Command::Plots { command: PlotsCommand::Add { dir } } => plots::add(&context()?, &dir),
-        Command::Plots { command: PlotsCommand::Remove { dir } } => plots::remove(&context()?, &dir),
-        Command::Plots { command: PlotsCommand::Show } => plots::show(&context()?),
-        Command::Harvester { command: HarvesterCommand::List { refresh, failed, no_key, duplicates, output } } => {
-            let files = harvester::Files { failed, no_key, duplicates };
+        Command::Config {
+            command: ConfigCommand::Path,
+        } => root::config_path(&context()?),
+        Command::Config {
+            command: ConfigCommand::PrintDefault,
+        } => root::print_default(),
+        Command::Config {
+            command: ConfigCommand::Check { file },
+        } => root::check(&context()?, file),
+        Command::Keys {
+            command: KeysCommand::Import(import),
+        } => keys::import(&context()?, &import),
+        Command::Keys {
+            command: KeysCommand::Show { output },
+        } => keys::show(&context()?, output.json),
+        Command::Plots {
+            command: PlotsCommand::Add { dir },
+        } => plots::add(&context()?, &dir),
+        Command::Plots {
+            command: PlotsCommand::Remove { dir },
+        } => plots::remove(&context()?, &dir),
+        Command::Plots {
+            command: PlotsCommand::Show,
+        } => plots::show(&context()?),
+        Command::Harvester {
+            command:
+                HarvesterCommand::List {
+                    refresh,
+                    failed,
+                    no_key,
+                    duplicates,
+                    output,
+                },
+        } => {
+            let files = harvester::Files {
+                failed,
+                no_key,
+                duplicates,
+            };
             harvester::list(&context()?, refresh, files, output.json).await
         }
         Command::Demo(options) => demo::run(&context()?, options).await,
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),
     }
+}
+
+#[cfg(feature = "console")]
+async fn interactive(context: &Context) -> Outcome {
+    attach::run(context).await
+}
+
+#[cfg(not(feature = "console"))]
+async fn interactive(context: &Context) -> Outcome {
+    daemon::run(context).await
 }

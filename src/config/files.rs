@@ -3,7 +3,7 @@
 //! Whatever the umask says, a file gets exactly the mode asked for, and a crash at any moment leaves either the old
 //! content or the new one, never a part of either. Knows nothing of what the files mean.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -76,6 +76,21 @@ pub fn replace_file(path: &Path, content: &[u8], mode: FileMode) -> io::Result<(
     sync_directory(&directory)
 }
 
+/// Opens a file that is there to be locked, and makes it if need be. What is in it stays.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn open_lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(PRIVATE_FILE);
+    }
+    options.open(path)
+}
+
 /// Makes `path` and its missing parents, each with [`PRIVATE_DIR`]. Directories that are there keep their mode.
 ///
 /// # Errors
@@ -127,6 +142,15 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
         let _ = (path, mode);
         Ok(())
     }
+}
+
+/// Whether a file name is one that [`replace_file`] uses for a moment.
+#[must_use]
+pub fn is_temporary(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
+    let process = inner.and_then(|name| name.rsplit_once('.')).map(|(_, process)| process);
+    process.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 fn write_new(path: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>) -> io::Result<()> {
@@ -193,7 +217,8 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::symlink;
 
@@ -214,6 +239,15 @@ mod tests {
         replace_file(&path, b"three", FileMode::Exactly(PRIVATE_FILE)).unwrap();
         assert_eq!(mode(&path), 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn temporary_names_are_recognized() {
+        let name = temporary_beside(Path::new("/a/private_ca.key"));
+        assert!(is_temporary(name.file_name().unwrap()));
+        for other in ["private_ca.key", ".hidden.tmp", "notes.1.tmp", ".a.b.tmp"] {
+            assert!(!is_temporary(OsStr::new(other)), "{other}");
+        }
     }
 
     #[test]

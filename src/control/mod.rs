@@ -13,6 +13,8 @@ mod frame;
 pub mod lock;
 pub mod protocol;
 pub mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::{ControlClient, ControlError};
 pub use lock::{LockError, RootLock};

@@ -140,7 +140,8 @@ pub(super) fn format_line(
 pub(super) fn shorten(mut message: String) -> String {
     if message.len() > MAX_MESSAGE {
         let more = message.len() - MAX_MESSAGE;
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+        let end = (0..=MAX_MESSAGE).rev().find(|end| message.is_char_boundary(*end));
+        message.truncate(end.unwrap_or(0));
         message.push_str(&format!("… ({more} bytes more)"));
     }
     message

@@ -77,7 +77,7 @@ pub enum LogError {
 ///
 /// # Errors
 /// The file cannot be opened, or the process has a log already.
-pub fn start(options: LogOptions) -> Result<LogGuard, LogError> {
+pub fn start(options: &LogOptions) -> Result<LogGuard, LogError> {
     let (subscriber, guard) = build(options)?;
     tracing::subscriber::set_global_default(subscriber).map_err(|_| LogError::Installed)?;
     Ok(guard)
@@ -87,7 +87,7 @@ pub fn start(options: LogOptions) -> Result<LogGuard, LogError> {
 ///
 /// # Errors
 /// The file cannot be opened.
-pub fn build(options: LogOptions) -> Result<(impl tracing::Subscriber + Send + Sync, LogGuard), LogError> {
+pub fn build(options: &LogOptions) -> Result<(impl tracing::Subscriber + Send + Sync, LogGuard), LogError> {
     let lost = Arc::new(AtomicU64::new(0));
     let file = RotatingFile::open(&options.file, options.max_bytes, options.max_files, Arc::clone(&lost)).map_err(
         |source| LogError::Open {
@@ -192,7 +192,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = options(&dir, LogLevel::Debug);
         let file = options.file.clone();
-        let (subscriber, guard) = build(options).unwrap();
+        let (subscriber, guard) = build(&options).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::debug!(target: target::FARMER_SERVER, "-> new_signage_point_harvester to peer {} {}", "10.0.0.7", "ab");
             tracing::info!(target: target::HARVESTER, plots = 3, "looked up");
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn level_is_obeyed_and_changes_while_running() {
         let dir = tempfile::tempdir().unwrap();
-        let (subscriber, guard) = build(options(&dir, LogLevel::Warning)).unwrap();
+        let (subscriber, guard) = build(&options(&dir, LogLevel::Warning)).unwrap();
         let handle = guard.handle();
         let say = || {
             tracing::info!("quiet");
@@ -253,7 +253,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let options = options(&dir, LogLevel::Debug);
         let file = options.file.clone();
-        let (subscriber, guard) = build(options).unwrap();
+        let (subscriber, guard) = build(&options).unwrap();
         let evil = "x\n2026-01-01T00:00:00.000 0.1.0 farmer farmer_server: INFO     fine\u{1b}[2J\u{202e}";
         tracing::subscriber::with_default(subscriber, || tracing::warn!(name = evil, "peer says {evil}"));
         drop(guard);
@@ -267,7 +267,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let blocked = dir.path().join("log");
         std::fs::write(&blocked, b"a file where the directory should be").unwrap();
-        let text = match build(options(&dir, LogLevel::Info)) {
+        let text = match build(&options(&dir, LogLevel::Info)) {
             Ok(_) => panic!("opened a log below a file"),
             Err(error) => error.to_string(),
         };

@@ -100,6 +100,9 @@ pub enum ConnectError {
         /// Its node type number.
         got: u8,
     },
+    /// It did not answer in time.
+    #[error("shake hands with the farmer: no answer in time")]
+    TimedOut,
     /// Its answer cannot be read.
     #[error("shake hands with the farmer: {detail}")]
     BadHandshake {
@@ -283,3 +286,256 @@ fn shown(text: &str) -> String {
 
 /// The longest message a farmer sends: keys, and those are few.
 const MAX_FROM_FARMER: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::super::meter::Metered;
+    use super::super::testing::{Farm, NETWORK, Peer, hello};
+    use super::*;
+
+    /// Says `hello`; how the farmer refuses it and what its close frame says.
+    async fn refused(hello: &Handshake) -> (RefusalCause, (u16, String)) {
+        refused_frame(Frame::Binary(
+            Message::new(MessageType::Handshake, None, hello).to_bytes().into(),
+        ))
+        .await
+    }
+
+    async fn refused_frame(frame: Frame) -> (RefusalCause, (u16, String)) {
+        let mut farm = Farm::new();
+        let mut peer = Peer::upgrade(farm.open(1 << 16)).await;
+        peer.send_frame(frame).await;
+        let goodbye = peer.goodbye().await.expect("no close frame");
+        (farm.refused().await, goodbye)
+    }
+
+    fn code(reason: &str) -> (u16, String) {
+        (1002, reason.to_owned())
+    }
+
+    fn detail(cause: RefusalCause) -> String {
+        match cause {
+            RefusalCause::BadHandshake { detail } | RefusalCause::NotWebSocket { detail } => detail,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_release_is_answered_in_its_own_version() {
+        let releases = [
+            ("2.5.4", "0.0.36", "0.0.36", HarvesterLayout::V36),
+            ("2.6.0", "0.0.37", "0.0.37", HarvesterLayout::V37),
+            ("2.7.5", "0.0.38", "0.0.38", HarvesterLayout::V38),
+            ("3.0.0", "0.0.39", "0.0.38", HarvesterLayout::V38),
+            ("9.9.9", "9.9.9", "0.0.38", HarvesterLayout::V38),
+        ];
+        for (software_version, theirs, answer, layout) in releases {
+            let hello = Handshake {
+                protocol_version: theirs.to_owned(),
+                software_version: software_version.to_owned(),
+                ..hello()
+            };
+            let (ours, far) = duplex(1 << 16);
+            let (ours, meter) = Metered::new(ours, 1 << 16);
+            let accepting = tokio::spawn(async move { accept(ours, NETWORK, 8447, &meter).await });
+            let mut peer = Peer::upgrade(far).await;
+            peer.send(Message::new(MessageType::Handshake, None, &hello)).await;
+            let reply = Handshake::from_bytes(&peer.message().await.data).unwrap();
+            let (_, greeting) = accepting.await.unwrap().unwrap();
+
+            assert_eq!(reply.protocol_version, answer);
+            assert_eq!(
+                (reply.network_id.as_str(), reply.node_type, reply.server_port),
+                (NETWORK, 3, 8447)
+            );
+            assert_eq!(
+                reply.capabilities.iter().map(|(n, _)| *n).collect::<Vec<_>>(),
+                [1, 2, 3]
+            );
+            assert_eq!(reply.software_version, SOFTWARE_VERSION);
+            assert_eq!(greeting.layout, layout);
+            assert_eq!(greeting.protocol_version, theirs);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_network_is_refused_with_the_reason_its_log_shows() {
+        let evil = Handshake {
+            network_id: "main\u{1b}[2Jnet".to_owned(),
+            ..hello()
+        };
+        let cause = RefusalCause::WrongNetwork {
+            got: "main[2Jnet".to_owned(),
+            expected: NETWORK.to_owned(),
+        };
+        assert_eq!(refused(&evil).await, (cause, code("110")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_harvesters_are_let_in() {
+        for got in [1, 3, 6, 8, 0, 99] {
+            let cause = RefusalCause::WrongNodeType { got };
+            assert_eq!(
+                refused(&Handshake {
+                    node_type: got,
+                    ..hello()
+                })
+                .await,
+                (cause, code("1"))
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_is_none_is_refused() {
+        let (cause, goodbye) = refused(&Handshake {
+            protocol_version: "newest".to_owned(),
+            ..hello()
+        })
+        .await;
+        assert_eq!((detail(cause).contains("newest"), goodbye), (true, code("1")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn software_version_has_at_most_128_bytes_and_no_control_characters() {
+        let named = |software_version: String| Handshake {
+            software_version,
+            ..hello()
+        };
+        let (cause, goodbye) = refused(&named("x".repeat(129))).await;
+        assert_eq!((detail(cause).contains("129"), goodbye), (true, code("-6")));
+
+        let mut farm = Farm::new();
+        let (_peer, connected) = farm
+            .connect_with(1 << 16, &named("2.7.5\r\n\u{1b}[31m\u{202e}".to_owned()))
+            .await;
+        assert_eq!(connected.peer.software_version, "2.7.5[31m");
+        let (_peer, connected) = farm.connect_with(1 << 16, &named("x".repeat(128))).await;
+        assert_eq!(connected.peer.software_version.len(), 128);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_handshake_is_refused() {
+        let frames = [
+            Frame::Binary(vec![0xff; 40].into()),
+            Frame::Binary(vec![].into()),
+            Frame::Binary(
+                Message {
+                    kind: 12,
+                    id: None,
+                    data: vec![],
+                }
+                .to_bytes()
+                .into(),
+            ),
+            Frame::Binary(
+                Message {
+                    kind: 1,
+                    id: None,
+                    data: vec![0; 11_000],
+                }
+                .to_bytes()
+                .into(),
+            ),
+            Frame::Text("hello".into()),
+        ];
+        for frame in frames {
+            let (cause, goodbye) = refused_frame(frame).await;
+            detail(cause);
+            assert_eq!(goodbye, code("-6"));
+        }
+    }
+
+    /// Sends raw bytes instead of an upgrade; the refusal and the answer.
+    async fn refused_bytes(bytes: &[u8]) -> (RefusalCause, String) {
+        let mut farm = Farm::new();
+        let mut stream = farm.open(1 << 20);
+        stream.write_all(bytes).await.unwrap();
+        let mut answer = String::new();
+        let cause = farm.refused().await;
+        stream.read_to_string(&mut answer).await.ok();
+        (cause, answer)
+    }
+
+    const UPGRADE: &str = "Host: farmer\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+    #[tokio::test(start_paused = true)]
+    async fn other_paths_are_not_found() {
+        let (cause, answer) = refused_bytes(format!("GET /rpc HTTP/1.1\r\n{UPGRADE}").as_bytes()).await;
+        assert!(detail(cause).contains("path"));
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_no_upgrade_is_refused() {
+        for bytes in [
+            &b"GET /ws HTTP/1.1\r\nHost: farmer\r\n\r\n"[..],
+            b"POST /ws HTTP/1.1\r\n\r\n",
+            &[0xfe; 200],
+        ] {
+            detail(refused_bytes(bytes).await.0);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn endless_headers_are_cut_off() {
+        let endless = format!("GET /ws HTTP/1.1\r\nX: {}", "x".repeat(70_000));
+        let (cause, _) = refused_bytes(endless.as_bytes()).await;
+        assert_eq!(cause, RefusalCause::TooManyBytes);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hanging_up_early_is_named() {
+        let mut farm = Farm::new();
+        drop(farm.open(1 << 16));
+        assert_eq!(farm.refused().await, RefusalCause::ClosedEarly);
+        drop(Peer::upgrade(farm.open(1 << 16)).await);
+        tokio::time::advance(std::time::Duration::from_secs(2)).await;
+        assert_eq!(farm.refused().await, RefusalCause::ClosedEarly);
+    }
+
+    /// A farmer that answers a harvester's handshake with `answer`.
+    async fn dial(answer: Option<Handshake>) -> Result<Greeting, ConnectError> {
+        let (ours, far) = duplex(1 << 16);
+        let farmer = async move |stream: DuplexStream| {
+            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            socket.next().await.unwrap().unwrap();
+            match answer {
+                Some(answer) => {
+                    let frame = Message::new(MessageType::Handshake, None, &answer).to_bytes();
+                    socket.send(Frame::Binary(frame.into())).await.unwrap();
+                    socket.next().await;
+                }
+                None => {
+                    let goodbye = close_frame(CloseCode::Protocol, INCOMPATIBLE_NETWORK_ID);
+                    socket.send(Frame::Close(Some(goodbye))).await.unwrap();
+                }
+            }
+        };
+        tokio::spawn(farmer(far));
+        let (ours, meter) = Metered::new(ours, u64::MAX);
+        let connecting = connect(ours, "farmer:8447", NETWORK, ProtocolVersion::CURRENT, &meter);
+        connecting.await.map(|(_, greeting)| greeting)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_harvester_says_why_it_cannot_farm_here() {
+        let farmer = Handshake {
+            node_type: 3,
+            ..hello()
+        };
+        assert_eq!(dial(Some(farmer.clone())).await.unwrap().layout, HarvesterLayout::V38);
+        let other = Handshake {
+            network_id: "mainnet".to_owned(),
+            ..farmer.clone()
+        };
+        assert!(matches!(dial(Some(other)).await, Err(ConnectError::WrongNetwork { got, .. }) if got == "mainnet"));
+        let node = Handshake { node_type: 1, ..farmer };
+        assert_eq!(dial(Some(node)).await, Err(ConnectError::WrongNodeType { got: 1 }));
+        let error = dial(None).await.unwrap_err().to_string();
+        assert!(error.contains("1002 110"), "{error}");
+    }
+}

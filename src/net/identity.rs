@@ -29,7 +29,7 @@ impl Default for IdentityRates {
     fn default() -> Self {
         Self {
             connections: Rate {
-                burst: 128,
+                burst: 1_024,
                 interval: Duration::from_millis(100),
             },
             messages: Rate {
@@ -142,7 +142,7 @@ mod tests {
         let admitted = (0..10_000)
             .filter(|_| identities.handle_connection(peer(1), START).is_ok())
             .count();
-        assert_eq!(admitted, 128);
+        assert_eq!(admitted, 1_024);
         assert_eq!(identities.handle_connection(peer(2), START), Ok(()));
         assert_eq!(identities.handle_connection(peer(1), START + seconds(0.1)), Ok(()));
     }

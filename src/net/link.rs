@@ -122,9 +122,9 @@ pub(super) async fn close<S>(
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let farewell = async {
-        if sink.send(Frame::Close(Some(goodbye))).await.is_ok() {
-            while let Some(Ok(_)) = stream.next().await {}
-        }
+        // Refused if the peer closed first; reading on then sends the answer to its goodbye.
+        sink.send(Frame::Close(Some(goodbye))).await.ok();
+        while let Some(Ok(_)) = stream.next().await {}
     };
     // However it ends, the connection is dropped next.
     timeout(CLOSE_PATIENCE, farewell).await.ok();
@@ -156,7 +156,7 @@ pub(super) fn cause_of(error: &WsError, meter: &Meter) -> DisconnectCause {
     }
 }
 
-fn lost(detail: impl ToString) -> DisconnectCause {
+fn lost(detail: &(impl ToString + ?Sized)) -> DisconnectCause {
     DisconnectCause::Lost {
         detail: detail.to_string(),
     }
@@ -283,7 +283,13 @@ async fn watch<P: Side>(side: &P, meter: &Meter, pulse: &Pulse, liveness: Livene
         if suspected || drop_at_next_look {
             sleep(LOOK_AGAIN).await;
         } else {
-            sleep_until(heard + liveness.suspect_after.min(liveness.drop_after)).await;
+            sleep_until(
+                heard
+                    + liveness
+                        .suspect_after
+                        .min(liveness.drop_after.saturating_sub(LOOK_AGAIN)),
+            )
+            .await;
         }
     }
 }
@@ -352,7 +358,8 @@ pub(super) fn closed_by_peer(goodbye: Option<&CloseFrame>) -> DisconnectCause {
 /// What to say before hanging up; nothing to a peer that does not listen.
 fn goodbye(cause: &DisconnectCause) -> Option<CloseFrame> {
     Some(match cause {
-        DisconnectCause::ClosedByPeer => close_frame(CloseCode::Normal, ""),
+        // A harvester that is replaced is closed as the official farmer does it.
+        DisconnectCause::ClosedByPeer | DisconnectCause::Replaced => close_frame(CloseCode::Normal, ""),
         DisconnectCause::Shutdown => close_frame(CloseCode::Away, ""),
         DisconnectCause::Malformed { .. } => close_frame(CloseCode::Protocol, INVALID_PROTOCOL_MESSAGE),
         DisconnectCause::ProtocolViolation { .. } => close_frame(CloseCode::Protocol, UNKNOWN),

@@ -1,25 +1,47 @@
-//! Connections: who may connect, and websocket frames to messages and back.
+//! Connections between harvesters and farmers: who may connect, and websocket frames to messages and back.
+//!
+//! * [`Listener`] binds the farmer's port and lets in who is a harvester of this farm; [`Server`] is what its connections
+//!   share. The rules are pure state machines tested in virtual time: [`Admission`], [`Identities`], [`Refusals`].
+//! * Each harvester is a session: it reports [`SessionEvent`]s to one bounded queue and is sent what lies in its
+//!   [`Outbox`]. [`Credits`] bound what it may have on its way to the core.
+//! * [`connect`] is the harvester's end of the same link.
+//!
+//! Sessions and links are generic over the stream, so tests run them in memory and in paused time. An embedded harvester
+//! uses [`outbox()`], [`Credits`] and [`SessionEvent`] directly and has no frames at all.
+//!
+//! Not here: what messages mean (`farmer`, `harvester`), certificates (`tls`), their bytes (`wire`).
+
 mod admission;
 mod backoff;
 mod bucket;
+mod client;
 mod credit;
 mod handshake;
 mod identity;
 mod link;
+mod listener;
 mod meter;
 mod outbox;
+mod port_holder;
 mod refusals;
 mod server;
 mod session;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use backoff::{Backoff, BackoffError};
 pub use bucket::{Bucket, Rate};
+pub use client::{DialOptions, FarmerLink, WithId, connect};
 pub use credit::{Credit, Credits};
 pub use handshake::{ConnectError, SOFTWARE_VERSION};
 pub use identity::{Identities, IdentityRates};
+pub use listener::{ListenError, Listener};
 pub use meter::{Meter, Metered};
 pub use outbox::{Outbox, OutboxClosed, OutboxReader, OutboxStats, Outgoing, outbox};
+pub use port_holder::PortHolder;
 pub use refusals::Refusals;
 pub use server::{NetStats, Server, ServerOptions};
 pub use session::{SessionEvent, SessionIds};

@@ -46,16 +46,8 @@ pub struct OutboxReader {
 #[must_use]
 pub fn outbox() -> (Outbox, OutboxReader) {
     let shared = Arc::new(Shared::default());
-    let handle = Handle {
-        shared: Arc::clone(&shared),
-        next_id: AtomicU16::new(0),
-    };
-    (
-        Outbox {
-            handle: Arc::new(handle),
-        },
-        OutboxReader { shared },
-    )
+    let handle = Arc::new(Handle(Arc::clone(&shared)));
+    (Outbox { handle }, OutboxReader { shared })
 }
 
 /// The session has ended; nothing was sent. Its [`super::SessionEvent::Disconnected`] says why.
@@ -269,7 +261,10 @@ mod tests {
         std::iter::from_fn(|| next(reader))
             .map(|outgoing| match outgoing.unwrap() {
                 Outgoing::Ping => "ping".to_owned(),
-                Outgoing::Message { message: ToHarvester::NewSignagePoint(sp), .. } => format!("sp {}", sp.sp_hash.0[0]),
+                Outgoing::Message {
+                    message: ToHarvester::NewSignagePoint(sp),
+                    ..
+                } => format!("sp {}", sp.sp_hash.0[0]),
                 Outgoing::Message { message, .. } => message.message_type().name().to_owned(),
             })
             .collect()
@@ -278,7 +273,9 @@ mod tests {
     #[tokio::test]
     async fn newest_signage_points_win_and_the_replaced_ones_are_named() {
         let (outbox, reader) = outbox();
-        let replaced: Vec<_> = (1..=6).map(|n| outbox.send(testing::signage_point(n), None).unwrap()).collect();
+        let replaced: Vec<_> = (1..=6)
+            .map(|n| outbox.send(testing::signage_point(n), None).unwrap())
+            .collect();
         assert_eq!(replaced[..4], [None; 4]);
         assert_eq!(replaced[4..], [Some(SpHash([1; 32])), Some(SpHash([2; 32]))]);
         assert_eq!(outbox.stats().dropped_signage_points, 2);
@@ -294,7 +291,13 @@ mod tests {
         outbox.send(testing::request_signatures(), Some(0x8000)).unwrap();
         outbox.send(testing::keys(), None).unwrap();
         outbox.probe();
-        let order = ["ping", "harvester_handshake", "request_signatures", "sp 1", "plot_sync_response"];
+        let order = [
+            "ping",
+            "harvester_handshake",
+            "request_signatures",
+            "sp 1",
+            "plot_sync_response",
+        ];
         assert_eq!(names(&reader), order);
     }
 
@@ -304,7 +307,10 @@ mod tests {
         for id in 0..64 {
             outbox.send(testing::request_signatures(), Some(0x8000 + id)).unwrap();
         }
-        assert_eq!(outbox.send(testing::request_signatures(), Some(0x9000)), Err(OutboxClosed));
+        assert_eq!(
+            outbox.send(testing::request_signatures(), Some(0x9000)),
+            Err(OutboxClosed)
+        );
         assert_eq!(next(&reader), Some(Err(DisconnectCause::OutboxFull)));
         assert_eq!(outbox.send(testing::signage_point(1), None), Err(OutboxClosed));
     }

@@ -135,6 +135,7 @@ pub(super) async fn run<S>(
         server,
     };
     side.allow_one_frame();
+    tracing::debug!(target: target::FARMER_SERVER, "-> handshake to peer {} {peer_id}", address.ip());
     tracing::info!(target: target::FARMER_SERVER, "Connected with harvester {}, node id: {peer_id}, software {}, protocol {}",
         PeerInfo(address), peer.software_version, peer.protocol_version);
     let connected = SessionEvent::Connected { session, peer, outbox };
@@ -326,7 +327,7 @@ impl Harvester<'_> {
 }
 
 /// An address as official log lines write it.
-struct PeerInfo(SocketAddr);
+pub(super) struct PeerInfo(pub(super) SocketAddr);
 
 impl std::fmt::Display for PeerInfo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -336,7 +337,7 @@ impl std::fmt::Display for PeerInfo {
     }
 }
 
-fn malformed(kind: Option<MessageType>, error: &WireError) -> DisconnectCause {
+pub(super) fn malformed(kind: Option<MessageType>, error: &WireError) -> DisconnectCause {
     DisconnectCause::Malformed {
         message: kind.map_or("message", MessageType::name).to_owned(),
         detail: error.to_string(),

@@ -303,3 +303,190 @@ const CONTRACT_MEMO_BYTES: usize = 32 + 48 + 32;
 
 /// A classic header with the longer memo: magic, id, k, format, memo, pointers.
 const MAX_HEADER_BYTES: usize = 19 + 32 + 1 + (2 + 4) + (2 + PUBLIC_KEY_MEMO_BYTES) + 80;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Headers as the official plotters write them (chiapos 2.0.12 for a plotNFT, chia_rs 0.48 for a pool key), but for
+    /// the secret, which is 0x11 everywhere. Of the pos2 header 8 more bytes follow.
+    const CLASSIC: &str = "50726f6f66206f6620537061636520506c6f74d4437e97144868cc2b90c056c632a8485afb8cdcc3104c331fbac5cfa4cf22\
+        b512000476312e3000706df666f559c31d185c1e0f046e5b819d8dc721b15b3bd7a5b1222c1c2063c4928c4237642213c27b\
+        74ce8dfe98cf8c7807790eaba9d39dc8a7018f038df4aed82058ae6267bd155b84b9fb7bd189d94211111111111111111111\
+        1111111111111111111111111111111111111111111100000000000000fc0000000000084c2700000000000fbf4300000000\
+        0017325f00000000001eca83000000000026bf3b00000000002feeb70000000000395bb70000000000395c08000000000039\
+        5c0e";
+    const POS2: &str = "706f733201890126c9ed7053100b952e537d2b2f7c028c8f44c63299f730ea930d1c6aa24b1403000000809488510418c12b\
+        854226f5cd7b79dad7d9aba7669885032c5b41ac404ba38fd6c28bde11a0e574090bfe311e4f9857088c4237642213c27b74\
+        ce8dfe98cf8c7807790eaba9d39dc8a7018f038df4aed82058ae6267bd155b84b9fb7bd189d9421111111111111111111111\
+        1111111111111111111111111111111111111111111000000000000000";
+
+    const FARMER: &str =
+        "8c4237642213c27b74ce8dfe98cf8c7807790eaba9d39dc8a7018f038df4aed82058ae6267bd155b84b9fb7bd189d942";
+    const POOL: &str =
+        "9488510418c12b854226f5cd7b79dad7d9aba7669885032c5b41ac404ba38fd6c28bde11a0e574090bfe311e4f985708";
+    const CONTRACT: &str = "6df666f559c31d185c1e0f046e5b819d8dc721b15b3bd7a5b1222c1c2063c492";
+    const POINTERS: [u64; 10] = [
+        0xfc, 0x84c27, 0xfbf43, 0x17325f, 0x1eca83, 0x26bf3b, 0x2feeb7, 0x395bb7, 0x395c08, 0x395c0e,
+    ];
+
+    fn memo(pool: PlotPool) -> PlotMemo {
+        PlotMemo {
+            pool,
+            farmer_public_key: FARMER.parse().unwrap(),
+            local_master_sk: Zeroizing::new([0x11; 32]),
+        }
+    }
+
+    fn classic() -> Vec<u8> {
+        hex::decode(CLASSIC).unwrap()
+    }
+
+    /// The classic header in the format of bladebit 3, as the chiapos source reads it.
+    fn compressed(flags: u32, level: &[u8]) -> Vec<u8> {
+        let classic = classic();
+        let mut bytes = b"PLOT\x02\x00\x00\x00".to_vec();
+        bytes.extend_from_slice(&classic[19..52]);
+        bytes.extend_from_slice(&classic[58..172]);
+        bytes.extend_from_slice(&flags.to_le_bytes());
+        bytes.extend_from_slice(level);
+        bytes.extend_from_slice(&classic[172..]);
+        bytes
+    }
+
+    #[test]
+    fn official_headers_are_understood() {
+        let classic = PlotHeader::parse(&classic()).unwrap();
+        let expected = PlotHeader {
+            version: HeaderVersion::V1,
+            plot_id: "d4437e97144868cc2b90c056c632a8485afb8cdcc3104c331fbac5cfa4cf22b5"
+                .parse()
+                .unwrap(),
+            k: 18,
+            memo: memo(PlotPool::Contract(CONTRACT.parse().unwrap())),
+            table_pointers: POINTERS,
+        };
+        assert_eq!(classic, expected);
+
+        let pos2 = PlotHeader::parse(&hex::decode(POS2).unwrap()).unwrap();
+        let expected = PlotHeader {
+            version: HeaderVersion::Pos2 {
+                strength: 3,
+                plot_index: 0,
+                meta_group: 0,
+            },
+            plot_id: "890126c9ed7053100b952e537d2b2f7c028c8f44c63299f730ea930d1c6aa24b"
+                .parse()
+                .unwrap(),
+            k: 20,
+            memo: memo(PlotPool::PublicKey(POOL.parse().unwrap())),
+            table_pointers: [0; 10],
+        };
+        assert_eq!(pos2, expected);
+    }
+
+    #[test]
+    fn compressed_header_is_a_classic_one_with_a_level() {
+        let classic = PlotHeader::parse(&classic()).unwrap();
+        for (flags, level, expected) in [(1, &[7][..], 7), (0, &[], 0), (0x8000_0001, &[0], 0)] {
+            let header = PlotHeader::parse(&compressed(flags, level)).unwrap();
+            assert_eq!(
+                header,
+                PlotHeader {
+                    version: HeaderVersion::V2Compressed { level: expected },
+                    ..classic.clone()
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn every_missing_byte_is_noticed() {
+        for header in [classic(), compressed(1, &[3]), hex::decode(&POS2[..342]).unwrap()] {
+            assert!(PlotHeader::parse(&header).is_ok());
+            for length in 19..header.len() {
+                let failed = PlotHeader::parse(&header[..length]);
+                assert!(
+                    matches!(failed, Err(PlotError::CutOff { part: PlotPart::Header, size, .. }) if size == length as u64)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn other_formats_are_refused_by_name() {
+        let altered = |header: &[u8], at: usize, byte: u8| {
+            let mut header = header.to_vec();
+            header[at] = byte;
+            PlotHeader::parse(&header).unwrap_err().to_string()
+        };
+        assert_eq!(
+            altered(&classic(), 57, b'1'),
+            "plot format v1 \"v1.1\" is not supported"
+        );
+        assert_eq!(altered(&classic(), 53, 5), "plot format v1 \"v1.0\" is not supported");
+        assert_eq!(
+            altered(&compressed(0, &[]), 4, 3),
+            "plot format PLOT 3 is not supported"
+        );
+        assert_eq!(
+            altered(&hex::decode(POS2).unwrap(), 4, 2),
+            "plot format pos2 2 is not supported"
+        );
+        assert_eq!(altered(&classic(), 51, 17), "plot header has k 17, outside of 18 to 50");
+        assert!(altered(&classic(), 59, 0x80).starts_with("the plot's header needs"));
+        assert!(altered(&classic(), 58, 1).starts_with("plot memo has 368 bytes"));
+        assert_eq!(
+            PlotHeader::parse(&b"pos"[..]).unwrap_err().to_string(),
+            "not a plot file: it begins with 706f73"
+        );
+        assert!(matches!(PlotHeader::parse(&[][..]), Err(PlotError::NotAPlot { .. })));
+    }
+
+    #[test]
+    fn memo_prints_without_its_secret() {
+        let printed = format!("{:?}", memo(PlotPool::Contract(PuzzleHash([0xcc; 32]))));
+        assert!(printed.contains(FARMER) && printed.contains("cccc"), "{printed}");
+        assert!(
+            !printed.contains("11, 17") && !printed.contains("17, 17") && !printed.contains("1111"),
+            "{printed}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn memos_round_trip(bytes in prop_oneof![prop::collection::vec(any::<u8>(), 112), prop::collection::vec(any::<u8>(), 128)]) {
+            prop_assert_eq!(&*PlotMemo::from_bytes(&bytes).unwrap().to_bytes(), &bytes);
+        }
+
+        #[test]
+        fn memos_of_other_lengths_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assume!(bytes.len() != 112 && bytes.len() != 128);
+            let refused = PlotMemo::from_bytes(&bytes);
+            prop_assert!(matches!(refused, Err(PlotError::MemoLength { got }) if got == bytes.len()), "not refused");
+        }
+
+        #[test]
+        fn no_bytes_panic(
+            start in prop::sample::select(vec![vec![], classic(), compressed(1, &[5]), hex::decode(POS2).unwrap()]),
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+            end in prop::collection::vec(any::<u8>(), 0..300),
+            keep in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = start;
+            bytes.truncate(keep.index(bytes.len() + 1));
+            bytes.extend(end);
+            for (at, byte) in changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            if let Ok(header) = PlotHeader::parse(&bytes) {
+                prop_assert!((MIN_K..=MAX_K).contains(&header.k));
+            }
+        }
+    }
+}

@@ -14,11 +14,11 @@ pub enum PlotError {
         error: io::Error,
     },
     /// The file is shorter than its own contents say: still being copied, or cut off.
-    #[error("the plot's {part} reaches to byte {end}, but the file has {size} bytes: is it still being copied?")]
+    #[error("the plot's {part} needs a file of {end} bytes or more, this one has {size}: is it still being copied?")]
     CutOff {
         /// What lies beyond the end.
         part: PlotPart,
-        /// One past its last byte.
+        /// One past a byte of it.
         end: u64,
         /// Size of the file.
         size: u64,

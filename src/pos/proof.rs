@@ -28,8 +28,8 @@ pub struct ProofContext {
 }
 
 /// Checks a proof of space and gives its quality string, which decides whether it is good enough for a block or a
-/// partial (see [`required_iters`](super::iterations::required_iters)). Takes 20 to 100 µs; at high strengths a v2
-/// proof takes milliseconds.
+/// partial (see [`required_iters`](super::iterations::required_iters)). Takes 20 to 100 µs; v2
+/// proofs of high strength take longer (see [`v2::verify`]).
 ///
 /// # Errors
 /// The first rule that is broken. It is always the harvester that sent a useless proof, except that a node may have
@@ -44,25 +44,42 @@ pub fn verify_proof_of_space(
     let plot_id = proof.plot_id();
     let expected = filter::pos_challenge(&plot_id, &ctx.challenge_hash, &ctx.sp_hash);
     if proof.challenge != expected {
-        return Err(ProofError::WrongChallenge { expected, got: proof.challenge });
+        return Err(ProofError::WrongChallenge {
+            expected,
+            got: proof.challenge,
+        });
     }
     match &proof.body {
         ProofBody::V1 { k, proof } => {
             let prefix_bits = filter::prefix_bits_v1(c, ctx.peak_height);
             if !filter::passes_v1(prefix_bits, &plot_id, &ctx.challenge_hash, &ctx.sp_hash) {
-                return Err(ProofError::PlotFilterV1 { prefix_bits, peak_height: ctx.peak_height });
+                return Err(ProofError::PlotFilterV1 {
+                    prefix_bits,
+                    peak_height: ctx.peak_height,
+                });
             }
             if ctx.last_tx_height >= c.soft_fork9_height && proof.len() >= MAX_V1_PROOF_LEN {
-                return Err(ProofError::TooLong { limit: MAX_V1_PROOF_LEN, got: proof.len() });
+                return Err(ProofError::TooLong {
+                    limit: MAX_V1_PROOF_LEN,
+                    got: proof.len(),
+                });
             }
             Ok(v1::verify(&plot_id, *k, &expected, proof)?)
         }
-        ProofBody::V2 { meta_group, strength, proof: x_values, .. } => {
+        ProofBody::V2 {
+            meta_group,
+            strength,
+            proof: x_values,
+            ..
+        } => {
             let filter_challenge = ctx.filter_challenge.ok_or(ProofError::NoFilterChallenge)?;
             let bits = filter::bits_v2(c, ctx.last_tx_height, *strength);
             let group_id = plot_group_id_v2(*strength, &proof.plot_public_key, &proof.pool);
             if !filter::passes_v2(bits, &group_id, *meta_group, &filter_challenge, ctx.signage_point_index) {
-                return Err(ProofError::PlotFilterV2 { bits, signage_point_index: ctx.signage_point_index });
+                return Err(ProofError::PlotFilterV2 {
+                    bits,
+                    signage_point_index: ctx.signage_point_index,
+                });
             }
             Ok(v2::verify(c, &plot_id, *strength, &expected, x_values)?)
         }
@@ -89,7 +106,8 @@ pub fn v1_cut_off_height(c: &Constants) -> i64 {
 
 /// Epochs that the phase-out takes: a power of two less 1, and so also a mask.
 fn phase_out_epochs(c: &Constants) -> u8 {
-    1_u8.checked_shl(u32::from(c.plot_v1_phase_out_epoch_bits)).map_or(u8::MAX, |bit| bit - 1)
+    1_u8.checked_shl(u32::from(c.plot_v1_phase_out_epoch_bits))
+        .map_or(u8::MAX, |bit| bit - 1)
 }
 
 fn check_plot_format(c: &Constants, body: &ProofBody, last_tx_height: Height) -> Result<(), ProofError> {
@@ -97,9 +115,10 @@ fn check_plot_format(c: &Constants, body: &ProofBody, last_tx_height: Height) ->
         ProofBody::V1 { proof, .. } if is_v1_phased_out(c, proof, last_tx_height) => {
             Err(ProofError::PhasedOut { last_tx_height })
         }
-        ProofBody::V2 { .. } if last_tx_height < c.hard_fork2_height => {
-            Err(ProofError::V2NotActive { active_from: c.hard_fork2_height, last_tx_height })
-        }
+        ProofBody::V2 { .. } if last_tx_height < c.hard_fork2_height => Err(ProofError::V2NotActive {
+            active_from: c.hard_fork2_height,
+            last_tx_height,
+        }),
         _ => Ok(()),
     }
 }
@@ -107,10 +126,18 @@ fn check_plot_format(c: &Constants, body: &ProofBody, last_tx_height: Height) ->
 fn check_plot_size(c: &Constants, body: &ProofBody) -> Result<(), ProofError> {
     match *body {
         ProofBody::V1 { k, .. } if !(c.min_plot_size_v1..=c.max_plot_size_v1).contains(&k) => {
-            Err(ProofError::PlotSize { min: c.min_plot_size_v1, max: c.max_plot_size_v1, got: k })
+            Err(ProofError::PlotSize {
+                min: c.min_plot_size_v1,
+                max: c.max_plot_size_v1,
+                got: k,
+            })
         }
         ProofBody::V2 { strength, .. } if !(c.min_plot_strength..=c.max_plot_strength).contains(&strength) => {
-            Err(ProofError::PlotStrength { min: c.min_plot_strength, max: c.max_plot_strength, got: strength })
+            Err(ProofError::PlotStrength {
+                min: c.min_plot_strength,
+                max: c.max_plot_strength,
+                got: strength,
+            })
         }
         _ => Ok(()),
     }
@@ -204,11 +231,14 @@ const PHASE_OUT_SALT: &[u8] = b"chia proof-of-space v1 phase-out";
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use serde_json::Value as Json;
 
     use super::*;
+    use crate::ids::PuzzleHash;
     use crate::pos::constants::test_vectors;
-    use crate::wire::Streamable;
+    use crate::wire::{G1Bytes, PlotPool, Streamable};
 
     fn height(json: &Json) -> Height {
         Height(json.as_u64().unwrap().try_into().unwrap())
@@ -313,5 +343,66 @@ mod tests {
         };
         assert_eq!(v1_cut_off_height(&slow), 256 * i64::from(u32::MAX));
         assert!(!is_v1_phased_out(&slow, &[], Height(u32::MAX - 1)));
+    }
+
+    fn any_body() -> impl Strategy<Value = ProofBody> {
+        let proof = || {
+            prop_oneof![
+                vec(any::<u8>(), 0..600),
+                vec(any::<u8>(), 2000),
+                Just(vec![0; 144]),
+                Just(vec![0; 288])
+            ]
+        };
+        prop_oneof![
+            (any::<u8>(), proof()).prop_map(|(k, proof)| ProofBody::V1 { k, proof }),
+            (18..=50_u8).prop_flat_map(
+                |k| vec(any::<u8>(), 8 * usize::from(k)).prop_map(move |proof| ProofBody::V1 { k, proof })
+            ),
+            (any::<u16>(), any::<u8>(), any::<u8>(), proof()).prop_map(|(plot_index, meta_group, strength, proof)| {
+                ProofBody::V2 {
+                    plot_index,
+                    meta_group,
+                    strength,
+                    proof,
+                }
+            }),
+        ]
+    }
+
+    proptest! {
+        /// Whatever a harvester or node sends, the answer is an error and no panic, on every kind of network.
+        #[test]
+        fn garbage_is_no_proof(
+            body in any_body(),
+            ids in any::<[[u8; 32]; 4]>(),
+            signage_point_index: u8,
+            heights in any::<[u32; 3]>(),
+            with_filter_challenge: bool,
+        ) {
+            let c = Constants {
+                min_plot_size_v1: 0,
+                max_plot_size_v1: u8::MAX,
+                number_zero_bits_plot_filter_v1: 0,
+                number_zero_bits_plot_filter_v2: 0,
+                plot_size_v2: 18,
+                max_plot_strength: u8::MAX,
+                hard_fork2_height: Height(heights[2]),
+                ..Constants::default()
+            };
+            let ctx = ProofContext {
+                challenge_hash: ChallengeHash(ids[0]),
+                sp_hash: SpHash(ids[1]),
+                signage_point_index,
+                peak_height: Height(heights[0]),
+                last_tx_height: Height(heights[1]),
+                filter_challenge: with_filter_challenge.then_some(FilterChallenge(ids[2])),
+            };
+            let pool = PlotPool::Contract(PuzzleHash(ids[3]));
+            let plot_public_key = G1Bytes([7; 48]);
+            let mut proof = ProofOfSpace { challenge: PosChallenge::default(), pool, plot_public_key, body };
+            proof.challenge = filter::pos_challenge(&proof.plot_id(), &ctx.challenge_hash, &ctx.sp_hash);
+            prop_assert!(verify_proof_of_space(&c, &proof, &ctx).is_err());
+        }
     }
 }

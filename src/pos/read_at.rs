@@ -108,7 +108,7 @@ mod tests {
                 buf: &mut second,
             },
         ];
-        (&bytes).read_batch(&mut requests).unwrap();
+        bytes.read_batch(&mut requests).unwrap();
         assert_eq!((first, second), ([1], [2, 3]));
     }
 }

@@ -6,8 +6,8 @@ use crate::ids::{PlotId, PosChallenge, QualityString};
 use crate::pos::constants::Constants;
 use crate::wire::PartialProof;
 
-/// Checks a full v2 proof of a plot of the network's only k and gives its quality string. Takes about 20 µs at the
-/// smallest strength and doubles with each step of strength from there.
+/// Checks a full v2 proof of a plot of the network's only k and gives its quality string. A valid proof takes about
+/// 20 µs at strength 2 and 0.3 ms at strength 8, doubling with each step from there; garbage at most about 1 ms at 17.
 ///
 /// Stricter than the library in one point: bytes after the last x-value are refused even if they are 0, so that a
 /// proof has one encoding only.
@@ -22,7 +22,7 @@ pub fn verify(
     proof: &[u8],
 ) -> Result<QualityString, InvalidProofV2> {
     let k = c.plot_size_v2;
-    if !LIBRARY_K.contains(&k) || k % 2 != 0 {
+    if !LIBRARY_K.contains(&k) || !k.is_multiple_of(2) {
         return Err(InvalidProofV2::K { got: k });
     }
     let max = max_strength(k);
@@ -228,7 +228,7 @@ mod tests {
         for k in 0..=255_u8 {
             for strength in [0, 1, 2, 15, 16, 17, 18, 63, 64, 255] {
                 let got = verify_with(k, strength);
-                if !(18..=32).contains(&k) || k % 2 != 0 {
+                if !(18..=32).contains(&k) || !k.is_multiple_of(2) {
                     assert_eq!(got, Err(InvalidProofV2::K { got: k }));
                 } else if strength < 2 || strength > max_strength(k) {
                     assert_eq!(

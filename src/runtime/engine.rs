@@ -14,10 +14,10 @@ use super::clock::Clock;
 use super::handle::{EngineRequest, FeedEvent, Recent};
 use super::node::ToNode;
 use super::workers::{Work, Workers};
-use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
+use crate::farmer::{Command, Farmer, HarvesterOrigin, Input, OuterCounters, Output};
 use crate::ids::{NodeId, SessionId};
 use crate::logging::LogHandle;
-use crate::net::{Outbox, SessionEvent};
+use crate::net::{Outbox, Server, SessionEvent};
 use crate::snapshot::{FarmSnapshot, Notice};
 
 /// Snapshots are published at most this often.
@@ -38,7 +38,9 @@ pub(super) struct Engine {
     pub(super) workers: Workers,
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToNode>>,
     pub(super) log: LogHandle,
-    pub(super) unauthenticated: watch::Receiver<u32>,
+    pub(super) server: Arc<Server>,
+    /// Sessions of harvesters in this process, with their names.
+    pub(super) embedded: BTreeMap<SessionId, String>,
 }
 
 /// What the engine keeps beside the farmer.
@@ -51,7 +53,11 @@ struct Running {
 impl Engine {
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let mut running = Running { engine: self, outboxes: BTreeMap::new(), recent: Recent::default() };
+        let mut running = Running {
+            engine: self,
+            outboxes: BTreeMap::new(),
+            recent: Recent::default(),
+        };
         let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
         publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut changed = true;
@@ -108,21 +114,28 @@ impl Running {
 
     fn handle_session(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Connected { session, peer, origin, outbox } => {
+            SessionEvent::Connected { session, peer, outbox } => {
                 self.outboxes.insert(session, outbox);
+                let embedded = self.engine.embedded.get(&session);
+                let origin = embedded.map_or(HarvesterOrigin::Network, |name| HarvesterOrigin::Embedded {
+                    name: name.clone(),
+                });
                 self.handle(Input::HarvesterConnected { session, peer, origin });
             }
             // The credit is given back when it is dropped, which lets the session read on.
-            SessionEvent::Message { session, id, message, credit } => {
+            SessionEvent::Message {
+                session,
+                id,
+                message,
+                credit,
+                ..
+            } => {
                 self.handle(Input::HarvesterMessage { session, id, message });
                 drop(credit);
             }
             SessionEvent::Heard { session } => self.handle(Input::HarvesterHeard { session }),
             SessionEvent::Quiet { session, quiet } => self.handle(Input::HarvesterQuiet { session, quiet }),
             SessionEvent::Ignored { session, kind } => self.handle(Input::MessageIgnored { session, kind }),
-            SessionEvent::SignagePointDropped { session, sp_hash } => {
-                self.handle(Input::SignagePointDropped { session, sp_hash });
-            }
             SessionEvent::Disconnected { session, cause } => {
                 self.outboxes.remove(&session);
                 self.handle(Input::HarvesterDisconnected { session, cause });
@@ -136,8 +149,19 @@ impl Running {
         while let Some(output) = self.engine.farmer.poll_output() {
             match output {
                 Output::Send { session, id, message } => {
-                    if let Some(outbox) = self.outboxes.get(&session) {
-                        outbox.send(id, message);
+                    let Some(outbox) = self.outboxes.get(&session) else {
+                        continue;
+                    };
+                    // A session that has just ended reports so by itself.
+                    if let Ok(Some(sp_hash)) = outbox.send(message, id) {
+                        let now = self.engine.clock.now();
+                        self.engine.farmer.handle(
+                            now,
+                            Input::SignagePointDropped {
+                                session,
+                                sp_hash: Some(sp_hash),
+                            },
+                        );
                     }
                 }
                 Output::Probe { session } => {
@@ -151,16 +175,33 @@ impl Running {
                     }
                 }
                 Output::Verify { job, proof, context } => {
-                    if self.engine.workers.submit(Work::Verify { job, proof, context }).is_err() {
+                    if self
+                        .engine
+                        .workers
+                        .submit(Work::Verify { job, proof, context })
+                        .is_err()
+                    {
                         let now = self.engine.clock.now();
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
-                Output::Sign { job, proof, response, messages, purpose } => {
-                    let work = Work::Sign { job, proof, response, messages, purpose };
+                Output::Sign {
+                    job,
+                    proof,
+                    response,
+                    messages,
+                    purpose,
+                } => {
+                    let work = Work::Sign {
+                        job,
+                        proof,
+                        response,
+                        messages,
+                        purpose,
+                    };
                     if self.engine.workers.submit(work).is_err() {
                         let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, Input::SigningDropped { job });
+                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
                 Output::Declare { nodes, message } => {
@@ -179,7 +220,9 @@ impl Running {
     }
 
     fn tell(&self, node: NodeId, message: ToNode) {
-        let Some(queue) = self.engine.nodes.get(&node) else { return };
+        let Some(queue) = self.engine.nodes.get(&node) else {
+            return;
+        };
         if queue.try_send(message).is_err() {
             tracing::error!(target: "farmer", "node {} takes no messages; a proof is lost", node.0);
         }
@@ -220,7 +263,7 @@ impl Running {
     fn publish(&mut self) {
         let counters = OuterCounters {
             dropped_log_lines: self.engine.log.dropped_lines(),
-            unauthenticated: *self.engine.unauthenticated.borrow(),
+            unauthenticated: u32::try_from(self.engine.server.stats().unauthenticated).unwrap_or(u32::MAX),
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));
@@ -240,7 +283,10 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 /// Every notice is a log line, at the level it deserves.
 fn log_notice(notice: &Notice) {
     match notice {
-        Notice::SignagePoint { .. } | Notice::Attempt { .. } | Notice::PlotSyncDone { .. } => {
+        Notice::SignagePoint { .. }
+        | Notice::Attempt { .. }
+        | Notice::PlotSyncDone { .. }
+        | Notice::CrossChecked { .. } => {
             tracing::debug!(target: "farmer", "{notice}");
         }
         Notice::HarvesterConnected { .. }
@@ -253,6 +299,7 @@ fn log_notice(notice: &Notice) {
         | Notice::ConnectionRefused { .. }
         | Notice::PlotSyncRefused { .. }
         | Notice::SignagePointsMissed { .. }
+        | Notice::CrossCheckFailed { .. }
         | Notice::AlarmOpened { .. } => tracing::warn!(target: "farmer", "{notice}"),
         Notice::ProofInvalid { .. } | Notice::ProofLost { .. } => tracing::error!(target: "farmer", "{notice}"),
     }

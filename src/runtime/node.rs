@@ -5,13 +5,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use crate::farmer::{Input, NodeLink, NodeStatus, NodeTrust};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, QualityString};
 use crate::simulator::SimulatedChain;
 use crate::snapshot::SimulatedChainView;
-use crate::wire::{DeclareProofOfSpace, SignedValues};
+use crate::wire::{DeclareProofOfSpace, ProofBody, ProofOfSpace, SignedValues};
 
 /// What the engine tells a node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum ToNode {
     Declare(Box<DeclareProofOfSpace>),
     SignedValues(Box<SignedValues>),
@@ -20,39 +20,120 @@ pub(super) enum ToNode {
 /// Declarations and signatures that may wait for a node.
 pub(super) const NODE_QUEUE: usize = 256;
 
-/// Runs the simulated chain until `stop`: signage points at its pace, verdicts on what is declared to it.
-pub(super) async fn run_simulated_chain(
-    mut chain: SimulatedChain,
-    node: NodeId,
-    clock: Clock,
-    mut from_engine: mpsc::Receiver<ToNode>,
-    to_engine: mpsc::Sender<Input>,
-    stop: CancellationToken,
-) {
-    let status = NodeStatus {
-        name: "simulated chain".to_owned(),
-        link: NodeLink::Up,
-        synced: Some(true),
-        netspace_bytes: None,
-        trust: NodeTrust::Own,
-    };
-    if to_engine.send(Input::Node { node, status }).await.is_err() {
-        return;
-    }
-    loop {
-        let next = clock.instant(chain.poll_timeout().unwrap_or_else(|| clock.now().mono));
-        let inputs = tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep_until(next) => signage_points(&mut chain, node, &clock),
-            message = from_engine.recv() => match message {
-                Some(message) => judge(&mut chain, node, &clock, &message),
-                None => return,
-            },
+/// The simulated chain as a task.
+pub(super) struct SimulatedNode {
+    pub(super) chain: SimulatedChain,
+    pub(super) node: NodeId,
+    pub(super) clock: Clock,
+    pub(super) from_engine: mpsc::Receiver<ToNode>,
+    pub(super) to_engine: mpsc::Sender<Input>,
+    pub(super) last_refusal: Option<String>,
+}
+
+impl SimulatedNode {
+    /// Gives signage points at the chain's pace and judges what is declared to it, until `stop`.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let status = NodeStatus {
+            name: "simulated chain".to_owned(),
+            link: NodeLink::Up,
+            synced: Some(true),
+            netspace_bytes: None,
+            trust: NodeTrust::Own,
         };
-        for input in inputs {
-            if to_engine.send(input).await.is_err() {
-                return;
+        let mut inputs = vec![
+            Input::Node {
+                node: self.node,
+                status,
+            },
+            self.view(),
+        ];
+        loop {
+            for input in inputs.drain(..) {
+                if self.to_engine.send(input).await.is_err() {
+                    return;
+                }
+            }
+            let next = self.chain.poll_timeout().map(|at| self.clock.instant(at));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                message = self.from_engine.recv() => match message {
+                    Some(message) => {
+                        inputs.extend(self.judge(&message));
+                        inputs.push(self.view());
+                    }
+                    None => return,
+                },
+                () = sleep_until(next) => {
+                    if let Some(signage_point) = self.chain.handle_timeout(self.clock.now()) {
+                        inputs.push(Input::SignagePoint { node: self.node, signage_point: Box::new(signage_point) });
+                    }
+                }
             }
         }
+    }
+
+    fn judge(&mut self, message: &ToNode) -> Option<Input> {
+        let (node, now) = (self.node, self.clock.now());
+        match message {
+            ToNode::Declare(declare) => match self.chain.handle_declare(now, declare) {
+                Ok(request) => Some(Input::RequestSignedValues {
+                    node,
+                    request: Box::new(request),
+                }),
+                Err(refused) => {
+                    let reason = self.refuse(&refused);
+                    let quality = quality_of(&declare.proof_of_space)?;
+                    Some(Input::ChainVerdict {
+                        node,
+                        quality,
+                        verdict: Err(reason),
+                    })
+                }
+            },
+            ToNode::SignedValues(values) => {
+                let verdict = match self.chain.handle_signed_values(now, values) {
+                    Ok(block) => Ok(block.height),
+                    Err(refused) => Err(self.refuse(&refused)),
+                };
+                Some(Input::ChainVerdict {
+                    node,
+                    quality: values.quality_string,
+                    verdict,
+                })
+            }
+        }
+    }
+
+    fn refuse(&mut self, refused: &dyn std::error::Error) -> String {
+        let reason = refused.to_string();
+        tracing::warn!(target: "farmer", "simulated chain refused: {reason}");
+        self.last_refusal = Some(reason.clone());
+        reason
+    }
+
+    fn view(&self) -> Input {
+        let view = self.chain.view();
+        Input::SimulatedChain(SimulatedChainView {
+            interval_ms: u64::try_from(view.interval.as_millis()).unwrap_or(u64::MAX),
+            seed: view.seed,
+            blocks: view.blocks_won,
+            refused: view.refused.values().sum(),
+            last_refusal: self.last_refusal.clone(),
+        })
+    }
+}
+
+/// Quality string of a proof that was refused for another reason; `None` if the proof itself is no proof.
+fn quality_of(proof: &ProofOfSpace) -> Option<QualityString> {
+    match &proof.body {
+        ProofBody::V1 { k, proof: xs } => crate::pos::v1::verify(&proof.plot_id(), *k, &proof.challenge, xs).ok(),
+        ProofBody::V2 { .. } => None,
+    }
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }

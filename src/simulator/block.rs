@@ -44,7 +44,9 @@ impl Tip {
             candidate.foliage_transaction_block_hash().as_bytes(),
         ]));
         // Of two blocks that were made on the same tip only the first is a transaction block.
-        let transaction = candidate.transaction.filter(|_| self.takes_transactions(candidate.sp_total_iters));
+        let transaction = candidate
+            .transaction
+            .filter(|_| self.takes_transactions(candidate.sp_total_iters));
         if let Some(transaction) = &transaction {
             self.last_tx_height = self.height;
             self.last_tx_header_hash = self.header_hash;
@@ -74,7 +76,7 @@ impl Tip {
 }
 
 /// A block that lacks its signatures.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) plot_public_key: PublicKey,
     pub(super) foliage_block_data_hash: Bytes32,
@@ -92,7 +94,7 @@ pub(super) struct Candidate {
 }
 
 /// What makes a candidate a transaction block.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Transaction {
     hash: Bytes32,
     timestamp: u64,
@@ -109,8 +111,7 @@ impl Candidate {
         plot_public_key: PublicKey,
         now: Now,
     ) -> (Self, RequestSignedValues) {
-        let infusion_total_iters =
-            point.total_iters + u128::from(point.iters_to_infusion) + u128::from(required_iters);
+        let infusion_total_iters = point.total_iters + u128::from(point.iters_to_infusion) + u128::from(required_iters);
         let rc_block = reward_chain_block(point, declare, infusion_total_iters);
         let foliage_block_data = foliage_block_data(declare, rc_block.get_hash(&quality_string), &quality_string);
         let foliage_block_data_hash = foliage_block_data.get_hash();
@@ -122,9 +123,10 @@ impl Candidate {
             foliage_block_data_hash,
             sp_hash: declare.challenge_chain_sp,
             infusion_total_iters,
-            transaction: foliage_transaction_block
-                .as_ref()
-                .map(|block| Transaction { hash: block.get_hash(), timestamp: block.timestamp }),
+            transaction: foliage_transaction_block.as_ref().map(|block| Transaction {
+                hash: block.get_hash(),
+                timestamp: block.timestamp,
+            }),
             sp_total_iters: point.total_iters,
             challenge_hash: declare.challenge_hash,
             signage_point_index: declare.signage_point_index,
@@ -151,7 +153,9 @@ impl Candidate {
 
     /// What the plot key signs besides the foliage block data: zeros if the block is no transaction block.
     pub(super) fn foliage_transaction_block_hash(&self) -> Bytes32 {
-        self.transaction.as_ref().map_or_else(Bytes32::default, |transaction| transaction.hash)
+        self.transaction
+            .as_ref()
+            .map_or_else(Bytes32::default, |transaction| transaction.hash)
     }
 }
 
@@ -160,8 +164,16 @@ fn reward_chain_block(
     declare: &DeclareProofOfSpace,
     infusion_total_iters: u128,
 ) -> RewardChainBlockUnfinished {
-    let outputs = point.message.sp_source_data.as_ref().and_then(|source| source.vdf_data.as_ref());
-    let vdf = |challenge, output| VdfInfo { challenge, number_of_iterations: point.sp_iters, output };
+    let outputs = point
+        .message
+        .sp_source_data
+        .as_ref()
+        .and_then(|source| source.vdf_data.as_ref());
+    let vdf = |challenge, output| VdfInfo {
+        challenge,
+        number_of_iterations: point.sp_iters,
+        output,
+    };
     RewardChainBlockUnfinished {
         total_iters: infusion_total_iters,
         signage_point_index: declare.signage_point_index,
@@ -180,7 +192,10 @@ fn foliage_block_data(
     unfinished_reward_block_hash: Bytes32,
     quality_string: &QualityString,
 ) -> FoliageBlockData {
-    let for_ever = |puzzle_hash| PoolTarget { puzzle_hash, max_height: 0 };
+    let for_ever = |puzzle_hash| PoolTarget {
+        puzzle_hash,
+        max_height: 0,
+    };
     let pool_target = match (&declare.proof_of_space.pool, &declare.pool_target) {
         (PlotPool::Contract(contract), _) => for_ever(*contract),
         (PlotPool::PublicKey(_), Some(target)) => target.clone(),

@@ -15,15 +15,14 @@
 mod block;
 mod points;
 mod refusal;
+mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::clock::{Mono, Now};
 use crate::crypto::{self, PublicKey, Signature};
-use crate::ids::{Bytes32, ChallengeHash, PlotId, PuzzleHash, QualityString, SpHash};
+use crate::ids::QualityString;
 use crate::pos::iterations::{required_iters, sp_interval_iters};
 use crate::pos::{Constants, ProofContext, verify_proof_of_space};
 use crate::units::{Height, SIGNAGE_POINTS_PER_SUB_SLOT};
@@ -33,7 +32,10 @@ use crate::wire::{
 
 use block::{Candidate, Tip};
 use points::{Point, PointSource};
+use view::Counts;
+
 pub use refusal::{DeclareRefused, PlotSigned, RefusalReason, SignedValuesRefused};
+pub use view::{SimulatorView, WonBlock};
 
 /// A chain with one farmer, in memory. See the module for what it does and does not simulate.
 #[derive(Debug)]
@@ -60,7 +62,9 @@ impl SimulatedChain {
     /// A network that is not called `simulator…`, or an interval below [`SHORTEST_INTERVAL`].
     pub fn new(constants: Constants, network: &str, seed: u64, interval: Duration) -> Result<Self, SimulatorError> {
         if !network.starts_with(NETWORK_PREFIX) {
-            return Err(SimulatorError::NotASimulatorNetwork { network: network.to_owned() });
+            return Err(SimulatorError::NotASimulatorNetwork {
+                network: network.to_owned(),
+            });
         }
         if interval < SHORTEST_INTERVAL {
             return Err(SimulatorError::IntervalTooShort { got: interval });
@@ -93,7 +97,11 @@ impl SimulatedChain {
             return None;
         }
         let on_pace = self.next_due + self.interval;
-        self.next_due = if on_pace > now.mono { on_pace } else { now.mono + self.interval };
+        self.next_due = if on_pace > now.mono {
+            on_pace
+        } else {
+            now.mono + self.interval
+        };
         if self.points.len() == POINTS_KEPT {
             self.points.pop_front();
         }
@@ -103,7 +111,8 @@ impl SimulatedChain {
         self.points.push_back(point);
         self.counts.signage_points += 1;
         let pending_before = self.pending.len();
-        self.pending.retain(|_, candidate| candidate.infusion_total_iters >= passed);
+        self.pending
+            .retain(|_, candidate| candidate.infusion_total_iters >= passed);
         self.counts.never_signed += count(pending_before - self.pending.len());
         Some(message)
     }
@@ -145,8 +154,8 @@ impl SimulatedChain {
 
     /// What has happened so far.
     #[must_use]
-    pub fn view(&self) -> SimulatedChainView {
-        SimulatedChainView {
+    pub fn view(&self) -> SimulatorView {
+        SimulatorView {
             network: self.network.clone(),
             seed: self.seed,
             interval: self.interval,
@@ -193,13 +202,19 @@ impl SimulatedChain {
         );
         let limit = sp_interval_iters(announced.sub_slot_iters);
         if iters >= limit {
-            return Err(DeclareRefused::NotGoodEnough { required_iters: iters, sp_interval_iters: limit });
+            return Err(DeclareRefused::NotGoodEnough {
+                required_iters: iters,
+                sp_interval_iters: limit,
+            });
         }
         let candidate_height = Height(self.tip.height.0.saturating_add(1));
         let plot_public_key = check_signatures(declare, candidate_height)?;
-        let (candidate, request) = Candidate::new(&self.tip, point, declare, quality_string, iters, plot_public_key, now);
+        let (candidate, request) =
+            Candidate::new(&self.tip, point, declare, quality_string, iters, plot_public_key, now);
         if candidate.infusion_total_iters < self.position() {
-            return Err(DeclareRefused::TooLate { signage_point_index: announced.signage_point_index });
+            return Err(DeclareRefused::TooLate {
+                signage_point_index: announced.signage_point_index,
+            });
         }
         if self.pending.len() >= MAX_PENDING && !self.pending.contains_key(&quality_string) {
             return Err(DeclareRefused::TooManyPending { limit: MAX_PENDING });
@@ -241,10 +256,16 @@ impl SimulatedChain {
 
     fn add_block(&mut self, now: Now, values: &SignedValues) -> Result<WonBlock, SignedValuesRefused> {
         let quality_string = values.quality_string;
-        let candidate =
-            self.pending.get(&quality_string).ok_or(SignedValuesRefused::NotAskedFor { quality_string })?;
+        let candidate = self
+            .pending
+            .get(&quality_string)
+            .ok_or(SignedValuesRefused::NotAskedFor { quality_string })?;
         let signatures = [
-            (PlotSigned::FoliageBlockData, candidate.foliage_block_data_hash, &values.foliage_block_data_signature),
+            (
+                PlotSigned::FoliageBlockData,
+                candidate.foliage_block_data_hash,
+                &values.foliage_block_data_signature,
+            ),
             (
                 PlotSigned::FoliageTransactionBlock,
                 candidate.foliage_transaction_block_hash(),
@@ -259,7 +280,11 @@ impl SimulatedChain {
         let Some(candidate) = self.pending.remove(&quality_string) else {
             return Err(SignedValuesRefused::NotAskedFor { quality_string });
         };
-        if let Some(point) = self.points.iter_mut().rev().find(|point| point.message.challenge_chain_sp == candidate.sp_hash)
+        if let Some(point) = self
+            .points
+            .iter_mut()
+            .rev()
+            .find(|point| point.message.challenge_chain_sp == candidate.sp_hash)
         {
             point.won.insert(quality_string);
         }
@@ -272,64 +297,6 @@ impl SimulatedChain {
     }
 }
 
-/// What a person may want to know about a simulated chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SimulatedChainView {
-    /// Name of the network.
-    pub network: String,
-    /// Decides all signage points.
-    pub seed: u64,
-    /// Time between two signage points.
-    pub interval: Duration,
-    /// Height of the last block.
-    pub peak_height: Height,
-    /// Height of the last transaction block.
-    pub last_tx_height: Height,
-    /// Signage points given so far.
-    pub signage_points: u64,
-    /// Declarations received, good and bad.
-    pub declared: u64,
-    /// Declarations and signed values refused, by reason.
-    pub refused: BTreeMap<RefusalReason, u64>,
-    /// Blocks that wait for their signatures.
-    pub pending: usize,
-    /// Blocks whose signatures had not come, or not the right ones, when the infusion point passed.
-    pub never_signed: u64,
-    /// Blocks won.
-    pub blocks_won: u64,
-    /// The last of them.
-    pub last_block: Option<WonBlock>,
-}
-
-/// A block of the simulated chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WonBlock {
-    /// Its height.
-    pub height: Height,
-    /// Stands for the hash of the header.
-    pub header_hash: Bytes32,
-    /// Whether it is a transaction block.
-    pub is_transaction_block: bool,
-    /// Quality string of its proof.
-    pub quality_string: QualityString,
-    /// Plot that won it.
-    pub plot_id: PlotId,
-    /// Challenge of the sub-slot.
-    pub challenge_hash: ChallengeHash,
-    /// Signage point in the challenge chain.
-    pub sp_hash: SpHash,
-    /// 0 to 63.
-    pub signage_point_index: u8,
-    /// Iterations the proof needed.
-    pub required_iters: u64,
-    /// Who gets the farmer share.
-    pub farmer_puzzle_hash: PuzzleHash,
-    /// Who gets the pool share.
-    pub pool_puzzle_hash: PuzzleHash,
-    /// When it was signed.
-    pub at: Now,
-}
-
 /// Why there can be no such simulated chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SimulatorError {
@@ -340,36 +307,33 @@ pub enum SimulatorError {
         network: String,
     },
     /// Faster than anybody could look up.
-    #[error("signage points every {got:?} are too fast for a simulated chain: the shortest interval is {SHORTEST_INTERVAL:?}")]
+    #[error(
+        "signage points every {got:?} are too fast for a simulated chain: the shortest interval is {SHORTEST_INTERVAL:?}"
+    )]
     IntervalTooShort {
         /// The interval asked for.
         got: Duration,
     },
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    signage_points: u64,
-    declared: u64,
-    refused: BTreeMap<RefusalReason, u64>,
-    never_signed: u64,
-    blocks_won: u64,
-}
-
-impl Counts {
-    fn refuse(&mut self, reason: RefusalReason) {
-        *self.refused.entry(reason).or_default() += 1;
-    }
-}
-
 /// Checks who signed a declaration and gives the plot public key.
 fn check_signatures(declare: &DeclareProofOfSpace, height: Height) -> Result<PublicKey, DeclareRefused> {
     let proof = &declare.proof_of_space;
-    let plot_public_key = PublicKey::from_g1(&proof.plot_public_key)
-        .map_err(|_| DeclareRefused::InvalidPlotPublicKey { got: proof.plot_public_key })?;
+    let plot_public_key =
+        PublicKey::from_g1(&proof.plot_public_key).map_err(|_| DeclareRefused::InvalidPlotPublicKey {
+            got: proof.plot_public_key,
+        })?;
     let signatures = [
-        (PlotSigned::ChallengeChainSp, declare.challenge_chain_sp.as_bytes(), &declare.challenge_chain_sp_signature),
-        (PlotSigned::RewardChainSp, declare.reward_chain_sp.as_bytes(), &declare.reward_chain_sp_signature),
+        (
+            PlotSigned::ChallengeChainSp,
+            declare.challenge_chain_sp.as_bytes(),
+            &declare.challenge_chain_sp_signature,
+        ),
+        (
+            PlotSigned::RewardChainSp,
+            declare.reward_chain_sp.as_bytes(),
+            &declare.reward_chain_sp_signature,
+        ),
     ];
     for (what, hash, signature) in signatures {
         if !signed_by(&plot_public_key, hash, signature) {
@@ -383,7 +347,11 @@ fn check_signatures(declare: &DeclareProofOfSpace, height: Height) -> Result<Pub
             check_pool_target(target, height)?;
             let signed = PublicKey::from_g1(pool_public_key)
                 .is_ok_and(|pool_public_key| signed_by(&pool_public_key, &target.to_bytes(), signature));
-            if signed { Ok(plot_public_key) } else { Err(DeclareRefused::WrongPoolSignature) }
+            if signed {
+                Ok(plot_public_key)
+            } else {
+                Err(DeclareRefused::WrongPoolSignature)
+            }
         }
         (PlotPool::PublicKey(_), _, _) => Err(DeclareRefused::PoolTargetMissing),
     }
@@ -391,7 +359,10 @@ fn check_signatures(declare: &DeclareProofOfSpace, height: Height) -> Result<Pub
 
 const fn check_pool_target(target: &PoolTarget, height: Height) -> Result<(), DeclareRefused> {
     if target.max_height != 0 && target.max_height < height.0 {
-        return Err(DeclareRefused::PoolTargetExpired { max_height: Height(target.max_height), height });
+        return Err(DeclareRefused::PoolTargetExpired {
+            max_height: Height(target.max_height),
+            height,
+        });
     }
     Ok(())
 }

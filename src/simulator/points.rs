@@ -45,7 +45,11 @@ pub(super) struct PointSource {
 impl PointSource {
     /// The next point is index 0 of a sub-slot. Two sub-slots lie before it, so that the v2 filter has its challenges.
     pub(super) fn new(c: &Constants, seed: u64) -> Self {
-        let seed_hash = sha256(&[b"farmconsole simulated chain", c.genesis_challenge.as_bytes(), &seed.to_be_bytes()]);
+        let seed_hash = sha256(&[
+            b"farmconsole simulated chain",
+            c.genesis_challenge.as_bytes(),
+            &seed.to_be_bytes(),
+        ]);
         let ssi = c.sub_slot_iters_starting;
         let first = SubSlot::after(&seed_hash, 0, c.genesis_challenge, Bytes32(c.genesis_challenge.0), ssi);
         let second = first.next(&seed_hash, ssi);
@@ -74,7 +78,11 @@ impl PointSource {
         let interval = sp_interval_iters(self.sub_slot_iters);
         let sp_iters = interval * u64::from(index);
         let [two_before, one_before] = self.past_challenges;
-        let filter_challenge = if index < FILTER_CHALLENGE_CHANGES { two_before } else { one_before };
+        let filter_challenge = if index < FILTER_CHALLENGE_CHANGES {
+            two_before
+        } else {
+            one_before
+        };
         Point {
             message: NewSignagePoint {
                 challenge_hash: self.sub_slot.challenge,
@@ -105,7 +113,10 @@ impl PointSource {
             return (
                 SpHash(self.sub_slot.challenge.0),
                 RewardChainSp(self.sub_slot.reward_chain_hash.0),
-                SignagePointSourceData { sub_slot_data: Some(source), vdf_data: None },
+                SignagePointSourceData {
+                    sub_slot_data: Some(source),
+                    vdf_data: None,
+                },
             );
         }
         let number = self.sub_slot.number * u64::from(SIGNAGE_POINTS_PER_SUB_SLOT) + u64::from(index);
@@ -116,7 +127,10 @@ impl PointSource {
         (
             SpHash(source.cc_vdf.get_hash().0),
             RewardChainSp(source.rc_vdf.get_hash().0),
-            SignagePointSourceData { sub_slot_data: None, vdf_data: Some(source) },
+            SignagePointSourceData {
+                sub_slot_data: None,
+                vdf_data: Some(source),
+            },
         )
     }
 }
@@ -163,7 +177,13 @@ impl SubSlot {
             deficit: DEFICIT,
         };
         let reward_chain_hash = reward_chain.get_hash();
-        Self { number, challenge_chain, reward_chain, challenge: ChallengeHash(challenge_chain_hash.0), reward_chain_hash }
+        Self {
+            number,
+            challenge_chain,
+            reward_chain,
+            challenge: ChallengeHash(challenge_chain_hash.0),
+            reward_chain_hash,
+        }
     }
 }
 

@@ -10,15 +10,15 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer as RcgenIssuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
+use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
-use tokio_rustls::rustls::{Error as RustlsError, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::config::verify_leaf;
-use super::identity::{read, read_certificates};
-use super::{CHIA_CA_CRT, CHIA_CA_KEY, CertificatePaths, Identity, TlsError};
+use super::identity::{read, read_anchors};
+use super::{CHIA_CA_CRT, CHIA_CA_KEY, CertificatePaths, Identity, RefusalCause, TlsError};
 use crate::clock::UnixMillis;
 
 /// A certificate and its private key as PEM texts. The key is wiped when dropped and has no `Debug`.
@@ -33,6 +33,8 @@ pub struct PemPair {
 pub struct Issuer {
     /// Where the certificate came from, for messages.
     paths: CertificatePaths,
+    /// The files as they are, to be copied.
+    pem: PemPair,
     certificate: CertificateDer<'static>,
     signer: RcgenIssuer<'static, KeyPair>,
 }
@@ -45,10 +47,16 @@ impl Issuer {
     pub fn load(paths: &CertificatePaths, now: UnixMillis) -> Result<Self, TlsError> {
         // Says which of the two files is wrong, or that they do not belong together.
         Identity::load(paths)?;
-        let certificate = read_certificates(&paths.crt)?.swap_remove(0);
-        let key = read(&paths.key)?;
-        let key = std::str::from_utf8(&key).map_err(|error| bad_key(&paths.key, &error))?;
-        Self::new(paths.clone(), certificate, key, now)
+        let text = |path: &Path| {
+            let bytes = read(path)?;
+            let text = std::str::from_utf8(&bytes).map(str::to_owned);
+            text.map(Zeroizing::new).map_err(|error| bad_certificate(path, &error))
+        };
+        let pem = PemPair {
+            crt: text(&paths.crt)?.to_string(),
+            key: text(&paths.key)?,
+        };
+        Self::new(paths.clone(), pem, now)
     }
 
     /// The public Chia CA, from the copies inside this program.
@@ -60,9 +68,11 @@ impl Issuer {
             crt: "assets/chia_ca.crt".into(),
             key: "assets/chia_ca.key".into(),
         };
-        let certificate = CertificateDer::from_pem_slice(CHIA_CA_CRT.as_bytes())
-            .map_err(|error| bad_certificate(&paths.crt, &error))?;
-        Self::new(paths, certificate, CHIA_CA_KEY, now)
+        let pem = PemPair {
+            crt: CHIA_CA_CRT.to_owned(),
+            key: CHIA_CA_KEY.to_owned().into(),
+        };
+        Self::new(paths, pem, now)
     }
 
     /// A new key and a certificate for it, with the official names, from a day before `now` to
@@ -87,22 +97,15 @@ impl Issuer {
         let certificate = params
             .signed_by(&key, &self.signer)
             .map_err(|error| issue_error("a certificate", &error))?;
-        self.verify(certificate.der(), now)
+        let mut anchors = RootCertStore::empty();
+        anchors
+            .add(self.certificate.clone())
+            .and_then(|()| verify_leaf(certificate.der(), anchors, unix_time(now)))
             .map_err(|error| issue_error("a certificate that peers accept", &error))?;
         Ok(PemPair {
             crt: certificate.pem(),
             key: Zeroizing::new(key.serialize_pem()),
         })
-    }
-
-    /// Whether a peer that trusts this CA accepts `leaf`, as client and as server.
-    ///
-    /// # Errors
-    /// What a stock verifier objects to.
-    pub fn verify(&self, leaf: &CertificateDer<'_>, now: UnixMillis) -> Result<(), RustlsError> {
-        let mut anchors = RootCertStore::empty();
-        anchors.add(self.certificate.clone())?;
-        verify_leaf(leaf, anchors, UnixTime::since_unix_epoch(Duration::from_millis(now.0)))
     }
 
     /// The CA certificate.
@@ -117,22 +120,43 @@ impl Issuer {
         &self.paths
     }
 
-    fn new(
-        paths: CertificatePaths,
-        certificate: CertificateDer<'static>,
-        key: &str,
-        now: UnixMillis,
-    ) -> Result<Self, TlsError> {
+    /// Certificate and key as they were read.
+    #[must_use]
+    pub fn pem(&self) -> &PemPair {
+        &self.pem
+    }
+
+    fn new(paths: CertificatePaths, pem: PemPair, now: UnixMillis) -> Result<Self, TlsError> {
+        let certificate =
+            CertificateDer::from_pem_slice(pem.crt.as_bytes()).map_err(|error| bad_certificate(&paths.crt, &error))?;
         check_ca(&paths.crt, &certificate, now)?;
-        let key = KeyPair::from_pem(key).map_err(|error| bad_key(&paths.key, &error))?;
+        let key = KeyPair::from_pem(&pem.key).map_err(|error| bad_key(&paths.key, &error))?;
         let signer =
             RcgenIssuer::from_ca_cert_der(&certificate, key).map_err(|error| bad_certificate(&paths.crt, &error))?;
         Ok(Self {
             paths,
+            pem,
             certificate,
             signer,
         })
     }
+}
+
+/// Whether a peer that trusts the CA file `ca` accepts this identity, as client and as server, at `now`.
+///
+/// # Errors
+/// When the CA file cannot be read, or what a stock verifier objects to.
+pub fn verify_identity(
+    identity: &Identity,
+    paths: &CertificatePaths,
+    ca: &Path,
+    now: UnixMillis,
+) -> Result<(), TlsError> {
+    verify_leaf(identity.leaf(), read_anchors(ca)?, unix_time(now)).map_err(|error| TlsError::NotIssuedBy {
+        crt: paths.crt.clone(),
+        ca: ca.to_path_buf(),
+        reason: RefusalCause::from(&error).to_string(),
+    })
 }
 
 /// A new private CA: P-256, a name of its own, from a day before `now`, valid twenty years.
@@ -178,6 +202,10 @@ fn check_ca(path: &Path, certificate: &CertificateDer<'_>, now: UnixMillis) -> R
         return Err(bad_certificate(path, &"the name of the CA has several parts in one"));
     }
     Ok(())
+}
+
+fn unix_time(now: UnixMillis) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_millis(now.0))
 }
 
 fn name(parts: &[(DnType, &str)]) -> DistinguishedName {

@@ -280,9 +280,10 @@ def plots_come_and_go(world):
     victim = sorted(directory.glob("plot-k18-*.plot"))[0]
     away = world.work / "away.plot"
     duplicate = world.work / f"plots-{harvester.name}-more" / victim.name
-    held = duplicate.exists() and duplicate.rename(world.work / "away-duplicate.plot")
+    held = duplicate.rename(world.work / "away-duplicate.plot") if duplicate.exists() else None
     victim.rename(away)
-    wait_for("the lost plot is noticed", 40, lambda: (world.of(harvester)[0]["plots"] <= 6 - (not held), world.of(harvester)[0]["plots"]))
+    wait_for("the lost plot is noticed", 40, lambda: (world.of(harvester)[0]["plots"] == 5, world.of(harvester)[0]["plots"]))
+    wait_for("the loss is an alarm", 5, lambda: ([a for a in world.farm.alarms() if a["kind"] == "plots_lost" and a["lost"] == 1], world.farm.alarms()))
     away.rename(victim)
     if held:
         held.rename(duplicate)

@@ -7,7 +7,6 @@
 use std::ops::Range;
 
 use super::bits::read_bits;
-use super::fse::FseError;
 use super::park::{CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ParkError, c3_deltas, c3_park_bytes};
 use super::plot_reader::PlotReader;
 use crate::pos::plot_error::{PlotError, PlotPart};
@@ -74,12 +73,13 @@ impl Checkpoints {
             .index
             .saturating_mul(park_bytes as u64)
             .saturating_add(self.c3_start);
-        // The park of a last checkpoint without entries after it is not written, and may be beyond the end of the file.
-        let mut parks = reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?;
-        parks.resize(checkpoints.len() * park_bytes, 0);
-        for (checkpoint, park) in checkpoints.iter().zip(parks.chunks_exact(park_bytes)) {
+        // The last park is written only as far as it is filled, and not at all if no entry follows its checkpoint.
+        let parks = reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?;
+        let parks = parks.chunks(park_bytes).chain(std::iter::repeat(&[][..]));
+        for (checkpoint, park) in checkpoints.iter().zip(parks) {
             match collect_places(*checkpoint, park, f7, &mut places) {
-                Err(ParkError::Deltas(FseError::Empty)) if self.is_last(reader, checkpoint)? => {}
+                Err(_) if park.iter().all(|byte| *byte == 0) && self.is_last(reader, checkpoint)? => {}
+                Err(_) if park.len() < park_bytes => return Err(reader.cut_off(PlotPart::C3)),
                 collected => collected.map_err(|error| PlotError::damaged(PlotPart::C3, error))?,
             }
         }

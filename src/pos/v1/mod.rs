@@ -10,6 +10,8 @@ mod park;
 mod plot_reader;
 pub mod plotter;
 mod prover;
+#[cfg(test)]
+mod test_plot;
 mod verify;
 
 pub use fse::FseError;

@@ -10,9 +10,30 @@ pub(super) struct PlotReader<'a, R: ?Sized> {
 }
 
 impl<'a, R: ReadAt + ?Sized> PlotReader<'a, R> {
-    /// `size`: that of the file.
-    pub(super) fn new(reader: &'a R, size: u64) -> Self {
-        Self { reader, size }
+    pub(super) fn new(reader: &'a R) -> Self {
+        Self {
+            reader,
+            size: reader.size(),
+        }
+    }
+
+    /// The error for a part that goes on after the end of the file.
+    pub(super) fn cut_off(&self, part: PlotPart) -> PlotError {
+        PlotError::CutOff {
+            part,
+            end: self.size.saturating_add(1),
+            size: self.size,
+        }
+    }
+
+    /// That all tables begin within the file.
+    pub(super) fn check_pointers(&self, table_pointers: &[u64; 10]) -> Result<(), PlotError> {
+        let tables = (1..=7)
+            .map(PlotPart::Table)
+            .chain([PlotPart::C1, PlotPart::C2, PlotPart::C3]);
+        tables
+            .zip(table_pointers)
+            .try_for_each(|(part, pointer)| self.check(part, *pointer, 1))
     }
 
     /// The `length` bytes from `offset` on.

@@ -120,7 +120,7 @@ pub(super) fn arrange(plot_id: &PlotId, k: u8, xs: &mut [u64; 64]) {
 }
 
 /// From proof order to plot order: at every level the half that is smaller, by its last x values, comes first.
-fn plot_order(mut xs: [u64; 64]) -> [u64; 64] {
+pub(super) fn plot_order(mut xs: [u64; 64]) -> [u64; 64] {
     for half in [1, 2, 4, 8, 16, 32] {
         for pair in xs.chunks_exact_mut(2 * half) {
             let (left, right) = pair.split_at_mut(half);
@@ -142,7 +142,7 @@ pub(super) fn pack(k: u8, xs: &[u64; 64]) -> Vec<u8> {
 }
 
 /// The 64 x values of a proof.
-fn unpack(k: u8, proof: &[u8]) -> Result<[u64; 64], InvalidProof> {
+pub(super) fn unpack(k: u8, proof: &[u8]) -> Result<[u64; 64], InvalidProof> {
     let expected = usize::from(k) * 8;
     let wrong_length = InvalidProof::Length {
         k,
@@ -161,38 +161,15 @@ fn unpack(k: u8, proof: &[u8]) -> Result<[u64; 64], InvalidProof> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::LazyLock;
-
-    use serde::Deserialize;
-
+    use super::super::test_plot::{golden_proof, golden_proofs};
     use super::*;
-
-    /// A proof which the official verifier accepted with this quality: from chiapos plots of k 18 to 22, and of real
-    /// mainnet blocks (k 32).
-    #[derive(Deserialize)]
-    struct GoldenProof {
-        k: u8,
-        plot_id: PlotId,
-        challenge: PosChallenge,
-        proof: String,
-        quality: QualityString,
-    }
-
-    impl GoldenProof {
-        fn proof(&self) -> Vec<u8> {
-            hex::decode(&self.proof).unwrap()
-        }
-    }
-
-    static GOLDEN: LazyLock<Vec<GoldenProof>> =
-        LazyLock::new(|| serde_json::from_str(include_str!("../../../tests/vectors/pos_v1.json")).unwrap());
 
     #[test]
     fn official_proofs_are_valid_and_have_the_official_quality() {
         for k in [18, 19, 20, 21, 22, 32] {
-            assert!(GOLDEN.iter().any(|golden| golden.k == k), "no proof of k {k}");
+            assert!(golden_proofs().iter().any(|golden| golden.k == k), "no proof of k {k}");
         }
-        for golden in &*GOLDEN {
+        for golden in golden_proofs() {
             let verified = verify(&golden.plot_id, golden.k, &golden.challenge, &golden.proof());
             assert_eq!(verified, Ok(golden.quality));
         }
@@ -200,7 +177,7 @@ mod tests {
 
     #[test]
     fn proof_of_another_challenge_or_plot_is_invalid() {
-        for golden in &*GOLDEN {
+        for golden in golden_proofs() {
             let f7 = challenge_f7(&golden.challenge, golden.k);
             let mut other = golden.challenge;
             other.0[0] ^= 0x80;
@@ -223,7 +200,7 @@ mod tests {
 
     #[test]
     fn challenge_bits_beyond_k_select_the_pair_but_do_not_invalidate() {
-        let golden = &GOLDEN[0];
+        let golden = golden_proof(18);
         let mut other = golden.challenge;
         other.0[31] ^= 0x15;
         let quality = verify(&golden.plot_id, golden.k, &other, &golden.proof()).unwrap();
@@ -232,7 +209,7 @@ mod tests {
 
     #[test]
     fn halves_swapped_at_any_table_are_invalid() {
-        for golden in &*GOLDEN {
+        for golden in golden_proofs() {
             let xs = unpack(golden.k, &golden.proof()).unwrap();
             for (table, half) in [1, 2, 4, 8, 16, 32].into_iter().enumerate() {
                 let mut swapped = xs;
@@ -250,7 +227,7 @@ mod tests {
 
     #[test]
     fn any_changed_x_value_is_invalid() {
-        let golden = &GOLDEN[0];
+        let golden = golden_proof(18);
         for byte in 0..golden.proof().len() {
             let mut proof = golden.proof();
             proof[byte] ^= 1;
@@ -263,7 +240,7 @@ mod tests {
 
     #[test]
     fn wrong_length_or_k_is_refused() {
-        let golden = &GOLDEN[0];
+        let golden = golden_proof(18);
         let proof = golden.proof();
         let verified = verify(&golden.plot_id, 18, &golden.challenge, &proof[1..]);
         assert_eq!(

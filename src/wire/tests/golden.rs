@@ -295,7 +295,7 @@ fn building_blocks_have_the_documented_bytes() {
     );
 }
 
-/// Release 2.7.3 and older: the filter challenge is missing altogether.
+/// Release 2.7.3 and older: the filter challenge is missing altogether. Release 2.6.0 writes these bytes.
 #[test]
 fn signage_point_of_an_older_node_is_read() {
     let bytes = vector_named("new_signage_point_minimal");
@@ -314,7 +314,7 @@ fn signage_point_of_an_older_node_is_read() {
     assert!(properties::from_full_node(&older));
 }
 
-/// Protocol version 0.0.37: heights, but no filter challenge.
+/// Protocol version 0.0.37: heights, but no filter challenge. Release 2.6.0 writes these bytes.
 #[test]
 fn all_three_signage_point_layouts_are_told_apart_by_length() {
     let full = vector_named("new_signage_point_harvester2_full");

@@ -6,7 +6,7 @@ mod golden;
     unreachable_pub,
     reason = "the fuzz targets, which share the file, see them from another crate"
 )]
-#[path = "../../../tests/fuzz/properties.rs"]
+#[path = "../../../tests/fuzz/src/properties.rs"]
 mod properties;
 mod proptests;
 mod specimen;

@@ -5,13 +5,19 @@
 //! Source: chia `consensus/default_constants.py`, `consensus/constants.py` and the network overrides of
 //! `initial-config.yaml`, release 2.7.5.
 
+mod networks;
+mod value;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::ids::{ChallengeHash, IdParseError};
+use crate::ids::ChallengeHash;
 use crate::units::{Difficulty, Height, SIGNAGE_POINTS_PER_SUB_SLOT, SubSlotIters};
+use networks::{LEGACY_NAMES, NOT_USED};
+use value::Value;
+
+pub use value::ConstantError;
 
 /// The constants of one network. Every value is in a range that arithmetic elsewhere relies on: [`apply_override`]
 /// refuses what is outside.
@@ -72,7 +78,7 @@ impl Constants {
     /// settings have them, and `simulator1` for trying and testing. None for any other name.
     #[must_use]
     pub fn for_network(network: &str) -> Option<Self> {
-        let (_, overrides) = BUILT_IN.iter().find(|(name, _)| *name == network)?;
+        let overrides = networks::built_in(network)?;
         let (constants, _) = Self::from_overrides(network, overrides.iter().copied()).ok()?;
         Some(constants)
     }
@@ -88,13 +94,7 @@ impl Constants {
         overrides: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(Self, Vec<UnknownConstant>), ConstantError> {
         let mut changes: BTreeMap<&str, &str> = overrides.into_iter().collect();
-        let test_network_defaults: &[(&str, &str)] = match network {
-            "mainnet" => &[],
-            "testnet11" => TESTNET11_SET_DEFAULTS,
-            "testneta" => TESTNETA_SET_DEFAULTS,
-            _ => OTHER_SET_DEFAULTS,
-        };
-        for (name, value) in test_network_defaults {
+        for (name, value) in networks::set_defaults(network) {
             changes.entry(name).or_insert(value);
         }
         for (legacy, name) in LEGACY_NAMES {
@@ -223,284 +223,16 @@ impl fmt::Display for UnknownConstant {
     }
 }
 
-/// Why an override cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConstantError {
-    /// Neither a decimal number nor a hexadecimal one with `0x`.
-    #[error("constant {name}: expected a whole number, got {got:?}")]
-    NotANumber {
-        /// Official name of the constant.
-        name: String,
-        /// The value as given.
-        got: String,
-    },
-    /// A number outside what the constant may be.
-    #[error("constant {name}: expected {min} to {max}, got {got}")]
-    OutOfRange {
-        /// Official name of the constant.
-        name: String,
-        /// Smallest value allowed.
-        min: u128,
-        /// Largest value allowed.
-        max: u128,
-        /// The value as given.
-        got: u128,
-    },
-    /// A number of iterations that cannot be cut into 64 equal intervals, or an odd k of v2 plots.
-    #[error("constant {name}: expected a multiple of {factor}, got {got}")]
-    NotAMultiple {
-        /// Official name of the constant.
-        name: String,
-        /// What the value must be a multiple of.
-        factor: u64,
-        /// The value as given.
-        got: u64,
-    },
-    /// Neither true nor false.
-    #[error("constant {name}: expected true or false, got {got:?}")]
-    NotATruthValue {
-        /// Official name of the constant.
-        name: String,
-        /// The value as given.
-        got: String,
-    },
-    /// Not 64 hex digits.
-    #[error("constant {name}: {source}")]
-    NotAHash {
-        /// Official name of the constant.
-        name: String,
-        /// What is wrong with the text.
-        source: IdParseError,
-    },
-}
-
-/// One override on its way into a field.
-struct Value<'a> {
-    name: &'a str,
-    text: &'a str,
-}
-
-impl Value<'_> {
-    fn number<T>(&self, allowed: RangeInclusive<T>) -> Result<T, ConstantError>
-    where
-        T: Copy + Into<u128> + TryFrom<u128>,
-    {
-        let got = self.whole_number()?;
-        let (min, max): (u128, u128) = ((*allowed.start()).into(), (*allowed.end()).into());
-        T::try_from(got)
-            .ok()
-            .filter(|_| (min..=max).contains(&got))
-            .ok_or_else(|| ConstantError::OutOfRange {
-                name: self.name.to_owned(),
-                min,
-                max,
-                got,
-            })
-    }
-
-    fn whole_number(&self) -> Result<u128, ConstantError> {
-        let digits = self.text.replace('_', "");
-        let parsed = match digits.strip_prefix("0x") {
-            Some(hex) => u128::from_str_radix(hex, 16),
-            None => digits.parse(),
-        };
-        parsed.map_err(|_| ConstantError::NotANumber {
-            name: self.name.to_owned(),
-            got: self.text.to_owned(),
-        })
-    }
-
-    fn height(&self) -> Result<Height, ConstantError> {
-        self.number(0..=u32::MAX).map(Height)
-    }
-
-    fn sub_slot_iters(&self) -> Result<SubSlotIters, ConstantError> {
-        let factor = u64::from(SIGNAGE_POINTS_PER_SUB_SLOT);
-        let got = self.number(factor..=u64::MAX)?;
-        self.multiple_of(factor, got).map(SubSlotIters)
-    }
-
-    fn plot_size_v2(&self) -> Result<u8, ConstantError> {
-        let got: u8 = self.number(18..=32)?;
-        self.multiple_of(2, u64::from(got)).map(|_| got)
-    }
-
-    fn multiple_of(&self, factor: u64, got: u64) -> Result<u64, ConstantError> {
-        if got.is_multiple_of(factor) {
-            Ok(got)
-        } else {
-            Err(ConstantError::NotAMultiple {
-                name: self.name.to_owned(),
-                factor,
-                got,
-            })
-        }
-    }
-
-    fn truth(&self) -> Result<bool, ConstantError> {
-        match self.text {
-            "true" | "True" | "TRUE" => Ok(true),
-            "false" | "False" | "FALSE" => Ok(false),
-            got => Err(ConstantError::NotATruthValue {
-                name: self.name.to_owned(),
-                got: got.to_owned(),
-            }),
-        }
-    }
-
-    fn hash(&self) -> Result<ChallengeHash, ConstantError> {
-        self.text.parse().map_err(|source| ConstantError::NotAHash {
-            name: self.name.to_owned(),
-            source,
-        })
-    }
-}
-
 /// SHA-256 of nothing.
 const DEFAULT_GENESIS_CHALLENGE: ChallengeHash = ChallengeHash([
     0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24, 0x27, 0xae, 0x41,
     0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
 ]);
 
-/// Names that settings from before v2 plots have. The new name wins where both are given.
-const LEGACY_NAMES: &[(&str, &str)] = &[
-    ("MIN_PLOT_SIZE", "MIN_PLOT_SIZE_V1"),
-    ("MAX_PLOT_SIZE", "MAX_PLOT_SIZE_V1"),
-];
-
-/// Networks with overrides of their own; the first four are the official `initial-config.yaml`'s.
-const BUILT_IN: &[(&str, &[(&str, &str)])] = &[
-    (
-        "mainnet",
-        &[(
-            "GENESIS_CHALLENGE",
-            "ccd5bb71183532bff220ba46c268991a3ff07eb358e8255a65c30a2dce0e5fbb",
-        )],
-    ),
-    (
-        "testnet0",
-        &[
-            (
-                "GENESIS_CHALLENGE",
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-            ),
-            ("MIN_PLOT_SIZE_V1", "18"),
-            ("PLOT_SIZE_V2", "20"),
-        ],
-    ),
-    (
-        "testnet11",
-        &[
-            (
-                "GENESIS_CHALLENGE",
-                "37a90eb5185a9c4439a91ddc98bbadce7b4feba060d50116a067de66bf236615",
-            ),
-            ("DIFFICULTY_CONSTANT_FACTOR", "10052721566054"),
-            ("DIFFICULTY_STARTING", "30"),
-            ("EPOCH_BLOCKS", "768"),
-            ("MIN_PLOT_SIZE_V1", "18"),
-            ("SUB_SLOT_ITERS_STARTING", "67108864"),
-            ("HARD_FORK_HEIGHT", "0"),
-            ("PLOT_FILTER_128_HEIGHT", "6029568"),
-            ("PLOT_FILTER_64_HEIGHT", "11075328"),
-            ("PLOT_FILTER_32_HEIGHT", "16121088"),
-        ],
-    ),
-    (
-        "testneta",
-        &[
-            (
-                "GENESIS_CHALLENGE",
-                "b0a306abe27407130586c8e13d06dc057d4538c201dbd36c8f8c481f5e51af5c",
-            ),
-            ("DIFFICULTY_CONSTANT_FACTOR", "10052721566054"),
-            ("DIFFICULTY_STARTING", "30"),
-            ("EPOCH_BLOCKS", "768"),
-            ("SUB_SLOT_ITERS_STARTING", "67108864"),
-        ],
-    ),
-    // Small plots (k18), filter 1/4, about three blocks for every hundred look-ups of a k18 plot: a farm of a few
-    // dozen small plots wins a block at nearly every signage point.
-    (
-        "simulator1",
-        &[
-            (
-                "GENESIS_CHALLENGE",
-                "b2e96da57bcb3a7cf2a2d0f2d1dbf5ac8f2f9a1ef4d7a3c2e1f0918273645501",
-            ),
-            ("MIN_PLOT_SIZE_V1", "18"),
-            ("PLOT_SIZE_V2", "20"),
-            ("NUMBER_ZERO_BITS_PLOT_FILTER_V1", "3"),
-            ("NUMBER_ZERO_BITS_PLOT_FILTER_V2", "2"),
-            ("SUB_SLOT_ITERS_STARTING", "65536"),
-            ("SUB_SLOT_TIME_TARGET", "128"),
-            ("DIFFICULTY_STARTING", "30"),
-            ("DIFFICULTY_CONSTANT_FACTOR", "1650000000"),
-            ("POOL_SUB_SLOT_ITERS", "65536"),
-            ("HARD_FORK_HEIGHT", "0"),
-            ("SOFT_FORK9_HEIGHT", "0"),
-        ],
-    ),
-];
-
-/// What the official software sets on any network but mainnet where the settings do not (`update_testnet_overrides`).
-const OTHER_SET_DEFAULTS: &[(&str, &str)] = &[("TESTNET", "true")];
-const TESTNET11_SET_DEFAULTS: &[(&str, &str)] = &[
-    ("TESTNET", "true"),
-    ("PLOT_SIZE_V2", "28"),
-    ("SOFT_FORK9_HEIGHT", "3924000"),
-];
-const TESTNETA_SET_DEFAULTS: &[(&str, &str)] = &[
-    ("TESTNET", "true"),
-    ("PLOT_SIZE_V2", "28"),
-    ("SOFT_FORK9_HEIGHT", "3924000"),
-    ("HARD_FORK_HEIGHT", "3693395"),
-    ("MIN_PLOT_SIZE_V1", "18"),
-];
-
-/// Official constants that decide nothing for a farmer or harvester. `PLOT_FILTER_V2_RELATIVE_HEIGHT`,
-/// `FILTER_WINDOW_SIZE` and `MAX_EFFECTIVE_PLOT_FILTER_BITS` are here because the official filter has them fixed in
-/// its code and takes no override either. `NETWORK_TYPE` is in old settings and in no release any more.
-const NOT_USED: &[&str] = &[
-    "AGG_SIG_AMOUNT_ADDITIONAL_DATA",
-    "AGG_SIG_ME_ADDITIONAL_DATA",
-    "AGG_SIG_PARENT_ADDITIONAL_DATA",
-    "AGG_SIG_PARENT_AMOUNT_ADDITIONAL_DATA",
-    "AGG_SIG_PARENT_PUZZLE_ADDITIONAL_DATA",
-    "AGG_SIG_PUZZLE_ADDITIONAL_DATA",
-    "AGG_SIG_PUZZLE_AMOUNT_ADDITIONAL_DATA",
-    "BLOCKS_CACHE_SIZE",
-    "COST_PER_BYTE",
-    "DIFFICULTY_CHANGE_MAX_FACTOR",
-    "DISCRIMINANT_SIZE_BITS",
-    "FILTER_WINDOW_SIZE",
-    "GENESIS_PRE_FARM_FARMER_PUZZLE_HASH",
-    "GENESIS_PRE_FARM_POOL_PUZZLE_HASH",
-    "MAX_BLOCK_COST_CLVM",
-    "MAX_BLOCK_COUNT_PER_REQUESTS",
-    "MAX_COIN_AMOUNT",
-    "MAX_EFFECTIVE_PLOT_FILTER_BITS",
-    "MAX_FUTURE_TIME2",
-    "MAX_GENERATOR_REF_LIST_SIZE",
-    "MAX_SUB_SLOT_BLOCKS",
-    "MAX_VDF_WITNESS_SIZE",
-    "MEMPOOL_BLOCK_BUFFER",
-    "MIN_BLOCKS_PER_CHALLENGE_BLOCK",
-    "NETWORK_TYPE",
-    "NUMBER_OF_TIMESTAMPS",
-    "PLOT_FILTER_V2_RELATIVE_HEIGHT",
-    "SIGNIFICANT_BITS",
-    "SLOT_BLOCKS_TARGET",
-    "SOFT_FORK8_HEIGHT",
-    "SUB_EPOCH_BLOCKS",
-    "WEIGHT_PROOF_RECENT_BLOCKS",
-    "WEIGHT_PROOF_THRESHOLD",
-];
-
 /// Golden numbers made by the official software, release 2.7.5.
 #[cfg(test)]
 pub(super) fn test_vectors() -> serde_json::Value {
-    serde_json::from_str(include_str!("../../tests/vectors/constants_vectors.json")).unwrap()
+    serde_json::from_str(include_str!("../../../tests/vectors/constants_vectors.json")).unwrap()
 }
 
 #[cfg(test)]
@@ -571,7 +303,7 @@ mod tests {
 
     #[test]
     fn every_built_in_network_can_be_made() {
-        for (name, _) in BUILT_IN {
+        for (name, _) in networks::BUILT_IN {
             assert!(Constants::for_network(name).is_some(), "{name}");
         }
         assert_eq!(Constants::for_network("simulator9"), None);

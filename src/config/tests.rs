@@ -1,0 +1,361 @@
+//! Settings read as official software and people write them.
+
+use std::path::Path;
+
+use super::document::Document;
+use super::*;
+use crate::logging::LogLevel;
+use crate::pos::constants::Constants;
+
+/// `config.yaml` after `chia init` and `chia configure --log-level DEBUG` of 2.7.5.
+const OFFICIAL: &str = include_str!("../../tests/fixtures/official_config/saved-2.7.5.yaml");
+
+fn read(text: &str) -> (Settings, Vec<String>) {
+    let document = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap();
+    let (settings, errors) = Settings::from_document(&document);
+    (settings, errors.iter().map(ToString::to_string).collect())
+}
+
+fn fine(text: &str) -> Settings {
+    let (settings, errors) = read(text);
+    assert!(errors.is_empty(), "{errors:?}");
+    settings
+}
+
+fn errors(text: &str) -> Vec<String> {
+    read(text).1
+}
+
+#[test]
+fn official_file_is_read_without_a_doubt() {
+    let settings = fine(OFFICIAL);
+    assert_eq!(settings.network, "mainnet");
+    assert_eq!(Some(settings.constants), Constants::for_network("mainnet"));
+    assert_eq!(settings.address_prefix, "xch");
+    assert_eq!(settings.farmer.port, 8447);
+    assert_eq!(settings.farmer.full_node_peers, [HostPort::new("localhost", 8444)]);
+    assert_eq!(settings.harvester.farmer_peers, [HostPort::new("localhost", 8447)]);
+    assert_eq!(settings.harvester.refresh.interval_seconds, 120);
+    assert_eq!(settings.harvester.num_threads, 30);
+    assert!(settings.harvester.plot_directories.is_empty());
+    assert_eq!(settings.logging.log_level, LogLevel::Debug);
+    assert_eq!(settings.own, OwnSettings::default());
+    assert_eq!(settings.warnings, []);
+}
+
+#[test]
+fn every_missing_key_has_the_official_default() {
+    let (mut little, mut much) = (fine("harvester:\n"), fine(OFFICIAL));
+    assert_eq!(much.logging.log_level, LogLevel::Debug);
+    for settings in [&mut little, &mut much] {
+        settings.logging.log_level = LogLevel::Warning;
+        settings.harvester.logging.log_level = LogLevel::Warning;
+    }
+    assert_eq!(little, much);
+}
+
+#[test]
+fn our_default_settings_mean_the_official_defaults() {
+    let mut official = fine(OFFICIAL);
+    official.logging.log_level = LogLevel::Warning;
+    official.harvester.logging.log_level = LogLevel::Warning;
+    let ours = fine(DEFAULT_SETTINGS);
+    // A farm of a person who wants to see something: connections and proofs are in the log.
+    assert_eq!(ours.logging.log_level, LogLevel::Info);
+    let quieter = fine(&DEFAULT_SETTINGS.replace("log_level: INFO", "log_level: WARNING"));
+    assert_eq!(quieter, official);
+}
+
+#[test]
+fn networks_described_in_our_default_settings_are_the_built_in_ones() {
+    for network in BUILT_IN_NETWORKS {
+        let text = DEFAULT_SETTINGS.replace("&selected_network mainnet", &format!("&selected_network {network}"));
+        let settings = fine(&text);
+        assert_eq!(settings.network, network);
+        assert_eq!(Some(settings.constants), Constants::for_network(network), "{network}");
+        assert_eq!(settings.warnings, []);
+        let prefix = if network == "mainnet" { "xch" } else { "txch" };
+        assert_eq!(settings.address_prefix, prefix);
+    }
+}
+
+#[test]
+fn lists_sets_and_nothing_are_all_lists() {
+    let key = "ab".repeat(48);
+    for list in [
+        format!("!!set {{{key}: null}}"),
+        format!("[\"{key}\"]"),
+        format!("\n    - 0x{key}"),
+    ] {
+        let settings = fine(&format!("farmer:\n  pool_public_keys: {list}\n"));
+        assert_eq!(settings.farmer.pool_public_keys, [key.parse().unwrap()], "{list}");
+    }
+    for nothing in ["", "null", "~", "[]", "!!set {}"] {
+        let settings = fine(&format!(
+            "farmer: {{pool_public_keys: {nothing}}}\nharvester:\n  plot_directories: {nothing}\n"
+        ));
+        assert!(settings.farmer.pool_public_keys.is_empty() && settings.harvester.plot_directories.is_empty());
+    }
+}
+
+#[test]
+fn one_peer_and_many_are_read_together() {
+    let text = "
+harvester:
+  farmer_peer: {host: old, port: 1}
+  farmer_peers:
+  - {host: new, port: 2}
+  - {host: old, port: 1}
+farmer:
+  full_node_peer: {host: node, port: 3}
+  solver_peers: []
+";
+    let settings = fine(text);
+    assert_eq!(
+        settings.harvester.farmer_peers,
+        [HostPort::new("new", 2), HostPort::new("old", 1)]
+    );
+    assert_eq!(settings.farmer.full_node_peers, [HostPort::new("node", 3)]);
+    assert!(settings.farmer.solver_peers.is_empty());
+}
+
+#[test]
+fn section_on_another_network_names_both_lines() {
+    let text = "selected_network: mainnet\nfarmer:\n  port: 8447\n  selected_network: testnet11\n";
+    let expected =
+        "c.yaml:4:21: farmer.selected_network is \"testnet11\", but selected_network is \"mainnet\" (line 1)";
+    assert_eq!(errors(text), [expected]);
+    let text = "farmer:\n  selected_network: testnet11\n";
+    assert!(errors(text)[0].ends_with("is \"mainnet\" (by default)"));
+    // `chia configure --testnet true` leaves this behind.
+    fine("selected_network: testnet11\nsolver:\n  selected_network: mainnet\n");
+}
+
+#[test]
+fn overrides_change_constants_and_unknown_ones_are_told() {
+    let text = "
+selected_network: simulator1
+network_overrides: &o
+  constants:
+    simulator1:
+      MIN_PLOT_SIZE: 20
+      DIFFICULTY_CONSTANT_FACTOR: 147573952589676412928
+      FANCY_CONSTANT: 1
+      MEMPOOL_BLOCK_BUFFER: 10
+farmer:
+  network_overrides: *o
+";
+    let settings = fine(text);
+    assert_eq!(settings.constants.min_plot_size_v1, 20);
+    assert_eq!(settings.constants.difficulty_constant_factor, 1 << 67);
+    let warnings: Vec<_> = settings.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["c.yaml:8:7: no constant is named FANCY_CONSTANT; it is ignored"]
+    );
+}
+
+#[test]
+fn network_of_ones_own_is_described_in_the_file() {
+    let text = "selected_network: mynet\nnetwork_overrides: {constants: {mynet: {MIN_PLOT_SIZE_V1: 25}}}\n";
+    assert_eq!(fine(text).constants.min_plot_size_v1, 25);
+    let (_, errors) = read("selected_network: mynte\nnetwork_overrides: {constants: {mynet: {}}}\n");
+    assert_eq!(errors, ["c.yaml:1:19: unknown network \"mynte\""]);
+}
+
+#[test]
+fn bad_constant_is_told_at_its_place() {
+    let text = "network_overrides:\n  constants:\n    mainnet:\n      EPOCH_BLOCKS: many\n";
+    assert_eq!(
+        errors(text),
+        ["c.yaml:4:21: constant EPOCH_BLOCKS: expected a whole number, got \"many\""]
+    );
+    let text = "network_overrides:\n  constants:\n    mainnet:\n      EPOCH_BLOCKS: [1]\n";
+    assert!(errors(text)[0].starts_with("c.yaml:4:21: network_overrides.constants.mainnet.EPOCH_BLOCKS should be"));
+}
+
+#[test]
+fn harvester_with_other_constants_is_a_doubt() {
+    let text = "
+farmer:
+  network_overrides: {constants: {mainnet: {EPOCH_BLOCKS: 1}}}
+harvester:
+  network_overrides: {constants: {mainnet: {EPOCH_BLOCKS: 2}}}
+";
+    let settings = fine(text);
+    assert_eq!(settings.constants.epoch_blocks, 1);
+    assert!(
+        settings.warnings[0]
+            .to_string()
+            .starts_with("c.yaml:5:3: harvester.network_overrides has other constants")
+    );
+}
+
+#[test]
+fn wrong_kinds_and_ranges_are_told_with_place_and_expectation() {
+    for (text, expected) in [
+        (
+            "farmer: {port: 70000}",
+            "c.yaml:1:16: farmer.port should be a whole number from 0 to 65535, but is 70000",
+        ),
+        (
+            "farmer: {port: \"x\"}",
+            "c.yaml:1:16: farmer.port should be a whole number from 0 to 65535, but is \"x\"",
+        ),
+        (
+            "farmer:\n- port",
+            "c.yaml:2:1: farmer should be a mapping, but is a list",
+        ),
+        ("harvester: 7", "c.yaml:1:12: harvester should be a mapping, but is 7"),
+        (
+            "harvester: {recursive_plot_scan: 3}",
+            "c.yaml:1:34: harvester.recursive_plot_scan should be true or false, but is 3",
+        ),
+        (
+            "harvester:\n  plot_directories: /mnt/one",
+            "c.yaml:2:21: harvester.plot_directories should be a list of texts, but is \"/mnt/one\"",
+        ),
+        (
+            "harvester:\n  farmer_peers:\n  - host: a\n",
+            "c.yaml:3:5: harvester.farmer_peers.0 should be a peer with host and port, but is without a port",
+        ),
+        (
+            "harvester:\n  farmer_peers:\n  - null\n",
+            "c.yaml:3:5: harvester.farmer_peers.0 should be a peer with host and port, but is nothing",
+        ),
+        (
+            "logging:\n  log_level: LOUD\n",
+            "c.yaml:2:14: logging.log_level should be CRITICAL, ERROR, WARNING, INFO, DEBUG or NOTSET, but is \"LOUD\"",
+        ),
+        (
+            "farmer: {pool_public_keys: [beef]}",
+            "c.yaml:1:28: farmer.pool_public_keys should be public keys of 96 hex digits, but is \"beef\" among them",
+        ),
+    ] {
+        assert_eq!(errors(text), [expected]);
+    }
+}
+
+#[test]
+fn truth_values_of_yaml_1_1_are_understood() {
+    let settings = fine("harvester: {recursive_plot_scan: yes, parallel_read: Off}");
+    assert!(settings.harvester.recursive_plot_scan && !settings.harvester.parallel_read);
+}
+
+#[test]
+fn service_may_log_in_its_own_way() {
+    let text = "logging: {log_level: INFO, log_maxfilesrotation: 3}\nfarmer: {logging: {log_level: DEBUG}}\n";
+    let settings = fine(text);
+    assert_eq!(settings.logging.log_level, LogLevel::Debug);
+    assert_eq!(settings.logging.log_maxfilesrotation, 3);
+    assert_eq!(settings.harvester.logging.log_level, LogLevel::Info);
+}
+
+#[test]
+fn log_of_an_adopted_root_lies_apart() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Root::new(dir.path());
+    let logging = fine("logging: {log_filename: log/farm.log}").logging;
+    assert_eq!(logging.log_file(&root), dir.path().join("farmconsole/log/farm.log"));
+    root.create_state_dir().unwrap();
+    std::fs::write(root.own_marker(), "").unwrap();
+    assert_eq!(logging.log_file(&root), dir.path().join("log/farm.log"));
+}
+
+#[test]
+fn unknown_own_setting_is_an_error_with_a_suggestion() {
+    let text = "selected_network: simulator1\nfarmconsole:\n  simulatedchain: {seed: 1}\n";
+    let document = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap();
+    let error = Settings::from_document(&document).1.remove(0);
+    assert_eq!(
+        error.to_string(),
+        "c.yaml:3:3: there is no setting farmconsole.simulatedchain"
+    );
+    assert_eq!(error.hint().unwrap(), "did you mean farmconsole.simulated_chain?");
+    let text = "selected_network: simulator1\nfarmconsole:\n  simulated_chain: {sede: 1}\n";
+    assert_eq!(
+        errors(text),
+        ["c.yaml:3:21: there is no setting farmconsole.simulated_chain.sede"]
+    );
+}
+
+#[test]
+fn simulated_chain_is_for_simulator_networks_only() {
+    let chain = "farmconsole:\n  simulated_chain: {interval_seconds: 0.5, seed: 18446744073709551615}\n";
+    let settings = fine(&format!("selected_network: simulator1\n{chain}"));
+    let expected = SimulatedChainSettings {
+        interval_seconds: 0.5,
+        seed: u64::MAX,
+    };
+    assert_eq!(settings.own.simulated_chain, Some(expected));
+    assert_eq!(
+        errors(&format!("selected_network: mainnet\n{chain}")),
+        ["c.yaml:3:3: farmconsole.simulated_chain is set, but the network is \"mainnet\""]
+    );
+    assert_eq!(
+        fine("selected_network: simulator1\nfarmconsole:\n").own.simulated_chain,
+        None
+    );
+    for bad in ["0", "-1", ".nan", ".inf", "4000", "fast"] {
+        let text =
+            format!("selected_network: simulator1\nfarmconsole: {{simulated_chain: {{interval_seconds: {bad}}}}}");
+        assert_eq!(errors(&text).len(), 1, "{bad}");
+    }
+}
+
+#[test]
+fn what_is_not_followed_is_told() {
+    let text = "logging:\n  log_syslog: true\nfarmer:\n  ssl:\n    private_crt: elsewhere.crt\n";
+    let warnings: Vec<_> = fine(text).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2);
+    assert!(warnings[0].starts_with("c.yaml:2:3: logging.log_syslog is not followed"));
+    assert!(warnings[1].starts_with("c.yaml:5:5: farmer.ssl.private_crt is not followed"));
+}
+
+#[test]
+fn check_lists_everything_in_the_order_of_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let text = "logging:\n  log_syslog: true\nharvester:\n  num_threads: 0\nfarmer:\n  port: x\n";
+    std::fs::write(&file, text).unwrap();
+    let findings = check(&file);
+    let shown: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert!(shown[0].starts_with("warning: ") && shown[0].contains(":2:3: logging.log_syslog"));
+    assert!(shown[1].starts_with("error: ") && shown[1].contains(":4:16: harvester.num_threads"));
+    assert!(shown[2].contains(":6:9: farmer.port"));
+    std::fs::write(&file, "a: [").unwrap();
+    assert!(matches!(
+        check(&file)[..],
+        [Finding::Mistake(ConfigError::Syntax { .. })]
+    ));
+    std::fs::write(&file, DEFAULT_SETTINGS).unwrap();
+    assert!(check(&file).is_empty());
+}
+
+mod anything {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever a file holds, reading it ends in settings or in errors.
+        #[test]
+        fn never_panics(text in "[a-z:\\-\\[\\]{}&*!#'\"|>?%@, \n\t0-9<]{0,200}") {
+            if let Ok(document) = Document::parse(Path::new("c.yaml"), text) {
+                let _ = Settings::from_document(&document);
+            }
+        }
+
+        /// The same for a real file with one line made into something else.
+        #[test]
+        fn never_panics_on_a_damaged_official_file(line in 0_usize..400, with in "[ ]{0,6}[a-z\\-\\[{&*!#'\"|>?: 0-9]{0,12}") {
+            let mut lines: Vec<&str> = OFFICIAL.lines().collect();
+            let line = line % lines.len();
+            lines[line] = &with;
+            if let Ok(document) = Document::parse(Path::new("c.yaml"), lines.join("\n")) {
+                let _ = Settings::from_document(&document);
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The harvester as a task: takes the farmer's messages from one channel, answers into another.
+//!
+//! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
+//! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::Connection;
+use super::lookup::{self, LookupContext};
+use super::scan::ScanOptions;
+use super::scanner::{Findings, NotStarted, Plots, Scanner};
+use super::volumes::Volumes;
+use crate::config::Settings;
+use crate::crypto::sign_prepend;
+use crate::logging::target::HARVESTER;
+use crate::net::WithId;
+use crate::pos::Constants;
+use crate::runtime::Clock;
+use crate::wire::{
+    FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
+    ToHarvester,
+};
+
+/// Settings of a harvester.
+#[derive(Clone, Debug)]
+pub struct ServiceOptions {
+    /// Constants of the network.
+    pub constants: Arc<Constants>,
+    /// Where the plots are.
+    pub scan: ScanOptions,
+    /// Time between the beginnings of two refreshes.
+    pub refresh_interval: Duration,
+    /// Look-ups at the same time.
+    pub threads: usize,
+}
+
+impl ServiceOptions {
+    /// What the settings say of harvesting.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let harvester = &settings.harvester;
+        let refresh = &harvester.refresh;
+        Self {
+            constants: Arc::new(settings.constants.clone()),
+            scan: ScanOptions {
+                directories: harvester.plot_directories.clone(),
+                recursive: harvester.recursive_plot_scan,
+                follow_links: harvester.recursive_follow_links,
+                retry_invalid: Duration::from_secs(refresh.retry_invalid_seconds.into()),
+                batch_size: refresh.batch_size,
+                batch_sleep: Duration::from_millis(refresh.batch_sleep_milliseconds.into()),
+            },
+            refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),
+            threads: usize::from(harvester.num_threads),
+        }
+    }
+}
+
+/// A connection to a farmer, as two bounded channels.
+#[derive(Debug)]
+pub struct FarmerChannels {
+    /// The farmer's messages, with their ids. Closed when the connection ends.
+    pub from_farmer: mpsc::Receiver<WithId<ToHarvester>>,
+    /// Answers, with the id of the request.
+    pub to_farmer: mpsc::Sender<WithId<FromHarvester>>,
+}
+
+/// A harvester: its plots outlive its connections.
+#[derive(Debug)]
+pub struct Service {
+    options: ServiceOptions,
+    clock: Clock,
+    scanner: Scanner,
+    volumes: Arc<Volumes>,
+    keys: Option<Arc<HarvesterHandshake>>,
+    /// The plots of the newest findings that our keys farm.
+    plots: Arc<Plots>,
+    next_refresh: Instant,
+}
+
+impl Service {
+    /// A harvester that knows no plot yet.
+    #[must_use]
+    pub fn new(options: ServiceOptions, clock: Clock) -> Self {
+        Self {
+            scanner: Scanner::new(),
+            volumes: Arc::new(Volumes::new(options.threads)),
+            options,
+            clock,
+            keys: None,
+            plots: Arc::default(),
+            next_refresh: Instant::now(),
+        }
+    }
+
+    /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one; a refresh goes on.
+    pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
+        let FarmerChannels {
+            mut from_farmer,
+            to_farmer,
+        } = link;
+        let mut updates = self.scanner.findings();
+        let mut findings = Arc::clone(&updates.borrow_and_update());
+        // A refresh may have ended between two connections.
+        self.take_plots(&findings);
+        let mut connection = Connection::new(to_farmer.clone());
+        loop {
+            if connection.is_ready {
+                self.refresh_if_due();
+                connection.tell(self.clock.now(), &findings, &self.plots);
+            }
+            // A message that is due waits for room to be sent in, not for a moment.
+            let now = self.clock.now();
+            let is_due = connection.sync.is_due(now);
+            let resend = connection
+                .sync
+                .poll_timeout()
+                .filter(|_| !is_due)
+                .map(|at| self.clock.instant(at));
+            let wake_up = [
+                connection.start_over_at,
+                connection.is_ready.then_some(self.next_refresh),
+                resend,
+            ];
+            let wake_up = wake_up.into_iter().flatten().min();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = to_farmer.closed() => return,
+                message = from_farmer.recv(), if connection.tasks.len() < MAX_TASKS => match message {
+                    None => return,
+                    Some((message, id)) => self.take(message, id, &mut connection, &findings),
+                },
+                Ok(room) = to_farmer.reserve(), if is_due => {
+                    if let Some(message) = connection.sync.poll_message(self.clock.now()) {
+                        room.send((FromHarvester::PlotSync(message), None));
+                    }
+                }
+                Ok(()) = updates.changed() => {
+                    findings = Arc::clone(&updates.borrow_and_update());
+                    self.take_findings(&findings);
+                }
+                Some(_) = connection.tasks.join_next() => {}
+                () = sleep_until(wake_up.unwrap_or_else(Instant::now)), if wake_up.is_some() => {}
+            }
+        }
+    }
+
+    /// Keeps refreshes from beginning, as a disk that hangs does; `None` while one is running.
+    #[cfg(test)]
+    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<super::scan::Inventory>> {
+        self.scanner.hang()
+    }
+
+    #[cfg(test)]
+    pub(super) const fn set_refresh_interval(&mut self, interval: Duration) {
+        self.options.refresh_interval = interval;
+    }
+
+    fn take(&mut self, message: ToHarvester, id: Option<u16>, connection: &mut Connection, findings: &Arc<Findings>) {
+        match message {
+            ToHarvester::HarvesterHandshake(keys) => self.take_keys(keys, connection, findings),
+            ToHarvester::NewSignagePoint(point) => self.look_up(point, connection),
+            ToHarvester::RequestSignatures(request) => self.sign(id, *request, connection),
+            ToHarvester::RequestPlots => self.list_plots(id, connection, findings),
+            ToHarvester::PlotSyncResponse(response) => connection.handle_response(&response),
+        }
+    }
+
+    fn take_keys(&mut self, keys: HarvesterHandshake, connection: &mut Connection, findings: &Findings) {
+        connection.is_ready = true;
+        if self.keys.as_deref() == Some(&keys) {
+            return;
+        }
+        self.keys = Some(Arc::new(keys));
+        self.next_refresh = Instant::now();
+        self.take_plots(findings);
+        connection.told_revision = None;
+    }
+
+    /// Starts the next refresh when it is time to.
+    fn refresh_if_due(&mut self) {
+        let now = Instant::now();
+        let Some(keys) = self.keys.as_ref().filter(|_| now >= self.next_refresh) else {
+            return;
+        };
+        match self.scanner.start(self.options.scan.clone(), Arc::clone(keys)) {
+            Ok(()) => self.next_refresh = now + self.options.refresh_interval,
+            Err(reason) => {
+                // With other keys it should follow at once; else its turn comes soon enough.
+                self.next_refresh = now + BUSY_PAUSE;
+                if !matches!(reason, NotStarted::StillBusy) || self.volumes.may_report("refresh", now) {
+                    tracing::warn!(target: HARVESTER, "refresh of plots is put off: {reason}");
+                }
+            }
+        }
+    }
+
+    fn take_findings(&mut self, findings: &Findings) {
+        self.take_plots(findings);
+        let (loaded, removed) = findings.changes;
+        let event = if findings.finished { "done" } else { "batch_processed" };
+        tracing::info!(
+            target: HARVESTER,
+            "_plot_refresh_callback: event {event}, loaded {loaded}, removed {removed}, processed {}, duration: {:.2} seconds, total plots: {}",
+            findings.files, findings.took.as_secs_f64(), findings.plots.len()
+        );
+    }
+
+    /// Uses the plots that were found, as far as they are farmed with the keys we have.
+    fn take_plots(&mut self, findings: &Findings) {
+        let ours = match &self.keys {
+            Some(keys) if findings.keys.as_ref() != Some(keys) => {
+                let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
+                Arc::new(ours.map(|(name, plot)| (name.clone(), Arc::clone(plot))).collect())
+            }
+            _ => Arc::clone(&findings.plots),
+        };
+        self.plots = ours;
+    }
+
+    fn look_up(&self, point: NewSignagePointHarvester, connection: &mut Connection) {
+        if self.keys.is_none() {
+            tracing::debug!(target: HARVESTER, "signage point {} before any keys is ignored", point.sp_hash);
+            return;
+        }
+        let Some((point, stop)) = connection.admit(point) else {
+            return;
+        };
+        let context = LookupContext {
+            constants: Arc::clone(&self.options.constants),
+            volumes: Arc::clone(&self.volumes),
+            clock: self.clock,
+            answers: connection.to_farmer.clone(),
+        };
+        connection
+            .tasks
+            .spawn(lookup::answer(context, point, Arc::clone(&self.plots), stop));
+    }
+
+    fn sign(&self, id: Option<u16>, request: RequestSignatures, connection: &mut Connection) {
+        // In front of the name is the quality, in hex.
+        let name = request.plot_identifier.get(QUALITY_DIGITS..).unwrap_or_default();
+        let Some(plot) = self.plots.get(name).cloned() else {
+            tracing::warn!(target: HARVESTER, "KeyError plot {name} does not exist.");
+            return;
+        };
+        let to_farmer = connection.to_farmer.clone();
+        connection.tasks.spawn(async move {
+            let signing = tokio::task::spawn_blocking(move || {
+                let sign =
+                    |m: &crate::ids::Bytes32| sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes());
+                RespondSignatures {
+                    message_signatures: request.messages.iter().map(|m| (*m, sign(m).to_g2())).collect(),
+                    plot_identifier: request.plot_identifier,
+                    challenge_hash: request.challenge_hash,
+                    sp_hash: request.sp_hash,
+                    local_pk: plot.local_pk().to_g1(),
+                    farmer_pk: plot.farmer_pk().to_g1(),
+                    include_source_signature_data: false,
+                    farmer_reward_address_override: None,
+                }
+            });
+            // It fails only while the process ends.
+            let Ok(response) = signing.await else { return };
+            // The farmer may be gone.
+            let _ = to_farmer
+                .send((FromHarvester::RespondSignatures(Box::new(response)), id))
+                .await;
+        });
+    }
+
+    fn list_plots(&self, id: Option<u16>, connection: &mut Connection, findings: &Findings) {
+        let response = RespondPlots {
+            plots: self.plots.values().map(|plot| plot.describe()).collect(),
+            failed_to_open_filenames: findings.failed.clone(),
+            no_key_filenames: findings.no_key.clone(),
+        };
+        let to_farmer = connection.to_farmer.clone();
+        connection.tasks.spawn(async move {
+            // The farmer may be gone.
+            let _ = to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
+        });
+    }
+}
+
+/// Hex digits of the quality in front of the name in a plot identifier.
+const QUALITY_DIGITS: usize = 64;
+
+/// Things the farmer asked for that are being done; with more, nothing is read from it.
+const MAX_TASKS: usize = 64;
+
+/// A refresh that cannot begin because one is running is tried again after this time.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);

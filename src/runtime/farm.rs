@@ -1,0 +1,282 @@
+//! Putting a farm together: everything that can fail is opened before any task starts, so a failure is an error message
+//! and not a lost log line.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::clock::Clock;
+use super::embedded;
+use super::engine::Engine;
+use super::handle::{EVENT_QUEUE, FarmHandle};
+use super::node::{NODE_QUEUE, SimulatedNode};
+use super::workers::Workers;
+use crate::config::{Root, Settings};
+use crate::control::server::BindError;
+use crate::control::{LockError, Role, RootLock, server::ControlServer};
+use crate::crypto::FarmingKeys;
+use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
+use crate::harvester::{ScanOptions, Service, ServiceOptions};
+use crate::ids::{NodeId, PeerId, PuzzleHash};
+use crate::keys::{KeysError, address};
+use crate::logging::LogHandle;
+use crate::net::{AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds};
+use crate::simulator::{SimulatedChain, SimulatorError};
+use crate::tls::{TlsError, farmer_server_config};
+
+/// Events of sessions that may wait for the engine; each session has credits of its own besides.
+const SESSION_QUEUE: usize = 4096;
+
+/// Inputs of nodes and workers that may wait for the engine.
+const INPUT_QUEUE: usize = 4096;
+
+/// Questions that may wait for the engine.
+const REQUEST_QUEUE: usize = 256;
+
+/// Why a farm cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one runs on this root.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The control socket cannot be opened.
+    #[error(transparent)]
+    Control(#[from] BindError),
+    /// The harvester port cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The farming keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// A reward address cannot be read.
+    #[error("{setting}: {source}")]
+    Address {
+        /// Setting that names it.
+        setting: &'static str,
+        /// Why.
+        source: address::AddressError,
+    },
+    /// The simulated chain cannot be.
+    #[error(transparent)]
+    Simulator(#[from] SimulatorError),
+    /// No worker threads.
+    #[error("start worker threads: {0}")]
+    Threads(std::io::Error),
+}
+
+/// What a farm is made of.
+#[derive(Debug)]
+pub struct FarmOptions {
+    /// Where it lives.
+    pub root: Root,
+    /// How it is set.
+    pub settings: Settings,
+    /// The log it writes to.
+    pub log: LogHandle,
+    /// Names that people gave to harvesters, by certificate.
+    pub names: BTreeMap<PeerId, String>,
+}
+
+/// A farm that runs until [`RunningFarm::stop`] is cancelled.
+#[derive(Debug)]
+pub struct RunningFarm {
+    /// To see and to steer it.
+    pub handle: FarmHandle,
+    /// Cancel to end it.
+    pub stop: CancellationToken,
+    /// Port harvesters connect to.
+    pub port: u16,
+    tasks: TaskTracker,
+    _lock: RootLock,
+}
+
+/// Starts a farm.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
+    let FarmOptions {
+        root,
+        settings,
+        log,
+        names,
+    } = options;
+    let lock = RootLock::take(&root.lock_file())?;
+    let control = ControlServer::bind(&root.control_socket(), &lock)?;
+    let listener = Listener::bind(settings.farmer.port)?;
+    let tls = farmer_server_config(&root)?;
+    let keys = Arc::new(load_keys(&root)?);
+    let public_keys = public_keys(&settings, &keys)?;
+    let constants = Arc::new(settings.constants.clone());
+    let clock = Clock::start();
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+
+    let (session_events, sessions) = mpsc::channel(SESSION_QUEUE);
+    let (input_sender, inputs) = mpsc::channel(INPUT_QUEUE);
+    let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = Workers::start(cores, &constants, &keys, &input_sender).map_err(StartError::Threads)?;
+
+    let mut nodes = BTreeMap::new();
+    let mut interval = SIGNAGE_POINT_INTERVAL;
+    let simulated = settings.own.simulated_chain;
+    let mut chain_task = None;
+    if let Some(simulated) = simulated {
+        interval = Duration::from_secs_f64(simulated.interval_seconds);
+        let chain = SimulatedChain::new(settings.constants.clone(), &settings.network, simulated.seed, interval)?;
+        let (to_node, from_engine) = mpsc::channel(NODE_QUEUE);
+        let node = NodeId(0);
+        nodes.insert(node, to_node);
+        let to_engine = input_sender.clone();
+        chain_task = Some(SimulatedNode {
+            chain,
+            node,
+            clock,
+            from_engine,
+            to_engine,
+            last_refusal: None,
+        });
+    }
+
+    let farmer = Farmer::new(
+        FarmerConfig {
+            network: settings.network.clone(),
+            simulated: simulated.is_some(),
+            software_version: env!("CARGO_PKG_VERSION").to_owned(),
+            constants: settings.constants.clone(),
+            signage_point_interval: interval,
+            keys: public_keys,
+            names,
+        },
+        clock.now(),
+    );
+    let session_ids = SessionIds::default();
+    let server = Server::new(ServerOptions {
+        network_id: settings.network.clone(),
+        server_port: settings.farmer.port,
+        events: session_events.clone(),
+        session_ids: session_ids.clone(),
+        shutdown: stop.clone(),
+        clock,
+        admission: AdmissionLimits::default(),
+        identities: IdentityRates::default(),
+    });
+    let (snapshots, newest) = watch::channel(Arc::new(farmer.snapshot(clock.now())));
+    let (events, _) = broadcast::channel(EVENT_QUEUE);
+    let handle = FarmHandle {
+        snapshots: newest,
+        events: events.clone(),
+        requests: requests_in,
+        log: log.clone(),
+    };
+
+    let mut embedded_names = BTreeMap::new();
+    if !settings.harvester.plot_directories.is_empty() {
+        let session = session_ids.next();
+        embedded_names.insert(session, "local".to_owned());
+        let service = Service::new(service_options(&settings), clock);
+        tasks.spawn(embedded::run(service, session, session_events, stop.clone()));
+    }
+    let engine = Engine {
+        farmer,
+        clock,
+        sessions,
+        inputs,
+        requests,
+        snapshots,
+        events,
+        workers,
+        nodes,
+        log,
+        server: Arc::clone(&server),
+        embedded: embedded_names,
+    };
+    let port = listener.address().port();
+    let listening = Input::Listening {
+        addresses: vec![listener.address()],
+    };
+    // The queue is empty and nobody else sends yet.
+    let _ = input_sender.try_send(listening);
+    tasks.spawn(engine.run(stop.clone()));
+    tasks.spawn(listener.serve(tls, server));
+    tasks.spawn(control.run(handle.clone(), Role::Farmer, stop.clone()));
+    if let Some(chain) = chain_task {
+        tasks.spawn(chain.run(stop.clone()));
+    }
+    tasks.close();
+    Ok(RunningFarm {
+        handle,
+        stop,
+        port,
+        tasks,
+        _lock: lock,
+    })
+}
+
+impl RunningFarm {
+    /// Waits until every task has ended after [`RunningFarm::stop`], at most `patience`.
+    pub async fn ended(self, patience: Duration) {
+        let _ = tokio::time::timeout(patience, self.tasks.wait()).await;
+    }
+}
+
+/// What the settings say of harvesting.
+#[must_use]
+pub fn service_options(settings: &Settings) -> ServiceOptions {
+    let harvester = &settings.harvester;
+    ServiceOptions {
+        constants: Arc::new(settings.constants.clone()),
+        scan: ScanOptions {
+            directories: harvester.plot_directories.clone(),
+            recursive: harvester.recursive_plot_scan,
+            follow_links: harvester.recursive_follow_links,
+            retry_invalid: Duration::from_secs(harvester.refresh.retry_invalid_seconds.into()),
+            batch_size: harvester.refresh.batch_size,
+            batch_sleep: Duration::from_millis(harvester.refresh.batch_sleep_milliseconds.into()),
+        },
+        refresh_interval: Duration::from_secs(harvester.refresh.interval_seconds.into()),
+        threads: usize::from(harvester.num_threads),
+    }
+}
+
+/// The farming keys; none is no error, but a state that everybody sees.
+fn load_keys(root: &Root) -> Result<FarmingKeys, KeysError> {
+    match crate::keys::load(&root.keys_file()) {
+        Err(KeysError::Missing { .. } | KeysError::Empty { .. }) => Ok(FarmingKeys::new(Vec::new(), Vec::new())),
+        loaded => loaded,
+    }
+}
+
+fn public_keys(settings: &Settings, keys: &FarmingKeys) -> Result<FarmerKeys, StartError> {
+    let decode = |setting, address: &Option<String>| -> Result<Option<PuzzleHash>, StartError> {
+        let decoded = address
+            .as_deref()
+            .map(|a| address::decode(&settings.address_prefix, a))
+            .transpose();
+        decoded.map_err(|source| StartError::Address { setting, source })
+    };
+    let farmer_target = decode("farmer.xch_target_address", &settings.farmer.xch_target_address)?;
+    let pool_target = decode("pool.xch_target_address", &settings.pool_xch_target_address)?
+        .or_else(|| keys.pool_keys().first().map(|key| *key.puzzle_hash()));
+    let mut pool_public_keys = keys.pool_public_keys();
+    for key in &settings.farmer.pool_public_keys {
+        if !pool_public_keys.contains(key) {
+            pool_public_keys.push(*key);
+        }
+    }
+    Ok(FarmerKeys {
+        farmer_public_keys: keys.farmer_public_keys(),
+        pool_public_keys,
+        farmer_target,
+        pool_target,
+        farmer_address: settings.farmer.xch_target_address.clone(),
+    })
+}

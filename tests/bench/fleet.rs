@@ -1,0 +1,266 @@
+//! The fleet benchmark: N simulated harvesters against a farmer in another process, farmconsole and, if there is one,
+//! the official farmer 2.7.5 beside it in the same run.
+//!
+//!     cargo bench --bench fleet -- [N…] [--plots N] [--official VENV_PYTHON]
+//!
+//! Every harvester has a certificate of its own, speaks TLS 1.3 and protocol 0.0.38, syncs its share of the plots and
+//! answers every signage point at once. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
+//! one, and one JSON object for each of its lines. Nothing is asserted: times say something only to a reader who knows
+//! what else the machine does, so the load is printed too.
+//!
+//! The node of farmconsole is the simulated chain in its own process; that of the official farmer is played here, over
+//! TLS. "Node to harvester" therefore includes one more hop for the official farmer, and for farmconsole, which tells
+//! the arrival of a signage point in whole milliseconds, up to 1 ms too much. "First to last harvester" has neither.
+
+mod farmers;
+mod peers;
+mod table;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use farmconsole::ids::SpHash;
+use farmconsole::runtime::Clock;
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Duration, Instant, sleep, timeout};
+
+use crate::farmers::{Farmer, Usage};
+use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, plot_keys};
+use crate::table::{Measured, Size, Stage};
+
+/// Measures farmers with simulated harvesters.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Numbers of harvesters, one table each.
+    #[arg(default_values_t = [1, 10, 100, 500], value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    harvesters: Vec<u32>,
+    /// Plots, spread over the harvesters.
+    #[arg(long, default_value_t = 100_000)]
+    plots: u32,
+    /// Python of a venv with chia-blockchain 2.7.5 [default: chia-2.7.5/bin/python in $FARMCONSOLE_INTEROP_DIR or in
+    /// ~/.cache/farmconsole-interop].
+    #[arg(long, value_name = "VENV_PYTHON")]
+    official: Option<PathBuf>,
+    /// Measure farmconsole alone.
+    #[arg(long, conflicts_with = "official")]
+    ours_only: bool,
+    /// Measure the official farmer alone.
+    #[arg(long)]
+    official_only: bool,
+    /// `cargo bench` says so.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    raise_open_files()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(run(&args))
+}
+
+async fn run(args: &Args) -> Result<()> {
+    let python = if args.ours_only { None } else { official_python(args) };
+    let mut out = io::stdout().lock();
+    for &harvesters in &args.harvesters {
+        let size = Size {
+            harvesters,
+            plots: args.plots,
+        };
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let ours = if args.official_only {
+            None
+        } else {
+            noted("farmconsole", measure_ours(size).await)
+        };
+        let official = match &python {
+            Some(python) => noted("official farmer", measure_official(size, python).await),
+            None => None,
+        };
+        let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+        writeln!(
+            out,
+            "\n{harvesters} harvesters, {} plots, {SIGNAGE_POINTS} signage points, one every {INTERVAL:?}; load {load}",
+            args.plots,
+        )?;
+        table::print(&mut out, size, ours.as_ref(), official.as_ref())?;
+        out.flush()?;
+    }
+    Ok(())
+}
+
+async fn measure_ours(size: Size) -> Result<Measured> {
+    let farmer = Farmer::ours(INTERVAL).await?;
+    let measured = measure(&farmer, size, async || {
+        #[expect(clippy::disallowed_methods, reason = "to compare with unix times of another process")]
+        let (now, unix) = (Instant::now(), SystemTime::now());
+        let unix = unix.duration_since(SystemTime::UNIX_EPOCH)?;
+        // A time of the other process on our clock.
+        let instant = |unix_ms| now.checked_sub(unix.saturating_sub(Duration::from_millis(unix_ms)));
+        let points = farmer.signage_points()?.into_iter();
+        Ok(points
+            .filter_map(|(sp_hash, at)| Some((sp_hash, instant(at)?)))
+            .collect())
+    });
+    measured
+        .await
+        .with_context(|| format!("its last words:\n{}", farmer.last_words()))
+}
+
+async fn measure_official(size: Size, python: &std::path::Path) -> Result<Measured> {
+    let sent = Arc::new(Mutex::new(Arrivals::new()));
+    let node = Node::bind(INTERVAL, Arc::clone(&sent)).await?;
+    let farmer = Farmer::official(python, node.port()?).await?;
+    let node = tokio::spawn(node.run());
+    let measured = tokio::select! {
+        measured = measure(&farmer, size, async || Ok(sent.lock().await.clone())) => measured,
+        ended = node => ended?.and_then(|()| bail!("the node ended")),
+    };
+    measured.with_context(|| format!("its last words:\n{}", farmer.last_words()))
+}
+
+/// Connects, syncs and harvests. `left_node` says afterwards when signage points left the node.
+async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> Result<Arrivals>) -> Result<Measured> {
+    let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
+    let mut fleet = Vec::new();
+    for n in 0..u64::from(size.harvesters) {
+        let [from, to] = [n, n + 1].map(|n| (n * u64::from(size.plots) / u64::from(size.harvesters)) as u32);
+        fleet.push(Harvester::new(&private_ca, from..to, &keys, now)?);
+    }
+    timeout(STAGE_DEADLINE, fleet[0].probe(farmer.address))
+        .await
+        .context("the farmer takes no harvester")??;
+    sleep(Duration::from_millis(500)).await;
+
+    let progress = Progress::new();
+    let (phase, phases) = watch::channel(Phase::Connect);
+    let mut tasks = JoinSet::new();
+    let idle = farmer.usage()?;
+    let began = Instant::now();
+    for harvester in fleet {
+        tasks.spawn(harvester.live(farmer.address, phases.clone(), Arc::clone(&progress)));
+    }
+    all(&progress.connected, size.harvesters, &mut tasks)
+        .await
+        .context("connect")?;
+    let (wall, connected) = (began.elapsed(), farmer.usage()?);
+    let connecting = Stage {
+        wall,
+        cpu: connected.cpu.saturating_sub(idle.cpu),
+    };
+
+    let began = Instant::now();
+    phase.send(Phase::PlotSync)?;
+    all(&progress.synced, size.harvesters, &mut tasks)
+        .await
+        .context("plot sync")?;
+    let (wall, after_sync) = (began.elapsed(), farmer.usage()?);
+    let plot_sync = Stage {
+        wall,
+        cpu: after_sync.cpu.saturating_sub(connected.cpu),
+    };
+
+    // What the sync left to be done belongs to no signage point.
+    sleep(Duration::from_secs(1)).await;
+    let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
+    sleep(INTERVAL * SIGNAGE_POINTS).await;
+    let (harvested, own_harvested, ended) = (farmer.usage()?, Usage::own()?, Instant::now());
+    let left_node = left_node().await?;
+    phase.send(Phase::End)?;
+    let mut points: BTreeMap<SpHash, Vec<Instant>> = BTreeMap::new();
+    while let Some(arrivals) = tasks.join_next().await {
+        for (sp_hash, at) in arrivals?? {
+            points.entry(sp_hash).or_default().push(at);
+        }
+    }
+    // Points that some harvester did not get in time do not count: at the edges of the time measured, or for good.
+    points.retain(|_, at| at.len() == size.harvesters as usize && at.iter().all(|at| (began..ended).contains(at)));
+    ensure!(
+        points.len() + 2 >= SIGNAGE_POINTS as usize,
+        "only {} of {SIGNAGE_POINTS} signage points reached every harvester",
+        points.len()
+    );
+    let last = |sp_hash: &SpHash| points.get(sp_hash)?.iter().max().copied();
+    Ok(Measured {
+        started_in: farmer.started_in,
+        idle,
+        connecting,
+        plot_sync,
+        synced: after_sync,
+        spread: points
+            .values()
+            .filter_map(|at| Some(*at.iter().max()? - *at.iter().min()?))
+            .collect(),
+        from_node: left_node
+            .iter()
+            .filter_map(|(sp_hash, at)| Some(last(sp_hash)?.duration_since(*at)))
+            .collect(),
+        cpu_per_point: harvested.cpu.saturating_sub(synced.cpu) / SIGNAGE_POINTS,
+        own_cpu_per_point: own_harvested.cpu.saturating_sub(own.cpu) / SIGNAGE_POINTS,
+        harvesters: size.harvesters,
+    })
+}
+
+/// Waits until all harvesters are there; the first that fails ends it.
+async fn all(there: &Semaphore, harvesters: u32, tasks: &mut JoinSet<Result<Arrivals>>) -> Result<()> {
+    tokio::select! {
+        all = timeout(STAGE_DEADLINE, there.acquire_many(harvesters)) => match all {
+            Ok(permits) => Ok(permits?.forget()),
+            Err(_) => bail!("{} of {harvesters} harvesters after {STAGE_DEADLINE:?}", there.available_permits()),
+        },
+        Some(ended) = tasks.join_next() => match ended? {
+            Ok(_) => bail!("a harvester ended early"),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// A farmer that could not be measured leaves its column empty, and says why.
+fn noted(farmer: &str, measured: Result<Measured>) -> Option<Measured> {
+    measured
+        .inspect_err(|error| drop(writeln!(io::stderr(), "{farmer} not measured: {error:#}")))
+        .ok()
+}
+
+/// The python of the official farmer, if it is there.
+fn official_python(args: &Args) -> Option<PathBuf> {
+    let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/farmconsole-interop"));
+    let python = args.official.clone().or_else(|| {
+        let dir = std::env::var_os("FARMCONSOLE_INTEROP_DIR")
+            .map(PathBuf::from)
+            .or_else(cache)?;
+        Some(dir.join("chia-2.7.5/bin/python"))
+    })?;
+    if !python.exists() {
+        drop(writeln!(
+            io::stderr(),
+            "official farmer not measured: there is no {}",
+            python.display()
+        ));
+        return None;
+    }
+    Some(python)
+}
+
+/// Every harvester is a connection here and one in the farmer, which inherits the limit.
+fn raise_open_files() -> Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(setrlimit(Resource::Nofile, limit)?)
+}
+
+/// Between two signage points; a real chain gives one every 9.375 s.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Signage points that are measured.
+const SIGNAGE_POINTS: u32 = 20;
+
+/// The official farmer takes half of this for 100,000 plots on an idle machine.
+const STAGE_DEADLINE: Duration = Duration::from_secs(35);

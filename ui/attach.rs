@@ -1,0 +1,50 @@
+//! `farmconsole` without a command: the console on the farmer that runs on this root, or on one started in this window.
+
+use farmconsole::control::{ControlClient, ControlError};
+
+use crate::console::{self, ConsoleOptions, Left};
+use crate::context::{Attached, Context, not_attached};
+use crate::daemon;
+use crate::exit::{Ended, Outcome};
+use crate::feed::Feed;
+
+/// Runs the console.
+pub(crate) async fn run(context: &Context) -> Outcome {
+    match ControlClient::connect(&context.root.control_socket()).await {
+        Ok(client) => watch(context, client).await,
+        Err(ControlError::NotRunning { .. }) => farm_here(context).await,
+        Err(error) => Err(not_attached(error)),
+    }
+}
+
+/// The console on a farmer in another process; leaving it changes nothing there.
+async fn watch(context: &Context, client: ControlClient) -> Outcome {
+    let mut attached = Attached { client };
+    let first = attached.snapshot().await?;
+    let feed = Feed::attached(attached.client, first, context.root.control_socket());
+    console::run(feed, options(context)).await?;
+    Ok(Ended::Fine)
+}
+
+/// Farms in this window: the console is on top, and ending it ends the farm, after a question.
+async fn farm_here(context: &Context) -> Outcome {
+    let (farm, _log) = daemon::start(context)?;
+    console_on(context, farm).await
+}
+
+/// The console on a farm of this process.
+pub(crate) async fn console_on(context: &Context, farm: farmconsole::runtime::RunningFarm) -> Outcome {
+    let left = console::run(Feed::embedded(farm.handle.clone()), options(context)).await;
+    farm.stop.cancel();
+    farm.ended(daemon::GOODBYE).await;
+    match left? {
+        Left::Detached | Left::Stop => Ok(Ended::Fine),
+    }
+}
+
+fn options(context: &Context) -> ConsoleOptions {
+    ConsoleOptions {
+        color: context.color,
+        ascii: context.ascii,
+    }
+}

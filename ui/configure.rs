@@ -1,0 +1,90 @@
+//! `farmconsole configure`: changes settings in their file, and the log level of a running farmer at once.
+
+use std::io::{self, Write};
+
+use farmconsole::config::HostPort;
+use farmconsole::config::edit::{EditError, Editor, Outcome as Edited};
+use farmconsole::control::{Ask, ControlClient};
+use farmconsole::logging::LogLevel;
+
+use crate::args::Configure;
+use crate::context::Context;
+use crate::daemon::with_hint;
+use crate::exit::{Ended, Failure, Outcome, Status};
+
+/// Runs the command.
+pub(crate) async fn run(context: &Context, changes: &Configure) -> Outcome {
+    let level = changes.log_level.as_deref().map(log_level).transpose()?;
+    let farmer = changes.set_farmer_peer.as_deref().map(peer).transpose()?;
+    let full_node = changes.set_fullnode_peer.as_deref().map(peer).transpose()?;
+    let mut editor = Editor::open(&context.root).map_err(not_changed)?;
+    let mut said = Vec::new();
+    if let Some(level) = level {
+        note(editor.set_log_level(level), &mut said, "Logging level updated")?;
+    }
+    if let Some(peer) = &farmer {
+        let text = "Farmer peer updated, make sure your harvester has the proper cert installed";
+        note(editor.set_farmer_peer(peer), &mut said, text)?;
+    }
+    if let Some(peer) = &full_node {
+        note(editor.set_full_node_peer(peer), &mut said, "Full node peer updated")?;
+    }
+    editor.save().map_err(not_changed)?;
+    let mut restart = farmer.is_some() || full_node.is_some();
+    if let Some(level) = level {
+        restart |= !set_running_level(context, level).await?;
+    }
+    let mut out = io::stdout().lock();
+    for line in &said {
+        writeln!(out, "{line}")?;
+    }
+    if said.is_empty() {
+        writeln!(out, "nothing to change: the settings say so already")?;
+    } else if restart {
+        writeln!(out, "Restart a running farmconsole for changes to take effect")?;
+    }
+    Ok(Ended::Fine)
+}
+
+/// Remembers what was changed.
+fn note(edited: Result<Edited, EditError>, said: &mut Vec<&'static str>, text: &'static str) -> Result<(), Failure> {
+    if edited.map_err(not_changed)? == Edited::Changed {
+        said.push(text);
+    }
+    Ok(())
+}
+
+/// Changes the level of a running farmer; says whether nobody has to restart anything.
+async fn set_running_level(context: &Context, level: LogLevel) -> Result<bool, Failure> {
+    let Ok(mut client) = ControlClient::connect(&context.root.control_socket()).await else {
+        return Ok(true);
+    };
+    let changed = client
+        .ask(Ask::SetLogLevel {
+            level: level.word().to_owned(),
+        })
+        .await;
+    changed.map(|_| true).map_err(crate::context::not_attached)
+}
+
+/// A level as the official command takes it.
+fn log_level(text: &str) -> Result<LogLevel, Failure> {
+    text.parse().map_err(|e| Failure::new(Status::Usage, e))
+}
+
+fn peer(text: &str) -> Result<HostPort, Failure> {
+    text.parse().map_err(|e| {
+        Failure::new(Status::Usage, format!("{text:?}: {e}")).hint("write it as HOST:PORT, as in 10.0.0.5:8447")
+    })
+}
+
+/// An edit that was refused as the program reports it.
+pub(crate) fn not_changed(error: EditError) -> Failure {
+    let hint = error.hint();
+    let status = if matches!(error, EditError::Locked { .. }) {
+        Status::TryAgain
+    } else {
+        Status::Settings
+    };
+    with_hint(Failure::new(status, error), hint)
+}

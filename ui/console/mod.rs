@@ -1,0 +1,29 @@
+//! The console: one glance says fine or not fine, one key shows only what is not fine, one more key explains it.
+//!
+//! Elm style. [`model::Model`] is all there is to see; [`update::update`] is the only place that writes it, and it is pure:
+//! what shall happen outside comes back as [`message::Effect`]s. [`view::draw`] reads the model and changes nothing.
+//! [`run::run`] is the loop around them, [`terminal`] the only module that touches the terminal.
+//!
+//! It draws what the snapshot says and nothing else: no clock, no list of plots, no decision of its own.
+
+mod keymap;
+mod message;
+mod model;
+mod run;
+mod stream;
+mod terminal;
+mod theme;
+mod times;
+mod update;
+mod view;
+mod views;
+mod widgets;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod screens;
+#[cfg(test)]
+mod svg;
+
+pub(crate) use run::{ConsoleOptions, Left, run};

@@ -1,0 +1,258 @@
+//! The loop: what happens becomes messages, effects are carried out, and the screen is drawn when something changed,
+//! at most thirty times a second.
+
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::sync::Arc;
+use std::time::Duration;
+
+use farmconsole::control::{Answer, Ask};
+use rustix::process::{Signal, getpid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::message::{Effect, Message};
+use super::model::{Link, Model};
+use super::terminal::{self, Console, Input};
+use super::theme::{Environment, Theme};
+use super::times::Zone;
+use super::update::{first_questions, update};
+use super::view;
+use crate::args::ColorChoice;
+use crate::exit::{Failure, Status};
+use crate::feed::{FarmerPlace, Feed};
+
+/// How the console looks, from the command line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConsoleOptions {
+    /// When to use colours.
+    pub(crate) color: ColorChoice,
+    /// ASCII characters only.
+    pub(crate) ascii: bool,
+}
+
+/// How the console was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The farmer goes on, in another process.
+    Detached,
+    /// The farmer of this process shall end.
+    Stop,
+}
+
+/// Between two frames.
+const FRAME: Duration = Duration::from_millis(34);
+
+/// Shows the console until it is left, its terminal is gone, or the farmer of this process has ended.
+///
+/// # Errors
+/// When there is no terminal, or some part of the program has panicked.
+pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Failure> {
+    if !io::stdout().is_terminal() {
+        return Err(
+            Failure::new(Status::Usage, "show the console: standard output is no terminal")
+                .hint("`farmconsole summary` prints once; `farmconsole --daemon` farms without a console"),
+        );
+    }
+    let theme = Theme::choose(options.color, options.ascii, &Environment::of_process());
+    let size = terminal::size().map_err(|e| no_terminal(&e))?;
+    let first = Arc::clone(&feed.snapshots.borrow());
+    let mut model = Model::new(feed.place, first, theme, Zone::system());
+    model.size = size;
+    let (console, inputs) = Console::take(size).await.map_err(|e| no_terminal(&e))?;
+    let mut running = Running {
+        model,
+        feed,
+        console,
+        questions: JoinSet::new(),
+    };
+    let ended = running.serve(inputs).await;
+    match ended {
+        Ok(Ended::Left(left)) => {
+            running.console.restore().await;
+            Ok(left)
+        }
+        Ok(Ended::TerminalGone) => {
+            running.console.abandon();
+            Ok(running.left())
+        }
+        Ok(Ended::Panicked) => Err(Failure::new(Status::Failed, "a part of the program has panicked")
+            .hint("the message above says where; please report it")),
+        Err(error) => {
+            running.console.restore().await;
+            Err(Failure::new(Status::Failed, format!("draw on the terminal: {error}")))
+        }
+    }
+}
+
+fn no_terminal(error: &io::Error) -> Failure {
+    Failure::new(Status::Failed, format!("take the terminal over: {error}"))
+}
+
+/// Why the loop ended.
+enum Ended {
+    Left(Left),
+    TerminalGone,
+    Panicked,
+}
+
+struct Running {
+    model: Model,
+    feed: Feed,
+    console: Console,
+    questions: JoinSet<Message>,
+}
+
+impl Running {
+    /// Leaving without being asked: a farmer in this process has nobody left to say otherwise.
+    fn left(&self) -> Left {
+        match self.model.place {
+            FarmerPlace::Here => Left::Stop,
+            FarmerPlace::Elsewhere => Left::Detached,
+        }
+    }
+
+    async fn serve(&mut self, mut inputs: tokio::sync::mpsc::Receiver<Input>) -> io::Result<Ended> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut resized = signal(SignalKind::window_change())?;
+        let mut stop = signal(SignalKind::from_raw(Signal::TSTP.as_raw()))?;
+        let mut goes_on = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+        let mut tick = interval(Duration::from_secs(1));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_snapshot = Instant::now();
+        let mut next_frame = Instant::now();
+        let mut changed = true;
+        for effect in first_questions() {
+            self.ask(effect);
+        }
+        loop {
+            if terminal::has_panicked() {
+                return Ok(Ended::Panicked);
+            }
+            let message = tokio::select! {
+                biased;
+                _ = terminate.recv() => return Ok(Ended::Left(self.left())),
+                _ = interrupt.recv() => return Ok(Ended::Left(self.left())),
+                _ = hang_up.recv() => return Ok(Ended::TerminalGone),
+                _ = stop.recv() => {
+                    self.suspend().await?;
+                    continue;
+                }
+                _ = goes_on.recv() => {
+                    // Somebody stopped us without asking, and the shell has used the terminal meanwhile.
+                    self.console.take_again().await?;
+                    Some(self.size()?)
+                }
+                _ = resized.recv() => Some(self.size()?),
+                input = inputs.recv() => match input {
+                    Some(Input::Key(key)) => Some(Message::Key(key)),
+                    Some(Input::Gone) | None => return Ok(Ended::TerminalGone),
+                },
+                _gone = self.console.watch() => return Ok(Ended::TerminalGone),
+                () = free_at(&self.console, next_frame), if changed => {
+                    let model = &self.model;
+                    self.console.draw(|frame| view::draw(model, frame))?;
+                    changed = false;
+                    next_frame = Instant::now() + FRAME;
+                    None
+                }
+                answered = self.questions.join_next(), if !self.questions.is_empty() => answered.and_then(Result::ok),
+                snapshot = self.feed.snapshots.changed() => {
+                    if snapshot.is_err() {
+                        return Ok(Ended::Left(self.left()));
+                    }
+                    last_snapshot = Instant::now();
+                    Some(Message::Snapshot(Arc::clone(&self.feed.snapshots.borrow_and_update())))
+                }
+                item = self.feed.items.recv() => match item {
+                    Some(item) => Some(Message::Item(item)),
+                    None => return Ok(Ended::Left(self.left())),
+                },
+                _ = tick.tick() => {
+                    let for_s = last_snapshot.elapsed().as_secs();
+                    let is_up = self.model.link == Link::Up;
+                    (is_up && (for_s > 1 || self.model.quiet_s.is_some())).then_some(Message::Quiet { for_s })
+                }
+            };
+            let Some(message) = message else { continue };
+            changed = true;
+            for effect in update(&mut self.model, message) {
+                match effect {
+                    Effect::Leave(left) => return Ok(Ended::Left(left)),
+                    Effect::Suspend => self.suspend().await?,
+                    Effect::Repaint => self.console.repaint()?,
+                    effect => self.ask(effect),
+                }
+            }
+        }
+    }
+
+    /// Gives the terminal back, stops the process as the shell expects it, and takes the terminal again.
+    async fn suspend(&mut self) -> io::Result<()> {
+        self.console.restore().await;
+        kill_process(getpid(), Signal::STOP)?;
+        // SIGCONT arrives as a signal of its own, and takes the terminal again.
+        Ok(())
+    }
+
+    fn size(&mut self) -> io::Result<Message> {
+        let (columns, rows) = terminal::size()?;
+        self.console.resize((columns, rows));
+        Ok(Message::Resized(columns, rows))
+    }
+
+    /// Asks the farmer; the answer becomes a message.
+    fn ask(&mut self, effect: Effect) {
+        match effect {
+            Effect::Page(request) => {
+                let answer = self.answer(Ask::Page(request.clone()));
+                self.questions.spawn(async move {
+                    let result = answer.await.and_then(|answer| match answer {
+                        Answer::Page(page) => Ok(page),
+                        _ => Err(MISFIT.to_owned()),
+                    });
+                    Message::Page { request, result }
+                });
+            }
+            Effect::Recent { kind, limit } => {
+                let answer = self.answer(Ask::Recent { kind, limit });
+                self.questions.spawn(async move {
+                    Message::Recent(answer.await.and_then(|answer| match answer {
+                        Answer::Recent(events) => Ok(events),
+                        _ => Err(MISFIT.to_owned()),
+                    }))
+                });
+            }
+            Effect::Acknowledge(alarm) => {
+                let answer = self.answer(Ask::Acknowledge { alarm });
+                self.questions.spawn(async move {
+                    Message::Acknowledged {
+                        alarm,
+                        result: answer.await.map(|_| ()),
+                    }
+                });
+            }
+            Effect::Suspend | Effect::Repaint | Effect::Leave(_) => {}
+        }
+    }
+
+    fn answer(&self, ask: Ask) -> impl Future<Output = Result<Answer, String>> + Send + 'static {
+        let answer = self.feed.ask(ask);
+        async move {
+            answer
+                .await
+                .unwrap_or_else(|_| Err("the farmer went away before it answered".to_owned()))
+        }
+    }
+}
+
+/// A farmer of another version answered another question.
+const MISFIT: &str = "the farmer's answer does not fit the question";
+
+async fn free_at(console: &Console, at: Instant) {
+    sleep_until(at).await;
+    console.is_free().await;
+}

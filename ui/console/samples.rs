@@ -1,0 +1,568 @@
+//! Farms to draw: made up, the same every time.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use farmconsole::clock::UnixMillis;
+use farmconsole::ids::{ChallengeHash, PeerId, PlotId, QualityString, SpHash};
+use farmconsole::logging::{LogLevel, LogRecord, Service};
+use farmconsole::runtime::FeedEvent;
+use farmconsole::snapshot::page::{FileView, Page, PlotView};
+use farmconsole::snapshot::*;
+
+use super::model::Model;
+use super::theme::{Charset, Depth, Theme};
+use super::times::Zone;
+use crate::feed::FarmerPlace;
+
+/// 2026-11-20 14:02:31 UTC.
+pub(super) const NOW: u64 = 1_795_183_351_000;
+
+/// A console in colour on a picture.
+pub(super) fn model(snapshot: FarmSnapshot, columns: u16, rows: u16) -> Model {
+    let theme = Theme {
+        depth: Depth::True,
+        charset: Charset::Unicode,
+    };
+    let mut model = Model::new(FarmerPlace::Elsewhere, Arc::new(snapshot), theme, Zone::utc());
+    model.size = (columns, rows);
+    model
+}
+
+/// A message that passed.
+pub(super) fn message_record(at_unix_ms: u64, peer_name: &str) -> MessageRecord {
+    MessageRecord {
+        at_unix_ms,
+        direction: Direction::In,
+        message: "farming_info".to_owned(),
+        peer_name: peer_name.to_owned(),
+        host: "10.0.0.7".to_owned(),
+        peer_id: PeerId([7; 32]),
+        detail: "3/864".to_owned(),
+    }
+}
+
+/// A line of the log.
+pub(super) fn log_record(at_unix_ms: u64, level: LogLevel, message: &str) -> LogRecord {
+    LogRecord {
+        number: at_unix_ms,
+        at_unix_ms: UnixMillis(at_unix_ms),
+        level,
+        service: Service::Farmer,
+        logger: "farmer".to_owned(),
+        message: message.to_owned(),
+    }
+}
+
+/// Just started: nothing is there.
+pub(super) fn empty() -> FarmSnapshot {
+    FarmSnapshot {
+        snapshot_version: SNAPSHOT_VERSION,
+        software_version: "0.1.0".to_owned(),
+        taken_at_unix_ms: NOW,
+        started_at_unix_ms: NOW - 2_000,
+        network: "mainnet".to_owned(),
+        simulated: false,
+        status: FarmStatus::Starting,
+        nodes: vec![],
+        listening_on: vec!["0.0.0.0:8447".to_owned()],
+        keys: KeysView::default(),
+        signage_point: None,
+        sub_slot: vec![],
+        signage_points: SignagePointCounts::default(),
+        harvesters: vec![],
+        attempts: vec![],
+        roll_call: vec![],
+        proofs: vec![],
+        totals: FarmTotals::default(),
+        wins: WinCounts::default(),
+        alarms: vec![],
+        alarm_history: vec![],
+        counters: Counters::default(),
+        simulated_chain: None,
+    }
+}
+
+/// One harvester that farms.
+pub(super) fn one() -> FarmSnapshot {
+    farm(&[("barn-3", 864)])
+}
+
+/// Nine harvesters, all fine.
+pub(super) fn many() -> FarmSnapshot {
+    farm(&NINE)
+}
+
+const NINE: [(&str, u64); 9] = [
+    ("local", 26),
+    ("barn-1", 1_204),
+    ("barn-2", 1_187),
+    ("barn-3", 864),
+    ("shelf-1", 412),
+    ("shelf-2", 1_204),
+    ("attic", 977),
+    ("garage", 1_316),
+    ("10.0.0.19", 820),
+];
+
+/// Nine harvesters, of which some need a person: one is late, one is silent, one is gone, files are not farmed.
+pub(super) fn troubled() -> FarmSnapshot {
+    let mut farm = many();
+    let late = &mut farm.harvesters[5];
+    late.state = HarvesterState::Late;
+    for (n, ms) in [(3, 8_900), (20, 12_400), (41, 9_100), (60, 26_100)] {
+        late.lookups_ms[n] = Some(ms);
+    }
+    late.lookups_ms[50] = None;
+    late.answered_late = 4;
+    late.unanswered = 1;
+    (late.lookup_p50_ms, late.lookup_p95_ms, late.lookup_max_ms) = (Some(1_900), Some(9_100), Some(26_100));
+    let silent = &mut farm.harvesters[6];
+    silent.state = HarvesterState::Silent { unanswered: 5 };
+    for lookup in silent.lookups_ms.iter_mut().rev().take(5) {
+        *lookup = None;
+    }
+    silent.unanswered = 5;
+    silent.last_answer = silent.last_answer.take().map(|a| LastAnswerView {
+        at_unix_ms: NOW - 50_600,
+        ..a
+    });
+    let gone = &mut farm.harvesters[7];
+    gone.state = HarvesterState::Absent {
+        since_unix_ms: NOW - 1_260_000,
+    };
+    gone.last_answer = gone.last_answer.take().map(|a| LastAnswerView {
+        at_unix_ms: NOW - 1_262_000,
+        ..a
+    });
+    gone.lookups_ms.truncate(20);
+    let files = &mut farm.harvesters[2];
+    (files.failed, files.no_key, files.duplicates) = (3, 12, 1);
+    files.plots = 1_078;
+    files.last_plot_change = Some(PlotChangeView {
+        at_unix_ms: NOW - 420_000,
+        added: 0,
+        removed: 109,
+        removed_from: Some("/mnt/d7".to_owned()),
+    });
+    farm.harvesters[4].certificate_shared = true;
+    farm.attempts[0].outcome = AttemptOutcome::NoAnswer { total: 977, after_s: 8 };
+    farm.attempts[0].harvester_name = "attic".to_owned();
+    farm.attempts[3].outcome = AttemptOutcome::Answered {
+        passed: 2,
+        total: 1_204,
+        proofs: 0,
+        lookup_ms: 12_400,
+        round_trip_ms: 12_460,
+    };
+    farm.attempts[3].harvester_name = "shelf-2".to_owned();
+    farm.attempts[7].outcome = AttemptOutcome::Answered {
+        passed: 4,
+        total: 1_204,
+        proofs: 0,
+        lookup_ms: 26_100,
+        round_trip_ms: 26_140,
+    };
+    farm.attempts[7].harvester_name = "shelf-2".to_owned();
+    for (cell, state) in [
+        (9, SubSlotCell::Missed),
+        (20, SubSlotCell::Late),
+        (33, SubSlotCell::Late),
+        (37, SubSlotCell::Seen),
+    ] {
+        farm.sub_slot[cell] = state;
+    }
+    farm.signage_points.missed_24h = 3;
+    farm.roll_call[0].in_time = 6;
+    farm.roll_call[1].in_time = 7;
+    farm.roll_call[1].late = 1;
+    farm.totals = FarmTotals {
+        connected: 8,
+        absent: 1,
+        plots: 6_585,
+        failed: 3,
+        no_key: 12,
+        duplicates: 1,
+        ..farm.totals
+    };
+    farm.counters.refused.insert("foreign_ca".to_owned(), 14);
+    let id = |n: usize| farm.harvesters[n].id;
+    let kinds = [
+        AlarmKind::HarvesterAbsent {
+            harvester: id(7),
+            name: "garage".to_owned(),
+            plots: 1_316,
+            why: "connection lost: connection reset by peer".to_owned(),
+        },
+        AlarmKind::PlotsLost {
+            harvester: id(2),
+            name: "barn-2".to_owned(),
+            lost: 109,
+            directory: Some("/mnt/d7".to_owned()),
+        },
+        AlarmKind::HarvesterSilent {
+            harvester: id(6),
+            name: "attic".to_owned(),
+            unanswered: 5,
+        },
+        AlarmKind::HarvesterLate {
+            harvester: id(5),
+            name: "shelf-2".to_owned(),
+            late: 3,
+        },
+        AlarmKind::CertificateShared {
+            peer_id: PeerId([4; 32]),
+            addresses: vec!["10.0.0.14".to_owned(), "10.0.0.31".to_owned()],
+        },
+        AlarmKind::ConnectionRefused {
+            address: IpAddr::from([10, 0, 0, 77]),
+            cause: RefusalCause::ForeignCa,
+            times: 14,
+        },
+    ];
+    farm.alarms = kinds
+        .into_iter()
+        .zip(1..)
+        .map(|(kind, n)| alarm(n, kind, NOW - 1_300_000 + n * 170_000))
+        .collect();
+    farm.alarms[4].acknowledged = true;
+    let mut over = alarm(
+        9,
+        AlarmKind::SignagePointsMissed {
+            node: "127.0.0.1:8444".to_owned(),
+            missed: 3,
+        },
+        NOW - 9_000_000,
+    );
+    over.closed_at_unix_ms = Some(NOW - 8_940_000);
+    farm.alarm_history = vec![over];
+    farm
+}
+
+/// An alarm that opened at a time.
+fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u64) -> AlarmView {
+    AlarmView {
+        number,
+        severity: kind.severity(),
+        text: kind.to_string(),
+        remedy: kind.remedy(),
+        kind,
+        opened_at_unix_ms,
+        updated_at_unix_ms: opened_at_unix_ms,
+        closed_at_unix_ms: None,
+        acknowledged: false,
+    }
+}
+
+/// The simulated chain with three small harvesters that have won.
+pub(super) fn simulated() -> FarmSnapshot {
+    let mut farm = farm(&[("harvester-1", 4), ("harvester-2", 4), ("harvester-3", 4)]);
+    farm.network = "simulator1".to_owned();
+    farm.simulated = true;
+    farm.nodes[0].name = "simulated chain".to_owned();
+    farm.nodes[0].synced = None;
+    farm.nodes[0].netspace_bytes = None;
+    farm.simulated_chain = Some(SimulatedChainView {
+        interval_ms: 2_000,
+        seed: 1,
+        blocks: 21,
+        refused: 0,
+        last_refusal: None,
+    });
+    farm.wins = WinCounts {
+        proofs: 58,
+        not_good_enough: 37,
+        declared: 21,
+        blocks_signed: 21,
+        blocks_accepted: 21,
+        last_block_unix_ms: Some(NOW - 31_000),
+        ..WinCounts::default()
+    };
+    farm.proofs[0].stage = ProofStage::BlockAccepted { height: 421 };
+    farm
+}
+
+/// A farm of named harvesters, all fine, thirty-seven signage points into a sub-slot.
+pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
+    let mut chance = Chance(members.len() as u64 + 11);
+    let harvesters: Vec<_> = (0u32..)
+        .zip(members)
+        .map(|(n, member)| harvester(n, *member, &mut chance))
+        .collect();
+    let plots: u64 = members.iter().map(|(_, plots)| plots).sum();
+    let mut attempts = Vec::new();
+    let mut roll_call = Vec::new();
+    for n in 0..64u64 {
+        let index = u8::try_from((64 + 37 - n) % 64).unwrap();
+        let at = NOW - 4_000 - n * 9_375;
+        let asked = u32::try_from(members.len()).unwrap();
+        let waiting = if n == 0 && members.len() > 3 { 2 } else { 0 };
+        for harvester in harvesters.iter().skip(waiting) {
+            let lookup_ms = harvester.lookups_ms[63 - usize::try_from(n).unwrap()].unwrap();
+            let passed = u32::try_from(chance.below(harvester.plots / 256 + 2)).unwrap();
+            attempts.push(AttemptView {
+                at_unix_ms: at + u64::from(lookup_ms) + 12,
+                harvester: harvester.id,
+                harvester_name: harvester.name.clone(),
+                signage_point_index: index,
+                sp_hash: SpHash([index; 32]),
+                challenge_hash: ChallengeHash([3; 32]),
+                outcome: AttemptOutcome::Answered {
+                    passed,
+                    total: u32::try_from(harvester.plots).unwrap(),
+                    proofs: u32::from(n == 1 && harvester.id.0 == 3 || members.len() < 4 && passed > 0 && n % 4 == 1),
+                    lookup_ms,
+                    round_trip_ms: lookup_ms + 12,
+                },
+            });
+        }
+        roll_call.push(RollCallView {
+            at_unix_ms: at,
+            signage_point_index: index,
+            sp_hash: SpHash([index; 32]),
+            challenge_hash: ChallengeHash([3; 32]),
+            asked,
+            in_time: asked - u32::try_from(waiting).unwrap(),
+            late: 0,
+            plots,
+            passed: plots / 512,
+            proofs: 0,
+            waiting_for: vec![],
+        });
+    }
+    attempts.sort_by_key(|a| std::cmp::Reverse(a.at_unix_ms));
+    attempts.truncate(ATTEMPTS_KEPT);
+    let mut sub_slot = vec![SubSlotCell::Ahead; 64];
+    sub_slot[..37].fill(SubSlotCell::Answered);
+    sub_slot[37] = if members.len() > 3 {
+        SubSlotCell::Seen
+    } else {
+        SubSlotCell::Answered
+    };
+    FarmSnapshot {
+        started_at_unix_ms: NOW - 273_600_000,
+        status: FarmStatus::Farming,
+        nodes: vec![NodeView {
+            name: "127.0.0.1:8444".to_owned(),
+            connected: true,
+            synced: Some(true),
+            peak_height: Some(6_412_331),
+            last_signage_point_unix_ms: Some(NOW - 4_000),
+            netspace_bytes: Some(21.4e18),
+        }],
+        keys: KeysView {
+            farmer_address: Some("xch1f4rm3r0000000000000000000000000000000000000000000000000000".to_owned()),
+            ..KeysView::default()
+        },
+        signage_point: Some(SignagePointView {
+            signage_point_index: 37,
+            challenge_hash: ChallengeHash([3; 32]),
+            sp_hash: SpHash([37; 32]),
+            received_at_unix_ms: NOW - 4_000,
+            peak_height: 6_412_331,
+            difficulty: 13_104,
+            sub_slot_iters: 580_911_104,
+        }),
+        sub_slot,
+        signage_points: SignagePointCounts {
+            received: 29_188,
+            duplicates: 0,
+            missed: 0,
+            received_24h: 9_214,
+            missed_24h: 0,
+        },
+        attempts,
+        roll_call,
+        proofs: proofs(members[members.len() / 3].0),
+        totals: FarmTotals {
+            connected: members.len() as u64,
+            plots,
+            plot_bytes: plots * PLOT_BYTES,
+            effective_bytes: plots * PLOT_BYTES * 31 / 30,
+            ..FarmTotals::default()
+        },
+        wins: WinCounts {
+            proofs: 4,
+            not_good_enough: 1,
+            declared: 2,
+            blocks_signed: 1,
+            invalid: 1,
+            last_block_unix_ms: Some(NOW - 187_000_000),
+            ..WinCounts::default()
+        },
+        harvesters,
+        ..empty()
+    }
+}
+
+const PLOT_BYTES: u64 = 108_836_000_000;
+
+fn harvester(number: u32, (name, plots): (&str, u64), chance: &mut Chance) -> HarvesterView {
+    let usual = 150 + chance.below(250);
+    let lookups_ms: Vec<_> = (0..64)
+        .map(|_| {
+            let slow = if chance.below(9) == 0 { chance.below(900) } else { 0 };
+            Some(u32::try_from(usual + chance.below(120) + slow).unwrap())
+        })
+        .collect();
+    let mut sorted: Vec<u32> = lookups_ms.iter().flatten().copied().collect();
+    sorted.sort_unstable();
+    let local = name == "local" || name.starts_with("harvester-");
+    HarvesterView {
+        id: HarvesterId(number),
+        name: name.to_owned(),
+        peer_id: PeerId([u8::try_from(number).unwrap(); 32]),
+        host: if local {
+            "127.0.0.1".to_owned()
+        } else {
+            format!("10.0.0.{}", 11 + number)
+        },
+        port: if local { 0 } else { 51_234 },
+        local,
+        software_version: if local { "0.1.0".to_owned() } else { "2.7.5".to_owned() },
+        protocol_version: "0.0.38".to_owned(),
+        state: HarvesterState::Farming,
+        certificate_shared: false,
+        first_seen_unix_ms: NOW - 273_590_000,
+        connected_at_unix_ms: NOW - 273_590_000,
+        connections: 1,
+        plots,
+        plot_bytes: plots * PLOT_BYTES,
+        effective_bytes: plots * PLOT_BYTES * 31 / 30,
+        failed: 0,
+        no_key: 0,
+        duplicates: 0,
+        shared_plots: 0,
+        harvesting_mode: 1,
+        last_sync_unix_ms: Some(NOW - 273_000_000),
+        last_sync_error: None,
+        last_plot_change: None,
+        cross_check: None,
+        challenged: 29_188,
+        answered: 29_188,
+        answered_late: 0,
+        unanswered: 0,
+        dropped: 0,
+        proofs: 1,
+        invalid_proofs: 0,
+        last_answer: Some(LastAnswerView {
+            at_unix_ms: NOW - 3_700,
+            signage_point_index: 37,
+            passed: 3,
+            total: u32::try_from(plots).unwrap(),
+            lookup_ms: lookups_ms[63].unwrap(),
+        }),
+        lookup_p50_ms: Some(sorted[31]),
+        lookup_p95_ms: Some(sorted[60]),
+        lookup_max_ms: Some(sorted[63]),
+        lookups_ms,
+        ignored_messages: 0,
+    }
+}
+
+fn proofs(name: &str) -> Vec<ProofView> {
+    let proof = |number: u64, stage: ProofStage, steps: [Option<u32>; 4]| ProofView {
+        number,
+        found_at_unix_ms: NOW - 13_000 - (4 - number) * 41_000_000,
+        harvester_name: name.to_owned(),
+        plot_id: PlotId([0xd7; 32]),
+        plot_file: "/mnt/d3/plot-k32-2021-06-11-19-02-d7d7d7d7d7d7d7d7d7d7d7d7d7d7d7d7.plot".to_owned(),
+        signage_point_index: 36,
+        quality: steps[0].map(|_| QualityString([0x5a; 32])),
+        stage,
+        verified_after_ms: steps[0],
+        signed_after_ms: steps[1],
+        declared_after_ms: steps[2],
+        block_signed_after_ms: steps[3],
+    };
+    vec![
+        proof(4, ProofStage::Declared, [Some(7), Some(61), Some(62), None]),
+        proof(3, ProofStage::NotGoodEnough, [Some(8), None, None, None]),
+        proof(2, ProofStage::BlockSigned, [Some(7), Some(64), Some(65), Some(9_204)]),
+        proof(
+            1,
+            ProofStage::Invalid {
+                reason: "the quality is not that of the plot".to_owned(),
+            },
+            [None; 4],
+        ),
+    ]
+}
+
+/// What passed in the last seconds.
+pub(super) fn events(farm: &FarmSnapshot) -> Vec<FeedEvent> {
+    let mut events = Vec::new();
+    for point in farm.roll_call.iter().take(6).rev() {
+        for harvester in farm.harvesters.iter().filter(|h| h.is_connected()) {
+            events.push(FeedEvent::Message(MessageRecord {
+                at_unix_ms: point.at_unix_ms + u64::from(harvester.id.0),
+                direction: Direction::Out,
+                message: "new_signage_point_harvester".to_owned(),
+                peer_name: harvester.name.clone(),
+                host: harvester.host.clone(),
+                peer_id: harvester.peer_id,
+                detail: format!("SP {}", point.signage_point_index),
+            }));
+        }
+        let answers = farm
+            .attempts
+            .iter()
+            .filter(|a| a.signage_point_index == point.signage_point_index);
+        for attempt in answers.rev() {
+            let host = farm
+                .harvesters
+                .iter()
+                .find(|h| h.id == attempt.harvester)
+                .map(|h| h.host.clone());
+            events.push(match &attempt.outcome {
+                AttemptOutcome::Answered { passed, total, .. } => FeedEvent::Message(MessageRecord {
+                    detail: format!("{passed}/{total}"),
+                    host: host.unwrap_or_default(),
+                    ..message_record(attempt.at_unix_ms, &attempt.harvester_name)
+                }),
+                AttemptOutcome::NoAnswer { .. } => FeedEvent::Notice(Notice::Attempt {
+                    attempt: attempt.clone(),
+                }),
+            });
+        }
+    }
+    events
+}
+
+/// The first files of a list.
+pub(super) fn page(total: u64, with_plots: bool) -> Page {
+    let items = (0..total.min(500)).map(|n| FileView {
+        harvester: HarvesterId(2),
+        harvester_name: "barn-2".to_owned(),
+        filename: format!(
+            "/mnt/d{}/plot-k32-2021-06-{:02}-19-02-{:032x}.plot",
+            n % 9,
+            n % 28 + 1,
+            n * 0x9e37_79b9
+        ),
+        plot: with_plots.then(|| PlotView {
+            plot_id: PlotId([1; 32]),
+            size: "k32".to_owned(),
+            file_size: PLOT_BYTES,
+            time_modified_unix_s: 1_623_438_120,
+            compression_level: 0,
+            contract: None,
+        }),
+    });
+    Page {
+        total,
+        items: items.collect(),
+    }
+}
+
+/// Numbers that look like chance and are the same every time (xorshift).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit.max(1)
+    }
+}

@@ -1,0 +1,566 @@
+//! Every screen in every state, with styles, as files in `tests/screens/`; and what keys do.
+
+use std::sync::Arc;
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use farmconsole::logging::LogLevel;
+use farmconsole::runtime::FeedEvent;
+use farmconsole::snapshot::page::ListKind;
+use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::{Buffer, Cell};
+
+use super::message::{Effect, Message};
+use super::model::{Model, Screen};
+use super::run::Left;
+use super::samples;
+use super::theme::{Charset, Depth, Theme};
+use super::update::update;
+use super::{svg, view};
+use crate::feed::{FarmerPlace, FeedItem};
+
+// ---- screens ----
+
+#[test]
+fn farm_screen() {
+    shot("farm_empty", &console(samples::empty(), 120, 36));
+    shot("farm_one", &console(samples::one(), 120, 36));
+    shot("farm_many", &console(samples::many(), 120, 36));
+    shot("farm_troubled", &console(samples::troubled(), 120, 36));
+    shot("farm_simulated", &console(samples::simulated(), 120, 36));
+    shot("farm_wide", &console(samples::troubled(), 180, 50));
+    shot("farm_narrow", &console(samples::troubled(), 80, 24));
+    shot("farm_small", &console(samples::troubled(), 60, 16));
+    shot("farm_tiny", &console(samples::troubled(), 30, 8));
+    shot("farm_tiny_simulated", &console(samples::simulated(), 39, 20));
+}
+
+#[test]
+fn farm_that_does_not_farm() {
+    let farm = |status| FarmSnapshot {
+        status,
+        ..samples::many()
+    };
+    let line = |status| first_line(&console(farm(status), 120, 36));
+    let lines = [
+        FarmStatus::Starting,
+        FarmStatus::Farming,
+        FarmStatus::NoKeys,
+        FarmStatus::NoSignagePoints { for_s: 75 },
+        FarmStatus::NotSynced,
+        FarmStatus::NoHarvester,
+        FarmStatus::NoPlots,
+        FarmStatus::NoAnswers { for_s: 40 },
+    ]
+    .map(line)
+    .join("\n");
+    in_files(|| insta::assert_snapshot!("status_words", lines));
+}
+
+#[test]
+fn farm_without_its_farmer() {
+    let mut model = console(samples::many(), 120, 36);
+    let reason = "read from the farmer: connection closed".to_owned();
+    update(&mut model, Message::Item(FeedItem::Lost(reason)));
+    shot("farm_lost", &model);
+    update(&mut model, Message::Item(FeedItem::Back));
+    update(&mut model, Message::Quiet { for_s: 7 });
+    shot("farm_quiet", &model);
+}
+
+#[test]
+fn looks() {
+    let mut plain = console(samples::troubled(), 120, 36);
+    plain.theme = Theme {
+        depth: Depth::None,
+        charset: Charset::Ascii,
+    };
+    assert!(
+        text(&plain).is_ascii(),
+        "a character that is no ASCII:\n{}",
+        text(&plain)
+    );
+    shot("farm_ascii_no_color", &plain);
+    press(&mut plain, '7');
+    shot("alarms_ascii_no_color", &plain);
+    let mut sixteen = console(samples::troubled(), 80, 24);
+    sixteen.theme = Theme {
+        depth: Depth::Sixteen,
+        charset: Charset::Unicode,
+    };
+    shot("farm_sixteen_colours", &sixteen);
+}
+
+#[test]
+fn harvesters_screen() {
+    let on = |farm, columns, rows| {
+        let mut model = console(farm, columns, rows);
+        press(&mut model, '2');
+        model
+    };
+    shot("harvesters_empty", &on(samples::empty(), 120, 36));
+    shot("harvesters_many", &on(samples::many(), 120, 36));
+    shot("harvesters_wide", &on(samples::troubled(), 180, 36));
+    shot("harvesters_narrow", &on(samples::troubled(), 80, 24));
+    shot("harvesters_small", &on(samples::troubled(), 60, 16));
+    let mut wrong = on(samples::troubled(), 120, 36);
+    press(&mut wrong, '!');
+    press(&mut wrong, 'j');
+    shot("harvesters_only_wrong", &wrong);
+}
+
+#[test]
+fn harvester_details() {
+    let mut model = console(samples::troubled(), 120, 36);
+    press(&mut model, '2');
+    for _ in 0..3 {
+        press(&mut model, 'j');
+    }
+    let asked = code(&mut model, KeyCode::Enter);
+    shot("harvester_loading", &model);
+    answer(&mut model, asked, samples::page(3, false));
+    shot("harvester_failed_files", &model);
+    resize(&mut model, 80, 24);
+    shot("harvester_narrow", &model);
+    resize(&mut model, 120, 36);
+    let mut asked = Vec::new();
+    for _ in 0..3 {
+        asked = code(&mut model, KeyCode::Right);
+    }
+    answer(&mut model, asked, samples::page(1_078, true));
+    code(&mut model, KeyCode::PageDown);
+    shot("harvester_plots", &model);
+    press(&mut model, 'p');
+    shot("harvester_private", &model);
+}
+
+#[test]
+fn proofs_screen() {
+    let on = |farm, columns, rows| {
+        let mut model = console(farm, columns, rows);
+        press(&mut model, '4');
+        model
+    };
+    shot("proofs_empty", &on(samples::empty(), 120, 36));
+    shot("proofs_many", &on(samples::many(), 120, 36));
+    shot("proofs_simulated", &on(samples::simulated(), 120, 36));
+    shot("proofs_narrow", &on(samples::many(), 80, 24));
+}
+
+#[test]
+fn messages_screen() {
+    let mut model = console(samples::troubled(), 120, 36);
+    press(&mut model, '6');
+    shot("messages_follow", &model);
+    press(&mut model, ' ');
+    for n in 0..12 {
+        pass(&mut model, samples::NOW + n, "barn-1");
+    }
+    shot("messages_frozen", &model);
+    press(&mut model, ' ');
+    press(&mut model, 'k');
+    shot("messages_selected", &model);
+    press(&mut model, '/');
+    type_in(&mut model, "farming_info shelf-2");
+    shot("messages_filter", &model);
+    let mut empty = console(samples::empty(), 80, 24);
+    press(&mut empty, '6');
+    shot("messages_empty", &empty);
+}
+
+#[test]
+fn alarms_screen() {
+    let on = |farm, columns, rows| {
+        let mut model = console(farm, columns, rows);
+        press(&mut model, '7');
+        model
+    };
+    shot("alarms_none", &on(samples::empty(), 120, 36));
+    shot("alarms_troubled", &on(samples::troubled(), 120, 36));
+    shot("alarms_small", &on(samples::troubled(), 60, 16));
+    let mut private = on(samples::troubled(), 120, 36);
+    press(&mut private, 'p');
+    press(&mut private, 'j');
+    shot("alarms_private", &private);
+}
+
+#[test]
+fn dialogs() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '?');
+    shot("help", &model);
+    resize(&mut model, 60, 16);
+    for _ in 0..5 {
+        code(&mut model, KeyCode::Down);
+    }
+    shot("help_small", &model);
+    code(&mut model, KeyCode::Esc);
+    model.place = FarmerPlace::Here;
+    resize(&mut model, 80, 24);
+    press(&mut model, 'q');
+    shot("quit", &model);
+}
+
+#[test]
+fn readme_picture_is_what_the_console_draws() {
+    let mut farm = samples::troubled();
+    // A good day with one thing to look at.
+    let calm = samples::many();
+    for n in [2, 4, 6, 7] {
+        farm.harvesters[n] = calm.harvesters[n].clone();
+    }
+    farm.alarms.retain(|a| a.number == 4);
+    farm.totals = calm.totals;
+    farm.signage_points = calm.signage_points;
+    farm.sub_slot[9] = calm.sub_slot[9];
+    farm.attempts[0] = calm.attempts[0].clone();
+    farm.attempts[7] = calm.attempts[7].clone();
+    let model = console(farm, 120, 36);
+    let drawn = svg::svg(&buffer(&model), "farmconsole: the Farm screen");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/console.svg");
+    if std::env::var_os("FARMCONSOLE_UPDATE_PICTURES").is_some() {
+        std::fs::write(path, &drawn).unwrap();
+    }
+    let stored = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        stored == drawn,
+        "assets/console.svg is out of date: run this test with FARMCONSOLE_UPDATE_PICTURES=1"
+    );
+}
+
+#[test]
+fn no_size_panics() {
+    let mut models = vec![
+        console(samples::empty(), 0, 0),
+        console(samples::one(), 0, 0),
+        console(samples::troubled(), 0, 0),
+        console(samples::simulated(), 0, 0),
+    ];
+    let mut details = console(samples::troubled(), 0, 0);
+    let asked = code(&mut details, KeyCode::Enter);
+    answer(&mut details, asked, samples::page(40, true));
+    models.push(details);
+    let mut plain = console(samples::troubled(), 0, 0);
+    plain.theme = Theme {
+        depth: Depth::None,
+        charset: Charset::Ascii,
+    };
+    models.push(plain);
+    for model in models {
+        for columns in (0..=130).step_by(9).chain([39, 40, 79, 80, 119, 120, 121, 300]) {
+            for rows in (0..=45).step_by(4).chain([9, 13, 15, 19, 21, 90]) {
+                let mut model = model.clone();
+                resize(&mut model, columns, rows);
+                let details = model.details.clone();
+                for screen in Screen::ALL {
+                    model.screen = screen;
+                    model.details = if screen == Screen::Harvesters {
+                        details.clone()
+                    } else {
+                        None
+                    };
+                    buffer(&model);
+                }
+                press(&mut model, '?');
+                buffer(&model);
+            }
+        }
+    }
+}
+
+#[test]
+fn names_from_outside_keep_to_their_columns() {
+    let mut farm = samples::many();
+    farm.harvesters[3].name = "收获机\u{202e}\u{1b}[31m一号非常长的名字非常长".to_owned();
+    farm.harvesters[4].software_version = "\u{7}2.7.5\n".to_owned();
+    let model = console(farm, 120, 36);
+    let drawn = text(&model);
+    assert!(!drawn.contains(['\u{1b}', '\u{202e}', '\u{7}']));
+    // Every line of the frame ends with its right border.
+    let panes = drawn.lines().skip(4).take(31);
+    assert!(panes.clone().all(|line| line.ends_with(['│', '╮', '╯'])), "{drawn}");
+}
+
+// ---- keys ----
+
+#[test]
+fn frozen_lists_stay_and_count_what_passed() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '6');
+    press(&mut model, ' ');
+    let before: Vec<_> = model.entries().map(|e| e.number).collect();
+    for n in 0..5_000 {
+        pass(&mut model, samples::NOW + n, "barn-1");
+    }
+    update(&mut model, Message::Snapshot(Arc::new(samples::troubled())));
+    assert_eq!(model.entries().map(|e| e.number).collect::<Vec<_>>(), before);
+    assert_eq!(model.frozen.as_ref().map(|f| f.passed), Some(5_000));
+    assert_eq!(*model.shown(), samples::many());
+    assert!(
+        first_line(&model).contains("6 alarms"),
+        "the header is live: {}",
+        first_line(&model)
+    );
+    press(&mut model, ' ');
+    assert_eq!(*model.shown(), samples::troubled());
+    assert_eq!(model.entries().last().map(|e| e.at_unix_ms), Some(samples::NOW + 4_999));
+}
+
+#[test]
+fn filter_narrows_and_esc_undoes() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '2');
+    press(&mut model, '/');
+    type_in(&mut model, "BARN farming");
+    let names = |model: &Model| model.harvesters().iter().map(|h| h.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&model), ["barn-1", "barn-2", "barn-3"]);
+    code(&mut model, KeyCode::Enter);
+    press(&mut model, '/');
+    type_in(&mut model, "x");
+    code(&mut model, KeyCode::Esc);
+    assert_eq!(model.filter, "BARN farming");
+    code(&mut model, KeyCode::Esc);
+    assert_eq!(names(&model).len(), 9);
+}
+
+#[test]
+fn selection_survives_newer_pictures() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '2');
+    for _ in 0..4 {
+        press(&mut model, 'j');
+    }
+    let selected = model.selection.harvester;
+    let mut newer = samples::many();
+    newer.harvesters.reverse();
+    update(&mut model, Message::Snapshot(Arc::new(newer)));
+    assert_eq!(model.selection.harvester, selected);
+    press(&mut model, 'k');
+    let next = model
+        .harvesters()
+        .iter()
+        .position(|h| Some(h.id) == model.selection.harvester);
+    assert_eq!(next, Some(4), "moves from where the row is in the newer picture");
+}
+
+#[test]
+fn esc_never_quits() {
+    for place in [FarmerPlace::Here, FarmerPlace::Elsewhere] {
+        let mut model = console(samples::troubled(), 120, 36);
+        model.place = place;
+        for keys in ["", "2", "4", "6", "7", "?", "/abc", "q"] {
+            if place == FarmerPlace::Elsewhere && keys == "q" {
+                continue;
+            }
+            type_in(&mut model, keys);
+            for _ in 0..4 {
+                assert_eq!(code(&mut model, KeyCode::Esc), []);
+            }
+            assert_eq!(model.dialog, None, "{keys}");
+        }
+    }
+}
+
+#[test]
+fn quitting_asks_only_where_farming_would_stop() {
+    let mut model = console(samples::many(), 120, 36);
+    assert_eq!(press(&mut model, 'q'), [Effect::Leave(Left::Detached)]);
+    model.place = FarmerPlace::Here;
+    assert_eq!(press(&mut model, 'q'), []);
+    assert_eq!(press(&mut model, 'q'), [], "the same key twice is no answer");
+    assert_eq!(press(&mut model, 'n'), []);
+    press(&mut model, 'q');
+    assert_eq!(press(&mut model, 'y'), [Effect::Leave(Left::Stop)]);
+}
+
+#[test]
+fn suspending_is_refused_where_farming_would_stand_still() {
+    let ctrl_z = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+    let mut model = console(samples::many(), 120, 36);
+    assert_eq!(update(&mut model, Message::Key(ctrl_z)), [Effect::Suspend]);
+    model.place = FarmerPlace::Here;
+    assert_eq!(update(&mut model, Message::Key(ctrl_z)), []);
+    assert!(model.remark.is_some());
+}
+
+#[test]
+fn long_lists_are_fetched_as_the_selection_nears_their_end() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, 'j');
+    press(&mut model, 'j');
+    let asked = code(&mut model, KeyCode::Enter);
+    assert!(matches!(asked.as_slice(), [Effect::Page(r)] if r.list == ListKind::Plots && r.offset == 0));
+    answer(&mut model, asked, samples::page(1_204, true));
+    assert_eq!(code(&mut model, KeyCode::Down), []);
+    let asked = code(&mut model, KeyCode::End);
+    assert!(
+        matches!(asked.as_slice(), [Effect::Page(r)] if r.offset == 953),
+        "{asked:?}"
+    );
+}
+
+#[test]
+fn an_open_list_is_asked_for_again_when_its_length_changes() {
+    let mut model = console(samples::troubled(), 120, 36);
+    for _ in 0..3 {
+        press(&mut model, 'j');
+    }
+    let asked = code(&mut model, KeyCode::Enter);
+    answer(&mut model, asked, samples::page(3, false));
+    let same = Message::Snapshot(Arc::new(samples::troubled()));
+    assert_eq!(update(&mut model, same), []);
+    let mut longer = samples::troubled();
+    longer.harvesters[2].failed = 4;
+    let asked = update(&mut model, Message::Snapshot(Arc::new(longer.clone())));
+    assert!(
+        matches!(asked.as_slice(), [Effect::Page(r)] if r.list == ListKind::Failed),
+        "{asked:?}"
+    );
+    assert_eq!(
+        update(&mut model, Message::Snapshot(Arc::new(longer))),
+        [],
+        "once is enough"
+    );
+}
+
+#[test]
+fn acknowledging_names_the_selected_alarm() {
+    let mut model = console(samples::troubled(), 120, 36);
+    press(&mut model, '7');
+    press(&mut model, 'j');
+    press(&mut model, 'j');
+    assert_eq!(press(&mut model, 'a'), [Effect::Acknowledge(2)]);
+    code(&mut model, KeyCode::End);
+    assert_eq!(press(&mut model, 'a'), [], "what is over needs nobody");
+    update(
+        &mut model,
+        Message::Acknowledged {
+            alarm: 2,
+            result: Err("no such alarm".to_owned()),
+        },
+    );
+    assert_eq!(
+        model.remark.as_deref(),
+        Some("alarm 2 is not acknowledged: no such alarm")
+    );
+}
+
+#[test]
+fn only_wrong_messages_are_warnings_and_errors() {
+    let mut model = console(samples::many(), 120, 36);
+    for (n, level) in [(1, LogLevel::Info), (2, LogLevel::Warning), (3, LogLevel::Error)] {
+        let record = samples::log_record(samples::NOW + n, level, &format!("line {n}"));
+        update(&mut model, Message::Item(FeedItem::Event(FeedEvent::Log(record))));
+    }
+    press(&mut model, '!');
+    let levels: Vec<_> = model.entries().map(|e| e.level()).collect();
+    assert_eq!(levels, [LogLevel::Warning, LogLevel::Error]);
+}
+
+// ---- helpers ----
+
+/// A console on a picture, with what passed in the last seconds.
+fn console(farm: FarmSnapshot, columns: u16, rows: u16) -> Model {
+    let events = samples::events(&farm);
+    let mut model = samples::model(farm, columns, rows);
+    for event in events {
+        update(&mut model, Message::Item(FeedItem::Event(event)));
+    }
+    model
+}
+
+fn press(model: &mut Model, key: char) -> Vec<Effect> {
+    code(model, KeyCode::Char(key))
+}
+
+fn code(model: &mut Model, code: KeyCode) -> Vec<Effect> {
+    update(model, Message::Key(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+fn type_in(model: &mut Model, text: &str) {
+    for key in text.chars() {
+        press(model, key);
+    }
+}
+
+fn resize(model: &mut Model, columns: u16, rows: u16) {
+    update(model, Message::Resized(columns, rows));
+}
+
+fn pass(model: &mut Model, at_unix_ms: u64, from: &str) {
+    let event = FeedEvent::Message(samples::message_record(at_unix_ms, from));
+    update(model, Message::Item(FeedItem::Event(event)));
+}
+
+/// Answers the question for a page that `asked` holds.
+fn answer(model: &mut Model, asked: Vec<Effect>, page: farmconsole::snapshot::page::Page) {
+    let [Effect::Page(request)] = asked.as_slice() else {
+        panic!("no page was asked for: {asked:?}")
+    };
+    update(
+        model,
+        Message::Page {
+            request: request.clone(),
+            result: Ok(page),
+        },
+    );
+}
+
+fn buffer(model: &Model) -> Buffer {
+    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    terminal.draw(|frame| view::draw(model, frame)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+fn text(model: &Model) -> String {
+    let buffer = buffer(model);
+    let columns = usize::from(buffer.area.width.max(1));
+    let rows = buffer.content.chunks(columns);
+    rows.map(|row| row.iter().map(Cell::symbol).collect::<String>())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn first_line(model: &Model) -> String {
+    text(model).lines().next().unwrap_or_default().trim_end().to_owned()
+}
+
+/// The text of a buffer, and below it the styles of each row: a plain picture contains no colour.
+fn styled(buffer: &Buffer) -> String {
+    let columns = usize::from(buffer.area.width.max(1));
+    let mut rows = Vec::new();
+    let mut styles = Vec::new();
+    for (y, row) in buffer.content.chunks(columns).enumerate() {
+        rows.push(row.iter().map(Cell::symbol).collect::<String>().trim_end().to_owned());
+        let mut runs = Vec::new();
+        let mut start = 0;
+        for x in 1..=row.len() {
+            let style = (row[start].fg, row[start].bg, row[start].modifier);
+            if x == row.len() || (row[x].fg, row[x].bg, row[x].modifier) != style {
+                if style != (Cell::EMPTY.fg, Cell::EMPTY.bg, Cell::EMPTY.modifier) {
+                    let modifier = if style.2.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" {:?}", style.2)
+                    };
+                    runs.push(format!("{start}-{} {}/{}{modifier}", x - 1, style.0, style.1));
+                }
+                start = x;
+            }
+        }
+        if !runs.is_empty() {
+            styles.push(format!("{y:>2}: {}", runs.join(", ").replace("/Reset", "")));
+        }
+    }
+    format!("{}\n\n{}\n", rows.join("\n"), styles.join("\n"))
+}
+
+fn shot(name: &str, model: &Model) {
+    let drawn = styled(&buffer(model));
+    in_files(|| insta::assert_snapshot!(name, drawn));
+}
+
+fn in_files(assert: impl FnOnce()) {
+    insta::with_settings!({ snapshot_path => "../../tests/screens", prepend_module_to_snapshot => false, omit_expression => true }, { assert(); });
+}

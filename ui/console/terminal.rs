@@ -1,0 +1,363 @@
+//! The terminal: taken over, drawn on, and given back whatever happens.
+//!
+//! * Bytes are written by a thread of their own, so a terminal that takes nothing (ctrl-s, a stalled line) holds up the
+//!   console and nothing else. A frame is drawn only when the one before is written.
+//! * Keys are read by a thread of their own, and only when the kernel says that there is something to read and the
+//!   line is not hung up: crossterm spins for ever on a terminal that is gone
+//!   (crossterm#793), so it is never asked then.
+//! * The terminal is restored on leaving, on a panic anywhere in the program, and before the process is suspended.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, mpsc as std_mpsc};
+use std::time::Duration;
+
+use crossterm::event::{Event, KeyEvent};
+use crossterm::{cursor, event, execute, terminal};
+use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
+use ratatui::buffer::Cell;
+use ratatui::layout::{Position, Size};
+use ratatui::{Frame, Terminal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, oneshot};
+
+/// What the terminal tells.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A key.
+    Key(KeyEvent),
+    /// The terminal is gone.
+    Gone,
+}
+
+/// Keys that may wait.
+const INPUT_QUEUE: usize = 64;
+
+/// How long a terminal that takes nothing may hold up leaving.
+const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the terminal is ours at this moment.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether some thread has panicked.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether some thread of the program has panicked since the console opened; the terminal is restored already.
+pub(super) fn has_panicked() -> bool {
+    PANICKED.load(Ordering::SeqCst)
+}
+
+/// Columns and rows.
+pub(super) fn size() -> io::Result<(u16, u16)> {
+    terminal::size()
+}
+
+/// The terminal while it is ours.
+#[derive(Debug)]
+pub(super) struct Console {
+    terminal: Terminal<Canvas>,
+    bytes: Arc<Mutex<Vec<u8>>>,
+    orders: mpsc::Sender<Order>,
+    tty: AsyncFd<OwnedFd>,
+    wake_reader: std_mpsc::SyncSender<()>,
+}
+
+/// What the writing thread does.
+enum Order {
+    Write(Vec<u8>),
+    Take(oneshot::Sender<io::Result<()>>),
+    Restore(oneshot::Sender<()>),
+}
+
+impl Console {
+    /// Takes the terminal over. Keys and the loss of the terminal arrive in the receiver.
+    pub(super) async fn take(size: (u16, u16)) -> io::Result<(Self, mpsc::Receiver<Input>)> {
+        restore_on_panic();
+        let (inputs_in, inputs) = mpsc::channel(INPUT_QUEUE);
+        let (orders, ordered) = mpsc::channel(1);
+        let (wake_reader, woken) = std_mpsc::sync_channel(1);
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; an OwnedFd is what it says and keeps its number for life"
+        )]
+        let tty = AsyncFd::with_interest(open_tty()?, Interest::READABLE)?;
+        let gone = inputs_in.clone();
+        std::thread::Builder::new()
+            .name("console-write".to_owned())
+            .spawn(move || write_orders(ordered, &gone))?;
+        std::thread::Builder::new()
+            .name("console-read".to_owned())
+            .spawn(move || read_keys(&woken, &inputs_in))?;
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let mut console = Self {
+            terminal: Terminal::new(Canvas::new(Arc::clone(&bytes), size))?,
+            bytes,
+            orders,
+            tty,
+            wake_reader,
+        };
+        console.take_again().await?;
+        Ok((console, inputs))
+    }
+
+    /// Takes the terminal over after [`Self::restore`]; everything is drawn anew.
+    pub(super) async fn take_again(&mut self) -> io::Result<()> {
+        let (done, answer) = oneshot::channel();
+        let writer_ended = || io::Error::other("the terminal is gone");
+        self.orders.send(Order::Take(done)).await.map_err(|_| writer_ended())?;
+        answer.await.map_err(|_| writer_ended())??;
+        self.repaint()
+    }
+
+    /// The next frame will be drawn whole.
+    pub(super) fn repaint(&mut self) -> io::Result<()> {
+        self.terminal.clear()
+    }
+
+    /// The terminal has another size.
+    pub(super) fn resize(&mut self, size: (u16, u16)) {
+        self.terminal.backend_mut().size = size;
+    }
+
+    /// Ready when the frame before is written.
+    pub(super) async fn is_free(&self) {
+        // A writer that has ended told so in the inputs.
+        if self.orders.reserve().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Draws a frame and hands the bytes to the writer.
+    pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(draw)?;
+        let bytes = std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner));
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.orders
+            .try_send(Order::Write(bytes))
+            .map_err(|_| io::Error::other("the terminal takes nothing"))
+    }
+
+    /// Waits until the terminal has something to read and has it read; ends when the terminal is gone.
+    pub(super) async fn watch(&self) -> Input {
+        loop {
+            let Ok(mut guard) = self.tty.readable().await else {
+                return Input::Gone;
+            };
+            if guard.ready().is_read_closed() {
+                return Input::Gone;
+            }
+            guard.clear_ready();
+            // When the queue is full the reader is about to read anyway.
+            if let Err(std_mpsc::TrySendError::Disconnected(())) = self.wake_reader.try_send(()) {
+                return Input::Gone;
+            }
+        }
+    }
+
+    /// Gives the terminal back, waiting for the writer, but not for ever.
+    pub(super) async fn restore(&self) {
+        let (done, answer) = oneshot::channel();
+        let order = async {
+            if self.orders.send(Order::Restore(done)).await.is_ok() {
+                // An error means that the writer has ended, and with it the terminal.
+                let _ = answer.await;
+            }
+        };
+        let in_time = tokio::time::timeout(RESTORE_PATIENCE, order).await;
+        if in_time.is_err() {
+            // The terminal takes no bytes; its modes can be set all the same.
+            TAKEN.store(false, Ordering::SeqCst);
+            let _ = terminal::disable_raw_mode();
+        }
+    }
+
+    /// The terminal is gone: nothing is written to it any more.
+    pub(super) fn abandon(&self) {
+        TAKEN.store(false, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Console {
+    fn drop(&mut self) {
+        restore();
+    }
+}
+
+/// Gives the terminal back if it is ours. Errors are left alone: there is nobody to tell.
+fn restore() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        let _ = terminal::disable_raw_mode();
+        let _ = execute!(io::stdout(), terminal::LeaveAlternateScreen, cursor::Show);
+    }
+}
+
+fn restore_on_panic() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICKED.store(true, Ordering::SeqCst);
+            restore();
+            before(panic);
+        }));
+    });
+}
+
+/// The terminal crossterm reads from.
+fn open_tty() -> io::Result<OwnedFd> {
+    let stdin = io::stdin();
+    if stdin.is_terminal() {
+        stdin.as_fd().try_clone_to_owned()
+    } else {
+        Ok(File::open("/dev/tty")?.into())
+    }
+}
+
+/// Until the console drops its end, or the terminal is gone.
+fn write_orders(mut orders: mpsc::Receiver<Order>, gone: &mpsc::Sender<Input>) {
+    while let Some(order) = orders.blocking_recv() {
+        let result = match order {
+            Order::Write(bytes) => write_all(&bytes),
+            Order::Take(done) => {
+                let result = terminal::enable_raw_mode().and_then(|()| {
+                    TAKEN.store(true, Ordering::SeqCst);
+                    execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
+                });
+                // Nobody waits any more when the console is being dropped.
+                let _ = done.send(result);
+                Ok(())
+            }
+            Order::Restore(done) => {
+                restore();
+                let _ = done.send(());
+                Ok(())
+            }
+        };
+        if result.is_err() {
+            // A full queue of keys means that somebody reads it, and meets the ended writer next.
+            let _ = gone.try_send(Input::Gone);
+            return;
+        }
+    }
+}
+
+fn write_all(bytes: &[u8]) -> io::Result<()> {
+    // After a panic or a restore the screen belongs to the shell again.
+    if !TAKEN.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// Until the console drops its end: each wake-up reads what is there.
+fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>) {
+    while woken.recv().is_ok() {
+        while matches!(event::poll(Duration::ZERO), Ok(true)) {
+            let told = match event::read() {
+                Ok(Event::Key(key)) => inputs.blocking_send(Input::Key(key)),
+                Ok(_) => Ok(()),
+                Err(_) => inputs.blocking_send(Input::Gone),
+            };
+            if told.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A backend that writes into memory and knows its size: it never asks the terminal anything.
+#[derive(Debug)]
+struct Canvas {
+    inner: CrosstermBackend<Bytes>,
+    size: (u16, u16),
+}
+
+#[derive(Debug)]
+struct Bytes(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Bytes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Canvas {
+    fn new(bytes: Arc<Mutex<Vec<u8>>>, size: (u16, u16)) -> Self {
+        Self {
+            inner: CrosstermBackend::new(Bytes(bytes)),
+            size,
+        }
+    }
+}
+
+impl Backend for Canvas {
+    type Error = io::Error;
+
+    fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
+    where
+        I: Iterator<Item = (u16, u16, &'a Cell)>,
+    {
+        let mut content = content.peekable();
+        // Nothing changed: not one byte.
+        if content.peek().is_none() {
+            Ok(())
+        } else {
+            self.inner.draw(content)
+        }
+    }
+
+    fn hide_cursor(&mut self) -> io::Result<()> {
+        // Hidden since the terminal was taken over, and never shown.
+        Ok(())
+    }
+
+    fn show_cursor(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn get_cursor_position(&mut self) -> io::Result<Position> {
+        Ok(Position::ORIGIN)
+    }
+
+    fn set_cursor_position<P: Into<Position>>(&mut self, position: P) -> io::Result<()> {
+        self.inner.set_cursor_position(position)
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        self.inner.clear()
+    }
+
+    fn clear_region(&mut self, region: ClearType) -> io::Result<()> {
+        self.inner.clear_region(region)
+    }
+
+    fn size(&self) -> io::Result<Size> {
+        Ok(Size::new(self.size.0, self.size.1))
+    }
+
+    fn window_size(&mut self) -> io::Result<WindowSize> {
+        Ok(WindowSize {
+            columns_rows: Size::new(self.size.0, self.size.1),
+            pixels: Size::ZERO,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,316 @@
+//! Colours by meaning and the characters things are drawn with.
+//!
+//! Nothing else in the console names a colour. Without colour every meaning is still told by a word, a sign or a
+//! modifier; with ASCII every sign has a plain twin.
+
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::border;
+
+use crate::args::ColorChoice;
+
+/// How something is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Ordinary text.
+    Plain,
+    /// Less important.
+    Dim,
+    /// Lines around panes.
+    Border,
+    /// Titles of panes and columns.
+    Title,
+    /// Names and what can be pressed.
+    Accent,
+    /// Fine.
+    Good,
+    /// Look at it.
+    Warn,
+    /// Wrong.
+    Bad,
+    /// A win.
+    Win,
+}
+
+/// How many colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// None: modifiers only.
+    None,
+    /// The sixteen of every terminal.
+    Sixteen,
+    /// All.
+    True,
+}
+
+/// Which characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Charset {
+    /// Box drawing, blocks, arrows.
+    Unicode,
+    /// What a serial console can show.
+    Ascii,
+}
+
+/// How the console is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Theme {
+    /// Colours.
+    pub(super) depth: Depth,
+    /// Characters.
+    pub(super) charset: Charset,
+}
+
+/// What the environment says about the terminal; read in one place so that the decision is a pure function.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Environment {
+    pub(super) no_color: Option<String>,
+    pub(super) term: Option<String>,
+    pub(super) colorterm: Option<String>,
+    /// First of LC_ALL, LC_CTYPE, LANG that is set and not empty.
+    pub(super) locale: Option<String>,
+}
+
+impl Environment {
+    /// That of this process.
+    pub(super) fn of_process() -> Self {
+        let var = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        Self {
+            no_color: var("NO_COLOR"),
+            term: var("TERM"),
+            colorterm: var("COLORTERM"),
+            locale: var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG")),
+        }
+    }
+}
+
+impl Theme {
+    /// Decides by the command line first, then by the environment.
+    pub(super) fn choose(color: ColorChoice, ascii: bool, environment: &Environment) -> Self {
+        let dumb = environment.term.as_deref() == Some("dumb");
+        let full = match environment.colorterm.as_deref() {
+            Some("truecolor" | "24bit") => Depth::True,
+            _ => Depth::Sixteen,
+        };
+        let depth = match color {
+            ColorChoice::Never => Depth::None,
+            ColorChoice::Always => full,
+            ColorChoice::Auto if dumb || environment.no_color.is_some() => Depth::None,
+            ColorChoice::Auto => full,
+        };
+        let utf8 = environment.locale.as_deref().is_some_and(|locale| {
+            let locale = locale.to_ascii_lowercase();
+            locale.contains("utf-8") || locale.contains("utf8")
+        });
+        let charset = if ascii || dumb || !utf8 {
+            Charset::Ascii
+        } else {
+            Charset::Unicode
+        };
+        Self { depth, charset }
+    }
+
+    /// The style of a meaning.
+    pub(super) fn style(self, tone: Tone) -> Style {
+        let style = Style::new();
+        let (sixteen, rgb) = match tone {
+            Tone::Plain => return style,
+            Tone::Dim => (Color::DarkGray, Color::Rgb(0x7d, 0x87, 0x99)),
+            Tone::Border => (Color::DarkGray, Color::Rgb(0x3b, 0x45, 0x57)),
+            Tone::Title => (Color::White, Color::Rgb(0xc9, 0xd3, 0xe3)),
+            Tone::Accent => (Color::Cyan, Color::Rgb(0x6c, 0xb6, 0xff)),
+            Tone::Good => (Color::Green, Color::Rgb(0x57, 0xc2, 0x6e)),
+            Tone::Warn => (Color::Yellow, Color::Rgb(0xe3, 0xb3, 0x41)),
+            Tone::Bad => (Color::LightRed, Color::Rgb(0xff, 0x6b, 0x64)),
+            Tone::Win => (Color::LightMagenta, Color::Rgb(0xd2, 0x9b, 0xff)),
+        };
+        let style = match self.depth {
+            Depth::None => style,
+            Depth::Sixteen => style.fg(sixteen),
+            Depth::True => style.fg(rgb),
+        };
+        match (self.depth, tone) {
+            (_, Tone::Title | Tone::Bad | Tone::Win) => style.add_modifier(Modifier::BOLD),
+            (Depth::None, Tone::Dim | Tone::Border) => style.add_modifier(Modifier::DIM),
+            (Depth::None, Tone::Warn) => style.add_modifier(Modifier::BOLD),
+            _ => style,
+        }
+    }
+
+    /// A loud patch: dark text on the colour of `tone`.
+    pub(super) fn badge(self, tone: Tone) -> Style {
+        match self.style(tone).fg {
+            Some(color) => Style::new().fg(Color::Black).bg(color).add_modifier(Modifier::BOLD),
+            None => Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED),
+        }
+    }
+
+    /// What is laid over the selected row.
+    pub(super) fn selected(self) -> Style {
+        match self.depth {
+            Depth::None | Depth::Sixteen => Style::new().add_modifier(Modifier::REVERSED),
+            Depth::True => Style::new()
+                .bg(Color::Rgb(0x22, 0x33, 0x4d))
+                .add_modifier(Modifier::BOLD),
+        }
+    }
+
+    /// `unicode` or its plain twin.
+    pub(super) fn pick<T>(self, unicode: T, ascii: T) -> T {
+        match self.charset {
+            Charset::Unicode => unicode,
+            Charset::Ascii => ascii,
+        }
+    }
+
+    /// The lines around a pane.
+    pub(super) fn border(self) -> border::Set<'static> {
+        self.pick(
+            border::ROUNDED,
+            border::Set {
+                top_left: "+",
+                top_right: "+",
+                bottom_left: "+",
+                bottom_right: "+",
+                vertical_left: "|",
+                vertical_right: "|",
+                horizontal_top: "-",
+                horizontal_bottom: "-",
+            },
+        )
+    }
+
+    /// The sign before a state: fine, look at it, wrong, and not there.
+    pub(super) fn sign(self, tone: Tone) -> &'static str {
+        match tone {
+            Tone::Good => self.pick("●", "*"),
+            Tone::Warn => self.pick("▲", "!"),
+            Tone::Bad => self.pick("✖", "X"),
+            Tone::Win => self.pick("★", "$"),
+            Tone::Dim => self.pick("○", "o"),
+            Tone::Plain | Tone::Border | Tone::Title | Tone::Accent => self.pick("·", "."),
+        }
+    }
+
+    /// Between two facts of one line.
+    pub(super) fn dot(self) -> &'static str {
+        self.pick(" · ", " - ")
+    }
+
+    /// Nothing known.
+    pub(super) fn none(self) -> &'static str {
+        self.pick("–", "-")
+    }
+
+    /// Our own words: the few signs in sentences of the core become plain where only ASCII can be shown, and any other
+    /// character from outside becomes a question mark.
+    pub(super) fn plain(self, text: String) -> String {
+        match self.charset {
+            Charset::Unicode => text,
+            Charset::Ascii if text.is_ascii() => text,
+            Charset::Ascii => text
+                .chars()
+                .map(|c| match c {
+                    c if c.is_ascii() => c,
+                    '·' | '–' | '—' | '−' => '-',
+                    '×' => 'x',
+                    '…' => '~',
+                    '→' => '>',
+                    '←' => '<',
+                    _ => '?',
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn terminal(no_color: Option<&str>, term: &str, locale: Option<&str>) -> Environment {
+        Environment {
+            no_color: no_color.map(str::to_owned),
+            term: Some(term.to_owned()),
+            colorterm: Some("truecolor".to_owned()),
+            locale: locale.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn environment_decides_colours_and_characters() {
+        let utf8 = Some("de_DE.UTF-8");
+        for (color, ascii, environment, depth, charset) in [
+            (
+                ColorChoice::Auto,
+                false,
+                terminal(None, "xterm", utf8),
+                Depth::True,
+                Charset::Unicode,
+            ),
+            (
+                ColorChoice::Auto,
+                false,
+                terminal(Some("1"), "xterm", utf8),
+                Depth::None,
+                Charset::Unicode,
+            ),
+            (
+                ColorChoice::Always,
+                false,
+                terminal(Some("1"), "xterm", utf8),
+                Depth::True,
+                Charset::Unicode,
+            ),
+            (
+                ColorChoice::Never,
+                false,
+                terminal(None, "xterm", utf8),
+                Depth::None,
+                Charset::Unicode,
+            ),
+            (
+                ColorChoice::Auto,
+                true,
+                terminal(None, "xterm", utf8),
+                Depth::True,
+                Charset::Ascii,
+            ),
+            (
+                ColorChoice::Auto,
+                false,
+                terminal(None, "dumb", utf8),
+                Depth::None,
+                Charset::Ascii,
+            ),
+            (
+                ColorChoice::Auto,
+                false,
+                terminal(None, "xterm", Some("C")),
+                Depth::True,
+                Charset::Ascii,
+            ),
+            (
+                ColorChoice::Auto,
+                false,
+                terminal(None, "xterm", None),
+                Depth::True,
+                Charset::Ascii,
+            ),
+        ] {
+            let theme = Theme::choose(color, ascii, &environment);
+            assert_eq!(theme, Theme { depth, charset }, "{color:?} {ascii} {environment:?}");
+        }
+    }
+
+    #[test]
+    fn every_meaning_differs_from_plain_text_without_colour_or_has_a_sign() {
+        let theme = Theme {
+            depth: Depth::None,
+            charset: Charset::Ascii,
+        };
+        for tone in [Tone::Good, Tone::Warn, Tone::Bad, Tone::Win, Tone::Dim] {
+            assert_ne!(theme.sign(tone), theme.sign(Tone::Plain));
+            assert!(theme.sign(tone).is_ascii());
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The whole screen: header, tabs, one screen, last line, and what lies over them. Changes nothing.
+//!
+//! ```text
+//! name  network  STATUS  reason                     totals   alarms   clock
+//! node                                   signage point, its age, missed
+//! SP 37/64 ▕ one cell for each signage point of the sub-slot ▏       legend
+//! 1 Farm  2 Harvesters  …                                           ? help
+//! ╭ screen ───────────────────────────────────────────────────────────────╮
+//! ╰───────────────────────────────────────────────────────────────────────╯
+//! keys of this screen, or the filter that is being typed, or an answer
+//! ```
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::keymap::{self, Place};
+use super::model::{Dialog, Model, Screen};
+use super::theme::Tone;
+use super::views::{alarms, farm, harvester, harvesters, header, help, messages, proofs};
+use super::widgets::pane::{popup, title};
+use super::widgets::text::{line_width, put, put_ends, span, wrap};
+
+/// Smallest terminal that gets a picture.
+const SMALLEST: (u16, u16) = (40, 10);
+
+/// Draws everything.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    draw_in(model, area, frame.buffer_mut());
+}
+
+fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) {
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        too_small(model, area, buffer);
+        return;
+    }
+    let header_rows = header::rows(area.height);
+    let header_area = Rect {
+        height: header_rows,
+        ..area
+    };
+    let last = Rect {
+        y: area.bottom() - 1,
+        height: 1,
+        ..area
+    };
+    let body = Rect {
+        y: area.y + header_rows,
+        height: area.height - header_rows - 1,
+        ..area
+    };
+    header::draw(model, header_area, buffer);
+    match (model.screen, model.details.is_some()) {
+        (Screen::Farm, _) => farm::draw(model, body, buffer),
+        (Screen::Harvesters, false) => harvesters::draw(model, body, buffer),
+        (Screen::Harvesters, true) => harvester::draw(model, body, buffer),
+        (Screen::Proofs, _) => proofs::draw(model, body, buffer),
+        (Screen::Messages, _) => messages::draw(model, body, buffer),
+        (Screen::Alarms, _) => alarms::draw(model, body, buffer),
+    }
+    last_line(model, last, buffer);
+    match &model.dialog {
+        Some(Dialog::Help { scroll }) => help::draw(model, *scroll, area, buffer),
+        Some(Dialog::Quit) => quit(model, area, buffer),
+        Some(Dialog::Filter { .. }) | None => {}
+    }
+}
+
+/// The one sentence there is room for.
+fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let (word, tone) = header::status(model);
+    let simulated = if model.snapshot.simulated { "SIMULATED " } else { "" };
+    let alarms = model.snapshot.alarms.len();
+    let alarms = if alarms == 0 {
+        String::new()
+    } else {
+        format!(", {}", crate::format::plural(alarms as u64, "alarm"))
+    };
+    let sentence = format!(
+        "{simulated}{word}{alarms}. Make this window at least {} x {}.",
+        SMALLEST.0, SMALLEST.1
+    );
+    for (row, line) in wrap(&sentence, area.width).into_iter().enumerate() {
+        let style = if row == 0 {
+            model.theme.style(tone)
+        } else {
+            model.theme.style(Tone::Plain)
+        };
+        put(
+            buffer,
+            area,
+            u16::try_from(row).unwrap_or(u16::MAX),
+            &Line::from(span(line, style)),
+        );
+    }
+}
+
+fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let mark = theme.pick("…", "~");
+    if matches!(model.dialog, Some(Dialog::Filter { .. })) {
+        let line = Line::from(vec![
+            span(" / ", theme.style(Tone::Accent)),
+            span(model.outside(&model.filter), theme.style(Tone::Title)),
+            span(theme.pick("▏", "_"), theme.style(Tone::Accent)),
+        ]);
+        let hint = Line::from(span("enter keep  esc undo ", theme.style(Tone::Dim)));
+        put_ends(buffer, area, 0, line, hint, mark);
+        return;
+    }
+    let mut right = Vec::new();
+    if let Some(remark) = &model.remark {
+        right.push(span(model.outside(remark), theme.style(Tone::Warn)));
+        right.push(span(" ", theme.style(Tone::Plain)));
+    } else {
+        for (on, word) in [
+            (model.frozen.is_some(), "FROZEN"),
+            (model.only_wrong, "ONLY WRONG"),
+            (model.privacy, "PRIVATE"),
+        ] {
+            if on {
+                right.push(span(format!(" {word} "), theme.badge(Tone::Accent)));
+                right.push(span(" ", theme.style(Tone::Plain)));
+            }
+        }
+    }
+    let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
+    let mut hints = vec![span(" ", theme.style(Tone::Plain))];
+    let mut used = 1u16;
+    let in_details = model.details.is_some();
+    let here = keymap::BINDINGS
+        .iter()
+        .filter(|b| !b.hint.is_empty())
+        .filter(|b| match b.place {
+            Place::Everywhere => b.action != keymap::Action::Open || opens(model),
+            Place::On(screen) => screen == model.screen && !in_details,
+            Place::Details => in_details,
+        });
+    for binding in here {
+        let wide = u16::try_from(binding.shown.len() + binding.hint.len() + 3).unwrap_or(u16::MAX);
+        if used.saturating_add(wide) > room {
+            break;
+        }
+        used += wide;
+        hints.push(span(binding.shown, theme.style(Tone::Accent)));
+        hints.push(span(format!(" {}  ", binding.hint), theme.style(Tone::Dim)));
+    }
+    put_ends(buffer, area, 0, Line::from(hints), Line::from(right), mark);
+}
+
+fn opens(model: &Model) -> bool {
+    matches!(model.screen, Screen::Farm | Screen::Harvesters) && model.details.is_none()
+}
+
+fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let inner = popup(buffer, area, theme, title(theme, "Quit"), 54, 6);
+    let text = |text: &'static str| Line::from(span(text, theme.style(Tone::Plain)));
+    put(
+        buffer,
+        inner,
+        0,
+        &Line::from(span(" Quit and stop farming?", theme.style(Tone::Title))),
+    );
+    put(
+        buffer,
+        inner,
+        1,
+        &text(" Farming happens in this window. To keep it going"),
+    );
+    put(buffer, inner, 2, &text(" without one, run farmconsole --daemon."));
+    let keys = Line::from(vec![
+        span(" y", theme.style(Tone::Bad)),
+        span(" quit and stop farming   ", theme.style(Tone::Plain)),
+        span("esc", theme.style(Tone::Accent)),
+        span(" go on farming", theme.style(Tone::Plain)),
+    ]);
+    put(buffer, inner, 3, &keys);
+}

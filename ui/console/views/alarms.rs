@@ -1,0 +1,128 @@
+//! Screen 7: what is wrong, since when and where, what to do; and what was wrong before.
+
+use farmconsole::snapshot::{AlarmView, Severity};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::model::Model;
+use super::super::theme::Tone;
+use super::super::widgets::pane::pane;
+use super::super::widgets::text::{put, span, wrap};
+use super::{ago, list_title, nothing};
+
+/// Draws it: each open alarm with what to do, then the history.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let shown = model.shown();
+    let alarms: Vec<_> = model.alarms().collect();
+    let all = shown.alarms.len() + shown.alarm_history.len();
+    let inner = pane(buffer, area, theme, list_title(model, "Alarms", alarms.len(), all));
+    if alarms.is_empty() {
+        let text = if all == 0 {
+            "no alarm since this farmer started"
+        } else {
+            "no alarm is open"
+        };
+        put(buffer, inner, 0, &nothing(model, text));
+        return;
+    }
+    let mut lines: Vec<(u64, Line<'static>)> = Vec::new();
+    let mut history = false;
+    for alarm in alarms {
+        if alarm.closed_at_unix_ms.is_some() && !history {
+            history = true;
+            if lines.is_empty() {
+                let none = Line::from(span(
+                    format!(" {} no alarm is open", theme.sign(Tone::Good)),
+                    theme.style(Tone::Good),
+                ));
+                lines.push((u64::MAX, none));
+            }
+            lines.push((u64::MAX, Line::default()));
+            lines.push((u64::MAX, Line::from(span(" over", theme.style(Tone::Title)))));
+        }
+        let told = if history {
+            over(model, alarm)
+        } else {
+            open(model, alarm, inner.width)
+        };
+        lines.extend(told.into_iter().map(|line| (alarm.number, line)));
+    }
+    let selected = model.selection.alarm;
+    let height = usize::from(inner.height);
+    let at = selected.and_then(|number| lines.iter().position(|(n, _)| *n == number));
+    let first = at.map_or(0, |at| {
+        at.saturating_sub(height / 3).min(lines.len().saturating_sub(height))
+    });
+    for (row, (number, line)) in lines.iter().skip(first).take(height).enumerate() {
+        let row = u16::try_from(row).unwrap_or(u16::MAX);
+        put(buffer, inner, row, line);
+        if Some(*number) == selected {
+            buffer.set_style(
+                Rect {
+                    y: inner.y + row,
+                    height: 1,
+                    ..inner
+                },
+                theme.selected(),
+            );
+        }
+    }
+    if lines.len() > first + height && height > 0 {
+        let more = Line::from(span(theme.pick(" ↓ more", " more below"), theme.style(Tone::Accent)));
+        let corner = Rect {
+            x: inner.right().saturating_sub(12),
+            width: 12.min(inner.width),
+            ..inner
+        };
+        put(buffer, corner, inner.height - 1, &more);
+    }
+}
+
+fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let now = model.shown().taken_at_unix_ms;
+    let (word, tone) = match alarm.severity {
+        Severity::Critical => ("CRITICAL", Tone::Bad),
+        Severity::Warning => ("WARNING", Tone::Warn),
+    };
+    let since = format!(
+        "since {}, {}",
+        model.zone.time(alarm.opened_at_unix_ms),
+        ago(alarm.opened_at_unix_ms, now)
+    );
+    let mut lines = vec![Line::from(vec![
+        span(format!(" {} {word:<9}", theme.sign(tone)), theme.style(tone)),
+        span(since, theme.style(Tone::Dim)),
+        span(
+            if alarm.acknowledged { "   seen" } else { "" },
+            theme.style(Tone::Accent),
+        ),
+    ])];
+    let room = columns.saturating_sub(6);
+    for line in wrap(&model.outside(&alarm.text), room) {
+        lines.push(Line::from(span(format!("   {line}"), theme.style(Tone::Title))));
+    }
+    let arrow = theme.pick("→", ">");
+    for (n, line) in wrap(&model.outside(&alarm.remedy), room).into_iter().enumerate() {
+        let lead = if n == 0 { arrow } else { " " };
+        lines.push(Line::from(span(format!("   {lead} {line}"), theme.style(Tone::Accent))));
+    }
+    lines
+}
+
+fn over(model: &Model, alarm: &AlarmView) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let until = alarm.closed_at_unix_ms.unwrap_or(alarm.updated_at_unix_ms);
+    let times = format!(
+        "{} {} {}",
+        model.zone.time(alarm.opened_at_unix_ms),
+        theme.none(),
+        model.zone.time(until)
+    );
+    vec![Line::from(vec![
+        span(format!("   {times}  "), theme.style(Tone::Dim)),
+        span(model.outside(&alarm.text), theme.style(Tone::Dim)),
+    ])]
+}

@@ -1,0 +1,295 @@
+//! Screen 1: the farm at one glance.
+
+use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::model::{Lateness, Model, lateness};
+use super::super::theme::Tone;
+use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title};
+use super::super::widgets::pane::{pane, pane_with, title};
+use super::super::widgets::table::{Column, Rows, plain, table};
+use super::super::widgets::text::{fit, put, span};
+use super::{ago, list_title, messages, nothing, roll_call};
+use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, grouped, minutes_to_win, plural, seconds_of_ms};
+
+/// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    if area.height < 15 {
+        attempts(model, area, buffer);
+        return;
+    }
+    let harvesters = u16::try_from(model.harvesters().len()).unwrap_or(u16::MAX).max(1);
+    let messages_rows = if area.height >= 26 { 7 } else { 4 };
+    let upper_least = if area.width >= 120 { 13 } else { 8 };
+    let roll_call_rows = harvesters
+        .saturating_add(2)
+        .min(area.height - messages_rows - upper_least.min(area.height / 2));
+    let upper_rows = area.height - messages_rows - roll_call_rows;
+    let upper = Rect {
+        height: upper_rows,
+        ..area
+    };
+    let middle = Rect {
+        y: upper.bottom(),
+        height: roll_call_rows,
+        ..area
+    };
+    let lower = Rect {
+        y: middle.bottom(),
+        height: messages_rows,
+        ..area
+    };
+    if area.width >= 120 {
+        let right = (area.width * 2 / 5).clamp(46, 52).min(46 + (area.width - 120));
+        attempts(
+            model,
+            Rect {
+                width: area.width - right,
+                ..upper
+            },
+            buffer,
+        );
+        facts(
+            model,
+            Rect {
+                x: area.right() - right,
+                width: right,
+                ..upper
+            },
+            buffer,
+        );
+    } else {
+        attempts(model, upper, buffer);
+    }
+    roll_call::draw(model, middle, buffer);
+    messages::tail(model, lower, buffer);
+}
+
+fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let name = if model.only_wrong || !model.filter.is_empty() {
+        list_title(
+            model,
+            "Last Attempted Proofs",
+            model.attempts().count(),
+            model.shown().attempts.len(),
+        )
+    } else {
+        title(theme, "Last Attempted Proofs")
+    };
+    let inner = pane(buffer, area, theme, name);
+    let rows: Vec<&AttemptView> = model.attempts().collect();
+    if rows.is_empty() {
+        put(
+            buffer,
+            inner,
+            0,
+            &nothing(
+                model,
+                "no answer yet: harvesters answer each signage point they are sent",
+            ),
+        );
+        return;
+    }
+    let columns = [
+        Column::new("time", 10, 0),
+        Column::new("harvester", 11, 0).grows(),
+        Column::new("passed", 8, 0).right(),
+        Column::new("proofs", 6, 1).right(),
+        Column::new("lookup", 7, 0).right(),
+        Column::new(lookup_bar_title(), LOOKUP_BAR, 3),
+        Column::new("SP", 2, 2).right(),
+    ];
+    let rows = Rows {
+        count: rows.len(),
+        selected: None,
+        follows_end: false,
+        row: |n: usize| attempt(model, rows[n]),
+    };
+    let inner = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
+    table(buffer, inner, theme, &columns, &rows);
+}
+
+fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let late = lateness(&attempt.outcome);
+    let tone = lateness_tone(late);
+    let none = theme.none();
+    let dim = theme.style(Tone::Dim);
+    let mut time = plain(model.zone.time(attempt.at_unix_ms), dim);
+    if late != Lateness::InTime {
+        time.push_span(span(format!(" {}", theme.sign(tone)), theme.style(tone)));
+    }
+    let name_tone = if late == Lateness::InTime { Tone::Plain } else { tone };
+    let name = plain(model.name(&attempt.harvester_name), theme.style(name_tone));
+    let point = plain(attempt.signage_point_index.to_string(), dim);
+    match attempt.outcome {
+        AttemptOutcome::Answered {
+            passed,
+            total,
+            proofs,
+            lookup_ms,
+            round_trip_ms,
+        } => {
+            let proofs = if proofs == 0 {
+                plain("0", dim)
+            } else {
+                plain(format!("{} {proofs}", theme.sign(Tone::Win)), theme.style(Tone::Win))
+            };
+            vec![
+                time,
+                name,
+                plain(format!("{passed}/{total}"), theme.style(Tone::Plain)),
+                proofs,
+                plain(
+                    seconds_of_ms(lookup_ms),
+                    theme.style(if late == Lateness::InTime { Tone::Plain } else { tone }),
+                ),
+                lookup_bar(lookup_ms.max(round_trip_ms), theme),
+                point,
+            ]
+        }
+        AttemptOutcome::NoAnswer { total, after_s } => vec![
+            time,
+            name,
+            plain(format!("{none}/{total}"), theme.style(tone)),
+            plain(none, dim),
+            plain("none", theme.style(tone)),
+            plain(format!("after {after_s} s"), theme.style(tone)),
+            point,
+        ],
+    }
+}
+
+/// What is true of the whole farm, as label and value.
+fn facts(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let snapshot = model.shown();
+    let running = ago(snapshot.started_at_unix_ms, snapshot.taken_at_unix_ms);
+    let right = Line::from(span(format!("up {running}"), theme.style(Tone::Dim)));
+    let inner = pane_with(buffer, area, theme, title(theme, "Farm"), right);
+    for (row, (label, value, tone)) in rows(model).into_iter().enumerate() {
+        let label = theme.plain(label.to_owned());
+        let value = fit(
+            &theme.plain(value),
+            inner.width.saturating_sub(LABEL + 3),
+            theme.pick("…", "~"),
+        );
+        let line = Line::from(vec![
+            span(
+                format!(" {label:<width$}", width = usize::from(LABEL)),
+                theme.style(Tone::Dim),
+            ),
+            span(format!(" {value}"), theme.style(tone)),
+        ]);
+        put(buffer, inner, u16::try_from(row).unwrap_or(u16::MAX), &line);
+    }
+}
+
+/// Columns of the labels.
+const LABEL: u16 = 14;
+
+fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
+    let snapshot = model.shown();
+    let (totals, wins, counters) = (&snapshot.totals, &snapshot.wins, &snapshot.counters);
+    let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
+    let mut rows = Vec::new();
+    if let Some(point) = snapshot.roll_call.first() {
+        let answered = point.in_time + point.late;
+        let text = format!("{answered} of {} to SP {}", point.asked, point.signage_point_index);
+        rows.push(("Answers", text, Tone::Plain));
+    }
+    let (to_win, tone) = expected_to_win(snapshot);
+    rows.push(("Expected win", to_win, tone));
+    let blocks = if snapshot.simulated {
+        format!("{} SIMULATED", grouped(wins.blocks_accepted))
+    } else {
+        format!("{} signed", grouped(wins.blocks_signed))
+    };
+    let last = wins
+        .last_block_unix_ms
+        .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)));
+    let tone = if wins.blocks_signed > 0 { Tone::Win } else { Tone::Plain };
+    rows.push(("Blocks won", format!("{blocks}{}", last.unwrap_or_default()), tone));
+    let proofs = format!(
+        "{} · {} invalid · {} lost",
+        grouped(wins.proofs),
+        wins.invalid,
+        wins.lost
+    );
+    rows.push(("Proofs", proofs, warn_if(wins.invalid + wins.lost > 0)));
+    rows.push(("On disk", chia_bytes(totals.plot_bytes as f64), Tone::Plain));
+    rows.push((
+        "Effective",
+        chia_effective_bytes(totals.effective_bytes as f64),
+        Tone::Plain,
+    ));
+    let unfarmed = [
+        (totals.failed, "failed"),
+        (totals.no_key, "no key"),
+        (totals.duplicates, "duplicate"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", grouped(count)))
+    .collect::<Vec<_>>();
+    rows.push(match unfarmed.as_slice() {
+        [] => ("Not farmed", "no file".to_owned(), Tone::Plain),
+        some => ("Not farmed", some.join(" · "), Tone::Warn),
+    });
+    if totals.shared_plots > 0 {
+        rows.push(("Farmed twice", plural(totals.shared_plots, "plot"), Tone::Warn));
+    }
+    let points = &snapshot.signage_points;
+    let text = format!(
+        "{} · {} missed",
+        grouped(points.received_24h),
+        grouped(points.missed_24h)
+    );
+    rows.push(("Points 24 h", text, warn_if(points.missed_24h > 0)));
+    let refused: u64 = counters.refused.values().sum();
+    rows.push(("Refused", plural(refused, "connection"), Tone::Plain));
+    let dropped = counters.dropped_signage_points + counters.dropped_verifications + counters.dropped_log_lines;
+    let skipped = model.stream.skipped;
+    rows.push((
+        "Dropped",
+        format!("{dropped} by the farmer · {skipped} here"),
+        warn_if(dropped + skipped > 0),
+    ));
+    if let Some(address) = &snapshot.keys.farmer_address {
+        rows.push(("Rewards to", model.secret(address), Tone::Plain));
+    }
+    if let Some(chain) = &snapshot.simulated_chain {
+        let seconds = chain.interval_ms as f64 / 1000.0;
+        rows.push((
+            "Chain",
+            format!("a point every {seconds} s · seed {}", chain.seed),
+            Tone::Plain,
+        ));
+        if let Some(refusal) = &chain.last_refusal {
+            rows.push(("Refused block", model.outside(refusal), Tone::Warn));
+        }
+    }
+    if let Some(point) = &snapshot.signage_point {
+        rows.push(("Difficulty", grouped(point.difficulty), Tone::Plain));
+    }
+    rows
+}
+
+fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
+    if snapshot.simulated {
+        return ("none: the chain is SIMULATED".to_owned(), Tone::Win);
+    }
+    let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
+    let minutes = netspace.map(|space| minutes_to_win(snapshot.totals.effective_bytes as f64, space));
+    (
+        minutes.map_or_else(|| "unknown: no network space".to_owned(), chia_minutes),
+        Tone::Plain,
+    )
+}

@@ -1,0 +1,317 @@
+//! The details of one harvester: who it is, how it answers, and the files that are not farmed, in full.
+
+use farmconsole::snapshot::HarvesterView;
+use farmconsole::snapshot::page::{FileView, ListKind};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::model::{Details, Files, Model, file_count};
+use super::super::theme::Tone;
+use super::super::widgets::bars::sparkline;
+use super::super::widgets::pane::{pane, title};
+use super::super::widgets::table::{Column, Rows, plain, table};
+use super::super::widgets::text::{fit_end, put, span, wrap};
+use super::{ago, harvester_tone, harvester_words, seconds};
+use crate::format::{chia_bytes, chia_effective_bytes, grouped, plural};
+
+/// Columns of the labels.
+const LABEL: usize = 13;
+
+/// Draws it.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let Some((details, harvester)) = model.detailed() else {
+        let inner = pane(buffer, area, model.theme, title(model.theme, "Harvester"));
+        let text = " this harvester is not remembered any more; esc goes back";
+        put(buffer, inner, 0, &Line::from(span(text, model.theme.style(Tone::Dim))));
+        return;
+    };
+    if area.width >= 110 {
+        let left = area.width / 2;
+        facts(model, harvester, Rect { width: left, ..area }, buffer);
+        files(
+            model,
+            details,
+            harvester,
+            Rect {
+                x: area.x + left,
+                width: area.width - left,
+                ..area
+            },
+            buffer,
+        );
+    } else if area.height >= 14 {
+        let upper = area.height / 2;
+        facts(model, harvester, Rect { height: upper, ..area }, buffer);
+        files(
+            model,
+            details,
+            harvester,
+            Rect {
+                y: area.y + upper,
+                height: area.height - upper,
+                ..area
+            },
+            buffer,
+        );
+    } else {
+        files(model, details, harvester, area, buffer);
+    }
+}
+
+fn facts(model: &Model, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let tone = harvester_tone(harvester);
+    let mut name = title(theme, model.harvester_name(harvester));
+    name.push_span(span(format!("  {} ", theme.sign(tone)), theme.style(tone)));
+    name.push_span(span(harvester_words(harvester, model), theme.style(tone)));
+    let inner = pane(buffer, area, theme, name);
+    let columns = inner.width.saturating_sub(u16::try_from(LABEL).unwrap_or(0) + 2);
+    let mut row = 0;
+    let mut put_row = |label: &str, value: Line<'static>| {
+        let mut line = Line::from(span(format!(" {label:<LABEL$}"), theme.style(Tone::Dim)));
+        line.spans.extend(value.spans);
+        put(buffer, inner, row, &line);
+        row += 1;
+    };
+    let sparks = columns.min(64);
+    put_row("look-ups", Line::from(sparkline(&harvester.lookups_ms, sparks, theme)));
+    for (label, value, tone) in rows(model, harvester) {
+        for (n, line) in wrap(&theme.plain(value), columns).into_iter().enumerate() {
+            put_row(if n == 0 { label } else { "" }, plain(line, theme.style(tone)));
+        }
+    }
+}
+
+fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
+    let now = model.shown().taken_at_unix_ms;
+    let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
+    let s = |ms| seconds(ms, model);
+    let mut rows = vec![
+        (
+            "",
+            format!(
+                "median {} · 95 % {} · max {} s",
+                s(h.lookup_p50_ms),
+                s(h.lookup_p95_ms),
+                s(h.lookup_max_ms)
+            ),
+            Tone::Plain,
+        ),
+        (
+            "last answer",
+            h.last_answer.as_ref().map_or_else(
+                || "none yet".to_owned(),
+                |a| {
+                    let when = ago(a.at_unix_ms, now);
+                    format!(
+                        "{}/{} for signage point {}, {when} ago",
+                        a.passed, a.total, a.signage_point_index
+                    )
+                },
+            ),
+            Tone::Plain,
+        ),
+        (
+            "answers",
+            format!(
+                "{} of {} · {} late · {} missing",
+                grouped(h.answered),
+                grouped(h.challenged),
+                grouped(h.answered_late),
+                grouped(h.unanswered)
+            ),
+            warn_if(h.answered_late + h.unanswered > 0),
+        ),
+        (
+            "proofs",
+            format!("{} sent · {} invalid", h.proofs, h.invalid_proofs),
+            warn_if(h.invalid_proofs > 0),
+        ),
+        (
+            "plots",
+            format!("{} · {}", grouped(h.plots), chia_bytes(h.plot_bytes as f64)),
+            Tone::Plain,
+        ),
+        (
+            "",
+            format!("{} effective", chia_effective_bytes(h.effective_bytes as f64)),
+            Tone::Plain,
+        ),
+        ("plot sync", sync(model, h), warn_if(h.last_sync_error.is_some())),
+    ];
+    if let Some(change) = &h.last_plot_change {
+        let from = change
+            .removed_from
+            .as_ref()
+            .map(|d| format!(" from {}", model.secret(d)))
+            .unwrap_or_default();
+        let at = model.zone.time(change.at_unix_ms);
+        rows.push((
+            "last change",
+            format!("+{} −{}{from} at {at}", change.added, change.removed),
+            warn_if(change.removed > 0),
+        ));
+    }
+    if let Some(check) = &h.cross_check {
+        let text = format!(
+            "{} listed · {} missing · {} unexpected at {}",
+            check.listed,
+            check.missing,
+            check.unexpected,
+            model.zone.time(check.at_unix_ms)
+        );
+        rows.push(("cross-check", text, warn_if(check.missing + check.unexpected > 0)));
+    }
+    if h.shared_plots > 0 {
+        rows.push(("farmed twice", plural(h.shared_plots, "plot"), Tone::Warn));
+    }
+    let port = if h.port == 0 {
+        String::new()
+    } else {
+        format!(":{}", h.port)
+    };
+    rows.push(("address", model.secret(&format!("{}{port}", h.host)), Tone::Plain));
+    let version = format!(
+        "{} · protocol {}",
+        model.outside(&h.software_version),
+        model.outside(&h.protocol_version)
+    );
+    rows.push(("software", version, Tone::Plain));
+    let mode = match h.harvesting_mode {
+        1 => "CPU",
+        2 => "GPU",
+        _ => "not said",
+    };
+    rows.push(("harvesting", mode.to_owned(), Tone::Plain));
+    rows.push(("first seen", model.zone.date_time(h.first_seen_unix_ms), Tone::Plain));
+    rows.push(("connected", model.zone.date_time(h.connected_at_unix_ms), Tone::Plain));
+    let times = plural(h.connections, "connection");
+    rows.push(("", format!("{times} since the farmer started"), Tone::Plain));
+    if h.dropped + h.ignored_messages > 0 {
+        let text = format!(
+            "{} signage points not taken · {} messages unknown",
+            h.dropped, h.ignored_messages
+        );
+        rows.push(("dropped", text, Tone::Warn));
+    }
+    let shared = if h.certificate_shared {
+        " (another harvester uses it too)"
+    } else {
+        ""
+    };
+    rows.push((
+        "certificate",
+        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
+        warn_if(h.certificate_shared),
+    ));
+    rows
+}
+
+fn sync(model: &Model, h: &HarvesterView) -> String {
+    if let Some(error) = &h.last_sync_error {
+        return format!("failed: {}", model.outside(error));
+    }
+    match h.last_sync_unix_ms {
+        Some(at) => format!("finished {} ago", ago(at, model.shown().taken_at_unix_ms)),
+        None => "not finished yet".to_owned(),
+    }
+}
+
+fn files(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let mut heads = Line::default();
+    for (list, name) in [
+        (ListKind::Failed, "failed"),
+        (ListKind::NoKey, "no key"),
+        (ListKind::Duplicates, "duplicates"),
+        (ListKind::Plots, "plots"),
+    ] {
+        let count = file_count(harvester, list);
+        let head = format!(" {name} {} ", grouped(count));
+        let wrong = count > 0 && list != ListKind::Plots;
+        let style = match (list == details.list, wrong) {
+            (true, _) => theme.badge(if wrong { Tone::Warn } else { Tone::Accent }),
+            (false, true) => theme.style(Tone::Warn),
+            (false, false) => theme.style(Tone::Dim),
+        };
+        heads.push_span(span(head, style));
+    }
+    let inner = pane(buffer, area, theme, heads);
+    let dim = |text: &str| Line::from(span(format!(" {text}"), theme.style(Tone::Dim)));
+    match &details.files {
+        Files::Loading => put(
+            buffer,
+            inner,
+            0,
+            &dim(theme.pick("asking the farmer …", "asking the farmer ...")),
+        ),
+        Files::Failed(reason) => {
+            let text = format!(" not to be had: {}", model.outside(reason));
+            put(buffer, inner, 0, &Line::from(span(text, theme.style(Tone::Bad))));
+        }
+        Files::Ready { page, .. } if page.total == 0 => put(buffer, inner, 0, &dim("none")),
+        Files::Ready { offset, page } => {
+            let columns = [
+                Column::new("", 20, 0).grows(),
+                Column::new("", 10, 1).right(),
+                Column::new("", 11, 2).right(),
+            ];
+            let columns = if details.list == ListKind::Plots {
+                &columns[..]
+            } else {
+                &columns[..1]
+            };
+            let at = details
+                .selected
+                .checked_sub(*offset)
+                .and_then(|n| usize::try_from(n).ok());
+            let at = at.filter(|n| *n < page.items.len());
+            // The selected file in full stands below the list.
+            let below = if inner.height >= 10 { 3 } else { 0 };
+            let room = Rect {
+                x: inner.x + 1,
+                width: inner.width.saturating_sub(2),
+                height: inner.height - below,
+                ..inner
+            };
+            let names = if columns.len() > 1 {
+                room.width.saturating_sub(25)
+            } else {
+                room.width
+            };
+            let rows = Rows {
+                count: page.items.len(),
+                selected: at,
+                follows_end: false,
+                row: |n: usize| file(model, &page.items[n], names.max(20)),
+            };
+            table(buffer, room, theme, columns, &rows);
+            if let (Some(at), true) = (at, below > 0) {
+                let below = Rect {
+                    y: room.bottom(),
+                    height: below,
+                    ..room
+                };
+                let number = format!("{} of {}", grouped(details.selected + 1), grouped(page.total));
+                put(buffer, below, 0, &Line::from(span(number, theme.style(Tone::Dim))));
+                let name = model.secret(&page.items[at].filename);
+                for (row, line) in (1..).zip(wrap(&name, below.width)) {
+                    put(buffer, below, row, &Line::from(span(line, theme.style(Tone::Title))));
+                }
+            }
+        }
+    }
+}
+
+/// The end of a path tells files apart, so the front is cut.
+fn file(model: &Model, file: &FileView, columns: u16) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let name = fit_end(&model.secret(&file.filename), columns, theme.pick("…", "~"));
+    let mut cells = vec![plain(name, theme.style(Tone::Plain))];
+    if let Some(plot) = &file.plot {
+        cells.push(plain(model.outside(&plot.size), theme.style(Tone::Dim)));
+        cells.push(plain(chia_bytes(plot.file_size as f64), theme.style(Tone::Dim)));
+    }
+    cells
+}

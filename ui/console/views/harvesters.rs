@@ -1,0 +1,148 @@
+//! Screen 2: every harvester, connected or remembered.
+
+use farmconsole::snapshot::HarvesterView;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::model::Model;
+use super::super::theme::Tone;
+use super::super::widgets::bars::{lateness_tone, sparkline};
+use super::super::widgets::pane::pane_with;
+use super::super::widgets::table::{Column, Rows, plain, table};
+use super::super::widgets::text::{put, span};
+use super::header::short_bytes;
+use super::{ago, harvester_tone, harvester_words, list_title, nothing, seconds};
+use crate::console::model::lateness_of_ms;
+use crate::format::grouped;
+
+/// Columns of the sparkline in a row.
+const SPARK: u16 = 16;
+
+/// Draws it.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let rows = model.harvesters();
+    let direction = if model.reversed { " reversed" } else { "" };
+    let order = Line::from(span(
+        format!("by {}{direction}", model.sort.words()),
+        theme.style(Tone::Dim),
+    ));
+    let name = list_title(model, "Harvesters", rows.len(), model.shown().harvesters.len());
+    let inner = pane_with(buffer, area, theme, name, order);
+    if rows.is_empty() {
+        put(buffer, inner, 0, &nothing(model, "no harvester has connected yet"));
+        return;
+    }
+    let columns = [
+        Column::new("", 1, 0),
+        Column::new("name", 10, 0),
+        Column::new("state", 17, 0).grows(),
+        Column::new("plots", 6, 0).right(),
+        Column::new("size", 9, 2).right(),
+        Column::new("last answer", 11, 3).right(),
+        Column::new("p50", 4, 5).right(),
+        Column::new("p95", 5, 6).right(),
+        Column::new("max", 5, 1).right(),
+        Column::new("look-ups", SPARK, 7),
+        Column::new("not farmed", 14, 4),
+        Column::new("last change", 15, 9),
+        Column::new("address", 15, 8),
+        Column::new("version", 14, 10),
+    ];
+    let selected = rows.iter().position(|h| Some(h.id) == model.selection.harvester);
+    let inner = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
+    let rows = Rows {
+        count: rows.len(),
+        selected,
+        follows_end: false,
+        row: |n: usize| row(model, rows[n]),
+    };
+    table(buffer, inner, theme, &columns, &rows);
+}
+
+fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let dim = theme.style(Tone::Dim);
+    let text = theme.style(Tone::Plain);
+    let tone = harvester_tone(harvester);
+    let now = model.shown().taken_at_unix_ms;
+    let answered = match &harvester.last_answer {
+        Some(answer) => ago(answer.at_unix_ms, now),
+        None => "never".to_owned(),
+    };
+    let slowest = harvester
+        .lookup_max_ms
+        .map_or(Tone::Dim, |ms| lateness_tone(lateness_of_ms(ms)));
+    let version = format!("{} ({})", harvester.software_version, harvester.protocol_version);
+    vec![
+        plain(theme.sign(tone), theme.style(tone)),
+        plain(model.harvester_name(harvester), theme.style(Tone::Title)),
+        plain(harvester_words(harvester, model), theme.style(tone)),
+        plain(grouped(harvester.plots), text),
+        plain(short_bytes(harvester.plot_bytes), text),
+        plain(
+            answered,
+            if harvester.state.is_fine() {
+                text
+            } else {
+                theme.style(tone)
+            },
+        ),
+        plain(seconds(harvester.lookup_p50_ms, model), text),
+        plain(seconds(harvester.lookup_p95_ms, model), text),
+        plain(seconds(harvester.lookup_max_ms, model), theme.style(slowest)),
+        Line::from(sparkline(&harvester.lookups_ms, SPARK, theme)),
+        not_farmed(model, harvester),
+        change(model, harvester),
+        plain(model.secret(&harvester.host), dim),
+        plain(model.outside(&version), dim),
+    ]
+}
+
+/// Files that are there and earn nothing: `3 failed`, or the three numbers.
+fn not_farmed(model: &Model, harvester: &HarvesterView) -> Line<'static> {
+    let theme = model.theme;
+    let kinds = [
+        (harvester.failed, "failed"),
+        (harvester.no_key, "no key"),
+        (harvester.duplicates, "dup"),
+        (harvester.shared_plots, "shared"),
+    ];
+    let some: Vec<_> = kinds.into_iter().filter(|(count, _)| *count > 0).collect();
+    match some.as_slice() {
+        [] => plain("0", theme.style(Tone::Dim)),
+        [(count, what)] => plain(format!("{count} {what}"), theme.style(Tone::Warn)),
+        many => {
+            let text: Vec<_> = many
+                .iter()
+                .map(|(count, what)| format!("{count}{}", &what[..1]))
+                .collect();
+            plain(text.join(" "), theme.style(Tone::Warn))
+        }
+    }
+}
+
+/// `-109 at 14:02`.
+fn change(model: &Model, harvester: &HarvesterView) -> Line<'static> {
+    let theme = model.theme;
+    let Some(change) = &harvester.last_plot_change else {
+        return plain(theme.none(), theme.style(Tone::Dim));
+    };
+    let mut parts = Vec::new();
+    if change.removed > 0 {
+        parts.push(format!("{}{}", theme.pick("−", "-"), change.removed));
+    }
+    if change.added > 0 {
+        parts.push(format!("+{}", change.added));
+    }
+    let tone = if change.removed > 0 { Tone::Warn } else { Tone::Plain };
+    plain(
+        format!("{} at {}", parts.join(" "), model.zone.minute(change.at_unix_ms)),
+        theme.style(tone),
+    )
+}

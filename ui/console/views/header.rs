@@ -1,0 +1,338 @@
+//! The first lines of every screen: is it farming, and if not, why not. Always live, even when the lists are frozen.
+
+use farmconsole::snapshot::{FarmStatus, Severity, SubSlotCell};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::super::model::{Link, Model, Screen};
+use super::super::theme::Tone;
+use super::super::widgets::bars::{cell_sign, sub_slot};
+use super::super::widgets::text::{line_width, put_ends, span};
+use super::ago;
+use crate::format::{chia_bytes, grouped, plural, span as time_span};
+
+/// Rows the header takes on a terminal of `height` rows.
+pub(in super::super) const fn rows(height: u16) -> u16 {
+    if height >= 20 { 4 } else { 2 }
+}
+
+/// The word of the header and how it is meant.
+pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
+    if model.link != Link::Up {
+        return ("NO FARMER", Tone::Bad);
+    }
+    let status = &model.snapshot.status;
+    let tone = match status {
+        FarmStatus::Farming => Tone::Good,
+        FarmStatus::Starting => Tone::Accent,
+        FarmStatus::NoPlots | FarmStatus::NotSynced | FarmStatus::NoHarvester => Tone::Warn,
+        FarmStatus::NoKeys | FarmStatus::NoSignagePoints { .. } | FarmStatus::NoAnswers { .. } => Tone::Bad,
+    };
+    (status.word(), tone)
+}
+
+/// Draws it.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    first_line(model, area, buffer);
+    if area.height >= 4 {
+        node_line(model, area, buffer);
+        sub_slot_line(model, area, buffer);
+    }
+    tabs(model, area, area.height - 1, buffer);
+}
+
+/// One part of the first line; parts of the highest rank are left out first, rank 0 never.
+struct Part {
+    rank: u8,
+    spans: Vec<Span<'static>>,
+}
+
+fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let snapshot = &model.snapshot;
+    let right = Line::from(
+        [
+            alarms(model),
+            vec![span(
+                format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
+                theme.style(Tone::Title),
+            )],
+        ]
+        .concat(),
+    );
+    let mut parts = vec![
+        Part {
+            rank: 4,
+            spans: vec![span(" farmconsole", theme.style(Tone::Accent))],
+        },
+        Part {
+            rank: 2,
+            spans: vec![span(
+                format!("  {}", model.outside(&snapshot.network)),
+                theme.style(Tone::Plain),
+            )],
+        },
+    ];
+    if snapshot.simulated {
+        let badge = vec![
+            span(" ", theme.style(Tone::Plain)),
+            span(" SIMULATED ", theme.badge(Tone::Win)),
+        ];
+        parts.push(Part { rank: 0, spans: badge });
+    }
+    let (word, tone) = status(model);
+    let badge = vec![
+        span("  ", theme.style(Tone::Plain)),
+        span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)),
+    ];
+    parts.push(Part { rank: 0, spans: badge });
+    if let Some(reason) = reason(model) {
+        parts.push(Part {
+            rank: 1,
+            spans: vec![span(format!(" {reason}"), theme.style(tone))],
+        });
+    }
+    if let Some(for_s) = model.quiet_s {
+        let old = format!("  picture is {} old", time_span(for_s));
+        parts.push(Part {
+            rank: 0,
+            spans: vec![span(old, theme.style(Tone::Warn))],
+        });
+    }
+    parts.push(Part {
+        rank: 3,
+        spans: vec![span(format!("   {}", totals(model)), theme.style(Tone::Plain))],
+    });
+    let room = area.width.saturating_sub(line_width(&right) + 1);
+    while parts
+        .iter()
+        .map(|p| line_width(&Line::from(p.spans.clone())))
+        .sum::<u16>()
+        > room
+    {
+        let Some(worst) = parts.iter().map(|p| p.rank).max().filter(|rank| *rank > 1) else {
+            break;
+        };
+        parts.retain(|p| p.rank != worst);
+    }
+    let left = Line::from(parts.into_iter().flat_map(|p| p.spans).collect::<Vec<_>>());
+    put_ends(buffer, area, 0, left, right, theme.pick("…", "~"));
+}
+
+/// Why the word is what it is.
+fn reason(model: &Model) -> Option<String> {
+    if let Link::Lost { reason } = &model.link {
+        return Some(format!("{}; trying again, this picture is old", model.outside(reason)));
+    }
+    let snapshot = &model.snapshot;
+    let text = match &snapshot.status {
+        FarmStatus::Farming => return None,
+        FarmStatus::Starting => "waiting for the first signage point".to_owned(),
+        FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import".to_owned(),
+        FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
+            Some(node) => format!(
+                "for {}: {} is not connected",
+                time_span(*for_s),
+                model.secret(&node.name)
+            ),
+            None => format!("for {}", time_span(*for_s)),
+        },
+        FarmStatus::NotSynced => "the node says that it is not synced".to_owned(),
+        FarmStatus::NoHarvester => match snapshot.listening_on.first() {
+            Some(address) => format!("none is connected; listening on {}", model.secret(address)),
+            None => "none is connected, and none can: not listening".to_owned(),
+        },
+        FarmStatus::NoPlots => "harvesters are connected, but have no plots".to_owned(),
+        FarmStatus::NoAnswers { for_s } => format!("no harvester has answered for {}", time_span(*for_s)),
+    };
+    Some(model.theme.plain(text))
+}
+
+fn totals(model: &Model) -> String {
+    let totals = &model.snapshot.totals;
+    let harvesters = if totals.absent == 0 {
+        plural(totals.connected, "harvester")
+    } else {
+        format!(
+            "{} of {}",
+            totals.connected,
+            plural(totals.connected + totals.absent, "harvester")
+        )
+    };
+    let plots = if totals.plots == 1 {
+        "1 plot".to_owned()
+    } else {
+        format!("{} plots", grouped(totals.plots))
+    };
+    let dot = model.theme.dot();
+    format!("{harvesters}{dot}{plots}{dot}{}", short_bytes(totals.plot_bytes))
+}
+
+/// A size with one decimal, for lines with little room.
+pub(super) fn short_bytes(bytes: u64) -> String {
+    let text = chia_bytes(bytes as f64);
+    match text.split_once('.') {
+        Some((whole, rest)) if rest.len() > 3 => format!("{whole}.{}{}", &rest[..1], &rest[3..]),
+        _ => text,
+    }
+}
+
+fn alarms(model: &Model) -> Vec<Span<'static>> {
+    let theme = model.theme;
+    let open = &model.snapshot.alarms;
+    let count = open.len();
+    let text = if count == 0 {
+        "no alarm".to_owned()
+    } else {
+        plural(count as u64, "alarm")
+    };
+    let fresh = open.iter().filter(|a| !a.acknowledged);
+    let style = match fresh.map(|a| a.severity).min() {
+        Some(Severity::Critical) => theme.badge(Tone::Bad),
+        Some(Severity::Warning) => theme.badge(Tone::Warn),
+        None if count == 0 => return vec![span(text, theme.style(Tone::Dim))],
+        None => return vec![span(format!("{text}, seen"), theme.style(Tone::Warn))],
+    };
+    vec![span(format!(" {text} ! "), style)]
+}
+
+fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let snapshot = &model.snapshot;
+    let mut left = Vec::new();
+    for node in snapshot.nodes.iter().take(2) {
+        let name = if snapshot.simulated {
+            model.outside(&node.name)
+        } else {
+            model.secret(&node.name)
+        };
+        let (word, tone) = match (node.connected, node.synced) {
+            (false, _) => ("not connected", Tone::Bad),
+            (true, Some(true)) => ("synced", Tone::Good),
+            (true, Some(false)) => ("not synced", Tone::Warn),
+            (true, None) => ("connected", Tone::Good),
+        };
+        let kind = if snapshot.simulated { " " } else { " node " };
+        left.push(span(kind, theme.style(Tone::Dim)));
+        left.push(span(name, theme.style(Tone::Plain)));
+        left.push(span(format!(" {word}"), theme.style(tone)));
+        if let Some(height) = node.peak_height {
+            left.push(span(
+                format!(" {} ", grouped(u64::from(height))),
+                theme.style(Tone::Plain),
+            ));
+        }
+    }
+    if snapshot.nodes.is_empty() {
+        left.push(span(" no source of signage points", theme.style(Tone::Warn)));
+    }
+    let counts = &snapshot.signage_points;
+    let expected = counts.received_24h + counts.missed_24h;
+    let share = if expected == 0 {
+        0.0
+    } else {
+        counts.missed_24h as f64 * 100.0 / expected as f64
+    };
+    let missed_tone = if counts.missed_24h == 0 {
+        Tone::Plain
+    } else {
+        Tone::Warn
+    };
+    let mut right = Vec::new();
+    match &snapshot.signage_point {
+        Some(point) => {
+            right.push(span("last signage point ", theme.style(Tone::Dim)));
+            let age_ms = snapshot.taken_at_unix_ms.saturating_sub(point.received_at_unix_ms);
+            let tone = if age_ms > 60_000 { Tone::Bad } else { Tone::Plain };
+            let age = ago(point.received_at_unix_ms, snapshot.taken_at_unix_ms);
+            right.push(span(format!("{age} ago"), theme.style(tone)));
+        }
+        None => right.push(span("no signage point yet", theme.style(Tone::Dim))),
+    }
+    right.push(span("   missed 24 h ", theme.style(Tone::Dim)));
+    right.push(span(
+        format!("{} ({share:.1} %) ", grouped(counts.missed_24h)),
+        theme.style(missed_tone),
+    ));
+    put_ends(
+        buffer,
+        area,
+        1,
+        Line::from(left),
+        Line::from(right),
+        theme.pick("…", "~"),
+    );
+}
+
+fn sub_slot_line(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let snapshot = &model.snapshot;
+    let index = snapshot
+        .signage_point
+        .as_ref()
+        .map_or_else(|| theme.none().to_owned(), |p| p.signage_point_index.to_string());
+    let mut line = vec![
+        span(format!(" SP {index:>2}/64 "), theme.style(Tone::Plain)),
+        span(theme.pick("▕", "["), theme.style(Tone::Border)),
+    ];
+    let room = area.width.saturating_sub(13).min(64);
+    let cells = if snapshot.sub_slot.is_empty() {
+        &[SubSlotCell::Ahead; 64][..]
+    } else {
+        &snapshot.sub_slot
+    };
+    line.extend(sub_slot(cells, room, theme));
+    line.push(span(theme.pick("▏", "]"), theme.style(Tone::Border)));
+    let mut legend = Vec::new();
+    if area.width >= 120 {
+        for (cell, word) in [
+            (SubSlotCell::Answered, "answered"),
+            (SubSlotCell::Seen, "waiting"),
+            (SubSlotCell::Late, "late"),
+            (SubSlotCell::Missed, "missed"),
+        ] {
+            let (sign, tone) = cell_sign(cell, theme);
+            legend.push(span(sign, theme.style(tone)));
+            legend.push(span(format!(" {word}  "), theme.style(Tone::Dim)));
+        }
+        legend.pop();
+        legend.push(span(" missed ", theme.style(Tone::Dim)));
+    }
+    put_ends(
+        buffer,
+        area,
+        2,
+        Line::from(line),
+        Line::from(legend),
+        theme.pick("…", "~"),
+    );
+}
+
+fn tabs(model: &Model, area: Rect, row: u16, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let narrow = area.width < 70;
+    let mut line = vec![span(" ", theme.style(Tone::Plain))];
+    for screen in Screen::ALL {
+        let (key, name) = screen.tab();
+        if screen == model.screen {
+            line.push(span(format!(" {key} {name} "), theme.badge(Tone::Accent)));
+        } else {
+            line.push(span(format!(" {key}"), theme.style(Tone::Accent)));
+            let name = if narrow { String::new() } else { format!(" {name} ") };
+            line.push(span(name, theme.style(Tone::Dim)));
+        }
+    }
+    let help = vec![
+        span("?", theme.style(Tone::Accent)),
+        span(" help ", theme.style(Tone::Dim)),
+    ];
+    put_ends(
+        buffer,
+        area,
+        row,
+        Line::from(line),
+        Line::from(help),
+        theme.pick("…", "~"),
+    );
+}

@@ -1,0 +1,251 @@
+//! Screen 6: protocol messages, log records and notices in one stream.
+
+use farmconsole::logging::LogLevel;
+use farmconsole::runtime::FeedEvent;
+use farmconsole::snapshot::{AttemptOutcome, Direction, MessageRecord, Notice};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::model::Model;
+use super::super::stream::Entry;
+use super::super::theme::Tone;
+use super::super::widgets::pane::{pane, pane_with, title};
+use super::super::widgets::table::{Column, Rows, plain, table};
+use super::super::widgets::text::{put, span, width, wrap};
+use super::{list_title, nothing};
+use crate::format::{grouped, plural};
+
+/// Draws the screen: the stream, and the selected entry in full.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let rows: Vec<_> = model.entries().collect();
+    let all = model
+        .frozen
+        .as_ref()
+        .map_or_else(|| model.stream.entries().len(), |f| f.entries.len());
+    let selected = rows.iter().position(|e| Some(e.number) == model.selection.entry);
+    let detail = if selected.is_some() && area.height >= 16 { 6 } else { 0 };
+    let list = Rect {
+        height: area.height - detail,
+        ..area
+    };
+    let inner = pane_with(
+        buffer,
+        list,
+        theme,
+        list_title(model, "Messages", rows.len(), all),
+        state(model),
+    );
+    if rows.is_empty() {
+        put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
+    }
+    let columns = [
+        Column::new("", 12, 0),
+        Column::new("", 7, 1),
+        Column::new("", 20, 0).grows(),
+    ];
+    let area = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
+    let table_rows = Rows {
+        count: rows.len(),
+        selected,
+        follows_end: true,
+        row: |n: usize| row(model, rows[n]),
+    };
+    table(buffer, area, theme, &columns, &table_rows);
+    if let (Some(selected), true) = (selected, detail > 0) {
+        let below = Rect {
+            y: list.bottom(),
+            height: detail,
+            ..list
+        };
+        in_full(model, rows[selected], below, buffer);
+    }
+}
+
+/// The newest entries, for the Farm screen.
+pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let inner = pane_with(buffer, area, theme, title(theme, "Messages"), state(model));
+    let newest: Vec<_> = model.entries().rev().take(usize::from(inner.height)).collect();
+    if newest.is_empty() {
+        put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
+    }
+    let columns = [Column::new("", 12, 0), Column::new("", 20, 0).grows()];
+    let inner = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
+    let count = newest.len();
+    let rows = Rows {
+        count,
+        selected: None,
+        follows_end: true,
+        row: |n: usize| {
+            let mut cells = row(model, newest[count - 1 - n]);
+            cells.remove(1);
+            cells
+        },
+    };
+    table(buffer, inner, theme, &columns, &rows);
+}
+
+/// What a filter looks at: everything the row says.
+pub(in super::super) fn text(entry: &Entry) -> String {
+    let level = entry.level().word();
+    match &entry.event {
+        FeedEvent::Message(record) => {
+            let (arrow, towards) = words_of(record.direction);
+            format!(
+                "{arrow} {} {towards} {} ({}) {}",
+                record.message, record.host, record.peer_name, record.detail
+            )
+        }
+        FeedEvent::Log(record) => format!("{level} {} {} {}", record.service.word(), record.logger, record.message),
+        FeedEvent::Notice(notice) => format!("{level} {notice}"),
+    }
+}
+
+const fn words_of(direction: Direction) -> (&'static str, &'static str) {
+    match direction {
+        Direction::Out => ("->", "to"),
+        Direction::In => ("<-", "from"),
+    }
+}
+
+/// Frozen, and what passed meanwhile; or what was lost.
+fn state(model: &Model) -> Line<'static> {
+    let theme = model.theme;
+    if let Some(frozen) = &model.frozen {
+        let text = format!(" FROZEN {} passed since ", grouped(frozen.passed));
+        return Line::from(span(theme.plain(text), theme.badge(Tone::Accent)));
+    }
+    if model.stream.skipped > 0 {
+        let text = format!("{} came too fast to be shown", plural(model.stream.skipped, "event"));
+        return Line::from(span(text, theme.style(Tone::Warn)));
+    }
+    match model.selection.entry {
+        Some(_) => Line::from(span("end follows the newest", theme.style(Tone::Dim))),
+        None => Line::default(),
+    }
+}
+
+/// Cells: time, level, text.
+fn row(model: &Model, entry: &Entry) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let dim = theme.style(Tone::Dim);
+    let time = plain(model.zone.time_ms(entry.at_unix_ms), dim);
+    let level = entry.level();
+    let word = plain(level.word(), theme.style(level_tone(level)));
+    match &entry.event {
+        FeedEvent::Message(record) => vec![time, Line::default(), message(model, record)],
+        FeedEvent::Log(record) => {
+            let mut text = plain(format!("{}: ", model.outside(&record.logger)), dim);
+            text.push_span(span(model.outside(&record.message), theme.style(text_tone(level))));
+            vec![time, word, text]
+        }
+        FeedEvent::Notice(notice) => {
+            let text = model.outside(&notice_text(notice));
+            vec![time, word, plain(text, theme.style(notice_tone(notice, level)))]
+        }
+    }
+}
+
+/// `<- farming_info   barn-3   3/864`, in columns of its own.
+fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
+    let theme = model.theme;
+    let (arrow, _) = words_of(record.direction);
+    let tone = match record.direction {
+        Direction::Out => Tone::Dim,
+        Direction::In => Tone::Good,
+    };
+    let padded = |text: String, columns: u16| {
+        let missing = usize::from(columns.saturating_sub(width(&text)));
+        format!("{text}{}  ", " ".repeat(missing))
+    };
+    Line::from(vec![
+        span(format!("{arrow} "), theme.style(tone)),
+        span(padded(model.outside(&record.message), 27), theme.style(Tone::Plain)),
+        span(padded(model.name(&record.peer_name), 14), theme.style(Tone::Accent)),
+        span(model.outside(&record.detail), theme.style(Tone::Plain)),
+    ])
+}
+
+/// A missing answer has no sentence of its own in the core.
+fn notice_text(notice: &Notice) -> String {
+    match notice {
+        Notice::Attempt { attempt } => match attempt.outcome {
+            AttemptOutcome::NoAnswer { after_s, .. } => {
+                let point = attempt.signage_point_index;
+                format!(
+                    "{} has not answered signage point {point} within {after_s} s",
+                    attempt.harvester_name
+                )
+            }
+            AttemptOutcome::Answered { .. } => notice.to_string(),
+        },
+        _ => notice.to_string(),
+    }
+}
+
+const fn level_tone(level: LogLevel) -> Tone {
+    match level {
+        LogLevel::Error => Tone::Bad,
+        LogLevel::Warning => Tone::Warn,
+        LogLevel::Info => Tone::Accent,
+        LogLevel::Debug => Tone::Dim,
+    }
+}
+
+const fn text_tone(level: LogLevel) -> Tone {
+    match level {
+        LogLevel::Error => Tone::Bad,
+        LogLevel::Warning => Tone::Warn,
+        LogLevel::Info => Tone::Plain,
+        LogLevel::Debug => Tone::Dim,
+    }
+}
+
+const fn notice_tone(notice: &Notice, level: LogLevel) -> Tone {
+    match notice {
+        Notice::BlockSigned { .. } | Notice::BlockAccepted { .. } | Notice::ProofFound { .. } => Tone::Win,
+        _ => text_tone(level),
+    }
+}
+
+fn in_full(model: &Model, entry: &Entry, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let inner = pane(
+        buffer,
+        area,
+        theme,
+        title(theme, model.zone.date_time(entry.at_unix_ms)),
+    );
+    let text = match &entry.event {
+        FeedEvent::Message(record) => {
+            let (arrow, towards) = words_of(record.direction);
+            let (name, host) = (model.name(&record.peer_name), model.secret(&record.host));
+            let id = model.secret(&record.peer_id.to_string());
+            let (message, detail) = (model.outside(&record.message), model.outside(&record.detail));
+            format!("{arrow} {message} {towards} {host} ({name}) {detail} node id {id}")
+        }
+        FeedEvent::Log(record) => {
+            format!(
+                "{} {}: {}",
+                record.service.word(),
+                model.outside(&record.logger),
+                model.outside(&record.message)
+            )
+        }
+        FeedEvent::Notice(notice) => model.outside(&notice_text(notice)),
+    };
+    for (row, line) in wrap(&text, inner.width.saturating_sub(2)).into_iter().enumerate() {
+        let line = Line::from(span(format!(" {line}"), theme.style(Tone::Plain)));
+        put(buffer, inner, u16::try_from(row).unwrap_or(u16::MAX), &line);
+    }
+}

@@ -1,0 +1,101 @@
+//! One file per screen, and the header. Each draws one area of a buffer from the model.
+
+pub(super) mod alarms;
+pub(super) mod farm;
+pub(super) mod harvester;
+pub(super) mod harvesters;
+pub(super) mod header;
+pub(super) mod help;
+pub(super) mod messages;
+pub(super) mod proofs;
+mod roll_call;
+
+use farmconsole::snapshot::{HarvesterState, HarvesterView};
+use ratatui::text::Line;
+
+use super::model::{Model, is_wrong};
+use super::theme::Tone;
+use super::widgets::pane::title;
+use super::widgets::text::span;
+use crate::format::{grouped, span as time_span};
+
+/// The tone of a harvester's state.
+fn harvester_tone(harvester: &HarvesterView) -> Tone {
+    match harvester.state {
+        HarvesterState::Farming if harvester.certificate_shared => Tone::Warn,
+        HarvesterState::Farming => Tone::Good,
+        HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
+        HarvesterState::Late => Tone::Warn,
+        HarvesterState::Silent { .. } | HarvesterState::Suspect { .. } | HarvesterState::Absent { .. } => Tone::Bad,
+    }
+}
+
+/// The state in words, with what the words of the core leave out.
+fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
+    let mut words = match &harvester.state {
+        HarvesterState::Absent { since_unix_ms } => format!("absent since {}", model.zone.minute(*since_unix_ms)),
+        state => state.words(),
+    };
+    if harvester.certificate_shared {
+        words.push_str(", certificate shared");
+    }
+    words
+}
+
+/// How long ago something was, on the clock of the picture.
+fn ago(at_unix_ms: u64, now_unix_ms: u64) -> String {
+    time_span(now_unix_ms.saturating_sub(at_unix_ms) / 1000)
+}
+
+/// `0.21`, `12.4`: seconds without the unit; a dash where nothing is known.
+fn seconds(ms: Option<u32>, model: &Model) -> String {
+    match ms {
+        None => model.theme.none().to_owned(),
+        Some(ms @ ..10_000) => format!("{}.{:02}", ms / 1000, ms % 1000 / 10),
+        Some(ms) => format!("{}.{}", ms / 1000, ms % 1000 / 100),
+    }
+}
+
+/// The title of a list: its name, how many rows of how many are shown, and why not all.
+fn list_title(model: &Model, name: &str, shown: usize, all: usize) -> Line<'static> {
+    let theme = model.theme;
+    let mut line = title(theme, name);
+    let count = if shown == all {
+        format!(" {}", grouped(all as u64))
+    } else {
+        format!(" {} of {}", grouped(shown as u64), grouped(all as u64))
+    };
+    line.push_span(span(count, theme.style(Tone::Dim)));
+    if !model.filter.is_empty() {
+        line.push_span(span(
+            format!("  / {}", model.outside(&model.filter)),
+            theme.style(Tone::Accent),
+        ));
+    }
+    if model.only_wrong {
+        line.push_span(span("  only wrong", theme.style(Tone::Accent)));
+    }
+    line
+}
+
+/// Why a list is empty.
+fn nothing(model: &Model, when_all: &str) -> Line<'static> {
+    let text = if !model.filter.is_empty() {
+        "nothing has these words; esc shows all".to_owned()
+    } else if model.only_wrong {
+        "nothing is wrong here; ! shows all".to_owned()
+    } else {
+        when_all.to_owned()
+    };
+    Line::from(span(format!(" {text}"), model.theme.style(Tone::Dim)))
+}
+
+/// Harvesters of a page that needs to leave some out: those that are wrong first, then the order of the person.
+fn worst_first<'a>(rows: &[&'a HarvesterView], room: usize) -> Vec<&'a HarvesterView> {
+    if rows.len() <= room {
+        return rows.to_vec();
+    }
+    let mut sorted = rows.to_vec();
+    sorted.sort_by_key(|h| (h.state.is_fine(), !is_wrong(h)));
+    sorted
+}

@@ -1,0 +1,146 @@
+//! Screen 4: every proof and how far it got, and how long each step took.
+
+use farmconsole::snapshot::{ProofStage, ProofView};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::super::model::Model;
+use super::super::theme::Tone;
+use super::super::widgets::pane::{pane, pane_with, title};
+use super::super::widgets::table::{Column, Rows, plain, table};
+use super::super::widgets::text::{put, span, wrap};
+use super::{list_title, nothing};
+use crate::format::grouped;
+
+/// Draws it: the list, and the selected (or newest) proof in full.
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let rows: Vec<_> = model.proofs().collect();
+    let selected = rows.iter().position(|p| Some(p.number) == model.selection.proof);
+    let detail = if !rows.is_empty() && area.height >= 15 { 7 } else { 0 };
+    let list = Rect {
+        height: area.height - detail,
+        ..area
+    };
+    let wins = &model.shown().wins;
+    let sums = format!(
+        "{} since start · {} invalid · {} lost",
+        grouped(wins.proofs),
+        wins.invalid,
+        wins.lost
+    );
+    let sums = Line::from(span(theme.plain(sums), theme.style(Tone::Dim)));
+    let name = list_title(model, "Proofs", rows.len(), model.shown().proofs.len());
+    let inner = pane_with(buffer, list, theme, name, sums);
+    if rows.is_empty() {
+        put(
+            buffer,
+            inner,
+            0,
+            &nothing(model, "no proof yet: most signage points have none"),
+        );
+        return;
+    }
+    let columns = [
+        Column::new("time", 8, 0),
+        Column::new("harvester", 10, 0),
+        Column::new("SP", 2, 6).right(),
+        Column::new("state", 16, 0).grows(),
+        Column::new("verified", 9, 1).right(),
+        Column::new("signed", 9, 2).right(),
+        Column::new("declared", 9, 3).right(),
+        Column::new("in a block", 10, 4).right(),
+    ];
+    let room = Rect {
+        x: inner.x + 1,
+        width: inner.width.saturating_sub(2),
+        ..inner
+    };
+    let shown = Rows {
+        count: rows.len(),
+        selected,
+        follows_end: false,
+        row: |n: usize| row(model, rows[n]),
+    };
+    table(buffer, room, theme, &columns, &shown);
+    if detail > 0
+        && let Some(proof) = selected.map_or_else(|| rows.first(), |n| rows.get(n))
+    {
+        in_full(
+            model,
+            proof,
+            Rect {
+                y: list.bottom(),
+                height: detail,
+                ..list
+            },
+            buffer,
+        );
+    }
+}
+
+fn row(model: &Model, proof: &ProofView) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let dim = theme.style(Tone::Dim);
+    let (words, tone) = stage(model, &proof.stage);
+    let step = |ms: Option<u32>| match ms {
+        Some(ms) => plain(format!("+{} ms", grouped(u64::from(ms))), theme.style(Tone::Plain)),
+        None => plain(theme.none(), dim),
+    };
+    vec![
+        plain(model.zone.time(proof.found_at_unix_ms), dim),
+        plain(model.name(&proof.harvester_name), theme.style(Tone::Plain)),
+        plain(proof.signage_point_index.to_string(), dim),
+        plain(format!("{} {words}", theme.sign(tone)), theme.style(tone)),
+        step(proof.verified_after_ms),
+        step(proof.signed_after_ms),
+        step(proof.declared_after_ms),
+        step(proof.block_signed_after_ms),
+    ]
+}
+
+fn stage(model: &Model, stage: &ProofStage) -> (String, Tone) {
+    let simulated = if model.shown().simulated { "SIMULATED " } else { "" };
+    match stage {
+        ProofStage::Found => ("found, being verified".to_owned(), Tone::Accent),
+        ProofStage::NotGoodEnough => ("valid, not good enough for a block".to_owned(), Tone::Dim),
+        ProofStage::Invalid { reason } => (format!("invalid: {}", model.outside(reason)), Tone::Bad),
+        ProofStage::Verified => ("verified, being signed".to_owned(), Tone::Accent),
+        ProofStage::Declared => ("declared to the node".to_owned(), Tone::Good),
+        ProofStage::BlockSigned => ("block signed".to_owned(), Tone::Win),
+        ProofStage::BlockAccepted { height } => (
+            format!("{simulated}block {} won", grouped(u64::from(*height))),
+            Tone::Win,
+        ),
+        ProofStage::Lost { reason } => (format!("lost: {}", model.outside(reason)), Tone::Bad),
+    }
+}
+
+fn in_full(model: &Model, proof: &ProofView, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let inner = pane(buffer, area, theme, title(theme, format!("Proof {}", proof.number)));
+    let (words, tone) = stage(model, &proof.stage);
+    let quality = proof.quality.map_or_else(
+        || "not known before it is verified".to_owned(),
+        |q| model.secret(&q.to_string()),
+    );
+    let rows = [
+        ("state", words, tone),
+        ("plot file", model.secret(&proof.plot_file), Tone::Plain),
+        ("plot id", model.secret(&proof.plot_id.to_string()), Tone::Plain),
+        ("quality", quality, Tone::Plain),
+    ];
+    let mut row = 0;
+    for (label, value, tone) in rows {
+        for (n, line) in wrap(&value, inner.width.saturating_sub(12)).into_iter().enumerate() {
+            let label = if n == 0 { label } else { "" };
+            let line = Line::from(vec![
+                span(format!(" {label:<10}"), theme.style(Tone::Dim)),
+                span(line, theme.style(tone)),
+            ]);
+            put(buffer, inner, row, &line);
+            row += 1;
+        }
+    }
+}

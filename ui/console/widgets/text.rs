@@ -1,0 +1,176 @@
+//! Lines of text measured in columns.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Columns `text` takes.
+pub(in super::super) fn width(text: &str) -> u16 {
+    u16::try_from(text.width()).unwrap_or(u16::MAX)
+}
+
+/// Columns `line` takes.
+pub(in super::super) fn line_width(line: &Line<'_>) -> u16 {
+    line.spans
+        .iter()
+        .fold(0, |sum: u16, span| sum.saturating_add(width(&span.content)))
+}
+
+/// A span that owns its text.
+pub(in super::super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
+    Span::styled(text.into(), style)
+}
+
+/// `text` in at most `columns`; where it is cut, `mark` says so.
+pub(in super::super) fn fit(text: &str, columns: u16, mark: &str) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let room = columns.saturating_sub(width(mark));
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = u16::try_from(c.width().unwrap_or(0)).unwrap_or(0);
+        if used + wide > room {
+            break;
+        }
+        out.push(c);
+        used += wide;
+    }
+    if columns >= width(mark) {
+        out.push_str(mark);
+    }
+    out
+}
+
+/// `text` cut in front, so that its end (a file name, the part of a path that differs) stays.
+pub(in super::super) fn fit_end(text: &str, columns: u16, mark: &str) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let reversed: String = text.chars().rev().collect();
+    let mark_reversed: String = mark.chars().rev().collect();
+    fit(&reversed, columns, &mark_reversed).chars().rev().collect()
+}
+
+/// A line in at most `columns`.
+pub(in super::super) fn fit_line(line: Line<'static>, columns: u16, mark: &str) -> Line<'static> {
+    if line_width(&line) <= columns {
+        return line;
+    }
+    let mut spans = Vec::new();
+    let mut used = 0u16;
+    for piece in line.spans {
+        let wide = width(&piece.content);
+        if used.saturating_add(wide) < columns {
+            used += wide;
+            spans.push(piece);
+        } else {
+            // The rest of the line does not fit, so even a piece that fills the line exactly gets the mark.
+            let cut = fit(&format!("{} ", piece.content), columns - used, mark);
+            spans.push(span(cut, piece.style));
+            break;
+        }
+    }
+    Line::from(spans)
+}
+
+/// `text` broken at spaces into lines of at most `columns`.
+pub(in super::super) fn wrap(text: &str, columns: u16) -> Vec<String> {
+    let columns = columns.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split(' ') {
+        let mut word = word.to_owned();
+        if !line.is_empty() && width(&line).saturating_add(1).saturating_add(width(&word)) > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        while width(&word) > columns {
+            let head = fit(&word, columns, "");
+            // A character wider than the line cannot be shown at all.
+            if head.is_empty() {
+                return lines;
+            }
+            word = word.split_off(head.len());
+            lines.push(head);
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.push(line);
+    lines
+}
+
+/// Draws `line` in row `row` of `area`, cut where the area ends.
+pub(in super::super) fn put(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
+    let area = area.intersection(buffer.area);
+    if row < area.height && area.width > 0 {
+        buffer.set_line(area.x, area.y + row, line, area.width);
+    }
+}
+
+/// Draws `left` and `right` at the ends of one row; where both do not fit, `left` is cut.
+pub(in super::super) fn put_ends(
+    buffer: &mut Buffer,
+    area: Rect,
+    row: u16,
+    left: Line<'static>,
+    right: Line<'static>,
+    mark: &str,
+) {
+    let area = area.intersection(buffer.area);
+    if row >= area.height {
+        return;
+    }
+    let right = fit_line(right, area.width, mark);
+    let taken = line_width(&right);
+    let room = if taken == 0 {
+        area.width
+    } else {
+        area.width.saturating_sub(taken + 1)
+    };
+    put(buffer, Rect { width: room, ..area }, row, &fit_line(left, room, mark));
+    put(
+        buffer,
+        Rect {
+            x: area.x + area.width - taken,
+            width: taken,
+            ..area
+        },
+        row,
+        &right,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_by_columns_not_by_characters() {
+        assert_eq!(fit("barn-3", 6, "…"), "barn-3");
+        assert_eq!(fit("barn-30", 6, "…"), "barn-…");
+        assert_eq!(fit("収穫機一号", 6, "…"), "収穫…");
+        assert_eq!(fit("abc", 0, "…"), "");
+        assert_eq!(fit_end("/mnt/d7/plot.plot", 9, "…"), "…lot.plot");
+        assert_eq!(fit_end("/mnt/d7/plot.plot", 4, ".."), "..ot");
+    }
+
+    #[test]
+    fn a_line_says_that_it_goes_on() {
+        let line = Line::from(vec![span("abc", Style::new()), span("def", Style::new())]);
+        let text = |columns| fit_line(line.clone(), columns, "…").to_string();
+        assert_eq!([text(6), text(5), text(3), text(1)], ["abcdef", "abcd…", "ab…", "…"]);
+    }
+
+    #[test]
+    fn words_wrap_and_long_words_break() {
+        assert_eq!(wrap("check the drive", 9), ["check the", "drive"]);
+        assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
+        assert_eq!(wrap("", 3), [""]);
+    }
+}

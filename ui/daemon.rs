@@ -1,0 +1,117 @@
+//! Farming itself: headless (`--daemon`), or in this window with the console on top.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use farmconsole::config::{ConfigError, Settings};
+use farmconsole::control::LockError;
+use farmconsole::logging::{self, LogGuard, LogOptions, Service};
+use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::context::Context;
+use crate::exit::{Ended, Failure, Outcome, Status};
+
+/// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
+pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
+
+/// `farmconsole --daemon`: farms in the foreground until a signal or `farmconsole stop`.
+pub(crate) async fn run(context: &Context) -> Outcome {
+    let (farm, _log) = start(context)?;
+    wait_and_end(farm).await
+}
+
+/// Farms until a signal or `farmconsole stop`, then ends in good order.
+pub(crate) async fn wait_and_end(farm: RunningFarm) -> Outcome {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        () = farm.stop.cancelled() => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!(target: "farmer", "shutting down");
+    farm.stop.cancel();
+    tokio::select! {
+        () = farm.ended(GOODBYE) => {}
+        // A second Ctrl-C means now.
+        _ = interrupt.recv() => {}
+    }
+    Ok(Ended::Fine)
+}
+
+/// Reads the settings, opens the log and starts the farm of this root.
+pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failure> {
+    let settings = settings(context)?;
+    let log = open_log(context, &settings)?;
+    for warning in &settings.warnings {
+        tracing::warn!(target: "config", "{warning}");
+    }
+    let options = FarmOptions {
+        root: context.root.clone(),
+        settings,
+        log: log.handle(),
+        names: BTreeMap::new(),
+    };
+    let farm = farmconsole::runtime::start(options).map_err(not_started)?;
+    Ok((farm, log))
+}
+
+/// The settings of this root.
+pub(crate) fn settings(context: &Context) -> Result<Settings, Failure> {
+    Settings::load(&context.root).map_err(bad_settings)
+}
+
+/// A mistake in the settings as the program reports it.
+pub(crate) fn bad_settings(error: ConfigError) -> Failure {
+    let hint = error.hint();
+    with_hint(Failure::new(Status::Settings, error), hint)
+}
+
+pub(crate) fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
+    let logging = &settings.logging;
+    logging::start(&LogOptions {
+        file: logging.log_file(&context.root),
+        level: logging.log_level,
+        max_bytes: logging.log_maxbytesrotation,
+        max_files: logging.log_maxfilesrotation,
+        service: Service::Farmer,
+    })
+    .map_err(|e| Failure::new(Status::Failed, e))
+}
+
+pub(crate) fn not_started(error: StartError) -> Failure {
+    match error {
+        StartError::Lock(LockError::Held { .. }) => Failure::new(Status::TryAgain, error)
+            .hint("stop it with `farmconsole stop`, or look at it with `farmconsole`"),
+        StartError::Listen(listen) => {
+            let status = if listen.may_pass() {
+                Status::TryAgain
+            } else {
+                Status::Failed
+            };
+            let hint = listen.hint();
+            Failure::new(status, listen).hint(hint)
+        }
+        StartError::Keys(keys) => {
+            let hint = keys.hint();
+            with_hint(Failure::new(Status::Settings, keys), hint)
+        }
+        StartError::Tls(_) => Failure::new(Status::Settings, error).hint("make certificates with `farmconsole init`"),
+        StartError::Address { setting, .. } => {
+            Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
+        }
+        StartError::Simulator(_) => Failure::new(Status::Settings, error),
+        StartError::Lock(LockError::Io { .. }) | StartError::Control(_) | StartError::Threads(_) => {
+            Failure::new(Status::Failed, error)
+        }
+    }
+}
+
+/// Adds a hint if there is one.
+pub(crate) fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,64 @@
+//! `farmconsole init` and `farmconsole config`: making a root, and looking at its settings.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use farmconsole::config::init::{self, InitOptions};
+use farmconsole::config::{Finding, check as check_settings};
+
+use crate::context::Context;
+use crate::daemon::with_hint;
+use crate::exit::{Ended, Failure, Outcome, Status};
+
+/// `farmconsole init [-c CA_DIR] [--network NAME]`.
+pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<String>) -> Outcome {
+    let report = make(context, ca_dir, network)?;
+    writeln!(io::stdout().lock(), "{report}")?;
+    Ok(Ended::Fine)
+}
+
+/// Makes or adopts the root.
+pub(crate) fn make(
+    context: &Context,
+    ca_dir: Option<PathBuf>,
+    network: Option<String>,
+) -> Result<init::InitReport, Failure> {
+    let now = farmconsole::runtime::clock::unix_now();
+    init::init(&context.root, &InitOptions { ca_dir, network, now }).map_err(|error| {
+        let hint = error.hint();
+        with_hint(Failure::new(Status::Failed, error), hint)
+    })
+}
+
+/// `farmconsole config path`.
+pub(crate) fn config_path(context: &Context) -> Outcome {
+    writeln!(io::stdout().lock(), "{}", context.root.config_file().display())?;
+    Ok(Ended::Fine)
+}
+
+/// `farmconsole config print-default`.
+pub(crate) fn print_default() -> Outcome {
+    io::stdout()
+        .lock()
+        .write_all(farmconsole::config::DEFAULT_SETTINGS.as_bytes())?;
+    Ok(Ended::Fine)
+}
+
+/// `farmconsole config check [FILE]`: every mistake and every doubt, in the order of their lines.
+pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
+    let file = file.unwrap_or_else(|| context.root.config_file());
+    let findings = check_settings(&file);
+    let mut out = io::stdout().lock();
+    for finding in &findings {
+        writeln!(out, "{finding}")?;
+        if let Some(hint) = finding.hint() {
+            writeln!(out, "hint: {hint}")?;
+        }
+    }
+    if findings.is_empty() {
+        writeln!(out, "{}: fine", file.display())?;
+        return Ok(Ended::Fine);
+    }
+    let wrong = findings.iter().any(Finding::is_mistake);
+    Ok(if wrong { Ended::SomethingWrong } else { Ended::Fine })
+}
