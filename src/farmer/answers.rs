@@ -1,7 +1,7 @@
 //! Answers to signage points, and harvesters that owe them.
 
 use super::Farmer;
-use super::attempts::{Expired, LATE_AFTER};
+use super::asks::{Expired, LATE_AFTER};
 use super::timers::Timer;
 use crate::clock::Now;
 use crate::ids::SpHash;

@@ -4,6 +4,7 @@
 //! anybody knowing, or a second machine with a copy of the certificate. So the old connection is probed: if it lives, both
 //! are served and an alarm says so; if not, the new connection takes its place.
 
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -70,8 +71,8 @@ impl Farmer {
         });
         self.greet(now, id);
         for twin in twins {
-            if !self.doubts.contains_key(&twin) {
-                self.doubts.insert(twin, session);
+            if let Entry::Vacant(doubt) = self.doubts.entry(twin) {
+                doubt.insert(session);
                 self.timers.set(Timer::Doubt(twin), now.mono + PROBE_ANSWERED_WITHIN);
                 self.outputs.push_back(Output::Probe { session: twin });
             }

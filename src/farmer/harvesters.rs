@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::attempts::Asks;
+use super::asks::Asks;
 use super::plot_lists::PlotLists;
 use super::plot_sync::Receiver;
 use crate::clock::{Mono, Now, UnixMillis};

@@ -8,19 +8,24 @@
 //! ```text
 //! nodes            signage points in, declarations out     signage_points, missed
 //! connections      harvesters come, go, come again         harvesters
-//! answers          who was asked, who answered, who not    attempts
+//! answers          who was asked, who answered, who not    asks, attempts
 //! plots            what they have, what they lost          plot_sync, plot_lists, shared_plots
-//! proofs           verify, judge                           signatures (shares, declaration, block), signing_guard
+//! verification     valid? good enough?                     proofs
+//! declarations     sign and declare a winner               signatures: whom to ask for shares
+//! blocks           sign the block made of it               signing_guard: only what was declared
 //! alarms, timers   what is wrong, when to look again
 //! commands, view, page                                     what people see and ask for
 //! ```
 
 mod alarms;
 mod answers;
+mod asks;
 mod attempts;
+mod blocks;
 mod commands;
 mod config;
 mod connections;
+mod declarations;
 mod harvesters;
 mod input;
 mod messages;
@@ -39,6 +44,7 @@ mod signing_guard;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod verification;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -204,7 +210,7 @@ impl Farmer {
         match message {
             FromHarvester::NewProofOfSpace(message) => self.handle_new_proof(now, id, *message),
             FromHarvester::PartialProofs(message) => self.handle_partial_proofs(now, id, &message),
-            FromHarvester::RespondSignatures(message) => self.handle_respond_signatures(now, id, envelope, *message),
+            FromHarvester::RespondSignatures(message) => self.handle_respond_signatures(now, id, *message),
             FromHarvester::FarmingInfo(message) => self.handle_farming_info(now, id, &message),
             FromHarvester::RespondPlots(message) => self.handle_respond_plots(now, id, envelope, &message),
             FromHarvester::PlotSync(message) => self.handle_plot_sync(now, id, message),

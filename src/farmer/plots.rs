@@ -32,7 +32,7 @@ impl Farmer {
                 .set(Timer::PlotSync(session_id), now.mono + SYNC_STALLS_AFTER);
         }
         if matches!(result, Err(SyncError::TooMuch)) {
-            return self.close(now, session_id, SyncError::TooMuch);
+            return self.close(now, session_id, &SyncError::TooMuch);
         }
         let error = result.as_ref().err().map(SyncError::to_wire);
         let response = PlotSyncResponse {
@@ -209,7 +209,7 @@ impl Farmer {
         });
     }
 
-    fn close(&mut self, now: Now, session: SessionId, error: SyncError) {
+    fn close(&mut self, now: Now, session: SessionId, error: &SyncError) {
         let cause = DisconnectCause::ProtocolViolation {
             detail: error.to_string(),
         };

@@ -1,7 +1,7 @@
 //! The picture of the farm. Takes time by the number of harvesters, never by the number of plots.
 
 use super::Farmer;
-use super::attempts::percentile;
+use super::asks::percentile;
 use super::harvesters::Slot;
 use super::nodes::{Node, signage_point_view};
 use crate::clock::Now;

@@ -1,13 +1,15 @@
 //! A harvester's connection to a farmer over the network: dial, TLS, handshake, serve, and dial again.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
@@ -15,8 +17,9 @@ use super::service::{FarmerChannels, Service};
 use crate::config::HostPort;
 use crate::ids::PeerId;
 use crate::logging::target::HARVESTER_SERVER;
-use crate::net::{Backoff, DialOptions, connect};
-use crate::tls::{chia_server_name, peer_id};
+use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, connect};
+use crate::snapshot::DisconnectCause;
+use crate::tls::{self, chia_server_name, peer_id};
 use crate::wire::ProtocolVersion;
 
 /// Whom to dial and how to present oneself.
@@ -30,44 +33,106 @@ pub struct DialSettings {
     pub network: String,
 }
 
-/// TCP and TLS together may take this long.
-const DIAL_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Messages that may wait in each direction.
-const QUEUE: usize = 256;
-
-/// First and longest pause between two tries. Official harvesters try every 3 s.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-
-/// Serves one farmer until `stop`: whenever the connection ends, it is dialled again.
+/// Serves one farmer until `stop`: whenever the connection ends, it is dialled again. Trouble goes to the log, each kind
+/// once.
 pub async fn dial(settings: DialSettings, mut service: Service, stop: CancellationToken) {
-    let Ok(mut backoff) = Backoff::new(PAUSES.0, PAUSES.1) else {
-        return;
-    };
-    while !stop.is_cancelled() {
-        match connect_and_serve(&settings, &mut service, &stop).await {
-            Ok(()) => backoff.handle_success(),
+    let mut backoff = Backoff::DEFAULT;
+    let mut told = None;
+    loop {
+        let link = tokio::select! {
+            () = stop.cancelled() => return,
+            link = open(&settings) => link,
+        };
+        match link {
+            Ok(link) => {
+                told = None;
+                let connected = Instant::now();
+                serve(&mut service, link, &stop).await;
+                if connected.elapsed() >= SETTLED_AFTER {
+                    backoff.handle_success();
+                }
+            }
             Err(error) => {
-                tracing::info!(target: HARVESTER_SERVER, "Cannot connect to host {}: {error}", settings.farmer)
+                let text = format!(
+                    "Cannot connect to farmer {}: {error}; {}",
+                    settings.farmer,
+                    error.hint()
+                );
+                if told.as_ref() == Some(&text) {
+                    tracing::debug!(target: HARVESTER_SERVER, "{text}");
+                } else {
+                    tracing::warn!(target: HARVESTER_SERVER, "{text}");
+                    told = Some(text);
+                }
             }
         }
-        let pause = backoff.handle_failure(chance());
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = sleep(backoff.handle_failure(chance())) => {}
         }
     }
 }
 
-/// One connection; returns when it has ended.
-async fn connect_and_serve(
-    settings: &DialSettings,
-    service: &mut Service,
-    stop: &CancellationToken,
-) -> Result<(), String> {
-    let (address, farmer_id, stream) = timeout(DIAL_PATIENCE, open(settings))
-        .await
-        .map_err(|_| format!("no answer within {} s", DIAL_PATIENCE.as_secs()))??;
+/// Why no farmer could be reached. Each attempt may be repeated without harm.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// Nobody listens there.
+    #[error("nobody listens on that port")]
+    PortClosed,
+    /// The host cannot be reached, or has no address.
+    #[error("{0}")]
+    Unreachable(io::Error),
+    /// TCP and TLS together took too long.
+    #[error("no answer within {} s", DIAL_PATIENCE.as_secs())]
+    TimedOut,
+    /// It is not the farmer of our CA.
+    #[error("{0}")]
+    Tls(tls::RefusalCause),
+    /// It does not accept our certificate.
+    #[error("it does not accept our certificate")]
+    CertificateRefused,
+    /// It farms another network.
+    #[error("it farms another network than ours, {network}")]
+    WrongNetwork {
+        /// Ours.
+        network: String,
+    },
+    /// It refused us otherwise, or is no farmer.
+    #[error(transparent)]
+    Handshake(ConnectError),
+}
+
+impl DialError {
+    /// What a person can do about it.
+    #[must_use]
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::PortClosed => "is the farmer running, and is `harvester.farmer_peers` right?",
+            Self::Unreachable(_) | Self::TimedOut => "is the machine on, and is `harvester.farmer_peers` right?",
+            Self::Tls(tls::RefusalCause::UnknownCa) | Self::CertificateRefused => {
+                "farmer and harvester must have certificates of the same private CA"
+            }
+            Self::Tls(tls::RefusalCause::NotTls | tls::RefusalCause::TlsTooOld) => {
+                "the port of the farmer is 8447 unless set otherwise"
+            }
+            Self::WrongNetwork { .. } | Self::Handshake(ConnectError::WrongNetwork { .. }) => {
+                "`selected_network` must be the same on both machines"
+            }
+            Self::Handshake(ConnectError::WrongNodeType { .. }) => {
+                "the port of the farmer is 8447 unless set otherwise; 8444 is a full node's"
+            }
+            Self::Tls(_) | Self::Handshake(_) => "the farmer's log says more",
+        }
+    }
+}
+
+/// Dials the farmer and shakes hands.
+///
+/// # Errors
+/// [`DialError`].
+async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>>, DialError> {
+    let reached = timeout(DIAL_PATIENCE, reach(settings)).await;
+    let (stream, address, farmer_id) = reached.map_err(|_| DialError::TimedOut)??;
     let options = DialOptions {
         network_id: settings.network.clone(),
         protocol_version: ProtocolVersion::CURRENT,
@@ -75,38 +140,337 @@ async fn connect_and_serve(
         address,
         farmer_id,
     };
-    let link = connect(stream, options).await.map_err(|e| e.to_string())?;
-    let (to_farmer, outgoing) = mpsc::channel(QUEUE);
-    let (incoming, from_farmer) = mpsc::channel(QUEUE);
-    // Either end of the channels that closes ends the other side too.
-    let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, stop);
-    tokio::join!(serving, link.run(outgoing, incoming, stop));
-    Ok(())
+    connect(stream, options)
+        .await
+        .map_err(|error| refusal(error, &settings.network))
 }
 
-type Tls = tokio_rustls::client::TlsStream<TcpStream>;
-
-async fn open(settings: &DialSettings) -> Result<(SocketAddr, PeerId, Tls), String> {
+/// TCP and TLS.
+async fn reach(settings: &DialSettings) -> Result<(TlsStream<TcpStream>, SocketAddr, PeerId), DialError> {
     let HostPort { host, port } = &settings.farmer;
     let stream = TcpStream::connect((host.as_str(), *port))
         .await
-        .map_err(|e| e.to_string())?;
-    stream.set_nodelay(true).map_err(|e| e.to_string())?;
-    let address = stream.peer_addr().map_err(|e| e.to_string())?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => DialError::PortClosed,
+            _ => DialError::Unreachable(error),
+        })?;
+    stream.set_nodelay(true).map_err(DialError::Unreachable)?;
+    let address = stream.peer_addr().map_err(DialError::Unreachable)?;
     let connector = TlsConnector::from(Arc::clone(&settings.tls));
-    let stream = connector
-        .connect(chia_server_name(), stream)
-        .await
-        .map_err(|e| e.to_string())?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|c| c.first());
+    let stream = connector.connect(chia_server_name(), stream).await;
+    let stream = stream.map_err(|error| DialError::Tls(tls::cause(&error)))?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let farmer_id = certificate
-        .map(|c| peer_id(c))
-        .ok_or("the farmer sent no certificate")?;
-    Ok((address, farmer_id, stream))
+        .map(|leaf| peer_id(leaf))
+        .ok_or(DialError::Tls(tls::RefusalCause::NoCertificate))?;
+    Ok((stream, address, farmer_id))
+}
+
+/// What a refusal means, where the farmer says it in signs: in TLS 1.3 our certificate is judged only after we think
+/// that we are connected, and farmers name an error by its number.
+fn refusal(error: ConnectError, network: &str) -> DialError {
+    let (ConnectError::NotWebSocket { detail }
+    | ConnectError::Refused {
+        cause: DisconnectCause::Lost { detail },
+    }) = &error
+    else {
+        return DialError::Handshake(error);
+    };
+    if detail.contains(TLS_ALERT) {
+        DialError::CertificateRefused
+    } else if detail.ends_with(INCOMPATIBLE_NETWORK_ID) {
+        DialError::WrongNetwork {
+            network: network.to_owned(),
+        }
+    } else {
+        DialError::Handshake(error)
+    }
+}
+
+/// Serves a connection until it ends or `stop`.
+async fn serve(service: &mut Service, link: FarmerLink<TlsStream<TcpStream>>, stop: &CancellationToken) {
+    let (to_farmer, outgoing) = mpsc::channel(QUEUE);
+    let (incoming, from_farmer) = mpsc::channel(QUEUE);
+    // Whichever ends first closes the channels, which ends the other.
+    let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, stop);
+    tokio::join!(serving, link.run(outgoing, incoming, stop));
 }
 
 /// A number from 0 to 1 for the jitter of pauses.
 fn chance() -> f64 {
+    // Without chance harvesters come back in step; that is all.
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     f64::from(random) / f64::from(u32::MAX)
+}
+
+/// TCP and TLS together may take this long.
+const DIAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection that lasted this long was none that the farmer refuses again and again.
+const SETTLED_AFTER: Duration = Duration::from_secs(10);
+
+/// Messages that may wait in each direction.
+const QUEUE: usize = 256;
+
+/// How rustls begins the text of an alert.
+const TLS_ALERT: &str = "received fatal alert";
+
+/// How a close frame of the official error `INCOMPATIBLE_NETWORK_ID` is told.
+const INCOMPATIBLE_NETWORK_ID: &str = "code 1002 110";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::testing::{HEIGHTS, keys, original, service, signage_point};
+    use super::*;
+    use crate::clock::UnixMillis;
+    use crate::config::Root;
+    use crate::net::{
+        AdmissionLimits, IdentityRates, Listener, Outbox, Server, ServerOptions, SessionEvent, SessionIds,
+    };
+    use crate::runtime::Clock;
+    use crate::tls::issue::{Issuer, make_private_ca};
+    use crate::tls::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
+    use crate::tls::{farmer_server_config, harvester_client_config};
+    use crate::wire::{FromHarvester, PlotSync, PlotSyncResponse, ToHarvester};
+
+    /// 2024-06-01: before any clock this runs under.
+    const NOW: UnixMillis = UnixMillis(1_717_200_000_000);
+
+    /// A root with a private CA of its own.
+    fn make_root(dir: &Path) -> Root {
+        let root = Root::new(dir);
+        let layout = SslLayout::of(&root);
+        let put = |paths: &CertificatePaths, crt: &str, key: &str| {
+            std::fs::create_dir_all(paths.crt.parent().unwrap()).unwrap();
+            std::fs::write(&paths.crt, crt).unwrap();
+            std::fs::write(&paths.key, key).unwrap();
+        };
+        let ca = make_private_ca(NOW).unwrap();
+        let ca_paths = layout.ca(CertificateAuthority::Private);
+        put(&ca_paths, &ca.crt, &ca.key);
+        let issuer = Issuer::load(&ca_paths, NOW).unwrap();
+        for service in [ServiceName::Farmer, ServiceName::Harvester] {
+            let leaf = issuer.issue_leaf(NOW).unwrap();
+            put(
+                &layout.leaf(CertificateAuthority::Private, service),
+                &leaf.crt,
+                &leaf.key,
+            );
+        }
+        root
+    }
+
+    /// A farmer on loopback whose core is the test.
+    struct Farm {
+        _dir: tempfile::TempDir,
+        root: Root,
+        port: u16,
+        events: mpsc::Receiver<SessionEvent>,
+        shutdown: CancellationToken,
+    }
+
+    impl Farm {
+        fn start() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let root = make_root(dir.path());
+            let (sender, events) = mpsc::channel(100);
+            let shutdown = CancellationToken::new();
+            let listener = Listener::bind_to(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            let port = listener.address().port();
+            let server = Server::new(ServerOptions {
+                network_id: "simulator1".to_owned(),
+                server_port: port,
+                events: sender,
+                session_ids: SessionIds::default(),
+                shutdown: shutdown.clone(),
+                clock: Clock::start(),
+                admission: AdmissionLimits::default(),
+                identities: IdentityRates::default(),
+            });
+            tokio::spawn(listener.serve(farmer_server_config(&root).unwrap(), server));
+            Self {
+                _dir: dir,
+                root,
+                port,
+                events,
+                shutdown,
+            }
+        }
+
+        fn settings(&self, tls: &Root, network: &str) -> DialSettings {
+            DialSettings {
+                farmer: HostPort {
+                    host: "127.0.0.1".to_owned(),
+                    port: self.port,
+                },
+                tls: harvester_client_config(tls).unwrap(),
+                network: network.to_owned(),
+            }
+        }
+
+        async fn event(&mut self) -> SessionEvent {
+            timeout(Duration::from_secs(30), self.events.recv())
+                .await
+                .expect("nothing happens")
+                .unwrap()
+        }
+
+        async fn connected(&mut self) -> Outbox {
+            match self.event().await {
+                SessionEvent::Connected { outbox, .. } => outbox,
+                other => panic!("expected Connected, got {other:?}"),
+            }
+        }
+
+        /// The next message of the harvester but plot syncs, which are answered.
+        async fn answer(&mut self, outbox: &Outbox) -> FromHarvester {
+            loop {
+                match self.event().await {
+                    SessionEvent::Message {
+                        message: FromHarvester::PlotSync(message),
+                        ..
+                    } => {
+                        let response = PlotSyncResponse::new(&message, None);
+                        outbox.send(ToHarvester::PlotSyncResponse(response), None).unwrap();
+                        if matches!(message, PlotSync::Done(_)) {
+                            return FromHarvester::PlotSync(message);
+                        }
+                    }
+                    SessionEvent::Message { message, .. } => return message,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    async fn refused(settings: &DialSettings) -> String {
+        let error = open(settings).await.err().expect("connected");
+        format!("{error}; {}", error.hint())
+    }
+
+    #[tokio::test]
+    async fn a_farmer_that_cannot_be_had_is_told_in_plain_words() {
+        let farm = Farm::start();
+        let foreign = tempfile::tempdir().unwrap();
+        let foreign = make_root(foreign.path());
+        let same_ca = "farmer and harvester must have certificates of the same private CA";
+
+        let other_network = farm.settings(&farm.root, "mainnet");
+        let network = "`selected_network` must be the same on both machines";
+        assert_eq!(
+            refused(&other_network).await,
+            format!("it farms another network than ours, mainnet; {network}")
+        );
+
+        let other_ca = farm.settings(&foreign, "simulator1");
+        assert_eq!(
+            refused(&other_ca).await,
+            format!("its certificate is signed by another CA; {same_ca}")
+        );
+
+        // A harvester that trusts the farmer's CA, but whose own certificate is another's.
+        let (trusted, own) = (SslLayout::of(&farm.root), SslLayout::of(&foreign));
+        let ca = |layout: &SslLayout| layout.ca(CertificateAuthority::Private).crt;
+        std::fs::copy(ca(&trusted), ca(&own)).unwrap();
+        let other_leaf = farm.settings(&foreign, "simulator1");
+        assert_eq!(
+            refused(&other_leaf).await,
+            format!("it does not accept our certificate; {same_ca}")
+        );
+
+        let closed = DialSettings {
+            farmer: HostPort {
+                host: "127.0.0.1".to_owned(),
+                port: 1,
+            },
+            ..other_network
+        };
+        let running = "is the farmer running, and is `harvester.farmer_peers` right?";
+        assert_eq!(
+            refused(&closed).await,
+            format!("nobody listens on that port; {running}")
+        );
+    }
+
+    #[tokio::test]
+    async fn what_listens_there_is_no_farmer() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+            stream
+        });
+        let farm = Farm::start();
+        let settings = farm.settings(&farm.root, "simulator1");
+        let settings = DialSettings {
+            farmer: HostPort {
+                host: "localhost".to_owned(),
+                port,
+            },
+            ..settings
+        };
+        let port = "the port of the farmer is 8447 unless set otherwise";
+        assert_eq!(refused(&settings).await, format!("it does not speak TLS; {port}"));
+    }
+
+    #[tokio::test]
+    async fn a_harvester_farms_over_the_network_and_comes_back_after_the_farmer_was_gone() {
+        let plots = tempfile::tempdir().unwrap();
+        std::fs::copy(original(), plots.path().join("a.plot")).unwrap();
+        let mut farm = Farm::start();
+        let stop = CancellationToken::new();
+        let settings = farm.settings(&farm.root, "simulator1");
+        let dialling = tokio::spawn(dial(settings, service(plots.path()), stop.clone()));
+        for connection in 1..=2 {
+            let outbox = farm.connected().await;
+            outbox.send(ToHarvester::HarvesterHandshake(keys()), None).unwrap();
+            assert!(matches!(farm.answer(&outbox).await, FromHarvester::PlotSync(_)));
+            outbox
+                .send(
+                    ToHarvester::NewSignagePoint(signage_point(&[original()], HEIGHTS)),
+                    None,
+                )
+                .unwrap();
+            while !matches!(farm.answer(&outbox).await, FromHarvester::FarmingInfo(info) if info.proofs > 0) {}
+            if connection == 1 {
+                outbox.close(DisconnectCause::Replaced);
+                while !matches!(farm.event().await, SessionEvent::Disconnected { .. }) {}
+            }
+        }
+        stop.cancel();
+        timeout(Duration::from_secs(5), dialling)
+            .await
+            .expect("it does not stop")
+            .unwrap();
+        farm.shutdown.cancel();
+    }
+
+    #[tokio::test]
+    async fn it_stops_while_it_dials() {
+        // Accepts connections and never says a word.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = silent.local_addr().unwrap().port();
+        let dir = tempfile::tempdir().unwrap();
+        let settings = DialSettings {
+            farmer: HostPort {
+                host: "127.0.0.1".to_owned(),
+                port,
+            },
+            tls: harvester_client_config(&make_root(dir.path())).unwrap(),
+            network: "simulator1".to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let dialling = tokio::spawn(dial(settings, service(dir.path()), stop.clone()));
+        let _connection = silent.accept().await.unwrap();
+        stop.cancel();
+        timeout(Duration::from_secs(5), dialling)
+            .await
+            .expect("it does not stop")
+            .unwrap();
+    }
 }

@@ -1,24 +1,29 @@
 //! Answering one signage point: filter, look qualities up, fetch the proofs that are good enough.
 //!
-//! Plots are looked up in parallel on blocking threads, proofs are sent as they are found, and the answer goes out when
-//! all plots are done. What a slow disk may cost is bounded: a signage point older than [`ABANDON_AFTER`] is given up
-//! plot by plot.
+//! Plots of one volume are looked up by a few threads side by side ([`Volumes`]), proofs are sent as they are found, and
+//! the answer goes out when all plots are done, or after [`ABANDON_AFTER`] without those that were not. A disk that hangs
+//! keeps its own few threads and nothing else: after that time the others have the rest of the threads to themselves.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::plot_file::{LoadedPlot, OpenError};
-use super::service::plot_name;
+use super::scanner::Plots;
+use super::volumes::{Lane, Volumes};
 use crate::ids::{PosChallenge, QualityString};
+use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
 use crate::pos::filter::{passes_v1, pos_challenge, prefix_bits_v1};
 use crate::pos::iterations::{required_iters, sp_interval_iters};
-use crate::units::{Difficulty, PlotSize, SubSlotIters};
+use crate::runtime::Clock;
+use crate::units::{Difficulty, Height, PlotSize, SubSlotIters};
 use crate::wire::{
     FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, PlotPool, ProofBody, ProofOfSpace,
     SignagePointFilter,
@@ -30,155 +35,218 @@ pub const WARN_AFTER: Duration = Duration::from_secs(8);
 /// After this time a proof is of no use to anybody: plots that were not yet looked at are left out.
 pub const ABANDON_AFTER: Duration = Duration::from_secs(25);
 
-/// What is the same for all signage points.
+/// What is the same for all signage points of a connection.
 #[derive(Clone, Debug)]
-pub struct LookupContext {
+pub(super) struct LookupContext {
     /// Constants of the network.
-    pub constants: Arc<Constants>,
-    /// Look-ups at the same time, over all signage points.
-    pub threads: Arc<Semaphore>,
+    pub(super) constants: Arc<Constants>,
+    /// Threads to look up with.
+    pub(super) volumes: Arc<Volumes>,
+    /// Time for the answer.
+    pub(super) clock: Clock,
     /// Where answers go.
-    pub answers: mpsc::Sender<WithId<FromHarvester>>,
+    pub(super) answers: mpsc::Sender<WithId<FromHarvester>>,
 }
 
-/// What a signage point came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LookupResult {
-    /// Plots that passed the filter.
-    pub passed: u32,
-    /// Proofs sent.
-    pub proofs: u32,
-    /// Plots in all.
-    pub total: u32,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// Looks `plots` up for one signage point and sends proofs and the answer. `unix_s`: the time the answer carries.
-pub async fn answer(
+/// Looks `plots` up for one signage point and sends proofs and the answer. `stop` ends it early; plots that are not
+/// looked up by then are left out.
+pub(super) async fn answer(
     context: LookupContext,
     signage_point: Arc<NewSignagePointHarvester>,
-    plots: Vec<Arc<LoadedPlot>>,
-    unix_s: u64,
-) -> LookupResult {
+    plots: Arc<Plots>,
+    stop: CancellationToken,
+) {
     let started = Instant::now();
-    let total = u32::try_from(plots.len()).unwrap_or(u32::MAX);
-    let bits = match signage_point.filter {
-        SignagePointFilter::PrefixBits(bits) => bits,
-        SignagePointFilter::Heights { peak_height, .. } => prefix_bits_v1(&context.constants, peak_height),
-    };
-    let eligible: Vec<_> = plots
-        .into_iter()
-        .filter(|p| passes_v1(bits, p.plot_id(), &signage_point.challenge_hash, &signage_point.sp_hash))
-        .collect();
-    let passed = u32::try_from(eligible.len()).unwrap_or(u32::MAX);
-    let mut tasks = JoinSet::new();
+    let deadline = started + ABANDON_AFTER;
+    let eligible = eligible(&context.constants, &signage_point, &plots);
+    let passed = eligible.len();
+    let (found_here, mut found) = mpsc::channel(PROOFS_WAITING);
+    let mut by_volume: BTreeMap<u64, Vec<Arc<LoadedPlot>>> = BTreeMap::new();
     for plot in eligible {
-        tasks.spawn(one_plot(context.clone(), Arc::clone(&signage_point), plot, started));
+        by_volume.entry(plot.volume()).or_default().push(plot);
     }
+    let unfinished = Arc::new(AtomicUsize::new(passed));
+    for (volume, plots) in by_volume {
+        let work = Work {
+            constants: Arc::clone(&context.constants),
+            signage_point: Arc::clone(&signage_point),
+            waiting: Mutex::new(plots),
+            unfinished: Arc::clone(&unfinished),
+            found: found_here.clone(),
+            volumes: Arc::clone(&context.volumes),
+            started,
+            stop: stop.clone(),
+        };
+        Arc::new(work).start(volume, deadline);
+    }
+    drop(found_here);
+
     let mut proofs = 0;
-    while let Some(found) = tasks.join_next().await {
-        proofs += found.unwrap_or(0);
+    loop {
+        // All senders are gone when the last thread is done.
+        let next = tokio::select! {
+            next = found.recv() => next,
+            () = sleep_until(deadline) => None,
+            () = stop.cancelled() => None,
+        };
+        let Some(proof) = next else { break };
+        let message = (FromHarvester::NewProofOfSpace(Box::new(proof)), None);
+        // Without a farmer the look-up is stopped elsewhere.
+        proofs += u32::from(context.answers.send(message).await.is_ok());
     }
+    stop.cancel();
+    let unfinished = unfinished.load(Ordering::Relaxed);
+    if unfinished > 0 {
+        tracing::warn!(
+            target: HARVESTER,
+            "signage point {}: {unfinished} of {passed} eligible plots were not looked up within {:.1} s",
+            signage_point.sp_hash, started.elapsed().as_secs_f64()
+        );
+    }
+    let (passed, total_plots) = (count(passed), count(plots.len()));
     let took = started.elapsed();
     let info = FarmingInfo {
         challenge_hash: signage_point.challenge_hash,
         sp_hash: signage_point.sp_hash,
-        timestamp: unix_s,
+        timestamp: context.clock.now().unix.seconds(),
         passed,
         proofs,
-        total_plots: total,
+        total_plots,
         lookup_time: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
     };
+    let challenge = signage_point.challenge_hash.to_string();
+    tracing::info!(
+        target: HARVESTER,
+        "challenge_hash: {} ...{passed} plots were eligible for farming challengeFound {proofs} V1 proofs and 0 V2 qualities. Time: {:.5} s. Total {total_plots} plots",
+        challenge.get(..10).unwrap_or(&challenge), took.as_secs_f64()
+    );
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
-    LookupResult {
-        passed,
-        proofs,
-        total,
-        took,
-    }
 }
 
-/// Looks one plot up; returns the number of proofs sent.
-async fn one_plot(
-    context: LookupContext,
+/// Proofs that may wait to be sent while others are looked up.
+const PROOFS_WAITING: usize = 64;
+
+fn count(plots: usize) -> u32 {
+    u32::try_from(plots).unwrap_or(u32::MAX)
+}
+
+/// The plots that pass the filter.
+fn eligible(constants: &Constants, point: &NewSignagePointHarvester, plots: &Plots) -> Vec<Arc<LoadedPlot>> {
+    let bits = match point.filter {
+        SignagePointFilter::PrefixBits(bits) => bits,
+        SignagePointFilter::Heights { peak_height, .. } => prefix_bits_v1(constants, peak_height),
+    };
+    let passes = |plot: &&Arc<LoadedPlot>| passes_v1(bits, plot.plot_id(), &point.challenge_hash, &point.sp_hash);
+    plots.values().filter(passes).cloned().collect()
+}
+
+/// The eligible plots of one volume.
+struct Work {
+    constants: Arc<Constants>,
     signage_point: Arc<NewSignagePointHarvester>,
-    plot: Arc<LoadedPlot>,
+    waiting: Mutex<Vec<Arc<LoadedPlot>>>,
+    /// Plots of the signage point, on all volumes, that are not done.
+    unfinished: Arc<AtomicUsize>,
+    found: mpsc::Sender<NewProofOfSpace>,
+    volumes: Arc<Volumes>,
     started: Instant,
-) -> u32 {
-    let Ok(permit) = Arc::clone(&context.threads).acquire_owned().await else {
-        return 0;
-    };
-    if started.elapsed() > ABANDON_AFTER {
-        tracing::warn!(
-            target: "chia.harvester.harvester",
-            "{} was not looked up: its turn came only after {} s", plot.path().display(), ABANDON_AFTER.as_secs()
-        );
-        return 0;
-    }
-    let (constants, point, asked) = (
-        Arc::clone(&context.constants),
-        Arc::clone(&signage_point),
-        Arc::clone(&plot),
-    );
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let found = proofs_of(&constants, &point, &asked);
-        drop(permit);
-        found
-    })
-    .await;
-    let took = started.elapsed();
-    if took > WARN_AFTER {
-        tracing::warn!(
-            target: "chia.harvester.harvester",
-            "Looking up qualities on {} took: {:.2}. This should be below 8 seconds to minimize risk of losing rewards.",
-            plot.path().display(), took.as_secs_f64()
-        );
-    }
-    let found = match looked_up {
-        Ok(Ok(found)) => found,
-        Ok(Err(error)) => {
-            tracing::error!(target: "chia.harvester.harvester", "Exception fetching qualities for {}. {error}", plot.path().display());
-            return 0;
-        }
-        Err(_) => return 0,
-    };
-    let mut sent = 0;
-    for (quality, proof) in found {
-        let message = FromHarvester::NewProofOfSpace(Box::new(NewProofOfSpace {
-            challenge_hash: signage_point.challenge_hash,
-            sp_hash: signage_point.sp_hash,
-            plot_identifier: format!("{quality}{}", plot_name(plot.path())),
-            proof,
-            signage_point_index: signage_point.signage_point_index,
-            include_source_signature_data: false,
-            farmer_reward_address_override: None,
-            fee_info: None,
-        }));
-        if context.answers.send((message, None)).await.is_ok() {
-            sent += 1;
-        }
-    }
-    sent
+    stop: CancellationToken,
 }
 
-/// All proofs of a plot that are good enough. Blocking.
+impl Work {
+    /// Lets a few threads loose on the plots, as soon as the volume has some to spare.
+    fn start(self: &Arc<Self>, volume: u64, deadline: Instant) {
+        let plots = self.waiting().len();
+        if let Some(hung_for) = self.volumes.hung_for(volume, Instant::now()) {
+            if self.volumes.may_report(&format!("volume {volume}"), Instant::now()) {
+                let example = self
+                    .waiting()
+                    .first()
+                    .map(|plot| plot.path().display().to_string())
+                    .unwrap_or_default();
+                tracing::error!(
+                    target: HARVESTER,
+                    "the disk of {example} hangs: its look-ups have not ended for {} s, its plots are left out",
+                    hung_for.as_secs()
+                );
+            }
+            return;
+        }
+        for _ in 0..plots.min(self.volumes.lanes()) {
+            let work = Arc::clone(self);
+            tokio::spawn(async move {
+                let lane = tokio::select! {
+                    lane = work.volumes.lane(volume) => lane,
+                    () = work.stop.cancelled() => return,
+                    () = sleep_until(deadline) => return,
+                };
+                let (volumes, stop) = (Arc::clone(&work.volumes), work.stop.clone());
+                volumes.run(lane, deadline, stop, move |lane| work.look_up(lane)).await;
+            });
+        }
+    }
+
+    /// Looks one plot up after another until none is left. Blocking.
+    fn look_up(&self, lane: &Lane) {
+        while !self.stop.is_cancelled() {
+            let Some(plot) = self.waiting().pop() else { return };
+            lane.handle_progress(Instant::now());
+            let searched = proofs_of(&self.constants, &self.signage_point, &plot, &mut |quality, proof| {
+                // Nobody takes it only when it is too late.
+                let _ = self.found.blocking_send(NewProofOfSpace {
+                    challenge_hash: self.signage_point.challenge_hash,
+                    sp_hash: self.signage_point.sp_hash,
+                    plot_identifier: format!("{quality}{}", plot.name()),
+                    proof,
+                    signage_point_index: self.signage_point.signage_point_index,
+                    include_source_signature_data: false,
+                    farmer_reward_address_override: None,
+                    fee_info: None,
+                });
+            });
+            self.unfinished.fetch_sub(1, Ordering::Relaxed);
+            let (path, took) = (plot.path().display(), self.started.elapsed());
+            if let Err(error) = searched
+                && self.volumes.may_report(plot.name(), Instant::now())
+            {
+                tracing::error!(target: HARVESTER, "Exception fetching qualities for {path}. {error}");
+            }
+            if took > WARN_AFTER {
+                tracing::warn!(
+                    target: HARVESTER,
+                    "Looking up qualities on {path} took: {:.2}. This should be below 8 seconds to minimize risk of losing rewards.",
+                    took.as_secs_f64()
+                );
+            }
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<LoadedPlot>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives all proofs of a plot that are good enough to `found`. Blocking.
+///
+/// # Errors
+/// The first thing that went wrong; what could be found nevertheless has been given.
 fn proofs_of(
     constants: &Constants,
     signage_point: &NewSignagePointHarvester,
     plot: &LoadedPlot,
-) -> Result<Vec<(QualityString, ProofOfSpace)>, OpenError> {
+    found: &mut dyn FnMut(QualityString, ProofOfSpace),
+) -> Result<(), OpenError> {
     let challenge: PosChallenge = pos_challenge(plot.plot_id(), &signage_point.challenge_hash, &signage_point.sp_hash);
     let (file, qualities) = plot.qualities(&challenge)?;
     let (difficulty, sub_slot_iters) = wanted_by(plot.pool(), signage_point);
-    let mut found = Vec::new();
+    let last_tx_height = match signage_point.filter {
+        SignagePointFilter::Heights { last_tx_height, .. } => last_tx_height,
+        SignagePointFilter::PrefixBits(_) => Height(0),
+    };
+    let mut result = Ok(());
     for quality in qualities {
         let size = PlotSize::V1 { k: plot.k() };
-        let last_tx_height = match signage_point.filter {
-            SignagePointFilter::Heights { last_tx_height, .. } => last_tx_height,
-            SignagePointFilter::PrefixBits(_) => crate::units::Height(0),
-        };
         let iters = required_iters(
             constants,
             &quality.string,
@@ -190,18 +258,20 @@ fn proofs_of(
         if iters >= sp_interval_iters(sub_slot_iters) {
             continue;
         }
-        let proof = plot.full_proof(&file, &challenge, &quality)?;
-        found.push((
-            quality.string,
-            ProofOfSpace {
-                challenge,
-                pool: *plot.pool(),
-                plot_public_key: plot.plot_public_key().to_g1(),
-                body: ProofBody::V1 { k: plot.k(), proof },
-            },
-        ));
+        match plot.full_proof(&file, &challenge, &quality) {
+            Ok(proof) => found(
+                quality.string,
+                ProofOfSpace {
+                    challenge,
+                    pool: *plot.pool(),
+                    plot_public_key: plot.plot_public_key().to_g1(),
+                    body: ProofBody::V1 { k: plot.k(), proof },
+                },
+            ),
+            Err(error) => result = result.and(Err(error)),
+        }
     }
-    Ok(found)
+    result
 }
 
 /// Difficulty and sub-slot iterations that decide whether a proof of this plot is sent: the pool's where one asks for

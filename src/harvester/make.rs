@@ -104,11 +104,11 @@ fn new_plot(
     Ok((plot_id, memo.to_bytes()))
 }
 
-/// Writes the file under a name that no harvester takes for a plot, then renames it.
+/// Writes the file under a name that no harvester takes for a plot and no other process uses, then renames it.
 fn write(dir: &Path, path: &Path, plot: &[u8]) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let mut partial = path.as_os_str().to_owned();
-    partial.push(".tmp");
+    partial.push(format!(".{}.tmp", std::process::id()));
     let partial = PathBuf::from(partial);
     let written = fs::File::create(&partial)
         .and_then(|mut file| file.write_all(plot).and_then(|()| file.sync_all()))

@@ -1,22 +1,30 @@
 //! The harvester: finds plot files, tells the farmer of them, looks proofs up and signs with the plots' own keys.
 //!
 //! [`Service`] speaks the harvester protocol over a pair of channels, so it serves the farmer of this process and a
-//! remote one alike. Scanning ([`scan`]) and looking up ([`lookup`]) happen on blocking threads; what is said to the
-//! farmer of plots is decided by the pure [`sync::SyncSender`].
+//! remote one alike. Scanning and looking up happen on threads of their own, which may wait for a disk for ever; what is said to
+//! the farmer of plots is decided by the pure `sync::SyncSender`.
 //!
 //! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
 //! reason in the log.
 
-pub mod dial;
-pub mod lookup;
-pub mod make;
-pub mod plot_file;
-pub mod scan;
-pub mod service;
-pub mod sync;
+mod connection;
+mod dial;
+mod lookup;
+mod make;
+mod plot_file;
+mod scan;
+mod scanner;
+mod service;
+mod sync;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod volumes;
 
-pub use dial::{DialSettings, dial};
+pub use dial::{DialError, DialSettings, dial};
+pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
-pub use plot_file::{LoadedPlot, OpenError, PlotFile};
-pub use scan::{Inventory, ScanOptions};
+pub use plot_file::{FileStamp, LoadedPlot, OpenError, PlotFile, plot_name};
+pub use scan::{FileState, Inventory, ScanOptions};
 pub use service::{FarmerChannels, Service, ServiceOptions};

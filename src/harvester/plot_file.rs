@@ -1,13 +1,13 @@
 //! One plot file: opened safely, its keys derived and checked, ready to be looked up and to sign.
 
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use crate::crypto::{CryptoError, PublicKey, SecretKey, derive, plot_public_key};
 use crate::ids::{PlotId, PosChallenge};
+use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::pos::v1::{Prover, Quality};
 use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
@@ -17,7 +17,7 @@ use crate::wire::{G1Bytes, HarvesterHandshake, Plot, PlotPool};
 #[derive(Debug)]
 pub struct PlotFile {
     file: File,
-    size: u64,
+    metadata: Metadata,
 }
 
 impl PlotFile {
@@ -27,26 +27,18 @@ impl PlotFile {
     /// The operating system's, or `InvalidInput` for anything but a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(nonblocking)
-            .open(path)?;
+        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
         }
-        Ok(Self {
-            size: metadata.len(),
-            file,
-        })
+        Ok(Self { file, metadata })
     }
 
-    /// Modification time, unix seconds; 0 where the file system does not know it.
-    fn time_modified(&self) -> u64 {
-        let modified = self.file.metadata().and_then(|m| m.modified()).ok();
-        modified
-            .and_then(|t| t.duration_since(UNIX_EPOCH).ok())
-            .map_or(0, |d| d.as_secs())
+    /// State of the file when it was opened.
+    #[must_use]
+    pub fn stamp(&self) -> FileStamp {
+        FileStamp::of(&self.metadata)
     }
 }
 
@@ -56,8 +48,45 @@ impl ReadAt for PlotFile {
     }
 
     fn size(&self) -> u64 {
-        self.size
+        self.metadata.len()
     }
+}
+
+/// Size and time of the last change of a file: another stamp is another file, though its name be the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileStamp {
+    size: u64,
+    modified_s: i64,
+    modified_ns: i64,
+}
+
+impl FileStamp {
+    /// The stamp of a file of which the system says this.
+    #[must_use]
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.len(),
+            modified_s: metadata.mtime(),
+            modified_ns: metadata.mtime_nsec(),
+        }
+    }
+}
+
+/// The name under which the farmer knows a file: its path; or, if that is no UTF-8, a `file:` URL of it. Paths are
+/// absolute, so no two files have the same name.
+#[must_use]
+pub fn plot_name(path: &Path) -> String {
+    if let Some(name) = path.to_str() {
+        return name.to_owned();
+    }
+    let mut name = "file://".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => name.push(char::from(*byte)),
+            other => name.push_str(&format!("%{other:02X}")),
+        }
+    }
+    name
 }
 
 /// Why a file is not farmed.
@@ -109,19 +138,36 @@ pub enum OpenError {
         /// The key.
         wanted: G1Bytes,
     },
+    /// It is far smaller than plots of its k are.
+    #[error("{path} is being copied: {size} bytes of a k {k} plot")]
+    BeingCopied {
+        /// File.
+        path: PathBuf,
+        /// Bytes there are.
+        size: u64,
+        /// Its k.
+        k: u8,
+    },
+    /// It was replaced or written to after it was loaded; the next refresh loads it again.
+    #[error("{path} has changed since it was loaded")]
+    Changed {
+        /// File.
+        path: PathBuf,
+    },
 }
 
 /// A plot that is farmed.
 pub struct LoadedPlot {
     path: PathBuf,
+    name: String,
+    stamp: FileStamp,
+    volume: u64,
     prover: Prover,
     local_sk: SecretKey,
     local_pk: PublicKey,
     farmer_pk: PublicKey,
     plot_public_key: PublicKey,
     plot_id: PlotId,
-    file_size: u64,
-    time_modified: u64,
 }
 
 impl std::fmt::Debug for LoadedPlot {
@@ -139,29 +185,10 @@ impl LoadedPlot {
     /// # Errors
     /// [`OpenError`]: with [`OpenError::NoKey`] the plot is fine but not ours.
     pub fn open(path: &Path, keys: &HarvesterHandshake) -> Result<Self, OpenError> {
-        let io = |source| OpenError::Io {
-            path: path.to_owned(),
-            source,
-        };
-        let file = PlotFile::open(path).map_err(io)?;
-        let prover = Prover::open(&file).map_err(|source| OpenError::Plot {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file = open(path)?;
+        let prover = Prover::open(&file).map_err(|source| cannot_prove(path, &file, source))?;
         let memo = &prover.header().memo;
-        let no_key = |what, wanted| OpenError::NoKey {
-            path: path.to_owned(),
-            what,
-            wanted,
-        };
-        if !keys.farmer_public_keys.contains(&memo.farmer_public_key) {
-            return Err(no_key("farmer public key", memo.farmer_public_key));
-        }
-        if let PlotPool::PublicKey(pool) = memo.pool
-            && !keys.pool_public_keys.contains(&pool)
-        {
-            return Err(no_key("pool public key", pool));
-        }
+        check_keys(path, memo, keys)?;
         let bad = |what| {
             move |source| OpenError::Keys {
                 path: path.to_owned(),
@@ -190,8 +217,9 @@ impl LoadedPlot {
             farmer_pk,
             plot_public_key: plot_pk,
             plot_id: computed,
-            file_size: file.size,
-            time_modified: file.time_modified(),
+            name: plot_name(path),
+            stamp: file.stamp(),
+            volume: file.metadata.dev(),
             prover,
         })
     }
@@ -200,6 +228,32 @@ impl LoadedPlot {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the farmer calls it, see [`plot_name`].
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file as it was loaded.
+    #[must_use]
+    pub const fn stamp(&self) -> FileStamp {
+        self.stamp
+    }
+
+    /// Number of the file system it lies on.
+    #[must_use]
+    pub const fn volume(&self) -> u64 {
+        self.volume
+    }
+
+    /// Whether it is farmed with one of `keys`.
+    ///
+    /// # Errors
+    /// [`OpenError::NoKey`].
+    pub fn check_keys(&self, keys: &HarvesterHandshake) -> Result<(), OpenError> {
+        check_keys(&self.path, &self.prover.header().memo, keys)
     }
 
     /// Its id.
@@ -244,17 +298,17 @@ impl LoadedPlot {
         &self.local_sk
     }
 
-    /// The plot as the farmer is told of it, under the name `filename`.
+    /// The plot as the farmer is told of it.
     #[must_use]
-    pub fn describe(&self, filename: &str) -> Plot {
+    pub fn describe(&self) -> Plot {
         Plot {
-            filename: filename.to_owned(),
+            filename: self.name.clone(),
             size: PlotSize::V1 { k: self.k() },
             plot_id: self.plot_id,
             pool: *self.pool(),
             plot_public_key: self.plot_public_key.to_g1(),
-            file_size: ByteSize(self.file_size),
-            time_modified: self.time_modified,
+            file_size: ByteSize(self.stamp.size),
+            time_modified: u64::try_from(self.stamp.modified_s).unwrap_or(0),
             compression_level: Some(0),
             plot_index: 0,
             meta_group: 0,
@@ -264,12 +318,14 @@ impl LoadedPlot {
     /// Opens the file and looks up the qualities of all proofs for `challenge`.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone or damaged.
+    /// [`OpenError`]: the file is gone, damaged or another one.
     pub fn qualities(&self, challenge: &PosChallenge) -> Result<(PlotFile, Vec<Quality>), OpenError> {
-        let file = PlotFile::open(&self.path).map_err(|source| OpenError::Io {
-            path: self.path.clone(),
-            source,
-        })?;
+        let file = open(&self.path)?;
+        if file.stamp() != self.stamp {
+            return Err(OpenError::Changed {
+                path: self.path.clone(),
+            });
+        }
         let qualities = self
             .prover
             .qualities(&file, challenge)
@@ -297,5 +353,122 @@ impl LoadedPlot {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+fn open(path: &Path) -> Result<PlotFile, OpenError> {
+    PlotFile::open(path).map_err(|source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A plot of a size that is farmed for money whose end is missing is taken for one that is on its way; as the official
+/// software judges it.
+fn cannot_prove(path: &Path, file: &PlotFile, source: PlotError) -> OpenError {
+    let path = path.to_owned();
+    if let PlotError::CutOff { size, .. } = source
+        && let Ok(header) = PlotHeader::parse(file)
+        && header.k >= MIN_COPIED_K
+        && u128::from(size) < smallest_file(header.k)
+    {
+        return OpenError::BeingCopied {
+            path,
+            size,
+            k: header.k,
+        };
+    }
+    OpenError::Plot { path, source }
+}
+
+fn check_keys(path: &Path, memo: &PlotMemo, keys: &HarvesterHandshake) -> Result<(), OpenError> {
+    let no_key = |what, wanted| {
+        Err(OpenError::NoKey {
+            path: path.to_owned(),
+            what,
+            wanted,
+        })
+    };
+    if !keys.farmer_public_keys.contains(&memo.farmer_public_key) {
+        return no_key("farmer public key", memo.farmer_public_key);
+    }
+    match memo.pool {
+        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(&pool) => no_key("pool public key", pool),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that a whole file of this `k` has at least: 0.98 · 0.78 · (2k + 1) · 2^(k − 1).
+fn smallest_file(k: u8) -> u128 {
+    let expected = (2 * u128::from(k) + 1) << (k - 1);
+    expected * 7644 / 10_000
+}
+
+/// Smaller plots are copied too fast to be seen on their way.
+const MIN_COPIED_K: u8 = 30;
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    #[test]
+    fn every_path_has_a_name_of_its_own() {
+        let name = |bytes: &[u8]| plot_name(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(name("/p/grün 1.plot".as_bytes()), "/p/grün 1.plot");
+        assert_eq!(name(b"/p/\xff 1%.plot"), "file:///p/%FF%201%25.plot");
+        assert_eq!(name(b"/p/\xfe 1%.plot"), "file:///p/%FE%201%25.plot");
+        assert_eq!(name(b"/p/\xff\xef\xbf\xbd.plot"), "file:///p/%FF%EF%BF%BD.plot");
+    }
+
+    /// A classic header of this k with pointers beyond the end.
+    fn start_of_a_plot(k: u8) -> Vec<u8> {
+        let mut bytes = b"Proof of Space Plot".to_vec();
+        bytes.extend([1; 32]);
+        bytes.push(k);
+        bytes.extend(b"\x00\x04v1.0\x00\x70");
+        bytes.extend([2; 112]);
+        for table in 1..=10_u64 {
+            bytes.extend((table << 30).to_be_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn the_beginning_of_a_large_plot_is_being_copied_and_of_a_small_one_is_broken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plot");
+        let keys = HarvesterHandshake {
+            farmer_public_keys: Vec::new(),
+            pool_public_keys: Vec::new(),
+        };
+        let open = |k| {
+            std::fs::write(&path, start_of_a_plot(k)).unwrap();
+            LoadedPlot::open(&path, &keys).unwrap_err()
+        };
+        let large = open(32);
+        assert!(
+            matches!(large, OpenError::BeingCopied { size: 252, k: 32, .. }),
+            "{large}"
+        );
+        let small = open(25);
+        assert!(
+            matches!(
+                small,
+                OpenError::Plot {
+                    source: PlotError::CutOff { .. },
+                    ..
+                }
+            ),
+            "{small}"
+        );
+    }
+
+    #[test]
+    fn smallest_file_of_a_k_32_plot_is_what_the_official_software_computes() {
+        // int(0.98 * 0.78 * expected_plot_size(32))
+        assert_eq!(smallest_file(32), 106_699_872_534);
     }
 }

@@ -1,7 +1,7 @@
 //! Finding plot files, and remembering what was found.
 //!
-//! Blocking: called on a thread that may wait for disks. A refresh looks at every directory of the settings, opens what
-//! is new, keeps what is still there and forgets what is gone.
+//! Blocking: called on a thread that may wait for disks for ever. A refresh looks at every directory of the settings,
+//! opens what is new or has changed, keeps what is still the same and forgets what is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::plot_file::{LoadedPlot, OpenError};
+use super::plot_file::{FileStamp, LoadedPlot, OpenError};
 use crate::ids::PlotId;
 use crate::wire::HarvesterHandshake;
 
@@ -22,202 +22,258 @@ pub struct ScanOptions {
     pub recursive: bool,
     /// Follow symbolic links to directories while doing so.
     pub follow_links: bool,
-    /// A file that could not be opened is tried again after this time.
+    /// A file that could not be opened is tried again after this time, or when it has changed.
     pub retry_invalid: Duration,
+    /// Files opened before a pause, which leaves the disks to look-ups.
+    pub batch_size: u32,
+    /// That pause.
+    pub batch_sleep: Duration,
 }
 
 /// All plot files and what is known of them.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    plots: BTreeMap<PathBuf, Arc<LoadedPlot>>,
+    files: BTreeMap<PathBuf, Known>,
     by_id: BTreeMap<PlotId, PathBuf>,
-    failed: BTreeMap<PathBuf, Failure>,
-    no_key: BTreeMap<PathBuf, String>,
-    duplicates: BTreeMap<PathBuf, PathBuf>,
+    keys: Option<Arc<HarvesterHandshake>>,
+    loaded: usize,
+    removed: usize,
 }
 
+/// A file as it was when it was opened.
 #[derive(Debug)]
-struct Failure {
-    reason: String,
-    tried: Instant,
+struct Known {
+    stamp: FileStamp,
+    state: FileState,
 }
 
-/// What a refresh changed.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Plots that are farmed from here on.
-    pub loaded: Vec<Arc<LoadedPlot>>,
-    /// Plots that are gone.
-    pub removed: Vec<PathBuf>,
-    /// Sentences for the log: files that cannot be farmed, directories that are not there.
-    pub complaints: Vec<String>,
+/// What became of a file named like a plot.
+#[derive(Debug)]
+pub enum FileState {
+    /// It is farmed.
+    Farmed(Arc<LoadedPlot>),
+    /// It cannot be opened.
+    Failed {
+        /// Why.
+        reason: String,
+        /// When that was tried.
+        tried: Instant,
+    },
+    /// It was made for other keys.
+    NoKey {
+        /// For which.
+        reason: String,
+    },
+    /// Its plot is farmed from another file.
+    Duplicate {
+        /// The plot.
+        plot_id: PlotId,
+        /// That file.
+        of: PathBuf,
+    },
+    /// It is not whole yet.
+    BeingCopied,
 }
 
 impl Inventory {
-    /// Looks again. `now` is a moment of the monotonic clock.
-    pub fn refresh(&mut self, options: &ScanOptions, keys: &HarvesterHandshake, now: Instant) -> Changes {
-        let mut changes = Changes::default();
-        let found = find(options, &mut changes.complaints);
-        self.forget_missing(&found, &mut changes);
-        for path in found {
-            if self.plots.contains_key(&path) {
+    /// Looks again. `now` is a moment of the monotonic clock; `progress` is called after each batch.
+    pub fn refresh(
+        &mut self,
+        options: &ScanOptions,
+        keys: &Arc<HarvesterHandshake>,
+        now: Instant,
+        progress: &mut dyn FnMut(&Self),
+    ) {
+        let found = find(options);
+        (self.loaded, self.removed) = (0, 0);
+        self.forget(&found, keys);
+        let mut opened = 0;
+        for (path, stamp) in found {
+            if !self.is_due(&path, options, now) {
                 continue;
             }
-            if let Some(first) = self.duplicates.get(&path) {
-                if self.plots.contains_key(first) {
-                    continue;
-                }
-                self.duplicates.remove(&path);
+            self.open(path, stamp, keys, now);
+            opened += 1;
+            if opened % options.batch_size.max(1) == 0 {
+                std::thread::sleep(options.batch_sleep);
+                progress(self);
             }
-            if self
-                .failed
-                .get(&path)
-                .is_some_and(|f| now.duration_since(f.tried) < options.retry_invalid)
-            {
-                continue;
-            }
-            self.open(path, keys, now, &mut changes);
         }
-        changes
     }
 
-    /// Forgets everything: the keys have changed, so every file is judged anew.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// All files named like plots.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &FileState)> {
+        self.files.iter().map(|(path, known)| (path.as_path(), &known.state))
     }
 
     /// Plots that are farmed, by path.
+    pub fn plots(&self) -> impl Iterator<Item = &Arc<LoadedPlot>> {
+        self.files.values().filter_map(|known| match &known.state {
+            FileState::Farmed(plot) => Some(plot),
+            _ => None,
+        })
+    }
+
+    /// Plots loaded and removed by the last refresh.
     #[must_use]
-    pub fn plots(&self) -> Vec<Arc<LoadedPlot>> {
-        self.plots.values().cloned().collect()
+    pub const fn changes(&self) -> (usize, usize) {
+        (self.loaded, self.removed)
     }
 
-    /// Files that could not be opened, with the reason.
-    pub fn failed(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.failed
-            .iter()
-            .map(|(path, failure)| (path.as_path(), failure.reason.as_str()))
-    }
-
-    /// Plots made for other keys, with the reason.
-    pub fn no_key(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.no_key
-            .iter()
-            .map(|(path, reason)| (path.as_path(), reason.as_str()))
-    }
-
-    /// Files whose plot is farmed from another file, with that file.
-    pub fn duplicates(&self) -> impl Iterator<Item = (&Path, &Path)> {
-        self.duplicates
-            .iter()
-            .map(|(path, first)| (path.as_path(), first.as_path()))
-    }
-
-    /// Files known in all.
+    /// The keys that files were judged by; none before the first refresh.
     #[must_use]
-    pub fn files(&self) -> usize {
-        self.plots.len() + self.failed.len() + self.no_key.len() + self.duplicates.len()
+    pub const fn keys(&self) -> Option<&Arc<HarvesterHandshake>> {
+        self.keys.as_ref()
     }
 
-    fn forget_missing(&mut self, found: &BTreeSet<PathBuf>, changes: &mut Changes) {
-        let by_id = &mut self.by_id;
-        self.plots.retain(|path, plot| {
-            let there = found.contains(path);
-            if !there {
+    /// Forgets files that are gone or have changed, and whatever other keys may change.
+    fn forget(&mut self, found: &BTreeMap<PathBuf, FileStamp>, keys: &Arc<HarvesterHandshake>) {
+        let other_keys = self.keys.replace(Arc::clone(keys)).as_ref() != Some(keys);
+        let mut gone: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        let (by_id, removed) = (&mut self.by_id, &mut self.removed);
+        self.files.retain(|path, known| {
+            let now = found.get(path);
+            let FileState::Farmed(plot) = &known.state else {
+                return now == Some(&known.stamp) && !(other_keys && matches!(known.state, FileState::NoKey { .. }));
+            };
+            let keep = now == Some(&known.stamp) && plot.check_keys(keys).is_ok();
+            if !keep {
                 by_id.remove(plot.plot_id());
-                changes.removed.push(path.clone());
+                *removed += 1;
             }
-            there
+            if now.is_none() {
+                *gone.entry(path.parent().unwrap_or(path).to_owned()).or_default() += 1;
+            }
+            keep
         });
-        self.failed.retain(|path, _| found.contains(path));
-        self.no_key.retain(|path, _| found.contains(path));
-        self.duplicates.retain(|path, _| found.contains(path));
+        for (directory, count) in gone {
+            let plots = if count == 1 { "plot" } else { "plots" };
+            tracing::warn!(target: MANAGER, "{}: {count} {plots} gone", directory.display());
+        }
     }
 
-    fn open(&mut self, path: PathBuf, keys: &HarvesterHandshake, now: Instant, changes: &mut Changes) {
-        match LoadedPlot::open(&path, keys) {
-            Ok(plot) => {
-                self.failed.remove(&path);
-                self.no_key.remove(&path);
-                if let Some(first) = self.by_id.get(plot.plot_id()) {
-                    changes.complaints.push(format!(
-                        "Have multiple copies of the plot {}: {} is not farmed",
-                        first.display(),
-                        path.display()
-                    ));
-                    self.duplicates.insert(path, first.clone());
-                    return;
+    /// Whether a file must be opened.
+    fn is_due(&self, path: &Path, options: &ScanOptions, now: Instant) -> bool {
+        match self.files.get(path).map(|known| &known.state) {
+            None => true,
+            Some(FileState::Farmed(_) | FileState::NoKey { .. } | FileState::BeingCopied) => false,
+            Some(FileState::Failed { tried, .. }) => now.saturating_duration_since(*tried) >= options.retry_invalid,
+            Some(FileState::Duplicate { plot_id, of }) => self.by_id.get(plot_id) != Some(of),
+        }
+    }
+
+    fn open(&mut self, path: PathBuf, stamp: FileStamp, keys: &HarvesterHandshake, now: Instant) {
+        let state = match LoadedPlot::open(&path, keys) {
+            Ok(plot) => match self.by_id.get(plot.plot_id()) {
+                Some(of) => {
+                    let (copy, of) = (path.display(), of.clone());
+                    tracing::warn!(target: MANAGER, "Have multiple copies of the plot {}: {copy} is not farmed", of.display());
+                    FileState::Duplicate {
+                        plot_id: *plot.plot_id(),
+                        of,
+                    }
                 }
-                self.by_id.insert(*plot.plot_id(), path.clone());
-                let plot = Arc::new(plot);
-                self.plots.insert(path, Arc::clone(&plot));
-                changes.loaded.push(plot);
-            }
+                None => {
+                    self.by_id.insert(*plot.plot_id(), path.clone());
+                    self.loaded += 1;
+                    FileState::Farmed(Arc::new(plot))
+                }
+            },
             Err(error @ OpenError::NoKey { .. }) => {
-                if !self.no_key.contains_key(&path) {
-                    changes.complaints.push(error.to_string());
+                tracing::warn!(target: MANAGER, "{error}");
+                FileState::NoKey {
+                    reason: error.to_string(),
                 }
-                self.no_key.insert(path, error.to_string());
+            }
+            Err(error @ OpenError::BeingCopied { .. }) => {
+                tracing::warn!(target: MANAGER, "{error}");
+                FileState::BeingCopied
             }
             Err(error) => {
                 let reason = error.to_string();
-                if self.failed.get(&path).is_none_or(|f| f.reason != reason) {
-                    changes.complaints.push(format!("Failed to {reason}"));
+                let known = self.files.get(&path).map(|known| &known.state);
+                if !matches!(known, Some(FileState::Failed { reason: before, .. }) if *before == reason) {
+                    tracing::error!(target: MANAGER, "Failed to {reason}");
                 }
-                self.failed.insert(path, Failure { reason, tried: now });
+                FileState::Failed { reason, tried: now }
             }
-        }
+        };
+        self.files.insert(path, Known { stamp, state });
     }
 }
 
+/// Logger of the official software for all this.
+const MANAGER: &str = "chia.plotting.manager";
+
 /// All files named like plots, as the official software finds them.
-fn find(options: &ScanOptions, complaints: &mut Vec<String>) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut visited = BTreeSet::new();
+fn find(options: &ScanOptions) -> BTreeMap<PathBuf, FileStamp> {
+    let mut search = Search {
+        options,
+        visited: BTreeSet::new(),
+        found: BTreeMap::new(),
+    };
     for directory in &options.directories {
         match fs::canonicalize(directory) {
-            Ok(directory) => walk(&directory, options, 0, &mut visited, &mut found, complaints),
-            Err(error) => complaints.push(format!("Directory: {} does not exist. ({error})", directory.display())),
+            Ok(directory) => search.walk(&directory, 0),
+            Err(error) => {
+                tracing::warn!(target: MANAGER, "Directory: {} does not exist. ({error})", directory.display());
+            }
         }
     }
-    found
+    search.found
+}
+
+struct Search<'a> {
+    options: &'a ScanOptions,
+    visited: BTreeSet<PathBuf>,
+    found: BTreeMap<PathBuf, FileStamp>,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, directory: &Path, depth: u32) {
+        if depth > MAX_DEPTH || !self.visited.insert(directory.to_owned()) {
+            return;
+        }
+        let cannot_list = |error| tracing::warn!(target: MANAGER, "cannot list {}: {error}", directory.display());
+        let entries = match fs::read_dir(directory) {
+            Ok(entries) => entries,
+            Err(error) => return cannot_list(error),
+        };
+        for entry in entries {
+            match entry {
+                Ok(entry) => self.look_at(&entry, depth),
+                Err(error) => cannot_list(error),
+            }
+        }
+    }
+
+    fn look_at(&mut self, entry: &fs::DirEntry, depth: u32) {
+        let Ok(kind) = entry.file_type() else { return };
+        let path = entry.path();
+        let linked_directory = kind.is_symlink() && self.options.follow_links && path.is_dir();
+        if kind.is_dir() || linked_directory {
+            if self.options.recursive {
+                let directory = fs::canonicalize(&path).unwrap_or(path);
+                self.walk(&directory, depth + 1);
+            }
+        } else if is_plot_name(&path) {
+            match fs::metadata(&path) {
+                Ok(metadata) if metadata.is_file() => {
+                    self.found.insert(path, FileStamp::of(&metadata));
+                }
+                // A FIFO, a device, a link to a directory.
+                Ok(_) => {}
+                // Opening it fails too, and then it is listed with the reason.
+                Err(_) => {
+                    self.found.insert(path, FileStamp::default());
+                }
+            }
+        }
+    }
 }
 
 /// Deepest directory that is looked into: a guard against file systems that never end.
 const MAX_DEPTH: u32 = 64;
-
-fn walk(
-    directory: &Path,
-    options: &ScanOptions,
-    depth: u32,
-    visited: &mut BTreeSet<PathBuf>,
-    found: &mut BTreeSet<PathBuf>,
-    complaints: &mut Vec<String>,
-) {
-    if depth > MAX_DEPTH || !visited.insert(directory.to_owned()) {
-        return;
-    }
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) => {
-            complaints.push(format!("cannot list {}: {error}", directory.display()));
-            return;
-        }
-    };
-    for entry in entries.flatten() {
-        let Ok(kind) = entry.file_type() else { continue };
-        let path = entry.path();
-        let linked_directory = kind.is_symlink() && options.follow_links && path.is_dir();
-        if kind.is_dir() || linked_directory {
-            if options.recursive {
-                let real = fs::canonicalize(&path).unwrap_or(path);
-                walk(&real, options, depth + 1, visited, found, complaints);
-            }
-        } else if is_plot_name(&path) && (kind.is_file() || path.is_file()) {
-            found.insert(path);
-        }
-    }
-}
 
 fn is_plot_name(path: &Path) -> bool {
     let hidden = path
@@ -228,25 +284,24 @@ fn is_plot_name(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{foreign, keys, original, scan_options};
     use super::*;
-
-    fn options(directories: &[&Path]) -> ScanOptions {
-        ScanOptions {
-            directories: directories.iter().map(|d| d.to_path_buf()).collect(),
-            recursive: false,
-            follow_links: false,
-            retry_invalid: Duration::from_secs(1200),
-        }
-    }
-
-    const NO_KEYS: HarvesterHandshake = HarvesterHandshake {
-        farmer_public_keys: Vec::new(),
-        pool_public_keys: Vec::new(),
-    };
 
     #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
     fn now() -> Instant {
         Instant::now()
+    }
+
+    fn refresh(inventory: &mut Inventory, options: &ScanOptions, at: Instant) {
+        inventory.refresh(options, &Arc::new(keys()), at, &mut |_| ());
+    }
+
+    /// The only file, which cannot be opened: why, and when that was tried.
+    fn failure(inventory: &Inventory) -> (String, Instant) {
+        match inventory.files().next() {
+            Some((_, FileState::Failed { reason, tried })) => (reason.clone(), *tried),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -259,30 +314,78 @@ mod tests {
         .unwrap();
         fs::write(dir.path().join("._a.plot"), b"x").unwrap();
         fs::write(dir.path().join("notes.txt"), b"x").unwrap();
-        let (mut inventory, start) = (Inventory::default(), now());
-        let changes = inventory.refresh(&options(&[dir.path()]), &NO_KEYS, start);
-        assert_eq!(
-            (changes.loaded.len(), inventory.failed().count(), inventory.files()),
-            (0, 1, 1)
-        );
-        assert_eq!(changes.complaints.len(), 1);
-        let again = inventory.refresh(&options(&[dir.path()]), &NO_KEYS, start + Duration::from_secs(1));
+        let (mut inventory, options, start) = (Inventory::default(), scan_options(dir.path()), now());
+        refresh(&mut inventory, &options, start);
+        assert_eq!(inventory.files().count(), 1);
+        let (reason, tried) = failure(&inventory);
         assert!(
-            again.complaints.is_empty(),
-            "the same failure is told once: {:?}",
-            again.complaints
+            reason.ends_with("not a plot file: it begins with 6e6f20706c6f7420617420616c6c2c20627574"),
+            "{reason}"
         );
+        assert_eq!(tried, start);
+        for (after, tried_after) in [(1199, 0), (1200, 1200)] {
+            refresh(&mut inventory, &options, start + Duration::from_secs(after));
+            assert_eq!(failure(&inventory).1, start + Duration::from_secs(tried_after));
+        }
     }
 
     #[test]
-    fn a_directory_that_is_not_there_is_a_complaint_and_no_error() {
-        let gone = Path::new("/nowhere/at/all");
-        let changes = Inventory::default().refresh(&options(&[gone]), &NO_KEYS, now());
-        assert!(
-            changes.complaints[0].contains("/nowhere/at/all"),
-            "{:?}",
-            changes.complaints
-        );
+    fn a_file_that_has_changed_is_looked_at_again_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plot");
+        let (mut inventory, options, start) = (Inventory::default(), scan_options(dir.path()), now());
+        fs::write(&path, b"half a plot").unwrap();
+        refresh(&mut inventory, &options, start);
+        assert_eq!(inventory.plots().count(), 0);
+        fs::copy(original(), &path).unwrap();
+        refresh(&mut inventory, &options, start);
+        assert_eq!((inventory.plots().count(), inventory.changes()), (1, (1, 0)));
+        fs::write(&path, foreign()).unwrap();
+        refresh(&mut inventory, &options, start);
+        assert!(matches!(inventory.files().next(), Some((_, FileState::NoKey { .. }))));
+        assert_eq!(inventory.changes(), (0, 1));
+    }
+
+    #[test]
+    fn a_plot_is_not_opened_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::copy(original(), dir.path().join("a.plot")).unwrap();
+        let (mut inventory, options) = (Inventory::default(), scan_options(dir.path()));
+        refresh(&mut inventory, &options, now());
+        let first = Arc::clone(inventory.plots().next().unwrap());
+        refresh(&mut inventory, &options, now());
+        assert!(Arc::ptr_eq(&first, inventory.plots().next().unwrap()));
+    }
+
+    #[test]
+    fn progress_is_told_after_each_batch_of_many_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for n in 0..2_500 {
+            fs::write(dir.path().join(format!("{n}.plot")), b"x").unwrap();
+        }
+        let options = ScanOptions {
+            batch_size: 1000,
+            ..scan_options(dir.path())
+        };
+        let (mut inventory, mut seen) = (Inventory::default(), Vec::new());
+        inventory.refresh(&options, &Arc::new(keys()), now(), &mut |inventory| {
+            seen.push(inventory.files().count());
+        });
+        assert_eq!((seen, inventory.files().count()), (vec![1000, 2000], 2_500));
+    }
+
+    #[test]
+    fn directories_that_are_not_there_or_cannot_be_listed_do_not_hinder_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.plot"), b"x").unwrap();
+        let no_directory = dir.path().join("a.plot");
+        let options = ScanOptions {
+            directories: vec![PathBuf::from("/nowhere/at/all"), no_directory, dir.path().to_owned()],
+            ..scan_options(dir.path())
+        };
+        let mut inventory = Inventory::default();
+        refresh(&mut inventory, &options, now());
+        assert_eq!(inventory.files().count(), 1);
     }
 
     #[test]
@@ -293,20 +396,23 @@ mod tests {
         fs::write(below.join("b.plot"), b"x").unwrap();
         std::os::unix::fs::symlink(dir.path(), below.join("loop")).unwrap();
         let mut shallow = Inventory::default();
-        shallow.refresh(&options(&[dir.path()]), &NO_KEYS, now());
-        assert_eq!(shallow.files(), 0);
+        refresh(&mut shallow, &scan_options(dir.path()), now());
+        assert_eq!(shallow.files().count(), 0);
         let mut deep = Inventory::default();
-        let all = ScanOptions {
-            recursive: true,
-            follow_links: true,
-            ..options(&[dir.path()])
-        };
-        deep.refresh(&all, &NO_KEYS, now());
-        assert_eq!(deep.files(), 1);
+        refresh(
+            &mut deep,
+            &ScanOptions {
+                recursive: true,
+                follow_links: true,
+                ..scan_options(dir.path())
+            },
+            now(),
+        );
+        assert_eq!(deep.files().count(), 1);
     }
 
     #[test]
-    fn a_fifo_named_like_a_plot_does_not_hang_the_scan() {
+    fn what_is_no_file_but_named_like_a_plot_is_left_alone_and_a_dead_link_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("pipe.plot");
         assert!(
@@ -316,8 +422,18 @@ mod tests {
                 .unwrap()
                 .success()
         );
+        fs::create_dir(dir.path().join("directory.plot")).unwrap();
+        std::os::unix::fs::symlink("/nowhere/at/all", dir.path().join("link.plot")).unwrap();
         let mut inventory = Inventory::default();
-        inventory.refresh(&options(&[dir.path()]), &NO_KEYS, now());
-        assert_eq!(inventory.plots().len(), 0);
+        refresh(&mut inventory, &scan_options(dir.path()), now());
+        assert!(
+            failure(&inventory).0.contains("link.plot: No such file"),
+            "{:?}",
+            failure(&inventory)
+        );
+        assert_eq!(inventory.files().count(), 1);
+        // It may become one between listing and opening.
+        let opened = LoadedPlot::open(&fifo, &keys()).unwrap_err().to_string();
+        assert!(opened.ends_with("not a regular file"), "{opened}");
     }
 }

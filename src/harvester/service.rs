@@ -1,29 +1,30 @@
 //! The harvester as a task: takes the farmer's messages from one channel, answers into another.
+//!
+//! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
+//! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::lookup::{self, LookupContext, LookupResult};
-use super::plot_file::LoadedPlot;
-use super::scan::{Changes, Inventory, ScanOptions};
-use super::sync::{Progress, SyncContent, SyncSender};
+use super::connection::Connection;
+use super::lookup::{self, LookupContext};
+use super::scan::ScanOptions;
+use super::scanner::{Findings, NotStarted, Plots, Scanner};
+use super::volumes::Volumes;
+use crate::config::Settings;
 use crate::crypto::sign_prepend;
+use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
 use crate::runtime::Clock;
 use crate::wire::{
-    FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSyncResponse, RequestSignatures, RespondPlots,
-    RespondSignatures, ToHarvester,
+    FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
+    ToHarvester,
 };
-
-/// Signage points that may be looked up at the same time; with more the oldest is given up.
-const LOOKUPS: usize = 8;
 
 /// Settings of a harvester.
 #[derive(Clone, Debug)]
@@ -32,10 +33,32 @@ pub struct ServiceOptions {
     pub constants: Arc<Constants>,
     /// Where the plots are.
     pub scan: ScanOptions,
-    /// Time between two refreshes.
+    /// Time between the beginnings of two refreshes.
     pub refresh_interval: Duration,
     /// Look-ups at the same time.
     pub threads: usize,
+}
+
+impl ServiceOptions {
+    /// What the settings say of harvesting.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let harvester = &settings.harvester;
+        let refresh = &harvester.refresh;
+        Self {
+            constants: Arc::new(settings.constants.clone()),
+            scan: ScanOptions {
+                directories: harvester.plot_directories.clone(),
+                recursive: harvester.recursive_plot_scan,
+                follow_links: harvester.recursive_follow_links,
+                retry_invalid: Duration::from_secs(refresh.retry_invalid_seconds.into()),
+                batch_size: refresh.batch_size,
+                batch_sleep: Duration::from_millis(refresh.batch_sleep_milliseconds.into()),
+            },
+            refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),
+            threads: usize::from(harvester.num_threads),
+        }
+    }
 }
 
 /// A connection to a farmer, as two bounded channels.
@@ -52,259 +75,224 @@ pub struct FarmerChannels {
 pub struct Service {
     options: ServiceOptions,
     clock: Clock,
-    inventory: Option<Inventory>,
-    keys: Option<HarvesterHandshake>,
-    plots: BTreeMap<String, Arc<LoadedPlot>>,
-    sync: SyncSender,
-    lookups: Arc<Semaphore>,
-    threads: Arc<Semaphore>,
+    scanner: Scanner,
+    volumes: Arc<Volumes>,
+    keys: Option<Arc<HarvesterHandshake>>,
+    /// The plots of the newest findings that our keys farm.
+    plots: Arc<Plots>,
+    next_refresh: Instant,
 }
-
-/// A refresh that runs on a blocking thread and brings the inventory back.
-type Refresh = JoinHandle<(Inventory, Changes, Duration)>;
 
 impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
-        let threads = Arc::new(Semaphore::new(options.threads.clamp(1, 256)));
         Self {
+            scanner: Scanner::new(),
+            volumes: Arc::new(Volumes::new(options.threads)),
             options,
             clock,
-            inventory: Some(Inventory::default()),
             keys: None,
-            plots: BTreeMap::new(),
-            sync: SyncSender::default(),
-            lookups: Arc::new(Semaphore::new(LOOKUPS)),
-            threads,
+            plots: Arc::default(),
+            next_refresh: Instant::now(),
         }
     }
 
-    /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one.
-    pub async fn serve(&mut self, mut link: FarmerChannels, stop: &CancellationToken) {
-        self.sync.reset();
-        let mut refresh: Option<Refresh> = None;
-        let mut next_refresh = tokio::time::Instant::now();
-        let mut ready = false;
+    /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one; a refresh goes on.
+    pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
+        let FarmerChannels {
+            mut from_farmer,
+            to_farmer,
+        } = link;
+        let mut updates = self.scanner.findings();
+        let mut findings = Arc::clone(&updates.borrow_and_update());
+        // A refresh may have ended between two connections.
+        self.take_plots(&findings);
+        let mut connection = Connection::new(to_farmer.clone());
         loop {
-            if ready && refresh.is_none() && self.sync.is_idle() && tokio::time::Instant::now() >= next_refresh {
-                refresh = self.start_refresh();
+            if connection.is_ready {
+                self.refresh_if_due();
+                connection.tell(self.clock.now(), &findings, &self.plots);
             }
-            while let Some(message) = self.sync.poll_message(self.clock.now()) {
-                if link
-                    .to_farmer
-                    .send((FromHarvester::PlotSync(message), None))
-                    .await
-                    .is_err()
-                {
-                    break;
-                }
-            }
-            let resend = self.sync.poll_timeout().map(|at| self.clock.instant(at));
+            // A message that is due waits for room to be sent in, not for a moment.
+            let now = self.clock.now();
+            let is_due = connection.sync.is_due(now);
+            let resend = connection
+                .sync
+                .poll_timeout()
+                .filter(|_| !is_due)
+                .map(|at| self.clock.instant(at));
+            let wake_up = [
+                connection.start_over_at,
+                connection.is_ready.then_some(self.next_refresh),
+                resend,
+            ];
+            let wake_up = wake_up.into_iter().flatten().min();
             tokio::select! {
-                () = stop.cancelled() => break,
-                message = link.from_farmer.recv() => match message {
-                    None => break,
-                    Some((ToHarvester::HarvesterHandshake(keys), _)) => {
-                        self.take_keys(keys);
-                        ready = true;
-                        next_refresh = tokio::time::Instant::now();
-                    }
-                    Some((ToHarvester::NewSignagePoint(point), _)) => self.look_up(point, &link),
-                    Some((ToHarvester::RequestSignatures(request), id)) => self.sign(id, *request, &link),
-                    Some((ToHarvester::RequestPlots, id)) => self.list_plots(id, &link).await,
-                    Some((ToHarvester::PlotSyncResponse(response), _)) => self.take_response(&response, &mut next_refresh),
+                () = stop.cancelled() => return,
+                () = to_farmer.closed() => return,
+                message = from_farmer.recv(), if connection.tasks.len() < MAX_TASKS => match message {
+                    None => return,
+                    Some((message, id)) => self.take(message, id, &mut connection, &findings),
                 },
-                done = finished(&mut refresh), if refresh.is_some() => {
-                    refresh = None;
-                    next_refresh = tokio::time::Instant::now() + self.options.refresh_interval;
-                    if let Some((inventory, changes, took)) = done {
-                        self.take_refresh(inventory, changes, took);
+                Ok(room) = to_farmer.reserve(), if is_due => {
+                    if let Some(message) = connection.sync.poll_message(self.clock.now()) {
+                        room.send((FromHarvester::PlotSync(message), None));
                     }
                 }
-                () = sleep_until(resend) => {}
-                () = tokio::time::sleep_until(next_refresh), if ready && refresh.is_none() && self.sync.is_idle() => {}
+                Ok(()) = updates.changed() => {
+                    findings = Arc::clone(&updates.borrow_and_update());
+                    self.take_findings(&findings);
+                }
+                Some(_) = connection.tasks.join_next() => {}
+                () = sleep_until(wake_up.unwrap_or_else(Instant::now)), if wake_up.is_some() => {}
             }
         }
-        // A refresh that hangs on a dead disk must not hold the harvester up: it is waited for in the next connection.
-        if let Some(refresh) = refresh
-            && let Ok(Ok((inventory, changes, took))) = tokio::time::timeout(Duration::from_secs(2), refresh).await
-        {
-            self.take_refresh(inventory, changes, took);
-        }
-        if self.inventory.is_none() {
-            self.inventory = Some(Inventory::default());
-            self.plots.clear();
+    }
+
+    /// Keeps refreshes from beginning, as a disk that hangs does; `None` while one is running.
+    #[cfg(test)]
+    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<super::scan::Inventory>> {
+        self.scanner.hang()
+    }
+
+    #[cfg(test)]
+    pub(super) const fn set_refresh_interval(&mut self, interval: Duration) {
+        self.options.refresh_interval = interval;
+    }
+
+    fn take(&mut self, message: ToHarvester, id: Option<u16>, connection: &mut Connection, findings: &Arc<Findings>) {
+        match message {
+            ToHarvester::HarvesterHandshake(keys) => self.take_keys(keys, connection, findings),
+            ToHarvester::NewSignagePoint(point) => self.look_up(point, connection),
+            ToHarvester::RequestSignatures(request) => self.sign(id, *request, connection),
+            ToHarvester::RequestPlots => self.list_plots(id, connection, findings),
+            ToHarvester::PlotSyncResponse(response) => connection.handle_response(&response),
         }
     }
 
-    fn take_keys(&mut self, keys: HarvesterHandshake) {
-        if self.keys.as_ref() == Some(&keys) {
+    fn take_keys(&mut self, keys: HarvesterHandshake, connection: &mut Connection, findings: &Findings) {
+        connection.is_ready = true;
+        if self.keys.as_deref() == Some(&keys) {
             return;
         }
-        if let Some(inventory) = &mut self.inventory {
-            inventory.clear();
-            self.plots.clear();
-        }
-        self.keys = Some(keys);
+        self.keys = Some(Arc::new(keys));
+        self.next_refresh = Instant::now();
+        self.take_plots(findings);
+        connection.told_revision = None;
     }
 
-    fn start_refresh(&mut self) -> Option<Refresh> {
-        let keys = self.keys.clone()?;
-        let mut inventory = self.inventory.take()?;
-        let scan = self.options.scan.clone();
-        let started = tokio::time::Instant::now();
-        Some(tokio::task::spawn_blocking(move || {
-            let changes = inventory.refresh(&scan, &keys, started.into_std());
-            (inventory, changes, started.elapsed())
-        }))
-    }
-
-    /// Takes what a refresh found and tells the farmer, if there is anything to tell.
-    fn take_refresh(&mut self, inventory: Inventory, changes: Changes, took: Duration) {
-        for complaint in &changes.complaints {
-            tracing::warn!(target: "chia.plotting.manager", "{complaint}");
-        }
-        tracing::info!(
-            target: "chia.harvester.harvester",
-            "_plot_refresh_callback: event done, loaded {}, removed {}, processed {}, remaining 0, duration: {:.2} seconds, total plots: {}",
-            changes.loaded.len(), changes.removed.len(), inventory.files(), took.as_secs_f64(), inventory.plots().len()
-        );
-        for path in &changes.removed {
-            self.plots.remove(&plot_name(path));
-        }
-        for plot in &changes.loaded {
-            self.plots.insert(plot_name(plot.path()), Arc::clone(plot));
-        }
-        let initial = !self.sync.has_synced();
-        let loaded = if initial { inventory.plots() } else { changes.loaded };
-        let names = |paths: Vec<&Path>| paths.into_iter().map(plot_name).collect();
-        let content = SyncContent {
-            initial,
-            loaded: loaded.iter().map(|p| p.describe(&plot_name(p.path()))).collect(),
-            removed: if initial {
-                Vec::new()
-            } else {
-                changes.removed.iter().map(|p| plot_name(p)).collect()
-            },
-            invalid: names(inventory.failed().map(|(p, _)| p).collect()),
-            keys_missing: names(inventory.no_key().map(|(p, _)| p).collect()),
-            duplicates: names(inventory.duplicates().map(|(p, _)| p).collect()),
-            files: inventory.files(),
-            duration: took,
+    /// Starts the next refresh when it is time to.
+    fn refresh_if_due(&mut self) {
+        let now = Instant::now();
+        let Some(keys) = self.keys.as_ref().filter(|_| now >= self.next_refresh) else {
+            return;
         };
-        self.inventory = Some(inventory);
-        self.sync.begin(self.clock.now(), content);
-    }
-
-    fn take_response(&mut self, response: &PlotSyncResponse, next_refresh: &mut tokio::time::Instant) {
-        if let Progress::StartOver { reason } = self.sync.handle_response(response) {
-            tracing::warn!(target: "chia.plot_sync.sender", "farmer refused the plot sync: {reason}; starting over");
-            *next_refresh = tokio::time::Instant::now() + Duration::from_secs(1);
+        match self.scanner.start(self.options.scan.clone(), Arc::clone(keys)) {
+            Ok(()) => self.next_refresh = now + self.options.refresh_interval,
+            Err(reason) => {
+                // With other keys it should follow at once; else its turn comes soon enough.
+                self.next_refresh = now + BUSY_PAUSE;
+                if !matches!(reason, NotStarted::StillBusy) || self.volumes.may_report("refresh", now) {
+                    tracing::warn!(target: HARVESTER, "refresh of plots is put off: {reason}");
+                }
+            }
         }
     }
 
-    fn look_up(&self, point: NewSignagePointHarvester, link: &FarmerChannels) {
+    fn take_findings(&mut self, findings: &Findings) {
+        self.take_plots(findings);
+        let (loaded, removed) = findings.changes;
+        let event = if findings.finished { "done" } else { "batch_processed" };
+        tracing::info!(
+            target: HARVESTER,
+            "_plot_refresh_callback: event {event}, loaded {loaded}, removed {removed}, processed {}, duration: {:.2} seconds, total plots: {}",
+            findings.files, findings.took.as_secs_f64(), findings.plots.len()
+        );
+    }
+
+    /// Uses the plots that were found, as far as they are farmed with the keys we have.
+    fn take_plots(&mut self, findings: &Findings) {
+        let ours = match &self.keys {
+            Some(keys) if findings.keys.as_ref() != Some(keys) => {
+                let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
+                Arc::new(ours.map(|(name, plot)| (name.clone(), Arc::clone(plot))).collect())
+            }
+            _ => Arc::clone(&findings.plots),
+        };
+        self.plots = ours;
+    }
+
+    fn look_up(&self, point: NewSignagePointHarvester, connection: &mut Connection) {
         if self.keys.is_none() {
+            tracing::debug!(target: HARVESTER, "signage point {} before any keys is ignored", point.sp_hash);
             return;
         }
-        let Ok(slot) = Arc::clone(&self.lookups).try_acquire_owned() else {
-            tracing::warn!(
-                target: "chia.harvester.harvester",
-                "signage point {} is left out: {LOOKUPS} are still being looked up", point.sp_hash
-            );
+        let Some((point, stop)) = connection.admit(point) else {
             return;
         };
         let context = LookupContext {
             constants: Arc::clone(&self.options.constants),
-            threads: Arc::clone(&self.threads),
-            answers: link.to_farmer.clone(),
+            volumes: Arc::clone(&self.volumes),
+            clock: self.clock,
+            answers: connection.to_farmer.clone(),
         };
-        let plots: Vec<_> = self.plots.values().cloned().collect();
-        let unix_s = self.clock.now().unix.seconds();
-        let challenge = point.challenge_hash;
-        tokio::spawn(async move {
-            let LookupResult {
-                passed,
-                proofs,
-                total,
-                took,
-            } = lookup::answer(context, Arc::new(point), plots, unix_s).await;
-            drop(slot);
-            tracing::info!(
-                target: "chia.harvester.harvester",
-                "{passed} plots were eligible for farming {}... Found {proofs} proofs. Time: {:.5} s. Total {total} plots",
-                challenge.short(), took.as_secs_f64()
-            );
-        });
+        connection
+            .tasks
+            .spawn(lookup::answer(context, point, Arc::clone(&self.plots), stop));
     }
 
-    /// Signs with the plot's own key. A plot that is not there is not answered, as the protocol has no refusal.
-    fn sign(&self, id: Option<u16>, request: RequestSignatures, link: &FarmerChannels) {
+    fn sign(&self, id: Option<u16>, request: RequestSignatures, connection: &mut Connection) {
+        // In front of the name is the quality, in hex.
         let name = request.plot_identifier.get(QUALITY_DIGITS..).unwrap_or_default();
         let Some(plot) = self.plots.get(name).cloned() else {
-            tracing::warn!(target: "chia.harvester.harvester", "KeyError plot {name} does not exist.");
+            tracing::warn!(target: HARVESTER, "KeyError plot {name} does not exist.");
             return;
         };
-        let to_farmer = link.to_farmer.clone();
-        tokio::task::spawn_blocking(move || {
-            let message_signatures = request
-                .messages
-                .iter()
-                .map(|m| {
-                    (
-                        *m,
-                        sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes()).to_g2(),
-                    )
-                })
-                .collect();
-            let response = RespondSignatures {
-                plot_identifier: request.plot_identifier,
-                challenge_hash: request.challenge_hash,
-                sp_hash: request.sp_hash,
-                local_pk: plot.local_pk().to_g1(),
-                farmer_pk: plot.farmer_pk().to_g1(),
-                message_signatures,
-                include_source_signature_data: false,
-                farmer_reward_address_override: None,
-            };
+        let to_farmer = connection.to_farmer.clone();
+        connection.tasks.spawn(async move {
+            let signing = tokio::task::spawn_blocking(move || {
+                let sign =
+                    |m: &crate::ids::Bytes32| sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes());
+                RespondSignatures {
+                    message_signatures: request.messages.iter().map(|m| (*m, sign(m).to_g2())).collect(),
+                    plot_identifier: request.plot_identifier,
+                    challenge_hash: request.challenge_hash,
+                    sp_hash: request.sp_hash,
+                    local_pk: plot.local_pk().to_g1(),
+                    farmer_pk: plot.farmer_pk().to_g1(),
+                    include_source_signature_data: false,
+                    farmer_reward_address_override: None,
+                }
+            });
+            // It fails only while the process ends.
+            let Ok(response) = signing.await else { return };
             // The farmer may be gone.
-            let _ = to_farmer.blocking_send((FromHarvester::RespondSignatures(Box::new(response)), id));
+            let _ = to_farmer
+                .send((FromHarvester::RespondSignatures(Box::new(response)), id))
+                .await;
         });
     }
 
-    async fn list_plots(&self, id: Option<u16>, link: &FarmerChannels) {
-        let names = |paths: Vec<&Path>| paths.into_iter().map(plot_name).collect();
-        let inventory = self.inventory.as_ref();
+    fn list_plots(&self, id: Option<u16>, connection: &mut Connection, findings: &Findings) {
         let response = RespondPlots {
-            plots: self.plots.iter().map(|(name, plot)| plot.describe(name)).collect(),
-            failed_to_open_filenames: inventory.map_or_else(Vec::new, |i| names(i.failed().map(|(p, _)| p).collect())),
-            no_key_filenames: inventory.map_or_else(Vec::new, |i| names(i.no_key().map(|(p, _)| p).collect())),
+            plots: self.plots.values().map(|plot| plot.describe()).collect(),
+            failed_to_open_filenames: findings.failed.clone(),
+            no_key_filenames: findings.no_key.clone(),
         };
-        // The farmer may be gone.
-        let _ = link.to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
+        let to_farmer = connection.to_farmer.clone();
+        connection.tasks.spawn(async move {
+            // The farmer may be gone.
+            let _ = to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
+        });
     }
 }
 
-/// A plot's name on the wire: its path, with bytes that are no UTF-8 replaced.
-pub(super) fn plot_name(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// Hex digits of the quality in front of the path in a plot identifier.
+/// Hex digits of the quality in front of the name in a plot identifier.
 const QUALITY_DIGITS: usize = 64;
 
-/// Waits for the refresh; `None` if its thread panicked.
-async fn finished(refresh: &mut Option<Refresh>) -> Option<(Inventory, Changes, Duration)> {
-    match refresh {
-        Some(task) => task.await.ok(),
-        None => std::future::pending().await,
-    }
-}
+/// Things the farmer asked for that are being done; with more, nothing is read from it.
+const MAX_TASKS: usize = 64;
 
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
-}
+/// A refresh that cannot begin because one is running is tried again after this time.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);

@@ -13,38 +13,38 @@ use crate::wire::{
 };
 
 /// A message without an answer is sent again after this time.
-pub const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Plots or paths of one message.
-pub const BATCH: usize = 300;
+pub(super) const BATCH: usize = 300;
 
 /// `harvesting_mode` of a harvester that looks proofs up with the CPU.
 const MODE_CPU: u8 = 1;
 
 /// What one sync says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SyncContent {
+pub(super) struct SyncContent {
     /// Everything is sent, and the farmer forgets what it had.
-    pub initial: bool,
+    pub(super) initial: bool,
     /// Plots added (all of them in an initial sync).
-    pub loaded: Vec<Plot>,
+    pub(super) loaded: Vec<Plot>,
     /// Plots removed, by file name.
-    pub removed: Vec<String>,
+    pub(super) removed: Vec<String>,
     /// All files that cannot be opened.
-    pub invalid: Vec<String>,
+    pub(super) invalid: Vec<String>,
     /// All plots made for other keys.
-    pub keys_missing: Vec<String>,
+    pub(super) keys_missing: Vec<String>,
     /// All duplicates.
-    pub duplicates: Vec<String>,
+    pub(super) duplicates: Vec<String>,
     /// Plot files found.
-    pub files: usize,
+    pub(super) files: usize,
     /// How long the refresh took.
-    pub duration: Duration,
+    pub(super) duration: Duration,
 }
 
 /// What an answer led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(super) enum Progress {
     /// It answers nothing that was asked.
     Ignored,
     /// The sync goes on.
@@ -60,7 +60,7 @@ pub enum Progress {
 
 /// The sender.
 #[derive(Debug, Default)]
-pub struct SyncSender {
+pub(super) struct SyncSender {
     last_sync_id: u64,
     active: Option<Active>,
 }
@@ -91,25 +91,18 @@ enum Part {
 }
 
 impl SyncSender {
-    /// Forgets everything, as after a new connection: the next sync must be an initial one.
-    pub fn reset(&mut self) {
+    fn reset(&mut self) {
         *self = Self::default();
     }
 
     /// Whether a sync can begin.
     #[must_use]
-    pub const fn is_idle(&self) -> bool {
+    pub(super) const fn is_idle(&self) -> bool {
         self.active.is_none()
     }
 
-    /// Whether the farmer has a complete list, so that the next sync may send changes only.
-    #[must_use]
-    pub const fn has_synced(&self) -> bool {
-        self.last_sync_id != 0
-    }
-
     /// Begins a sync; a running one is given up.
-    pub fn begin(&mut self, now: Now, content: SyncContent) {
+    pub(super) fn begin(&mut self, now: Now, content: SyncContent) {
         let last_sync_id = if content.initial { 0 } else { self.last_sync_id };
         let mut sync_id = now.unix.seconds();
         if sync_id <= self.last_sync_id {
@@ -137,15 +130,21 @@ impl SyncSender {
         });
     }
 
-    /// The message to send at this moment, if one is due. Call again at [`Self::poll_timeout`].
-    pub fn poll_message(&mut self, now: Now) -> Option<PlotSync> {
-        let active = self.active.as_mut()?;
-        if active
+    /// Whether [`Self::poll_message`] has one.
+    #[must_use]
+    pub(super) fn is_due(&self, now: Now) -> bool {
+        let Some(active) = &self.active else { return false };
+        active
             .in_flight
-            .is_some_and(|sent| now.mono.since(sent) < ANSWER_PATIENCE)
-        {
+            .is_none_or(|sent| now.mono.since(sent) >= ANSWER_PATIENCE)
+    }
+
+    /// The message to send at this moment, if one is due. Call again at [`Self::poll_timeout`].
+    pub(super) fn poll_message(&mut self, now: Now) -> Option<PlotSync> {
+        if !self.is_due(now) {
             return None;
         }
+        let active = self.active.as_mut()?;
         let part = active.messages.get(active.next)?.clone();
         active.in_flight = Some(now.mono);
         let message_id = active.next as u64;
@@ -159,12 +158,12 @@ impl SyncSender {
 
     /// When an unanswered message is due again.
     #[must_use]
-    pub fn poll_timeout(&self) -> Option<Mono> {
+    pub(super) fn poll_timeout(&self) -> Option<Mono> {
         self.active.as_ref()?.in_flight.map(|sent| sent + ANSWER_PATIENCE)
     }
 
     /// Takes the farmer's answer.
-    pub fn handle_response(&mut self, response: &PlotSyncResponse) -> Progress {
+    pub(super) fn handle_response(&mut self, response: &PlotSyncResponse) -> Progress {
         let Some(active) = &mut self.active else {
             return Progress::Ignored;
         };
@@ -317,7 +316,7 @@ mod tests {
             [78, 80, 81, 81, 82, 83, 84],
             "no loaded message without plots, two for 301 paths"
         );
-        assert!(sender.is_idle() && sender.has_synced());
+        assert!(sender.is_idle());
     }
 
     #[test]
@@ -371,7 +370,7 @@ mod tests {
                 reason: "last sync".to_owned()
             }
         );
-        assert!(sender.is_idle() && !sender.has_synced());
+        assert!(sender.is_idle());
     }
 
     #[test]

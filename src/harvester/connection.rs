@@ -1,0 +1,183 @@
+//! What a harvester knows of one connection to a farmer: what the farmer was told of the plots, and what it asked for
+//! that is still being done. All of it ends with the connection.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::scanner::{Findings, Plots};
+use super::sync::{Progress, SyncContent, SyncSender};
+use crate::clock::Now;
+use crate::logging::target::HARVESTER;
+use crate::net::WithId;
+use crate::wire::{FromHarvester, NewSignagePointHarvester, Plot, PlotSyncResponse};
+
+/// What ends with a connection.
+pub(super) struct Connection {
+    pub(super) to_farmer: mpsc::Sender<WithId<FromHarvester>>,
+    /// The farmer has said which keys it farms with.
+    pub(super) is_ready: bool,
+    pub(super) sync: SyncSender,
+    /// The plots the farmer knows of; `None` before the first sync is complete.
+    told: Option<Plots>,
+    /// The plots it will know of when the running sync is complete.
+    telling: Plots,
+    /// The findings it knows of, if it knows all of them.
+    pub(super) told_revision: Option<u64>,
+    pub(super) start_over_at: Option<Instant>,
+    lookups: VecDeque<Lookup>,
+    pub(super) tasks: JoinSet<()>,
+    /// Ends the look-ups when the connection does.
+    ended: CancellationToken,
+    _ended: DropGuard,
+}
+
+/// A signage point that is being looked up.
+struct Lookup {
+    point: Arc<NewSignagePointHarvester>,
+    /// Cancelled when it is done, too.
+    stop: CancellationToken,
+}
+
+impl Connection {
+    pub(super) fn new(to_farmer: mpsc::Sender<WithId<FromHarvester>>) -> Self {
+        let ended = CancellationToken::new();
+        Self {
+            to_farmer,
+            is_ready: false,
+            sync: SyncSender::default(),
+            told: None,
+            telling: Plots::new(),
+            told_revision: None,
+            start_over_at: None,
+            lookups: VecDeque::new(),
+            tasks: JoinSet::new(),
+            _ended: ended.clone().drop_guard(),
+            ended,
+        }
+    }
+
+    /// Makes room for a signage point; `None` if that very one is being looked up. When too many are, the oldest is
+    /// answered with what was found for it.
+    pub(super) fn admit(
+        &mut self,
+        point: NewSignagePointHarvester,
+    ) -> Option<(Arc<NewSignagePointHarvester>, CancellationToken)> {
+        self.lookups.retain(|lookup| !lookup.stop.is_cancelled());
+        if self.lookups.iter().any(|lookup| *lookup.point == point) {
+            tracing::debug!(target: HARVESTER, "signage point {} came twice", point.sp_hash);
+            return None;
+        }
+        if self.lookups.len() >= MAX_LOOKUPS
+            && let Some(oldest) = self.lookups.pop_front()
+        {
+            tracing::warn!(
+                target: HARVESTER,
+                "signage point {} is given up: {MAX_LOOKUPS} newer ones are being looked up", oldest.point.sp_hash
+            );
+            oldest.stop.cancel();
+        }
+        let lookup = Lookup {
+            point: Arc::new(point),
+            stop: self.ended.child_token(),
+        };
+        let admitted = (Arc::clone(&lookup.point), lookup.stop.clone());
+        self.lookups.push_back(lookup);
+        Some(admitted)
+    }
+
+    /// Begins a plot sync if the farmer does not know all that was found.
+    pub(super) fn tell(&mut self, now: Now, findings: &Findings, plots: &Plots) {
+        let known = findings.revision == 0 || self.told_revision == Some(findings.revision);
+        if known || !self.sync.is_idle() || self.start_over_at.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        self.start_over_at = None;
+        let initial = self.told.is_none();
+        let Difference {
+            loaded,
+            removed,
+            then,
+            is_all,
+        } = difference(self.told.as_ref(), plots);
+        self.telling = then;
+        self.told_revision = is_all.then_some(findings.revision);
+        let content = SyncContent {
+            initial,
+            loaded,
+            removed,
+            invalid: findings.failed.clone(),
+            keys_missing: findings.no_key.clone(),
+            duplicates: findings.duplicates.clone(),
+            files: findings.files,
+            duration: findings.took,
+        };
+        self.sync.begin(now, content);
+    }
+
+    pub(super) fn handle_response(&mut self, response: &PlotSyncResponse) {
+        match self.sync.handle_response(response) {
+            Progress::Ignored | Progress::Continues => {}
+            Progress::Complete => self.told = Some(std::mem::take(&mut self.telling)),
+            Progress::StartOver { reason } => {
+                tracing::warn!(target: SYNC_SENDER, "farmer refused the plot sync: {reason}; starting over");
+                self.told = None;
+                self.told_revision = None;
+                self.start_over_at = Some(Instant::now() + START_OVER_PAUSE);
+            }
+        }
+    }
+}
+
+/// What a farmer has to be told.
+struct Difference {
+    loaded: Vec<Plot>,
+    removed: Vec<String>,
+    /// What it knows then.
+    then: Plots,
+    /// Whether that is everything. A name that stands for another plot than before is removed in one sync and loaded in
+    /// the next: farmers refuse to load a name they have.
+    is_all: bool,
+}
+
+fn difference(told: Option<&Plots>, plots: &Plots) -> Difference {
+    let nothing = Plots::new();
+    let told = told.unwrap_or(&nothing);
+    let mut difference = Difference {
+        loaded: Vec::new(),
+        removed: Vec::new(),
+        then: Plots::new(),
+        is_all: true,
+    };
+    for (name, plot) in plots {
+        match told.get(name) {
+            None => difference.loaded.push(plot.describe()),
+            Some(known) if Arc::ptr_eq(known, plot) => {}
+            Some(_) => {
+                difference.is_all = false;
+                continue;
+            }
+        }
+        difference.then.insert(name.clone(), Arc::clone(plot));
+    }
+    difference.removed = told
+        .keys()
+        .filter(|name| !difference.then.contains_key(*name))
+        .cloned()
+        .collect();
+    difference
+}
+
+/// Logger of the official software for plot sync.
+const SYNC_SENDER: &str = "chia.plot_sync.sender";
+
+/// Signage points that may be looked up at the same time.
+const MAX_LOOKUPS: usize = 8;
+
+/// A farmer that refuses every sync is not asked more often than this.
+const START_OVER_PAUSE: Duration = Duration::from_secs(1);
