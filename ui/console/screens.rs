@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use farmconsole::logging::LogLevel;
 use farmconsole::runtime::FeedEvent;
-use farmconsole::snapshot::page::ListKind;
+use farmconsole::snapshot::page::{ListKind, Page};
 use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -119,7 +119,7 @@ fn harvester_details() {
     }
     let asked = code(&mut model, KeyCode::Enter);
     shot("harvester_loading", &model);
-    answer(&mut model, asked, samples::page(3, false));
+    answer(&mut model, &asked, samples::page(3, false));
     shot("harvester_failed_files", &model);
     resize(&mut model, 80, 24);
     shot("harvester_narrow", &model);
@@ -128,7 +128,7 @@ fn harvester_details() {
     for _ in 0..3 {
         asked = code(&mut model, KeyCode::Right);
     }
-    answer(&mut model, asked, samples::page(1_078, true));
+    answer(&mut model, &asked, samples::page(1_078, true));
     code(&mut model, KeyCode::PageDown);
     shot("harvester_plots", &model);
     press(&mut model, 'p');
@@ -239,7 +239,7 @@ fn no_size_panics() {
     ];
     let mut details = console(samples::troubled(), 0, 0);
     let asked = code(&mut details, KeyCode::Enter);
-    answer(&mut details, asked, samples::page(40, true));
+    answer(&mut details, &asked, samples::page(40, true));
     models.push(details);
     let mut plain = console(samples::troubled(), 0, 0);
     plain.theme = Theme {
@@ -391,7 +391,7 @@ fn long_lists_are_fetched_as_the_selection_nears_their_end() {
     press(&mut model, 'j');
     let asked = code(&mut model, KeyCode::Enter);
     assert!(matches!(asked.as_slice(), [Effect::Page(r)] if r.list == ListKind::Plots && r.offset == 0));
-    answer(&mut model, asked, samples::page(1_204, true));
+    answer(&mut model, &asked, samples::page(1_204, true));
     assert_eq!(code(&mut model, KeyCode::Down), []);
     let asked = code(&mut model, KeyCode::End);
     assert!(
@@ -407,7 +407,7 @@ fn an_open_list_is_asked_for_again_when_its_length_changes() {
         press(&mut model, 'j');
     }
     let asked = code(&mut model, KeyCode::Enter);
-    answer(&mut model, asked, samples::page(3, false));
+    answer(&mut model, &asked, samples::page(3, false));
     let same = Message::Snapshot(Arc::new(samples::troubled()));
     assert_eq!(update(&mut model, same), []);
     let mut longer = samples::troubled();
@@ -494,8 +494,8 @@ fn pass(model: &mut Model, at_unix_ms: u64, from: &str) {
 }
 
 /// Answers the question for a page that `asked` holds.
-fn answer(model: &mut Model, asked: Vec<Effect>, page: farmconsole::snapshot::page::Page) {
-    let [Effect::Page(request)] = asked.as_slice() else {
+fn answer(model: &mut Model, asked: &[Effect], page: Page) {
+    let [Effect::Page(request)] = asked else {
         panic!("no page was asked for: {asked:?}")
     };
     update(
