@@ -27,6 +27,7 @@ fn farm_screen() {
     shot("farm_empty", &console(samples::empty(), 120, 36));
     shot("farm_one", &console(samples::one(), 120, 36));
     shot("farm_many", &console(samples::many(), 120, 36));
+    shot("farm_one_late", &console(samples::one_late(), 120, 36));
     shot("farm_troubled", &console(samples::troubled(), 120, 36));
     shot("farm_simulated", &console(samples::simulated(), 120, 36));
     shot("farm_wide", &console(samples::troubled(), 180, 50));
@@ -203,30 +204,34 @@ fn dialogs() {
 }
 
 #[test]
-fn readme_picture_is_what_the_console_draws() {
-    let mut farm = samples::troubled();
-    // A good day with one thing to look at.
-    let calm = samples::many();
-    for n in [2, 4, 6, 7] {
-        farm.harvesters[n] = calm.harvesters[n].clone();
+fn pictures_are_what_the_console_draws() {
+    let mut alarms = console(samples::troubled(), 120, 32);
+    press(&mut alarms, '7');
+    press(&mut alarms, 'j');
+    let pictures = [
+        (
+            "console.svg",
+            "farmconsole: the Farm screen",
+            console(samples::one_late(), 120, 36),
+        ),
+        (
+            "console-alarms.svg",
+            "farmconsole: the Alarms screen on a bad day",
+            alarms,
+        ),
+    ];
+    for (name, title, model) in pictures {
+        let drawn = svg::svg(&buffer(&model), title);
+        let path = format!("{}/assets/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("FARMCONSOLE_UPDATE_PICTURES").is_some() {
+            std::fs::write(&path, &drawn).unwrap();
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            stored == drawn,
+            "assets/{name} is out of date: run this test with FARMCONSOLE_UPDATE_PICTURES=1"
+        );
     }
-    farm.alarms.retain(|a| a.number == 4);
-    farm.totals = calm.totals;
-    farm.signage_points = calm.signage_points;
-    farm.sub_slot[9] = calm.sub_slot[9];
-    farm.attempts[0] = calm.attempts[0].clone();
-    farm.attempts[7] = calm.attempts[7].clone();
-    let model = console(farm, 120, 36);
-    let drawn = svg::svg(&buffer(&model), "farmconsole: the Farm screen");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/console.svg");
-    if std::env::var_os("FARMCONSOLE_UPDATE_PICTURES").is_some() {
-        std::fs::write(path, &drawn).unwrap();
-    }
-    let stored = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        stored == drawn,
-        "assets/console.svg is out of date: run this test with FARMCONSOLE_UPDATE_PICTURES=1"
-    );
 }
 
 #[test]
