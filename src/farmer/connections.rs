@@ -264,8 +264,9 @@ impl Farmer {
         let Some(new_slot) = self.harvesters.remove(new_id) else {
             return;
         };
-        let Some(session) = new_slot.session else { return };
-        let is_synced = session.synced;
+        let Some(mut session) = new_slot.session else { return };
+        // At its new place its plots are told anew, all of them.
+        let is_synced = std::mem::replace(&mut session.synced, false);
         if is_synced {
             for plot in new_slot.lists.plots.values() {
                 self.shared_plots.remove(&plot.plot_id, new_id);
