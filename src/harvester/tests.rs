@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::testing::*;
+use super::{Inventory, Service};
 use crate::crypto::{complete_plot_signature, verify};
 use crate::ids::{Bytes32, FilterChallenge};
 use crate::pos::{ProofContext, verify_proof_of_space};
@@ -22,6 +23,16 @@ fn put(plot: &Path, directory: &tempfile::TempDir, name: &str) -> String {
     let path = fs::canonicalize(directory.path()).unwrap().join(name);
     fs::copy(plot, &path).unwrap();
     path.to_str().unwrap().to_owned()
+}
+
+/// Lets the refresh end that may be running, and then keeps others from beginning.
+async fn hang(service: &Service) -> tokio::sync::OwnedMutexGuard<Inventory> {
+    loop {
+        match service.hang() {
+            Some(hanging) => return hanging,
+            None => tokio::task::yield_now().await,
+        }
+    }
 }
 
 /// Checks a proof as a farmer does, has it signed, and checks the signatures as a node does.
@@ -336,13 +347,7 @@ async fn a_new_connection_gets_all_plots_at_once_even_while_a_disk_hangs() {
     let mut farmer = Farmer::meet(service(dir.path()), keys()).await;
     farmer.synced(|told| told.plots.len() == 1).await;
     let service = farmer.hang_up().await;
-    let hanging = loop {
-        // The refresh of the last connection may still be running.
-        match service.hang() {
-            Some(hanging) => break hanging,
-            None => tokio::task::yield_now().await,
-        }
-    };
+    let hanging = hang(&service).await;
     let mut farmer = Farmer::meet(service, keys()).await;
     let told = farmer.synced(|_| true).await;
     assert!(told.initial && told.plots.len() == 1);
@@ -357,6 +362,20 @@ async fn a_new_connection_gets_all_plots_at_once_even_while_a_disk_hangs() {
     farmer.synced(|told| told.plots.is_empty()).await;
     let service = farmer.stop().await;
     drop(hanging);
+    let mut farmer = Farmer::meet(service, keys()).await;
+    farmer.synced(|told| told.plots.len() == 1).await;
+}
+
+#[tokio::test]
+async fn what_is_found_between_two_connections_is_told_in_the_second() {
+    let dir = directory();
+    put(original(), &dir, "a.plot");
+    let mut farmer = Farmer::meet(service(dir.path()), keys()).await;
+    farmer.send(ToHarvester::RequestPlots, None).await;
+    // By then it has heard of the keys and begun to look for plots.
+    farmer.answer().await;
+    let service = farmer.hang_up().await;
+    let _hanging = hang(&service).await;
     let mut farmer = Farmer::meet(service, keys()).await;
     farmer.synced(|told| told.plots.len() == 1).await;
 }
