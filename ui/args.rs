@@ -272,8 +272,16 @@ mod tests {
     fn keys_import_takes_exactly_one_source() {
         assert!(Cli::try_parse_from(["farmconsole", "keys", "import"]).is_err());
         assert!(
-            Cli::try_parse_from(["farmconsole", "keys", "import", "--mnemonic-file", "a", "--farmer-sk-file", "b"])
-                .is_err()
+            Cli::try_parse_from([
+                "farmconsole",
+                "keys",
+                "import",
+                "--mnemonic-file",
+                "a",
+                "--farmer-sk-file",
+                "b"
+            ])
+            .is_err()
         );
         assert!(Cli::try_parse_from(["farmconsole", "keys", "import", "--mnemonic-file", "-"]).is_ok());
     }

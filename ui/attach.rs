@@ -43,5 +43,8 @@ pub(crate) async fn console_on(context: &Context, farm: farmconsole::runtime::Ru
 }
 
 fn options(context: &Context) -> ConsoleOptions {
-    ConsoleOptions { color: context.color, ascii: context.ascii }
+    ConsoleOptions {
+        color: context.color,
+        ascii: context.ascii,
+    }
 }

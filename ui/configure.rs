@@ -56,8 +56,14 @@ fn note(edited: Result<Edited, EditError>, said: &mut Vec<&'static str>, text: &
 
 /// Changes the level of a running farmer; says whether nobody has to restart anything.
 async fn set_running_level(context: &Context, level: LogLevel) -> Result<bool, Failure> {
-    let Ok(mut client) = ControlClient::connect(&context.root.control_socket()).await else { return Ok(true) };
-    let changed = client.ask(Ask::SetLogLevel { level: level.word().to_owned() }).await;
+    let Ok(mut client) = ControlClient::connect(&context.root.control_socket()).await else {
+        return Ok(true);
+    };
+    let changed = client
+        .ask(Ask::SetLogLevel {
+            level: level.word().to_owned(),
+        })
+        .await;
     changed.map(|_| true).map_err(crate::context::not_attached)
 }
 
@@ -67,12 +73,18 @@ fn log_level(text: &str) -> Result<LogLevel, Failure> {
 }
 
 fn peer(text: &str) -> Result<HostPort, Failure> {
-    text.parse().map_err(|e| Failure::new(Status::Usage, format!("{text:?}: {e}")).hint("write it as HOST:PORT, as in 10.0.0.5:8447"))
+    text.parse().map_err(|e| {
+        Failure::new(Status::Usage, format!("{text:?}: {e}")).hint("write it as HOST:PORT, as in 10.0.0.5:8447")
+    })
 }
 
 /// An edit that was refused as the program reports it.
 pub(crate) fn not_changed(error: EditError) -> Failure {
     let hint = error.hint();
-    let status = if matches!(error, EditError::Locked { .. }) { Status::TryAgain } else { Status::Settings };
+    let status = if matches!(error, EditError::Locked { .. }) {
+        Status::TryAgain
+    } else {
+        Status::Settings
+    };
     with_hint(Failure::new(status, error), hint)
 }

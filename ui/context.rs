@@ -42,12 +42,19 @@ impl Context {
                 .join(".farmconsole")
                 .join(default_name),
         };
-        Ok(Self { root: Root::new(dir), color, ascii })
+        Ok(Self {
+            root: Root::new(dir),
+            color,
+            ascii,
+        })
     }
 
     /// Connects to the farmer that runs on this root.
     pub(crate) async fn attach(&self) -> Result<Attached, Failure> {
-        ControlClient::connect(&self.root.control_socket()).await.map(|client| Attached { client }).map_err(not_attached)
+        ControlClient::connect(&self.root.control_socket())
+            .await
+            .map(|client| Attached { client })
+            .map_err(not_attached)
     }
 }
 
@@ -91,9 +98,8 @@ impl Attached {
 /// A control error as the program reports it.
 pub(crate) fn not_attached(error: ControlError) -> Failure {
     match error {
-        ControlError::NotRunning { .. } => {
-            Failure::new(Status::NotRunning, error).hint("start one with `farmconsole --daemon`, or try `farmconsole demo`")
-        }
+        ControlError::NotRunning { .. } => Failure::new(Status::NotRunning, error)
+            .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`"),
         ControlError::VersionSkew { .. } => {
             Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
         }
@@ -103,5 +109,8 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
 }
 
 fn strange(answer: &Answer) -> Failure {
-    Failure::new(Status::Failed, format!("the farmer gave another answer than asked for: {answer:?}"))
+    Failure::new(
+        Status::Failed,
+        format!("the farmer gave another answer than asked for: {answer:?}"),
+    )
 }

@@ -47,7 +47,12 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
-    let options = FarmOptions { root: context.root.clone(), settings, log: log.handle(), names: BTreeMap::new() };
+    let options = FarmOptions {
+        root: context.root.clone(),
+        settings,
+        log: log.handle(),
+        names: BTreeMap::new(),
+    };
     let farm = farmconsole::runtime::start(options).map_err(not_started)?;
     Ok((farm, log))
 }
@@ -77,11 +82,14 @@ pub(crate) fn open_log(context: &Context, settings: &Settings) -> Result<LogGuar
 
 pub(crate) fn not_started(error: StartError) -> Failure {
     match error {
-        StartError::Lock(LockError::Held { .. }) => {
-            Failure::new(Status::TryAgain, error).hint("stop it with `farmconsole stop`, or look at it with `farmconsole`")
-        }
+        StartError::Lock(LockError::Held { .. }) => Failure::new(Status::TryAgain, error)
+            .hint("stop it with `farmconsole stop`, or look at it with `farmconsole`"),
         StartError::Listen(listen) => {
-            let status = if listen.may_pass() { Status::TryAgain } else { Status::Failed };
+            let status = if listen.may_pass() {
+                Status::TryAgain
+            } else {
+                Status::Failed
+            };
             let hint = listen.hint();
             Failure::new(status, listen).hint(hint)
         }
@@ -89,9 +97,7 @@ pub(crate) fn not_started(error: StartError) -> Failure {
             let hint = keys.hint();
             with_hint(Failure::new(Status::Settings, keys), hint)
         }
-        StartError::Tls(_) => {
-            Failure::new(Status::Settings, error).hint("make certificates with `farmconsole init`")
-        }
+        StartError::Tls(_) => Failure::new(Status::Settings, error).hint("make certificates with `farmconsole init`"),
         StartError::Address { setting, .. } => {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
         }

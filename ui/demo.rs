@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     let plot_keys = farming_keys(context, &settings)?;
     let log = open_log(context, &settings)?;
     let homes = homes(context, options.harvesters)?;
-    let farm = start_farm(context, &settings, log.handle(), &homes)?;
+    let farm = start_farm(context, &settings, &log.handle(), &homes)?;
     start_harvesters(&settings, &homes, &farm)?;
     let (wanted, stop) = (missing_plots(&homes, options.plots), farm.stop.clone());
     tokio::task::spawn_blocking(move || make_plots(&wanted, plot_keys, &stop));
@@ -80,12 +80,18 @@ fn prepare(context: &Context, options: Demo) -> Result<Settings, Failure> {
     if settings.own.simulated_chain.is_none() {
         return Err(Failure::new(
             Status::Settings,
-            format!("run the demo on {}: this root farms a real network", context.root.dir().display()),
+            format!(
+                "run the demo on {}: this root farms a real network",
+                context.root.dir().display()
+            ),
         )
         .hint("name another directory with `--root DIR`; the demo makes a root of its own there"));
     }
     let seed = settings.own.simulated_chain.map_or(1, |chain| chain.seed);
-    settings.own.simulated_chain = Some(SimulatedChainSettings { interval_seconds: options.interval, seed });
+    settings.own.simulated_chain = Some(SimulatedChainSettings {
+        interval_seconds: options.interval,
+        seed,
+    });
     Ok(settings)
 }
 
@@ -97,16 +103,20 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<(G1Bytes, G1By
     }
     let shown = farmconsole::keys::show(&file).map_err(|e| Failure::new(Status::Failed, e))?;
     let key = shown.first().ok_or_else(|| {
-        Failure::new(Status::Failed, format!("{} holds no key", file.display())).hint("remove it; the demo makes a new one")
+        Failure::new(Status::Failed, format!("{} holds no key", file.display()))
+            .hint("remove it; the demo makes a new one")
     })?;
-    Ok((key.farmer_public_key, key.pool_public_key.unwrap_or(key.farmer_public_key)))
+    Ok((
+        key.farmer_public_key,
+        key.pool_public_key.unwrap_or(key.farmer_public_key),
+    ))
 }
 
 /// Starts the farmer; when its port is taken and only our own harvesters need it, any free one will do.
 fn start_farm(
     context: &Context,
     settings: &Settings,
-    log: logging::LogHandle,
+    log: &logging::LogHandle,
     homes: &[Home],
 ) -> Result<RunningFarm, Failure> {
     // The import above may have written addresses into the settings file.
@@ -151,8 +161,15 @@ fn homes(context: &Context, harvesters: u16) -> Result<Vec<Home>, Failure> {
             create_private_dirs(&plots)?;
             give_certificate(&context.root, &root)?;
             let leaf = SslLayout::of(&root).leaf(CertificateAuthority::Private, ServiceName::Harvester);
-            let peer_id = Identity::load(&leaf).map_err(|e| Failure::new(Status::Failed, e))?.peer_id();
-            Ok(Home { name, root, plots, peer_id })
+            let peer_id = Identity::load(&leaf)
+                .map_err(|e| Failure::new(Status::Failed, e))?
+                .peer_id();
+            Ok(Home {
+                name,
+                root,
+                plots,
+                peer_id,
+            })
         })
         .collect()
 }
@@ -162,9 +179,16 @@ fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> 
         let tls = harvester_client_config(&home.root).map_err(|e| Failure::new(Status::Failed, e))?;
         let mut options = service_options(settings);
         options.refresh_interval = REFRESH;
-        options.scan = ScanOptions { directories: vec![home.plots.clone()], ..options.scan };
+        options.scan = ScanOptions {
+            directories: vec![home.plots.clone()],
+            ..options.scan
+        };
         let farmer = HostPort::new("127.0.0.1", farm.port);
-        let dialling = DialSettings { farmer, tls, network: settings.network.clone() };
+        let dialling = DialSettings {
+            farmer,
+            tls,
+            network: settings.network.clone(),
+        };
         tokio::spawn(dial(dialling, Service::new(options, Clock::start()), farm.stop.clone()));
     }
     Ok(())
@@ -173,7 +197,11 @@ fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> 
 /// Every plot of every harvester: directory and seed. Each harvester gets its first plot before any gets its second.
 fn missing_plots(homes: &[Home], plots: u16) -> Vec<(PathBuf, [u8; 32])> {
     (1..=plots)
-        .flat_map(|plot| (1_u16..).zip(homes).map(move |(harvester, home)| (plot, harvester, home)))
+        .flat_map(|plot| {
+            (1_u16..)
+                .zip(homes)
+                .map(move |(harvester, home)| (plot, harvester, home))
+        })
         .map(|(plot, harvester, home)| {
             let mut seed = [0; 32];
             seed[..2].copy_from_slice(&harvester.to_be_bytes());

@@ -42,7 +42,12 @@ pub(crate) type Outcome = Result<Ended, Failure>;
 impl Failure {
     /// A failure whose sentence is the error's own and its causes'.
     pub(crate) fn new(status: Status, error: impl fmt::Display) -> Self {
-        Self { status, sentence: error.to_string(), hint: None, closed_pipe: false }
+        Self {
+            status,
+            sentence: error.to_string(),
+            hint: None,
+            closed_pipe: false,
+        }
     }
 
     /// Says what to do.
@@ -71,7 +76,10 @@ impl Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let closed_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
-        Self { closed_pipe, ..Self::new(Status::Failed, error) }
+        Self {
+            closed_pipe,
+            ..Self::new(Status::Failed, error)
+        }
     }
 }
 

@@ -70,7 +70,12 @@ impl Feed {
         let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
         let snapshots = handle.watch_snapshots();
         tokio::spawn(pump_embedded(handle, items_in, asked));
-        Self { place: FarmerPlace::Here, snapshots, items, questions }
+        Self {
+            place: FarmerPlace::Here,
+            snapshots,
+            items,
+            questions,
+        }
     }
 
     /// A farmer in another process, already connected; `first` is its first snapshot.
@@ -79,7 +84,12 @@ impl Feed {
         let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
         let (snapshots_in, snapshots) = watch::channel(Arc::new(first));
         tokio::spawn(pump_attached(client, socket, snapshots_in, items_in, asked));
-        Self { place: FarmerPlace::Elsewhere, snapshots, items, questions }
+        Self {
+            place: FarmerPlace::Elsewhere,
+            snapshots,
+            items,
+            questions,
+        }
     }
 
     /// Asks without waiting; the answer arrives in the returned receiver, which is dropped when the farmer goes away.
@@ -182,7 +192,12 @@ async fn serve(
             }
         }
     });
-    let watch = Watch { snapshots: true, notices: true, messages: true, logs: true };
+    let watch = Watch {
+        snapshots: true,
+        notices: true,
+        messages: true,
+        logs: true,
+    };
     let mut waiting: BTreeMap<u64, oneshot::Sender<Result<Answer, String>>> = BTreeMap::new();
     let ended = 'serving: {
         if let Err(error) = sender.send(Ask::Watch(watch)).await {

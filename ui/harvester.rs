@@ -28,13 +28,20 @@ const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
 /// Runs the command. With `refresh`, the exit status says whether every harvester agrees with what was synced.
 pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: bool) -> Outcome {
     let mut attached = context.attach().await?;
-    let snapshot = if refresh { refreshed(&mut attached).await? } else { attached.snapshot().await? };
+    let snapshot = if refresh {
+        refreshed(&mut attached).await?
+    } else {
+        attached.snapshot().await?
+    };
     let kinds = [
         (files.failed, ListKind::Failed),
         (files.no_key, ListKind::NoKey),
         (files.duplicates, ListKind::Duplicates),
     ];
-    let kinds: Vec<_> = kinds.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind)).collect();
+    let kinds: Vec<_> = kinds
+        .into_iter()
+        .filter_map(|(wanted, kind)| wanted.then_some(kind))
+        .collect();
     if !kinds.is_empty() {
         for kind in kinds {
             print_files(&mut attached, kind, json).await?;
@@ -54,7 +61,11 @@ pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: b
         writeln!(out, "no harvester has connected yet")?;
     }
     let differs = |h: &&HarvesterView| h.cross_check.as_ref().is_some_and(|c| c.missing + c.unexpected > 0);
-    let wrong = refresh && snapshot.harvesters.iter().any(|h| differs(&h) || (h.is_connected() && h.cross_check.is_none()));
+    let wrong = refresh
+        && snapshot
+            .harvesters
+            .iter()
+            .any(|h| differs(&h) || (h.is_connected() && h.cross_check.is_none()));
     Ok(if wrong { Ended::SomethingWrong } else { Ended::Fine })
 }
 
@@ -79,7 +90,13 @@ async fn refreshed(attached: &mut Attached) -> Result<FarmSnapshot, Failure> {
 async fn print_files(attached: &mut Attached, list: ListKind, json: bool) -> Result<(), Failure> {
     let mut offset = 0;
     loop {
-        let request = PageRequest { harvester: None, list, contains: String::new(), offset, limit: PAGE_LIMIT };
+        let request = PageRequest {
+            harvester: None,
+            list,
+            contains: String::new(),
+            offset,
+            limit: PAGE_LIMIT,
+        };
         let page = attached.page(request).await?;
         let mut out = io::stdout().lock();
         for item in &page.items {
@@ -101,25 +118,42 @@ fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
     let ago = |at: u64| span(now_unix_ms.saturating_sub(at) / 1000);
     let answer = harvester.last_answer.as_ref().map_or_else(
         || "no answer yet".to_owned(),
-        |a| format!("{}/{} {} ago, {}", a.passed, a.total, ago(a.at_unix_ms), seconds_of_ms(a.lookup_ms)),
+        |a| {
+            format!(
+                "{}/{} {} ago, {}",
+                a.passed,
+                a.total,
+                ago(a.at_unix_ms),
+                seconds_of_ms(a.lookup_ms)
+            )
+        },
     );
     let mut text = format!(
         "{:<20} {:<24} {:<22} {:>6} plots {:>12}  {answer}",
         safe(&harvester.name),
         harvester.state.words(),
-        format!("{} ({})", safe(&harvester.software_version), safe(&harvester.protocol_version)),
+        format!(
+            "{} ({})",
+            safe(&harvester.software_version),
+            safe(&harvester.protocol_version)
+        ),
         harvester.plots,
         chia_bytes(harvester.plot_bytes as f64),
     );
-    for (count, what) in
-        [(harvester.failed, "failed"), (harvester.no_key, "no-key"), (harvester.duplicates, "duplicate")]
-    {
+    for (count, what) in [
+        (harvester.failed, "failed"),
+        (harvester.no_key, "no-key"),
+        (harvester.duplicates, "duplicate"),
+    ] {
         if count > 0 {
             text.push_str(&format!("  {count} {what}"));
         }
     }
     if let Some(check) = &harvester.cross_check {
-        text.push_str(&format!("  listed {} ({} missing, {} unexpected)", check.listed, check.missing, check.unexpected));
+        text.push_str(&format!(
+            "  listed {} ({} missing, {} unexpected)",
+            check.listed, check.missing, check.unexpected
+        ));
     }
     text
 }

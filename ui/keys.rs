@@ -27,14 +27,34 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
     let source = match (&import.source.mnemonic_file, &import.source.farmer_sk_file) {
         (Some(file), _) => ImportSource::Mnemonic(read_secret(file)?),
         (None, Some(file)) => ImportSource::FarmerSecretKey(read_secret(file)?),
-        (None, None) => return Err(Failure::new(Status::Usage, "name a key to import: --mnemonic-file or --farmer-sk-file")),
+        (None, None) => {
+            return Err(Failure::new(
+                Status::Usage,
+                "name a key to import: --mnemonic-file or --farmer-sk-file",
+            ));
+        }
     };
     let report = import_into(context, &settings, &source, import.replace)?;
     let mut out = io::stdout().lock();
     print_key(&mut out, &report.key)?;
-    print_address(&mut out, "Farmer rewards go to", report.farmer_address.as_ref(), &settings.address_prefix)?;
-    print_address(&mut out, "Pool rewards of plots with a pool public key go to", report.pool_address.as_ref(), &settings.address_prefix)?;
-    writeln!(out, "{} in {}; restart a running farmer to use them", crate::format::plural(report.keys_in_file as u64, "farming key"), context.root.keys_file().display())?;
+    print_address(
+        &mut out,
+        "Farmer rewards go to",
+        report.farmer_address.as_ref(),
+        &settings.address_prefix,
+    )?;
+    print_address(
+        &mut out,
+        "Pool rewards of plots with a pool public key go to",
+        report.pool_address.as_ref(),
+        &settings.address_prefix,
+    )?;
+    writeln!(
+        out,
+        "{} in {}; restart a running farmer to use them",
+        crate::format::plural(report.keys_in_file as u64, "farming key"),
+        context.root.keys_file().display()
+    )?;
     Ok(Ended::Fine)
 }
 
@@ -46,9 +66,13 @@ pub(crate) fn import_into(
     replace: bool,
 ) -> Result<ImportReport, Failure> {
     let decode = |setting: &str, address: &Option<String>| {
-        let decoded = address.as_deref().map(|a| address::decode(&settings.address_prefix, a)).transpose();
+        let decoded = address
+            .as_deref()
+            .map(|a| address::decode(&settings.address_prefix, a))
+            .transpose();
         decoded.map_err(|e| {
-            Failure::new(Status::Settings, format!("{setting}: {e}")).hint("correct the address in the settings file first")
+            Failure::new(Status::Settings, format!("{setting}: {e}"))
+                .hint("correct the address in the settings file first")
         })
     };
     let addresses = RewardAddresses {
@@ -56,7 +80,11 @@ pub(crate) fn import_into(
         pool: decode("pool.xch_target_address", &settings.pool_xch_target_address)?,
     };
     context.root.create_state_dir()?;
-    let existing = if replace { ExistingKeys::Replace } else { ExistingKeys::Keep };
+    let existing = if replace {
+        ExistingKeys::Replace
+    } else {
+        ExistingKeys::Keep
+    };
     let report = keys::import(&context.root.keys_file(), source, addresses, existing).map_err(bad_keys)?;
     let encode = |given: &Option<String>, imported: &Option<RewardAddress>| match (given, imported) {
         (Some(address), _) => Ok(address.clone()),
@@ -84,7 +112,11 @@ pub(crate) fn show(context: &Context, json: bool) -> Outcome {
         let shown = KeysJson {
             version: 1,
             farmer_public_keys: reports.iter().map(|k| k.farmer_public_key.to_string()).collect(),
-            pool_public_keys: reports.iter().filter_map(|k| k.pool_public_key).map(|k| k.to_string()).collect(),
+            pool_public_keys: reports
+                .iter()
+                .filter_map(|k| k.pool_public_key)
+                .map(|k| k.to_string())
+                .collect(),
             farmer_address: settings.farmer.xch_target_address,
             pool_address: settings.pool_xch_target_address,
             keys: &reports,
@@ -96,9 +128,10 @@ pub(crate) fn show(context: &Context, json: bool) -> Outcome {
     for report in &reports {
         print_key(&mut out, report)?;
     }
-    for (what, address) in
-        [("Farmer reward address", settings.farmer.xch_target_address), ("Pool reward address", settings.pool_xch_target_address)]
-    {
+    for (what, address) in [
+        ("Farmer reward address", settings.farmer.xch_target_address),
+        ("Pool reward address", settings.pool_xch_target_address),
+    ] {
         writeln!(out, "{what}: {}", address.as_deref().unwrap_or("not set"))?;
     }
     Ok(Ended::Fine)
@@ -126,8 +159,15 @@ fn print_key(out: &mut impl Write, key: &KeyReport) -> io::Result<()> {
     Ok(())
 }
 
-fn print_address(out: &mut impl Write, what: &str, address: Option<&RewardAddress>, prefix: &str) -> Result<(), Failure> {
-    let Some(RewardAddress { puzzle_hash, owner }) = address else { return Ok(()) };
+fn print_address(
+    out: &mut impl Write,
+    what: &str,
+    address: Option<&RewardAddress>,
+    prefix: &str,
+) -> Result<(), Failure> {
+    let Some(RewardAddress { puzzle_hash, owner }) = address else {
+        return Ok(());
+    };
     let text = address::encode(prefix, puzzle_hash).map_err(|e| Failure::new(Status::Failed, e))?;
     let whose = match owner {
         AddressOwner::ImportedWallet { index } => format!("address {index} of this wallet"),

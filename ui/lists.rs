@@ -18,11 +18,17 @@ pub(crate) async fn challenges(context: &Context, limit: u32, json: bool) -> Out
     events.reverse();
     let mut out = io::stdout().lock();
     for event in events {
-        let FeedEvent::Notice(Notice::SignagePoint { signage_point, .. }) = event else { continue };
+        let FeedEvent::Notice(Notice::SignagePoint { signage_point, .. }) = event else {
+            continue;
+        };
         if json {
             line(&mut out, &signage_point)?;
         } else {
-            writeln!(out, "Hash: 0x{} Index: {}", signage_point.challenge_hash, signage_point.signage_point_index)?;
+            writeln!(
+                out,
+                "Hash: 0x{} Index: {}",
+                signage_point.challenge_hash, signage_point.signage_point_index
+            )?;
         }
     }
     Ok(Ended::Fine)
@@ -31,22 +37,48 @@ pub(crate) async fn challenges(context: &Context, limit: u32, json: bool) -> Out
 /// `farmconsole attempts`: oldest first, so that following goes on below.
 pub(crate) async fn attempts(context: &Context, limit: u32, follow: bool, json: bool) -> Outcome {
     let mut attached = context.attach().await?;
-    let watch = Watch { notices: true, ..Watch::default() };
-    list(&mut attached, RecentKind::Attempts, limit, follow.then_some(watch), |event| match event {
-        FeedEvent::Notice(Notice::Attempt { attempt }) => Some(if json { to_json(attempt) } else { Ok(attempt_line(attempt)) }),
-        _ => None,
-    })
+    let watch = Watch {
+        notices: true,
+        ..Watch::default()
+    };
+    list(
+        &mut attached,
+        RecentKind::Attempts,
+        limit,
+        follow.then_some(watch),
+        |event| match event {
+            FeedEvent::Notice(Notice::Attempt { attempt }) => Some(if json {
+                to_json(attempt)
+            } else {
+                Ok(attempt_line(attempt))
+            }),
+            _ => None,
+        },
+    )
     .await
 }
 
 /// `farmconsole messages`: protocol messages as they pass.
 pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: bool) -> Outcome {
     let mut attached = context.attach().await?;
-    let watch = Watch { messages: true, ..Watch::default() };
-    list(&mut attached, RecentKind::Messages, limit, follow.then_some(watch), |event| match event {
-        FeedEvent::Message(record) => Some(if json { to_json(record) } else { Ok(message_line(record)) }),
-        _ => None,
-    })
+    let watch = Watch {
+        messages: true,
+        ..Watch::default()
+    };
+    list(
+        &mut attached,
+        RecentKind::Messages,
+        limit,
+        follow.then_some(watch),
+        |event| match event {
+            FeedEvent::Message(record) => Some(if json {
+                to_json(record)
+            } else {
+                Ok(message_line(record))
+            }),
+            _ => None,
+        },
+    )
     .await
 }
 
@@ -60,13 +92,22 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
             continue;
         }
         let seen = if alarm.acknowledged { " (seen)" } else { "" };
-        writeln!(out, "{} {}{seen}", clock_time(alarm.opened_at_unix_ms), safe(&alarm.text))?;
+        writeln!(
+            out,
+            "{} {}{seen}",
+            clock_time(alarm.opened_at_unix_ms),
+            safe(&alarm.text)
+        )?;
         writeln!(out, "         {}", safe(&alarm.remedy))?;
     }
     if snapshot.alarms.is_empty() && !json {
         writeln!(out, "no alarms")?;
     }
-    Ok(if snapshot.alarms.is_empty() { Ended::Fine } else { Ended::SomethingWrong })
+    Ok(if snapshot.alarms.is_empty() {
+        Ended::Fine
+    } else {
+        Ended::SomethingWrong
+    })
 }
 
 /// Prints the recent events and, when `follow` says what to watch, those to come until the farmer ends.
@@ -116,13 +157,26 @@ fn emit(text: Option<Result<String, Failure>>) -> Result<(), Failure> {
 
 /// `14:02:27  barn-3            3/864  0 proofs   0.21 s  signage point 37`
 fn attempt_line(attempt: &AttemptView) -> String {
-    let head = format!("{}  {:<20}", clock_time(attempt.at_unix_ms), safe(&attempt.harvester_name));
+    let head = format!(
+        "{}  {:<20}",
+        clock_time(attempt.at_unix_ms),
+        safe(&attempt.harvester_name)
+    );
     let point = attempt.signage_point_index;
     match &attempt.outcome {
-        AttemptOutcome::Answered { passed, total, proofs, lookup_ms, .. } => {
+        AttemptOutcome::Answered {
+            passed,
+            total,
+            proofs,
+            lookup_ms,
+            ..
+        } => {
             let ratio = format!("{passed}/{total}");
             let noun = if *proofs == 1 { "proof " } else { "proofs" };
-            format!("{head} {ratio:>12}  {proofs} {noun}  {:>8}  signage point {point}", seconds_of_ms(*lookup_ms))
+            format!(
+                "{head} {ratio:>12}  {proofs} {noun}  {:>8}  signage point {point}",
+                seconds_of_ms(*lookup_ms)
+            )
         }
         AttemptOutcome::NoAnswer { total, after_s } => {
             let ratio = format!("–/{total}");
@@ -132,8 +186,17 @@ fn attempt_line(attempt: &AttemptView) -> String {
 }
 
 fn message_line(record: &MessageRecord) -> String {
-    let detail = if record.detail.is_empty() { String::new() } else { format!("  {}", safe(&record.detail)) };
-    format!("{} {} ({}){detail}", clock_time_ms(record.at_unix_ms), record, safe(&record.peer_name))
+    let detail = if record.detail.is_empty() {
+        String::new()
+    } else {
+        format!("  {}", safe(&record.detail))
+    };
+    format!(
+        "{} {} ({}){detail}",
+        clock_time_ms(record.at_unix_ms),
+        record,
+        safe(&record.peer_name)
+    )
 }
 
 fn to_json(value: &impl Serialize) -> Result<String, Failure> {

@@ -52,11 +52,25 @@ fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Outcome {
-    let Cli { root, color, ascii, daemon, command } = cli;
-    let default_root = if matches!(command, Some(Command::Demo(_))) { "demo" } else { "mainnet" };
+    let Cli {
+        root,
+        color,
+        ascii,
+        daemon,
+        command,
+    } = cli;
+    let default_root = if matches!(command, Some(Command::Demo(_))) {
+        "demo"
+    } else {
+        "mainnet"
+    };
     let context = || Context::new(root.clone(), default_root, color, ascii);
     let Some(command) = command else {
-        return if daemon { daemon::run(&context()?).await } else { interactive(&context()?).await };
+        return if daemon {
+            daemon::run(&context()?).await
+        } else {
+            interactive(&context()?).await
+        };
     };
     match command {
         Command::Stop => stop::run(&context()?).await,
@@ -67,16 +81,45 @@ async fn run(cli: Cli) -> Outcome {
         Command::Alarms { output } => lists::alarms(&context()?, output.json).await,
         Command::Init { ca_dir, network } => root::init(&context()?, ca_dir, network),
         Command::Configure(changes) => configure::run(&context()?, &changes).await,
-        Command::Config { command: ConfigCommand::Path } => root::config_path(&context()?),
-        Command::Config { command: ConfigCommand::PrintDefault } => root::print_default(),
-        Command::Config { command: ConfigCommand::Check { file } } => root::check(&context()?, file),
-        Command::Keys { command: KeysCommand::Import(import) } => keys::import(&context()?, &import),
-        Command::Keys { command: KeysCommand::Show { output } } => keys::show(&context()?, output.json),
-        Command::Plots { command: PlotsCommand::Add { dir } } => plots::add(&context()?, &dir),
-        Command::Plots { command: PlotsCommand::Remove { dir } } => plots::remove(&context()?, &dir),
-        Command::Plots { command: PlotsCommand::Show } => plots::show(&context()?),
-        Command::Harvester { command: HarvesterCommand::List { refresh, failed, no_key, duplicates, output } } => {
-            let files = harvester::Files { failed, no_key, duplicates };
+        Command::Config {
+            command: ConfigCommand::Path,
+        } => root::config_path(&context()?),
+        Command::Config {
+            command: ConfigCommand::PrintDefault,
+        } => root::print_default(),
+        Command::Config {
+            command: ConfigCommand::Check { file },
+        } => root::check(&context()?, file),
+        Command::Keys {
+            command: KeysCommand::Import(import),
+        } => keys::import(&context()?, &import),
+        Command::Keys {
+            command: KeysCommand::Show { output },
+        } => keys::show(&context()?, output.json),
+        Command::Plots {
+            command: PlotsCommand::Add { dir },
+        } => plots::add(&context()?, &dir),
+        Command::Plots {
+            command: PlotsCommand::Remove { dir },
+        } => plots::remove(&context()?, &dir),
+        Command::Plots {
+            command: PlotsCommand::Show,
+        } => plots::show(&context()?),
+        Command::Harvester {
+            command:
+                HarvesterCommand::List {
+                    refresh,
+                    failed,
+                    no_key,
+                    duplicates,
+                    output,
+                },
+        } => {
+            let files = harvester::Files {
+                failed,
+                no_key,
+                duplicates,
+            };
             harvester::list(&context()?, refresh, files, output.json).await
         }
         Command::Demo(options) => demo::run(&context()?, options).await,

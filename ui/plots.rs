@@ -15,7 +15,11 @@ pub(crate) fn add(context: &Context, dir: &Path) -> Outcome {
     let mut editor = Editor::open(&context.root).map_err(not_changed)?;
     let edited = editor.add_plot_directory(dir).map_err(not_changed)?;
     editor.save().map_err(not_changed)?;
-    let what = if edited == Edited::Changed { "Successfully added" } else { "Path already added" };
+    let what = if edited == Edited::Changed {
+        "Successfully added"
+    } else {
+        "Path already added"
+    };
     writeln!(io::stdout().lock(), "{what}: {}", dir.display())?;
     Ok(Ended::Fine)
 }
@@ -24,8 +28,11 @@ pub(crate) fn add(context: &Context, dir: &Path) -> Outcome {
 pub(crate) fn remove(context: &Context, dir: &Path) -> Outcome {
     let mut editor = Editor::open(&context.root).map_err(not_changed)?;
     if editor.remove_plot_directory(dir).map_err(not_changed)? == Edited::AlreadySo {
-        return Err(Failure::new(Status::Failed, format!("{} is no plot directory of this root", dir.display()))
-            .hint("list them with `farmconsole plots show`"));
+        return Err(Failure::new(
+            Status::Failed,
+            format!("{} is no plot directory of this root", dir.display()),
+        )
+        .hint("list them with `farmconsole plots show`"));
     }
     editor.save().map_err(not_changed)?;
     Ok(Ended::Fine)

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use farmconsole::config::{Finding, check as check_settings};
 use farmconsole::config::init::{self, InitOptions};
+use farmconsole::config::{Finding, check as check_settings};
 
 use crate::context::Context;
 use crate::daemon::with_hint;
@@ -38,7 +38,9 @@ pub(crate) fn config_path(context: &Context) -> Outcome {
 
 /// `farmconsole config print-default`.
 pub(crate) fn print_default() -> Outcome {
-    io::stdout().lock().write_all(farmconsole::config::DEFAULT_SETTINGS.as_bytes())?;
+    io::stdout()
+        .lock()
+        .write_all(farmconsole::config::DEFAULT_SETTINGS.as_bytes())?;
     Ok(Ended::Fine)
 }
 

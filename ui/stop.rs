@@ -17,14 +17,22 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     while tokio::time::Instant::now() < deadline {
         // The lock is what a successor needs; it is free when the process has ended.
-        let socket_gone =
-            matches!(ControlClient::connect(&context.root.control_socket()).await, Err(ControlError::NotRunning { .. }));
+        let socket_gone = matches!(
+            ControlClient::connect(&context.root.control_socket()).await,
+            Err(ControlError::NotRunning { .. })
+        );
         if socket_gone && RootLock::take(&context.root.lock_file()).is_ok() {
             return Ok(Ended::Fine);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let pid = attached.client.hello().pid;
-    Err(Failure::new(Status::Failed, format!("process {pid} was asked to end and still runs after {} s", PATIENCE.as_secs()))
-        .hint(format!("end it with `kill {pid}`")))
+    Err(Failure::new(
+        Status::Failed,
+        format!(
+            "process {pid} was asked to end and still runs after {} s",
+            PATIENCE.as_secs()
+        ),
+    )
+    .hint(format!("end it with `kill {pid}`")))
 }

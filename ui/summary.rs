@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView};
 use serde::Serialize;
 
+use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, plural, safe, seconds_of_ms, span};
-use crate::context::Context;
 
 /// Average seconds between blocks that the official summary assumes when it cannot ask a node.
 const BLOCK_SECONDS: f64 = 18.75;
@@ -48,7 +48,11 @@ fn official_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()
         }
     }
     for (host, group) in remote {
-        writeln!(out, "Remote Harvester{} for IP: {host}", if group.len() > 1 { "s" } else { "" })?;
+        writeln!(
+            out,
+            "Remote Harvester{} for IP: {host}",
+            if group.len() > 1 { "s" } else { "" }
+        )?;
         for harvester in group {
             harvester_line(out, harvester)?;
         }
@@ -62,9 +66,20 @@ fn official_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()
         chia_effective_bytes(totals.effective_bytes as f64)
     )?;
     let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
-    writeln!(out, "Estimated network space: {}", netspace.map_or_else(|| "Unknown".to_owned(), chia_bytes))?;
-    writeln!(out, "Expected time to win: {}", expected_time_to_win(totals.plots, totals.effective_bytes, netspace))?;
-    writeln!(out, "For details on farmed rewards and fees you should run 'chia start wallet' and 'chia wallet show'")
+    writeln!(
+        out,
+        "Estimated network space: {}",
+        netspace.map_or_else(|| "Unknown".to_owned(), chia_bytes)
+    )?;
+    writeln!(
+        out,
+        "Expected time to win: {}",
+        expected_time_to_win(totals.plots, totals.effective_bytes, netspace)
+    )?;
+    writeln!(
+        out,
+        "For details on farmed rewards and fees you should run 'chia start wallet' and 'chia wallet show'"
+    )
 }
 
 /// What only farmconsole knows.
@@ -72,19 +87,38 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     writeln!(out)?;
     if snapshot.simulated {
         let chain = snapshot.simulated_chain.clone().unwrap_or_default();
-        writeln!(out, "SIMULATED chain: nothing here is worth anything; {} won", plural(chain.blocks, "simulated block"))?;
+        writeln!(
+            out,
+            "SIMULATED chain: nothing here is worth anything; {} won",
+            plural(chain.blocks, "simulated block")
+        )?;
     }
     if !snapshot.status.is_fine() {
         writeln!(out, "State: {}", snapshot.status.word())?;
     }
-    for node in snapshot.nodes.iter().filter(|n| n.netspace_bytes.is_none() && !snapshot.simulated) {
-        writeln!(out, "Node {}: network space and wallet are not asked yet", safe(&node.name))?;
+    for node in snapshot
+        .nodes
+        .iter()
+        .filter(|n| n.netspace_bytes.is_none() && !snapshot.simulated)
+    {
+        writeln!(
+            out,
+            "Node {}: network space and wallet are not asked yet",
+            safe(&node.name)
+        )?;
     }
     if snapshot.nodes.is_empty() {
-        writeln!(out, "Node: none is connected, so network space and expected time to win are unknown")?;
+        writeln!(
+            out,
+            "Node: none is connected, so network space and expected time to win are unknown"
+        )?;
     }
     let points = &snapshot.signage_points;
-    writeln!(out, "Signage points: {} received, {} missed in 24 h", points.received_24h, points.missed_24h)?;
+    writeln!(
+        out,
+        "Signage points: {} received, {} missed in 24 h",
+        points.received_24h, points.missed_24h
+    )?;
     let wins = &snapshot.wins;
     writeln!(
         out,
@@ -96,7 +130,12 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
         wins.lost
     )?;
     for harvester in &snapshot.harvesters {
-        writeln!(out, "Harvester {}: {}", safe(&harvester.name), harvester_state(harvester, snapshot.taken_at_unix_ms))?;
+        writeln!(
+            out,
+            "Harvester {}: {}",
+            safe(&harvester.name),
+            harvester_state(harvester, snapshot.taken_at_unix_ms)
+        )?;
     }
     if snapshot.alarms.is_empty() {
         return writeln!(out, "Alarms: none");
@@ -176,8 +215,15 @@ fn expected_time_to_win(plots: u64, effective_bytes: u64, netspace: Option<f64>)
         Some(space) if space <= 0.0 => chia_minutes(0),
         Some(space) => {
             let share = effective_bytes as f64 / space;
-            #[expect(clippy::cast_possible_truncation, reason = "the official command truncates; huge spans saturate")]
-            let minutes = if share > 0.0 { (BLOCK_SECONDS / 60.0 / share) as i64 } else { -1 };
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "the official command truncates; huge spans saturate"
+            )]
+            let minutes = if share > 0.0 {
+                (BLOCK_SECONDS / 60.0 / share) as i64
+            } else {
+                -1
+            };
             chia_minutes(minutes)
         }
     }

@@ -24,7 +24,9 @@ pub enum ControlError {
         source: std::io::Error,
     },
     /// A farmer of another generation runs there.
-    #[error("the farmer at {path} is version {version} and speaks control protocol {got}, this program speaks {CONTROL_PROTOCOL}")]
+    #[error(
+        "the farmer at {path} is version {version} and speaks control protocol {got}, this program speaks {CONTROL_PROTOCOL}"
+    )]
     VersionSkew {
         /// Socket.
         path: PathBuf,
@@ -82,9 +84,20 @@ impl ControlClient {
             Err(_) => return Err(ControlError::NoAnswer { path }),
         };
         if hello.protocol != CONTROL_PROTOCOL {
-            return Err(ControlError::VersionSkew { path, version: hello.version, got: hello.protocol });
+            return Err(ControlError::VersionSkew {
+                path,
+                version: hello.version,
+                got: hello.protocol,
+            });
         }
-        Ok(Self { hello, path, reader, writer, next_id: 1, early: std::collections::VecDeque::new() })
+        Ok(Self {
+            hello,
+            path,
+            reader,
+            writer,
+            next_id: 1,
+            early: std::collections::VecDeque::new(),
+        })
     }
 
     /// What the other side said of itself.
@@ -104,7 +117,11 @@ impl ControlClient {
             let event = match tokio::time::timeout_at(deadline, frame::read(&mut self.reader, MAX_EVENT)).await {
                 Ok(Ok(event)) => event,
                 Ok(Err(e)) => return Err(gone(&self.path, &e)),
-                Err(_) => return Err(ControlError::NoAnswer { path: self.path.clone() }),
+                Err(_) => {
+                    return Err(ControlError::NoAnswer {
+                        path: self.path.clone(),
+                    });
+                }
             };
             match event {
                 Event::Reply(reply) if reply.id == id => return reply.answer.map_err(ControlError::Refused),
@@ -120,7 +137,9 @@ impl ControlClient {
     pub async fn send(&mut self, ask: Ask) -> Result<u64, ControlError> {
         let id = self.next_id;
         self.next_id += 1;
-        frame::write(&mut self.writer, &Request { id, ask }).await.map_err(|e| gone(&self.path, &e))?;
+        frame::write(&mut self.writer, &Request { id, ask })
+            .await
+            .map_err(|e| gone(&self.path, &e))?;
         Ok(id)
     }
 
@@ -132,15 +151,25 @@ impl ControlClient {
         if let Some(event) = self.early.pop_front() {
             return Ok(event);
         }
-        frame::read(&mut self.reader, MAX_EVENT).await.map_err(|e| gone(&self.path, &e))
+        frame::read(&mut self.reader, MAX_EVENT)
+            .await
+            .map_err(|e| gone(&self.path, &e))
     }
 
     /// Takes the connection apart, so that one task reads events while another sends requests.
     #[must_use]
     pub fn split(self) -> (ControlEvents, ControlSender) {
         (
-            ControlEvents { path: self.path.clone(), reader: self.reader, early: self.early },
-            ControlSender { path: self.path, writer: self.writer, next_id: self.next_id },
+            ControlEvents {
+                path: self.path.clone(),
+                reader: self.reader,
+                early: self.early,
+            },
+            ControlSender {
+                path: self.path,
+                writer: self.writer,
+                next_id: self.next_id,
+            },
         )
     }
 }
@@ -162,7 +191,9 @@ impl ControlEvents {
         if let Some(event) = self.early.pop_front() {
             return Ok(event);
         }
-        frame::read(&mut self.reader, MAX_EVENT).await.map_err(|e| gone(&self.path, &e))
+        frame::read(&mut self.reader, MAX_EVENT)
+            .await
+            .map_err(|e| gone(&self.path, &e))
     }
 }
 
@@ -182,11 +213,16 @@ impl ControlSender {
     pub async fn send(&mut self, ask: Ask) -> Result<u64, ControlError> {
         let id = self.next_id;
         self.next_id += 1;
-        frame::write(&mut self.writer, &Request { id, ask }).await.map_err(|e| gone(&self.path, &e))?;
+        frame::write(&mut self.writer, &Request { id, ask })
+            .await
+            .map_err(|e| gone(&self.path, &e))?;
         Ok(id)
     }
 }
 
 fn gone(path: &Path, error: &FrameError) -> ControlError {
-    ControlError::Gone { path: path.to_owned(), detail: error.to_string() }
+    ControlError::Gone {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    }
 }

@@ -57,7 +57,10 @@ pub(super) async fn write<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), 
     let mut frame = vec![0; 4];
     serde_json::to_writer(&mut frame, value).map_err(FrameError::Json)?;
     let len = frame.len() - 4;
-    let head = u32::try_from(len).map_err(|_| FrameError::TooLarge { got: len, limit: MAX_EVENT })?;
+    let head = u32::try_from(len).map_err(|_| FrameError::TooLarge {
+        got: len,
+        limit: MAX_EVENT,
+    })?;
     frame[..4].copy_from_slice(&head.to_be_bytes());
     stream.write_all(&frame).await.map_err(FrameError::Io)?;
     stream.flush().await.map_err(FrameError::Io)
@@ -80,7 +83,10 @@ mod tests {
     async fn oversized_and_unreadable_frames_are_refused_before_allocation() {
         let (mut a, mut b) = tokio::io::duplex(1024);
         a.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
-        assert!(matches!(read::<u8>(&mut b, 100).await, Err(FrameError::TooLarge { limit: 100, .. })));
+        assert!(matches!(
+            read::<u8>(&mut b, 100).await,
+            Err(FrameError::TooLarge { limit: 100, .. })
+        ));
         a.write_all(b"\0\0\0\x02{{").await.unwrap();
         assert!(matches!(read::<u8>(&mut b, 100).await, Err(FrameError::Json(_))));
     }

@@ -38,18 +38,37 @@ impl RootLock {
     /// # Errors
     /// [`LockError::Held`] when another process has it, [`LockError::Io`] when the file cannot be opened.
     pub fn take(path: &Path) -> Result<Self, LockError> {
-        let io = |source| LockError::Io { path: path.to_owned(), source };
+        let io = |source| LockError::Io {
+            path: path.to_owned(),
+            source,
+        };
         if let Some(dir) = path.parent() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)
+                .map_err(io)?;
         }
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path).map_err(io)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(io)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                let pid = file.read_to_string(&mut text).ok().and_then(|_| text.trim().parse().ok());
-                return Err(LockError::Held { path: path.to_owned(), pid });
+                let pid = file
+                    .read_to_string(&mut text)
+                    .ok()
+                    .and_then(|_| text.trim().parse().ok());
+                return Err(LockError::Held {
+                    path: path.to_owned(),
+                    pid,
+                });
             }
             Err(TryLockError::Error(source)) => return Err(io(source)),
         }
@@ -70,7 +89,10 @@ mod tests {
         let path = dir.path().join("state/lock");
         let first = RootLock::take(&path).unwrap();
         let refused = RootLock::take(&path).unwrap_err();
-        assert!(matches!(refused, LockError::Held { pid: Some(pid), .. } if pid == std::process::id()), "{refused}");
+        assert!(
+            matches!(refused, LockError::Held { pid: Some(pid), .. } if pid == std::process::id()),
+            "{refused}"
+        );
         drop(first);
         RootLock::take(&path).unwrap();
     }

@@ -44,7 +44,10 @@ impl ControlServer {
     /// # Errors
     /// [`BindError`] with the path and the operating system's words.
     pub fn bind(path: &Path, _lock: &RootLock) -> Result<Self, BindError> {
-        let fail = |source| BindError { path: path.to_owned(), source };
+        let fail = |source| BindError {
+            path: path.to_owned(),
+            source,
+        };
         match std::fs::remove_file(path) {
             Ok(()) => {}
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
@@ -52,7 +55,10 @@ impl ControlServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
-        Ok(Self { listener, path: path.to_owned() })
+        Ok(Self {
+            listener,
+            path: path.to_owned(),
+        })
     }
 
     /// Serves clients until `stop` is cancelled. A client's [`Ask::Stop`] cancels it.
@@ -73,7 +79,9 @@ impl ControlServer {
             if !same_user(&stream) {
                 continue;
             }
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { continue };
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                continue;
+            };
             let client = serve(stream, handle.clone(), role, stop.clone());
             tokio::spawn(async move {
                 if let Err(error) = client.await {
@@ -95,7 +103,9 @@ impl Drop for ControlServer {
 /// Whether the client runs as the same user (or as root); the file mode says so already, this says it twice.
 fn same_user(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|cred| cred.uid() == own || cred.uid() == 0)
+    stream
+        .peer_cred()
+        .is_ok_and(|cred| cred.uid() == own || cred.uid() == 0)
 }
 
 async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: CancellationToken) -> Result<(), FrameError> {
@@ -181,10 +191,7 @@ const fn wanted(event: &FeedEvent, watch: Watch) -> bool {
     }
 }
 
-async fn send<T: serde::Serialize>(
-    writer: &mut tokio::net::unix::OwnedWriteHalf,
-    value: &T,
-) -> Result<(), FrameError> {
+async fn send<T: serde::Serialize>(writer: &mut tokio::net::unix::OwnedWriteHalf, value: &T) -> Result<(), FrameError> {
     tokio::time::timeout(WRITE_PATIENCE, frame::write(writer, value))
         .await
         .unwrap_or_else(|_| Err(FrameError::Io(std::io::ErrorKind::TimedOut.into())))

@@ -56,11 +56,24 @@ impl Bench {
         let (snapshots, newest) = watch::channel(Arc::new(empty_snapshot()));
         let (events, _) = broadcast::channel(4);
         let (asked, requests) = mpsc::channel(4);
-        let handle = FarmHandle { snapshots: newest, events: events.clone(), requests: asked, log: log.handle() };
+        let handle = FarmHandle {
+            snapshots: newest,
+            events: events.clone(),
+            requests: asked,
+            log: log.handle(),
+        };
         let stop = CancellationToken::new();
         let server = ControlServer::bind(&dir.path().join("control.sock"), &lock).unwrap();
         tokio::spawn(server.run(handle, Role::Farmer, stop.clone()));
-        Self { dir, stop, snapshots, events, requests, _log: log, _lock: lock }
+        Self {
+            dir,
+            stop,
+            snapshots,
+            events,
+            requests,
+            _log: log,
+            _lock: lock,
+        }
     }
 
     fn socket(&self) -> PathBuf {
@@ -76,7 +89,10 @@ impl Bench {
 async fn a_client_is_greeted_and_gets_the_snapshot() {
     let bench = Bench::start();
     let mut client = bench.client().await;
-    assert_eq!((client.hello().pid, client.hello().role), (std::process::id(), Role::Farmer));
+    assert_eq!(
+        (client.hello().pid, client.hello().role),
+        (std::process::id(), Role::Farmer)
+    );
     let answer = client.ask(Ask::Snapshot).await.unwrap();
     assert_eq!(answer, Answer::Snapshot(Box::new(empty_snapshot())));
 }
@@ -85,24 +101,61 @@ async fn a_client_is_greeted_and_gets_the_snapshot() {
 async fn pages_come_from_the_engine() {
     let mut bench = Bench::start();
     let mut client = bench.client().await;
-    let request =
-        PageRequest { harvester: None, list: ListKind::Failed, contains: String::new(), offset: 0, limit: 10 };
+    let request = PageRequest {
+        harvester: None,
+        list: ListKind::Failed,
+        contains: String::new(),
+        offset: 0,
+        limit: 10,
+    };
     let asked = tokio::spawn(async move { client.ask(Ask::Page(request)).await });
-    let Some(EngineRequest::Page(request, reply)) = bench.requests.recv().await else { panic!("another question") };
-    reply.send(Page { total: u64::from(request.limit), items: Vec::new() }).unwrap();
-    assert_eq!(asked.await.unwrap().unwrap(), Answer::Page(Page { total: 10, items: Vec::new() }));
+    let Some(EngineRequest::Page(request, reply)) = bench.requests.recv().await else {
+        panic!("another question")
+    };
+    reply
+        .send(Page {
+            total: u64::from(request.limit),
+            items: Vec::new(),
+        })
+        .unwrap();
+    assert_eq!(
+        asked.await.unwrap().unwrap(),
+        Answer::Page(Page {
+            total: 10,
+            items: Vec::new()
+        })
+    );
 }
 
 #[tokio::test]
 async fn a_watcher_gets_snapshots_and_only_the_events_it_wants() {
     let bench = Bench::start();
     let mut client = bench.client().await;
-    client.ask(Ask::Watch(Watch { snapshots: true, notices: true, ..Watch::default() })).await.unwrap();
-    assert!(matches!(client.next_event().await.unwrap(), Event::Snapshot(_)), "the newest comes at once");
-    let notice = Notice::ConnectionRefused { address: "10.0.0.7:1".to_owned(), cause: RefusalCause::NotTls };
+    client
+        .ask(Ask::Watch(Watch {
+            snapshots: true,
+            notices: true,
+            ..Watch::default()
+        }))
+        .await
+        .unwrap();
+    assert!(
+        matches!(client.next_event().await.unwrap(), Event::Snapshot(_)),
+        "the newest comes at once"
+    );
+    let notice = Notice::ConnectionRefused {
+        address: "10.0.0.7:1".to_owned(),
+        cause: RefusalCause::NotTls,
+    };
     bench.events.send(FeedEvent::Notice(notice.clone())).unwrap();
-    assert_eq!(client.next_event().await.unwrap(), Event::Feed(FeedEvent::Notice(notice)));
-    let newer = FarmSnapshot { taken_at_unix_ms: 7, ..empty_snapshot() };
+    assert_eq!(
+        client.next_event().await.unwrap(),
+        Event::Feed(FeedEvent::Notice(notice))
+    );
+    let newer = FarmSnapshot {
+        taken_at_unix_ms: 7,
+        ..empty_snapshot()
+    };
     bench.snapshots.send(Arc::new(newer.clone())).unwrap();
     assert_eq!(client.next_event().await.unwrap(), Event::Snapshot(Box::new(newer)));
 }
@@ -119,7 +172,13 @@ async fn stop_is_answered_and_then_everybody_is_let_go() {
 #[tokio::test]
 async fn an_unknown_log_level_is_refused_in_words() {
     let bench = Bench::start();
-    let refused = bench.client().await.ask(Ask::SetLogLevel { level: "LOUD".to_owned() }).await;
+    let refused = bench
+        .client()
+        .await
+        .ask(Ask::SetLogLevel {
+            level: "LOUD".to_owned(),
+        })
+        .await;
     assert!(matches!(refused, Err(ControlError::Refused(words)) if words.contains("LOUD")));
 }
 
@@ -137,6 +196,8 @@ async fn one_client_too_many_is_closed_and_the_others_stay() {
 
 #[tokio::test]
 async fn nobody_there_is_told_with_the_path() {
-    let refused = ControlClient::connect(&PathBuf::from("/nowhere/control.sock")).await.unwrap_err();
+    let refused = ControlClient::connect(&PathBuf::from("/nowhere/control.sock"))
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("/nowhere/control.sock"), "{refused}");
 }

@@ -8,19 +8,24 @@
 //! ```text
 //! nodes            signage points in, declarations out     signage_points, missed
 //! connections      harvesters come, go, come again         harvesters
-//! answers          who was asked, who answered, who not    attempts
+//! answers          who was asked, who answered, who not    asks, attempts
 //! plots            what they have, what they lost          plot_sync, plot_lists, shared_plots
-//! proofs           verify, judge                           signatures (shares, declaration, block), signing_guard
+//! verification     valid? good enough?                     proofs
+//! declarations     sign and declare a winner               signatures: whom to ask for shares
+//! blocks           sign the block made of it               signing_guard: only what was declared
 //! alarms, timers   what is wrong, when to look again
 //! commands, view, page                                     what people see and ask for
 //! ```
 
 mod alarms;
 mod answers;
+mod asks;
 mod attempts;
+mod blocks;
 mod commands;
 mod config;
 mod connections;
+mod declarations;
 mod harvesters;
 mod input;
 mod messages;
@@ -39,6 +44,7 @@ mod signing_guard;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod verification;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -149,7 +155,7 @@ impl Farmer {
             Input::ChainVerdict { quality, verdict, .. } => self.handle_chain_verdict(now, &quality, verdict),
             Input::SimulatedChain(view) => self.simulated_chain = Some(view),
             Input::Verified { job, result } => self.handle_verified(now, job, result),
-            Input::VerificationDropped { job } => self.handle_verification_dropped(now, job),
+            Input::VerificationDropped { job } => self.handle_job_dropped(now, job),
             Input::Signed { job, result } => self.handle_signed(now, job, result),
             Input::Keys(keys) => self.handle_keys(now, keys),
             Input::Listening { addresses } => self.listening = addresses,
@@ -188,6 +194,7 @@ impl Farmer {
                 Timer::Alarms => {
                     let notices = self.alarms.close_old(now);
                     self.note_closed(notices);
+                    self.timers.put(Timer::Alarms, self.alarms.next_close());
                 }
             }
         }
@@ -204,7 +211,7 @@ impl Farmer {
         match message {
             FromHarvester::NewProofOfSpace(message) => self.handle_new_proof(now, id, *message),
             FromHarvester::PartialProofs(message) => self.handle_partial_proofs(now, id, &message),
-            FromHarvester::RespondSignatures(message) => self.handle_respond_signatures(now, id, envelope, *message),
+            FromHarvester::RespondSignatures(message) => self.handle_respond_signatures(now, id, *message),
             FromHarvester::FarmingInfo(message) => self.handle_farming_info(now, id, &message),
             FromHarvester::RespondPlots(message) => self.handle_respond_plots(now, id, envelope, &message),
             FromHarvester::PlotSync(message) => self.handle_plot_sync(now, id, message),
@@ -261,7 +268,7 @@ impl Farmer {
         ];
         for (is_fine, alarm) in states {
             if is_fine {
-                self.close_alarms(now, |kind| *kind == alarm);
+                self.close_alarm(now, &alarm);
             } else {
                 self.raise(now, alarm);
             }
@@ -284,8 +291,16 @@ impl Farmer {
         self.note_closed(notices);
     }
 
+    /// Closes the one alarm that is the same incident as this.
+    fn close_alarm(&mut self, now: Now, same: &AlarmKind) {
+        let notice = self.alarms.close_key(now, &same.key());
+        self.note_closed(notice.into_iter().collect());
+    }
+
     fn note_closed(&mut self, notices: Vec<Notice>) {
-        self.outputs.extend(notices.into_iter().map(Output::Notice));
-        self.timers.put(Timer::Alarms, self.alarms.next_close());
+        if !notices.is_empty() {
+            self.outputs.extend(notices.into_iter().map(Output::Notice));
+            self.timers.put(Timer::Alarms, self.alarms.next_close());
+        }
     }
 }

@@ -32,7 +32,7 @@ impl Farmer {
                 .set(Timer::PlotSync(session_id), now.mono + SYNC_STALLS_AFTER);
         }
         if matches!(result, Err(SyncError::TooMuch)) {
-            return self.close(now, session_id, SyncError::TooMuch);
+            return self.close(now, session_id, &SyncError::TooMuch);
         }
         let error = result.as_ref().err().map(SyncError::to_wire);
         let response = PlotSyncResponse {
@@ -209,7 +209,7 @@ impl Farmer {
         });
     }
 
-    fn close(&mut self, now: Now, session: SessionId, error: SyncError) {
+    fn close(&mut self, now: Now, session: SessionId, error: &SyncError) {
         let cause = DisconnectCause::ProtocolViolation {
             detail: error.to_string(),
         };
@@ -277,8 +277,7 @@ impl Farmer {
         ];
         for (count, mut alarm) in alarms {
             if count == 0 {
-                let key = alarm.key();
-                self.close_alarms(now, |kind| kind.key() == key);
+                self.close_alarm(now, &alarm);
                 continue;
             }
             if let AlarmKind::FailedPlots { files, .. }
@@ -308,8 +307,7 @@ impl Farmer {
         }
         for alarm in updated {
             if matches!(alarm, AlarmKind::PlotsLost { lost: 0, .. }) {
-                let key = alarm.key();
-                self.close_alarms(now, |kind| kind.key() == key);
+                self.close_alarm(now, &alarm);
             } else {
                 self.raise(now, alarm);
             }

@@ -1,21 +1,16 @@
-//! Proofs from their arrival to their verdict: which wait to be verified, which are good enough for a block, and a record
-//! of every one for people. What happens after that is in `signatures`.
+//! All proofs that can still matter: which wait to be verified, what is under way for them, and a record of every one for
+//! people.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::Farmer;
-use super::output::{JobId, Output};
-use super::signage_points::proof_context;
-use super::timers::Timer;
-use crate::clock::{Mono, Now};
-use crate::crypto::sha256;
+use super::blocks::Block;
+use super::declarations::Declaration;
+use super::output::JobId;
+use crate::clock::Mono;
 use crate::ids::{Bytes32, ChallengeHash, QualityString, RewardChainSp, SpHash};
-use crate::pos::{ProofError, iterations};
-use crate::snapshot::{AlarmKind, HarvesterId, Notice, PROOFS_KEPT, ProofStage, ProofView};
-use crate::wire::{NewProofOfSpace, PartialProofsData, ProofOfSpace, Streamable};
-
-use super::signatures::{Block, Declaration};
+use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
+use crate::wire::ProofOfSpace;
 
 /// Number of a proof since start; as shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,19 +28,19 @@ pub(super) struct Proofs {
     pub(super) blocks: BTreeMap<BlockNumber, Block>,
     pub(super) jobs: BTreeMap<JobId, Job>,
     views: VecDeque<ProofView>,
-    seen: BTreeMap<ProofKey, ProofNumber>,
+    pub(super) seen: BTreeMap<ProofKey, ProofNumber>,
     seen_order: VecDeque<ProofKey>,
-    queues: BTreeMap<HarvesterId, VecDeque<ProofNumber>>,
+    pub(super) queues: BTreeMap<HarvesterId, VecDeque<ProofNumber>>,
     /// Whose proof was verified last, so that the next harvester has its turn.
     turn: Option<HarvesterId>,
-    verifying: usize,
+    pub(super) verifying: usize,
     numbers: u64,
     block_numbers: u64,
     job_numbers: u64,
 }
 
 /// A signage point and a hash of the proof: the same proof from wherever it comes.
-type ProofKey = (SpHash, Bytes32);
+pub(super) type ProofKey = (SpHash, Bytes32);
 
 /// One proof.
 #[derive(Clone, Debug)]
@@ -154,17 +149,17 @@ impl Proofs {
         }
     }
 
-    fn push_view(&mut self, view: ProofView) {
+    pub(super) fn push_view(&mut self, view: ProofView) {
         self.views.truncate(PROOFS_KEPT - 1);
         self.views.push_front(view);
     }
 
-    const fn new_number(&mut self) -> ProofNumber {
+    pub(super) const fn new_number(&mut self) -> ProofNumber {
         self.numbers += 1;
         ProofNumber(self.numbers)
     }
 
-    fn remember(&mut self, key: ProofKey, number: ProofNumber) {
+    pub(super) fn remember(&mut self, key: ProofKey, number: ProofNumber) {
         if self.seen_order.len() == MAX_SEEN
             && let Some(oldest) = self.seen_order.pop_front()
         {
@@ -184,7 +179,7 @@ impl Proofs {
     }
 
     /// The next proof to verify: harvesters take turns, so that a flood from one delays only its own.
-    fn next_queued(&mut self) -> Option<ProofNumber> {
+    pub(super) fn next_queued(&mut self) -> Option<ProofNumber> {
         if self.verifying >= MAX_VERIFYING {
             return None;
         }
@@ -201,7 +196,7 @@ impl Proofs {
         number
     }
 
-    fn begin_verification(&mut self, number: ProofNumber) -> JobId {
+    pub(super) fn begin_verification(&mut self, number: ProofNumber) -> JobId {
         let job = self.new_job(Job::Verify(number));
         self.verifying += 1;
         if let Some(proof) = self.live.get_mut(&number) {
@@ -218,7 +213,7 @@ impl Proofs {
     }
 
     /// Takes a proof out, with all that is under way for it.
-    fn remove(&mut self, number: ProofNumber) -> Option<Proof> {
+    pub(super) fn remove(&mut self, number: ProofNumber) -> Option<Proof> {
         let proof = self.live.remove(&number)?;
         match &proof.phase {
             Phase::Queued => self.take_off_queue(number),
@@ -248,7 +243,7 @@ impl Proofs {
         [
             ("live", self.live.len(), MAX_LIVE),
             ("by_quality", self.by_quality.len(), MAX_LIVE),
-            ("blocks", self.blocks.len(), super::signatures::MAX_BLOCKS),
+            ("blocks", self.blocks.len(), super::blocks::MAX_BLOCKS),
             ("views", self.views.len(), PROOFS_KEPT),
             ("seen", self.seen.len(), MAX_SEEN),
             ("queued", queued, MAX_LIVE),
@@ -257,357 +252,13 @@ impl Proofs {
     }
 }
 
-impl Farmer {
-    /// A harvester sent a proof.
-    pub(super) fn handle_new_proof(&mut self, now: Now, id: HarvesterId, message: NewProofOfSpace) {
-        self.review_override(now, id, message.farmer_reward_address_override);
-        let key = (message.sp_hash, Bytes32(sha256(&[&message.proof.to_bytes()])));
-        let source = Source {
-            harvester: id,
-            wants_data: message.include_source_signature_data || message.farmer_reward_address_override.is_some(),
-            plot_identifier: message.plot_identifier,
-        };
-        if let Some(number) = self.proofs.seen.get(&key).copied() {
-            self.counters.duplicate_proofs += 1;
-            self.add_source(number, source);
-            return;
-        }
-        let name = match self.harvesters.get_mut(id) {
-            Some(slot) => {
-                slot.proofs += 1;
-                slot.name.clone()
-            }
-            None => return,
-        };
-        let number = self.proofs.new_number();
-        let view = ProofView {
-            number: number.0,
-            found_at_unix_ms: now.unix.0,
-            harvester_name: name.clone(),
-            plot_id: message.proof.plot_id(),
-            plot_file: plot_file(&source.plot_identifier).to_owned(),
-            signage_point_index: message.signage_point_index,
-            quality: None,
-            stage: ProofStage::Found,
-            verified_after_ms: None,
-            signed_after_ms: None,
-            declared_after_ms: None,
-            block_signed_after_ms: None,
-        };
-        self.wins.proofs += 1;
-        self.notice(Notice::ProofFound {
-            name: name.clone(),
-            plot_id: view.plot_id,
-            plot_file: view.plot_file.clone(),
-            signage_point_index: view.signage_point_index,
-        });
-        let is_known = self
-            .signage_points
-            .get(&key.0)
-            .is_some_and(|point| point.of_challenge(&message.challenge_hash).is_some());
-        if !is_known {
-            self.counters.proofs_of_unknown_signage_points += 1;
-            let reason = format!("{name} answered a signage point that is not known here, or too old");
-            self.proofs.push_view(ProofView {
-                stage: ProofStage::Lost { reason },
-                ..view
-            });
-            return;
-        }
-        let queue = self.proofs.queues.get(&id).map_or(0, VecDeque::len);
-        if queue >= MAX_QUEUED_OF_HARVESTER {
-            let reason = format!("{queue} proofs of {name} were waiting to be verified");
-            self.proofs.push_view(ProofView {
-                stage: ProofStage::Lost { reason },
-                ..view
-            });
-            return self.note_unverified(now, id);
-        }
-        self.make_room(now);
-        self.proofs.remember(key, number);
-        self.proofs.push_view(view.clone());
-        self.proofs.live.insert(
-            number,
-            Proof {
-                view,
-                found: now.mono,
-                sp_hash: message.sp_hash,
-                challenge_hash: message.challenge_hash,
-                proof: message.proof,
-                sources: vec![source],
-                phase: Phase::Queued,
-            },
-        );
-        self.proofs.queues.entry(id).or_default().push_back(number);
-        self.timers.set(Timer::Proof(number), now.mono + VERIFIED_WITHIN);
-        self.verify_queued(now);
-    }
-
-    /// A harvester sent v2 partial proofs. Only a solver could complete them.
-    pub(super) fn handle_partial_proofs(&mut self, now: Now, id: HarvesterId, message: &PartialProofsData) {
-        let name = self.harvesters.name(id);
-        let count = message.partial_proofs.len();
-        let reason = format!("no solver is connected to complete {count} v2 partial proofs");
-        if let Some(slot) = self.harvesters.get_mut(id) {
-            slot.proofs += count as u64;
-        }
-        self.wins.proofs += count as u64;
-        let number = self.proofs.new_number();
-        self.proofs.push_view(ProofView {
-            number: number.0,
-            found_at_unix_ms: now.unix.0,
-            harvester_name: name.clone(),
-            plot_id: message.plot_id,
-            plot_file: plot_file(&message.plot_identifier).to_owned(),
-            signage_point_index: message.signage_point_index,
-            quality: None,
-            stage: ProofStage::Lost { reason: reason.clone() },
-            verified_after_ms: None,
-            signed_after_ms: None,
-            declared_after_ms: None,
-            block_signed_after_ms: None,
-        });
-        self.raise(now, AlarmKind::ProofLost { name, reason });
-    }
-
-    /// A worker has verified a proof.
-    pub(super) fn handle_verified(&mut self, now: Now, job: JobId, result: Result<QualityString, ProofError>) {
-        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else {
-            return;
-        };
-        self.proofs.jobs.remove(&job);
-        self.proofs.verifying -= 1;
-        match result {
-            Err(error) => self.note_invalid(now, number, &error.to_string()),
-            Ok(quality) => self.judge(now, number, quality),
-        }
-        self.verify_queued(now);
-    }
-
-    /// The workers were full.
-    pub(super) fn handle_verification_dropped(&mut self, now: Now, job: JobId) {
-        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else {
-            return;
-        };
-        self.drop_unverified(now, number, "the workers that verify proofs were full");
-        self.verify_queued(now);
-    }
-
-    /// A proof is where it is for too long.
-    pub(super) fn handle_proof_timer(&mut self, now: Now, number: ProofNumber) {
-        match self.proofs.live.get(&number).map(|proof| &proof.phase) {
-            None => {}
-            Some(Phase::Queued | Phase::Verifying(_)) => {
-                let reason = format!("not verified within {} s", VERIFIED_WITHIN.as_secs());
-                self.drop_unverified(now, number, &reason);
-                self.verify_queued(now);
-            }
-            Some(Phase::Winner { .. }) => self.expire_declarations(now, number),
-        }
-    }
-
-    /// Forgets the oldest proofs if there are too many, and those that are too old to matter.
-    fn make_room(&mut self, now: Now) {
-        while let Some((number, proof)) = self.proofs.live.first_key_value() {
-            let number = *number;
-            if self.proofs.live.len() < MAX_LIVE && now.mono.since(proof.found) <= KEPT_FOR {
-                return;
-            }
-            match proof.phase {
-                Phase::Queued | Phase::Verifying(_) => {
-                    self.drop_unverified(now, number, "too many proofs came at once");
-                }
-                Phase::Winner { .. } => {
-                    let blocks = self.proofs.blocks.iter().filter(|(_, block)| block.proof == number);
-                    for block in blocks.map(|(block, _)| *block).collect::<Vec<_>>() {
-                        self.lose_block(now, block, "too many proofs came at once");
-                    }
-                    self.timers.clear(Timer::Proof(number));
-                    self.proofs.remove(number);
-                }
-            }
-        }
-    }
-
-    /// Gives workers what they can take.
-    fn verify_queued(&mut self, now: Now) {
-        while let Some(number) = self.proofs.next_queued() {
-            let Some(proof) = self.proofs.live.get(&number) else {
-                continue;
-            };
-            let point = self.signage_points.get(&proof.sp_hash);
-            let message = point.and_then(|point| point.of_challenge(&proof.challenge_hash));
-            // Its timer, which is due, drops a proof that has waited too long or outlived its signage point.
-            let (Some(message), true) = (message, now.mono.since(proof.found) < VERIFIED_WITHIN) else {
-                continue;
-            };
-            let (context, proof) = (proof_context(message), Box::new(proof.proof.clone()));
-            let job = self.proofs.begin_verification(number);
-            self.outputs.push_back(Output::Verify { job, proof, context });
-        }
-    }
-
-    /// A proof is valid: is it good enough for a block?
-    fn judge(&mut self, now: Now, number: ProofNumber, quality: QualityString) {
-        let Some(proof) = self.proofs.live.get_mut(&number) else {
-            return;
-        };
-        proof.view.quality = Some(quality);
-        proof.view.verified_after_ms = Some(millis(now.mono.since(proof.found)));
-        proof.phase = Phase::Winner {
-            quality,
-            declarations: Vec::new(),
-        };
-        self.timers.clear(Timer::Proof(number));
-        self.proofs.by_quality.insert(quality, number);
-        if self.declare_where_good_enough(now, number) {
-            return;
-        }
-        self.wins.not_good_enough += 1;
-        self.proofs.set_stage(number, ProofStage::NotGoodEnough);
-        self.proofs.remove(number);
-    }
-
-    /// Reward chains for which a winner is good enough and not declared yet.
-    pub(super) fn new_declarations(&self, number: ProofNumber) -> Vec<RewardChainSp> {
-        let Some(proof) = self.proofs.live.get(&number) else {
-            return Vec::new();
-        };
-        let (Phase::Winner { quality, declarations }, Some(point)) =
-            (&proof.phase, self.signage_points.get(&proof.sp_hash))
-        else {
-            return Vec::new();
-        };
-        let constants = &self.config.constants;
-        let variants = point.variants.iter().map(|variant| &variant.message);
-        let mut reward_chains: BTreeSet<RewardChainSp> = variants
-            .filter(|message| message.challenge_hash == proof.challenge_hash)
-            .filter(|message| {
-                let required = iterations::required_iters(
-                    constants,
-                    quality,
-                    proof.proof.plot_size(),
-                    message.difficulty,
-                    &proof.sp_hash,
-                    message.last_tx_height,
-                );
-                required < iterations::sp_interval_iters(message.sub_slot_iters)
-            })
-            .map(|message| message.reward_chain_sp)
-            .collect();
-        for declaration in declarations {
-            reward_chains.remove(&declaration.reward_chain_sp);
-        }
-        reward_chains.into_iter().collect()
-    }
-
-    /// A duplicate is worth something: another harvester that can sign.
-    fn add_source(&mut self, number: ProofNumber, source: Source) {
-        if let Some(proof) = self.proofs.live.get_mut(&number)
-            && proof.sources.len() < MAX_SOURCES
-            && !proof.sources.contains(&source)
-        {
-            proof.sources.push(source);
-        }
-    }
-
-    fn note_invalid(&mut self, now: Now, number: ProofNumber, reason: &str) {
-        self.timers.clear(Timer::Proof(number));
-        self.proofs.set_stage(
-            number,
-            ProofStage::Invalid {
-                reason: reason.to_owned(),
-            },
-        );
-        let Some(proof) = self.proofs.remove(number) else {
-            return;
-        };
-        self.wins.invalid += 1;
-        let (name, plot_file) = (proof.view.harvester_name, proof.view.plot_file);
-        let reason = reason.to_owned();
-        self.notice(Notice::ProofInvalid {
-            name,
-            plot_file: plot_file.clone(),
-            reason: reason.clone(),
-        });
-        let Some(harvester) = proof.sources.first().map(|source| source.harvester) else {
-            return;
-        };
-        let Some(slot) = self.harvesters.get_mut(harvester) else {
-            return;
-        };
-        slot.invalid_proofs += 1;
-        let mut alarm = AlarmKind::InvalidProofs {
-            harvester,
-            name: slot.name.clone(),
-            proofs: 1,
-            plot_file,
-            reason,
-        };
-        if let Some(AlarmKind::InvalidProofs { proofs: before, .. }) = self.alarms.get(&alarm.key()).cloned()
-            && let AlarmKind::InvalidProofs { proofs, .. } = &mut alarm
-        {
-            *proofs += before;
-        }
-        self.raise(now, alarm);
-    }
-
-    fn drop_unverified(&mut self, now: Now, number: ProofNumber, reason: &str) {
-        self.timers.clear(Timer::Proof(number));
-        self.proofs.set_stage(
-            number,
-            ProofStage::Lost {
-                reason: reason.to_owned(),
-            },
-        );
-        if let Some(proof) = self.proofs.remove(number)
-            && let Some(source) = proof.sources.first()
-        {
-            self.note_unverified(now, source.harvester);
-        }
-    }
-
-    /// A proof will never be verified; it might have been a block.
-    fn note_unverified(&mut self, now: Now, harvester: HarvesterId) {
-        self.counters.dropped_verifications += 1;
-        let mut alarm = AlarmKind::TooManyProofs {
-            harvester,
-            name: self.harvesters.name(harvester),
-            dropped: 1,
-        };
-        if let Some(AlarmKind::TooManyProofs { dropped: before, .. }) = self.alarms.get(&alarm.key()).cloned()
-            && let AlarmKind::TooManyProofs { dropped, .. } = &mut alarm
-        {
-            *dropped += before;
-        }
-        self.raise(now, alarm);
-    }
-}
-
-/// The plot's path: official harvesters put 64 hex digits of the quality in front.
-fn plot_file(plot_identifier: &str) -> &str {
-    match plot_identifier.split_at_checked(64) {
-        Some((quality, path)) if quality.bytes().all(|digit| digit.is_ascii_hexdigit()) => path,
-        _ => plot_identifier,
-    }
-}
-
 /// Whole milliseconds, as views carry them.
 pub(super) fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// A proof that takes longer cannot become a block.
-const VERIFIED_WITHIN: Duration = Duration::from_secs(25);
-
-/// A node asks for block signatures within seconds; half an hour is what the official farmer keeps.
-const KEPT_FOR: Duration = Duration::from_secs(1800);
-
 /// Proofs that are kept. Those of a real chain are a handful a day; a simulated one may have thousands.
 pub(super) const MAX_LIVE: usize = 4096;
-
-/// Proofs one harvester may have waiting.
-pub(super) const MAX_QUEUED_OF_HARVESTER: usize = 512;
 
 /// Verifications given to workers at a time: they have at most this many waiting, and none is dropped.
 pub(super) const MAX_VERIFYING: usize = 64;
@@ -616,18 +267,4 @@ pub(super) const MAX_VERIFYING: usize = 64;
 const MAX_SEEN: usize = 2 * MAX_LIVE;
 
 /// Harvesters that can sign for the same proof.
-const MAX_SOURCES: usize = 4;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quality_in_front_of_the_path_is_not_shown() {
-        let quality = "0123456789abcdef".repeat(4);
-        assert_eq!(plot_file(&format!("{quality}/mnt/a.plot")), "/mnt/a.plot");
-        assert_eq!(plot_file("/mnt/a.plot"), "/mnt/a.plot");
-        let path = format!("/mnt/{}é/a.plot", "x".repeat(58));
-        assert_eq!(plot_file(&path), path, "a path is never cut inside a character");
-    }
-}
+pub(super) const MAX_SOURCES: usize = 4;

@@ -33,7 +33,11 @@ pub(super) async fn run(
             protocol_version: ProtocolVersion::CURRENT.to_string(),
         };
         let (outbox, from_core) = outbox();
-        if events.send(SessionEvent::Connected { session, peer, outbox }).await.is_err() {
+        if events
+            .send(SessionEvent::Connected { session, peer, outbox })
+            .await
+            .is_err()
+        {
             return;
         }
         let (to_harvester, from_farmer) = mpsc::channel(QUEUE);
@@ -70,7 +74,12 @@ pub(super) async fn run(
             () = serving => DisconnectCause::ClosedByPeer,
             cause = carrying => cause,
         };
-        if events.send(SessionEvent::Disconnected { session, cause }).await.is_err() || stop.is_cancelled() {
+        if events
+            .send(SessionEvent::Disconnected { session, cause })
+            .await
+            .is_err()
+            || stop.is_cancelled()
+        {
             return;
         }
         tokio::time::sleep(PAUSE).await;

@@ -53,7 +53,11 @@ struct Running {
 impl Engine {
     /// Runs until `stop`.
     pub(super) async fn run(self, stop: CancellationToken) {
-        let mut running = Running { engine: self, outboxes: BTreeMap::new(), recent: Recent::default() };
+        let mut running = Running {
+            engine: self,
+            outboxes: BTreeMap::new(),
+            recent: Recent::default(),
+        };
         let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
         publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut changed = true;
@@ -113,11 +117,19 @@ impl Running {
             SessionEvent::Connected { session, peer, outbox } => {
                 self.outboxes.insert(session, outbox);
                 let embedded = self.engine.embedded.get(&session);
-                let origin = embedded.map_or(HarvesterOrigin::Network, |name| HarvesterOrigin::Embedded { name: name.clone() });
+                let origin = embedded.map_or(HarvesterOrigin::Network, |name| HarvesterOrigin::Embedded {
+                    name: name.clone(),
+                });
                 self.handle(Input::HarvesterConnected { session, peer, origin });
             }
             // The credit is given back when it is dropped, which lets the session read on.
-            SessionEvent::Message { session, id, message, credit, .. } => {
+            SessionEvent::Message {
+                session,
+                id,
+                message,
+                credit,
+                ..
+            } => {
                 self.handle(Input::HarvesterMessage { session, id, message });
                 drop(credit);
             }
@@ -137,11 +149,19 @@ impl Running {
         while let Some(output) = self.engine.farmer.poll_output() {
             match output {
                 Output::Send { session, id, message } => {
-                    let Some(outbox) = self.outboxes.get(&session) else { continue };
+                    let Some(outbox) = self.outboxes.get(&session) else {
+                        continue;
+                    };
                     // A session that has just ended reports so by itself.
                     if let Ok(Some(sp_hash)) = outbox.send(message, id) {
                         let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, Input::SignagePointDropped { session, sp_hash: Some(sp_hash) });
+                        self.engine.farmer.handle(
+                            now,
+                            Input::SignagePointDropped {
+                                session,
+                                sp_hash: Some(sp_hash),
+                            },
+                        );
                     }
                 }
                 Output::Probe { session } => {
@@ -155,13 +175,30 @@ impl Running {
                     }
                 }
                 Output::Verify { job, proof, context } => {
-                    if self.engine.workers.submit(Work::Verify { job, proof, context }).is_err() {
+                    if self
+                        .engine
+                        .workers
+                        .submit(Work::Verify { job, proof, context })
+                        .is_err()
+                    {
                         let now = self.engine.clock.now();
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
-                Output::Sign { job, proof, response, messages, purpose } => {
-                    let work = Work::Sign { job, proof, response, messages, purpose };
+                Output::Sign {
+                    job,
+                    proof,
+                    response,
+                    messages,
+                    purpose,
+                } => {
+                    let work = Work::Sign {
+                        job,
+                        proof,
+                        response,
+                        messages,
+                        purpose,
+                    };
                     if self.engine.workers.submit(work).is_err() {
                         let now = self.engine.clock.now();
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
@@ -183,7 +220,9 @@ impl Running {
     }
 
     fn tell(&self, node: NodeId, message: ToNode) {
-        let Some(queue) = self.engine.nodes.get(&node) else { return };
+        let Some(queue) = self.engine.nodes.get(&node) else {
+            return;
+        };
         if queue.try_send(message).is_err() {
             tracing::error!(target: "farmer", "node {} takes no messages; a proof is lost", node.0);
         }
@@ -244,7 +283,10 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 /// Every notice is a log line, at the level it deserves.
 fn log_notice(notice: &Notice) {
     match notice {
-        Notice::SignagePoint { .. } | Notice::Attempt { .. } | Notice::PlotSyncDone { .. } | Notice::CrossChecked { .. } => {
+        Notice::SignagePoint { .. }
+        | Notice::Attempt { .. }
+        | Notice::PlotSyncDone { .. }
+        | Notice::CrossChecked { .. } => {
             tracing::debug!(target: "farmer", "{notice}");
         }
         Notice::HarvesterConnected { .. }

@@ -20,7 +20,7 @@ use crate::control::server::BindError;
 use crate::control::{LockError, Role, RootLock, server::ControlServer};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
-use crate::harvester::{Service, ServiceOptions};
+use crate::harvester::{ScanOptions, Service, ServiceOptions};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, address};
 use crate::logging::LogHandle;
@@ -102,7 +102,12 @@ pub struct RunningFarm {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
-    let FarmOptions { root, settings, log, names } = options;
+    let FarmOptions {
+        root,
+        settings,
+        log,
+        names,
+    } = options;
     let lock = RootLock::take(&root.lock_file())?;
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
@@ -131,7 +136,14 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         let node = NodeId(0);
         nodes.insert(node, to_node);
         let to_engine = input_sender.clone();
-        chain_task = Some(SimulatedNode { chain, node, clock, from_engine, to_engine, last_refusal: None });
+        chain_task = Some(SimulatedNode {
+            chain,
+            node,
+            clock,
+            from_engine,
+            to_engine,
+            last_refusal: None,
+        });
     }
 
     let farmer = Farmer::new(
@@ -159,8 +171,12 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     });
     let (snapshots, newest) = watch::channel(Arc::new(farmer.snapshot(clock.now())));
     let (events, _) = broadcast::channel(EVENT_QUEUE);
-    let handle =
-        FarmHandle { snapshots: newest, events: events.clone(), requests: requests_in, log: log.clone() };
+    let handle = FarmHandle {
+        snapshots: newest,
+        events: events.clone(),
+        requests: requests_in,
+        log: log.clone(),
+    };
 
     let mut embedded_names = BTreeMap::new();
     if !settings.harvester.plot_directories.is_empty() {
@@ -184,7 +200,9 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         embedded: embedded_names,
     };
     let port = listener.address().port();
-    let listening = Input::Listening { addresses: vec![listener.address()] };
+    let listening = Input::Listening {
+        addresses: vec![listener.address()],
+    };
     // The queue is empty and nobody else sends yet.
     let _ = input_sender.try_send(listening);
     tasks.spawn(engine.run(stop.clone()));
@@ -194,7 +212,13 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         tasks.spawn(chain.run(stop.clone()));
     }
     tasks.close();
-    Ok(RunningFarm { handle, stop, port, tasks, _lock: lock })
+    Ok(RunningFarm {
+        handle,
+        stop,
+        port,
+        tasks,
+        _lock: lock,
+    })
 }
 
 impl RunningFarm {
@@ -207,7 +231,20 @@ impl RunningFarm {
 /// What the settings say of harvesting.
 #[must_use]
 pub fn service_options(settings: &Settings) -> ServiceOptions {
-    ServiceOptions::of(settings)
+    let harvester = &settings.harvester;
+    ServiceOptions {
+        constants: Arc::new(settings.constants.clone()),
+        scan: ScanOptions {
+            directories: harvester.plot_directories.clone(),
+            recursive: harvester.recursive_plot_scan,
+            follow_links: harvester.recursive_follow_links,
+            retry_invalid: Duration::from_secs(harvester.refresh.retry_invalid_seconds.into()),
+            batch_size: harvester.refresh.batch_size,
+            batch_sleep: Duration::from_millis(harvester.refresh.batch_sleep_milliseconds.into()),
+        },
+        refresh_interval: Duration::from_secs(harvester.refresh.interval_seconds.into()),
+        threads: usize::from(harvester.num_threads),
+    }
 }
 
 /// The farming keys; none is no error, but a state that everybody sees.
@@ -220,7 +257,10 @@ fn load_keys(root: &Root) -> Result<FarmingKeys, KeysError> {
 
 fn public_keys(settings: &Settings, keys: &FarmingKeys) -> Result<FarmerKeys, StartError> {
     let decode = |setting, address: &Option<String>| -> Result<Option<PuzzleHash>, StartError> {
-        let decoded = address.as_deref().map(|a| address::decode(&settings.address_prefix, a)).transpose();
+        let decoded = address
+            .as_deref()
+            .map(|a| address::decode(&settings.address_prefix, a))
+            .transpose();
         decoded.map_err(|source| StartError::Address { setting, source })
     };
     let farmer_target = decode("farmer.xch_target_address", &settings.farmer.xch_target_address)?;

@@ -112,7 +112,8 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such harvester or the engine has ended.
     pub async fn refresh(&self, harvester: Option<HarvesterId>) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Command(Command::RefreshHarvester { harvester }, reply)).await?
+        self.ask(|reply| EngineRequest::Command(Command::RefreshHarvester { harvester }, reply))
+            .await?
     }
 
     /// Marks an alarm as seen.
@@ -120,7 +121,8 @@ impl FarmHandle {
     /// # Errors
     /// A sentence when there is no such alarm or the engine has ended.
     pub async fn acknowledge(&self, alarm: u64) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: Some(alarm) }, reply)).await?
+        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: Some(alarm) }, reply))
+            .await?
     }
 
     /// Changes the log level while running.

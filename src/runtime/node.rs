@@ -40,7 +40,13 @@ impl SimulatedNode {
             netspace_bytes: None,
             trust: NodeTrust::Own,
         };
-        let mut inputs = vec![Input::Node { node: self.node, status }, self.view()];
+        let mut inputs = vec![
+            Input::Node {
+                node: self.node,
+                status,
+            },
+            self.view(),
+        ];
         loop {
             for input in inputs.drain(..) {
                 if self.to_engine.send(input).await.is_err() {
@@ -70,11 +76,18 @@ impl SimulatedNode {
         let (node, now) = (self.node, self.clock.now());
         match message {
             ToNode::Declare(declare) => match self.chain.handle_declare(now, declare) {
-                Ok(request) => Some(Input::RequestSignedValues { node, request: Box::new(request) }),
+                Ok(request) => Some(Input::RequestSignedValues {
+                    node,
+                    request: Box::new(request),
+                }),
                 Err(refused) => {
                     let reason = self.refuse(&refused);
                     let quality = quality_of(&declare.proof_of_space)?;
-                    Some(Input::ChainVerdict { node, quality, verdict: Err(reason) })
+                    Some(Input::ChainVerdict {
+                        node,
+                        quality,
+                        verdict: Err(reason),
+                    })
                 }
             },
             ToNode::SignedValues(values) => {
@@ -82,7 +95,11 @@ impl SimulatedNode {
                     Ok(block) => Ok(block.height),
                     Err(refused) => Err(self.refuse(&refused)),
                 };
-                Some(Input::ChainVerdict { node, quality: values.quality_string, verdict })
+                Some(Input::ChainVerdict {
+                    node,
+                    quality: values.quality_string,
+                    verdict,
+                })
             }
         }
     }

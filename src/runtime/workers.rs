@@ -71,10 +71,17 @@ impl Workers {
         results: &mpsc::Sender<Input>,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let mut workers = Self { shared: Arc::clone(&shared), threads: Vec::new() };
+        let mut workers = Self {
+            shared: Arc::clone(&shared),
+            threads: Vec::new(),
+        };
         for number in 0..count.max(1) {
-            let (shared, constants, keys, results) =
-                (Arc::clone(&shared), Arc::clone(constants), Arc::clone(keys), results.clone());
+            let (shared, constants, keys, results) = (
+                Arc::clone(&shared),
+                Arc::clone(constants),
+                Arc::clone(keys),
+                results.clone(),
+            );
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .spawn(move || work(&shared, &constants, &keys, &results))?;
@@ -132,12 +139,20 @@ fn work(shared: &Shared, constants: &Constants, keys: &FarmingKeys, results: &mp
 
 fn carry_out(work: Work, constants: &Constants, keys: &FarmingKeys) -> Input {
     match work {
-        Work::Verify { job, proof, context } => {
-            Input::Verified { job, result: verify_proof_of_space(constants, &proof, &context) }
-        }
-        Work::Sign { job, proof, response, messages, purpose } => {
-            Input::Signed { job, result: sign(keys, &proof, &response, &messages, purpose) }
-        }
+        Work::Verify { job, proof, context } => Input::Verified {
+            job,
+            result: verify_proof_of_space(constants, &proof, &context),
+        },
+        Work::Sign {
+            job,
+            proof,
+            response,
+            messages,
+            purpose,
+        } => Input::Signed {
+            job,
+            result: sign(keys, &proof, &response, &messages, purpose),
+        },
     }
 }
 
@@ -150,10 +165,16 @@ fn sign(
 ) -> Result<PlotSignatures, SignError> {
     let signatures = complete_plot_signature(keys, proof, response, messages)?;
     let pool_signature = match (purpose, &proof.pool) {
-        (SignPurpose::SignagePoint { pool_target: Some(target) }, PlotPool::PublicKey(key)) => {
-            Some(keys.pool_target_signature(key, &target)?.to_g2())
-        }
+        (
+            SignPurpose::SignagePoint {
+                pool_target: Some(target),
+            },
+            PlotPool::PublicKey(key),
+        ) => Some(keys.pool_target_signature(key, &target)?.to_g2()),
         _ => None,
     };
-    Ok(PlotSignatures { signatures: signatures.iter().map(crate::crypto::Signature::to_g2).collect(), pool_signature })
+    Ok(PlotSignatures {
+        signatures: signatures.iter().map(crate::crypto::Signature::to_g2).collect(),
+        pool_signature,
+    })
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier};
+use unicode_width::UnicodeWidthStr;
 
 /// Size of one cell, pixels.
 const CELL: (f32, f32) = (8.4, 18.0);
@@ -76,29 +77,100 @@ impl Look {
     }
 }
 
-/// Text is placed cell by cell where a font might give characters other widths, so columns stay columns.
+/// A run of cells of one look: the ground, then lines and blocks as shapes, which join in every viewer, then text.
 fn run(out: &mut String, (x, y): (u16, u16), cells: u16, text: &str, look: &Look) {
     let left = MARGIN + f32::from(x) * CELL.0;
     let top = MARGIN + f32::from(y) * CELL.1;
     if let Some(bg) = &look.bg {
-        let width = f32::from(cells) * CELL.0;
-        let _ = writeln!(
-            out,
-            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{}\" fill=\"{bg}\"/>",
-            CELL.1
-        );
+        rect(out, (left, top), (f32::from(cells) * CELL.0, CELL.1), bg);
     }
-    if text.trim().is_empty() {
-        return;
+    let mut words = String::new();
+    let mut rest = text;
+    let mut at = left;
+    while let Some(c) = rest.chars().next() {
+        // Equal neighbours are one shape, so no seam shows between them.
+        let same = rest.chars().take_while(|next| *next == c).count();
+        let count = if is_seamless(c) { same } else { 1 };
+        let drawn = shape(out, (at, top), count as f32 * CELL.0, c, &look.fg);
+        let piece: String = rest.chars().take(count).collect();
+        let columns = piece.width();
+        words.push_str(&if drawn { " ".repeat(columns) } else { piece.clone() });
+        at += columns as f32 * CELL.0;
+        rest = &rest[piece.len()..];
     }
     let weight = if look.bold { " font-weight=\"bold\"" } else { "" };
-    let length = f32::from(cells) * CELL.0;
+    let mut start = 0;
+    // Words apart by two cells and more are placed apart, so no font can move them out of their columns.
+    for part in words.split("  ") {
+        let lead = part.width() - part.trim_start().width();
+        let text = part.trim();
+        if !text.is_empty() {
+            let _ = writeln!(
+                out,
+                "<text x=\"{:.1}\" y=\"{:.1}\" textLength=\"{:.1}\" fill=\"{}\"{weight}>{}</text>",
+                left + (start + lead) as f32 * CELL.0,
+                top + 13.5,
+                text.width() as f32 * CELL.0,
+                look.fg,
+                escaped(text)
+            );
+        }
+        start += part.width() + 2;
+    }
+}
+
+/// Whether two of `c` side by side touch along their whole side.
+fn is_seamless(c: char) -> bool {
+    matches!(c, '▁'..='█' | '▒' | '─')
+}
+
+/// Draws `c`, as often as `width` says, if it is a line or a block.
+fn shape(out: &mut String, (x, y): (f32, f32), width: f32, c: char, color: &str) -> bool {
+    let height = CELL.1;
+    let (right, bottom, middle_x, middle_y) = (x + width, y + height, x + width / 2.0, y + height / 2.0);
+    // From an end up or down, round the middle, to an end at the side.
+    let corner = |end_y: f32, end_x: f32| {
+        let (from, to) = (
+            middle_y + (end_y - middle_y).signum() * 4.0,
+            middle_x + (end_x - middle_x).signum() * 4.0,
+        );
+        format!("M{middle_x:.1} {end_y:.1}V{from:.1}Q{middle_x:.1} {middle_y:.1} {to:.1} {middle_y:.1}H{end_x:.1}")
+    };
+    let eighths = |first: char| f32::from(u8::try_from(c as u32 - first as u32).unwrap() + 1) / 8.0;
+    let path = match c {
+        '─' => format!("M{x:.1} {middle_y:.1}H{right:.1}"),
+        '│' => format!("M{middle_x:.1} {y:.1}V{bottom:.1}"),
+        '╭' => corner(bottom, right),
+        '╮' => corner(bottom, x),
+        '╰' => corner(y, right),
+        '╯' => corner(y, x),
+        '▁'..='█' => {
+            let part = height * eighths('▁');
+            rect(out, (x, bottom - part), (width, part), color);
+            return true;
+        }
+        '▉'..='▏' => {
+            rect(out, (x, y), (width * (1.0 - eighths('▉')), height), color);
+            return true;
+        }
+        '▕' => {
+            rect(out, (right - 1.0, y), (1.0, height), color);
+            return true;
+        }
+        '▒' => {
+            rect(out, (x, y), (width, height), &format!("{color}\" fill-opacity=\"0.45"));
+            return true;
+        }
+        _ => return false,
+    };
+    let _ = writeln!(out, "<path d=\"{path}\" stroke=\"{color}\" fill=\"none\"/>");
+    true
+}
+
+fn rect(out: &mut String, (x, y): (f32, f32), (width, height): (f32, f32), color: &str) {
     let _ = writeln!(
         out,
-        "<text x=\"{left:.1}\" y=\"{:.1}\" textLength=\"{length:.1}\" lengthAdjust=\"spacingAndGlyphs\" fill=\"{}\"{weight}>{}</text>",
-        top + 13.5,
-        look.fg,
-        escaped(text)
+        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{color}\"/>"
     );
 }
 

@@ -15,7 +15,7 @@ use crate::units::{Difficulty, Height, SubSlotIters};
 use crate::wire::{FromHarvester, RewardChainBlockUnfinished, ToHarvester};
 
 /// One thing a farm may go through. Numbers choose among what there is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Operation {
     Connect {
         certificate: u8,

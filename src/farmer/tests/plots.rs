@@ -63,6 +63,9 @@ fn responses(story: &mut Story, session: crate::ids::SessionId) -> Vec<PlotSyncR
     sent.into_iter().filter_map(response).collect()
 }
 
+/// What it is, what was sent before and taken, what comes, the code of the error and what it expects.
+type Case = (&'static str, Vec<PlotSync>, PlotSync, i16, Option<PlotSyncIdentifier>);
+
 #[test]
 fn every_error_of_a_plot_sync_has_its_code() {
     let wrong_sync = |message_id| PlotSyncIdentifier {
@@ -83,8 +86,7 @@ fn every_error_of_a_plot_sync_has_its_code() {
         plot_file_count: 0,
         harvesting_mode: 3,
     });
-    // What was sent before and taken, what comes, and the error.
-    let cases: Vec<(&str, Vec<PlotSync>, PlotSync, i16, Option<PlotSyncIdentifier>)> = vec![
+    let cases: Vec<Case> = vec![
         (
             "start with a message id",
             vec![],
@@ -527,7 +529,7 @@ fn plots_that_are_farmed_twice_are_found_by_their_id() {
         plots: 1,
         harvesters: vec!["barn".to_owned()],
     };
-    assert_eq!(story.alarms(), [once.clone()]);
+    assert_eq!(story.alarms(), std::slice::from_ref(&once));
     let shelf = story.connect_with("shelf", &all[..4]);
     let both = AlarmKind::SharedPlots {
         plots: 4,

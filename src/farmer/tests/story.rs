@@ -436,7 +436,7 @@ impl Story {
 }
 
 /// One plot sync.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 pub(super) struct SyncStep<'a> {
     pub(super) is_initial: bool,
     pub(super) loaded: &'a [Plot],

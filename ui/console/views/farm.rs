@@ -1,6 +1,6 @@
 //! Screen 1: the farm at one glance.
 
-use farmconsole::snapshot::{AttemptOutcome, AttemptView};
+use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -12,7 +12,7 @@ use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
 use super::{ago, list_title, messages, nothing, roll_call};
-use crate::format::{chia_bytes, chia_effective_bytes, grouped, minutes_to_win, seconds_of_ms};
+use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, grouped, minutes_to_win, plural, seconds_of_ms};
 
 /// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -42,7 +42,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         ..area
     };
     if area.width >= 120 {
-        let right = (area.width * 2 / 5).min(52);
+        let right = (area.width * 2 / 5).clamp(46, 52).min(46 + (area.width - 120));
         attempts(
             model,
             Rect {
@@ -94,14 +94,13 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let columns = [
-        Column::new("time", 8, 0),
-        Column::new("harvester", 9, 0).grows(),
-        Column::new("passed", 9, 0).right(),
+        Column::new("time", 10, 0),
+        Column::new("harvester", 11, 0).grows(),
+        Column::new("passed", 8, 0).right(),
         Column::new("proofs", 6, 1).right(),
-        Column::new("lookup", 8, 0).right(),
+        Column::new("lookup", 7, 0).right(),
         Column::new(lookup_bar_title(), LOOKUP_BAR, 3),
         Column::new("SP", 2, 2).right(),
-        Column::new("", 1, 0),
     ];
     let rows = Rows {
         count: rows.len(),
@@ -123,15 +122,13 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
     let tone = lateness_tone(late);
     let none = theme.none();
     let dim = theme.style(Tone::Dim);
-    let time = plain(model.zone.time(attempt.at_unix_ms), dim);
+    let mut time = plain(model.zone.time(attempt.at_unix_ms), dim);
+    if late != Lateness::InTime {
+        time.push_span(span(format!(" {}", theme.sign(tone)), theme.style(tone)));
+    }
     let name_tone = if late == Lateness::InTime { Tone::Plain } else { tone };
     let name = plain(model.name(&attempt.harvester_name), theme.style(name_tone));
     let point = plain(attempt.signage_point_index.to_string(), dim);
-    let sign = if late == Lateness::InTime {
-        Line::default()
-    } else {
-        plain(theme.sign(tone), theme.style(tone))
-    };
     match attempt.outcome {
         AttemptOutcome::Answered {
             passed,
@@ -151,12 +148,11 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
                 plain(format!("{passed}/{total}"), theme.style(Tone::Plain)),
                 proofs,
                 plain(
-                    seconds_of_ms(lookup_ms),
+                    lookup_text(lookup_ms),
                     theme.style(if late == Lateness::InTime { Tone::Plain } else { tone }),
                 ),
                 lookup_bar(lookup_ms.max(round_trip_ms), theme),
                 point,
-                sign,
             ]
         }
         AttemptOutcome::NoAnswer { total, after_s } => vec![
@@ -167,9 +163,13 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
             plain("none", theme.style(tone)),
             plain(format!("after {after_s} s"), theme.style(tone)),
             point,
-            sign,
         ],
     }
+}
+
+/// `0.21 s`; a few milliseconds are said as such, because `0.00 s` says nothing.
+fn lookup_text(ms: u32) -> String {
+    if ms < 10 { format!("{ms} ms") } else { seconds_of_ms(ms) }
 }
 
 /// What is true of the whole farm, as label and value.
@@ -198,141 +198,103 @@ fn facts(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 /// Columns of the labels.
-const LABEL: u16 = 17;
+const LABEL: u16 = 14;
 
 fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     let snapshot = model.shown();
     let (totals, wins, counters) = (&snapshot.totals, &snapshot.wins, &snapshot.counters);
     let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
-    let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
-    let to_win = if snapshot.simulated {
-        "simulated chain: nothing here is worth anything".to_owned()
+    let mut rows = Vec::new();
+    if let Some(point) = snapshot.roll_call.first() {
+        let answered = point.in_time + point.late;
+        let text = format!("{answered} of {} to SP {}", point.asked, point.signage_point_index);
+        rows.push(("Answers", text, Tone::Plain));
+    }
+    let (to_win, tone) = expected_to_win(snapshot);
+    rows.push(("Expected win", to_win, tone));
+    let blocks = if snapshot.simulated {
+        format!("{} SIMULATED", grouped(wins.blocks_accepted))
     } else {
-        match netspace.map(|space| minutes_to_win(totals.effective_bytes as f64, space)) {
-            Some(minutes) => crate::format::chia_minutes(minutes),
-            None => "unknown: the node was not asked".to_owned(),
-        }
-    };
-    let kind = if snapshot.simulated {
-        "SIMULATED blocks"
-    } else {
-        "Blocks"
+        format!("{} signed", grouped(wins.blocks_signed))
     };
     let last = wins
         .last_block_unix_ms
-        .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)))
-        .unwrap_or_default();
-    let blocks = if wins.blocks_accepted > 0 || snapshot.simulated {
-        format!(
-            "{} signed · {} accepted{last}",
-            wins.blocks_signed, wins.blocks_accepted
-        )
-    } else {
-        format!("{} signed{last}", wins.blocks_signed)
-    };
-    let unfarmed = totals.failed + totals.no_key + totals.duplicates;
-    let dropped = counters.dropped_signage_points + counters.dropped_verifications + counters.dropped_log_lines;
-    let refused: u64 = counters.refused.values().sum();
-    let points = &snapshot.signage_points;
-    let mut rows = vec![
-        (
-            "Expected to win",
-            to_win,
-            if snapshot.simulated { Tone::Win } else { Tone::Plain },
-        ),
-        (
-            kind,
-            blocks,
-            if wins.blocks_signed > 0 { Tone::Win } else { Tone::Plain },
-        ),
-        (
-            "Proofs",
-            format!(
-                "{} found · {} invalid · {} lost",
-                grouped(wins.proofs),
-                wins.invalid,
-                wins.lost
-            ),
-            warn_if(wins.invalid + wins.lost > 0),
-        ),
-        ("On disk", chia_bytes(totals.plot_bytes as f64), Tone::Plain),
-        (
-            "Effective",
-            chia_effective_bytes(totals.effective_bytes as f64),
-            Tone::Plain,
-        ),
-        (
-            "Not farmed",
-            if unfarmed == 0 {
-                "no file".to_owned()
-            } else {
-                format!(
-                    "{} failed · {} no key · {} duplicate",
-                    totals.failed, totals.no_key, totals.duplicates
-                )
-            },
-            warn_if(unfarmed > 0),
-        ),
-        (
-            "Signage points",
-            format!(
-                "{} in 24 h · {} missed",
-                grouped(points.received_24h),
-                grouped(points.missed_24h)
-            ),
-            warn_if(points.missed_24h > 0),
-        ),
-        (
-            "Refused",
-            format!("{} since start", crate::format::plural(refused, "connection")),
-            Tone::Plain,
-        ),
-        (
-            "Dropped here",
-            format!("{dropped} by the farmer · {} by this console", model.stream.skipped),
-            warn_if(dropped + model.stream.skipped > 0),
-        ),
-    ];
+        .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)));
+    let tone = if wins.blocks_signed > 0 { Tone::Win } else { Tone::Plain };
+    rows.push(("Blocks won", format!("{blocks}{}", last.unwrap_or_default()), tone));
+    let proofs = format!(
+        "{} · {} invalid · {} lost",
+        grouped(wins.proofs),
+        wins.invalid,
+        wins.lost
+    );
+    rows.push(("Proofs", proofs, warn_if(wins.invalid + wins.lost > 0)));
+    rows.push(("On disk", chia_bytes(totals.plot_bytes as f64), Tone::Plain));
+    rows.push((
+        "Effective",
+        chia_effective_bytes(totals.effective_bytes as f64),
+        Tone::Plain,
+    ));
+    let unfarmed = [
+        (totals.failed, "failed"),
+        (totals.no_key, "no key"),
+        (totals.duplicates, "duplicate"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!("{} {what}", grouped(count)))
+    .collect::<Vec<_>>();
+    rows.push(match unfarmed.as_slice() {
+        [] => ("Not farmed", "no file".to_owned(), Tone::Plain),
+        some => ("Not farmed", some.join(" · "), Tone::Warn),
+    });
     if totals.shared_plots > 0 {
-        rows.insert(
-            6,
-            (
-                "Farmed twice",
-                crate::format::plural(totals.shared_plots, "plot"),
-                Tone::Warn,
-            ),
-        );
+        rows.push(("Farmed twice", plural(totals.shared_plots, "plot"), Tone::Warn));
     }
+    let points = &snapshot.signage_points;
+    let text = format!(
+        "{} · {} missed",
+        grouped(points.received_24h),
+        grouped(points.missed_24h)
+    );
+    rows.push(("Points 24 h", text, warn_if(points.missed_24h > 0)));
+    let refused: u64 = counters.refused.values().sum();
+    rows.push(("Refused", plural(refused, "connection"), Tone::Plain));
+    let dropped = counters.dropped_signage_points + counters.dropped_verifications + counters.dropped_log_lines;
+    let skipped = model.stream.skipped;
+    rows.push((
+        "Dropped",
+        format!("{dropped} by the farmer · {skipped} here"),
+        warn_if(dropped + skipped > 0),
+    ));
     if let Some(address) = &snapshot.keys.farmer_address {
         rows.push(("Rewards to", model.secret(address), Tone::Plain));
     }
-    if snapshot.simulated
-        && let Some(chain) = &snapshot.simulated_chain
-    {
+    if let Some(chain) = &snapshot.simulated_chain {
+        let seconds = chain.interval_ms as f64 / 1000.0;
         rows.push((
             "Chain",
-            format!(
-                "a point every {}.{:01} s · seed {}",
-                chain.interval_ms / 1000,
-                chain.interval_ms % 1000 / 100,
-                chain.seed
-            ),
+            format!("a point every {seconds} s · seed {}", chain.seed),
             Tone::Plain,
         ));
         if let Some(refusal) = &chain.last_refusal {
-            rows.push(("Last refusal", model.outside(refusal), Tone::Warn));
+            rows.push(("Refused block", model.outside(refusal), Tone::Warn));
         }
     }
     if let Some(point) = &snapshot.signage_point {
-        rows.push((
-            "Peak",
-            format!(
-                "{} · difficulty {}",
-                grouped(u64::from(point.peak_height)),
-                grouped(point.difficulty)
-            ),
-            Tone::Plain,
-        ));
+        rows.push(("Difficulty", grouped(point.difficulty), Tone::Plain));
     }
     rows
+}
+
+fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
+    if snapshot.simulated {
+        return ("none: SIMULATED chain".to_owned(), Tone::Win);
+    }
+    let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
+    let minutes = netspace.map(|space| minutes_to_win(snapshot.totals.effective_bytes as f64, space));
+    (
+        minutes.map_or_else(|| "unknown: no network space".to_owned(), chia_minutes),
+        Tone::Plain,
+    )
 }

@@ -41,7 +41,10 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     } else if area.height >= 14 {
-        let upper = area.height / 2;
+        let wanted = u16::try_from(file_count(harvester, details.list))
+            .unwrap_or(u16::MAX)
+            .saturating_add(2);
+        let upper = area.height - wanted.clamp(5, area.height / 2);
         facts(model, harvester, Rect { height: upper, ..area }, buffer);
         files(
             model,
@@ -116,7 +119,10 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             "answers",
             format!(
                 "{} of {} · {} late · {} missing",
-                h.answered, h.challenged, h.answered_late, h.unanswered
+                grouped(h.answered),
+                grouped(h.challenged),
+                grouped(h.answered_late),
+                grouped(h.unanswered)
             ),
             warn_if(h.answered_late + h.unanswered > 0),
         ),
@@ -143,7 +149,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             .as_ref()
             .map(|d| format!(" from {}", model.secret(d)))
             .unwrap_or_default();
-        let at = model.zone.time(change.at_unix_ms);
+        let at = model.zone.when(change.at_unix_ms, now);
         rows.push((
             "last change",
             format!("+{} −{}{from} at {at}", change.added, change.removed),
@@ -156,7 +162,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             check.listed,
             check.missing,
             check.unexpected,
-            model.zone.time(check.at_unix_ms)
+            model.zone.when(check.at_unix_ms, now)
         );
         rows.push(("cross-check", text, warn_if(check.missing + check.unexpected > 0)));
     }
@@ -169,6 +175,16 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         format!(":{}", h.port)
     };
     rows.push(("address", model.secret(&format!("{}{port}", h.host)), Tone::Plain));
+    let shared = if h.certificate_shared {
+        " (another harvester uses it too)"
+    } else {
+        ""
+    };
+    rows.push((
+        "certificate",
+        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
+        warn_if(h.certificate_shared),
+    ));
     let version = format!(
         "{} · protocol {}",
         model.outside(&h.software_version),
@@ -182,12 +198,9 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     };
     rows.push(("harvesting", mode.to_owned(), Tone::Plain));
     rows.push(("first seen", model.zone.date_time(h.first_seen_unix_ms), Tone::Plain));
+    rows.push(("connected", model.zone.date_time(h.connected_at_unix_ms), Tone::Plain));
     let times = plural(h.connections, "connection");
-    rows.push((
-        "connected",
-        format!("{} · {times} since start", model.zone.date_time(h.connected_at_unix_ms)),
-        Tone::Plain,
-    ));
+    rows.push(("", format!("{times} since the farmer started"), Tone::Plain));
     if h.dropped + h.ignored_messages > 0 {
         let text = format!(
             "{} signage points not taken · {} messages unknown",
@@ -195,16 +208,6 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         );
         rows.push(("dropped", text, Tone::Warn));
     }
-    let shared = if h.certificate_shared {
-        " (another harvester uses it too)"
-    } else {
-        ""
-    };
-    rows.push((
-        "certificate",
-        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
-        warn_if(h.certificate_shared),
-    ));
     rows
 }
 
@@ -262,13 +265,17 @@ fn files(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
             } else {
                 &columns[..1]
             };
-            let selected = details
+            let at = details
                 .selected
                 .checked_sub(*offset)
                 .and_then(|n| usize::try_from(n).ok());
+            let at = at.filter(|n| *n < page.items.len());
+            // The selected file in full stands below the list.
+            let below = if inner.height >= 10 { 3 } else { 0 };
             let room = Rect {
                 x: inner.x + 1,
                 width: inner.width.saturating_sub(2),
+                height: inner.height - below,
                 ..inner
             };
             let names = if columns.len() > 1 {
@@ -278,11 +285,24 @@ fn files(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
             };
             let rows = Rows {
                 count: page.items.len(),
-                selected: selected.filter(|n| *n < page.items.len()),
+                selected: at,
                 follows_end: false,
                 row: |n: usize| file(model, &page.items[n], names.max(20)),
             };
             table(buffer, room, theme, columns, &rows);
+            if let (Some(at), true) = (at, below > 0) {
+                let below = Rect {
+                    y: room.bottom(),
+                    height: below,
+                    ..room
+                };
+                let number = format!("{} of {}", grouped(details.selected + 1), grouped(page.total));
+                put(buffer, below, 0, &Line::from(span(number, theme.style(Tone::Dim))));
+                let name = model.secret(&page.items[at].filename);
+                for (row, line) in (1..).zip(wrap(&name, below.width)) {
+                    put(buffer, below, row, &Line::from(span(line, theme.style(Tone::Title))));
+                }
+            }
         }
     }
 }
@@ -290,12 +310,7 @@ fn files(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
 /// The end of a path tells files apart, so the front is cut.
 fn file(model: &Model, file: &FileView, columns: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
-    let name = if model.privacy {
-        model.hidden().to_owned()
-    } else {
-        model.outside(&file.filename)
-    };
-    let name = fit_end(&name, columns, theme.pick("…", "~"));
+    let name = fit_end(&model.secret(&file.filename), columns, theme.pick("…", "~"));
     let mut cells = vec![plain(name, theme.style(Tone::Plain))];
     if let Some(plot) = &file.plot {
         cells.push(plain(model.outside(&plot.size), theme.style(Tone::Dim)));

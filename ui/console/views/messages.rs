@@ -5,14 +5,14 @@ use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::{AttemptOutcome, Direction, MessageRecord, Notice};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::{Line, Span};
+use ratatui::text::Line;
 
 use super::super::model::Model;
 use super::super::stream::Entry;
 use super::super::theme::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span, wrap};
+use super::super::widgets::text::{put, span, width, wrap};
 use super::{list_title, nothing};
 use crate::format::{grouped, plural};
 
@@ -42,10 +42,8 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     let columns = [
         Column::new("", 12, 0),
-        Column::new("", 7, 2),
-        Column::new("", 10, 0).grows(),
-        Column::new("", 14, 1),
-        Column::new("", 15, 3),
+        Column::new("", 7, 1),
+        Column::new("", 20, 0).grows(),
     ];
     let area = Rect {
         x: inner.x + 1,
@@ -77,12 +75,7 @@ pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
     if newest.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
     }
-    let columns = [
-        Column::new("", 12, 0),
-        Column::new("", 10, 0).grows(),
-        Column::new("", 14, 1),
-        Column::new("", 12, 2),
-    ];
+    let columns = [Column::new("", 12, 0), Column::new("", 20, 0).grows()];
     let inner = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
@@ -142,40 +135,28 @@ fn state(model: &Model) -> Line<'static> {
     }
 }
 
-/// Cells: time, level, text, who, what matters.
+/// Cells: time, level, text.
 fn row(model: &Model, entry: &Entry) -> Vec<Line<'static>> {
     let theme = model.theme;
     let dim = theme.style(Tone::Dim);
     let time = plain(model.zone.time_ms(entry.at_unix_ms), dim);
     let level = entry.level();
-    let tone = level_tone(level);
+    let word = plain(level.word(), theme.style(level_tone(level)));
     match &entry.event {
-        FeedEvent::Message(record) => {
-            let mut cells = vec![time, plain("", dim), message(model, record)];
-            cells.push(plain(model.name(&record.peer_name), theme.style(Tone::Accent)));
-            cells.push(plain(model.outside(&record.detail), theme.style(Tone::Plain)));
-            cells
+        FeedEvent::Message(record) => vec![time, Line::default(), message(model, record)],
+        FeedEvent::Log(record) => {
+            let mut text = plain(format!("{}: ", model.outside(&record.logger)), dim);
+            text.push_span(span(model.outside(&record.message), theme.style(text_tone(level))));
+            vec![time, word, text]
         }
-        FeedEvent::Log(record) => vec![
-            time,
-            plain(level.word(), theme.style(tone)),
-            plain(model.outside(&record.message), theme.style(text_tone(level))),
-            plain(model.outside(&record.logger), dim),
-            Line::default(),
-        ],
-        FeedEvent::Notice(notice) => vec![
-            time,
-            plain(level.word(), theme.style(tone)),
-            plain(
-                model.outside(&notice_text(notice)),
-                theme.style(notice_tone(notice, level)),
-            ),
-            plain("notice", dim),
-            Line::default(),
-        ],
+        FeedEvent::Notice(notice) => {
+            let text = model.outside(&notice_text(notice));
+            vec![time, word, plain(text, theme.style(notice_tone(notice, level)))]
+        }
     }
 }
 
+/// `<- farming_info   barn-3   3/864`, in columns of its own.
 fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
     let theme = model.theme;
     let (arrow, _) = words_of(record.direction);
@@ -183,8 +164,16 @@ fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
         Direction::Out => Tone::Dim,
         Direction::In => Tone::Good,
     };
-    let name = Span::styled(model.outside(&record.message), theme.style(Tone::Plain));
-    Line::from(vec![span(format!("{arrow} "), theme.style(tone)), name])
+    let padded = |text: String, columns: u16| {
+        let missing = usize::from(columns.saturating_sub(width(&text)));
+        format!("{text}{}  ", " ".repeat(missing))
+    };
+    Line::from(vec![
+        span(format!("{arrow} "), theme.style(tone)),
+        span(padded(model.outside(&record.message), 27), theme.style(Tone::Plain)),
+        span(padded(model.name(&record.peer_name), 14), theme.style(Tone::Accent)),
+        span(model.outside(&record.detail), theme.style(Tone::Plain)),
+    ])
 }
 
 /// A missing answer has no sentence of its own in the core.

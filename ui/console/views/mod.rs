@@ -33,7 +33,10 @@ fn harvester_tone(harvester: &HarvesterView) -> Tone {
 /// The state in words, with what the words of the core leave out.
 fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     let mut words = match &harvester.state {
-        HarvesterState::Absent { since_unix_ms } => format!("absent since {}", model.zone.minute(*since_unix_ms)),
+        HarvesterState::Absent { since_unix_ms } => format!(
+            "absent since {}",
+            model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms)
+        ),
         state => state.words(),
     };
     if harvester.certificate_shared {
@@ -42,17 +45,36 @@ fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     words
 }
 
+/// The state in the few words a row has room for; for one that answers, how many answers are missing.
+fn short_words(harvester: &HarvesterView, model: &Model) -> String {
+    let missing = harvester.lookups_ms.iter().filter(|l| l.is_none()).count();
+    match harvester.state {
+        HarvesterState::Silent { unanswered } => format!("silent, {unanswered} unanswered"),
+        HarvesterState::NotChallenged => "not challenged".to_owned(),
+        HarvesterState::Farming | HarvesterState::Late if missing > 0 => {
+            format!(
+                "{}, {missing} of {} missing",
+                harvester.state.words(),
+                harvester.lookups_ms.len()
+            )
+        }
+        HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
+        _ => harvester_words(harvester, model),
+    }
+}
+
 /// How long ago something was, on the clock of the picture.
 fn ago(at_unix_ms: u64, now_unix_ms: u64) -> String {
     time_span(now_unix_ms.saturating_sub(at_unix_ms) / 1000)
 }
 
-/// `0.21`: seconds without the unit; a dash where nothing is known.
+/// `0.21`, `12.4`: seconds without the unit; a dash where nothing is known.
 fn seconds(ms: Option<u32>, model: &Model) -> String {
-    ms.map_or_else(
-        || model.theme.none().to_owned(),
-        |ms| format!("{}.{:02}", ms / 1000, ms % 1000 / 10),
-    )
+    match ms {
+        None => model.theme.none().to_owned(),
+        Some(ms @ ..10_000) => format!("{}.{:02}", ms / 1000, ms % 1000 / 10),
+        Some(ms) => format!("{}.{}", ms / 1000, ms % 1000 / 100),
+    }
 }
 
 /// The title of a list: its name, how many rows of how many are shown, and why not all.

@@ -10,7 +10,7 @@ use super::super::theme::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::text::{fit, put, span, width};
-use super::{harvester_tone, harvester_words, nothing, seconds, worst_first};
+use super::{harvester_tone, nothing, seconds, short_words, worst_first};
 use crate::format::plural;
 
 /// Draws the pane.
@@ -87,46 +87,45 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
     let theme = model.theme;
     let mark = theme.pick("…", "~");
     let tone = harvester_tone(harvester);
-    let name_width = if columns >= 110 { 14 } else { 10 };
+    let (name_width, words_width) = if columns >= 110 { (14, 28) } else { (10, 22) };
     let name = fit(&model.harvester_name(harvester), name_width, mark);
     let name_pad = usize::from(name_width - width(&name));
-    let numbers = format!(
-        "  p50 {:>5}  p95 {:>5}  max {:>5} s",
-        seconds(harvester.lookup_p50_ms, model),
-        seconds(harvester.lookup_p95_ms, model),
-        seconds(harvester.lookup_max_ms, model)
+    let second = |ms| seconds(ms, model);
+    let (p50, p95, max) = (
+        harvester.lookup_p50_ms,
+        harvester.lookup_p95_ms,
+        harvester.lookup_max_ms,
     );
-    let numbers = if columns >= 70 { numbers } else { String::new() };
-    let words = words(model, harvester);
-    // Not fine is said in full, whatever it costs; the sparkline takes what is left.
-    let words_width = if columns >= 110 { 26 } else { 12 };
-    let fixed = 3 + name_width + width(&numbers) + 2 + words_width;
-    let spark = columns.saturating_sub(fixed).min(64);
+    let numbers = match columns {
+        100.. => format!(
+            "  p50 {:>4}  p95 {:>4}  max {:>4} s",
+            second(p50),
+            second(p95),
+            second(max)
+        ),
+        60.. => format!("  p95 {:>4}  max {:>4} s", second(p95), second(max)),
+        _ => String::new(),
+    };
+    let fixed = 3 + name_width + 2 + width(&numbers) + 2;
+    let spark = columns.saturating_sub(fixed + words_width).min(64);
+    let words = fit(
+        &short_words(harvester, model),
+        columns.saturating_sub(fixed + spark),
+        mark,
+    );
     let mut spans = vec![
         span(format!(" {} ", theme.sign(tone)), theme.style(tone)),
         span(name, theme.style(Tone::Plain)),
         span(" ".repeat(name_pad + 1), theme.style(Tone::Plain)),
     ];
-    spans.extend(sparkline(&harvester.lookups_ms, spark, theme));
+    let mut heights = sparkline(&harvester.lookups_ms, spark, theme);
+    if !harvester.is_connected() {
+        // The past of one that has gone is no news.
+        heights.iter_mut().for_each(|span| span.style = theme.style(Tone::Dim));
+    }
+    spans.extend(heights);
     spans.push(span(numbers, theme.style(Tone::Dim)));
     let words_tone = if tone == Tone::Good { Tone::Dim } else { tone };
-    spans.push(span(
-        format!(
-            "  {}",
-            fit(&words, columns.saturating_sub(fixed - words_width + spark), mark)
-        ),
-        theme.style(words_tone),
-    ));
+    spans.push(span(format!("  {words}"), theme.style(words_tone)));
     Line::from(spans)
-}
-
-/// The state; for one that answers, how many answers were late or missing.
-fn words(model: &Model, harvester: &HarvesterView) -> String {
-    let missing = harvester.lookups_ms.iter().filter(|l| l.is_none()).count();
-    let state = harvester_words(harvester, model);
-    if harvester.is_connected() && missing > 0 {
-        format!("{state}, {missing} of {} missing", harvester.lookups_ms.len())
-    } else {
-        state
-    }
 }

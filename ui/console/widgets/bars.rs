@@ -8,10 +8,10 @@ use super::super::theme::{Charset, Theme, Tone};
 use super::text::span;
 
 /// Columns of the look-up bar.
-pub(in super::super) const LOOKUP_BAR: u16 = 15;
+pub(in super::super) const LOOKUP_BAR: u16 = 14;
 
-/// Milliseconds of one column of the look-up bar, so that 28 s, where a block is lost, is its end.
-const MS_PER_COLUMN: u32 = 2_000;
+/// Milliseconds of one column of the look-up bar: its end is where a block is lost.
+const MS_PER_COLUMN: u32 = BLOCK_MS / LOOKUP_BAR as u32;
 
 /// The tone of a time since the signage point.
 pub(in super::super) const fn lateness_tone(lateness: Lateness) -> Tone {
@@ -22,7 +22,7 @@ pub(in super::super) const fn lateness_tone(lateness: Lateness) -> Tone {
     }
 }
 
-/// A bar from 0 to 28 s with marks at 8 s (Chia warns), 25 s (pools refuse) and 28 s (the block is lost).
+/// A bar from 0 to 28 s (the block is lost) with marks at 8 s (Chia warns) and 25 s (pools refuse).
 pub(in super::super) fn lookup_bar(ms: u32, theme: Theme) -> Line<'static> {
     let filled = theme.style(lateness_tone(lateness_of_ms(ms)));
     let rest = theme.style(Tone::Border);
@@ -31,9 +31,7 @@ pub(in super::super) fn lookup_bar(ms: u32, theme: Theme) -> Line<'static> {
         .map(|n| {
             let start = n * MS_PER_COLUMN;
             let part = ms.saturating_sub(start).min(MS_PER_COLUMN);
-            let is_mark = [WARN_MS, POOL_MS, BLOCK_MS]
-                .iter()
-                .any(|mark| mark / MS_PER_COLUMN == n);
+            let is_mark = [WARN_MS, POOL_MS].iter().any(|mark| mark / MS_PER_COLUMN == n);
             match part * 8 / MS_PER_COLUMN {
                 // Whatever took any time at all shows at least a hair.
                 0 if n > 0 || ms == 0 => {
@@ -56,7 +54,7 @@ pub(in super::super) fn lookup_bar(ms: u32, theme: Theme) -> Line<'static> {
 
 /// The head of that bar, with the deadlines.
 pub(in super::super) const fn lookup_bar_title() -> &'static str {
-    "0   8s      25s"
+    "0   8s     25s"
 }
 
 /// The last `columns` look-up times, newest at the right; where no answer came there is a sign.
@@ -140,16 +138,16 @@ mod tests {
     #[test]
     fn look_up_bar_reaches_its_marks_at_the_deadlines() {
         for (ms, bar) in [
-            (0, "····┆·······┆·┆"),
-            (20, "▏···┆·······┆·┆"),
-            (7_999, "███▉┆·······┆·┆"),
-            (8_300, "████▏·······┆·┆"),
-            (25_000, "████████████▌·┆"),
-            (99_000, "███████████████"),
+            (0, "····┆·······┆·"),
+            (20, "▏···┆·······┆·"),
+            (7_999, "███▉┆·······┆·"),
+            (8_300, "████▏·······┆·"),
+            (25_000, "████████████▌·"),
+            (99_000, "██████████████"),
         ] {
             assert_eq!(lookup_bar(ms, UNICODE).to_string(), bar, "{ms}");
         }
-        assert_eq!(lookup_bar(9_000, ASCII).to_string(), "#####       : :");
+        assert_eq!(lookup_bar(9_000, ASCII).to_string(), "#####       : ");
     }
 
     #[test]
