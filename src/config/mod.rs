@@ -3,7 +3,7 @@
 //! * [`Root`] knows every path; [`init`] makes a root, completes one, or adopts one of the official software.
 //! * [`Settings`] are the checked values of `config/config.yaml` in Chia's dialect: sections and keys of the official
 //!   software keep name and meaning, whatever only we have stands under `farmconsole:`, where an unknown key is an error.
-//!   A mistake is a [`ConfigError`] with line and column, a doubt a [`ConfigWarning`]; [`check`] lists both.
+//!   A mistake is a [`ConfigError`] with line and column, a doubt a [`ConfigWarning`]; [`check()`] lists both.
 //! * [`edit`] changes single values in the text and leaves its comments, order and anchors alone.
 //!
 //! YAML and its crate are known in `document`, `key` and `locate` only. Not here: what settings lead to, certificates

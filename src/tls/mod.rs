@@ -3,7 +3,7 @@
 //! * [`SslLayout`] knows which certificate lies where in a root; [`issue`] makes them; [`Identity`] reads one pair.
 //! * [`farmer_server_config`], [`harvester_client_config`] and [`node_client_config`] are complete rustls
 //!   configurations: TLS 1.3 only, the stock webpki verifiers, no session resumption, no early data.
-//! * [`cause`] says in one word why a handshake failed.
+//! * [`cause()`] says in one word why a handshake failed.
 //!
 //! Chia has two kinds of certificate authority. The **private CA** of a farm is a secret: farmer and harvesters accept
 //! whoever holds a certificate signed by it, so both directions of the harvester link are verified against it. The

@@ -1,7 +1,7 @@
 //! A plotter for small v1 plots: the whole file is made in memory, for tests, demonstrations and simulated farms.
 //!
 //! Gives the bytes that the reference plotter (chiapos, Apache-2.0) gives for the same plot id, memo and k, apart from
-//! the few entries that it writes so that nobody can read them (see [`layout`]). Nothing here is meant for mainnet
+//! the few entries that it writes so that nobody can read them (see `layout.rs`). Nothing here is meant for mainnet
 //! sizes: memory grows with 2^k.
 
 mod forward;
