@@ -1,8 +1,8 @@
 //! Answering one signage point: filter, look qualities up, fetch the proofs that are good enough.
 //!
 //! Plots of one volume are looked up by a few threads side by side ([`Volumes`]), proofs are sent as they are found, and
-//! the answer goes out when all plots are done, or after [`ABANDON_AFTER`] without those that were not. A disk that hangs
-//! keeps its own few threads and nothing else: after that time the others have the rest of the threads to themselves.
+//! the answer goes out when all plots are done, or after [`ABANDON_AFTER`] without those that were not. A disk that
+//! hangs keeps its own few threads and nothing else: after that time the others have the rest to themselves.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

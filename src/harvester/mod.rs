@@ -1,8 +1,9 @@
 //! The harvester: finds plot files, tells the farmer of them, looks proofs up and signs with the plots' own keys.
 //!
 //! [`Service`] speaks the harvester protocol over a pair of channels, so it serves the farmer of this process and a
-//! remote one alike. Scanning and looking up happen on threads of their own, which may wait for a disk for ever; what is said to
-//! the farmer of plots is decided by the pure `sync::SyncSender`.
+//! remote one alike. Scanning and looking up happen on threads of their own, which may wait for a disk for ever; what is
+//! said to the farmer of plots is decided by the pure `sync::SyncSender`. [`dial`](dial()) carries all this to a remote
+//! farmer. [`make_plot`] makes small plots for demonstrations.
 //!
 //! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
 //! reason in the log.
