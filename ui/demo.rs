@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     let plot_keys = farming_keys(context, &settings)?;
     let log = open_log(context, &settings)?;
     let homes = homes(context, options.harvesters)?;
-    let farm = start_farm(context, &settings, log.handle(), &homes)?;
+    let farm = start_farm(context, &settings, &log.handle(), &homes)?;
     start_harvesters(&settings, &homes, &farm)?;
     let (wanted, stop) = (missing_plots(&homes, options.plots), farm.stop.clone());
     tokio::task::spawn_blocking(move || make_plots(&wanted, plot_keys, &stop));
@@ -116,7 +116,7 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<(G1Bytes, G1By
 fn start_farm(
     context: &Context,
     settings: &Settings,
-    log: logging::LogHandle,
+    log: &logging::LogHandle,
     homes: &[Home],
 ) -> Result<RunningFarm, Failure> {
     // The import above may have written addresses into the settings file.

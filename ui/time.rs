@@ -10,11 +10,6 @@ pub(crate) fn clock_time_ms(unix_ms: u64) -> String {
     local(unix_ms).map_or_else(|| "--:--:--.---".to_owned(), |t| t.strftime("%H:%M:%S%.3f").to_string())
 }
 
-/// `2026-11-20 14:02`, local time.
-pub(crate) fn date_time(unix_ms: u64) -> String {
-    local(unix_ms).map_or_else(|| "unknown".to_owned(), |t| t.strftime("%Y-%m-%d %H:%M").to_string())
-}
-
 fn local(unix_ms: u64) -> Option<jiff::Zoned> {
     let at = jiff::Timestamp::from_millisecond(i64::try_from(unix_ms).ok()?).ok()?;
     Some(at.to_zoned(jiff::tz::TimeZone::system()))

@@ -75,6 +75,12 @@ impl Alarms {
         self.close_those(now, |open| is_over(&open.view.kind))
     }
 
+    /// Closes the alarm of this key, if it is open.
+    pub(super) fn close_key(&mut self, now: Now, key: &str) -> Option<Notice> {
+        let open = self.open.remove(key)?;
+        Some(self.file(now, open.view))
+    }
+
     /// Closes those that only tell of something past, long enough ago.
     pub(super) fn close_old(&mut self, now: Now) -> Vec<Notice> {
         self.close_those(now, |open| open.over_at.is_some_and(|at| at <= now.mono))
@@ -139,14 +145,15 @@ impl Alarms {
             .map(|open| open.view)
             .collect();
         closed.sort_by_key(|view| view.number);
-        let mut notices = Vec::new();
-        for mut view in closed {
-            view.closed_at_unix_ms = Some(now.unix.0);
-            self.history.truncate(ALARM_HISTORY_KEPT - 1);
-            self.history.push_front(view.clone());
-            notices.push(Notice::AlarmClosed { alarm: view });
-        }
-        notices
+        closed.into_iter().map(|view| self.file(now, view)).collect()
+    }
+
+    /// Puts an alarm that is over into the history.
+    fn file(&mut self, now: Now, mut view: AlarmView) -> Notice {
+        view.closed_at_unix_ms = Some(now.unix.0);
+        self.history.truncate(ALARM_HISTORY_KEPT - 1);
+        self.history.push_front(view.clone());
+        Notice::AlarmClosed { alarm: view }
     }
 }
 

@@ -95,37 +95,26 @@ impl Farmer {
         let Some(slot) = self.harvesters.get(id) else { return };
         let name = slot.name.clone();
         let (unanswered, late) = (slot.asks.unanswered_in_a_row(), slot.asks.late_of_last_ten());
-        if matches!(slot.state(now.mono), HarvesterState::Silent { .. }) {
-            self.raise(
-                now,
-                AlarmKind::HarvesterSilent {
-                    harvester: id,
-                    name: name.clone(),
-                    unanswered,
-                },
-            );
-        } else if unanswered == 0 {
-            let is_it =
-                |kind: &AlarmKind| matches!(kind, AlarmKind::HarvesterSilent { harvester, .. } if *harvester == id);
-            self.close_alarms(now, is_it);
-        }
-        let key = AlarmKind::HarvesterLate {
+        let is_silent = matches!(slot.state(now.mono), HarvesterState::Silent { .. });
+        let silent = AlarmKind::HarvesterSilent {
             harvester: id,
             name: name.clone(),
-            late,
+            unanswered,
+        };
+        if is_silent {
+            self.raise(now, silent);
+        } else if unanswered == 0 {
+            self.close_alarm(now, &silent);
         }
-        .key();
-        if late >= LATE_ALARM_FROM || late > 0 && self.alarms.get(&key).is_some() {
-            self.raise(
-                now,
-                AlarmKind::HarvesterLate {
-                    harvester: id,
-                    name,
-                    late,
-                },
-            );
-        } else if late == 0 {
-            self.close_alarms(now, |kind| kind.key() == key);
+        let answers_late = AlarmKind::HarvesterLate {
+            harvester: id,
+            name,
+            late,
+        };
+        if late == 0 {
+            self.close_alarm(now, &answers_late);
+        } else if late >= LATE_ALARM_FROM || self.alarms.get(&answers_late.key()).is_some() {
+            self.raise(now, answers_late);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! anybody knowing, or a second machine with a copy of the certificate. So the old connection is probed: if it lives, both
 //! are served and an alarm says so; if not, the new connection takes its place.
 
-use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -39,13 +38,10 @@ impl Farmer {
                 (false, given.unwrap_or_else(|| host_of(&peer)))
             }
         };
-        let twins: Vec<_> = match embedded {
-            true => Vec::new(),
-            false => self
-                .harvesters
-                .of_certificate(peer.peer_id)
-                .map(|(_, _, twin)| twin.id)
-                .collect(),
+        let doubtful = if embedded {
+            Vec::new()
+        } else {
+            self.doubtful(peer.peer_id)
         };
         let id = match self.harvesters.returning(&peer, embedded) {
             Some(id) => id,
@@ -64,18 +60,20 @@ impl Farmer {
             now,
             |kind| matches!(kind, AlarmKind::HarvesterAbsent { harvester, .. } if *harvester == id),
         );
+        let peer_id = peer.peer_id;
         self.notice(Notice::HarvesterConnected {
             harvester: id,
             name: self.harvesters.name(id),
             peer,
         });
         self.greet(now, id);
-        for twin in twins {
-            if let Entry::Vacant(doubt) = self.doubts.entry(twin) {
-                doubt.insert(session);
-                self.timers.set(Timer::Doubt(twin), now.mono + PROBE_ANSWERED_WITHIN);
-                self.outputs.push_back(Output::Probe { session: twin });
-            }
+        for old in doubtful {
+            self.doubts.insert(old, session);
+            self.timers.set(Timer::Doubt(old), now.mono + PROBE_ANSWERED_WITHIN);
+            self.outputs.push_back(Output::Probe { session: old });
+        }
+        if !embedded {
+            self.review_certificate(now, peer_id);
         }
     }
 
@@ -99,6 +97,7 @@ impl Farmer {
         let peer_id = slot.peer.peer_id;
         if let Some(session) = &mut slot.session {
             session.quiet_since = None;
+            session.heard = now.mono;
         }
         if self.doubts.remove(&session).is_some() {
             self.timers.clear(Timer::Doubt(session));
@@ -242,7 +241,10 @@ impl Farmer {
         let alive = connected
             .iter()
             .filter(|(_, _, session)| !self.doubts.contains_key(&session.id));
-        let addresses: Vec<_> = alive.map(|(_, slot, _)| slot.peer.address.to_string()).collect();
+        let addresses: Vec<_> = alive
+            .take(MAX_ADDRESSES)
+            .map(|(_, slot, _)| slot.peer.address.to_string())
+            .collect();
         if addresses.len() > 1 {
             self.raise(now, AlarmKind::CertificateShared { peer_id, addresses });
         } else if connected.len() < 2 {
@@ -302,6 +304,22 @@ impl Farmer {
         self.ask_again_for_signatures(now, old_id);
     }
 
+    /// Connections with this certificate that may be dead, if another one comes now.
+    fn doubtful(&self, peer_id: PeerId) -> Vec<SessionId> {
+        let mut doubtful: Vec<_> = self
+            .harvesters
+            .of_certificate(peer_id)
+            .filter(|(_, _, session)| !self.doubts.contains_key(&session.id))
+            .map(|(_, _, session)| (session.heard, session.id))
+            .collect();
+        doubtful.sort_unstable();
+        doubtful
+            .into_iter()
+            .take(MAX_DOUBTS)
+            .map(|(_, session)| session)
+            .collect()
+    }
+
     /// Whether the connection `newer` is in a slot that was made for it.
     fn is_in_new_slot(&self, newer: SessionId) -> Option<HarvesterId> {
         let id = self.harvesters.of_session(newer)?;
@@ -341,8 +359,16 @@ impl Farmer {
     }
 }
 
-/// How long the old connection has to answer a probe: it is nearly always on the same network.
-const PROBE_ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// How long the old connection has to answer a probe. Nearly always it is on the same network, but it may be busy; a
+/// certificate that is shared should be known within 5 s.
+const PROBE_ANSWERED_WITHIN: Duration = Duration::from_secs(4);
+
+/// Old connections that a new one can have come for; with more machines of one certificate, the one that was not heard
+/// for the longest time.
+const MAX_DOUBTS: usize = 4;
+
+/// Addresses the alarm of a shared certificate names.
+const MAX_ADDRESSES: usize = 32;
 
 /// A harvester that restarts is back within a few seconds; official ones try every three.
 const ABSENT_AFTER: Duration = Duration::from_secs(10);

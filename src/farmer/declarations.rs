@@ -329,7 +329,13 @@ impl Farmer {
     }
 
     /// One declaration of a proof is lost; the proof is, when no other is left.
-    fn lose_declaration(&mut self, now: Now, number: ProofNumber, reward_chain_sp: RewardChainSp, reason: &str) {
+    pub(super) fn lose_declaration(
+        &mut self,
+        now: Now,
+        number: ProofNumber,
+        reward_chain_sp: RewardChainSp,
+        reason: &str,
+    ) {
         self.change_declaration(number, reward_chain_sp, |declaration| declaration.step = Step::Over);
         self.proofs
             .jobs

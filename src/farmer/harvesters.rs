@@ -81,6 +81,8 @@ pub(super) struct Session {
     pub(super) sync_moved: Mono,
     /// Plot sync messages refused since a sync was finished.
     pub(super) sync_errors: u32,
+    /// When something came from it last.
+    pub(super) heard: Mono,
     /// Since when nothing was heard, if that is long.
     pub(super) quiet_since: Option<Mono>,
     /// Whether it has answered a signage point on this connection.
@@ -211,12 +213,13 @@ impl Harvesters {
 
     /// This name, or with a number behind it if another harvester has it.
     pub(super) fn unique_name(&self, name: String, id: HarvesterId) -> String {
-        let is_taken = |name: &str| self.all().any(|(other, slot)| other != id && slot.name == name);
-        if !is_taken(&name) {
+        let others = self.all().filter(|(other, _)| *other != id);
+        let taken: BTreeSet<&str> = others.map(|(_, slot)| slot.name.as_str()).collect();
+        if !taken.contains(name.as_str()) {
             return name;
         }
-        let numbered = (2..=self.slots.len() + 2).map(|number| format!("{name} ({number})"));
-        numbered.into_iter().find(|name| !is_taken(name)).unwrap_or(name)
+        let mut numbered = (2..=taken.len() + 2).map(|number| format!("{name} ({number})"));
+        numbered.find(|name| !taken.contains(name.as_str())).unwrap_or(name)
     }
 
     /// Connected harvesters that use this certificate over the network.
@@ -297,6 +300,7 @@ impl Session {
             synced: false,
             sync_moved: now.mono,
             sync_errors: 0,
+            heard: now.mono,
             quiet_since: None,
             answered: false,
             cross_check: None,

@@ -113,7 +113,7 @@ pub enum Input {
         /// Its quality, or what is wrong with it.
         result: Result<QualityString, ProofError>,
     },
-    /// The workers were full: this verification will never be done.
+    /// The workers were full: this job, of either kind, will never be done.
     VerificationDropped {
         /// Which job.
         job: JobId,

@@ -132,8 +132,8 @@ impl Missed {
     /// Counts since start and over the last 24 hours.
     pub(super) fn counts(&self, now: Mono) -> SignagePointCounts {
         let mut counts = self.counts;
-        let first = quarter_of(now).saturating_sub(QUARTERS_PER_DAY);
-        for (_, quarter) in self.quarters.range(first + 1..) {
+        let first = (quarter_of(now) + 1).saturating_sub(QUARTERS_PER_DAY);
+        for (_, quarter) in self.quarters.range(first..) {
             counts.received_24h += quarter.received;
             counts.missed_24h += quarter.missed;
         }

@@ -155,7 +155,7 @@ impl Farmer {
             Input::ChainVerdict { quality, verdict, .. } => self.handle_chain_verdict(now, &quality, verdict),
             Input::SimulatedChain(view) => self.simulated_chain = Some(view),
             Input::Verified { job, result } => self.handle_verified(now, job, result),
-            Input::VerificationDropped { job } => self.handle_verification_dropped(now, job),
+            Input::VerificationDropped { job } => self.handle_job_dropped(now, job),
             Input::Signed { job, result } => self.handle_signed(now, job, result),
             Input::Keys(keys) => self.handle_keys(now, keys),
             Input::Listening { addresses } => self.listening = addresses,
@@ -194,6 +194,7 @@ impl Farmer {
                 Timer::Alarms => {
                     let notices = self.alarms.close_old(now);
                     self.note_closed(notices);
+                    self.timers.put(Timer::Alarms, self.alarms.next_close());
                 }
             }
         }
@@ -267,7 +268,7 @@ impl Farmer {
         ];
         for (is_fine, alarm) in states {
             if is_fine {
-                self.close_alarms(now, |kind| *kind == alarm);
+                self.close_alarm(now, &alarm);
             } else {
                 self.raise(now, alarm);
             }
@@ -290,8 +291,16 @@ impl Farmer {
         self.note_closed(notices);
     }
 
+    /// Closes the one alarm that is the same incident as this.
+    fn close_alarm(&mut self, now: Now, same: &AlarmKind) {
+        let notice = self.alarms.close_key(now, &same.key());
+        self.note_closed(notice.into_iter().collect());
+    }
+
     fn note_closed(&mut self, notices: Vec<Notice>) {
-        self.outputs.extend(notices.into_iter().map(Output::Notice));
-        self.timers.put(Timer::Alarms, self.alarms.next_close());
+        if !notices.is_empty() {
+            self.outputs.extend(notices.into_iter().map(Output::Notice));
+            self.timers.put(Timer::Alarms, self.alarms.next_close());
+        }
     }
 }

@@ -277,8 +277,7 @@ impl Farmer {
         ];
         for (count, mut alarm) in alarms {
             if count == 0 {
-                let key = alarm.key();
-                self.close_alarms(now, |kind| kind.key() == key);
+                self.close_alarm(now, &alarm);
                 continue;
             }
             if let AlarmKind::FailedPlots { files, .. }
@@ -308,8 +307,7 @@ impl Farmer {
         }
         for alarm in updated {
             if matches!(alarm, AlarmKind::PlotsLost { lost: 0, .. }) {
-                let key = alarm.key();
-                self.close_alarms(now, |kind| kind.key() == key);
+                self.close_alarm(now, &alarm);
             } else {
                 self.raise(now, alarm);
             }

@@ -143,12 +143,18 @@ impl Farmer {
     }
 
     /// The workers were full.
-    pub(super) fn handle_verification_dropped(&mut self, now: Now, job: JobId) {
-        let Some(Job::Verify(number)) = self.proofs.jobs.get(&job).copied() else {
-            return;
-        };
-        self.drop_unverified(now, number, "the workers that verify proofs were full");
-        self.verify_queued(now);
+    pub(super) fn handle_job_dropped(&mut self, now: Now, job: JobId) {
+        match self.proofs.jobs.get(&job).copied() {
+            Some(Job::Verify(number)) => {
+                self.drop_unverified(now, number, WORKERS_FULL);
+                self.verify_queued(now);
+            }
+            Some(Job::SignPoint(number, reward_chain_sp)) => {
+                self.lose_declaration(now, number, reward_chain_sp, WORKERS_FULL);
+            }
+            Some(Job::SignBlock(number)) => self.lose_block(now, number, WORKERS_FULL),
+            None => {}
+        }
     }
 
     /// A proof is where it is for too long.
@@ -316,6 +322,8 @@ fn plot_file(plot_identifier: &str) -> &str {
         _ => plot_identifier,
     }
 }
+
+const WORKERS_FULL: &str = "the workers that verify and sign were full";
 
 /// A proof that takes longer cannot become a block.
 const VERIFIED_WITHIN: Duration = Duration::from_secs(25);

@@ -1,10 +1,13 @@
 //! The picture of the farm. Takes time by the number of harvesters, never by the number of plots.
 
+use std::collections::BTreeSet;
+
 use super::Farmer;
 use super::asks::percentile;
 use super::harvesters::Slot;
 use super::nodes::{Node, signage_point_view};
 use crate::clock::Now;
+use crate::ids::PeerId;
 use crate::snapshot::{
     Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, RollCallView,
     SNAPSHOT_VERSION, SubSlotCell,
@@ -23,6 +26,7 @@ impl Farmer {
             || vec![SubSlotCell::Ahead; usize::from(SIGNAGE_POINTS_PER_SUB_SLOT)],
             |(_, message)| self.roll_call.cells(&message.challenge_hash, self.missed.of_sub_slot()),
         );
+        let shared = self.shared_certificates();
         FarmSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: self.config.software_version.clone(),
@@ -40,7 +44,7 @@ impl Farmer {
             harvesters: self
                 .harvesters
                 .all()
-                .map(|(id, slot)| self.harvester_view(now, id, slot))
+                .map(|(id, slot)| self.harvester_view(now, id, slot, &shared))
                 .collect(),
             attempts: self.attempts.rows().cloned().collect(),
             roll_call: self.roll_call_views(),
@@ -109,15 +113,13 @@ impl Farmer {
         }
     }
 
-    fn harvester_view(&self, now: Now, id: HarvesterId, slot: &Slot) -> HarvesterView {
+    fn harvester_view(&self, now: Now, id: HarvesterId, slot: &Slot, shared: &BTreeSet<PeerId>) -> HarvesterView {
         let is_counted = slot.session.as_ref().is_none_or(|session| session.synced);
         let counted = |count: u64| if is_counted { count } else { 0 };
         let counts = slot.asks.counts();
         let lookups_ms = slot.asks.lookups_ms();
         let mut sorted: Vec<_> = lookups_ms.iter().flatten().copied().collect();
         sorted.sort_unstable();
-        let certificate = self.harvesters.of_certificate(slot.peer.peer_id);
-        let certificate_shared = slot.session.is_some() && !slot.embedded && certificate.take(2).count() > 1;
         HarvesterView {
             id,
             name: slot.name.clone(),
@@ -128,7 +130,7 @@ impl Farmer {
             software_version: slot.peer.software_version.clone(),
             protocol_version: slot.peer.protocol_version.clone(),
             state: slot.state(now.mono),
-            certificate_shared,
+            certificate_shared: slot.session.is_some() && !slot.embedded && shared.contains(&slot.peer.peer_id),
             first_seen_unix_ms: slot.first_seen.0,
             connected_at_unix_ms: slot.connected_at.0,
             connections: slot.connections,
@@ -161,6 +163,17 @@ impl Farmer {
             lookup_max_ms: sorted.last().copied(),
             ignored_messages: slot.ignored_messages,
         }
+    }
+
+    /// Certificates that more than one connected harvester uses.
+    fn shared_certificates(&self) -> BTreeSet<PeerId> {
+        let (mut once, mut shared) = (BTreeSet::new(), BTreeSet::new());
+        for (_, slot, _) in self.harvesters.connected().filter(|(_, slot, _)| !slot.embedded) {
+            if !once.insert(slot.peer.peer_id) {
+                shared.insert(slot.peer.peer_id);
+            }
+        }
+        shared
     }
 
     fn roll_call_views(&self) -> Vec<RollCallView> {

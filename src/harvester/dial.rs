@@ -346,7 +346,7 @@ mod tests {
     }
 
     async fn refused(settings: &DialSettings) -> String {
-        let error = open(settings).await.err().expect("connected");
+        let error = open(settings).await.expect_err("connected");
         format!("{error}; {}", error.hint())
     }
 

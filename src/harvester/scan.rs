@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::plot_file::{FileStamp, LoadedPlot, OpenError};
@@ -87,17 +89,18 @@ impl Inventory {
         let found = find(options);
         (self.loaded, self.removed) = (0, 0);
         self.forget(&found, keys);
-        let mut opened = 0;
-        for (path, stamp) in found {
-            if !self.is_due(&path, options, now) {
-                continue;
+        let due: Vec<_> = found
+            .into_iter()
+            .filter(|(path, _)| self.is_due(path, options, now))
+            .collect();
+        let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX).max(1);
+        for batch in due.chunks(batch_size) {
+            for ((path, stamp), opened) in batch.iter().zip(open_all(batch, keys)) {
+                let state = self.judge(path, opened, now);
+                self.files.insert(path.clone(), Known { stamp: *stamp, state });
             }
-            self.open(path, stamp, keys, now);
-            opened += 1;
-            if opened % options.batch_size.max(1) == 0 {
-                std::thread::sleep(options.batch_sleep);
-                progress(self);
-            }
+            progress(self);
+            thread::sleep(options.batch_sleep);
         }
     }
 
@@ -162,45 +165,63 @@ impl Inventory {
         }
     }
 
-    fn open(&mut self, path: PathBuf, stamp: FileStamp, keys: &HarvesterHandshake, now: Instant) {
-        let state = match LoadedPlot::open(&path, keys) {
-            Ok(plot) => match self.by_id.get(plot.plot_id()) {
-                Some(of) => {
-                    let (copy, of) = (path.display(), of.clone());
-                    tracing::warn!(target: MANAGER, "Have multiple copies of the plot {}: {copy} is not farmed", of.display());
-                    FileState::Duplicate {
-                        plot_id: *plot.plot_id(),
-                        of,
-                    }
-                }
-                None => {
-                    self.by_id.insert(*plot.plot_id(), path.clone());
-                    self.loaded += 1;
-                    FileState::Farmed(Arc::new(plot))
-                }
-            },
+    fn judge(&mut self, path: &Path, opened: Result<LoadedPlot, OpenError>, now: Instant) -> FileState {
+        let plot = match opened {
+            Ok(plot) => plot,
             Err(error @ OpenError::NoKey { .. }) => {
                 tracing::warn!(target: MANAGER, "{error}");
-                FileState::NoKey {
+                return FileState::NoKey {
                     reason: error.to_string(),
-                }
+                };
             }
             Err(error @ OpenError::BeingCopied { .. }) => {
                 tracing::warn!(target: MANAGER, "{error}");
-                FileState::BeingCopied
+                return FileState::BeingCopied;
             }
             Err(error) => {
                 let reason = error.to_string();
-                let known = self.files.get(&path).map(|known| &known.state);
+                let known = self.files.get(path).map(|known| &known.state);
                 if !matches!(known, Some(FileState::Failed { reason: before, .. }) if *before == reason) {
                     tracing::error!(target: MANAGER, "Failed to {reason}");
                 }
-                FileState::Failed { reason, tried: now }
+                return FileState::Failed { reason, tried: now };
             }
         };
-        self.files.insert(path, Known { stamp, state });
+        if let Some(of) = self.by_id.get(plot.plot_id()) {
+            let (of_path, copy) = (of.display(), path.display());
+            tracing::warn!(target: MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
+            return FileState::Duplicate {
+                plot_id: *plot.plot_id(),
+                of: of.clone(),
+            };
+        }
+        self.by_id.insert(*plot.plot_id(), path.to_owned());
+        self.loaded += 1;
+        FileState::Farmed(Arc::new(plot))
     }
 }
+
+/// Opens files side by side, for it takes as long to work out the keys of a plot as to read it.
+fn open_all(files: &[(PathBuf, FileStamp)], keys: &HarvesterHandshake) -> Vec<Result<LoadedPlot, OpenError>> {
+    let open = |part: &[(PathBuf, FileStamp)]| part.iter().map(|(path, _)| LoadedPlot::open(path, keys)).collect();
+    let threads = thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .clamp(2, MAX_OPENERS);
+    let parts = files.chunks(files.len().div_ceil(threads).max(1));
+    thread::scope(|scope| {
+        let opening: Vec<_> = parts
+            .map(|part| (part, thread::Builder::new().spawn_scoped(scope, move || open(part))))
+            .collect();
+        let opened = opening.into_iter().map(|(part, thread)| match thread {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => open(part),
+        });
+        opened.collect::<Vec<Vec<_>>>().into_iter().flatten().collect()
+    })
+}
+
+/// Files opened at the same time, at most: look-ups need the disks too.
+const MAX_OPENERS: usize = 8;
 
 /// Logger of the official software for all this.
 const MANAGER: &str = "chia.plotting.manager";
@@ -371,7 +392,7 @@ mod tests {
         inventory.refresh(&options, &Arc::new(keys()), now(), &mut |inventory| {
             seen.push(inventory.files().count());
         });
-        assert_eq!((seen, inventory.files().count()), (vec![1000, 2000], 2_500));
+        assert_eq!((seen, inventory.files().count()), (vec![1000, 2000, 2500], 2_500));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::Connection;
 use super::lookup::{self, LookupContext};
 use super::scan::ScanOptions;
-use super::scanner::{Findings, NotStarted, Plots, Scanner};
+use super::scanner::{Findings, Plots, Scanner};
 use super::volumes::Volumes;
 use crate::config::Settings;
 use crate::crypto::sign_prepend;
@@ -193,7 +193,7 @@ impl Service {
             Err(reason) => {
                 // With other keys it should follow at once; else its turn comes soon enough.
                 self.next_refresh = now + BUSY_PAUSE;
-                if !matches!(reason, NotStarted::StillBusy) || self.volumes.may_report("refresh", now) {
+                if self.volumes.may_report("refresh", now) {
                     tracing::warn!(target: HARVESTER, "refresh of plots is put off: {reason}");
                 }
             }

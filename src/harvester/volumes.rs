@@ -63,7 +63,7 @@ impl Volumes {
         let busy = lock(&volume.busy);
         let newest = busy.values().max().filter(|_| busy.len() >= self.lanes)?;
         let away = now.saturating_duration_since(*newest);
-        (away > ABANDON_AFTER).then_some(away)
+        (away >= ABANDON_AFTER).then_some(away)
     }
 
     /// Waits for a lane of the volume.

@@ -239,6 +239,8 @@ pub fn service_options(settings: &Settings) -> ServiceOptions {
             recursive: harvester.recursive_plot_scan,
             follow_links: harvester.recursive_follow_links,
             retry_invalid: Duration::from_secs(harvester.refresh.retry_invalid_seconds.into()),
+            batch_size: harvester.refresh.batch_size,
+            batch_sleep: Duration::from_millis(harvester.refresh.batch_sleep_milliseconds.into()),
         },
         refresh_interval: Duration::from_secs(harvester.refresh.interval_seconds.into()),
         threads: usize::from(harvester.num_threads),

@@ -64,7 +64,7 @@ class Farm:
         path = self.root / "config/config.yaml"
         text = path.read_text()
         text, ports = re.subn(r"(?m)^(\s+port:) 8447\b", rf"\1 {self.port}", text)
-        text, paces = re.subn(r"interval_seconds: 2\b", "interval_seconds: 1", text)
+        text, paces = re.subn(r"interval_seconds: 2\b", "interval_seconds: 0.5", text)
         if ports < 1 or paces != 1:
             raise Failed(f"settings file of init has another shape than expected ({ports} ports, {paces} paces)")
         path.write_text(text)
@@ -247,19 +247,29 @@ def connected_and_synced(world):
 
 
 def proofs_become_blocks(world):
-    """At least 20 proofs are verified, signed and accepted by the simulated chain; none is invalid or lost."""
+    """At least 20 proofs of each release, of both plot kinds, are verified and signed; blocks are accepted, nothing is lost."""
 
     def check():
-        summary = world.farm.summary()
-        return summary["blocks_accepted"] >= 20, {k: summary[k] for k in summary if k.startswith(("proofs", "blocks"))}
+        proofs = {h["software_version"]: h["proofs"] for h in world.farm.harvesters()}
+        return all(n >= 20 for n in proofs.values()), proofs
 
-    wait_for("20 blocks are accepted", 180, check)
-    summary = world.farm.summary()
+    wait_for("20 proofs of each release", 300, check)
+    wait_for("all of them become blocks", 20, lambda: settled(world.farm.summary()))
+    found = set(re.findall(r"found a proof in \S*/(plot-k18-\S+\.plot)", world.farm.log()))
+    for kind, plots in world.plots().items():
+        names = {plot.name for plot in plots}
+        if kind == "other" and found & names:
+            raise Failed("a plot made for other keys was farmed")
+        if kind != "other" and not found & names:
+            raise Failed(f"no proof came from a plot of kind {kind}")
+
+
+def settled(summary):
+    """Whether every proof found was signed and accepted; raises if one was invalid or lost."""
+    counts = {key: summary[key] for key in summary if key.startswith(("proofs", "blocks"))}
     if summary["proofs_invalid"] or summary["proofs_lost"]:
-        raise Failed(f"{summary['proofs_invalid']} proofs invalid, {summary['proofs_lost']} lost")
-    silent = [h["software_version"] for h in world.farm.harvesters() if h["proofs"] == 0]
-    if silent:
-        raise Failed(f"no proof came from {silent}")
+        raise Failed(f"proofs were invalid or lost: {counts}")
+    return summary["blocks_accepted"] == summary["proofs_found"] >= 60, counts
 
 
 def cross_check(world):

@@ -105,18 +105,56 @@ const NINE: [(&str, u64); 9] = [
     ("10.0.0.19", 820),
 ];
 
-/// Nine harvesters, of which some need a person: one is late, one is silent, one is gone, files are not farmed.
-pub(super) fn troubled() -> FarmSnapshot {
+/// Nine harvesters, of which one answers late now and then: a good day with one thing to look at.
+pub(super) fn one_late() -> FarmSnapshot {
     let mut farm = many();
     let late = &mut farm.harvesters[5];
     late.state = HarvesterState::Late;
-    for (n, ms) in [(3, 8_900), (20, 12_400), (41, 9_100), (60, 26_100)] {
+    for (n, ms) in [(3, 8_900), (20, 12_400), (41, 9_100), (60, 26_100), (61, 12_400)] {
         late.lookups_ms[n] = Some(ms);
     }
     late.lookups_ms[50] = None;
-    late.answered_late = 4;
-    late.unanswered = 1;
-    (late.lookup_p50_ms, late.lookup_p95_ms, late.lookup_max_ms) = (Some(1_900), Some(9_100), Some(26_100));
+    (late.answered_late, late.unanswered) = (5, 1);
+    (late.lookup_p50_ms, late.lookup_p95_ms, late.lookup_max_ms) = (Some(440), Some(9_100), Some(26_100));
+    for (index, lookup_ms) in [(35, 12_400), (34, 26_100)] {
+        farm.roll_call[37 - usize::from(index)].in_time -= 1;
+        farm.roll_call[37 - usize::from(index)].late += 1;
+        farm.sub_slot[usize::from(index)] = SubSlotCell::Late;
+        let attempt = attempt_of(&mut farm, "shelf-2", index);
+        attempt.at_unix_ms = sent_at(index) + u64::from(lookup_ms);
+        attempt.outcome = AttemptOutcome::Answered {
+            passed: 3,
+            total: 1_204,
+            proofs: 0,
+            lookup_ms,
+            round_trip_ms: lookup_ms + 40,
+        };
+    }
+    farm.attempts.sort_by_key(|a| std::cmp::Reverse(a.at_unix_ms));
+    let id = farm.harvesters[5].id;
+    let name = "shelf-2".to_owned();
+    let kind = AlarmKind::HarvesterLate {
+        harvester: id,
+        name,
+        late: 2,
+    };
+    farm.alarms = vec![alarm(4, kind, NOW - 620_000)];
+    farm
+}
+
+/// When a signage point of the sub-slot was sent.
+fn sent_at(index: u8) -> u64 {
+    NOW - 4_000 - u64::from(37 - index) * 9_375
+}
+
+fn attempt_of<'a>(farm: &'a mut FarmSnapshot, name: &str, index: u8) -> &'a mut AttemptView {
+    let of = |a: &&mut AttemptView| a.harvester_name == name && a.signage_point_index == index;
+    farm.attempts.iter_mut().find(of).unwrap()
+}
+
+/// Nine harvesters, of which some need a person: one is late, one is silent, one is gone, files are not farmed.
+pub(super) fn troubled() -> FarmSnapshot {
+    let mut farm = one_late();
     let silent = &mut farm.harvesters[6];
     silent.state = HarvesterState::Silent { unanswered: 5 };
     for lookup in silent.lookups_ms.iter_mut().rev().take(5) {
@@ -146,36 +184,23 @@ pub(super) fn troubled() -> FarmSnapshot {
         removed_from: Some("/mnt/d7".to_owned()),
     });
     farm.harvesters[4].certificate_shared = true;
-    farm.attempts[0].outcome = AttemptOutcome::NoAnswer { total: 977, after_s: 8 };
-    farm.attempts[0].harvester_name = "attic".to_owned();
-    farm.attempts[3].outcome = AttemptOutcome::Answered {
-        passed: 2,
-        total: 1_204,
-        proofs: 0,
-        lookup_ms: 12_400,
-        round_trip_ms: 12_460,
-    };
-    farm.attempts[3].harvester_name = "shelf-2".to_owned();
-    farm.attempts[7].outcome = AttemptOutcome::Answered {
-        passed: 4,
-        total: 1_204,
-        proofs: 0,
-        lookup_ms: 26_100,
-        round_trip_ms: 26_140,
-    };
-    farm.attempts[7].harvester_name = "shelf-2".to_owned();
-    for (cell, state) in [
-        (9, SubSlotCell::Missed),
-        (20, SubSlotCell::Late),
-        (33, SubSlotCell::Late),
-        (37, SubSlotCell::Seen),
-    ] {
-        farm.sub_slot[cell] = state;
+    farm.attempts.retain(|a| a.harvester_name != "garage");
+    farm.attempts
+        .retain(|a| a.harvester_name != "attic" || a.signage_point_index != 37);
+    for index in 33..=36 {
+        let attempt = attempt_of(&mut farm, "attic", index);
+        attempt.at_unix_ms = sent_at(index) + 8_000;
+        attempt.outcome = AttemptOutcome::NoAnswer { total: 977, after_s: 8 };
+        farm.roll_call[37 - usize::from(index)].in_time -= 1;
+        farm.sub_slot[usize::from(index)] = SubSlotCell::Late;
     }
+    farm.attempts.sort_by_key(|a| std::cmp::Reverse(a.at_unix_ms));
+    for point in &mut farm.roll_call {
+        // The one that has gone is not asked.
+        (point.asked, point.in_time) = (point.asked - 1, point.in_time - 1);
+    }
+    farm.sub_slot[9] = SubSlotCell::Missed;
     farm.signage_points.missed_24h = 3;
-    farm.roll_call[0].in_time = 6;
-    farm.roll_call[1].in_time = 7;
-    farm.roll_call[1].late = 1;
     farm.totals = FarmTotals {
         connected: 8,
         absent: 1,
@@ -208,7 +233,7 @@ pub(super) fn troubled() -> FarmSnapshot {
         AlarmKind::HarvesterLate {
             harvester: id(5),
             name: "shelf-2".to_owned(),
-            late: 3,
+            late: 2,
         },
         AlarmKind::CertificateShared {
             peer_id: PeerId([4; 32]),
@@ -526,6 +551,11 @@ pub(super) fn events(farm: &FarmSnapshot) -> Vec<FeedEvent> {
             });
         }
     }
+    events.sort_by_key(|event| match event {
+        FeedEvent::Message(record) => record.at_unix_ms,
+        FeedEvent::Notice(Notice::Attempt { attempt }) => attempt.at_unix_ms,
+        FeedEvent::Notice(_) | FeedEvent::Log(_) => NOW,
+    });
     events
 }
 

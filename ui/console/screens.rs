@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use farmconsole::logging::LogLevel;
 use farmconsole::runtime::FeedEvent;
-use farmconsole::snapshot::page::ListKind;
+use farmconsole::snapshot::page::{ListKind, Page};
 use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -27,6 +27,7 @@ fn farm_screen() {
     shot("farm_empty", &console(samples::empty(), 120, 36));
     shot("farm_one", &console(samples::one(), 120, 36));
     shot("farm_many", &console(samples::many(), 120, 36));
+    shot("farm_one_late", &console(samples::one_late(), 120, 36));
     shot("farm_troubled", &console(samples::troubled(), 120, 36));
     shot("farm_simulated", &console(samples::simulated(), 120, 36));
     shot("farm_wide", &console(samples::troubled(), 180, 50));
@@ -119,7 +120,7 @@ fn harvester_details() {
     }
     let asked = code(&mut model, KeyCode::Enter);
     shot("harvester_loading", &model);
-    answer(&mut model, asked, samples::page(3, false));
+    answer(&mut model, &asked, samples::page(3, false));
     shot("harvester_failed_files", &model);
     resize(&mut model, 80, 24);
     shot("harvester_narrow", &model);
@@ -128,7 +129,7 @@ fn harvester_details() {
     for _ in 0..3 {
         asked = code(&mut model, KeyCode::Right);
     }
-    answer(&mut model, asked, samples::page(1_078, true));
+    answer(&mut model, &asked, samples::page(1_078, true));
     code(&mut model, KeyCode::PageDown);
     shot("harvester_plots", &model);
     press(&mut model, 'p');
@@ -203,30 +204,34 @@ fn dialogs() {
 }
 
 #[test]
-fn readme_picture_is_what_the_console_draws() {
-    let mut farm = samples::troubled();
-    // A good day with one thing to look at.
-    let calm = samples::many();
-    for n in [2, 4, 6, 7] {
-        farm.harvesters[n] = calm.harvesters[n].clone();
+fn pictures_are_what_the_console_draws() {
+    let mut alarms = console(samples::troubled(), 120, 32);
+    press(&mut alarms, '7');
+    press(&mut alarms, 'j');
+    let pictures = [
+        (
+            "console.svg",
+            "farmconsole: the Farm screen",
+            console(samples::one_late(), 120, 36),
+        ),
+        (
+            "console-alarms.svg",
+            "farmconsole: the Alarms screen on a bad day",
+            alarms,
+        ),
+    ];
+    for (name, title, model) in pictures {
+        let drawn = svg::svg(&buffer(&model), title);
+        let path = format!("{}/assets/{name}", env!("CARGO_MANIFEST_DIR"));
+        if std::env::var_os("FARMCONSOLE_UPDATE_PICTURES").is_some() {
+            std::fs::write(&path, &drawn).unwrap();
+        }
+        let stored = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            stored == drawn,
+            "assets/{name} is out of date: run this test with FARMCONSOLE_UPDATE_PICTURES=1"
+        );
     }
-    farm.alarms.retain(|a| a.number == 4);
-    farm.totals = calm.totals;
-    farm.signage_points = calm.signage_points;
-    farm.sub_slot[9] = calm.sub_slot[9];
-    farm.attempts[0] = calm.attempts[0].clone();
-    farm.attempts[7] = calm.attempts[7].clone();
-    let model = console(farm, 120, 36);
-    let drawn = svg::svg(&buffer(&model), "farmconsole: the Farm screen");
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/console.svg");
-    if std::env::var_os("FARMCONSOLE_UPDATE_PICTURES").is_some() {
-        std::fs::write(path, &drawn).unwrap();
-    }
-    let stored = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        stored == drawn,
-        "assets/console.svg is out of date: run this test with FARMCONSOLE_UPDATE_PICTURES=1"
-    );
 }
 
 #[test]
@@ -239,7 +244,7 @@ fn no_size_panics() {
     ];
     let mut details = console(samples::troubled(), 0, 0);
     let asked = code(&mut details, KeyCode::Enter);
-    answer(&mut details, asked, samples::page(40, true));
+    answer(&mut details, &asked, samples::page(40, true));
     models.push(details);
     let mut plain = console(samples::troubled(), 0, 0);
     plain.theme = Theme {
@@ -391,7 +396,7 @@ fn long_lists_are_fetched_as_the_selection_nears_their_end() {
     press(&mut model, 'j');
     let asked = code(&mut model, KeyCode::Enter);
     assert!(matches!(asked.as_slice(), [Effect::Page(r)] if r.list == ListKind::Plots && r.offset == 0));
-    answer(&mut model, asked, samples::page(1_204, true));
+    answer(&mut model, &asked, samples::page(1_204, true));
     assert_eq!(code(&mut model, KeyCode::Down), []);
     let asked = code(&mut model, KeyCode::End);
     assert!(
@@ -407,7 +412,7 @@ fn an_open_list_is_asked_for_again_when_its_length_changes() {
         press(&mut model, 'j');
     }
     let asked = code(&mut model, KeyCode::Enter);
-    answer(&mut model, asked, samples::page(3, false));
+    answer(&mut model, &asked, samples::page(3, false));
     let same = Message::Snapshot(Arc::new(samples::troubled()));
     assert_eq!(update(&mut model, same), []);
     let mut longer = samples::troubled();
@@ -494,8 +499,8 @@ fn pass(model: &mut Model, at_unix_ms: u64, from: &str) {
 }
 
 /// Answers the question for a page that `asked` holds.
-fn answer(model: &mut Model, asked: Vec<Effect>, page: farmconsole::snapshot::page::Page) {
-    let [Effect::Page(request)] = asked.as_slice() else {
+fn answer(model: &mut Model, asked: &[Effect], page: Page) {
+    let [Effect::Page(request)] = asked else {
         panic!("no page was asked for: {asked:?}")
     };
     update(

@@ -74,7 +74,9 @@ impl Stream {
         if self.entries.len() == ENTRIES_KEPT {
             self.entries.pop_front();
         }
-        let at_unix_ms = time_of(&event).unwrap_or(now_unix_ms);
+        // The clock of the picture is a little behind, and nothing comes before what came before it.
+        let newest = self.entries.back().map_or(0, |e| e.at_unix_ms);
+        let at_unix_ms = time_of(&event).unwrap_or_else(|| now_unix_ms.max(newest));
         self.entries.push_back(Arc::new(Entry {
             number: self.next,
             at_unix_ms,

@@ -85,9 +85,18 @@ fn run(out: &mut String, (x, y): (u16, u16), cells: u16, text: &str, look: &Look
         rect(out, (left, top), (f32::from(cells) * CELL.0, CELL.1), bg);
     }
     let mut words = String::new();
-    for (n, c) in (0u16..).zip(text.chars()) {
-        let at = (left + f32::from(n) * CELL.0, top);
-        words.push(if shape(out, at, c, &look.fg) { ' ' } else { c });
+    let mut rest = text;
+    let mut at = left;
+    while let Some(c) = rest.chars().next() {
+        // Equal neighbours are one shape, so no seam shows between them.
+        let same = rest.chars().take_while(|next| *next == c).count();
+        let count = if is_seamless(c) { same } else { 1 };
+        let drawn = shape(out, (at, top), count as f32 * CELL.0, c, &look.fg);
+        let piece: String = rest.chars().take(count).collect();
+        let columns = piece.width();
+        words.push_str(&if drawn { " ".repeat(columns) } else { piece.clone() });
+        at += columns as f32 * CELL.0;
+        rest = &rest[piece.len()..];
     }
     let weight = if look.bold { " font-weight=\"bold\"" } else { "" };
     let mut start = 0;
@@ -110,9 +119,14 @@ fn run(out: &mut String, (x, y): (u16, u16), cells: u16, text: &str, look: &Look
     }
 }
 
-/// Draws `c` if it is a line or a block.
-fn shape(out: &mut String, (x, y): (f32, f32), c: char, color: &str) -> bool {
-    let (width, height) = CELL;
+/// Whether two of `c` side by side touch along their whole side.
+fn is_seamless(c: char) -> bool {
+    matches!(c, '▁'..='█' | '▒' | '─')
+}
+
+/// Draws `c`, as often as `width` says, if it is a line or a block.
+fn shape(out: &mut String, (x, y): (f32, f32), width: f32, c: char, color: &str) -> bool {
+    let height = CELL.1;
     let (right, bottom, middle_x, middle_y) = (x + width, y + height, x + width / 2.0, y + height / 2.0);
     // From an end up or down, round the middle, to an end at the side.
     let corner = |end_y: f32, end_x: f32| {

@@ -25,9 +25,24 @@ impl Zone {
         self.format(unix_ms, "%H:%M:%S", "--:--:--")
     }
 
-    /// `14:02`.
-    pub(super) fn minute(&self, unix_ms: u64) -> String {
-        self.format(unix_ms, "%H:%M", "--:--")
+    /// `14:02` on the day of `now`, `11-18 14:02` on another.
+    pub(super) fn minute(&self, unix_ms: u64, now_unix_ms: u64) -> String {
+        let format = if self.is_same_day(unix_ms, now_unix_ms) {
+            "%H:%M"
+        } else {
+            "%m-%d %H:%M"
+        };
+        self.format(unix_ms, format, "--:--")
+    }
+
+    /// `14:02:27` on the day of `now`, `11-18 14:02` on another.
+    pub(super) fn when(&self, unix_ms: u64, now_unix_ms: u64) -> String {
+        let format = if self.is_same_day(unix_ms, now_unix_ms) {
+            "%H:%M:%S"
+        } else {
+            "%m-%d %H:%M"
+        };
+        self.format(unix_ms, format, "--:--:--")
     }
 
     /// `14:02:27.412`.
@@ -40,6 +55,11 @@ impl Zone {
         self.format(unix_ms, "%Y-%m-%d %H:%M:%S", "unknown")
     }
 
+    fn is_same_day(&self, a: u64, b: u64) -> bool {
+        let day = |ms| self.format(ms, "%Y-%m-%d", "");
+        day(a) == day(b)
+    }
+
     fn format(&self, unix_ms: u64, format: &str, otherwise: &str) -> String {
         i64::try_from(unix_ms)
             .ok()
@@ -48,5 +68,19 @@ impl Zone {
                 || otherwise.to_owned(),
                 |at| at.to_zoned(self.0.clone()).strftime(format).to_string(),
             )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_day_is_named() {
+        let (zone, noon, day) = (Zone::utc(), 1_795_176_000_000, 86_400_000);
+        assert_eq!(zone.when(noon - 1_000, noon), "11:59:59");
+        assert_eq!(zone.when(noon - day, noon), "11-19 12:00");
+        assert_eq!(zone.minute(noon, noon + 1), "12:00");
+        assert_eq!(zone.time_ms(u64::MAX), "--:--:--.---");
     }
 }

@@ -184,9 +184,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Open => return open(model),
         Action::Back => back(model),
         Action::Filter => {
-            model.dialog = Some(Dialog::Filter {
-                before: model.filter.clone(),
-            })
+            let before = model.filter.clone();
+            model.dialog = Some(Dialog::Filter { before });
         }
         Action::OnlyWrong => model.only_wrong = !model.only_wrong,
         Action::Freeze => freeze(model),

@@ -143,7 +143,7 @@ fn harvester_that_comes_again_before_its_old_connection_is_known_dead_takes_its_
     assert_eq!(probes(&mut story), [old]);
     assert_eq!(story.snapshot().harvesters.len(), 2);
     story.answer(new, &pending);
-    story.pass(seconds(2));
+    story.pass(seconds(4));
     assert_eq!(closed(&mut story), [(old, DisconnectCause::Replaced)]);
     let views = story.snapshot().harvesters;
     assert_eq!(views.len(), 1);
@@ -184,6 +184,32 @@ fn old_connection_that_ends_just_after_the_new_one_began_leaves_one_harvester() 
     assert_eq!(views.len(), 1);
     assert!(views[0].is_connected());
     assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn many_clones_of_one_certificate_are_served_without_a_storm_of_probes() {
+    let mut story = Story::new();
+    let mut sessions = Vec::new();
+    for number in 0..100 {
+        sessions.push(story.connect_as("barn", &format!("10.0.0.{number}:1"), "0.0.38"));
+        for probed in probes(&mut story) {
+            story.input(Input::HarvesterHeard { session: probed });
+        }
+        story.pass(Duration::from_millis(600));
+    }
+    assert_eq!(closed(&mut story), []);
+    assert_eq!(story.snapshot().totals.connected, 100);
+    let shared = story.alarms().into_iter().find_map(|kind| match kind {
+        AlarmKind::CertificateShared { addresses, .. } => Some(addresses.len()),
+        _ => None,
+    });
+    assert_eq!(shared, Some(32));
+    story.input(Input::HarvesterDisconnected {
+        session: sessions[0],
+        cause: DisconnectCause::ClosedByPeer,
+    });
+    story.connect_as("barn", "10.0.0.200:1", "0.0.38");
+    assert!(probes(&mut story).len() <= 4);
 }
 
 #[test]

@@ -760,6 +760,15 @@ fn dropped_verification_is_counted() {
 }
 
 #[test]
+fn dropped_signing_loses_the_proof_with_that_reason() {
+    let (mut story, barn, _) = winner();
+    story.share_signatures(barn);
+    let (job, ..) = story.signings()[0];
+    story.input(Input::VerificationDropped { job });
+    lost_because(&story, "the workers that verify and sign were full");
+}
+
+#[test]
 fn partial_proofs_of_v2_plots_are_not_lost_in_silence() {
     let mut story = Story::new();
     let barn = story.connect("barn");

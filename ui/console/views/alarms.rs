@@ -89,7 +89,7 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
     };
     let since = format!(
         "since {}, {}",
-        model.zone.time(alarm.opened_at_unix_ms),
+        model.zone.when(alarm.opened_at_unix_ms, now),
         ago(alarm.opened_at_unix_ms, now)
     );
     let mut lines = vec![Line::from(vec![
@@ -114,12 +114,13 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
 
 fn over(model: &Model, alarm: &AlarmView) -> Vec<Line<'static>> {
     let theme = model.theme;
+    let now = model.shown().taken_at_unix_ms;
     let until = alarm.closed_at_unix_ms.unwrap_or(alarm.updated_at_unix_ms);
     let times = format!(
         "{} {} {}",
-        model.zone.time(alarm.opened_at_unix_ms),
+        model.zone.when(alarm.opened_at_unix_ms, now),
         theme.none(),
-        model.zone.time(until)
+        model.zone.when(until, now)
     );
     vec![Line::from(vec![
         span(format!("   {times}  "), theme.style(Tone::Dim)),

@@ -148,7 +148,7 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
                 plain(format!("{passed}/{total}"), theme.style(Tone::Plain)),
                 proofs,
                 plain(
-                    seconds_of_ms(lookup_ms),
+                    lookup_text(lookup_ms),
                     theme.style(if late == Lateness::InTime { Tone::Plain } else { tone }),
                 ),
                 lookup_bar(lookup_ms.max(round_trip_ms), theme),
@@ -165,6 +165,11 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
             point,
         ],
     }
+}
+
+/// `0.21 s`; a few milliseconds are said as such, because `0.00 s` says nothing.
+fn lookup_text(ms: u32) -> String {
+    if ms < 10 { format!("{ms} ms") } else { seconds_of_ms(ms) }
 }
 
 /// What is true of the whole farm, as label and value.
@@ -284,7 +289,7 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
 
 fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
     if snapshot.simulated {
-        return ("none: the chain is SIMULATED".to_owned(), Tone::Win);
+        return ("none: SIMULATED chain".to_owned(), Tone::Win);
     }
     let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
     let minutes = netspace.map(|space| minutes_to_win(snapshot.totals.effective_bytes as f64, space));

@@ -41,7 +41,10 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     } else if area.height >= 14 {
-        let upper = area.height / 2;
+        let wanted = u16::try_from(file_count(harvester, details.list))
+            .unwrap_or(u16::MAX)
+            .saturating_add(2);
+        let upper = area.height - wanted.clamp(5, area.height / 2);
         facts(model, harvester, Rect { height: upper, ..area }, buffer);
         files(
             model,
@@ -146,7 +149,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             .as_ref()
             .map(|d| format!(" from {}", model.secret(d)))
             .unwrap_or_default();
-        let at = model.zone.time(change.at_unix_ms);
+        let at = model.zone.when(change.at_unix_ms, now);
         rows.push((
             "last change",
             format!("+{} −{}{from} at {at}", change.added, change.removed),
@@ -159,7 +162,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             check.listed,
             check.missing,
             check.unexpected,
-            model.zone.time(check.at_unix_ms)
+            model.zone.when(check.at_unix_ms, now)
         );
         rows.push(("cross-check", text, warn_if(check.missing + check.unexpected > 0)));
     }
@@ -172,6 +175,16 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         format!(":{}", h.port)
     };
     rows.push(("address", model.secret(&format!("{}{port}", h.host)), Tone::Plain));
+    let shared = if h.certificate_shared {
+        " (another harvester uses it too)"
+    } else {
+        ""
+    };
+    rows.push((
+        "certificate",
+        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
+        warn_if(h.certificate_shared),
+    ));
     let version = format!(
         "{} · protocol {}",
         model.outside(&h.software_version),
@@ -195,16 +208,6 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         );
         rows.push(("dropped", text, Tone::Warn));
     }
-    let shared = if h.certificate_shared {
-        " (another harvester uses it too)"
-    } else {
-        ""
-    };
-    rows.push((
-        "certificate",
-        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
-        warn_if(h.certificate_shared),
-    ));
     rows
 }
 

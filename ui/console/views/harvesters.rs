@@ -12,7 +12,7 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
 use super::header::short_bytes;
-use super::{ago, harvester_tone, harvester_words, list_title, nothing, seconds};
+use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
 use crate::console::model::lateness_of_ms;
 use crate::format::grouped;
 
@@ -37,15 +37,15 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let columns = [
         Column::new("", 1, 0),
         Column::new("name", 10, 0),
-        Column::new("state", 17, 0).grows(),
+        Column::new("state", 20, 0).grows(),
         Column::new("plots", 6, 0).right(),
         Column::new("size", 9, 2).right(),
-        Column::new("last answer", 11, 3).right(),
+        Column::new("answered", 8, 3).right(),
         Column::new("p50", 4, 5).right(),
         Column::new("p95", 5, 6).right(),
         Column::new("max", 5, 1).right(),
         Column::new("look-ups", SPARK, 7),
-        Column::new("not farmed", 14, 4),
+        Column::new("not farmed", 12, 4),
         Column::new("last change", 15, 9),
         Column::new("address", 15, 8),
         Column::new("version", 14, 10),
@@ -82,7 +82,7 @@ fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
     vec![
         plain(theme.sign(tone), theme.style(tone)),
         plain(model.harvester_name(harvester), theme.style(Tone::Title)),
-        plain(harvester_words(harvester, model), theme.style(tone)),
+        plain(short_words(harvester, model), theme.style(tone)),
         plain(grouped(harvester.plots), text),
         plain(short_bytes(harvester.plot_bytes), text),
         plain(
@@ -142,7 +142,11 @@ fn change(model: &Model, harvester: &HarvesterView) -> Line<'static> {
     }
     let tone = if change.removed > 0 { Tone::Warn } else { Tone::Plain };
     plain(
-        format!("{} at {}", parts.join(" "), model.zone.minute(change.at_unix_ms)),
+        format!(
+            "{} at {}",
+            parts.join(" "),
+            model.zone.minute(change.at_unix_ms, model.shown().taken_at_unix_ms)
+        ),
         theme.style(tone),
     )
 }

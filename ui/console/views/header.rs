@@ -123,7 +123,7 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// Why the word is what it is.
 fn reason(model: &Model) -> Option<String> {
     if let Link::Lost { reason } = &model.link {
-        return Some(format!("{}; trying again, this picture is old", model.outside(reason)));
+        return Some(format!("this picture is old, trying again: {}", model.outside(reason)));
     }
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
@@ -242,7 +242,12 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let mut right = Vec::new();
     match &snapshot.signage_point {
         Some(point) => {
-            right.push(span("last signage point ", theme.style(Tone::Dim)));
+            let label = if area.width >= 100 {
+                "last signage point "
+            } else {
+                "last "
+            };
+            right.push(span(label, theme.style(Tone::Dim)));
             let age_ms = snapshot.taken_at_unix_ms.saturating_sub(point.received_at_unix_ms);
             let tone = if age_ms > 60_000 { Tone::Bad } else { Tone::Plain };
             let age = ago(point.received_at_unix_ms, snapshot.taken_at_unix_ms);

@@ -33,13 +33,34 @@ fn harvester_tone(harvester: &HarvesterView) -> Tone {
 /// The state in words, with what the words of the core leave out.
 fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     let mut words = match &harvester.state {
-        HarvesterState::Absent { since_unix_ms } => format!("absent since {}", model.zone.minute(*since_unix_ms)),
+        HarvesterState::Absent { since_unix_ms } => format!(
+            "absent since {}",
+            model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms)
+        ),
         state => state.words(),
     };
     if harvester.certificate_shared {
         words.push_str(", certificate shared");
     }
     words
+}
+
+/// The state in the few words a row has room for; for one that answers, how many answers are missing.
+fn short_words(harvester: &HarvesterView, model: &Model) -> String {
+    let missing = harvester.lookups_ms.iter().filter(|l| l.is_none()).count();
+    match harvester.state {
+        HarvesterState::Silent { unanswered } => format!("silent, {unanswered} unanswered"),
+        HarvesterState::NotChallenged => "not challenged".to_owned(),
+        HarvesterState::Farming | HarvesterState::Late if missing > 0 => {
+            format!(
+                "{}, {missing} of {} missing",
+                harvester.state.words(),
+                harvester.lookups_ms.len()
+            )
+        }
+        HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
+        _ => harvester_words(harvester, model),
+    }
 }
 
 /// How long ago something was, on the clock of the picture.

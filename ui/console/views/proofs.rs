@@ -43,7 +43,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         return;
     }
     let columns = [
-        Column::new("time", 8, 0),
+        Column::new("time", 11, 0),
         Column::new("harvester", 10, 0),
         Column::new("SP", 2, 6).right(),
         Column::new("state", 16, 0).grows(),
@@ -89,7 +89,10 @@ fn row(model: &Model, proof: &ProofView) -> Vec<Line<'static>> {
         None => plain(theme.none(), dim),
     };
     vec![
-        plain(model.zone.time(proof.found_at_unix_ms), dim),
+        plain(
+            model.zone.when(proof.found_at_unix_ms, model.shown().taken_at_unix_ms),
+            dim,
+        ),
         plain(model.name(&proof.harvester_name), theme.style(Tone::Plain)),
         plain(proof.signage_point_index.to_string(), dim),
         plain(format!("{} {words}", theme.sign(tone)), theme.style(tone)),

@@ -1,6 +1,6 @@
 //! Who answered the signage points: one line a harvester.
 
-use farmconsole::snapshot::{HarvesterState, HarvesterView};
+use farmconsole::snapshot::HarvesterView;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -10,7 +10,7 @@ use super::super::theme::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::text::{fit, put, span, width};
-use super::{harvester_tone, harvester_words, nothing, seconds, worst_first};
+use super::{harvester_tone, nothing, seconds, short_words, worst_first};
 use crate::format::plural;
 
 /// Draws the pane.
@@ -108,7 +108,11 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
     };
     let fixed = 3 + name_width + 2 + width(&numbers) + 2;
     let spark = columns.saturating_sub(fixed + words_width).min(64);
-    let words = fit(&words(model, harvester), columns.saturating_sub(fixed + spark), mark);
+    let words = fit(
+        &short_words(harvester, model),
+        columns.saturating_sub(fixed + spark),
+        mark,
+    );
     let mut spans = vec![
         span(format!(" {} ", theme.sign(tone)), theme.style(tone)),
         span(name, theme.style(Tone::Plain)),
@@ -124,21 +128,4 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
     let words_tone = if tone == Tone::Good { Tone::Dim } else { tone };
     spans.push(span(format!("  {words}"), theme.style(words_tone)));
     Line::from(spans)
-}
-
-/// The state; for one that answers, how many answers are missing.
-fn words(model: &Model, harvester: &HarvesterView) -> String {
-    let missing = harvester.lookups_ms.iter().filter(|l| l.is_none()).count();
-    match harvester.state {
-        HarvesterState::Silent { unanswered } => format!("silent, {unanswered} unanswered"),
-        HarvesterState::Farming | HarvesterState::Late if missing > 0 => {
-            format!(
-                "{}, {missing} of {} missing",
-                harvester.state.words(),
-                harvester.lookups_ms.len()
-            )
-        }
-        HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
-        _ => harvester_words(harvester, model),
-    }
 }
