@@ -37,6 +37,8 @@ pub(crate) struct Usage {
     pub(crate) rss: u64,
     /// Most resident memory there ever was, bytes.
     pub(crate) peak: u64,
+    /// Open file descriptors.
+    pub(crate) files: usize,
 }
 
 impl Farmer {
@@ -111,6 +113,11 @@ impl Farmer {
         String::from_utf8(listed.stdout)?.lines().map(view).collect()
     }
 
+    /// Its process, for measuring it from another thread.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The last lines of what it wrote, for a report of what went wrong.
     pub(crate) fn last_words(&self) -> String {
         let text = fs::read_to_string(self.root.path().join(OUTPUT)).unwrap_or_default();
@@ -170,7 +177,8 @@ impl Usage {
         Self::of(std::process::id())
     }
 
-    fn of(pid: u32) -> Result<Self> {
+    /// Of any process of this user.
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let status = fs::read_to_string(process.join("status"))?;
         let bytes = |name: &str| -> Result<u64> {
@@ -185,6 +193,7 @@ impl Usage {
             cpu,
             rss: bytes("VmRSS:")?,
             peak: bytes("VmHWM:")?,
+            files: fs::read_dir(process.join("fd"))?.count(),
         })
     }
 }

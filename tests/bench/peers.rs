@@ -5,7 +5,7 @@
 //! measured is one farmer or the other, not this client. Everything that can be prepared (certificates, encoded plot
 //! lists) is prepared before a clock runs.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use farmconsole::wire::{
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::time::{Duration, Instant, sleep_until};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -76,8 +76,10 @@ impl Progress {
 }
 
 /// A harvester with its certificate and its plots, ready to connect.
+#[derive(Clone)]
 pub(crate) struct Harvester {
     tls: Arc<ClientConfig>,
+    address: Ipv4Addr,
     total_plots: u32,
     plot_sync: Vec<Bytes>,
 }
@@ -88,18 +90,19 @@ pub(crate) type Arrivals = Vec<(SpHash, Instant)>;
 impl Harvester {
     /// A harvester with a certificate of its own from the farm's private CA, and the plots with these numbers.
     pub(crate) fn new(private_ca: &Issuer, plots: Range<u32>, keys: &[G1Bytes], now: UnixMillis) -> Result<Self> {
-        let (chain, key) = certificate(&private_ca.issue_leaf(now)?)?;
-        let mut anchors = RootCertStore::empty();
-        anchors.add(private_ca.certificate().clone())?;
-        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(anchors)
-            .with_client_auth_cert(chain, key)?;
+        let tls = client_config(private_ca, Some(&private_ca.issue_leaf(now)?))?;
         Ok(Self {
-            tls: Arc::new(tls),
+            tls,
+            address: Ipv4Addr::LOCALHOST,
             total_plots: plots.end - plots.start,
             plot_sync: plot_sync_frames(plots, keys, now.seconds()),
         })
+    }
+
+    /// It connects from this address of the machine.
+    pub(crate) const fn at(mut self, address: Ipv4Addr) -> Self {
+        self.address = address;
+        self
     }
 
     /// Connects and says goodbye: afterwards the farmer is known to take harvesters.
@@ -107,6 +110,12 @@ impl Harvester {
         let mut socket = self.connect(farmer).await?;
         socket.close(None).await?;
         while let Some(Ok(_)) = socket.next().await {}
+        Ok(())
+    }
+
+    /// Connects up to the farmer's keys, and hangs up.
+    pub(crate) async fn shake(&self, farmer: SocketAddr) -> Result<()> {
+        drop(self.connect(farmer).await?);
         Ok(())
     }
 
@@ -169,8 +178,7 @@ impl Harvester {
         &self,
         farmer: SocketAddr,
     ) -> Result<WebSocketStream<impl AsyncRead + AsyncWrite + Unpin + use<>>> {
-        let stream = TcpStream::connect(farmer).await?;
-        stream.set_nodelay(true)?;
+        let stream = dial(self.address, farmer).await?;
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         let stream = connector.connect(chia_server_name(), stream).await?;
         let url = format!("ws://{farmer}/ws");
@@ -263,6 +271,31 @@ impl Node {
             }
         }
     }
+}
+
+/// A TCP connection from one of this machine's addresses.
+pub(crate) async fn dial(from: Ipv4Addr, to: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(SocketAddr::new(IpAddr::V4(from), 0))?;
+    let stream = socket.connect(to).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// TLS of a client that knows the farm's CA, and presents a certificate if it has one.
+pub(crate) fn client_config(private_ca: &Issuer, certificate_pair: Option<&PemPair>) -> Result<Arc<ClientConfig>> {
+    let mut anchors = RootCertStore::empty();
+    anchors.add(private_ca.certificate().clone())?;
+    let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&TLS13])?
+        .with_root_certificates(anchors);
+    Ok(Arc::new(match certificate_pair {
+        Some(pair) => {
+            let (chain, key) = certificate(pair)?;
+            tls.with_client_auth_cert(chain, key)?
+        }
+        None => tls.with_no_client_auth(),
+    }))
 }
 
 /// Plot public keys to choose from. Official farmers check that a key is a point of the curve, so they are real; making
