@@ -133,7 +133,10 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
-        Ask::Snapshot => Ok(Answer::Snapshot(Box::new(handle.snapshot().as_ref().clone()))),
+        Ask::Snapshot => handle
+            .snapshot()
+            .await
+            .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, Request, Role, Watch};
 use crate::runtime::{FarmHandle, FeedEvent};
+use crate::snapshot::FarmSnapshot;
 
 /// Most clients at once; one more is closed at once.
 pub const MAX_CLIENTS: usize = 32;
@@ -130,7 +131,7 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
     });
     let _end_reading = AbortOnDrop(reading.abort_handle());
 
-    let mut snapshots = handle.watch_snapshots();
+    let mut snapshots = None;
     let mut events = handle.subscribe();
     let mut watch = Watch::default();
     loop {
@@ -144,22 +145,24 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
                     };
                 };
                 let stopping = ask == Ask::Stop;
-                if let Ask::Watch(wanted) = &ask {
-                    watch = *wanted;
-                    snapshots.mark_changed();
+                let watch_begins = matches!(ask, Ask::Watch(Watch { snapshots: true, .. }));
+                if let Ask::Watch(wanted) = ask {
+                    watch = wanted;
+                    snapshots = watch.snapshots.then(|| handle.watch_snapshots());
                 }
                 let answer = answer(&handle, ask).await;
                 send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                if watch_begins {
+                    // Makes a snapshot of this moment, which the receiver above then has.
+                    let _ = handle.snapshot().await;
+                }
                 if stopping {
                     stop.cancel();
                 }
             }
-            changed = snapshots.changed(), if watch.snapshots => {
-                if changed.is_err() {
-                    return Ok(());
-                }
-                let snapshot = snapshots.borrow_and_update().as_ref().clone();
-                send(&mut writer, &Event::Snapshot(Box::new(snapshot))).await?;
+            snapshot = next_snapshot(&mut snapshots) => {
+                let Some(snapshot) = snapshot else { return Ok(()) };
+                send(&mut writer, &Event::Snapshot(Box::new(snapshot.as_ref().clone()))).await?;
             }
             event = events.recv(), if watch.notices || watch.messages || watch.logs => match event {
                 Ok(event) if wanted(&event, watch) => send(&mut writer, &Event::Feed(event)).await?,
@@ -171,9 +174,21 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
     }
 }
 
+/// The next snapshot of a watching client, `None` when the farm has ended; never for one that does not watch.
+async fn next_snapshot(watched: &mut Option<watch::Receiver<Arc<FarmSnapshot>>>) -> Option<Arc<FarmSnapshot>> {
+    let Some(receiver) = watched else {
+        return std::future::pending().await;
+    };
+    receiver.changed().await.ok()?;
+    Some(Arc::clone(&receiver.borrow_and_update()))
+}
+
 async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
     match ask {
-        Ask::Snapshot => Ok(Answer::Snapshot(Box::new(handle.snapshot().as_ref().clone()))),
+        Ask::Snapshot => handle
+            .snapshot()
+            .await
+            .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
         Ask::Page(request) => handle.page(request).await.map(Answer::Page),
         Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),

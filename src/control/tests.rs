@@ -23,7 +23,8 @@ struct Bench {
     stop: CancellationToken,
     snapshots: watch::Sender<Arc<FarmSnapshot>>,
     events: broadcast::Sender<FeedEvent>,
-    requests: mpsc::Receiver<EngineRequest>,
+    /// Pages that were asked for; snapshots are answered at once.
+    pages: mpsc::Receiver<(PageRequest, tokio::sync::oneshot::Sender<Page>)>,
     _log: LogGuard,
     _lock: RootLock,
 }
@@ -53,11 +54,25 @@ impl Bench {
         };
         let (_, log) = build(&options).unwrap();
         let lock = RootLock::take(&dir.path().join("lock")).unwrap();
-        let (snapshots, newest) = watch::channel(Arc::new(empty_snapshot()));
+        let (snapshots, _) = watch::channel(Arc::new(empty_snapshot()));
         let (events, _) = broadcast::channel(4);
-        let (asked, requests) = mpsc::channel(4);
+        let (asked, mut requests) = mpsc::channel(4);
+        let (pages_in, pages) = mpsc::channel(4);
+        let engine = snapshots.clone();
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                match request {
+                    EngineRequest::Snapshot(reply) => {
+                        engine.send_replace(Arc::new(empty_snapshot()));
+                        reply.send(Arc::new(empty_snapshot())).unwrap();
+                    }
+                    EngineRequest::Page(request, reply) => pages_in.send((request, reply)).await.unwrap(),
+                    other => panic!("another question: {other:?}"),
+                }
+            }
+        });
         let handle = FarmHandle {
-            snapshots: newest,
+            snapshots: snapshots.clone(),
             events: events.clone(),
             requests: asked,
             log: log.handle(),
@@ -70,7 +85,7 @@ impl Bench {
             stop,
             snapshots,
             events,
-            requests,
+            pages,
             _log: log,
             _lock: lock,
         }
@@ -109,9 +124,7 @@ async fn pages_come_from_the_engine() {
         limit: 10,
     };
     let asked = tokio::spawn(async move { client.ask(Ask::Page(request)).await });
-    let Some(EngineRequest::Page(request, reply)) = bench.requests.recv().await else {
-        panic!("another question")
-    };
+    let (request, reply) = bench.pages.recv().await.unwrap();
     reply
         .send(Page {
             total: u64::from(request.limit),

@@ -22,6 +22,7 @@ use super::link::{self, Liveness, Side, ToSend};
 use super::meter::Meter;
 use super::outbox::{Outbox, OutboxReader, Outgoing, outbox};
 use super::server::Server;
+use crate::farmer::HarvesterOrigin;
 use crate::ids::{PeerId, SessionId};
 use crate::logging::{escape, target};
 use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
@@ -38,6 +39,8 @@ pub enum SessionEvent {
         session: SessionId,
         /// Who it is.
         peer: ConnectedPeer,
+        /// Over the network or in this process.
+        origin: HarvesterOrigin,
         /// Where to put messages for it.
         outbox: Outbox,
     },
@@ -138,7 +141,13 @@ pub(super) async fn run<S>(
     tracing::debug!(target: target::FARMER_SERVER, "-> handshake to peer {} {peer_id}", address.ip());
     tracing::info!(target: target::FARMER_SERVER, "Connected with harvester {}, node id: {peer_id}, software {}, protocol {}",
         PeerInfo(address), peer.software_version, peer.protocol_version);
-    let connected = SessionEvent::Connected { session, peer, outbox };
+    let origin = HarvesterOrigin::Network;
+    let connected = SessionEvent::Connected {
+        session,
+        peer,
+        origin,
+        outbox,
+    };
     if server.events.send(connected).await.is_err() {
         return;
     }

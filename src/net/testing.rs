@@ -83,7 +83,9 @@ impl Farm {
 
     pub(super) async fn connected(&mut self) -> Connected {
         match self.event().await {
-            SessionEvent::Connected { session, peer, outbox } => Connected { session, peer, outbox },
+            SessionEvent::Connected {
+                session, peer, outbox, ..
+            } => Connected { session, peer, outbox },
             other => panic!("expected Connected, got {other:?}"),
         }
     }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::farmer::HarvesterOrigin;
 use crate::harvester::{FarmerChannels, Service};
-use crate::ids::{PeerId, SessionId};
-use crate::net::{Credits, SOFTWARE_VERSION, SessionEvent, outbox};
+use crate::ids::PeerId;
+use crate::net::{Credits, Outgoing, SOFTWARE_VERSION, SessionEvent, SessionIds, outbox};
 use crate::snapshot::{ConnectedPeer, DisconnectCause};
 use crate::wire::ProtocolVersion;
 
@@ -18,14 +19,17 @@ const QUEUE: usize = 256;
 /// Pause before an embedded harvester that was disconnected connects again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects `service` to the engine as `session` and serves until `stop`.
+/// Connects `service` to the engine as the harvester `name` and serves until `stop`.
 pub(super) async fn run(
     mut service: Service,
-    session: SessionId,
+    name: &'static str,
+    sessions: SessionIds,
     events: mpsc::Sender<SessionEvent>,
     stop: CancellationToken,
 ) {
     loop {
+        let session = sessions.next();
+        let origin = HarvesterOrigin::Embedded { name: name.to_owned() };
         let peer = ConnectedPeer {
             peer_id: PeerId([0; 32]),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -34,7 +38,12 @@ pub(super) async fn run(
         };
         let (outbox, from_core) = outbox();
         if events
-            .send(SessionEvent::Connected { session, peer, outbox })
+            .send(SessionEvent::Connected {
+                session,
+                peer,
+                origin,
+                outbox,
+            })
             .await
             .is_err()
         {
@@ -44,35 +53,47 @@ pub(super) async fn run(
         let (to_farmer, mut from_harvester) = mpsc::channel(QUEUE);
         let credits = Credits::default();
         let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, &stop);
-        let carrying = async {
+        // Two loops, so that a full queue one way never holds up the other.
+        let inward = async {
             loop {
-                let event = tokio::select! {
-                    () = stop.cancelled() => return DisconnectCause::Shutdown,
-                    outgoing = from_core.next() => match outgoing {
-                        Ok(crate::net::Outgoing::Message { message, id }) => {
-                            if to_harvester.send((message, id)).await.is_err() {
-                                return DisconnectCause::ClosedByPeer;
-                            }
-                            continue;
+                match from_core.next().await {
+                    Ok(Outgoing::Message { message, id }) => {
+                        if to_harvester.send((message, id)).await.is_err() {
+                            return DisconnectCause::ClosedByPeer;
                         }
-                        Ok(crate::net::Outgoing::Ping) => SessionEvent::Heard { session },
-                        Err(cause) => return cause,
-                    },
-                    message = from_harvester.recv() => match message {
-                        Some((message, id)) => {
-                            SessionEvent::Message { session, id, message, size: 0, credit: credits.acquire(0).await }
+                    }
+                    Ok(Outgoing::Ping) => {
+                        if events.send(SessionEvent::Heard { session }).await.is_err() {
+                            return DisconnectCause::Shutdown;
                         }
-                        None => return DisconnectCause::ClosedByPeer,
-                    },
-                };
-                if events.send(event).await.is_err() {
-                    return DisconnectCause::Shutdown;
+                    }
+                    Err(cause) => return cause,
                 }
             }
         };
+        let outward = async {
+            while let Some((message, id)) = from_harvester.recv().await {
+                let credit = credits.acquire(0).await;
+                if events
+                    .send(SessionEvent::Message {
+                        session,
+                        id,
+                        message,
+                        size: 0,
+                        credit,
+                    })
+                    .await
+                    .is_err()
+                {
+                    return DisconnectCause::Shutdown;
+                }
+            }
+            DisconnectCause::ClosedByPeer
+        };
         let cause = tokio::select! {
             () = serving => DisconnectCause::ClosedByPeer,
-            cause = carrying => cause,
+            cause = inward => cause,
+            cause = outward => cause,
         };
         if events
             .send(SessionEvent::Disconnected { session, cause })

@@ -14,7 +14,7 @@ use super::clock::Clock;
 use super::handle::{EngineRequest, FeedEvent, Recent};
 use super::node::ToNode;
 use super::workers::{Work, Workers};
-use crate::farmer::{Command, Farmer, HarvesterOrigin, Input, OuterCounters, Output};
+use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
 use crate::ids::{NodeId, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
@@ -22,6 +22,9 @@ use crate::snapshot::{FarmSnapshot, Notice};
 
 /// Snapshots are published at most this often.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+
+/// A watched farm in which nothing happens is published this often: ages and clocks go on.
+const REPUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Inputs taken in one turn before snapshots and timers get theirs.
 const TURN: usize = 64;
@@ -39,8 +42,6 @@ pub(super) struct Engine {
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
-    /// Sessions of harvesters in this process, with their names.
-    pub(super) embedded: BTreeMap<SessionId, String>,
 }
 
 /// What the engine keeps beside the farmer.
@@ -61,11 +62,11 @@ impl Engine {
         let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
         publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut changed = true;
+        let mut published = tokio::time::Instant::now();
         loop {
             let engine = &mut running.engine;
             let deadline = engine.farmer.poll_timeout().map(|at| engine.clock.instant(at));
             tokio::select! {
-                biased;
                 () = stop.cancelled() => break,
                 event = engine.sessions.recv() => {
                     let Some(event) = event else { break };
@@ -92,9 +93,11 @@ impl Engine {
                     changed = true;
                 }
                 _ = publish.tick() => {
-                    if changed || engine.snapshots.receiver_count() > 1 {
+                    let watched = engine.snapshots.receiver_count() > 0;
+                    if watched && (changed || published.elapsed() >= REPUBLISH_INTERVAL) {
                         running.publish();
                         changed = false;
+                        published = tokio::time::Instant::now();
                     }
                 }
             }
@@ -114,12 +117,13 @@ impl Running {
 
     fn handle_session(&mut self, event: SessionEvent) {
         match event {
-            SessionEvent::Connected { session, peer, outbox } => {
+            SessionEvent::Connected {
+                session,
+                peer,
+                origin,
+                outbox,
+            } => {
                 self.outboxes.insert(session, outbox);
-                let embedded = self.engine.embedded.get(&session);
-                let origin = embedded.map_or(HarvesterOrigin::Network, |name| HarvesterOrigin::Embedded {
-                    name: name.clone(),
-                });
                 self.handle(Input::HarvesterConnected { session, peer, origin });
             }
             // The credit is given back when it is dropped, which lets the session read on.
@@ -237,6 +241,10 @@ impl Running {
     /// Answers a question; says whether the farm changed by it.
     fn answer(&mut self, request: EngineRequest) -> bool {
         let command = match request {
+            EngineRequest::Snapshot(reply) => {
+                let _ = reply.send(self.publish());
+                return false;
+            }
             EngineRequest::Page(request, reply) => {
                 let _ = reply.send(self.engine.farmer.page(&request));
                 return false;
@@ -260,7 +268,7 @@ impl Running {
         Ok(())
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self) -> Arc<FarmSnapshot> {
         let counters = OuterCounters {
             dropped_log_lines: self.engine.log.dropped_lines(),
             unauthenticated: u32::try_from(self.engine.server.stats().unauthenticated).unwrap_or(u32::MAX),
@@ -268,7 +276,8 @@ impl Running {
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));
         let snapshot = Arc::new(self.engine.farmer.snapshot(now));
-        self.engine.snapshots.send_replace(snapshot);
+        self.engine.snapshots.send_replace(Arc::clone(&snapshot));
+        snapshot
     }
 }
 

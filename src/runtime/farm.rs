@@ -169,21 +169,24 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         admission: AdmissionLimits::default(),
         identities: IdentityRates::default(),
     });
-    let (snapshots, newest) = watch::channel(Arc::new(farmer.snapshot(clock.now())));
+    let (snapshots, _) = watch::channel(Arc::new(farmer.snapshot(clock.now())));
     let (events, _) = broadcast::channel(EVENT_QUEUE);
     let handle = FarmHandle {
-        snapshots: newest,
+        snapshots: snapshots.clone(),
         events: events.clone(),
         requests: requests_in,
         log: log.clone(),
     };
 
-    let mut embedded_names = BTreeMap::new();
     if !settings.harvester.plot_directories.is_empty() {
-        let session = session_ids.next();
-        embedded_names.insert(session, "local".to_owned());
         let service = Service::new(service_options(&settings), clock);
-        tasks.spawn(embedded::run(service, session, session_events, stop.clone()));
+        tasks.spawn(embedded::run(
+            service,
+            "local",
+            session_ids,
+            session_events,
+            stop.clone(),
+        ));
     }
     let engine = Engine {
         farmer,
@@ -197,7 +200,6 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         nodes,
         log,
         server: Arc::clone(&server),
-        embedded: embedded_names,
     };
     let port = listener.address().port();
     let listening = Input::Listening {

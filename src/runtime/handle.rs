@@ -1,6 +1,6 @@
 //! What the rest of the program holds of a running farm: the newest snapshot, the stream of events, and questions.
 //!
-//! A handle never blocks the engine: snapshots are a `watch` (latest wins), events a `broadcast` (a slow reader is told
+//! A handle never blocks the engine: snapshots are a `watch` (latest wins, made only while somebody watches), events a `broadcast` (a slow reader is told
 //! how many it missed), questions a bounded queue.
 
 use std::collections::VecDeque;
@@ -48,6 +48,7 @@ pub enum RecentKind {
 /// A question to the engine.
 #[derive(Debug)]
 pub(crate) enum EngineRequest {
+    Snapshot(oneshot::Sender<Arc<FarmSnapshot>>),
     Page(PageRequest, oneshot::Sender<Page>),
     Recent(RecentKind, u32, oneshot::Sender<Vec<FeedEvent>>),
     Command(Command, oneshot::Sender<Result<(), String>>),
@@ -56,23 +57,26 @@ pub(crate) enum EngineRequest {
 /// A cheap, cloneable hold on a running farm.
 #[derive(Clone, Debug)]
 pub struct FarmHandle {
-    pub(crate) snapshots: watch::Receiver<Arc<FarmSnapshot>>,
+    pub(crate) snapshots: watch::Sender<Arc<FarmSnapshot>>,
     pub(crate) events: broadcast::Sender<FeedEvent>,
     pub(crate) requests: mpsc::Sender<EngineRequest>,
     pub(crate) log: LogHandle,
 }
 
 impl FarmHandle {
-    /// The newest snapshot.
-    #[must_use]
-    pub fn snapshot(&self) -> Arc<FarmSnapshot> {
-        Arc::clone(&self.snapshots.borrow())
+    /// The farm at this moment.
+    ///
+    /// # Errors
+    /// A sentence when the engine has ended.
+    pub async fn snapshot(&self) -> Result<Arc<FarmSnapshot>, String> {
+        self.ask(EngineRequest::Snapshot).await
     }
 
-    /// Snapshots as they are published.
+    /// Snapshots as they are published. They are made only while somebody holds a receiver, so the first one there may
+    /// be old: the next is at most a quarter of a second away.
     #[must_use]
     pub fn watch_snapshots(&self) -> watch::Receiver<Arc<FarmSnapshot>> {
-        self.snapshots.clone()
+        self.snapshots.subscribe()
     }
 
     /// Events from here on.
