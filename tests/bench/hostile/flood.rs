@@ -75,6 +75,7 @@ impl Kind {
 #[derive(Clone)]
 pub(crate) struct Arms {
     farmer: SocketAddr,
+    sources: u8,
     client_hello: Arc<[u8]>,
     garbage: Arc<[u8]>,
     no_certificate: Arc<ClientConfig>,
@@ -96,8 +97,8 @@ pub(crate) struct Toll {
 }
 
 impl Arms {
-    /// Attackers of this farmer; `private_ca` signs the certificate that was stolen.
-    pub(crate) fn new(farmer: SocketAddr, private_ca: &Issuer, now: UnixMillis) -> Result<Self> {
+    /// Attackers of this farmer, from 127.0.1.1 and so on; `private_ca` signs the certificate that was stolen.
+    pub(crate) fn new(farmer: SocketAddr, sources: u8, private_ca: &Issuer, now: UnixMillis) -> Result<Self> {
         let no_certificate = client_config(private_ca, None)?;
         let mut connection = ClientConnection::new(Arc::clone(&no_certificate), chia_server_name())?;
         let mut client_hello = Vec::new();
@@ -106,6 +107,7 @@ impl Arms {
         let garbage: Vec<u8> = (1..=4096_u32).map(|n| (n * n % 251) as u8 ^ 0xA5).collect();
         Ok(Self {
             farmer,
+            sources,
             client_hello: client_hello.into(),
             garbage: garbage.into(),
             no_certificate,
@@ -119,7 +121,7 @@ impl Arms {
         let mut attackers = JoinSet::new();
         for n in 0..count {
             let (arms, toll, end) = (self.clone(), Arc::clone(&toll), end.clone());
-            let source = Ipv4Addr::new(127, 0, 1, (n % SOURCES) as u8 + 1);
+            let source = Ipv4Addr::new(127, 0, 1, (n % u32::from(self.sources)) as u8 + 1);
             attackers.spawn(async move {
                 // A thousand within the first second.
                 sleep(Duration::from_millis(u64::from(n) * 1_000 / u64::from(count))).await;
@@ -198,6 +200,3 @@ async fn until_closed(mut stream: impl AsyncRead + Unpin) -> Result<()> {
     while stream.read(&mut buffer).await.context("thrown out")? > 0 {}
     Ok(())
 }
-
-/// Addresses attackers come from: 127.0.1.1 and so on, none of which a harvester has.
-const SOURCES: u32 = 10;
