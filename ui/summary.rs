@@ -1,6 +1,5 @@
 //! `farmconsole summary`: what `chia farm summary` prints, line for line, then what it does not know.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView};
@@ -8,10 +7,9 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, plural, safe, seconds_of_ms, span};
-
-/// Average seconds between blocks that the official summary assumes when it cannot ask a node.
-const BLOCK_SECONDS: f64 = 18.75;
+use crate::format::{
+    chia_bytes, chia_effective_bytes, chia_minutes, minutes_to_win, plural, safe, seconds_of_ms, span,
+};
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
@@ -37,9 +35,13 @@ fn official_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()
     writeln!(out, "Farming status: {}", official_status(snapshot))?;
     let connected: Vec<_> = snapshot.harvesters.iter().filter(|h| h.is_connected()).collect();
     let local: Vec<_> = connected.iter().copied().filter(|h| h.local).collect();
-    let mut remote: BTreeMap<&str, Vec<&HarvesterView>> = BTreeMap::new();
+    // In order of first connection, as the official command lists addresses.
+    let mut remote: Vec<(&str, Vec<&HarvesterView>)> = Vec::new();
     for harvester in connected.iter().copied().filter(|h| !h.local) {
-        remote.entry(&harvester.host).or_default().push(harvester);
+        match remote.iter_mut().find(|(host, _)| *host == harvester.host) {
+            Some((_, group)) => group.push(harvester),
+            None => remote.push((&harvester.host, vec![harvester])),
+        }
     }
     if !local.is_empty() {
         writeln!(out, "Local Harvester{}", if local.len() > 1 { "s" } else { "" })?;
@@ -210,23 +212,10 @@ fn expected_time_to_win(plots: u64, effective_bytes: u64, netspace: Option<f64>)
     if plots == 0 {
         return "Never (no plots)".to_owned();
     }
-    match netspace {
-        None => "Unknown".to_owned(),
-        Some(space) if space <= 0.0 => chia_minutes(0),
-        Some(space) => {
-            let share = effective_bytes as f64 / space;
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "the official command truncates; huge spans saturate"
-            )]
-            let minutes = if share > 0.0 {
-                (BLOCK_SECONDS / 60.0 / share) as i64
-            } else {
-                -1
-            };
-            chia_minutes(minutes)
-        }
-    }
+    netspace.map_or_else(
+        || "Unknown".to_owned(),
+        |space| chia_minutes(minutes_to_win(effective_bytes as f64, space)),
+    )
 }
 
 /// The object that `--json` prints. Fields are only added; a changed meaning raises `version`.
@@ -292,3 +281,6 @@ impl<'a> SummaryJson<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

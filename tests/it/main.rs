@@ -11,3 +11,4 @@
 
 mod layers;
 mod program;
+mod terminal;
