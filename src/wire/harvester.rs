@@ -3,6 +3,8 @@
 //! Farmer and harvester logic know only the newest form of each message. The older forms, which a peer's protocol
 //! version calls for, exist only between these types and the bytes: see [`HarvesterLayout`].
 
+use sha2::{Digest, Sha256};
+
 use super::block::RewardChainBlockUnfinished;
 use super::codec::{Reader, Streamable, parse_list, stream_list, streamable};
 use super::error::WireError;
@@ -149,6 +151,21 @@ streamable! {
         pub total_plots: u32,
         /// How long it took, microseconds.
         pub lookup_time: u64,
+    }
+}
+
+impl ProofOfSpaceFeeInfo {
+    /// The number that a fee is drawn with: the last four bytes, big-endian, of sha256(proof ‖ challenge_hash). `proof`
+    /// are the bytes of the proof alone. Source: CHIP-22, chia `farmer_api.py`.
+    #[must_use]
+    pub fn fee_quality(proof: &[u8], challenge_hash: &ChallengeHash) -> u32 {
+        let hash: [u8; 32] = Sha256::new()
+            .chain_update(proof)
+            .chain_update(challenge_hash)
+            .finalize()
+            .into();
+        let [.., a, b, c, d] = hash;
+        u32::from_be_bytes([a, b, c, d])
     }
 }
 

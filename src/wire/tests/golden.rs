@@ -349,3 +349,16 @@ fn all_three_signage_point_layouts_are_told_apart_by_length() {
 
 /// v1 hashes do not depend on it.
 const NO_QUALITY: QualityString = QualityString([0; 32]);
+
+#[test]
+fn fee_qualities_are_the_official_ones() {
+    let vectors = read_json("constants_vectors.json");
+    let cases = vectors["fee_quality"].as_array().unwrap();
+    assert!(!cases.is_empty());
+    for case in cases {
+        let proof = hex::decode(case["proof"].as_str().unwrap()).unwrap();
+        let challenge_hash = case["challenge"].as_str().unwrap().parse().unwrap();
+        let fee_quality = crate::wire::ProofOfSpaceFeeInfo::fee_quality(&proof, &challenge_hash);
+        assert_eq!(u64::from(fee_quality), case["fee_quality"].as_u64().unwrap());
+    }
+}
