@@ -25,12 +25,13 @@ pub(crate) async fn run(context: &Context) -> Outcome {
 
 /// Says where harvesters connect and how to look at the farm.
 pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
+    let root = context.root.dir().display().to_string();
+    let root = if root.contains(' ') { format!("'{root}'") } else { root };
     // Farming goes on when nobody reads this.
     let _ = writeln!(
         io::stdout().lock(),
-        "{what} on port {}; look at it with `farmconsole --root {}`",
-        farm.port,
-        context.root.dir().display()
+        "{what} on port {}; look at it with `farmconsole --root {root}`",
+        farm.port
     );
 }
 
