@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -161,6 +162,8 @@ fn every_command_that_needs_a_farmer_says_that_none_runs() {
 fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     let program = Program::new();
     program.fails(&["no-such-command"], 2);
+    let errors = program.fails(&["--daemon", "summary"], 2);
+    assert!(errors.contains("hint: `farmconsole --daemon`"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
     assert!(errors.contains("hint: make a root with `farmconsole init`"), "{errors}");
     program.ok(&["init", "--network", "simulator1"]);
@@ -338,9 +341,23 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
         (Some(0), Some(0))
     );
     let attempt = program.ok(&["attempts", "-l", "1", "--json"]);
+    let attempt = serde_json::from_str::<Value>(&attempt).unwrap();
     assert_eq!(
-        serde_json::from_str::<Value>(&attempt).unwrap()["outcome"]["outcome"],
-        "answered"
+        (&attempt["version"], &attempt["outcome"]["outcome"]),
+        (&1.into(), &"answered".into())
+    );
+    for list in ["attempts", "messages", "challenges"] {
+        for line in program.ok(&[list, "-l", "3", "--json"]).lines() {
+            assert_eq!(
+                serde_json::from_str::<Value>(line).unwrap()["version"],
+                1,
+                "{list}: {line}"
+            );
+        }
+    }
+    assert_eq!(
+        program.ok(&["harvester", "list", "--no-key"]),
+        "no plot made for other keys\n"
     );
     let checked = program.ok(&["harvester", "list", "--refresh", "--json"]);
     for line in checked.lines() {
@@ -356,10 +373,58 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
     program.ok(&["stop"]);
 }
 
+#[test]
+fn following_goes_on_and_ends_with_the_farmer() {
+    let mut program = Program::simulated();
+    program.start();
+    let mut follower = program
+        .command(&["messages", "--follow", "--json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    program.ok(&["stop"]);
+    assert_eq!(follower.wait().unwrap().code(), Some(69));
+    let mut errors = String::new();
+    follower.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(
+        errors.contains("the farmer at") || errors.contains("no farmer answers"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn keys_import_says_that_it_wrote_reward_addresses() {
+    let program = Program::new();
+    program.ok(&["init", "--network", "simulator1"]);
+    let mnemonic = program.dir.path().join("mnemonic");
+    fs::write(&mnemonic, MNEMONIC).unwrap();
+    let import = ["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()];
+    assert!(program.ok(&import).contains("Reward addresses written to"));
+    assert!(!program.ok(&import).contains("Reward addresses written to"));
+}
+
+#[test]
+fn completions_and_manual_name_every_command() {
+    let program = Program::new();
+    let (bash, man) = (program.ok(&["completions", "bash"]), program.ok(&["man"]));
+    for command in ["summary", "attempts", "harvester", "demo", "configure", "alarms"] {
+        assert!(bash.contains(command) && man.contains(command), "{command}");
+    }
+    for section in [".SH FILES", ".SH JSON", ".SH EXIT STATUS"] {
+        assert!(man.contains(section), "{section}");
+    }
+}
+
+/// A port that nobody listens on, below those that the system gives to outgoing connections, which would take it away
+/// between two starts of a daemon.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let process = u16::try_from(std::process::id() % 1000).unwrap();
+    loop {
+        let port = 12_000 + process * 20 + NEXT.fetch_add(1, Ordering::Relaxed) % 20;
+        if std::net::TcpListener::bind(("::", port)).is_ok() {
+            return port;
+        }
+    }
 }
