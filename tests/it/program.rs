@@ -1,146 +1,16 @@
 //! The program from outside: commands, exit statuses, files. Every test has a root of its own and a free port.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The BIP-39 test vector: worth nothing.
-const MNEMONIC: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
-
-/// A root in a directory of its own, and what runs on it.
-struct Program {
-    dir: tempfile::TempDir,
-    /// Where harvesters connect, once the root is on the simulated chain.
-    port: u16,
-    daemon: Option<Child>,
-}
-
-impl Program {
-    /// An empty directory.
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            port: free_port(),
-            daemon: None,
-        }
-    }
-
-    /// A root on the simulated chain with keys and a free port.
-    fn simulated() -> Self {
-        let program = Self::new();
-        program.ok(&["init", "--network", "simulator1"]);
-        let mnemonic = program.dir.path().join("mnemonic");
-        fs::write(&mnemonic, MNEMONIC).unwrap();
-        program.ok(&["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()]);
-        program.settings(|text| text.replace("port: 8447", &format!("port: {}", program.port)));
-        program
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.path().join("root")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farmconsole"));
-        command
-            .arg("--root")
-            .arg(self.root())
-            .args(args)
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs a command that must succeed; its standard output.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that must fail with `status`; its standard error.
-    fn fails(&self, args: &[&str], status: i32) -> String {
-        let output = self.run(args);
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
-        errors
-    }
-
-    fn settings(&self, change: impl Fn(String) -> String) {
-        let file = self.root().join("config/config.yaml");
-        fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
-    }
-
-    /// Starts the daemon and waits until it answers; how long that took.
-    fn start(&mut self) -> Duration {
-        let started = Instant::now();
-        let daemon = self
-            .command(&["--daemon"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        self.daemon = Some(daemon);
-        while started.elapsed() < Duration::from_secs(20) {
-            if self.run(&["summary", "--json"]).status.success() {
-                return started.elapsed();
-            }
-            let daemon = self.daemon.as_mut().unwrap();
-            if let Some(status) = daemon.try_wait().unwrap() {
-                let mut errors = String::new();
-                daemon.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-                panic!("the daemon ended with {status}: {errors}");
-            }
-            std::thread::yield_now();
-        }
-        panic!("the daemon does not answer");
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(args)).unwrap()
-    }
-
-    /// Asks until `check` holds of the summary.
-    fn until(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
-        loop {
-            let summary = self.json(&["summary", "--json"]);
-            if check(&summary) {
-                return summary;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{what} never came true: {summary:#}"
-            );
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
-            // It may have ended by itself.
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
-    }
-}
+use crate::root::{MNEMONIC, Program};
 
 #[test]
 fn every_command_that_needs_a_farmer_says_that_none_runs() {
@@ -416,15 +286,51 @@ fn completions_and_manual_name_every_command() {
     }
 }
 
-/// A port that nobody listens on, below those that the system gives to outgoing connections, which would take it away
-/// between two starts of a daemon.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let process = u16::try_from(std::process::id() % 1000).unwrap();
-    loop {
-        let port = 12_000 + process * 20 + NEXT.fetch_add(1, Ordering::Relaxed) % 20;
-        if std::net::TcpListener::bind(("::", port)).is_ok() {
-            return port;
+#[test]
+fn nothing_outside_farmconsole_changes_in_an_official_root() {
+    let mut program = Program::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let config = program.root().join("config");
+    for (file, content) in files(&fixtures.join("official_ssl")) {
+        let path = config.join("ssl").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        let mode = if path.extension().is_some_and(|e| e == "key") {
+            0o600
+        } else {
+            0o644
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::copy(
+        fixtures.join("official_config/saved-2.7.5.yaml"),
+        config.join("config.yaml"),
+    )
+    .unwrap();
+    let port = program.port;
+    program.settings(|text| text.replace("port: 8447", &format!("port: {port}")));
+    let before = files(&program.root());
+    let said = program.ok(&["init"]);
+    assert!(said.contains("belongs to Chia's own software"), "{said}");
+    program.start();
+    program.ok(&["summary"]);
+    program.ok(&["stop"]);
+    let mut after = files(&program.root());
+    after.retain(|path, _| !path.starts_with("farmconsole"));
+    assert!(before == after, "{:?}", after.keys().collect::<Vec<_>>());
+}
+
+/// Every file below `dir`, by its path in it, with its content.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut dirs) = (BTreeMap::new(), vec![dir.to_owned()]);
+    while let Some(next) = dirs.pop() {
+        for path in fs::read_dir(next).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                found.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
         }
     }
+    found
 }
