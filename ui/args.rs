@@ -160,7 +160,7 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Import farming keys; replaces those of this root.
+    /// Import farming keys, beside those of this root.
     Import(KeysImport),
     /// Public keys and reward addresses.
     Show {

@@ -73,18 +73,16 @@ fn log_level(text: &str) -> Result<LogLevel, Failure> {
 }
 
 fn peer(text: &str) -> Result<HostPort, Failure> {
-    text.parse().map_err(|e| {
-        Failure::new(Status::Usage, format!("{text:?}: {e}")).hint("write it as HOST:PORT, as in 10.0.0.5:8447")
-    })
+    text.parse().map_err(|e| Failure::new(Status::Usage, e))
 }
 
 /// An edit that was refused as the program reports it.
 pub(crate) fn not_changed(error: EditError) -> Failure {
     let hint = error.hint();
-    let status = if matches!(error, EditError::Locked { .. }) {
-        Status::TryAgain
-    } else {
-        Status::Settings
+    let status = match &error {
+        EditError::Locked { .. } => Status::TryAgain,
+        EditError::Config(_) | EditError::TooIntricate { .. } => Status::Settings,
+        _ => Status::Failed,
     };
     with_hint(Failure::new(status, error), hint)
 }

@@ -1,6 +1,7 @@
 //! Farming itself: headless (`--daemon`), or in this window with the console on top.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use farmconsole::config::{ConfigError, Settings};
@@ -18,7 +19,20 @@ pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
 /// `farmconsole --daemon`: farms in the foreground until a signal or `farmconsole stop`.
 pub(crate) async fn run(context: &Context) -> Outcome {
     let (farm, _log) = start(context)?;
+    announce(context, &farm, "farm");
     wait_and_end(farm).await
+}
+
+/// Says where harvesters connect and how to look at the farm.
+pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
+    let root = context.root.dir().display().to_string();
+    let root = if root.contains(' ') { format!("'{root}'") } else { root };
+    // Farming goes on when nobody reads this.
+    let _ = writeln!(
+        io::stdout().lock(),
+        "{what} on port {}; look at it with `farmconsole --root {root}`",
+        farm.port
+    );
 }
 
 /// Farms until a signal or `farmconsole stop`, then ends in good order.

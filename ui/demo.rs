@@ -4,7 +4,6 @@
 //! The plots are made while the farm already runs, so the first harvester farms within seconds.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Demo;
 use crate::context::Context;
-use crate::daemon::{not_started, open_log, settings, wait_and_end};
+use crate::daemon::{announce, not_started, open_log, settings, wait_and_end};
 use crate::exit::{Failure, Outcome, Status};
 use crate::{keys, root};
 
@@ -49,13 +48,7 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     let (wanted, stop) = (missing_plots(&homes, options.plots), farm.stop.clone());
     tokio::task::spawn_blocking(move || make_plots(&wanted, plot_keys, &stop));
     if options.daemon {
-        writeln!(
-            io::stdout().lock(),
-            "SIMULATED farm on port {}, {} harvesters; look at it with `farmconsole --root {}`",
-            farm.port,
-            options.harvesters,
-            context.root.dir().display()
-        )?;
+        announce(context, &farm, "SIMULATED farm");
         return wait_and_end(farm).await;
     }
     show(context, farm).await

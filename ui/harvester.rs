@@ -10,6 +10,7 @@ use farmconsole::snapshot::{FarmSnapshot, HarvesterView};
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{chia_bytes, safe, seconds_of_ms, span};
+use crate::lists::json_line;
 
 /// Which lists of files are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +52,7 @@ pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: b
     let mut out = io::stdout().lock();
     for harvester in &snapshot.harvesters {
         if json {
-            serde_json::to_writer(&mut out, harvester).map_err(io::Error::from)?;
-            writeln!(out)?;
+            writeln!(out, "{}", json_line(harvester)?)?;
         } else {
             writeln!(out, "{}", line(harvester, snapshot.taken_at_unix_ms))?;
         }
@@ -101,16 +101,27 @@ async fn print_files(attached: &mut Attached, list: ListKind, json: bool) -> Res
         let mut out = io::stdout().lock();
         for item in &page.items {
             if json {
-                serde_json::to_writer(&mut out, item).map_err(io::Error::from)?;
-                writeln!(out)?;
+                writeln!(out, "{}", json_line(item)?)?;
             } else {
                 writeln!(out, "{}: {}", safe(&item.harvester_name), safe(&item.filename))?;
             }
+        }
+        if page.total == 0 && !json {
+            writeln!(out, "no {}", what(list))?;
         }
         offset += page.items.len() as u64;
         if page.items.is_empty() || offset >= page.total {
             return Ok(());
         }
+    }
+}
+
+fn what(list: ListKind) -> &'static str {
+    match list {
+        ListKind::Failed => "file that could not be opened",
+        ListKind::NoKey => "plot made for other keys",
+        ListKind::Duplicates => "duplicate file",
+        ListKind::Plots => "plot",
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use farmconsole::config::Settings;
-use farmconsole::config::edit::Editor;
+use farmconsole::config::edit::{Editor, Outcome as Edited};
 use farmconsole::keys::{
     self, ADDRESSES_SEARCHED, AddressOwner, ExistingKeys, ImportReport, ImportSource, KeyReport, KeysError,
     RewardAddress, RewardAddresses, address,
@@ -34,7 +34,7 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
             ));
         }
     };
-    let report = import_into(context, &settings, &source, import.replace)?;
+    let (report, settings_file) = import_into(context, &settings, &source, import.replace)?;
     let mut out = io::stdout().lock();
     print_key(&mut out, &report.key)?;
     print_address(
@@ -49,6 +49,13 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
         report.pool_address.as_ref(),
         &settings.address_prefix,
     )?;
+    if settings_file == Edited::Changed {
+        writeln!(
+            out,
+            "Reward addresses written to {}",
+            context.root.config_file().display()
+        )?;
+    }
     writeln!(
         out,
         "{} in {}; restart a running farmer to use them",
@@ -58,13 +65,14 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
     Ok(Ended::Fine)
 }
 
-/// Imports a key; reward addresses that the settings do not name become the wallet's first one and are written there.
+/// Imports a key; reward addresses that the settings do not name become the wallet's first one and are written there;
+/// says whether they were.
 pub(crate) fn import_into(
     context: &Context,
     settings: &Settings,
     source: &ImportSource,
     replace: bool,
-) -> Result<ImportReport, Failure> {
+) -> Result<(ImportReport, Edited), Failure> {
     let decode = |setting: &str, address: &Option<String>| {
         let decoded = address
             .as_deref()
@@ -95,12 +103,13 @@ pub(crate) fn import_into(
     };
     let farmer = encode(&settings.farmer.xch_target_address, &report.farmer_address)?;
     let pool = encode(&settings.pool_xch_target_address, &report.pool_address)?;
-    if !farmer.is_empty() && !pool.is_empty() {
-        let mut editor = Editor::open(&context.root).map_err(not_changed)?;
-        editor.set_target_addresses(&farmer, &pool).map_err(not_changed)?;
-        editor.save().map_err(not_changed)?;
+    if farmer.is_empty() || pool.is_empty() {
+        return Ok((report, Edited::AlreadySo));
     }
-    Ok(report)
+    let mut editor = Editor::open(&context.root).map_err(not_changed)?;
+    let edited = editor.set_target_addresses(&farmer, &pool).map_err(not_changed)?;
+    editor.save().map_err(not_changed)?;
+    Ok((report, edited))
 }
 
 /// `farmconsole keys show`.
@@ -186,7 +195,12 @@ fn read_secret(file: &Path) -> Result<Zeroizing<String>, Failure> {
     } else {
         std::fs::File::open(file).and_then(|f| f.take(MAX_SECRET).read_to_string(&mut text))
     };
-    read.map_err(|e| Failure::new(Status::Failed, format!("read a key from {}: {e}", file.display())))?;
+    read.map_err(|e| {
+        Failure::new(
+            Status::Failed,
+            format!("cannot read a key from {}: {e}", file.display()),
+        )
+    })?;
     Ok(text)
 }
 

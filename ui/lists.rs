@@ -22,7 +22,7 @@ pub(crate) async fn challenges(context: &Context, limit: u32, json: bool) -> Out
             continue;
         };
         if json {
-            line(&mut out, &signage_point)?;
+            writeln!(out, "{}", json_line(&signage_point)?)?;
         } else {
             writeln!(
                 out,
@@ -48,7 +48,7 @@ pub(crate) async fn attempts(context: &Context, limit: u32, follow: bool, json: 
         follow.then_some(watch),
         |event| match event {
             FeedEvent::Notice(Notice::Attempt { attempt }) => Some(if json {
-                to_json(attempt)
+                json_line(attempt)
             } else {
                 Ok(attempt_line(attempt))
             }),
@@ -72,7 +72,7 @@ pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: 
         follow.then_some(watch),
         |event| match event {
             FeedEvent::Message(record) => Some(if json {
-                to_json(record)
+                json_line(record)
             } else {
                 Ok(message_line(record))
             }),
@@ -88,7 +88,7 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
     let mut out = io::stdout().lock();
     for alarm in &snapshot.alarms {
         if json {
-            line(&mut out, alarm)?;
+            writeln!(out, "{}", json_line(alarm)?)?;
             continue;
         }
         let seen = if alarm.acknowledged { " (seen)" } else { "" };
@@ -199,11 +199,17 @@ fn message_line(record: &MessageRecord) -> String {
     )
 }
 
-fn to_json(value: &impl Serialize) -> Result<String, Failure> {
-    serde_json::to_string(value).map_err(|e| io::Error::from(e).into())
-}
+/// Version of the objects that lists print. Fields are only added; a changed meaning raises it.
+const VERSION: u32 = 1;
 
-fn line(out: &mut impl Write, value: &impl Serialize) -> Result<(), Failure> {
-    writeln!(out, "{}", to_json(value)?)?;
-    Ok(())
+/// An item of a list as `--json` prints it: one line, with its version.
+pub(crate) fn json_line(item: &impl Serialize) -> Result<String, Failure> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        version: u32,
+        #[serde(flatten)]
+        item: &'a T,
+    }
+    let line = Line { version: VERSION, item };
+    serde_json::to_string(&line).map_err(|e| io::Error::from(e).into())
 }

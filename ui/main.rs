@@ -72,6 +72,12 @@ async fn run(cli: Cli) -> Outcome {
             interactive(&context()?).await
         };
     };
+    if daemon {
+        return Err(
+            exit::Failure::new(exit::Status::Usage, "--daemon stands alone, without a command")
+                .hint("`farmconsole --daemon` farms on a root, `farmconsole demo --daemon` on the simulated chain"),
+        );
+    }
     match command {
         Command::Stop => stop::run(&context()?).await,
         Command::Summary { output } => summary::run(&context()?, output.json).await,

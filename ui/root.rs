@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use farmconsole::config::init::{self, InitOptions};
+use farmconsole::config::init::{self, InitError, InitOptions};
 use farmconsole::config::{Finding, check as check_settings};
 
 use crate::context::Context;
@@ -13,7 +13,14 @@ use crate::exit::{Ended, Failure, Outcome, Status};
 /// `farmconsole init [-c CA_DIR] [--network NAME]`.
 pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<String>) -> Outcome {
     let report = make(context, ca_dir, network)?;
-    writeln!(io::stdout().lock(), "{report}")?;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{report}")?;
+    if !context.root.keys_file().exists() {
+        writeln!(
+            out,
+            "Next: import farming keys with `farmconsole keys import --mnemonic-file FILE`"
+        )?;
+    }
     Ok(Ended::Fine)
 }
 
@@ -26,7 +33,12 @@ pub(crate) fn make(
     let now = farmconsole::runtime::clock::unix_now();
     init::init(&context.root, &InitOptions { ca_dir, network, now }).map_err(|error| {
         let hint = error.hint();
-        with_hint(Failure::new(Status::Failed, error), hint)
+        let status = match &error {
+            InitError::Busy { .. } => Status::TryAgain,
+            InitError::Config(_) | InitError::Edit(_) => Status::Settings,
+            _ => Status::Failed,
+        };
+        with_hint(Failure::new(status, error), hint)
     })
 }
 

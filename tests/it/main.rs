@@ -11,4 +11,5 @@
 
 mod layers;
 mod program;
+mod root;
 mod terminal;

@@ -1,145 +1,16 @@
 //! The program from outside: commands, exit statuses, files. Every test has a root of its own and a free port.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// The BIP-39 test vector: worth nothing.
-const MNEMONIC: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
-
-/// A root in a directory of its own, and what runs on it.
-struct Program {
-    dir: tempfile::TempDir,
-    /// Where harvesters connect, once the root is on the simulated chain.
-    port: u16,
-    daemon: Option<Child>,
-}
-
-impl Program {
-    /// An empty directory.
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-            port: free_port(),
-            daemon: None,
-        }
-    }
-
-    /// A root on the simulated chain with keys and a free port.
-    fn simulated() -> Self {
-        let program = Self::new();
-        program.ok(&["init", "--network", "simulator1"]);
-        let mnemonic = program.dir.path().join("mnemonic");
-        fs::write(&mnemonic, MNEMONIC).unwrap();
-        program.ok(&["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()]);
-        program.settings(|text| text.replace("port: 8447", &format!("port: {}", program.port)));
-        program
-    }
-
-    fn root(&self) -> PathBuf {
-        self.dir.path().join("root")
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_farmconsole"));
-        command
-            .arg("--root")
-            .arg(self.root())
-            .args(args)
-            .env_clear()
-            .env("HOME", self.dir.path())
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().unwrap()
-    }
-
-    /// Runs a command that must succeed; its standard output.
-    fn ok(&self, args: &[&str]) -> String {
-        let output = self.run(args);
-        assert!(
-            output.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that must fail with `status`; its standard error.
-    fn fails(&self, args: &[&str], status: i32) -> String {
-        let output = self.run(args);
-        let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(status), "{args:?}: {errors}");
-        errors
-    }
-
-    fn settings(&self, change: impl Fn(String) -> String) {
-        let file = self.root().join("config/config.yaml");
-        fs::write(&file, change(fs::read_to_string(&file).unwrap())).unwrap();
-    }
-
-    /// Starts the daemon and waits until it answers; how long that took.
-    fn start(&mut self) -> Duration {
-        let started = Instant::now();
-        let daemon = self
-            .command(&["--daemon"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        self.daemon = Some(daemon);
-        while started.elapsed() < Duration::from_secs(20) {
-            if self.run(&["summary", "--json"]).status.success() {
-                return started.elapsed();
-            }
-            let daemon = self.daemon.as_mut().unwrap();
-            if let Some(status) = daemon.try_wait().unwrap() {
-                let mut errors = String::new();
-                daemon.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
-                panic!("the daemon ended with {status}: {errors}");
-            }
-            std::thread::yield_now();
-        }
-        panic!("the daemon does not answer");
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.ok(args)).unwrap()
-    }
-
-    /// Asks until `check` holds of the summary.
-    fn until(&self, what: &str, check: impl Fn(&Value) -> bool) -> Value {
-        let started = Instant::now();
-        loop {
-            let summary = self.json(&["summary", "--json"]);
-            if check(&summary) {
-                return summary;
-            }
-            assert!(
-                started.elapsed() < Duration::from_secs(60),
-                "{what} never came true: {summary:#}"
-            );
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
-            // It may have ended by itself.
-            let _ = daemon.kill();
-            let _ = daemon.wait();
-        }
-    }
-}
+use crate::root::{MNEMONIC, Program};
 
 #[test]
 fn every_command_that_needs_a_farmer_says_that_none_runs() {
@@ -161,6 +32,8 @@ fn every_command_that_needs_a_farmer_says_that_none_runs() {
 fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     let program = Program::new();
     program.fails(&["no-such-command"], 2);
+    let errors = program.fails(&["--daemon", "summary"], 2);
+    assert!(errors.contains("hint: `farmconsole --daemon`"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
     assert!(errors.contains("hint: make a root with `farmconsole init`"), "{errors}");
     program.ok(&["init", "--network", "simulator1"]);
@@ -338,9 +211,23 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
         (Some(0), Some(0))
     );
     let attempt = program.ok(&["attempts", "-l", "1", "--json"]);
+    let attempt = serde_json::from_str::<Value>(&attempt).unwrap();
     assert_eq!(
-        serde_json::from_str::<Value>(&attempt).unwrap()["outcome"]["outcome"],
-        "answered"
+        (&attempt["version"], &attempt["outcome"]["outcome"]),
+        (&1.into(), &"answered".into())
+    );
+    for list in ["attempts", "messages", "challenges"] {
+        for line in program.ok(&[list, "-l", "3", "--json"]).lines() {
+            assert_eq!(
+                serde_json::from_str::<Value>(line).unwrap()["version"],
+                1,
+                "{list}: {line}"
+            );
+        }
+    }
+    assert_eq!(
+        program.ok(&["harvester", "list", "--no-key"]),
+        "no plot made for other keys\n"
     );
     let checked = program.ok(&["harvester", "list", "--refresh", "--json"]);
     for line in checked.lines() {
@@ -356,10 +243,94 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
     program.ok(&["stop"]);
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+#[test]
+fn following_goes_on_and_ends_with_the_farmer() {
+    let mut program = Program::simulated();
+    program.start();
+    let mut follower = program
+        .command(&["messages", "--follow", "--json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    program.ok(&["stop"]);
+    assert_eq!(follower.wait().unwrap().code(), Some(69));
+    let mut errors = String::new();
+    follower.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(
+        errors.contains("the farmer at") || errors.contains("no farmer answers"),
+        "{errors}"
+    );
+}
+
+#[test]
+fn keys_import_says_that_it_wrote_reward_addresses() {
+    let program = Program::new();
+    program.ok(&["init", "--network", "simulator1"]);
+    let mnemonic = program.dir.path().join("mnemonic");
+    fs::write(&mnemonic, MNEMONIC).unwrap();
+    let import = ["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()];
+    assert!(program.ok(&import).contains("Reward addresses written to"));
+    assert!(!program.ok(&import).contains("Reward addresses written to"));
+}
+
+#[test]
+fn completions_and_manual_name_every_command() {
+    let program = Program::new();
+    let (bash, man) = (program.ok(&["completions", "bash"]), program.ok(&["man"]));
+    for command in ["summary", "attempts", "harvester", "demo", "configure", "alarms"] {
+        assert!(bash.contains(command) && man.contains(command), "{command}");
+    }
+    for section in [".SH FILES", ".SH JSON", ".SH EXIT STATUS"] {
+        assert!(man.contains(section), "{section}");
+    }
+}
+
+#[test]
+fn nothing_outside_farmconsole_changes_in_an_official_root() {
+    let mut program = Program::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let config = program.root().join("config");
+    for (file, content) in files(&fixtures.join("official_ssl")) {
+        let path = config.join("ssl").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        let mode = if path.extension().is_some_and(|e| e == "key") {
+            0o600
+        } else {
+            0o644
+        };
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    fs::copy(
+        fixtures.join("official_config/saved-2.7.5.yaml"),
+        config.join("config.yaml"),
+    )
+    .unwrap();
+    let port = program.port;
+    program.settings(|text| text.replace("port: 8447", &format!("port: {port}")));
+    let before = files(&program.root());
+    let said = program.ok(&["init"]);
+    assert!(said.contains("belongs to Chia's own software"), "{said}");
+    program.start();
+    program.ok(&["summary"]);
+    program.ok(&["stop"]);
+    let mut after = files(&program.root());
+    after.retain(|path, _| !path.starts_with("farmconsole"));
+    assert!(before == after, "{:?}", after.keys().collect::<Vec<_>>());
+}
+
+/// Every file below `dir`, by its path in it, with its content.
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let (mut found, mut dirs) = (BTreeMap::new(), vec![dir.to_owned()]);
+    while let Some(next) = dirs.pop() {
+        for path in fs::read_dir(next).unwrap().map(|e| e.unwrap().path()) {
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                found.insert(path.strip_prefix(dir).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
 }
