@@ -12,7 +12,9 @@
 //! TLS. "Node to harvester" therefore includes one more hop for the official farmer, and for farmconsole, which tells
 //! the arrival of a signage point in whole milliseconds, up to 1 ms too much. "First to last harvester" has neither.
 
+#[expect(dead_code, reason = "shared with the hostile benchmark")]
 mod farmers;
+#[expect(dead_code, reason = "shared with the hostile benchmark")]
 mod peers;
 mod table;
 

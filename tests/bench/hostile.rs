@@ -56,7 +56,7 @@ struct Args {
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=250))]
     sources: u8,
     /// How long each attack lasts.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Python of a venv with chia-blockchain 2.7.5, to measure the official farmer, too.
     #[arg(long, value_name = "VENV_PYTHON")]
@@ -300,9 +300,9 @@ fn raise_open_files() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// Between two signage points. A real chain gives one every 9.375 s; the official farmer holds back what is more than
-/// 100 a minute, attacked or not.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// Between two signage points. A real chain gives one every 9.375 s; the official farmer holds back what is more than 30
+/// a minute (100, of which it uses `outbound_rate_limit_percent`), attacked or not.
+const INTERVAL: Duration = Duration::from_millis(2_500);
 
 /// Healthy harvesters, and plots of each.
 const HEALTHY: u8 = 20;

@@ -160,9 +160,8 @@ impl Arms {
         match kind {
             Kind::Quiet | Kind::Stall => {}
             Kind::Half => {
-                stream
-                    .write_all(&self.client_hello[..self.client_hello.len() / 2])
-                    .await?
+                let half = self.client_hello.len() / 2;
+                stream.write_all(&self.client_hello[..half]).await?;
             }
             Kind::Garbage => stream.write_all(&self.garbage).await?,
             Kind::Http => stream.write_all(b"GET / HTTP/1.1\r\nHost: farmer\r\n\r\n").await?,

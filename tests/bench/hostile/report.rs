@@ -71,7 +71,7 @@ pub(crate) fn print(out: &mut impl Write, farmer: &str, measured: &[Measured]) -
         let files = format!("{}/{}/{}", it.before.files, it.peak.files, it.after.files);
         let back = it
             .back_in
-            .map_or("never".to_owned(), |back| format!("{:.1}s", back.as_secs_f64()));
+            .map_or_else(|| "never".to_owned(), |back| format!("{:.1}s", back.as_secs_f64()));
         let failed = format!(
             "{}/{}",
             it.handshakes_failed,
