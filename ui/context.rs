@@ -11,6 +11,9 @@ use farmconsole::snapshot::page::{Page, PageRequest};
 use crate::args::ColorChoice;
 use crate::exit::{Failure, Status};
 
+/// Bytes that the path of a Unix socket may have, on every system.
+const LONGEST_SOCKET: usize = 103;
+
 /// Root and looks, from the command line and the environment.
 #[derive(Debug)]
 #[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
@@ -42,11 +45,20 @@ impl Context {
                 .join(".farmconsole")
                 .join(default_name),
         };
-        Ok(Self {
-            root: Root::new(dir),
-            color,
-            ascii,
-        })
+        let root = Root::new(dir);
+        let socket = root.control_socket();
+        if socket.as_os_str().len() > LONGEST_SOCKET {
+            return Err(Failure::new(
+                Status::Usage,
+                format!("use {}: its path is too long for a socket in it", root.dir().display()),
+            )
+            .hint(format!(
+                "name a shorter one: {} has {} bytes, {LONGEST_SOCKET} are possible",
+                socket.display(),
+                socket.as_os_str().len()
+            )));
+        }
+        Ok(Self { root, color, ascii })
     }
 
     /// Connects to the farmer that runs on this root.
@@ -113,4 +125,23 @@ fn strange(answer: &Answer) -> Failure {
         Status::Failed,
         format!("the farmer gave another answer than asked for: {answer:?}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_too_long_for_a_socket_is_refused_at_once() {
+        let new = |name: &str| {
+            Context::new(
+                Some(PathBuf::from("/srv").join(name)),
+                "mainnet",
+                ColorChoice::Auto,
+                false,
+            )
+        };
+        assert!(new(&"d".repeat(60)).is_ok());
+        assert!(new(&"d".repeat(90)).is_err());
+    }
 }

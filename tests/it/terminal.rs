@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
+use crate::root::Program;
+
 /// How long anything on the screen may take on a loaded machine; everything is polled, so this costs only failures.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -188,6 +190,30 @@ fn every_size_is_drawn() {
     }
     screen.resize(100, 30);
     screen.until_shown("SIMULATED");
+}
+
+#[test]
+fn ascii_is_kept_to() {
+    let mut screen = Screen::open(100, 30, &["--ascii", "--color", "never", "demo", "--harvesters", "1"]);
+    screen.until_shown("SIMULATED");
+    screen.until_shown("SP ");
+    assert!(screen.text().is_ascii(), "{}", screen.text());
+}
+
+#[test]
+fn attached_console_survives_a_restart_of_the_farmer_and_leaves_it_alone() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let mut screen = Screen::open(100, 30, &["--root", farm.root().to_str().unwrap()]);
+    screen.until_shown("SIMULATED");
+    farm.ok(&["stop"]);
+    screen.until_shown("NO FARMER");
+    farm.start();
+    screen.until("the farmer is back", |s| !s.contents().contains("NO FARMER"));
+    screen.press("q");
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+    farm.ok(&["summary"]);
 }
 
 #[test]
