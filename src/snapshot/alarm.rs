@@ -294,17 +294,17 @@ impl AlarmKind {
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
-            Self::NoSignagePoints { node } => format!("check that the full node {node} runs and is synced"),
+            Self::NoSignagePoints { node } => format!("check that {node} runs and is synced"),
             Self::SignagePointsMissed { node, .. } => {
                 format!("check the load and the network of the full node {node}")
             }
             Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
             Self::NoRewardTarget {
                 target: RewardTarget::Farmer,
-            } => "set `farmer.xch_target_address` with `farmconsole config`".to_owned(),
+            } => "set `farmer.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
             Self::NoRewardTarget {
                 target: RewardTarget::Pool,
-            } => "set `pool.xch_target_address` with `farmconsole config`".to_owned(),
+            } => "set `pool.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
             Self::HarvesterAbsent { name, .. } => {
                 format!("check power, network and the harvester process of {name}")
             }
