@@ -1,5 +1,7 @@
 //! `farmconsole` without a command: the console on the farmer that runs on this root, or on one started in this window.
 
+use std::time::Duration;
+
 use farmconsole::control::{ControlClient, ControlError};
 
 use crate::console::{self, ConsoleOptions, Left};
@@ -7,6 +9,10 @@ use crate::context::{Attached, Context, not_attached};
 use crate::daemon;
 use crate::exit::{Ended, Outcome};
 use crate::feed::Feed;
+
+/// How long the farm may take to say goodbye when its console ends: nobody likes to wait for a prompt, and a console
+/// whose terminal is gone must not linger.
+const GOODBYE: Duration = Duration::from_millis(800);
 
 /// Runs the console.
 pub(crate) async fn run(context: &Context) -> Outcome {
@@ -28,6 +34,7 @@ async fn watch(context: &Context, client: ControlClient) -> Outcome {
 
 /// Farms in this window: the console is on top, and ending it ends the farm, after a question.
 async fn farm_here(context: &Context) -> Outcome {
+    console::require_terminal()?;
     let (farm, _log) = daemon::start(context)?;
     console_on(context, farm).await
 }
@@ -36,7 +43,7 @@ async fn farm_here(context: &Context) -> Outcome {
 pub(crate) async fn console_on(context: &Context, farm: farmconsole::runtime::RunningFarm) -> Outcome {
     let left = console::run(Feed::embedded(farm.handle.clone()), options(context)).await;
     farm.stop.cancel();
-    farm.ended(daemon::GOODBYE).await;
+    farm.ended(GOODBYE).await;
     match left? {
         Left::Detached | Left::Stop => Ok(Ended::Fine),
     }

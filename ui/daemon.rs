@@ -8,19 +8,36 @@ use farmconsole::config::{ConfigError, Settings};
 use farmconsole::control::LockError;
 use farmconsole::logging::{self, LogGuard, LogOptions, Service};
 use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
-pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
+const GOODBYE: Duration = Duration::from_secs(4);
+
+/// The signals that end a headless farm. Made before the farm starts, so that none of them can come too early.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over.
+    pub(crate) fn take() -> Result<Self, Failure> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
 
 /// `farmconsole --daemon`: farms in the foreground until a signal or `farmconsole stop`.
 pub(crate) async fn run(context: &Context) -> Outcome {
+    let signals = Signals::take()?;
     let (farm, _log) = start(context)?;
     announce(context, &farm, "farm");
-    wait_and_end(farm).await
+    wait_and_end(farm, signals).await
 }
 
 /// Says where harvesters connect and how to look at the farm.
@@ -36,20 +53,18 @@ pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
 }
 
 /// Farms until a signal or `farmconsole stop`, then ends in good order.
-pub(crate) async fn wait_and_end(farm: RunningFarm) -> Outcome {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+pub(crate) async fn wait_and_end(farm: RunningFarm, mut signals: Signals) -> Outcome {
     tokio::select! {
         () = farm.stop.cancelled() => {}
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
     tracing::info!(target: "farmer", "shutting down");
     farm.stop.cancel();
     tokio::select! {
         () = farm.ended(GOODBYE) => {}
         // A second Ctrl-C means now.
-        _ = interrupt.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
     Ok(Ended::Fine)
 }

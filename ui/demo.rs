@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Demo;
 use crate::context::Context;
-use crate::daemon::{announce, not_started, open_log, settings, wait_and_end};
+use crate::daemon::{Signals, announce, not_started, open_log, settings, wait_and_end};
 use crate::exit::{Failure, Outcome, Status};
 use crate::{keys, root};
 
@@ -39,6 +39,7 @@ const KEY_SEED: u64 = 1;
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
+    let ending = Ending::prepare(options)?;
     let settings = prepare(context, options)?;
     let plot_keys = farming_keys(context, &settings)?;
     let log = open_log(context, &settings)?;
@@ -47,21 +48,38 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     start_harvesters(&settings, &homes, &farm)?;
     let (wanted, stop) = (missing_plots(&homes, options.plots), farm.stop.clone());
     tokio::task::spawn_blocking(move || make_plots(&wanted, plot_keys, &stop));
-    if options.daemon {
-        announce(context, &farm, "SIMULATED farm");
-        return wait_and_end(farm).await;
+    match ending {
+        Ending::Signals(signals) => {
+            announce(context, &farm, "SIMULATED farm");
+            wait_and_end(farm, signals).await
+        }
+        #[cfg(feature = "console")]
+        Ending::Console => crate::attach::console_on(context, farm).await,
     }
-    show(context, farm).await
 }
 
-#[cfg(feature = "console")]
-async fn show(context: &Context, farm: RunningFarm) -> Outcome {
-    crate::attach::console_on(context, farm).await
+/// What ends the demo; looked after before anything is made.
+enum Ending {
+    /// A signal, or `farmconsole stop`.
+    Signals(Signals),
+    /// Its console.
+    #[cfg(feature = "console")]
+    Console,
 }
 
-#[cfg(not(feature = "console"))]
-async fn show(_context: &Context, farm: RunningFarm) -> Outcome {
-    wait_and_end(farm).await
+impl Ending {
+    #[cfg_attr(
+        not(feature = "console"),
+        expect(unused_variables, reason = "without a console there is one way")
+    )]
+    fn prepare(options: Demo) -> Result<Self, Failure> {
+        #[cfg(feature = "console")]
+        if !options.daemon {
+            crate::console::require_terminal()?;
+            return Ok(Self::Console);
+        }
+        Signals::take().map(Self::Signals)
+    }
 }
 
 /// Makes the demo's root if there is none, and reads its settings.

@@ -292,6 +292,8 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
 /// Every notice is a log line, at the level it deserves.
 fn log_notice(notice: &Notice) {
     match notice {
+        // Sessions log refused connections themselves, with the address.
+        Notice::ConnectionRefused { .. } => {}
         Notice::SignagePoint { .. }
         | Notice::Attempt { .. }
         | Notice::PlotSyncDone { .. }
@@ -305,7 +307,6 @@ fn log_notice(notice: &Notice) {
         | Notice::BlockAccepted { .. }
         | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),
         Notice::HarvesterDisconnected { .. }
-        | Notice::ConnectionRefused { .. }
         | Notice::PlotSyncRefused { .. }
         | Notice::SignagePointsMissed { .. }
         | Notice::CrossCheckFailed { .. }

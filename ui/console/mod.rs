@@ -26,4 +26,4 @@ mod screens;
 #[cfg(test)]
 mod svg;
 
-pub(crate) use run::{ConsoleOptions, Left, run};
+pub(crate) use run::{ConsoleOptions, Left, require_terminal, run};

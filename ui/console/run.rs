@@ -44,17 +44,26 @@ pub(crate) enum Left {
 /// Between two frames.
 const FRAME: Duration = Duration::from_millis(34);
 
+/// Says whether there is a terminal to draw on, before anything is started for it.
+///
+/// # Errors
+/// Standard output goes elsewhere.
+pub(crate) fn require_terminal() -> Result<(), Failure> {
+    if io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(
+        Failure::new(Status::Usage, "show the console: standard output is no terminal")
+            .hint("`farmconsole summary` prints once; `farmconsole --daemon` farms without a console"),
+    )
+}
+
 /// Shows the console until it is left, its terminal is gone, or the farmer of this process has ended.
 ///
 /// # Errors
 /// When there is no terminal, or some part of the program has panicked.
 pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Failure> {
-    if !io::stdout().is_terminal() {
-        return Err(
-            Failure::new(Status::Usage, "show the console: standard output is no terminal")
-                .hint("`farmconsole summary` prints once; `farmconsole --daemon` farms without a console"),
-        );
-    }
+    require_terminal()?;
     let theme = Theme::choose(options.color, options.ascii, &Environment::of_process());
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());

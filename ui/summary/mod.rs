@@ -139,6 +139,20 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
             harvester_state(harvester, snapshot.taken_at_unix_ms)
         )?;
     }
+    let counters = &snapshot.counters;
+    let dropped = [
+        (counters.dropped_log_lines, "log line"),
+        (counters.dropped_signage_points, "signage point"),
+        (counters.dropped_verifications, "verification"),
+    ];
+    let dropped: Vec<_> = dropped
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| plural(n, what))
+        .collect();
+    if !dropped.is_empty() {
+        writeln!(out, "Dropped since start: {}", dropped.join(", "))?;
+    }
     if snapshot.alarms.is_empty() {
         return writeln!(out, "Alarms: none");
     }
