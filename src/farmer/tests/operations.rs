@@ -1,6 +1,7 @@
 //! Any inputs in any order: no panic, nothing grows without bound, counts agree, and the same again gives the same.
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 use super::story::*;
 use crate::clock::Now;
@@ -461,7 +462,11 @@ fn replay(config: FarmerConfig, inputs: &[(Now, Input)], end: Now) -> (Vec<Outpu
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 96,
+        failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("tests/regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_life_of_a_farm_is_sound(operations in prop::collection::vec(operation(), 1..160)) {
