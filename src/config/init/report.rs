@@ -90,7 +90,7 @@ impl fmt::Display for InitReport {
             RootKind::Adopted if self.harvester_only => {
                 write!(
                     f,
-                    "It has no farmer's certificate: only `farmconsole harvester run` works on it."
+                    "It has no farmer's certificate, so it can harvest but no farmer can run on it."
                 )
             }
             RootKind::Adopted => write!(f, "farmconsole keeps its own files in farmconsole/ there."),

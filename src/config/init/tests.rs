@@ -263,7 +263,7 @@ fn official_root_of_a_harvester_is_adopted_as_one() {
     fs::remove_file(root.ssl_dir().join("ca/private_ca.key")).unwrap();
     fs::remove_dir_all(root.ssl_dir().join("farmer")).unwrap();
     let report = init(&root, &plain()).unwrap();
-    assert!(report.harvester_only && report.to_string().contains("harvester run"));
+    assert!(report.harvester_only && report.to_string().contains("no farmer can run on it"));
     harvester_client_config(&root).unwrap();
 }
 
