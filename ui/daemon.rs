@@ -76,6 +76,12 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
+    if settings.own.simulated_chain.is_none() {
+        tracing::warn!(
+            target: "farmer",
+            "this version has no link to a full node: on network {} it gets no signage points", settings.network
+        );
+    }
     let options = FarmOptions {
         root: context.root.clone(),
         settings,

@@ -112,7 +112,7 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     if snapshot.nodes.is_empty() {
         writeln!(
             out,
-            "Node: none is connected, so network space and expected time to win are unknown"
+            "Node: none, this version has no full-node link yet; network space and expected time to win are unknown"
         )?;
     }
     let points = &snapshot.signage_points;
