@@ -132,7 +132,7 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
     let _end_reading = AbortOnDrop(reading.abort_handle());
 
     let mut snapshots = None;
-    let mut events = handle.subscribe();
+    let mut events = None;
     let mut watch = Watch::default();
     loop {
         tokio::select! {
@@ -149,6 +149,7 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
                 if let Ask::Watch(wanted) = ask {
                     watch = wanted;
                     snapshots = watch.snapshots.then(|| handle.watch_snapshots());
+                    events = (watch.notices || watch.messages || watch.logs).then(|| handle.subscribe());
                 }
                 let answer = answer(&handle, ask).await;
                 send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
@@ -164,7 +165,7 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
                 let Some(snapshot) = snapshot else { return Ok(()) };
                 send(&mut writer, &Event::Snapshot(Box::new(snapshot.as_ref().clone()))).await?;
             }
-            event = events.recv(), if watch.notices || watch.messages || watch.logs => match event {
+            event = next_event(&mut events) => match event {
                 Ok(event) if wanted(&event, watch) => send(&mut writer, &Event::Feed(event)).await?,
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(skipped)) => send(&mut writer, &Event::Skipped(skipped)).await?,
@@ -181,6 +182,16 @@ async fn next_snapshot(watched: &mut Option<watch::Receiver<Arc<FarmSnapshot>>>)
     };
     receiver.changed().await.ok()?;
     Some(Arc::clone(&receiver.borrow_and_update()))
+}
+
+/// The next event of a watching client; never for one that wants none.
+async fn next_event(
+    watched: &mut Option<broadcast::Receiver<FeedEvent>>,
+) -> Result<FeedEvent, broadcast::error::RecvError> {
+    match watched {
+        Some(receiver) => receiver.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {

@@ -26,6 +26,9 @@ const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
 /// A watched farm in which nothing happens is published this often: ages and clocks go on.
 const REPUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Log records told at a time, four times a second.
+const LOG_BATCH: usize = 256;
+
 /// Inputs taken in one turn before snapshots and timers get theirs.
 const TURN: usize = 64;
 
@@ -49,6 +52,8 @@ struct Running {
     engine: Engine,
     outboxes: BTreeMap<SessionId, Outbox>,
     recent: Recent,
+    /// Number of the first log record that no event has told of.
+    log_next: u64,
 }
 
 impl Engine {
@@ -58,6 +63,7 @@ impl Engine {
             engine: self,
             outboxes: BTreeMap::new(),
             recent: Recent::default(),
+            log_next: 0,
         };
         let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
         publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -94,6 +100,7 @@ impl Engine {
                 }
                 _ = publish.tick() => {
                     let watched = engine.snapshots.receiver_count() > 0;
+                    running.tell_log();
                     if watched && (changed || published.elapsed() >= REPUBLISH_INTERVAL) {
                         running.publish();
                         changed = false;
@@ -266,6 +273,21 @@ impl Running {
         self.engine.farmer.check(&command).map_err(|e| e.to_string())?;
         self.handle(Input::Command(command));
         Ok(())
+    }
+
+    /// Sends new log records to whoever listens; one who comes later asks for the recent ones.
+    fn tell_log(&mut self) {
+        let ring = self.engine.log.ring();
+        if self.engine.events.receiver_count() == 0 {
+            self.log_next = ring.tail(0).next;
+            return;
+        }
+        let page = ring.page(self.log_next, LOG_BATCH);
+        self.log_next = page.next;
+        for record in page.records {
+            // The listener may just have left.
+            let _ = self.engine.events.send(FeedEvent::Log(record));
+        }
     }
 
     fn publish(&mut self) -> Arc<FarmSnapshot> {
