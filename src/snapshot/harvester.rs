@@ -132,7 +132,7 @@ pub struct HarvesterView {
     /// Last answer.
     pub last_answer: Option<LastAnswerView>,
     /// Look-up times of the last answers, newest last, milliseconds; `None` where no answer came. At most
-    /// [`ROLL_CALL_KEPT`].
+    /// [`super::ROLL_CALL_KEPT`].
     pub lookups_ms: Vec<Option<u32>>,
     /// Median look-up time over those, milliseconds.
     pub lookup_p50_ms: Option<u32>,
