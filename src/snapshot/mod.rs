@@ -17,7 +17,7 @@ mod signage_point;
 
 pub use alarm::{AlarmKind, AlarmView, RewardTarget, Severity};
 pub use harvester::{CrossCheckView, HarvesterState, HarvesterView, LastAnswerView, PlotChangeView};
-pub use notice::{Direction, MessageRecord, Notice, SkippedNotices};
+pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
 pub use proof::{ProofStage, ProofView, WinCounts};
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};

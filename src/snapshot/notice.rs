@@ -255,13 +255,6 @@ impl fmt::Display for Notice {
     }
 }
 
-/// A reader of notices was too slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SkippedNotices {
-    /// How many it missed.
-    pub skipped: u64,
-}
-
 /// Which way a message went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
