@@ -13,7 +13,7 @@ use farmconsole::harvester::{DialSettings, ScanOptions, Service, dial, make_plot
 use farmconsole::ids::PeerId;
 use farmconsole::keys::{ImportSource, KeysError};
 use farmconsole::logging;
-use farmconsole::runtime::{Clock, FarmOptions, RunningFarm, service_options};
+use farmconsole::runtime::{Clock, FarmOptions, RunningFarm};
 use farmconsole::tls::issue::Issuer;
 use farmconsole::tls::{CertificateAuthority, Identity, ServiceName, SslLayout, harvester_client_config};
 use farmconsole::wire::{G1Bytes, PlotPool};
@@ -188,7 +188,7 @@ fn homes(context: &Context, harvesters: u16) -> Result<Vec<Home>, Failure> {
 fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> Result<(), Failure> {
     for home in homes {
         let tls = harvester_client_config(&home.root).map_err(|e| Failure::new(Status::Failed, e))?;
-        let mut options = service_options(settings);
+        let mut options = ServiceOptions::of(settings);
         options.refresh_interval = REFRESH;
         options.scan = ScanOptions {
             directories: vec![home.plots.clone()],

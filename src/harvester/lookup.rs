@@ -13,21 +13,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::plot_file::{LoadedPlot, OpenError};
+use super::plot::LoadedPlot;
+use super::prove::proofs_of;
 use super::scanner::Plots;
 use super::volumes::{Lane, Volumes};
-use crate::ids::{PosChallenge, QualityString};
+
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
-use crate::pos::filter::{passes_v1, pos_challenge, prefix_bits_v1};
-use crate::pos::iterations::{required_iters, sp_interval_iters};
+use crate::pos::filter::{passes_v1, prefix_bits_v1};
 use crate::runtime::Clock;
-use crate::units::{Difficulty, Height, PlotSize, SubSlotIters};
-use crate::wire::{
-    FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, PlotPool, ProofBody, ProofOfSpace,
-    SignagePointFilter,
-};
+use crate::wire::{FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, SignagePointFilter};
 
 /// A look-up that takes longer is worth a warning: the official software warns at the same time.
 pub const WARN_AFTER: Duration = Duration::from_secs(8);
@@ -230,67 +226,6 @@ impl Work {
     fn waiting(&self) -> MutexGuard<'_, Vec<Arc<LoadedPlot>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Gives all proofs of a plot that are good enough to `found`. Blocking.
-///
-/// # Errors
-/// The first thing that went wrong; what could be found nevertheless has been given.
-fn proofs_of(
-    constants: &Constants,
-    signage_point: &NewSignagePointHarvester,
-    plot: &LoadedPlot,
-    found: &mut dyn FnMut(QualityString, ProofOfSpace),
-) -> Result<(), OpenError> {
-    let challenge: PosChallenge = pos_challenge(plot.plot_id(), &signage_point.challenge_hash, &signage_point.sp_hash);
-    let (file, qualities) = plot.qualities(&challenge)?;
-    let (difficulty, sub_slot_iters) = wanted_by(plot.pool(), signage_point);
-    let last_tx_height = match signage_point.filter {
-        SignagePointFilter::Heights { last_tx_height, .. } => last_tx_height,
-        SignagePointFilter::PrefixBits(_) => Height(0),
-    };
-    let mut result = Ok(());
-    for quality in qualities {
-        let size = PlotSize::V1 { k: plot.k() };
-        let iters = required_iters(
-            constants,
-            &quality.string,
-            size,
-            difficulty,
-            &signage_point.sp_hash,
-            last_tx_height,
-        );
-        if iters >= sp_interval_iters(sub_slot_iters) {
-            continue;
-        }
-        match plot.full_proof(&file, &challenge, &quality) {
-            Ok(proof) => found(
-                quality.string,
-                ProofOfSpace {
-                    challenge,
-                    pool: *plot.pool(),
-                    plot_public_key: plot.plot_public_key().to_g1(),
-                    body: ProofBody::V1 { k: plot.k(), proof },
-                },
-            ),
-            Err(error) => result = result.and(Err(error)),
-        }
-    }
-    result
-}
-
-/// Difficulty and sub-slot iterations that decide whether a proof of this plot is sent: the pool's where one asks for
-/// partials of its contract, else the chain's.
-fn wanted_by(pool: &PlotPool, signage_point: &NewSignagePointHarvester) -> (Difficulty, SubSlotIters) {
-    let chain = (signage_point.difficulty, signage_point.sub_slot_iters);
-    let PlotPool::Contract(contract) = pool else {
-        return chain;
-    };
-    signage_point
-        .pool_difficulties
-        .iter()
-        .rfind(|d| d.pool_contract_puzzle_hash == *contract)
-        .map_or(chain, |d| (d.difficulty, d.sub_slot_iters))
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@
 
 mod connection;
 mod dial;
+mod file;
 mod lookup;
 mod make;
-mod plot_file;
+mod plot;
+mod prove;
 mod scan;
 mod scanner;
 mod service;
@@ -24,8 +26,9 @@ mod tests;
 mod volumes;
 
 pub use dial::{DialError, DialSettings, dial};
+pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
-pub use plot_file::{FileStamp, LoadedPlot, OpenError, PlotFile, plot_name};
+pub use plot::{LoadedPlot, OpenError};
 pub use scan::{FileState, Inventory, ScanOptions};
 pub use service::{FarmerChannels, Service, ServiceOptions};

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::plot_file::{FileStamp, LoadedPlot, OpenError};
+use super::file::FileStamp;
+use super::plot::{LoadedPlot, OpenError};
 use crate::ids::PlotId;
 use crate::wire::HarvesterHandshake;
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::plot_file::{LoadedPlot, plot_name};
+use super::file::plot_name;
+use super::plot::LoadedPlot;
 use super::scan::{FileState, Inventory, ScanOptions};
 use crate::wire::HarvesterHandshake;
 

@@ -20,7 +20,7 @@ use crate::control::server::BindError;
 use crate::control::{LockError, Role, RootLock, server::ControlServer};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
-use crate::harvester::{ScanOptions, Service, ServiceOptions};
+use crate::harvester::{Service, ServiceOptions};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, address};
 use crate::logging::LogHandle;
@@ -179,7 +179,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     };
 
     if !settings.harvester.plot_directories.is_empty() {
-        let service = Service::new(service_options(&settings), clock);
+        let service = Service::new(ServiceOptions::of(&settings), clock);
         tasks.spawn(embedded::run(
             service,
             "local",
@@ -227,25 +227,6 @@ impl RunningFarm {
     /// Waits until every task has ended after [`RunningFarm::stop`], at most `patience`.
     pub async fn ended(self, patience: Duration) {
         let _ = tokio::time::timeout(patience, self.tasks.wait()).await;
-    }
-}
-
-/// What the settings say of harvesting.
-#[must_use]
-pub fn service_options(settings: &Settings) -> ServiceOptions {
-    let harvester = &settings.harvester;
-    ServiceOptions {
-        constants: Arc::new(settings.constants.clone()),
-        scan: ScanOptions {
-            directories: harvester.plot_directories.clone(),
-            recursive: harvester.recursive_plot_scan,
-            follow_links: harvester.recursive_follow_links,
-            retry_invalid: Duration::from_secs(harvester.refresh.retry_invalid_seconds.into()),
-            batch_size: harvester.refresh.batch_size,
-            batch_sleep: Duration::from_millis(harvester.refresh.batch_sleep_milliseconds.into()),
-        },
-        refresh_interval: Duration::from_secs(harvester.refresh.interval_seconds.into()),
-        threads: usize::from(harvester.num_threads),
     }
 }
 

@@ -12,5 +12,5 @@ mod node;
 mod workers;
 
 pub use clock::Clock;
-pub use farm::{FarmOptions, RunningFarm, StartError, service_options, start};
+pub use farm::{FarmOptions, RunningFarm, StartError, start};
 pub use handle::{FarmHandle, FeedEvent, RecentKind};

@@ -9,6 +9,7 @@
 
 pub mod alarm;
 mod harvester;
+mod machine;
 pub mod notice;
 pub mod page;
 pub mod peer;
@@ -17,6 +18,10 @@ mod signage_point;
 
 pub use alarm::{AlarmKind, AlarmView, RewardTarget, Severity};
 pub use harvester::{CrossCheckView, HarvesterState, HarvesterView, LastAnswerView, PlotChangeView};
+pub use machine::{
+    FarmerLinkState, FarmerLinkView, FileCounts, FileState, LOOKUPS_KEPT, LookupView, MachineSnapshot, PlotFileView,
+    ScanView, TROUBLES_KEPT, VolumeState, VolumeView,
+};
 pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
 pub use proof::{ProofStage, ProofView, WinCounts};

@@ -1,93 +1,16 @@
 //! One plot file: opened safely, its keys derived and checked, ready to be looked up and to sign.
 
-use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::file::{FileStamp, PlotFile, plot_name};
 use crate::crypto::{CryptoError, PublicKey, SecretKey, derive, plot_public_key};
 use crate::ids::{PlotId, PosChallenge};
+use crate::pos::PlotError;
 use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::pos::v1::{Prover, Quality};
-use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
 use crate::wire::{G1Bytes, HarvesterHandshake, Plot, PlotPool};
-
-/// An open plot file.
-#[derive(Debug)]
-pub struct PlotFile {
-    file: File,
-    metadata: Metadata,
-}
-
-impl PlotFile {
-    /// Opens a regular file for reading. A FIFO or device named like a plot is refused instead of waited for.
-    ///
-    /// # Errors
-    /// The operating system's, or `InvalidInput` for anything but a regular file.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(Self { file, metadata })
-    }
-
-    /// State of the file when it was opened.
-    #[must_use]
-    pub fn stamp(&self) -> FileStamp {
-        FileStamp::of(&self.metadata)
-    }
-}
-
-impl ReadAt for PlotFile {
-    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.file.read_exact_at(buf, offset)
-    }
-
-    fn size(&self) -> u64 {
-        self.metadata.len()
-    }
-}
-
-/// Size and time of the last change of a file: another stamp is another file, though its name be the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FileStamp {
-    size: u64,
-    modified_s: i64,
-    modified_ns: i64,
-}
-
-impl FileStamp {
-    /// The stamp of a file of which the system says this.
-    #[must_use]
-    pub fn of(metadata: &Metadata) -> Self {
-        Self {
-            size: metadata.len(),
-            modified_s: metadata.mtime(),
-            modified_ns: metadata.mtime_nsec(),
-        }
-    }
-}
-
-/// The name under which the farmer knows a file: its path; or, if that is no UTF-8, a `file:` URL of it. Paths are
-/// absolute, so no two files have the same name.
-#[must_use]
-pub fn plot_name(path: &Path) -> String {
-    if let Some(name) = path.to_str() {
-        return name.to_owned();
-    }
-    let mut name = "file://".to_owned();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => name.push(char::from(*byte)),
-            other => name.push_str(&format!("%{other:02X}")),
-        }
-    }
-    name
-}
 
 /// Why a file is not farmed.
 #[derive(Debug, thiserror::Error)]
@@ -219,7 +142,7 @@ impl LoadedPlot {
             plot_id: computed,
             name: plot_name(path),
             stamp: file.stamp(),
-            volume: file.metadata.dev(),
+            volume: file.volume(),
             prover,
         })
     }
@@ -409,19 +332,7 @@ const MIN_COPIED_K: u8 = 30;
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-    use std::os::unix::ffi::OsStrExt as _;
-
     use super::*;
-
-    #[test]
-    fn every_path_has_a_name_of_its_own() {
-        let name = |bytes: &[u8]| plot_name(Path::new(OsStr::from_bytes(bytes)));
-        assert_eq!(name("/p/grün 1.plot".as_bytes()), "/p/grün 1.plot");
-        assert_eq!(name(b"/p/\xff 1%.plot"), "file:///p/%FF%201%25.plot");
-        assert_eq!(name(b"/p/\xfe 1%.plot"), "file:///p/%FE%201%25.plot");
-        assert_eq!(name(b"/p/\xff\xef\xbf\xbd.plot"), "file:///p/%FF%EF%BF%BD.plot");
-    }
 
     /// A classic header of this k with pointers beyond the end.
     fn start_of_a_plot(k: u8) -> Vec<u8> {
