@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use farmconsole::config::{ConfigError, Settings};
@@ -72,6 +73,7 @@ pub(crate) async fn wait_and_end(farm: RunningFarm, mut signals: Signals) -> Out
 /// Reads the settings, opens the log and starts the farm of this root.
 pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failure> {
     let settings = settings(context)?;
+    let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);
     let log = open_log(context, &settings)?;
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
@@ -86,6 +88,7 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
         root: context.root.clone(),
         settings,
         log: log.handle(),
+        passphrase,
         names: BTreeMap::new(),
     };
     let farm = farmconsole::runtime::start(options).map_err(not_started)?;
