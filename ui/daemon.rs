@@ -135,7 +135,11 @@ pub(crate) fn not_started(error: StartError) -> Failure {
             let hint = keys.hint();
             with_hint(Failure::new(Status::Settings, keys), hint)
         }
-        StartError::Tls(_) => Failure::new(Status::Settings, error).hint("make certificates with `farmconsole init`"),
+        StartError::Tls(tls) => {
+            let hint = tls.hint();
+            Failure::new(Status::Settings, tls)
+                .hint(hint.unwrap_or_else(|| "make certificates with `farmconsole init`".to_owned()))
+        }
         StartError::Address { setting, .. } => {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::root::{MNEMONIC, Program};
+use crate::root::Program;
 
 #[test]
 fn every_command_that_needs_a_farmer_says_that_none_runs() {
@@ -88,22 +88,6 @@ fn init_with_a_ca_directory_without_its_key_is_refused() {
     other.ok(&["init", "-c", ca.to_str().unwrap()]);
     let of = |p: &Program| fs::read(p.root().join("config/ssl/ca/private_ca.crt")).unwrap();
     assert_eq!(of(&farm), of(&other));
-}
-
-#[test]
-fn keys_that_others_can_read_are_refused() {
-    let program = Program::simulated();
-    let shown = program.ok(&["keys", "show"]);
-    assert!(
-        shown.contains("Farmer public key") && shown.contains("txch1"),
-        "{shown}"
-    );
-    let secret = fs::read_to_string(program.root().join("farmconsole/farming-keys.yaml")).unwrap();
-    assert!(!secret.contains("abandon"), "the mnemonic is kept");
-    let file = program.root().join("farmconsole/farming-keys.yaml");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    let errors = program.fails(&["--daemon"], 78);
-    assert!(errors.contains("hint: chmod 600"), "{errors}");
 }
 
 #[test]
@@ -261,17 +245,6 @@ fn following_goes_on_and_ends_with_the_farmer() {
         errors.contains("the farmer at") || errors.contains("no farmer answers"),
         "{errors}"
     );
-}
-
-#[test]
-fn keys_import_says_that_it_wrote_reward_addresses() {
-    let program = Program::new();
-    program.ok(&["init", "--network", "simulator1"]);
-    let mnemonic = program.dir.path().join("mnemonic");
-    fs::write(&mnemonic, MNEMONIC).unwrap();
-    let import = ["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()];
-    assert!(program.ok(&import).contains("Reward addresses written to"));
-    assert!(!program.ok(&import).contains("Reward addresses written to"));
 }
 
 #[test]
