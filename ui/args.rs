@@ -213,15 +213,18 @@ pub(crate) struct KeysSource {
     pub(crate) farmer_sk_file: Option<PathBuf>,
 }
 
+/// Sources of keys that have no wallets to choose from and no passphrase.
+const NO_KEYRING: [&str; 3] = ["mnemonic", "mnemonic_file", "farmer_sk_file"];
+
 #[derive(Debug, Args)]
 pub(crate) struct KeysImport {
     #[command(flatten)]
     pub(crate) source: KeysSource,
     /// The wallet to take from the keyring [default: all].
-    #[arg(long, value_name = "N", requires = "chia_keyring")]
+    #[arg(long, value_name = "N", conflicts_with_all = NO_KEYRING)]
     pub(crate) fingerprint: Option<u32>,
     /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
-    #[arg(long, value_name = "FILE", requires = "chia_keyring")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = NO_KEYRING)]
     pub(crate) keyring_passphrase_file: Option<PathBuf>,
     /// Lock the farming keys with a passphrase: that of --passphrase-file, else asks.
     #[arg(long)]

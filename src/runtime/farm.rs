@@ -72,7 +72,7 @@ pub enum StartError {
 }
 
 /// What a farm is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FarmOptions {
     /// Where it lives.
     pub root: Root,

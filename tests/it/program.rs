@@ -131,15 +131,30 @@ fn killed_at_any_moment_it_starts_again_at_once() {
 }
 
 #[test]
-fn a_port_in_use_is_named_and_may_be_tried_again() {
+fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     let program = Program::simulated();
-    let port = program.port;
-    let _taken = std::net::TcpListener::bind(("0.0.0.0", port)).unwrap();
-    let errors = program.fails(&["--daemon"], 75);
-    assert!(
-        errors.contains(&port.to_string()) && errors.contains("in use"),
-        "{errors}"
-    );
+    let taken = std::net::TcpListener::bind(("0.0.0.0", program.port)).unwrap();
+    let mut daemon = program.command(&["--daemon"]);
+    let mut daemon = daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = |output: &mut dyn Read| {
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        line
+    };
+    let said = line(daemon.stderr.as_mut().unwrap());
+    for part in [
+        &program.port.to_string(),
+        "in use by",
+        &std::process::id().to_string(),
+        "trying again",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    drop(taken);
+    let said = line(daemon.stdout.as_mut().unwrap());
+    assert!(said.contains(&format!("farm on port {}", program.port)), "{said}");
+    program.ok(&["stop"]);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
 }
 
 #[test]
