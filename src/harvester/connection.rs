@@ -163,12 +163,12 @@ fn difference(told: Option<&Plots>, plots: &Plots) -> Difference {
                 continue;
             }
         }
-        difference.then.insert(name.clone(), Arc::clone(plot));
+        difference.then.insert(Arc::clone(name), Arc::clone(plot));
     }
     difference.removed = told
         .keys()
         .filter(|name| !difference.then.contains_key(*name))
-        .cloned()
+        .map(|name| name.as_ref().to_owned())
         .collect();
     difference
 }

@@ -45,7 +45,7 @@ pub(super) fn proofs_of(
                 ProofOfSpace {
                     challenge,
                     pool: *plot.pool(),
-                    plot_public_key: plot.plot_public_key().to_g1(),
+                    plot_public_key: *plot.plot_public_key(),
                     body: ProofBody::V1 { k: plot.k(), proof },
                 },
             ),

@@ -3,20 +3,22 @@
 //! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
 //! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
+use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::lookup::{self, LookupContext};
+use super::plot::OpenError;
 use super::scan::ScanOptions;
 use super::scanner::{Findings, Plots, Scanner};
 use super::volumes::Volumes;
 use crate::config::Settings;
-use crate::crypto::sign_prepend;
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
@@ -216,7 +218,7 @@ impl Service {
         let ours = match &self.keys {
             Some(keys) if findings.keys.as_ref() != Some(keys) => {
                 let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
-                Arc::new(ours.map(|(name, plot)| (name.clone(), Arc::clone(plot))).collect())
+                Arc::new(ours.map(|(name, plot)| (Arc::clone(name), Arc::clone(plot))).collect())
             }
             _ => Arc::clone(&findings.plots),
         };
@@ -251,22 +253,25 @@ impl Service {
         };
         let to_farmer = connection.to_farmer.clone();
         connection.tasks.spawn(async move {
-            let signing = tokio::task::spawn_blocking(move || {
-                let sign =
-                    |m: &crate::ids::Bytes32| sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes());
-                RespondSignatures {
-                    message_signatures: request.messages.iter().map(|m| (*m, sign(m).to_g2())).collect(),
+            let signing = on_a_thread("sign", move || {
+                let signatures = plot.sign(&request.messages)?;
+                let signatures = signatures.iter().map(crate::crypto::Signature::to_g2);
+                Ok::<_, OpenError>(RespondSignatures {
+                    message_signatures: request.messages.iter().copied().zip(signatures).collect(),
                     plot_identifier: request.plot_identifier,
                     challenge_hash: request.challenge_hash,
                     sp_hash: request.sp_hash,
-                    local_pk: plot.local_pk().to_g1(),
-                    farmer_pk: plot.farmer_pk().to_g1(),
+                    local_pk: *plot.local_pk(),
+                    farmer_pk: *plot.farmer_pk(),
                     include_source_signature_data: false,
                     farmer_reward_address_override: None,
-                }
+                })
             });
-            // It fails only while the process ends.
-            let Ok(response) = signing.await else { return };
+            let response = match signing.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return tracing::error!(target: HARVESTER, "a proof is lost: sign: {error}"),
+                Err(error) => return tracing::error!(target: HARVESTER, "a proof is lost: start a thread: {error}"),
+            };
             // The farmer may be gone.
             let _ = to_farmer
                 .send((FromHarvester::RespondSignatures(Box::new(response)), id))
@@ -286,6 +291,16 @@ impl Service {
             let _ = to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
         });
     }
+}
+
+/// Runs `work`, which may wait for a disk for ever, on a thread that does not hold up the end of the process.
+async fn on_a_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, ended) = oneshot::channel();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // Nobody waits any more once the connection is over.
+        let _ = done.send(work());
+    })?;
+    ended.await.map_err(io::Error::other)
 }
 
 /// Hex digits of the quality in front of the name in a plot identifier.
