@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::file::{FileStamp, PlotFile, plot_name};
 use crate::crypto::{CryptoError, PublicKey, SecretKey, derive, plot_public_key};
 use crate::ids::{PlotId, PosChallenge};
-use crate::pos::PlotError;
 use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::pos::v1::{Prover, Quality};
+use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
 use crate::wire::{G1Bytes, HarvesterHandshake, Plot, PlotPool};
 
@@ -238,31 +238,37 @@ impl LoadedPlot {
         }
     }
 
-    /// Opens the file and looks up the qualities of all proofs for `challenge`.
+    /// Opens the file, if it still is the one that was loaded.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone, damaged or another one.
-    pub fn qualities(&self, challenge: &PosChallenge) -> Result<(PlotFile, Vec<Quality>), OpenError> {
+    /// [`OpenError`]: the file is gone or another one.
+    pub fn open_file(&self) -> Result<PlotFile, OpenError> {
         let file = open(&self.path)?;
         if file.stamp() != self.stamp {
             return Err(OpenError::Changed {
                 path: self.path.clone(),
             });
         }
-        let qualities = self
-            .prover
-            .qualities(&file, challenge)
-            .map_err(|source| self.damaged(source))?;
-        Ok((file, qualities))
+        Ok(file)
+    }
+
+    /// Looks up the qualities of all proofs for `challenge`. `file` is what [`Self::open_file`] gave.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is unreadable or damaged.
+    pub fn qualities(&self, file: &dyn ReadAt, challenge: &PosChallenge) -> Result<Vec<Quality>, OpenError> {
+        self.prover
+            .qualities(file, challenge)
+            .map_err(|source| self.damaged(source))
     }
 
     /// The full, verified proof of one quality.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone or damaged.
+    /// [`OpenError`]: the file is unreadable or damaged.
     pub fn full_proof(
         &self,
-        file: &PlotFile,
+        file: &dyn ReadAt,
         challenge: &PosChallenge,
         quality: &Quality,
     ) -> Result<Vec<u8>, OpenError> {
