@@ -18,6 +18,7 @@ mod prove;
 mod scan;
 mod scanner;
 mod service;
+mod status;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -32,3 +33,4 @@ pub use make::{MakePlotError, make_plot};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use scan::{FileState, Inventory, ScanOptions};
 pub use service::{FarmerChannels, Service, ServiceOptions};
+pub use status::StatusHandle;
