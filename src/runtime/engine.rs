@@ -291,9 +291,11 @@ impl Running {
     }
 
     fn publish(&mut self) -> Arc<FarmSnapshot> {
+        let net = self.engine.server.stats();
         let counters = OuterCounters {
+            refused: net.refused,
             dropped_log_lines: self.engine.log.dropped_lines(),
-            unauthenticated: u32::try_from(self.engine.server.stats().unauthenticated).unwrap_or(u32::MAX),
+            unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));
