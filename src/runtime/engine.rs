@@ -240,9 +240,11 @@ impl Running {
     }
 
     fn emit(&mut self, event: FeedEvent) {
-        self.recent.keep(&event);
-        // Nobody listening is fine.
-        let _ = self.engine.events.send(event);
+        if self.engine.events.receiver_count() > 0 {
+            // The listener may just have left.
+            let _ = self.engine.events.send(event.clone());
+        }
+        self.recent.keep(event);
     }
 
     /// Answers a question; says whether the farm changed by it.
