@@ -442,7 +442,7 @@ mod tests {
 
     proptest! {
         // A proof takes half a second.
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig::with_cases(8))]
 
         /// Whatever the bytes: no panic, and what is called a proof is one.
         #[test]
