@@ -8,16 +8,21 @@
 //! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
 //! reason in the log.
 
+mod cache;
 mod connection;
 mod dial;
 mod file;
+mod findings;
+mod inventory;
 mod lookup;
 mod make;
+mod mounts;
 mod plot;
 mod prove;
 mod scan;
 mod scanner;
 mod service;
+mod status;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -29,6 +34,7 @@ pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
-pub use plot::{LoadedPlot, OpenError};
-pub use scan::{FileState, Inventory, ScanOptions};
+pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
+pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
+pub use status::StatusHandle;
