@@ -426,7 +426,7 @@ mod tests {
             match Prover::open(&bytes) {
                 Ok(prover) => assert!(supported && prover.compression_level() == level),
                 Err(PlotError::CompressionNotSupported { level: l, k: of }) => {
-                    assert!(!supported && (l, of) == (level, k))
+                    assert!(!supported && (l, of) == (level, k));
                 }
                 Err(error) => panic!("{error}"),
             }

@@ -572,7 +572,7 @@ mod tests {
             first: u128,
             steps in prop::collection::vec((0_u128..6, any::<u128>()), MIN_DELTAS..ENTRIES_PER_PARK),
         ) {
-            let layout = ParkLayout::compressed(level).unwrap_or(ParkLayout::classic(k, table));
+            let layout = ParkLayout::compressed(level).unwrap_or_else(|| ParkLayout::classic(k, table));
             let mut line_points = vec![first >> (133 - layout.line_point_bits)];
             for (delta, stub) in steps {
                 let step = (delta << layout.stub_bits) + (stub >> (128 - layout.stub_bits));
