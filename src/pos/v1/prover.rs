@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::bits::read_bits;
 use super::checkpoints::Checkpoints;
-use super::decompress::{COMPRESSED_K, Compression, Decompressor, Entry, join};
+use super::decompress::{COMPRESSED_K, Compression, Decompressor, Entry, keep_matching};
 use super::fx::EXTRA_BITS;
 use super::park::{ENTRIES_PER_PARK, ParkLayout, unfold_line_point};
 use super::plot_reader::PlotReader;
@@ -202,7 +202,7 @@ impl Prover {
             let beside = choose(challenge, lowest + 1, above).1;
             let beside = self.line_points(plot, lowest, &[beside])?;
             let beside = decompressor.entries(&beside);
-            entries.retain(|entry| !join(lowest + 1, std::slice::from_ref(entry), &beside).is_empty());
+            keep_matching(lowest + 1, &mut entries, &beside);
         }
         let mut strings: Vec<_> = entries.iter().map(|entry| self.string_of(challenge, entry)).collect();
         strings.dedup();
