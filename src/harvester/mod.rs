@@ -18,6 +18,7 @@ mod prove;
 mod scan;
 mod scanner;
 mod service;
+mod status;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -29,6 +30,7 @@ pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
-pub use plot::{LoadedPlot, OpenError};
+pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use scan::{FileState, Inventory, ScanOptions};
 pub use service::{FarmerChannels, Service, ServiceOptions};
+pub use status::StatusHandle;

@@ -18,7 +18,7 @@ use super::scan::{FileState, Inventory, ScanOptions};
 use crate::wire::HarvesterHandshake;
 
 /// Plots by the name the farmer knows them by.
-pub(super) type Plots = BTreeMap<String, Arc<LoadedPlot>>;
+pub(super) type Plots = BTreeMap<Arc<str>, Arc<LoadedPlot>>;
 
 /// What is known of the plots, as of a moment of a refresh or of its end.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +126,7 @@ impl Findings {
             found.files += 1;
             match state {
                 FileState::Farmed(plot) => {
-                    plots.insert(plot.name().to_owned(), Arc::clone(plot));
+                    plots.insert(Arc::clone(plot.name()), Arc::clone(plot));
                 }
                 FileState::Failed { .. } => found.failed.push(plot_name(path)),
                 FileState::NoKey { .. } => found.no_key.push(plot_name(path)),

@@ -3,24 +3,28 @@
 //! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
 //! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
+use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::lookup::{self, LookupContext};
+use super::plot::OpenError;
 use super::scan::ScanOptions;
 use super::scanner::{Findings, Plots, Scanner};
+use super::status::StatusHandle;
 use super::volumes::Volumes;
 use crate::config::Settings;
-use crate::crypto::sign_prepend;
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
 use crate::runtime::Clock;
+use crate::snapshot::FarmerLinkState;
 use crate::wire::{
     FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
     ToHarvester,
@@ -29,6 +33,8 @@ use crate::wire::{
 /// Settings of a harvester.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
+    /// Network id, to show.
+    pub network: String,
     /// Constants of the network.
     pub constants: Arc<Constants>,
     /// Where the plots are.
@@ -46,6 +52,7 @@ impl ServiceOptions {
         let harvester = &settings.harvester;
         let refresh = &harvester.refresh;
         Self {
+            network: settings.network.clone(),
             constants: Arc::new(settings.constants.clone()),
             scan: ScanOptions {
                 directories: harvester.plot_directories.clone(),
@@ -77,6 +84,7 @@ pub struct Service {
     clock: Clock,
     scanner: Scanner,
     volumes: Arc<Volumes>,
+    status: StatusHandle,
     keys: Option<Arc<HarvesterHandshake>>,
     /// The plots of the newest findings that our keys farm.
     plots: Arc<Plots>,
@@ -87,8 +95,10 @@ impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
+        let scanner = Scanner::new();
         Self {
-            scanner: Scanner::new(),
+            status: StatusHandle::new(clock, options.network.clone(), scanner.findings()),
+            scanner,
             volumes: Arc::new(Volumes::new(options.threads)),
             options,
             clock,
@@ -98,8 +108,21 @@ impl Service {
         }
     }
 
+    /// The harvester as seen from outside, also while it serves.
+    #[must_use]
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
+    }
+
     /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one; a refresh goes on.
     pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
+        self.status.change_farmer(|farmer| farmer.connections += 1);
+        self.serve_connection(link, stop).await;
+        self.status
+            .change_farmer(|farmer| farmer.state = FarmerLinkState::Connecting);
+    }
+
+    async fn serve_connection(&mut self, link: FarmerChannels, stop: &CancellationToken) {
         let FarmerChannels {
             mut from_farmer,
             to_farmer,
@@ -114,6 +137,8 @@ impl Service {
                 self.refresh_if_due();
                 connection.tell(self.clock.now(), &findings, &self.plots);
             }
+            let state = connection.state(self.keys.as_deref(), self.plots.len());
+            self.status.change_farmer(|farmer| farmer.state = state);
             // A message that is due waits for room to be sent in, not for a moment.
             let now = self.clock.now();
             let is_due = connection.sync.is_due(now);
@@ -216,7 +241,7 @@ impl Service {
         let ours = match &self.keys {
             Some(keys) if findings.keys.as_ref() != Some(keys) => {
                 let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
-                Arc::new(ours.map(|(name, plot)| (name.clone(), Arc::clone(plot))).collect())
+                Arc::new(ours.map(|(name, plot)| (Arc::clone(name), Arc::clone(plot))).collect())
             }
             _ => Arc::clone(&findings.plots),
         };
@@ -224,6 +249,9 @@ impl Service {
     }
 
     fn look_up(&self, point: NewSignagePointHarvester, connection: &mut Connection) {
+        let now = self.clock.now();
+        self.status
+            .change_farmer(|farmer| farmer.last_signage_point_unix_ms = Some(now.unix.0));
         if self.keys.is_none() {
             tracing::debug!(target: HARVESTER, "signage point {} before any keys is ignored", point.sp_hash);
             return;
@@ -235,6 +263,7 @@ impl Service {
             constants: Arc::clone(&self.options.constants),
             volumes: Arc::clone(&self.volumes),
             clock: self.clock,
+            status: self.status.clone(),
             answers: connection.to_farmer.clone(),
         };
         connection
@@ -251,22 +280,25 @@ impl Service {
         };
         let to_farmer = connection.to_farmer.clone();
         connection.tasks.spawn(async move {
-            let signing = tokio::task::spawn_blocking(move || {
-                let sign =
-                    |m: &crate::ids::Bytes32| sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes());
-                RespondSignatures {
-                    message_signatures: request.messages.iter().map(|m| (*m, sign(m).to_g2())).collect(),
+            let signing = on_a_thread("sign", move || {
+                let signatures = plot.sign(&request.messages)?;
+                let signatures = signatures.iter().map(crate::crypto::Signature::to_g2);
+                Ok::<_, OpenError>(RespondSignatures {
+                    message_signatures: request.messages.iter().copied().zip(signatures).collect(),
                     plot_identifier: request.plot_identifier,
                     challenge_hash: request.challenge_hash,
                     sp_hash: request.sp_hash,
-                    local_pk: plot.local_pk().to_g1(),
-                    farmer_pk: plot.farmer_pk().to_g1(),
+                    local_pk: *plot.local_pk(),
+                    farmer_pk: *plot.farmer_pk(),
                     include_source_signature_data: false,
                     farmer_reward_address_override: None,
-                }
+                })
             });
-            // It fails only while the process ends.
-            let Ok(response) = signing.await else { return };
+            let response = match signing.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return tracing::error!(target: HARVESTER, "a proof is lost: sign: {error}"),
+                Err(error) => return tracing::error!(target: HARVESTER, "a proof is lost: start a thread: {error}"),
+            };
             // The farmer may be gone.
             let _ = to_farmer
                 .send((FromHarvester::RespondSignatures(Box::new(response)), id))
@@ -286,6 +318,16 @@ impl Service {
             let _ = to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
         });
     }
+}
+
+/// Runs `work`, which may wait for a disk for ever, on a thread that does not hold up the end of the process.
+async fn on_a_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, ended) = oneshot::channel();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // Nobody waits any more once the connection is over.
+        let _ = done.send(work());
+    })?;
+    ended.await.map_err(io::Error::other)
 }
 
 /// Hex digits of the quality in front of the name in a plot identifier.
