@@ -120,11 +120,16 @@ impl Farmer {
         let constants = &self.config.constants;
         let count = message.partial_proofs.len();
         if !(1..=MAX_OF_PLOT).contains(&count) {
-            return Err(format!("{count} partial proofs of one plot, expected 1 to {MAX_OF_PLOT}"));
+            return Err(format!(
+                "{count} partial proofs of one plot, expected 1 to {MAX_OF_PLOT}"
+            ));
         }
         if message.plot_size != constants.plot_size_v2 {
             let expected = constants.plot_size_v2;
-            return Err(format!("v2 plots of this network have k{expected}, got k{}", message.plot_size));
+            return Err(format!(
+                "v2 plots of this network have k{expected}, got k{}",
+                message.plot_size
+            ));
         }
         let proof = unsolved(message);
         let plot_id = proof.plot_id();
@@ -136,13 +141,7 @@ impl Farmer {
     }
 
     /// One partial proof of a plot that may answer.
-    fn handle_partial_proof(
-        &mut self,
-        now: Now,
-        id: HarvesterId,
-        message: &PartialProofsData,
-        partial: PartialProof,
-    ) {
+    fn handle_partial_proof(&mut self, now: Now, id: HarvesterId, message: &PartialProofsData, partial: PartialProof) {
         let quality = partial.quality_string(message.strength);
         let key = (
             message.sp_hash,
@@ -166,7 +165,10 @@ impl Farmer {
         }
         let waiting = self.proofs.to_solve.waiting_of(id);
         if waiting >= MAX_WAITING_OF_HARVESTER {
-            let reason = format!("{waiting} partial proofs of {} were waiting to be solved", view.harvester_name);
+            let reason = format!(
+                "{waiting} partial proofs of {} were waiting to be solved",
+                view.harvester_name
+            );
             self.proofs.push_view(ProofView {
                 stage: ProofStage::Lost { reason },
                 ..view

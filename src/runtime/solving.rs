@@ -139,7 +139,8 @@ impl Ways {
     /// What a solver on another machine makes of it; `None` if there is none, it did not answer in time or answered
     /// with something else than asked.
     async fn solve_elsewhere(&self, partial: &SolverInfo, challenge: &PosChallenge) -> Option<Vec<u8>> {
-        let solving = self.peers.as_ref()?.solve(partial);
+        let peers = self.peers.as_ref().filter(|peers| peers.is_any_connected())?;
+        let solving = peers.solve(partial);
         let Ok(Some(proof)) = timeout(ELSEWHERE_WITHIN, solving).await else {
             tracing::warn!(
                 target: FARMER,
@@ -152,7 +153,9 @@ impl Ways {
         match v2::verify(&self.constants, &partial.plot_id, partial.strength, challenge, &proof) {
             Ok(got) if got == quality => Some(proof),
             answered => {
-                let why = answered.err().map_or("it is of another partial proof".to_owned(), |e| e.to_string());
+                let why = answered
+                    .err()
+                    .map_or("it is of another partial proof".to_owned(), |e| e.to_string());
                 tracing::warn!(
                     target: FARMER,
                     "a solver sent a wrong proof of plot {}: {why}; it is solved here", partial.plot_id

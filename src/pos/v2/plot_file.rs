@@ -87,11 +87,7 @@ impl PlotFileV2 {
     ///
     /// # Errors
     /// A damaged or cut off chunk, or the medium's.
-    pub fn check_chunks_for(
-        &self,
-        reader: &(impl ReadAt + ?Sized),
-        challenge: &PosChallenge,
-    ) -> Result<(), PlotError> {
+    pub fn check_chunks_for(&self, reader: &(impl ReadAt + ?Sized), challenge: &PosChallenge) -> Result<(), PlotError> {
         for number in self.chunks_for(challenge) {
             let (offset, length) = self.chunk_at(reader, number)?;
             let chunk = read_vec(reader, PlotPart::Chunk(number), offset, length)?;
@@ -168,33 +164,19 @@ impl PlotFileV2 {
     }
 }
 
-fn read<const N: usize>(
-    reader: &(impl ReadAt + ?Sized),
-    part: PlotPart,
-    offset: u64,
-) -> Result<[u8; N], PlotError> {
+fn read<const N: usize>(reader: &(impl ReadAt + ?Sized), part: PlotPart, offset: u64) -> Result<[u8; N], PlotError> {
     let mut bytes = [0; N];
     read_into(reader, part, offset, &mut bytes)?;
     Ok(bytes)
 }
 
-fn read_vec(
-    reader: &(impl ReadAt + ?Sized),
-    part: PlotPart,
-    offset: u64,
-    length: usize,
-) -> Result<Vec<u8>, PlotError> {
+fn read_vec(reader: &(impl ReadAt + ?Sized), part: PlotPart, offset: u64, length: usize) -> Result<Vec<u8>, PlotError> {
     let mut bytes = vec![0; length];
     read_into(reader, part, offset, &mut bytes)?;
     Ok(bytes)
 }
 
-fn read_into(
-    reader: &(impl ReadAt + ?Sized),
-    part: PlotPart,
-    offset: u64,
-    bytes: &mut [u8],
-) -> Result<(), PlotError> {
+fn read_into(reader: &(impl ReadAt + ?Sized), part: PlotPart, offset: u64, bytes: &mut [u8]) -> Result<(), PlotError> {
     let (end, size) = (offset.saturating_add(bytes.len() as u64), reader.size());
     if end > size {
         return Err(PlotError::CutOff { part, end, size });
