@@ -155,7 +155,7 @@ impl Ways {
             answered => {
                 let why = answered
                     .err()
-                    .map_or("it is of another partial proof".to_owned(), |e| e.to_string());
+                    .map_or_else(|| "it is of another partial proof".to_owned(), |e| e.to_string());
                 tracing::warn!(
                     target: FARMER,
                     "a solver sent a wrong proof of plot {}: {why}; it is solved here", partial.plot_id
