@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::findings::Plots;
 use super::plot::LoadedPlot;
 use super::prove::{may_answer, proofs_of};
-use super::scanner::Plots;
 use super::status::StatusHandle;
 use super::volumes::{Lane, Volumes};
 

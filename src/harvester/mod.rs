@@ -8,11 +8,15 @@
 //! This harvester farms classic v1 plots and v2 plots. Compressed plots are listed as files that cannot be opened, with
 //! the reason in the log.
 
+mod cache;
 mod connection;
 mod dial;
 mod file;
+mod findings;
+mod inventory;
 mod lookup;
 mod make;
+mod mounts;
 mod plot;
 mod plot_v2;
 mod prove;
@@ -35,6 +39,6 @@ pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
-pub use scan::{FileState, Inventory, ScanOptions};
+pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

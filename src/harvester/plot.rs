@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::file::{FileStamp, PlotFile, plot_name};
 use super::plot_v2::ProverV2;
+use super::scan::permission_hint;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo};
@@ -22,7 +23,7 @@ use crate::wire::{G1Bytes, HarvesterHandshake, PartialProof, Plot, PlotPool};
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be opened or read.
-    #[error("open {path}: {source}")]
+    #[error("open {path}: {source}{}", permission_hint(source))]
     Io {
         /// File.
         path: PathBuf,
@@ -58,7 +59,7 @@ pub enum OpenError {
         computed: PlotId,
     },
     /// It was made for other keys.
-    #[error("{path} was made for {what} {wanted}, which is not ours")]
+    #[error("{path} was made for {0}", none_of_ours(what, wanted, ours))]
     NoKey {
         /// File.
         path: PathBuf,
@@ -66,9 +67,21 @@ pub enum OpenError {
         what: &'static str,
         /// The key.
         wanted: G1Bytes,
+        /// Those we have.
+        ours: Vec<G1Bytes>,
+    },
+    /// It is compressed more than the settings allow.
+    #[error("{path} is compressed at level {level}, {}", allowed(*most))]
+    TooCompressed {
+        /// File.
+        path: PathBuf,
+        /// Its level.
+        level: u8,
+        /// The highest level allowed; 0 for none.
+        most: u8,
     },
     /// It is far smaller than plots of its k are.
-    #[error("{path} is being copied: {size} bytes of a k {k} plot")]
+    #[error("{path} is being copied: {size} bytes of a k {k} plot, which has {} or more", smallest_file(*k))]
     BeingCopied {
         /// File.
         path: PathBuf,
@@ -393,7 +406,7 @@ impl LoadedPlot {
     /// [`OpenError::Io`], or [`OpenError::Changed`] if it is another one.
     pub fn open_file(&self) -> Result<PlotFile, OpenError> {
         let file = open(self.path())?;
-        if file.stamp() == self.stamp {
+        if file.stamp().has_content_of(&self.stamp) {
             return Ok(file);
         }
         Err(OpenError::Changed {
@@ -495,21 +508,51 @@ fn bad_key(path: &Path, what: &'static str, source: CryptoError) -> OpenError {
 }
 
 fn check_keys(path: &Path, pool: &PlotPool, farmer: &G1Bytes, keys: &HarvesterHandshake) -> Result<(), OpenError> {
-    let no_key = |what, wanted| {
+    let no_key = |what, wanted, ours: &[G1Bytes]| {
         Err(OpenError::NoKey {
             path: path.to_owned(),
             what,
             wanted,
+            ours: ours.to_vec(),
         })
     };
     if !keys.farmer_public_keys.contains(farmer) {
-        return no_key("farmer public key", *farmer);
+        return no_key(FARMER_KEY, *farmer, &keys.farmer_public_keys);
     }
     match pool {
-        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(pool) => no_key("pool public key", *pool),
+        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(pool) => {
+            no_key(POOL_KEY, *pool, &keys.pool_public_keys)
+        }
         _ => Ok(()),
     }
 }
+
+fn none_of_ours(what: &str, wanted: &G1Bytes, ours: &[G1Bytes]) -> String {
+    if ours.is_empty() {
+        return format!("{what} {wanted}, and the farmer has none");
+    }
+    let mut text = format!("{what} {wanted}, which is none of ours: ");
+    let shown: Vec<_> = ours.iter().take(KEYS_SHOWN).map(G1Bytes::to_string).collect();
+    text.push_str(&shown.join(", "));
+    if ours.len() > KEYS_SHOWN {
+        text.push_str(&format!(" and {} more", ours.len() - KEYS_SHOWN));
+    }
+    text
+}
+
+fn allowed(most: u8) -> String {
+    match most {
+        0 => "and `harvester.parallel_decompressor_count` 0 allows no compressed plots".to_owned(),
+        most => format!("and `harvester.max_compression_level_allowed` is {most}"),
+    }
+}
+
+/// What [`OpenError::NoKey`] calls the keys.
+pub(super) const FARMER_KEY: &str = "farmer public key";
+const POOL_KEY: &str = "pool public key";
+
+/// A farm has one or two keys; a list of hundreds helps nobody.
+const KEYS_SHOWN: usize = 3;
 
 /// Bytes that a whole file of this `k` has at least: 0.98 · 0.78 · (2k + 1) · 2^(k − 1).
 fn smallest_file(k: u8) -> u128 {

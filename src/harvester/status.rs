@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::scanner::Findings;
+use super::findings::Findings;
 use crate::clock::Now;
 use crate::runtime::Clock;
 use crate::snapshot::{
@@ -226,8 +226,8 @@ impl Facts {
                 } else {
                     before.scan.finished_at_unix_ms
                 },
-                loaded: count(findings.changes.0),
-                removed: count(findings.changes.1),
+                loaded: count(findings.changes.loaded),
+                removed: count(findings.changes.removed),
             },
             counts: FileCounts {
                 farmed: count(findings.plots.len()),

@@ -109,6 +109,7 @@ pub(super) fn scan_options(directory: &Path) -> ScanOptions {
         retry_invalid: Duration::from_secs(1200),
         batch_size: 300,
         batch_sleep: Duration::ZERO,
+        max_compression_level: 7,
     }
 }
 
@@ -123,6 +124,8 @@ pub(super) fn service_with(directory: &Path, constants: Constants) -> Service {
         network: "simulator1".to_owned(),
         constants: Arc::new(constants),
         scan: scan_options(directory),
+        settings_file: None,
+        plot_cache_file: None,
         refresh_interval: Duration::from_millis(20),
         threads: 4,
     };
