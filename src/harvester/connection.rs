@@ -15,7 +15,8 @@ use super::sync::{Progress, SyncContent, SyncSender};
 use crate::clock::Now;
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
-use crate::wire::{FromHarvester, NewSignagePointHarvester, Plot, PlotSyncResponse};
+use crate::snapshot::FarmerLinkState;
+use crate::wire::{FromHarvester, HarvesterHandshake, NewSignagePointHarvester, Plot, PlotSyncResponse};
 
 /// What ends with a connection.
 pub(super) struct Connection {
@@ -89,6 +90,22 @@ impl Connection {
         let admitted = (Arc::clone(&lookup.point), lookup.stop.clone());
         self.lookups.push_back(lookup);
         Some(admitted)
+    }
+
+    /// What the connection is doing, with these keys and so many plots.
+    pub(super) fn state(&self, keys: Option<&HarvesterHandshake>, plots: usize) -> FarmerLinkState {
+        let has_keys = |keys: &&HarvesterHandshake| !keys.farmer_public_keys.is_empty();
+        if !self.is_ready || keys.filter(has_keys).is_none() {
+            return FarmerLinkState::NoKeys;
+        }
+        if self.told_revision.is_some() && self.sync.is_idle() {
+            return FarmerLinkState::Synced;
+        }
+        let count = |plots: usize| u64::try_from(plots).unwrap_or(u64::MAX);
+        FarmerLinkState::Syncing {
+            told: self.told.as_ref().map_or(0, |told| count(told.len())),
+            total: count(plots),
+        }
     }
 
     /// Begins a plot sync if the farmer does not know all that was found.

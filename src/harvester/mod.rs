@@ -11,6 +11,8 @@
 mod cache;
 mod connection;
 mod dial;
+#[cfg(test)]
+mod discovery_tests;
 mod file;
 mod findings;
 mod inventory;
@@ -22,6 +24,7 @@ mod prove;
 mod scan;
 mod scanner;
 mod service;
+mod status;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -36,3 +39,4 @@ pub use make::{MakePlotError, make_plot};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
+pub use status::StatusHandle;

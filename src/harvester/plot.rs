@@ -11,9 +11,9 @@ use super::file::{FileStamp, PlotFile, plot_name};
 use super::scan::permission_hint;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
-use crate::pos::PlotError;
 use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::pos::v1::{Prover, Quality};
+use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
 use crate::wire::{G1Bytes, HarvesterHandshake, Plot, PlotPool};
 
@@ -384,26 +384,22 @@ impl LoadedPlot {
         })
     }
 
-    /// Opens the file and looks up the qualities of all proofs for `challenge`.
+    /// Looks up the qualities of all proofs for `challenge`. `file` is what [`Self::open_file`] gave.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone, damaged or another one.
-    pub fn qualities(&self, challenge: &PosChallenge) -> Result<(PlotFile, Vec<Quality>), OpenError> {
-        let file = self.open_file()?;
+    /// [`OpenError`]: the file is unreadable or damaged.
+    pub fn qualities(&self, file: &dyn ReadAt, challenge: &PosChallenge) -> Result<Vec<Quality>, OpenError> {
         let PlotProver::V1(prover) = &self.prover;
-        let qualities = prover
-            .qualities(&file, challenge)
-            .map_err(|source| self.damaged(source))?;
-        Ok((file, qualities))
+        prover.qualities(file, challenge).map_err(|source| self.damaged(source))
     }
 
     /// The full, verified proof of one quality.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone or damaged.
+    /// [`OpenError`]: the file is unreadable or damaged.
     pub fn full_proof(
         &self,
-        file: &PlotFile,
+        file: &dyn ReadAt,
         challenge: &PosChallenge,
         quality: &Quality,
     ) -> Result<Vec<u8>, OpenError> {
@@ -579,8 +575,9 @@ mod tests {
         assert_eq!(known.describe(), opened.describe());
         for byte in 0..8 {
             let challenge = PosChallenge([byte; 32]);
-            let (of_known, of_opened) = (known.qualities(&challenge), opened.qualities(&challenge));
-            assert_eq!(of_known.unwrap().1, of_opened.unwrap().1);
+            let file = opened.open_file().unwrap();
+            let (of_known, of_opened) = (known.qualities(&file, &challenge), opened.qualities(&file, &challenge));
+            assert_eq!(of_known.unwrap(), of_opened.unwrap());
         }
         let message = Bytes32([1; 32]);
         assert_eq!(known.sign(&[message]).unwrap(), opened.sign(&[message]).unwrap());

@@ -20,12 +20,14 @@ use super::lookup::{self, LookupContext};
 use super::plot::OpenError;
 use super::scan::ScanOptions;
 use super::scanner::{Scanner, ScannerFiles};
+use super::status::StatusHandle;
 use super::volumes::Volumes;
 use crate::config::{Root, Settings};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
 use crate::runtime::Clock;
+use crate::snapshot::FarmerLinkState;
 use crate::wire::{
     FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
     ToHarvester,
@@ -34,6 +36,8 @@ use crate::wire::{
 /// Settings of a harvester.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
+    /// Network id, to show.
+    pub network: String,
     /// Constants of the network.
     pub constants: Arc<Constants>,
     /// Where the plots are.
@@ -55,6 +59,7 @@ impl ServiceOptions {
         let harvester = &settings.harvester;
         let refresh = &harvester.refresh;
         Self {
+            network: settings.network.clone(),
             constants: Arc::new(settings.constants.clone()),
             scan: ScanOptions::of(harvester),
             settings_file: None,
@@ -91,6 +96,7 @@ pub struct Service {
     clock: Clock,
     scanner: Scanner,
     volumes: Arc<Volumes>,
+    status: StatusHandle,
     keys: Option<Arc<HarvesterHandshake>>,
     /// The plots of the newest findings that our keys farm.
     plots: Arc<Plots>,
@@ -101,14 +107,14 @@ impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
+        let files = ScannerFiles {
+            settings: options.settings_file.clone(),
+            cache: options.plot_cache_file.clone(),
+        };
+        let scanner = Scanner::new(files, clock);
         Self {
-            scanner: Scanner::new(
-                ScannerFiles {
-                    settings: options.settings_file.clone(),
-                    cache: options.plot_cache_file.clone(),
-                },
-                clock,
-            ),
+            status: StatusHandle::new(clock, options.network.clone(), scanner.findings()),
+            scanner,
             volumes: Arc::new(Volumes::new(options.threads)),
             options,
             clock,
@@ -118,8 +124,21 @@ impl Service {
         }
     }
 
+    /// The harvester as seen from outside, also while it serves.
+    #[must_use]
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
+    }
+
     /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one; a refresh goes on.
     pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
+        self.status.change_farmer(|farmer| farmer.connections += 1);
+        self.serve_connection(link, stop).await;
+        self.status
+            .change_farmer(|farmer| farmer.state = FarmerLinkState::Connecting);
+    }
+
+    async fn serve_connection(&mut self, link: FarmerChannels, stop: &CancellationToken) {
         let FarmerChannels {
             mut from_farmer,
             to_farmer,
@@ -134,6 +153,8 @@ impl Service {
                 self.refresh_if_due();
                 connection.tell(self.clock.now(), &findings, &self.plots);
             }
+            let state = connection.state(self.keys.as_deref(), self.plots.len());
+            self.status.change_farmer(|farmer| farmer.state = state);
             // A message that is due waits for room to be sent in, not for a moment.
             let now = self.clock.now();
             let is_due = connection.sync.is_due(now);
@@ -244,6 +265,9 @@ impl Service {
     }
 
     fn look_up(&self, point: NewSignagePointHarvester, connection: &mut Connection) {
+        let now = self.clock.now();
+        self.status
+            .change_farmer(|farmer| farmer.last_signage_point_unix_ms = Some(now.unix.0));
         if self.keys.is_none() {
             tracing::debug!(target: HARVESTER, "signage point {} before any keys is ignored", point.sp_hash);
             return;
@@ -255,6 +279,7 @@ impl Service {
             constants: Arc::clone(&self.options.constants),
             volumes: Arc::clone(&self.volumes),
             clock: self.clock,
+            status: self.status.clone(),
             answers: connection.to_farmer.clone(),
         };
         connection
