@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,12 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError, PlotFacts};
 use super::scan::{Disks, Look, ScanOptions};
 use super::scanner::{Scanner, ScannerFiles};
-use super::testing::{foreign, keys, original, pooled, scan_options};
+use super::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
+use crate::crypto::{PublicKey, SecretKey, derive, plot_public_key};
+use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::runtime::Clock;
 use crate::snapshot::FileState;
-use crate::wire::HarvesterHandshake;
+use crate::wire::{HarvesterHandshake, PlotPool, plot_id_v1};
 
 #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
 fn now() -> Instant {
@@ -71,12 +73,7 @@ fn files_that_are_no_plots_are_listed_with_their_reason_and_tried_again_later() 
     fs::write(path.join("._a.plot"), b"x").unwrap();
     fs::write(path.join("notes.txt"), b"x").unwrap();
     let look = Arc::new(Counting::default());
-    let scanner = Scanner::with(
-        ScannerFiles::default(),
-        Clock::start(),
-        Box::new(Arc::clone(&look)),
-        LONG,
-    );
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
     let (options, start) = (scan_options(&path), now());
     for (after, opened) in [(0, 1), (1199, 1), (1200, 2)] {
         let found = scanner.refresh(&options, &keys(), start + Duration::from_secs(after));
@@ -352,7 +349,7 @@ fn what_is_known_of_plots_outlives_the_process_but_not_a_change_of_the_file() {
     };
     let opened = || {
         let look = Arc::new(Counting::default());
-        let scanner = Scanner::with(files.clone(), Clock::start(), Box::new(Arc::clone(&look)), LONG);
+        let scanner = Scanner::with(files.clone(), Clock::start(), Box::new(Arc::clone(&look)));
         let found = refresh(&scanner, &scan_options(&plots));
         assert_eq!((found.plots.len(), found.progress), (2, (2, 2)));
         let opened = look.opened();
@@ -379,7 +376,7 @@ fn what_is_known_of_plots_outlives_the_process_but_not_a_change_of_the_file() {
 
     let cache = files.cache.as_ref().unwrap();
     let mut bytes = fs::read(cache).unwrap();
-    let secret = crate::pos::header::PlotHeader::parse(&fs::read(original()).unwrap())
+    let secret = PlotHeader::parse(&fs::read(original()).unwrap())
         .unwrap()
         .memo
         .local_master_sk;
@@ -426,12 +423,7 @@ fn a_disk_that_hangs_keeps_its_own_plots_only() {
         fs::copy(plot, directory.join("a.plot")).unwrap();
     }
     let look = Arc::new(Hanging::default());
-    let scanner = Scanner::with(
-        ScannerFiles::default(),
-        Clock::start(),
-        Box::new(Arc::clone(&look)),
-        Duration::from_millis(50),
-    );
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
     let options = ScanOptions {
         directories: directories.clone(),
         ..scan_options(&path)
@@ -479,7 +471,7 @@ fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
     let (_dir, path) = directory();
     fs::copy(original(), path.join("a.plot")).unwrap();
     fs::copy(pooled(), path.join("b.plot")).unwrap();
-    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Failing), LONG);
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Failing));
     let found = refresh(&scanner, &scan_options(&path));
     assert_eq!(found.plots.len(), 1);
     let (state, reason) = trouble(&found);
@@ -501,7 +493,7 @@ fn a_damaged_plot_is_listed_and_the_others_are_farmed() {
         flipped[at] ^= 0x10;
         fs::write(path.join(format!("flipped-{at}.plot")), flipped).unwrap();
     }
-    let header = crate::pos::header::PlotHeader::parse(&plot).unwrap();
+    let header = PlotHeader::parse(&plot).unwrap();
     let pointers = header.table_pointers.iter().map(|pointer| *pointer as usize);
     for end in pointers.chain([1, 30, 60, 200]) {
         fs::write(path.join(format!("cut-{end}.plot")), &plot[..end]).unwrap();
@@ -533,8 +525,11 @@ fn what_may_not_be_read_is_told_with_what_to_do() {
             .current_dir("/")
             .output()
             .unwrap();
-        let out = String::from_utf8_lossy(&ran.stdout);
-        assert!(ran.status.success() && out.contains("1 passed"), "{out}");
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
         return;
     }
     let (_dir, path) = directory();
@@ -573,8 +568,11 @@ fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
             .env(IN_NAMESPACE, "1")
             .output()
             .unwrap();
-        let out = String::from_utf8_lossy(&ran.stdout);
-        assert!(ran.status.success() && out.contains("1 passed"), "{out}");
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
         return;
     }
     let run = |program: &str, arguments: &[&str]| {
@@ -629,10 +627,100 @@ fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
     }
 }
 
-const IN_NAMESPACE: &str = "FARMCONSOLE_TEST_IN_NAMESPACE";
+/// A stand-in for a k 32 plot: header, keys and C2 are those of one, and there is nothing else in it.
+fn stand_in(seed: u32) -> Vec<u8> {
+    let master = SecretKey::key_gen(&crate::crypto::sha256(&[&seed.to_be_bytes()])).unwrap();
+    let local_pk = derive::local_sk(&master).public_key();
+    let farmer = keys().farmer_public_keys[0];
+    let pool = PlotPool::Contract(CONTRACT);
+    let plot_pk = plot_public_key(&local_pk, &PublicKey::from_g1(&farmer).unwrap(), &pool);
+    let memo = PlotMemo {
+        pool,
+        farmer_public_key: farmer,
+        local_master_sk: master.to_bytes(),
+    };
+    let mut bytes = b"Proof of Space Plot".to_vec();
+    bytes.extend(plot_id_v1(&pool, &plot_pk.to_g1()).0);
+    bytes.extend(b"\x20\x00\x04v1.0\x00\x70");
+    bytes.extend_from_slice(&memo.to_bytes());
+    let table = |number: u64| (number << 33).to_be_bytes();
+    (1..=7).for_each(|number| bytes.extend(table(number)));
+    [1024, 512, 2048_u64]
+        .iter()
+        .for_each(|pointer| bytes.extend(pointer.to_be_bytes()));
+    bytes.resize(512, 0);
+    (0..43_u32).for_each(|entry| bytes.extend((entry * 99_000_000 + 1).to_be_bytes()));
+    bytes.resize(2048, 0);
+    bytes
+}
 
-/// Nothing hangs that is not meant to.
-const LONG: Duration = Duration::from_secs(600);
+/// Bytes of this process that are in memory.
+fn resident() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+#[ignore = "makes 100,000 files and measures; FARMCONSOLE_TEST_PLOTS sets another number"]
+fn a_hundred_thousand_plots_are_known_within_seconds_from_the_cache() {
+    let count = std::env::var("FARMCONSOLE_TEST_PLOTS").map_or(100_000, |count| count.parse().unwrap());
+    let (_dir, path) = directory();
+    let directories: Vec<_> = (0..40)
+        .map(|drive| path.join(format!("mnt/harvester-drive-{drive:02}/plots")))
+        .collect();
+    for directory in &directories {
+        fs::create_dir_all(directory).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for part in 0..2 {
+            let directories = &directories;
+            scope.spawn(move || {
+                for seed in (part..count).step_by(2) {
+                    let directory = &directories[seed as usize % directories.len()];
+                    let name = format!("plot-k32-2024-01-01-00-00-{:064x}.plot", u64::from(seed));
+                    let mut file = fs::File::create(directory.join(name)).unwrap();
+                    file.write_all(&stand_in(seed)).unwrap();
+                    file.set_len(108 << 30).unwrap();
+                }
+            });
+        }
+    });
+    let options = ScanOptions {
+        directories,
+        batch_sleep: Duration::from_millis(1),
+        ..scan_options(&path)
+    };
+    let files = ScannerFiles {
+        cache: Some(path.join("cache/plots")),
+        ..ScannerFiles::default()
+    };
+    let mut first_took = Duration::ZERO;
+    for run in ["without a cache", "with it"] {
+        let before = resident();
+        let scanner = Scanner::new(files.clone(), Clock::start());
+        let start = now();
+        let found = refresh(&scanner, &options);
+        let took = start.elapsed();
+        assert_eq!(found.plots.len(), count as usize, "{:?}", found.troubles.first());
+        let again = now();
+        refresh(&scanner, &options);
+        let grown = resident().saturating_sub(before);
+        println!(
+            "{count} plots {run}: {took:.1?}, again {:.1?}, {} bytes a plot in memory, cache {} bytes",
+            again.elapsed(),
+            grown / u64::from(count),
+            fs::metadata(files.cache.as_ref().unwrap()).unwrap().len(),
+        );
+        if first_took.is_zero() {
+            first_took = took;
+        } else {
+            assert!(took < first_took);
+        }
+    }
+}
+
+const IN_NAMESPACE: &str = "FARMCONSOLE_TEST_IN_NAMESPACE";
 
 /// The disks, and what was opened.
 #[derive(Debug, Default)]
@@ -666,6 +754,7 @@ impl Look for Arc<Counting> {
 #[derive(Debug, Default)]
 struct Hanging {
     at: Mutex<Option<(Place, PathBuf)>>,
+    waiting: Mutex<BTreeSet<PathBuf>>,
     changed: Condvar,
 }
 
@@ -682,11 +771,16 @@ impl Hanging {
     }
 
     fn wait(&self, place: Place, path: &Path) {
-        let hangs = |at: &mut Option<(Place, PathBuf)>| {
+        let hangs = |at: &Option<(Place, PathBuf)>| {
             at.as_ref()
                 .is_some_and(|(at, directory)| *at == place && path.starts_with(directory))
         };
-        drop(self.changed.wait_while(self.at.lock().unwrap(), hangs).unwrap());
+        let mut at = self.at.lock().unwrap();
+        while hangs(&at) {
+            self.waiting.lock().unwrap().insert(path.to_owned());
+            at = self.changed.wait(at).unwrap();
+        }
+        self.waiting.lock().unwrap().remove(path);
     }
 }
 
@@ -700,7 +794,12 @@ impl Look for Arc<Hanging> {
         progress: &dyn Fn(),
     ) -> Listing {
         self.wait(Place::Listing, directory);
-        Disks.list(directory, options, mounts, leave_out, progress)
+        let mut listing = Disks.list(directory, options, mounts, leave_out, progress);
+        // A volume each: one that hangs keeps all of its directories.
+        for found in listing.files.values_mut() {
+            found.volume = u64::from(directory.ends_with("sick"));
+        }
+        listing
     }
 
     fn open(
@@ -712,6 +811,10 @@ impl Look for Arc<Hanging> {
     ) -> Result<LoadedPlot, OpenError> {
         self.wait(Place::Opening, path);
         Disks.open(path, keys, facts, most)
+    }
+
+    fn hangs(&self, lane: &Path, _silent_for: Duration) -> bool {
+        self.waiting.lock().unwrap().iter().any(|path| path.starts_with(lane))
     }
 }
 
