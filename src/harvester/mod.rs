@@ -11,6 +11,8 @@
 mod cache;
 mod connection;
 mod dial;
+#[cfg(test)]
+mod discovery_tests;
 mod file;
 mod findings;
 mod inventory;
