@@ -28,7 +28,10 @@ mod volumes;
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
-pub use make::{MakePlotError, make_plot};
+pub use make::{
+    MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
+    make_plot, random_seed,
+};
 pub use plot::{LoadedPlot, OpenError};
 pub use scan::{FileState, Inventory, ScanOptions};
 pub use service::{FarmerChannels, Service, ServiceOptions};
