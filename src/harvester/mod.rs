@@ -8,6 +8,7 @@
 //! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
 //! reason in the log.
 
+mod check;
 mod connection;
 mod dial;
 mod file;
@@ -25,6 +26,10 @@ mod testing;
 mod tests;
 mod volumes;
 
+pub use check::{
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotFacts, PlotReport, Times, Verdict, WARN_PROOF_AFTER,
+    check_challenge, check_plot, check_plots, plot_files,
+};
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};

@@ -228,7 +228,7 @@ const MAX_OPENERS: usize = 8;
 const MANAGER: &str = "chia.plotting.manager";
 
 /// All files named like plots, as the official software finds them.
-fn find(options: &ScanOptions) -> BTreeMap<PathBuf, FileStamp> {
+pub(super) fn find(options: &ScanOptions) -> BTreeMap<PathBuf, FileStamp> {
     let mut search = Search {
         options,
         visited: BTreeSet::new(),

@@ -7,13 +7,15 @@ mod needs;
 mod partial;
 
 use std::fs;
-use std::io::{self, Read, Seek, SeekFrom, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::file::PlotFile;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, derive, plot_public_key, sha256};
 use crate::ids::PlotId;
+use crate::pos::ReadAt as _;
 use crate::pos::header::PlotMemo;
 use crate::pos::v1::plotter::{PlotterError, create_plot};
 use crate::pos::v2;
@@ -232,7 +234,7 @@ impl PlotJob {
             format.testnet,
         );
         // The library says only that it failed, and not even that when the last bytes found no room.
-        made.and_then(|()| check_whole(file, self.memo.len()))
+        made.and_then(|()| check_v2_whole(&PlotFile::open(file)?, self.memo.len()))
             .map_err(|source| MakePlotError::PlotterV2 {
                 path: self.path.clone(),
                 k: format.k,
@@ -348,18 +350,17 @@ fn identity(plot: &NewPlot, seed: &[u8; 32]) -> Result<(PlotId, Zeroizing<Vec<u8
 
 /// That a v2 file ends where its last chunk does. Behind the memo stand the number of chunks and the offset of each; a
 /// chunk begins with its length. All are 8 bytes, little-endian.
-fn check_whole(path: &Path, memo: usize) -> io::Result<()> {
-    let mut file = fs::File::open(path)?;
-    let mut number_at = |offset: u64| {
+pub(super) fn check_v2_whole(file: &PlotFile, memo: usize) -> io::Result<()> {
+    let number_at = |offset: u64| {
         let mut bytes = [0; 8];
-        file.seek(SeekFrom::Start(offset))?;
-        file.read_exact(&mut bytes).map(|()| u64::from_le_bytes(bytes))
+        file.read_exact_at(&mut bytes, offset)
+            .map(|()| u64::from_le_bytes(bytes))
     };
     let chunks_at = V2_HEADER_BYTES + memo as u64;
     let chunks = number_at(chunks_at)?;
     let last = number_at(chunks_at.saturating_add(chunks.saturating_mul(8)))?;
     let end = last.saturating_add(number_at(last)?).saturating_add(8);
-    if chunks == 0 || end != fs::metadata(path)?.len() {
+    if chunks == 0 || end != file.size() {
         return Err(io::Error::other("the file is not whole"));
     }
     Ok(())
@@ -374,7 +375,7 @@ const ATTEMPTS: u32 = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::harvester::{LoadedPlot, PlotFile};
+    use crate::harvester::LoadedPlot;
     use crate::ids::PuzzleHash;
     use crate::pos::header::{HeaderVersion, PlotHeader};
     use crate::wire::HarvesterHandshake;
@@ -473,9 +474,9 @@ mod tests {
         assert!(matches!(again, Err(MakePlotError::Exists { .. })));
 
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        check_whole(&path, 112).unwrap();
+        check_v2_whole(&PlotFile::open(&path).unwrap(), 112).unwrap();
         file.set_len(size - 1).unwrap();
-        check_whole(&path, 112).unwrap_err();
+        check_v2_whole(&PlotFile::open(&path).unwrap(), 112).unwrap_err();
     }
 
     #[test]
