@@ -30,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PlotsCommand};
+use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand};
 use crate::context::Context;
 use crate::exit::Outcome;
 
@@ -102,15 +102,7 @@ async fn run(cli: Cli) -> Outcome {
         Command::Keys {
             command: KeysCommand::Show { output },
         } => keys::show(&context()?, output.json),
-        Command::Plots {
-            command: PlotsCommand::Add { dir },
-        } => plots::add(&context()?, &dir),
-        Command::Plots {
-            command: PlotsCommand::Remove { dir },
-        } => plots::remove(&context()?, &dir),
-        Command::Plots {
-            command: PlotsCommand::Show,
-        } => plots::show(&context()?),
+        Command::Plots { command } => plots::run(&context()?, command).await,
         Command::Harvester {
             command:
                 HarvesterCommand::List {
