@@ -56,7 +56,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
         })
     });
     let mut progress = Progress::begin();
-    let mut summary = Summary::new(total, not_listed, options.list_duplicates);
+    let mut summary = Summary::new(total, not_listed, &options);
     loop {
         let event = tokio::select! {
             event = told.recv() => event,
@@ -292,8 +292,11 @@ fn times(times: &Times) -> String {
     format!("{:.1} ms (at most {:.1} ms)", ms(times.mean()), ms(times.max))
 }
 
+/// Milliseconds with three decimals.
 fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
+    #[expect(clippy::cast_precision_loss, reason = "so many microseconds are no look-up")]
+    let microseconds = time.as_micros() as f64;
+    microseconds / 1000.0
 }
 
 fn print_json(object: &impl Serialize) -> io::Result<()> {
@@ -313,6 +316,7 @@ struct NotListed {
 struct Summary {
     files: u64,
     not_listed: Vec<NotListed>,
+    pattern: Option<String>,
     lists_duplicates: bool,
     checked: u64,
     valid_bytes: ByteSize,
@@ -329,11 +333,12 @@ struct Summary {
 }
 
 impl Summary {
-    fn new(files: u64, not_listed: Vec<NotListed>, lists_duplicates: bool) -> Self {
+    fn new(files: u64, not_listed: Vec<NotListed>, options: &PlotsCheck) -> Self {
         Self {
             files,
             not_listed,
-            lists_duplicates,
+            pattern: options.grep_string.clone(),
+            lists_duplicates: options.list_duplicates,
             checked: 0,
             valid_bytes: ByteSize(0),
             kinds: std::collections::BTreeMap::new(),
@@ -410,10 +415,13 @@ impl Summary {
             writeln!(out, "CANNOT LIST: {}: {}", safe(path), safe(reason))?;
         }
         if self.files == 0 {
-            return writeln!(
-                out,
-                "no plot files found; add a directory with `farmconsole plots add -d DIR`, or name one here"
-            );
+            return match &self.pattern {
+                Some(pattern) => writeln!(out, "no plot file has {} in its path", safe(pattern)),
+                None => writeln!(
+                    out,
+                    "no plot files found; add a directory with `farmconsole plots add -d DIR`, or name one here"
+                ),
+            };
         }
         writeln!(out, "\nSummary")?;
         #[expect(clippy::cast_precision_loss, reason = "it is printed with five decimals")]

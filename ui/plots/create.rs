@@ -13,7 +13,7 @@ use farmconsole::harvester::{
 };
 use farmconsole::keys::{self, address};
 use farmconsole::pos::v1::plotter::PlotterError;
-use farmconsole::units::ByteSize;
+use farmconsole::units::{ByteSize, Height};
 use farmconsole::wire::{G1Bytes, PlotPool};
 use tokio::time::interval;
 
@@ -251,6 +251,14 @@ fn announce(dir: &Path, plot: &NewPlot, count: u32, settings: &Settings) -> Resu
         bytes(plot.format.memory()),
         bytes(plot.format.file_size())
     )?;
+    let from = settings.constants.hard_fork2_height;
+    if matches!(plot.format, PlotFormat::V2(_)) && from >= NOT_SCHEDULED {
+        writeln!(
+            out,
+            "{} does not farm v2 plots yet: from which height on is not decided",
+            settings.network
+        )?;
+    }
     Ok(())
 }
 
@@ -340,6 +348,9 @@ fn bytes(size: ByteSize) -> String {
     let bytes = size.0 as f64;
     chia_bytes(bytes)
 }
+
+/// Heights from here on stand for "not scheduled".
+const NOT_SCHEDULED: Height = Height(u32::MAX - 100);
 
 /// Between two looks at the progress.
 const TICK: Duration = Duration::from_millis(200);

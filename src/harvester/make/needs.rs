@@ -20,14 +20,14 @@ impl PlotFormat {
         }
     }
 
-    /// Memory that making it takes, measured up to k22 (v1) and k28 (v2), beyond that reckoned.
+    /// Memory that making it takes, measured up to k21 (v1) and k28 (v2), beyond that reckoned.
     #[must_use]
     pub fn memory(self) -> ByteSize {
-        let (for_each_entry, besides) = match self {
-            Self::V1 { .. } => (V1_BYTES_PER_ENTRY, 0),
-            Self::V2(_) => (50, 16 << 20),
+        let for_each_entry = match self {
+            Self::V1 { .. } => 170,
+            Self::V2(_) => 50,
         };
-        ByteSize(for_each_entry * entries(self.k()) + besides)
+        ByteSize(for_each_entry * entries(self.k()) + PROGRAM_BYTES)
     }
 
     /// The processor's feature that making it needs and this one lacks.
@@ -88,5 +88,5 @@ fn has_aes() -> bool {
     true
 }
 
-/// Measured at k18 to k22.
-const V1_BYTES_PER_ENTRY: u64 = 300;
+/// Memory of the program itself.
+const PROGRAM_BYTES: u64 = 16 << 20;
