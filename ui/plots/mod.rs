@@ -4,6 +4,7 @@ mod check;
 mod create;
 mod directories;
 mod progress;
+mod report;
 
 use crate::args::PlotsCommand;
 use crate::context::Context;
