@@ -13,9 +13,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::findings::Plots;
 use super::plot::LoadedPlot;
 use super::prove::proofs_of;
-use super::scanner::Plots;
+use super::status::StatusHandle;
 use super::volumes::{Lane, Volumes};
 
 use crate::logging::target::HARVESTER;
@@ -23,6 +24,7 @@ use crate::net::WithId;
 use crate::pos::Constants;
 use crate::pos::filter::{passes_v1, prefix_bits_v1};
 use crate::runtime::Clock;
+use crate::snapshot::LookupView;
 use crate::wire::{FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, SignagePointFilter};
 
 /// A look-up that takes longer is worth a warning: the official software warns at the same time.
@@ -40,6 +42,8 @@ pub(super) struct LookupContext {
     pub(super) volumes: Arc<Volumes>,
     /// Time for the answer.
     pub(super) clock: Clock,
+    /// Where it is written down.
+    pub(super) status: StatusHandle,
     /// Where answers go.
     pub(super) answers: mpsc::Sender<WithId<FromHarvester>>,
 }
@@ -52,7 +56,7 @@ pub(super) async fn answer(
     plots: Arc<Plots>,
     stop: CancellationToken,
 ) {
-    let started = Instant::now();
+    let (started, came) = (Instant::now(), context.clock.now());
     let deadline = started + ABANDON_AFTER;
     let total = plots.len();
     let (constants, point) = (Arc::clone(&context.constants), Arc::clone(&signage_point));
@@ -82,7 +86,7 @@ pub(super) async fn answer(
     }
     drop(found_here);
 
-    let mut proofs = 0;
+    let mut proofs = 0_u32;
     loop {
         // All senders are gone when the last thread is done.
         let next = tokio::select! {
@@ -93,7 +97,10 @@ pub(super) async fn answer(
         let Some(proof) = next else { break };
         let message = (FromHarvester::NewProofOfSpace(Box::new(proof)), None);
         // Without a farmer the look-up is stopped elsewhere.
-        proofs += u32::from(context.answers.send(message).await.is_ok());
+        if context.answers.send(message).await.is_ok() {
+            proofs += 1;
+            context.status.add_proof();
+        }
     }
     stop.cancel();
     let unfinished = unfinished.load(Ordering::Relaxed);
@@ -106,6 +113,17 @@ pub(super) async fn answer(
     }
     let (passed, total_plots) = (count(passed), count(total));
     let took = started.elapsed();
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    context.status.add_lookup(LookupView {
+        sp_hash: signage_point.sp_hash,
+        index: signage_point.signage_point_index,
+        at_unix_ms: came.unix.0,
+        passed: passed.into(),
+        total: total_plots.into(),
+        proofs: proofs.into(),
+        took_us,
+        missed: count(unfinished).into(),
+    });
     let info = FarmingInfo {
         challenge_hash: signage_point.challenge_hash,
         sp_hash: signage_point.sp_hash,
@@ -113,7 +131,7 @@ pub(super) async fn answer(
         passed,
         proofs,
         total_plots,
-        lookup_time: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        lookup_time: took_us,
     };
     let challenge = signage_point.challenge_hash.to_string();
     tracing::info!(
@@ -193,7 +211,7 @@ impl Work {
         while !self.stop.is_cancelled() {
             let Some(plot) = self.waiting().pop() else { return };
             lane.handle_progress(Instant::now());
-            let searched = proofs_of(&self.constants, &self.signage_point, &plot, &mut |quality, proof| {
+            let mut found = |quality, proof| {
                 // Nobody takes it only when it is too late.
                 let _ = self.found.blocking_send(NewProofOfSpace {
                     challenge_hash: self.signage_point.challenge_hash,
@@ -205,7 +223,10 @@ impl Work {
                     farmer_reward_address_override: None,
                     fee_info: None,
                 });
-            });
+            };
+            let searched = plot
+                .open_file()
+                .and_then(|file| proofs_of(&self.constants, &self.signage_point, &plot, &file, &mut found));
             self.unfinished.fetch_sub(1, Ordering::Relaxed);
             let (path, took) = (plot.path().display(), self.started.elapsed());
             if let Err(error) = searched
@@ -230,6 +251,8 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::super::testing::{HEIGHTS, constants, keys, original, signage_point};
     use super::*;
 
@@ -242,6 +265,7 @@ mod tests {
             constants: Arc::new(constants()),
             volumes: Arc::clone(volumes),
             clock: Clock::start(),
+            status: StatusHandle::new(Clock::start(), String::new(), watch::channel(Arc::default()).1),
             answers,
         };
         let point = Arc::new(signage_point(&[original()], HEIGHTS));

@@ -8,17 +8,22 @@
 //! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
 //! reason in the log.
 
+mod cache;
 mod check;
 mod connection;
 mod dial;
 mod file;
+mod findings;
+mod inventory;
 mod lookup;
 mod make;
+mod mounts;
 mod plot;
 mod prove;
 mod scan;
 mod scanner;
 mod service;
+mod status;
 mod sync;
 #[cfg(test)]
 mod testing;
@@ -27,8 +32,8 @@ mod tests;
 mod volumes;
 
 pub use check::{
-    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotFacts, PlotReport, Times, Verdict, WARN_PROOF_AFTER,
-    check_challenge, check_plot, check_plots, plot_files,
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
+    WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
 };
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
@@ -37,6 +42,7 @@ pub use make::{
     MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
     make_plot, random_seed,
 };
-pub use plot::{LoadedPlot, OpenError};
-pub use scan::{FileState, Inventory, ScanOptions};
+pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
+pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
+pub use status::StatusHandle;

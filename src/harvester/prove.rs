@@ -2,13 +2,13 @@
 
 use super::plot::{LoadedPlot, OpenError};
 use crate::ids::{PosChallenge, QualityString};
-use crate::pos::Constants;
 use crate::pos::filter::pos_challenge;
 use crate::pos::iterations::{required_iters, sp_interval_iters};
+use crate::pos::{Constants, ReadAt};
 use crate::units::{Difficulty, Height, PlotSize, SubSlotIters};
 use crate::wire::{NewSignagePointHarvester, PlotPool, ProofBody, ProofOfSpace, SignagePointFilter};
 
-/// Gives all proofs of a plot that are good enough to `found`. Blocking.
+/// Gives all proofs of a plot that are good enough to `found`. `file` is the plot's, open. Blocking.
 ///
 /// # Errors
 /// The first thing that went wrong; what could be found nevertheless has been given.
@@ -16,10 +16,11 @@ pub(super) fn proofs_of(
     constants: &Constants,
     signage_point: &NewSignagePointHarvester,
     plot: &LoadedPlot,
+    file: &dyn ReadAt,
     found: &mut dyn FnMut(QualityString, ProofOfSpace),
 ) -> Result<(), OpenError> {
     let challenge: PosChallenge = pos_challenge(plot.plot_id(), &signage_point.challenge_hash, &signage_point.sp_hash);
-    let (file, qualities) = plot.qualities(&challenge)?;
+    let qualities = plot.qualities(file, &challenge)?;
     let (difficulty, sub_slot_iters) = wanted_by(plot.pool(), signage_point);
     let last_tx_height = match signage_point.filter {
         SignagePointFilter::Heights { last_tx_height, .. } => last_tx_height,
@@ -39,13 +40,13 @@ pub(super) fn proofs_of(
         if iters >= sp_interval_iters(sub_slot_iters) {
             continue;
         }
-        match plot.full_proof(&file, &challenge, &quality) {
+        match plot.full_proof(file, &challenge, &quality) {
             Ok(proof) => found(
                 quality.string,
                 ProofOfSpace {
                     challenge,
                     pool: *plot.pool(),
-                    plot_public_key: plot.plot_public_key().to_g1(),
+                    plot_public_key: *plot.plot_public_key(),
                     body: ProofBody::V1 { k: plot.k(), proof },
                 },
             ),

@@ -81,14 +81,18 @@ pub(super) fn scan_options(directory: &Path) -> ScanOptions {
         retry_invalid: Duration::from_secs(1200),
         batch_size: 300,
         batch_sleep: Duration::ZERO,
+        max_compression_level: 7,
     }
 }
 
 /// A harvester with the plots of a directory, which it looks at 50 times a second.
 pub(super) fn service(directory: &Path) -> Service {
     let options = ServiceOptions {
+        network: "simulator1".to_owned(),
         constants: Arc::new(constants()),
         scan: scan_options(directory),
+        settings_file: None,
+        plot_cache_file: None,
         refresh_interval: Duration::from_millis(20),
         threads: 4,
     };
@@ -109,7 +113,10 @@ pub(super) fn signage_point(plots: &[&Path], filter: SignagePointFilter) -> NewS
         let has_proof = |plot: &LoadedPlot| {
             passes_v1(bits, plot.plot_id(), &challenge_hash, &sp_hash) && {
                 let challenge = pos_challenge(plot.plot_id(), &challenge_hash, &sp_hash);
-                !plot.qualities(&challenge).unwrap().1.is_empty()
+                !plot
+                    .qualities(&plot.open_file().unwrap(), &challenge)
+                    .unwrap()
+                    .is_empty()
             }
         };
         if plots.iter().all(has_proof) {

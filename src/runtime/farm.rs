@@ -179,7 +179,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     };
 
     if !settings.harvester.plot_directories.is_empty() {
-        let service = Service::new(ServiceOptions::of(&settings), clock);
+        let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);
         tasks.spawn(embedded::run(
             service,
             "local",

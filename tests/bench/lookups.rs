@@ -6,7 +6,7 @@
 //! One real k18 plot is made. All others have its tables and keys, and so an id, of their own: their files have holes,
 //! and hold what the look-ups of this run read, which is worked out beforehand. So both programs do exactly what they do
 //! with as many real plots, from a warm cache, and thousands of plots take a few hundred MB. No quality is good enough
-//! for a proof. Each side is a process of its own, to have memory and CPU time for itself: `Inventory` and `Service`
+//! for a proof. Each side is a process of its own, to have memory and CPU time for itself: `Service`
 //! here, `PlotManager` and `HarvesterAPI` there (`official_harvester.py`), 30 threads unless told otherwise.
 //!
 //! Then, of this prover alone: reads for a quality and a proof, counted; and how long a proof takes on simulated disks

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use farmconsole::config::Settings;
-use farmconsole::harvester::{
-    CheckEvent, CheckOptions, PlotReport, ScanOptions, ServiceOptions, Verdict, check_plots, plot_files,
-};
+use farmconsole::harvester::{CheckEvent, CheckOptions, PlotReport, ScanOptions, Verdict, check_plots, plot_files};
 use farmconsole::keys::{self, KeysError};
 use farmconsole::pos::header::HeaderVersion;
 use farmconsole::units::ByteSize;
@@ -37,6 +35,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
     let check = CheckOptions {
         constants: Arc::new(settings.constants.clone()),
         keys,
+        max_compression_level: settings.harvester.max_compression_level(),
         challenges,
     };
     let total = u64::try_from(files.len()).unwrap_or(u64::MAX);
@@ -145,26 +144,22 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<Option<Harvest
 
 /// The files to check, and the paths that could not be looked into.
 fn find(settings: &Settings, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<NotListed>) {
-    let scan = ServiceOptions::of(settings).scan;
+    let scan = ScanOptions::of(&settings.harvester);
     let paths = if paths.is_empty() { &scan.directories } else { paths };
-    let (mut files, mut directories, mut not_listed) = (Vec::new(), Vec::new(), Vec::new());
-    for path in paths {
-        let path = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if path.is_file() {
-            files.push(path);
-        } else if let Err(error) = std::fs::read_dir(&path) {
-            not_listed.push(NotListed {
-                path: path.display().to_string(),
-                reason: error.to_string(),
-            });
-        } else {
-            directories.push(path);
-        }
+    let (files, directories) = paths.iter().cloned().partition(|path| path.is_file());
+    let mut files: Vec<PathBuf> = files;
+    for file in &mut files {
+        *file = file.canonicalize().unwrap_or_else(|_| file.clone());
     }
-    files.extend(plot_files(&ScanOptions { directories, ..scan }));
+    let found = plot_files(&ScanOptions { directories, ..scan });
+    files.extend(found.files);
     files.sort();
     files.dedup();
-    (files, not_listed)
+    let not_listed = |(path, reason): (PathBuf, String)| NotListed {
+        path: path.display().to_string(),
+        reason,
+    };
+    (files, found.troubles.into_iter().map(not_listed).collect())
 }
 
 /// Whether a path has the pattern in it; `*` stands for any characters, `?` for one.

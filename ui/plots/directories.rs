@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use farmconsole::config::Settings;
 use farmconsole::config::edit::{Editor, Outcome as Edited};
 use farmconsole::control::ControlClient;
-use farmconsole::harvester::{ScanOptions, ServiceOptions, free_space, plot_files};
+use farmconsole::harvester::{PlotFiles, ScanOptions, free_space, plot_files};
 use farmconsole::units::ByteSize;
 use serde::Serialize;
 
@@ -35,7 +35,7 @@ pub(super) async fn add(context: &Context, dir: &Path) -> Outcome {
             writeln!(out, "Path already added: {shown}")?;
             return Ok(Ended::Fine);
         }
-        let files = plural(files_in(&settings, &real).len() as u64, "plot file");
+        let files = plural(files_in(&settings, &real).files.len() as u64, "plot file");
         writeln!(out, "Successfully added: {shown} ({files})")?;
         for other in &before {
             if let Some(warning) = nested(&real, other, settings.harvester.recursive_plot_scan) {
@@ -154,11 +154,11 @@ struct Directory {
 
 impl Directory {
     fn look_at(path: &Path, settings: &Settings) -> Self {
-        let files = files_in(settings, path);
+        let PlotFiles { files, troubles } = files_in(settings, path);
         let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
         Self {
             path: path.display().to_string(),
-            error: std::fs::read_dir(path).err().map(|error| error.to_string()),
+            error: troubles.into_values().next(),
             plot_files: files.len() as u64,
             plot_bytes: files.iter().map(size).sum(),
             free_bytes: path
@@ -205,10 +205,10 @@ async fn running(context: &Context) -> Option<Running> {
     Some(running)
 }
 
-fn files_in(settings: &Settings, directory: &Path) -> Vec<PathBuf> {
+fn files_in(settings: &Settings, directory: &Path) -> PlotFiles {
     plot_files(&ScanOptions {
         directories: vec![directory.to_owned()],
-        ..ServiceOptions::of(settings).scan
+        ..ScanOptions::of(&settings.harvester)
     })
 }
 

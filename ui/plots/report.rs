@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use farmconsole::config::Settings;
-use farmconsole::harvester::{MissingKey, PlotFacts, PlotReport, Times, Verdict};
+use farmconsole::harvester::{MissingKey, PlotDetails, PlotReport, Times, Verdict};
 use farmconsole::keys::address;
 use farmconsole::pos::header::HeaderVersion;
 use farmconsole::wire::{G1Bytes, PlotPool};
@@ -81,7 +81,7 @@ pub(super) fn print_report(report: &PlotReport, settings: &Settings) -> io::Resu
     Ok(())
 }
 
-fn kind(plot: &PlotFacts) -> String {
+fn kind(plot: &PlotDetails) -> String {
     match plot.version {
         HeaderVersion::V1 => format!("v1 plot of k {}, not compressed", plot.k),
         HeaderVersion::V2Compressed { level: 0 } => format!("v1 plot of k {}, not compressed (bladebit)", plot.k),
@@ -190,7 +190,7 @@ impl PlotJson {
 }
 
 impl FactsJson {
-    fn of(plot: &PlotFacts, settings: &Settings) -> Self {
+    fn of(plot: &PlotDetails, settings: &Settings) -> Self {
         let (format, compression_level, v2) = match plot.version {
             HeaderVersion::V1 => ("v1", Some(0), None),
             HeaderVersion::V2Compressed { level } => ("v1", Some(level), None),

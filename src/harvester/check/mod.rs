@@ -7,6 +7,7 @@
 mod run;
 mod subject;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::file::PlotFile;
 use super::lookup::WARN_AFTER;
+use super::mounts::Mounts;
 use super::plot::OpenError;
-use super::scan::{ScanOptions, find};
+use super::scan::{Disks, Look as _, ScanOptions, cannot_list};
 use crate::crypto::sha256;
 use crate::ids::{PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader};
@@ -35,6 +37,8 @@ pub struct CheckOptions {
     pub constants: Arc<Constants>,
     /// Our farming keys, if they are known: a machine that only harvests has none.
     pub keys: Option<HarvesterHandshake>,
+    /// Highest compression level that is farmed; 0 for none.
+    pub max_compression_level: u8,
     /// Numbers of the challenges: number n is sha256 of n as 32 bytes, as in the official software. None at all opens
     /// the plots only.
     pub challenges: Range<u64>,
@@ -52,7 +56,7 @@ pub struct PlotReport {
     /// Its size; 0 if it cannot be opened.
     pub size: ByteSize,
     /// What its header says, if that can be read.
-    pub plot: Option<PlotFacts>,
+    pub plot: Option<PlotDetails>,
     /// All in all.
     pub verdict: Verdict,
     /// File with the same plot that was seen before.
@@ -78,7 +82,7 @@ const FEWEST_WITHOUT_PROOF: u64 = 30;
 
 /// What the header of a plot says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlotFacts {
+pub struct PlotDetails {
     /// Its id.
     pub plot_id: PlotId,
     /// Its format.
@@ -147,10 +151,39 @@ impl Times {
     }
 }
 
-/// All files named like plots, in order of their paths. A directory that cannot be listed is left out.
+/// Files named like plots, as a harvester finds them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PlotFiles {
+    /// They, in order of their paths.
+    pub files: BTreeSet<PathBuf>,
+    /// Directories that cannot be listed, and why.
+    pub troubles: BTreeMap<PathBuf, String>,
+}
+
+/// Looks for plots in the directories of `options`. Blocking.
 #[must_use]
-pub fn plot_files(options: &ScanOptions) -> Vec<PathBuf> {
-    find(options).into_keys().collect()
+pub fn plot_files(options: &ScanOptions) -> PlotFiles {
+    let (disks, mounts) = (Disks, Mounts::read());
+    let mut found = PlotFiles::default();
+    let mut waiting = Vec::new();
+    for directory in &options.directories {
+        match disks.resolve(directory) {
+            Ok(directory) => waiting.push(directory),
+            Err(error) => {
+                found.troubles.insert(directory.clone(), cannot_list(&error));
+            }
+        }
+    }
+    let mut visited = BTreeSet::new();
+    while let Some(directory) = waiting.pop() {
+        if visited.insert(directory.clone()) {
+            let listing = disks.list(&directory, options, &mounts, &BTreeSet::new(), &|| ());
+            found.files.extend(listing.files.into_keys());
+            found.troubles.extend(listing.troubles);
+            waiting.extend(listing.mounts);
+        }
+    }
+    found
 }
 
 /// Challenge number `n`, as the official check makes them.
@@ -188,7 +221,8 @@ pub fn check_plot(
         Err(error) => {
             report.verdict = match &error {
                 OpenError::BeingCopied { .. } => Verdict::BeingCopied,
-                OpenError::Plot {
+                OpenError::TooCompressed { .. }
+                | OpenError::Plot {
                     source: PlotError::CompressedNotSupported { .. },
                     ..
                 } => Verdict::TooCompressed,
@@ -241,7 +275,7 @@ fn open(path: &Path, options: &CheckOptions, report: &mut PlotReport) -> Result<
             None
         }
     };
-    report.plot = Some(PlotFacts {
+    report.plot = Some(PlotDetails {
         plot_id: header.plot_id,
         version: header.version,
         k: header.k,
@@ -249,7 +283,7 @@ fn open(path: &Path, options: &CheckOptions, report: &mut PlotReport) -> Result<
         farmer_public_key: memo.farmer_public_key,
         missing_key: options.keys.as_ref().and_then(missing),
     });
-    Subject::open(path, &file, &header, &options.constants)
+    Subject::open(path, &file, &header, options)
 }
 
 /// Notes what took how long.

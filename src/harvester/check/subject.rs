@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::super::file::PlotFile;
 use super::super::make::check_v2_whole;
 use super::super::plot::{LoadedPlot, OpenError};
-use super::{PlotReport, note_error, note_lookup, note_proving};
+use super::{CheckOptions, PlotReport, note_error, note_lookup, note_proving};
 use crate::crypto::{PublicKey, SecretKey, derive, plot_public_key};
 use crate::ids::{PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader};
@@ -29,13 +29,21 @@ impl Subject {
         path: &Path,
         file: &PlotFile,
         header: &PlotHeader,
-        constants: &Constants,
+        options: &CheckOptions,
     ) -> Result<Self, OpenError> {
+        let constants = &options.constants;
         let HeaderVersion::Pos2 { strength, .. } = header.version else {
             let keys = HarvesterHandshake {
                 farmer_public_keys: vec![header.memo.farmer_public_key],
                 pool_public_keys: header.memo.pool.public_key().copied().into_iter().collect(),
             };
+            let most = options.max_compression_level;
+            if let HeaderVersion::V2Compressed { level } = header.version
+                && level > most
+            {
+                let path = path.to_owned();
+                return Err(OpenError::TooCompressed { path, level, most });
+            }
             return Ok(Self::V1(Box::new(LoadedPlot::open(path, &keys)?)));
         };
         check_id_v2(path, header)?;
@@ -79,7 +87,10 @@ impl Subject {
 
 fn ask_v1(plot: &LoadedPlot, challenge: &PosChallenge, report: &mut PlotReport) {
     let started = Instant::now();
-    let (file, qualities) = match plot.qualities(challenge) {
+    let found = plot
+        .open_file()
+        .and_then(|file| plot.qualities(&file, challenge).map(|qualities| (file, qualities)));
+    let (file, qualities) = match found {
         Ok(found) => found,
         Err(error) => return note_error(report, error.to_string()),
     };

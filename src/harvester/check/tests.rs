@@ -12,6 +12,7 @@ fn options(challenges: u64) -> CheckOptions {
             ..constants()
         }),
         keys: Some(keys()),
+        max_compression_level: 7,
         challenges: 0..challenges,
     }
 }
@@ -99,7 +100,7 @@ fn plots_of_others_and_copies_are_told_and_checked_nevertheless() {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(original(), dir.path().join("a.plot")).unwrap();
     fs::copy(original(), dir.path().join("b.plot")).unwrap();
-    let files = plot_files(&scan_options(dir.path()));
+    let files: Vec<_> = plot_files(&scan_options(dir.path())).files.into_iter().collect();
     let mut others = options(3);
     others.keys.as_mut().unwrap().pool_public_keys.clear();
     let mut reports = Vec::new();
@@ -123,6 +124,27 @@ fn plots_of_others_and_copies_are_told_and_checked_nevertheless() {
     let report = check(&path, 3);
     assert_eq!(report.plot.unwrap().missing_key, Some(MissingKey::Farmer));
     assert_eq!(report.verdict, Verdict::CannotOpen);
+}
+
+#[test]
+fn plots_are_found_where_a_harvester_looks_and_directories_that_are_not_there_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let below = dir.path().join("below");
+    fs::create_dir(&below).unwrap();
+    for name in ["b.plot", "a.plot2", "c.txt", "below/d.plot"] {
+        fs::write(dir.path().join(name), b"x").unwrap();
+    }
+    let gone = dir.path().join("gone");
+    let look = |recursive| {
+        let found = plot_files(&ScanOptions {
+            directories: vec![dir.path().to_owned(), below.clone(), gone.clone()],
+            recursive,
+            ..scan_options(dir.path())
+        });
+        assert!(found.troubles.into_keys().eq([gone.clone()]));
+        found.files.len()
+    };
+    assert_eq!((look(false), look(true)), (3, 3), "and none twice");
 }
 
 #[test]

@@ -40,21 +40,33 @@ impl Checkpoints {
         c2: Range<u64>,
         c3_start: u64,
     ) -> Result<Self, PlotError> {
+        Self::new(k, c1, read_c2(reader, k, c2)?.into(), c3_start)
+    }
+
+    /// With a C2 that was read before.
+    pub(super) fn new(k: u8, c1: Range<u64>, c2: Box<[u64]>, c3_start: u64) -> Result<Self, PlotError> {
         let c1_room = (c1.end - c1.start) / entry_bytes(k);
-        let c2 = read_c2(reader, k, c2)?;
         if c1_room == 0 || c2.is_empty() {
             return Err(PlotError::damaged(
                 PlotPart::Header,
                 "it leaves no room for the tables C1 and C2",
             ));
         }
+        if !c2.is_sorted_by(|a, b| a < b) || c2.last().is_some_and(|f7| f7 >> k != 0) {
+            return Err(PlotError::damaged(PlotPart::C2, "its entries are no ascending f7s"));
+        }
         Ok(Self {
             k,
             c1_start: c1.start,
             c1_room,
-            c2: c2.into(),
+            c2,
             c3_start,
         })
+    }
+
+    /// The contents of C2.
+    pub(super) const fn c2(&self) -> &[u64] {
+        &self.c2
     }
 
     /// The places in table 7 of all entries with `f7`: ascending, without gaps. Reads C1 and C3 once each.

@@ -5,20 +5,22 @@
 //! read for the quality is kept for the proof. Nothing here keeps a file open, caches or starts threads; independent
 //! reads are handed over as one batch.
 
+use std::ops::Range;
+
 use super::bits::read_bits;
 use super::checkpoints::Checkpoints;
 use super::park::{ENTRIES_PER_PARK, ParkLayout, unfold_line_point};
 use super::plot_reader::PlotReader;
 use super::verify::{self, arrange, challenge_f7, pack, quality_path, quality_string};
 use crate::ids::{PosChallenge, QualityString};
-use crate::pos::header::{HeaderVersion, PlotHeader};
+use crate::pos::header::{HeaderVersion, PlotHeader, TableHeader};
 use crate::pos::plot_error::{PlotError, PlotPart};
 use crate::pos::read_at::ReadAt;
 
-/// An opened v1 plot: its header and table C2, no file. The same file is given to every call.
+/// An opened v1 plot: its header without the memo and table C2, no file. The same file is given to every call.
 #[derive(Clone, Debug)]
 pub struct Prover {
-    header: PlotHeader,
+    header: TableHeader,
     checkpoints: Checkpoints,
 }
 
@@ -37,32 +39,53 @@ impl Prover {
     /// # Errors
     /// [`PlotError`]: not a v1 plot, compressed, cut off, damaged, or unreadable just now.
     pub fn open(reader: &(impl ReadAt + ?Sized)) -> Result<Self, PlotError> {
-        let header = PlotHeader::parse(reader)?;
-        match header.version {
-            HeaderVersion::V1 | HeaderVersion::V2Compressed { level: 0 } => {}
-            HeaderVersion::V2Compressed { level } => return Err(PlotError::CompressedNotSupported { level }),
-            HeaderVersion::Pos2 { .. } => return Err(PlotError::NotV1),
-        }
+        Self::open_with(reader, &PlotHeader::parse(reader)?)
+    }
+
+    /// Opens a plot whose header has been read: one read, of C2.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(reader: &(impl ReadAt + ?Sized), header: &PlotHeader) -> Result<Self, PlotError> {
         let plot = PlotReader::new(reader);
-        plot.check_pointers(&header.table_pointers)?;
-        // A table ends where the next one begins; plotters differ in the order of tables.
-        let table_at = |start: u64| {
-            let end = header
-                .table_pointers
-                .iter()
-                .copied()
-                .filter(|pointer| *pointer > start)
-                .min();
-            start..end.unwrap_or_else(|| reader.size())
-        };
-        let [.., c1, c2, c3] = header.table_pointers;
+        let tables = check_header(&plot, header)?;
+        let [.., c1, c2, c3] = tables.table_pointers;
+        let table_at = |start| table_at(&tables, start, reader.size());
         let checkpoints = Checkpoints::open(&plot, header.k, table_at(c1), table_at(c2), c3)?;
-        Ok(Self { header, checkpoints })
+        Ok(Self {
+            header: tables,
+            checkpoints,
+        })
+    }
+
+    /// A plot whose header has been read and whose C2 is known: the [`Self::c2`] of the prover that was made of the same
+    /// file. Reads nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`], for what can be told from the header and the size of the file.
+    pub fn with_c2(
+        reader: &(impl ReadAt + ?Sized),
+        header: &PlotHeader,
+        c2: impl Into<Box<[u64]>>,
+    ) -> Result<Self, PlotError> {
+        let tables = check_header(&PlotReader::new(reader), header)?;
+        let [.., c1, _, c3] = tables.table_pointers;
+        let checkpoints = Checkpoints::new(header.k, table_at(&tables, c1, reader.size()), c2.into(), c3)?;
+        Ok(Self {
+            header: tables,
+            checkpoints,
+        })
+    }
+
+    /// The table C2: the f7 of every 100,000,000th entry of table 7, ascending. All that was read besides the header.
+    #[must_use]
+    pub fn c2(&self) -> &[u64] {
+        self.checkpoints.c2()
     }
 
     /// Header of the plot.
     #[must_use]
-    pub fn header(&self) -> &PlotHeader {
+    pub const fn header(&self) -> &TableHeader {
         &self.header
     }
 
@@ -197,6 +220,24 @@ impl Prover {
             .collect::<Result<_, _>>()
             .map_err(|error| PlotError::damaged(part, error))
     }
+}
+
+/// That this is a plot the prover can read, and that its tables begin within the file.
+fn check_header<R: ReadAt + ?Sized>(plot: &PlotReader<'_, R>, header: &PlotHeader) -> Result<TableHeader, PlotError> {
+    match header.version {
+        HeaderVersion::V1 | HeaderVersion::V2Compressed { level: 0 } => {}
+        HeaderVersion::V2Compressed { level } => return Err(PlotError::CompressedNotSupported { level }),
+        HeaderVersion::Pos2 { .. } => return Err(PlotError::NotV1),
+    }
+    plot.check_pointers(&header.table_pointers)?;
+    Ok(header.tables())
+}
+
+/// The bytes that the table that begins at `start` may occupy: it ends where the next one begins, and plotters differ in
+/// the order of tables.
+fn table_at(header: &TableHeader, start: u64, size: u64) -> Range<u64> {
+    let later = header.table_pointers.iter().copied().filter(|pointer| *pointer > start);
+    start..later.min().unwrap_or(size)
 }
 
 /// What the entries of one table point at in the table below, in plot order: the smaller of each pair first.

@@ -1,12 +1,13 @@
 //! Our side, in a process of its own: loads the plots, and answers signage points as a harvester does, without a network.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use farmconsole::harvester::{FarmerChannels, Inventory, ScanOptions, Service, ServiceOptions};
+use farmconsole::harvester::{FarmerChannels, PlotFile, ScanOptions, Service, ServiceOptions};
 use farmconsole::pos::Constants;
 use farmconsole::pos::filter::{passes_v1, pos_challenge};
+use farmconsole::pos::v1::Prover;
 use farmconsole::runtime::Clock;
 use farmconsole::units::{Difficulty, SubSlotIters};
 use farmconsole::wire::{
@@ -14,6 +15,7 @@ use farmconsole::wire::{
     SignagePointFilter, ToHarvester,
 };
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -21,47 +23,159 @@ use crate::side::{Filter, FilterMeasured, Job, Measured, Point};
 
 /// Measures everything.
 pub(crate) fn measure(job: &Job) -> Result<Measured> {
-    let keys = Arc::new(HarvesterHandshake {
-        farmer_public_keys: vec![job.farmer_public_key.parse()?],
-        pool_public_keys: vec![job.pool_public_key.parse()?],
-    });
-    let options = options(job)?;
-    let before = resident()?;
-    let (inventory, load) = load(&options.scan, &keys);
-    let bytes_per_plot = resident()?.saturating_sub(before) as f64 / f64::from(job.plots);
-    let loaded = u32::try_from(inventory.plots().count())?;
-    let (_, load_again) = self::load(&options.scan, &keys);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut filters = Vec::new();
-    let mut errors = f64::from(job.plots - loaded);
+    let measured = runtime.block_on(measure_on(job))?;
+    runtime.shutdown_background();
+    Ok(measured)
+}
+
+async fn measure_on(job: &Job) -> Result<Measured> {
+    let before = resident()?;
+    let mut harvester = Harvester::load(job).await?;
+    let bytes_per_plot = resident()?.saturating_sub(before) as f64 / f64::from(job.plots);
+    // It finds what the first has noted of the plots.
+    let again = Harvester::load(job).await?;
+    let mut measured = Measured {
+        load_ms: ms(harvester.took),
+        load_again_ms: ms(again.took),
+        bytes_per_plot,
+        ..Measured::default()
+    };
+    again.end().await?;
+    let plots = open_all(&job.directory)?;
     for filter in &job.filters {
-        let mut measured = runtime.block_on(look_up(options.clone(), &keys, filter, job.rounds))?;
+        let mut of_filter = harvester.look_up(filter, job.rounds).await?;
         for point in &filter.points {
-            for plot in inventory.plots() {
-                let (challenge_hash, sp_hash) = (point.challenge_hash.parse()?, point.sp_hash.parse()?);
-                if !passes_v1(filter.bits, plot.plot_id(), &challenge_hash, &sp_hash) {
-                    continue;
-                }
-                match plot.qualities(&pos_challenge(plot.plot_id(), &challenge_hash, &sp_hash)) {
-                    Ok((_, qualities)) => measured.qualities += qualities.len() as f64,
-                    Err(_) => errors += 1.0,
+            let (challenge_hash, sp_hash) = (point.challenge_hash.parse()?, point.sp_hash.parse()?);
+            for (file, prover) in &plots {
+                let plot_id = &prover.header().plot_id;
+                if passes_v1(filter.bits, plot_id, &challenge_hash, &sp_hash) {
+                    let challenge = pos_challenge(plot_id, &challenge_hash, &sp_hash);
+                    of_filter.qualities += prover.qualities(file, &challenge)?.len() as f64;
                 }
             }
         }
-        filters.push(measured);
+        measured.filters.push(of_filter);
     }
-    runtime.shutdown_background();
-    Ok(Measured {
-        load_ms: ms(load),
-        load_again_ms: ms(load_again),
-        bytes_per_plot,
-        filters,
-        errors,
-    })
+    harvester.end().await?;
+    Ok(measured)
+}
+
+/// The plots, opened for the qualities that are counted apart from the measurement.
+fn open_all(directory: &Path) -> Result<Vec<(PlotFile, Prover)>> {
+    let mut plots = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let file = PlotFile::open(&entry?.path())?;
+        let prover = Prover::open(&file)?;
+        plots.push((file, prover));
+    }
+    Ok(plots)
+}
+
+/// A harvester with all plots, and the farmer of the test.
+struct Harvester {
+    /// From the farmer's keys to the end of the plot sync with all plots.
+    took: Duration,
+    to_harvester: mpsc::Sender<(ToHarvester, Option<u16>)>,
+    from_harvester: mpsc::Receiver<(FromHarvester, Option<u16>)>,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+}
+
+impl Harvester {
+    async fn load(job: &Job) -> Result<Self> {
+        let keys = HarvesterHandshake {
+            farmer_public_keys: vec![job.farmer_public_key.parse()?],
+            pool_public_keys: vec![job.pool_public_key.parse()?],
+        };
+        let mut service = Service::new(options(job)?, Clock::start());
+        let (to_harvester, from_farmer) = mpsc::channel(16);
+        let (to_farmer, mut from_harvester) = mpsc::channel(16);
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let serving = tokio::spawn(async move {
+            service.serve(FarmerChannels { from_farmer, to_farmer }, &stopped).await;
+        });
+        let started = Instant::now();
+        to_harvester.send((ToHarvester::HarvesterHandshake(keys), None)).await?;
+        let mut plots = 0;
+        loop {
+            let Some((FromHarvester::PlotSync(message), _)) = from_harvester.recv().await else {
+                bail!("no plot sync");
+            };
+            let answer = PlotSyncResponse::new(&message, None);
+            to_harvester.send((ToHarvester::PlotSyncResponse(answer), None)).await?;
+            match message {
+                PlotSync::Loaded(list) => plots += list.data.len(),
+                PlotSync::Invalid(list) | PlotSync::Duplicates(list) if !list.data.is_empty() => {
+                    bail!(
+                        "{} of the plots are not farmed, {:?} first",
+                        list.data.len(),
+                        list.data.first()
+                    );
+                }
+                PlotSync::Done(_) if plots >= job.plots as usize => break,
+                _ => {}
+            }
+        }
+        Ok(Self {
+            took: started.elapsed(),
+            to_harvester,
+            from_harvester,
+            stop,
+            serving,
+        })
+    }
+
+    /// Sends each signage point once a round, and waits for the answer.
+    async fn look_up(&mut self, filter: &Filter, rounds: u32) -> Result<FilterMeasured> {
+        let mut measured = FilterMeasured::default();
+        // Once for the cache.
+        for point in &filter.points {
+            let info = self.ask(point, filter.bits).await?;
+            measured.passed += f64::from(info.passed);
+        }
+        let before = cpu()?;
+        for _ in 0..rounds {
+            for point in &filter.points {
+                let started = Instant::now();
+                self.ask(point, filter.bits).await?;
+                measured.ms.push(ms(started.elapsed()));
+            }
+        }
+        measured.cpu_ms = ms(cpu()?.saturating_sub(before)) / measured.ms.len() as f64;
+        Ok(measured)
+    }
+
+    async fn ask(&mut self, point: &Point, bits: u8) -> Result<FarmingInfo> {
+        let message = NewSignagePointHarvester {
+            challenge_hash: point.challenge_hash.parse()?,
+            difficulty: Difficulty(1),
+            // One iteration an interval: no quality is good enough.
+            sub_slot_iters: SubSlotIters(64),
+            signage_point_index: 7,
+            sp_hash: point.sp_hash.parse()?,
+            pool_difficulties: Vec::new(),
+            filter: SignagePointFilter::PrefixBits(bits),
+        };
+        self.to_harvester
+            .send((ToHarvester::NewSignagePoint(message), None))
+            .await?;
+        match self.from_harvester.recv().await {
+            Some((FromHarvester::FarmingInfo(info), _)) => Ok(info),
+            other => bail!("expected an answer to the signage point, got {other:?}"),
+        }
+    }
+
+    async fn end(self) -> Result<()> {
+        self.stop.cancel();
+        Ok(self.serving.await?)
+    }
 }
 
 fn options(job: &Job) -> Result<ServiceOptions> {
     Ok(ServiceOptions {
+        network: "simulator1".to_owned(),
         constants: Arc::new(Constants::for_network("simulator1").context("no such network")?),
         scan: ScanOptions {
             directories: vec![job.directory.clone()],
@@ -70,88 +184,13 @@ fn options(job: &Job) -> Result<ServiceOptions> {
             retry_invalid: Duration::from_secs(1200),
             batch_size: 300,
             batch_sleep: Duration::from_millis(1),
+            max_compression_level: 7,
         },
+        settings_file: None,
+        plot_cache_file: Some(job.directory.with_file_name("plot-cache")),
         refresh_interval: Duration::from_secs(3600),
         threads: job.threads.into(),
     })
-}
-
-fn load(options: &ScanOptions, keys: &Arc<HarvesterHandshake>) -> (Inventory, Duration) {
-    let mut inventory = Inventory::default();
-    let started = Instant::now();
-    inventory.refresh(options, keys, started.into_std(), &mut |_| ());
-    (inventory, started.elapsed())
-}
-
-/// Sends each signage point once a round to a harvester with all plots, and waits for the answer.
-async fn look_up(
-    options: ServiceOptions,
-    keys: &HarvesterHandshake,
-    filter: &Filter,
-    rounds: u32,
-) -> Result<FilterMeasured> {
-    let mut service = Service::new(options, Clock::start());
-    let (to_harvester, from_farmer) = mpsc::channel(16);
-    let (to_farmer, mut from_harvester) = mpsc::channel(16);
-    let stop = CancellationToken::new();
-    let stopped = stop.clone();
-    let serving = tokio::spawn(async move {
-        service.serve(FarmerChannels { from_farmer, to_farmer }, &stopped).await;
-    });
-    to_harvester
-        .send((ToHarvester::HarvesterHandshake(keys.clone()), None))
-        .await?;
-    loop {
-        let Some((FromHarvester::PlotSync(message), _)) = from_harvester.recv().await else {
-            bail!("no plot sync");
-        };
-        let answer = PlotSyncResponse::new(&message, None);
-        to_harvester.send((ToHarvester::PlotSyncResponse(answer), None)).await?;
-        if matches!(message, PlotSync::Done(_)) {
-            break;
-        }
-    }
-    let mut measured = FilterMeasured::default();
-    // Once for the cache.
-    for point in &filter.points {
-        let info = ask(point, filter.bits, &to_harvester, &mut from_harvester).await?;
-        measured.passed += f64::from(info.passed);
-    }
-    let before = cpu()?;
-    for _ in 0..rounds {
-        for point in &filter.points {
-            let started = Instant::now();
-            ask(point, filter.bits, &to_harvester, &mut from_harvester).await?;
-            measured.ms.push(ms(started.elapsed()));
-        }
-    }
-    measured.cpu_ms = ms(cpu()?.saturating_sub(before)) / measured.ms.len() as f64;
-    stop.cancel();
-    serving.await?;
-    Ok(measured)
-}
-
-async fn ask(
-    point: &Point,
-    bits: u8,
-    to_harvester: &mpsc::Sender<(ToHarvester, Option<u16>)>,
-    from_harvester: &mut mpsc::Receiver<(FromHarvester, Option<u16>)>,
-) -> Result<FarmingInfo> {
-    let message = NewSignagePointHarvester {
-        challenge_hash: point.challenge_hash.parse()?,
-        difficulty: Difficulty(1),
-        // One iteration an interval: no quality is good enough.
-        sub_slot_iters: SubSlotIters(64),
-        signage_point_index: 7,
-        sp_hash: point.sp_hash.parse()?,
-        pool_difficulties: Vec::new(),
-        filter: SignagePointFilter::PrefixBits(bits),
-    };
-    to_harvester.send((ToHarvester::NewSignagePoint(message), None)).await?;
-    match from_harvester.recv().await {
-        Some((FromHarvester::FarmingInfo(info), _)) => Ok(info),
-        other => bail!("expected an answer to the signage point, got {other:?}"),
-    }
 }
 
 /// Memory of this process that is in use, bytes.
