@@ -10,6 +10,7 @@
 )]
 
 mod layers;
+mod plots;
 mod program;
 mod root;
 mod terminal;
