@@ -1,5 +1,6 @@
 //! Everything that can happen to the farmer.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -209,8 +210,11 @@ pub enum SignError {
 }
 
 /// Counters that other parts of the program keep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OuterCounters {
+    /// Connections refused since start, by [`RefusalCause::word`]: all of them, of which a flood is told of only now and
+    /// then.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Log lines dropped since start.
     pub dropped_log_lines: u64,
     /// Unauthenticated connections at this moment.

@@ -160,6 +160,8 @@ impl Farmer {
             Input::Keys(keys) => self.handle_keys(now, keys),
             Input::Listening { addresses } => self.listening = addresses,
             Input::OuterCounters(counters) => {
+                let refused = counters.refused.into_iter();
+                self.counters.refused = refused.map(|(word, count)| (word.to_owned(), count)).collect();
                 self.counters.dropped_log_lines = counters.dropped_log_lines;
                 self.counters.unauthenticated = counters.unauthenticated;
             }

@@ -116,7 +116,7 @@ fn open(path: &Path, keys: &HarvesterHandshake, facts: Option<&PlotFacts>, most:
     match opened {
         Ok(plot) if plot.compression_level() > most => Err(too_compressed(plot.compression_level())),
         Err(OpenError::Plot {
-            source: PlotError::CompressedNotSupported { level },
+            source: PlotError::CompressionNotSupported { level, .. },
             ..
         }) if level > most => Err(too_compressed(level)),
         opened => opened,

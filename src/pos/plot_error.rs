@@ -47,11 +47,13 @@ pub enum PlotError {
         /// Bytes found.
         got: usize,
     },
-    /// A compressed plot: its header is understood, its proofs cannot be looked up.
-    #[error("plot is compressed (C{level}): looking up compressed plots is not supported")]
-    CompressedNotSupported {
-        /// Compression level, 1 to 9.
+    /// Plots are compressed with levels 1 to 9, and only those of k 32.
+    #[error("plot of k {k} is compressed as C{level}, of which nothing is known: known are C1 to C9 of k 32")]
+    CompressionNotSupported {
+        /// The level found.
         level: u8,
+        /// The k found.
+        k: u8,
     },
     /// A v2 plot was given to the v1 prover.
     #[error("plot is of version 2, expected a v1 plot")]

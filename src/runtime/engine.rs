@@ -240,9 +240,11 @@ impl Running {
     }
 
     fn emit(&mut self, event: FeedEvent) {
-        self.recent.keep(&event);
-        // Nobody listening is fine.
-        let _ = self.engine.events.send(event);
+        if self.engine.events.receiver_count() > 0 {
+            // The listener may just have left.
+            let _ = self.engine.events.send(event.clone());
+        }
+        self.recent.keep(event);
     }
 
     /// Answers a question; says whether the farm changed by it.
@@ -291,9 +293,11 @@ impl Running {
     }
 
     fn publish(&mut self) -> Arc<FarmSnapshot> {
+        let net = self.engine.server.stats();
         let counters = OuterCounters {
+            refused: net.refused,
             dropped_log_lines: self.engine.log.dropped_lines(),
-            unauthenticated: u32::try_from(self.engine.server.stats().unauthenticated).unwrap_or(u32::MAX),
+            unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));

@@ -22,7 +22,7 @@ use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
-use crate::keys::{KeysError, address};
+use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
 use crate::net::{AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds};
 use crate::simulator::{SimulatedChain, SimulatorError};
@@ -72,7 +72,7 @@ pub enum StartError {
 }
 
 /// What a farm is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FarmOptions {
     /// Where it lives.
     pub root: Root,
@@ -80,6 +80,8 @@ pub struct FarmOptions {
     pub settings: Settings,
     /// The log it writes to.
     pub log: LogHandle,
+    /// Passphrase of the farming keys, if they are locked.
+    pub passphrase: Option<Arc<Passphrase>>,
     /// Names that people gave to harvesters, by certificate.
     pub names: BTreeMap<PeerId, String>,
 }
@@ -106,13 +108,14 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         root,
         settings,
         log,
+        passphrase,
         names,
     } = options;
     let lock = RootLock::take(&root.lock_file())?;
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
     let tls = farmer_server_config(&root)?;
-    let keys = Arc::new(load_keys(&root)?);
+    let keys = Arc::new(load_keys(&root, passphrase.as_deref())?);
     let public_keys = public_keys(&settings, &keys)?;
     let constants = Arc::new(settings.constants.clone());
     let clock = Clock::start();
@@ -231,8 +234,8 @@ impl RunningFarm {
 }
 
 /// The farming keys; none is no error, but a state that everybody sees.
-fn load_keys(root: &Root) -> Result<FarmingKeys, KeysError> {
-    match crate::keys::load(&root.keys_file()) {
+fn load_keys(root: &Root, passphrase: Option<&Passphrase>) -> Result<FarmingKeys, KeysError> {
+    match crate::keys::load(&root.keys_file(), passphrase) {
         Err(KeysError::Missing { .. } | KeysError::Empty { .. }) => Ok(FarmingKeys::new(Vec::new(), Vec::new())),
         loaded => loaded,
     }

@@ -22,8 +22,8 @@ use super::plot::OpenError;
 use super::scan::{Disks, Look as _, ScanOptions, cannot_list};
 use crate::crypto::sha256;
 use crate::ids::{PlotId, PosChallenge};
+use crate::pos::Constants;
 use crate::pos::header::{HeaderVersion, PlotHeader};
-use crate::pos::{Constants, PlotError};
 use crate::units::ByteSize;
 use crate::wire::{G1Bytes, HarvesterHandshake, PlotPool};
 use subject::Subject;
@@ -221,11 +221,7 @@ pub fn check_plot(
         Err(error) => {
             report.verdict = match &error {
                 OpenError::BeingCopied { .. } => Verdict::BeingCopied,
-                OpenError::TooCompressed { .. }
-                | OpenError::Plot {
-                    source: PlotError::CompressedNotSupported { .. },
-                    ..
-                } => Verdict::TooCompressed,
+                OpenError::TooCompressed { .. } => Verdict::TooCompressed,
                 _ => Verdict::CannotOpen,
             };
             report.errors.push(error.to_string());

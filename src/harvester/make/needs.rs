@@ -63,7 +63,7 @@ pub fn free_space(directory: &Path) -> io::Result<ByteSize> {
     let exists = directory.ancestors().find(|path| path.exists());
     let there = exists
         .filter(|path| !path.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+        .unwrap_or_else(|| Path::new("."));
     let space = rustix::fs::statvfs(there)?;
     Ok(ByteSize(space.f_bavail.saturating_mul(space.f_frsize)))
 }

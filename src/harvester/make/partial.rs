@@ -20,7 +20,7 @@ impl Partial {
     /// Makes room for what will be `target`, and its directory if need be.
     pub(super) fn begin(target: &Path) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
-        let parent = target.parent().unwrap_or(Path::new("."));
+        let parent = target.parent().unwrap_or_else(|| Path::new("."));
         fs::create_dir_all(parent)?;
         // No harvester takes it for a plot, no other process uses it.
         let stem = target.file_stem().unwrap_or_default().to_string_lossy();

@@ -3,7 +3,9 @@
 //! Pure: plots are read through [`ReadAt`](super::ReadAt), and whoever opens files or starts threads does so elsewhere.
 
 mod bits;
+mod chacha8;
 mod checkpoints;
+mod decompress;
 mod fse;
 mod fx;
 mod park;
@@ -13,6 +15,7 @@ mod prover;
 #[cfg(test)]
 mod test_plot;
 mod verify;
+mod x_pairs;
 
 pub use fse::FseError;
 pub use park::ParkError;

@@ -5,6 +5,8 @@
 //!   before: low bits as they are (stubs), the rest entropy-coded (deltas).
 //! * Table 7 holds positions in table 6, sorted by f7; C3 parks hold the differences between those f7s.
 //!
+//! In compressed plots the lowest tables are missing, and the lowest one there is has parks of another shape.
+//!
 //! Works on bytes that somebody else read or will write. Bytes may be damaged: that gives errors or wrong numbers,
 //! never a panic. After the file format of chiapos (Apache-2.0).
 
@@ -65,6 +67,19 @@ impl ParkLayout {
             deltas_bytes,
             code,
         }
+    }
+
+    /// The layout of the lowest table there is in a compressed plot (k 32); `None` if there is no such level.
+    pub(super) fn compressed(level: u8) -> Option<Self> {
+        let (stub_bits, park_bytes, code) = COMPRESSED_PARKS.get(usize::from(level).checked_sub(1)?)?;
+        let layout = Self {
+            line_point_bits: 2 * 32,
+            stub_bits: *stub_bits,
+            deltas_bytes: 0,
+            code,
+        };
+        let deltas_bytes = park_bytes.checked_sub(layout.deltas_start())?;
+        Some(Self { deltas_bytes, ..layout })
     }
 
     /// Bytes of one park.
@@ -372,6 +387,19 @@ static TABLE_4_CODE: DeltaCode = DeltaCode::new(2.7);
 static TABLE_5_CODE: DeltaCode = DeltaCode::new(2.6);
 static TABLE_6_CODE: DeltaCode = DeltaCode::new(2.45);
 static C3_CODE: DeltaCode = DeltaCode::new(1.0);
+
+/// Of compression levels 1 to 9, as bladebit writes them: bits of a stub, bytes of a park, code of the deltas.
+static COMPRESSED_PARKS: [(u32, usize, DeltaCode); 9] = [
+    (29, 8336, DeltaCode::new(2.51)),
+    (25, 7360, DeltaCode::new(3.44)),
+    (21, 6352, DeltaCode::new(4.36)),
+    (16, 5325, DeltaCode::new(9.30)),
+    (12, 4300, DeltaCode::new(9.30)),
+    (8, 3273, DeltaCode::new(9.10)),
+    (4, 2250, DeltaCode::new(8.60)),
+    (4, 6350, DeltaCode::new(8.60)),
+    (30, 8808, DeltaCode::new(4.54)),
+];
 
 #[cfg(test)]
 mod tests {

@@ -111,7 +111,8 @@ impl TestPlot {
         let mut at = 4096;
 
         // Each line point has a park of its own, and there the sixth place.
-        let mut children = plot_order(unpack(k, &golden.proof()).unwrap()).to_vec();
+        let mut children = unpack(k, &golden.proof()).unwrap().to_vec();
+        plot_order(&mut children);
         for table in 1..=6 {
             pointers.push(at);
             let layout = ParkLayout::classic(k, table);
