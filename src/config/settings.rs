@@ -64,10 +64,12 @@ pub struct HarvesterSettings {
     pub recursive_follow_links: bool,
     /// `plots_refresh_parameter`.
     pub refresh: PlotsRefreshParameter,
-    /// `num_threads`: look-ups at the same time, 1–1024.
+    /// `num_threads`: look-ups at the same time on one disk, 1–1024.
     pub num_threads: u16,
     /// `parallel_read`: read the 64 branches of a proof at the same time.
     pub parallel_read: bool,
+    /// `parallel_decompressor_count`: look-ups of compressed plots that compute at the same time; 0: one per processor.
+    pub parallel_decompressor_count: u16,
     /// How a harvester alone logs: section `logging`, with what `harvester.logging` says otherwise.
     pub logging: LoggingSettings,
 }
@@ -119,6 +121,8 @@ impl LoggingSettings {
 pub struct OwnSettings {
     /// `simulated_chain`: farm on a chain made up in this process instead of a full node's.
     pub simulated_chain: Option<SimulatedChainSettings>,
+    /// `classic_harvester_log`: the line about a signage point is the one that official harvesters wrote before 2.5.7.
+    pub classic_harvester_log: bool,
 }
 
 /// `farmconsole.simulated_chain`.
@@ -357,6 +361,7 @@ fn harvester(r: &mut Reader<'_>) -> HarvesterSettings {
         },
         num_threads: r.number("harvester.num_threads", 30, 1..=1024),
         parallel_read: r.truth("harvester.parallel_read", true),
+        parallel_decompressor_count: r.number("harvester.parallel_decompressor_count", 0, 0..=1024),
         logging: logging(r, "harvester"),
     }
 }
@@ -393,10 +398,14 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     let path = "farmconsole.simulated_chain";
-    r.only("farmconsole", &["simulated_chain"]);
+    r.only("farmconsole", &["classic_harvester_log", "simulated_chain"]);
     r.only(path, &["interval_seconds", "seed"]);
+    let own = OwnSettings {
+        classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
+        simulated_chain: None,
+    };
     if r.node(path).is_none() {
-        return OwnSettings::default();
+        return own;
     }
     if !is_simulator(network) {
         let document = r.document();
@@ -413,6 +422,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
             interval_seconds: r.decimal(&interval, default.interval_seconds, 0.01..=3600.0),
             seed: r.number(&format!("{path}.seed"), default.seed, 0..=u64::MAX),
         }),
+        ..own
     }
 }
 

@@ -11,10 +11,14 @@
 mod connection;
 mod dial;
 mod file;
+mod health;
 mod lookup;
 mod make;
+mod mounts;
 mod plot;
 mod prove;
+mod queue;
+mod reader;
 mod scan;
 mod scanner;
 mod service;
@@ -28,9 +32,10 @@ mod volumes;
 
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
-pub use lookup::{ABANDON_AFTER, WARN_AFTER};
+pub use lookup::LogLine;
 pub use make::{MakePlotError, make_plot};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
+pub use queue::{ABANDON_AFTER, WARN_AFTER};
 pub use scan::{FileState, Inventory, ScanOptions};
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

@@ -4,15 +4,16 @@
 //! runtime, never by a thread that looks up.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::mounts::Mounts;
 use super::scanner::Findings;
+use super::volumes::Volumes;
 use crate::clock::Now;
 use crate::runtime::Clock;
 use crate::snapshot::{
@@ -32,6 +33,7 @@ struct Board {
     started: Now,
     network: String,
     findings: watch::Receiver<Arc<Findings>>,
+    volumes: Arc<Volumes>,
     pictures: watch::Sender<Arc<MachineSnapshot>>,
     state: Mutex<State>,
 }
@@ -41,7 +43,6 @@ struct Board {
 struct State {
     farmer: FarmerLinkView,
     lookups: VecDeque<LookupView>,
-    stale_dropped: u64,
     proofs: u64,
     facts: Facts,
     /// Whether a task takes pictures.
@@ -49,7 +50,12 @@ struct State {
 }
 
 impl StatusHandle {
-    pub(super) fn new(clock: Clock, network: String, findings: watch::Receiver<Arc<Findings>>) -> Self {
+    pub(super) fn new(
+        clock: Clock,
+        network: String,
+        findings: watch::Receiver<Arc<Findings>>,
+        volumes: Arc<Volumes>,
+    ) -> Self {
         let (pictures, _) = watch::channel(Arc::default());
         let started = clock.now();
         let mut state = State::default();
@@ -60,6 +66,7 @@ impl StatusHandle {
                 started,
                 network,
                 findings,
+                volumes,
                 pictures,
                 state: Mutex::new(state),
             }),
@@ -127,6 +134,11 @@ impl Board {
             state.facts = Facts::of(&findings, now, std::mem::take(&mut state.facts));
         }
         let facts = &state.facts;
+        let volumes: Vec<_> = facts
+            .volumes
+            .iter()
+            .map(|(number, facts)| self.volume(*number, facts))
+            .collect();
         MachineSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -137,12 +149,37 @@ impl Board {
             scan: facts.scan,
             counts: facts.counts,
             plot_bytes: facts.volumes.values().map(|volume| volume.plot_bytes).sum(),
-            volumes: facts.volumes.values().cloned().collect(),
+            stale_dropped: volumes.iter().map(|(_, stale)| stale).sum(),
+            volumes: volumes.into_iter().map(|(view, _)| view).collect(),
             lookups: state.lookups.iter().copied().collect(),
             troubles: Vec::new(),
-            stale_dropped: state.stale_dropped,
             proofs: state.proofs,
         }
+    }
+}
+
+impl Board {
+    /// A volume with what it has done, and how many of its look-ups were too old.
+    fn volume(&self, number: u64, facts: &VolumeView) -> (VolumeView, u64) {
+        let Some(report) = self.volumes.report(number) else {
+            return (facts.clone(), 0);
+        };
+        let view = VolumeView {
+            state: match facts.state {
+                gone @ VolumeState::Gone { .. } => gone,
+                _ => report.state,
+            },
+            lookups: report.record.lookups,
+            p50_us: report.percentiles.0,
+            p95_us: report.percentiles.1,
+            max_us: report.record.max_us,
+            errors: report.record.errors,
+            last_error: report.record.last_error,
+            missed: report.record.missed,
+            busy: u32::try_from(report.busy).unwrap_or(u32::MAX),
+            ..facts.clone()
+        };
+        (view, report.record.stale)
     }
 }
 
@@ -241,70 +278,8 @@ impl Facts {
     }
 }
 
-/// Where file systems are mounted.
-struct Mounts(Vec<PathBuf>);
-
-impl Mounts {
-    /// As the system says; nothing where it does not say it in Linux' way.
-    fn of_this_machine() -> Self {
-        Self::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
-    }
-
-    /// `mountinfo` as in proc(5): the mount point is the fifth field, with odd characters in octal.
-    fn parse(mountinfo: &str) -> Self {
-        let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-        Self(points.map(unescape).collect())
-    }
-
-    /// The innermost mount point above a file; without one, the file's directory.
-    fn name_for(&self, file: &Path) -> String {
-        let above = self.0.iter().filter(|point| file.starts_with(point));
-        let innermost = above.max_by_key(|point| point.as_os_str().len()).map(PathBuf::as_path);
-        let name = innermost.or_else(|| file.parent()).unwrap_or(file);
-        name.display().to_string()
-    }
-}
-
-/// Turns `\040` into a space, and so on.
-fn unescape(field: &str) -> PathBuf {
-    let mut pieces = field.split('\\');
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let code = piece.get(..3).and_then(|octal| u8::from_str_radix(octal, 8).ok());
-        match (code, piece.get(3..)) {
-            (Some(code), Some(rest)) => {
-                text.push(char::from(code));
-                text.push_str(rest);
-            }
-            _ => {
-                text.push('\\');
-                text.push_str(piece);
-            }
-        }
-    }
-    text.into()
-}
-
 /// Time between two pictures.
 const PICTURE_EVERY: Duration = Duration::from_millis(250);
 
 /// When nothing happens, a picture tells at least the time so often.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_volume_is_called_by_its_innermost_mount_point() {
-        let mounts = Mounts::parse(
-            "22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
-             30 22 8:17 / /mnt/d01 rw - xfs /dev/sdb1 rw\n\
-             31 22 8:33 / /mnt/my\\040disk rw - xfs /dev/sdc1 rw\n",
-        );
-        assert_eq!(mounts.name_for(Path::new("/mnt/d01/p/a.plot")), "/mnt/d01");
-        assert_eq!(mounts.name_for(Path::new("/mnt/d011/a.plot")), "/");
-        assert_eq!(mounts.name_for(Path::new("/mnt/my disk/a.plot")), "/mnt/my disk");
-        assert_eq!(Mounts::parse("").name_for(Path::new("/p/q/a.plot")), "/p/q");
-    }
-}

@@ -92,6 +92,9 @@ pub(super) fn service(directory: &Path) -> Service {
         scan: scan_options(directory),
         refresh_interval: Duration::from_millis(20),
         threads: 4,
+        processors: 2,
+        parallel_read: true,
+        log_line: LogLine::Official,
     };
     Service::new(options, Clock::start())
 }
