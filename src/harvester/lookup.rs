@@ -114,7 +114,7 @@ pub(super) async fn answer(
     if missed > 0 {
         tracing::warn!(
             target: HARVESTER,
-            "signage point {}: {missed} of {passed} eligible plots were not looked up within {:.1} s",
+            "the answer to signage point {} after {:.1} s leaves out {missed} of {passed} eligible plots, for whose disks nobody waits any longer",
             signage_point.sp_hash, took.as_secs_f64()
         );
     }

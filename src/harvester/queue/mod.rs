@@ -4,13 +4,15 @@
 //! The newest signage point goes first, because old ones lose their worth. Work whose time is over is dropped before it
 //! costs a read. What waits for a volume that stands still does not hold up the answer about the others.
 
+mod tally;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+pub(super) use tally::{Lane, Tally};
 
 use super::health::{Change, Health, Share};
 use crate::clock::{Mono, Now, UnixMillis};
@@ -29,137 +31,6 @@ pub(super) const FORGET_AFTER: Duration = Duration::from_secs(60);
 
 /// Threads that one volume may occupy, hanging ones included.
 pub(super) const MAX_THREADS: usize = 32;
-
-/// How many look-ups of one signage point are still to be waited for, on all volumes together.
-#[derive(Debug)]
-pub(super) struct Tally {
-    came: Mono,
-    left: AtomicUsize,
-    missed: AtomicUsize,
-    is_superseded: AtomicBool,
-    is_answered: AtomicBool,
-    /// Ends all of it early.
-    stop: CancellationToken,
-    none_left: Notify,
-}
-
-impl Tally {
-    /// For a signage point that came at this time; `stop` ends its look-ups.
-    pub(super) fn new(came: Mono, stop: CancellationToken) -> Self {
-        Self {
-            came,
-            left: AtomicUsize::new(0),
-            missed: AtomicUsize::new(0),
-            is_superseded: AtomicBool::new(false),
-            is_answered: AtomicBool::new(false),
-            stop,
-            none_left: Notify::new(),
-        }
-    }
-
-    /// When the signage point came.
-    pub(super) const fn came(&self) -> Mono {
-        self.came
-    }
-
-    /// Ends its look-ups.
-    pub(super) const fn stop(&self) -> &CancellationToken {
-        &self.stop
-    }
-
-    /// So many plots are to be looked up; said before any of them is queued.
-    pub(super) fn expect(&self, plots: usize) {
-        self.left.store(plots, Ordering::Release);
-    }
-
-    /// The farmer has got its answer.
-    pub(super) fn handle_answered(&self) {
-        self.is_answered.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the farmer has got its answer.
-    pub(super) fn is_answered(&self) -> bool {
-        self.is_answered.load(Ordering::Relaxed)
-    }
-
-    /// A newer signage point has come.
-    pub(super) fn supersede(&self) {
-        self.is_superseded.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a proof would be of no use any more.
-    pub(super) fn is_over(&self, now: Mono) -> bool {
-        let age = now.since(self.came);
-        self.stop.is_cancelled()
-            || age >= FORGET_AFTER
-            || age >= ABANDON_AFTER && self.is_superseded.load(Ordering::Relaxed)
-    }
-
-    /// Look-ups that are waited for.
-    pub(super) fn left(&self) -> usize {
-        self.left.load(Ordering::Acquire)
-    }
-
-    /// Look-ups that were not waited for.
-    pub(super) fn missed(&self) -> usize {
-        self.missed.load(Ordering::Acquire)
-    }
-
-    /// Waits until no look-up is waited for.
-    pub(super) async fn none_left(&self) {
-        while self.left() > 0 {
-            self.none_left.notified().await;
-        }
-    }
-
-    fn finish(&self, plots: usize) {
-        let left = self.left.fetch_sub(plots, Ordering::AcqRel);
-        if left == plots {
-            self.none_left.notify_one();
-        }
-    }
-
-    fn miss(&self, plots: usize) {
-        self.missed.fetch_add(plots, Ordering::AcqRel);
-        self.finish(plots);
-    }
-}
-
-/// What the thread of one look-up is doing, for others to see.
-#[derive(Debug)]
-pub(super) struct Lane {
-    /// Since when it has been waiting for the volume, microseconds of [`Mono`]; [`COMPUTING`] if it is not.
-    waiting_since: AtomicU64,
-}
-
-impl Lane {
-    fn new(now: Mono) -> Self {
-        Self {
-            waiting_since: AtomicU64::new(now.0),
-        }
-    }
-
-    /// It begins to wait for the volume, or has got something and waits for more.
-    pub(super) fn handle_read(&self, now: Mono) {
-        self.waiting_since.store(now.0, Ordering::Relaxed);
-    }
-
-    /// It has all it needs for a while.
-    pub(super) fn handle_computing(&self) {
-        self.waiting_since.store(COMPUTING, Ordering::Relaxed);
-    }
-
-    fn waiting_since(&self) -> Option<Mono> {
-        let since = self.waiting_since.load(Ordering::Relaxed);
-        (since != COMPUTING).then_some(Mono(since))
-    }
-
-    fn waited(&self, now: Mono) -> Duration {
-        self.waiting_since().map_or(Duration::ZERO, |since| now.since(since))
-    }
-}
-
-const COMPUTING: u64 = u64::MAX;
 
 /// How a look-up ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,8 +125,15 @@ impl<J> Queue<J> {
     /// Takes the look-ups of a signage point, or those that the volume's state leaves of them.
     pub(super) fn add(&mut self, now: Now, tally: &Arc<Tally>, mut jobs: Vec<J>) -> Option<Change> {
         let change = self.handle_timeout(now);
+        self.drop_what_is_over(now.mono);
         let mut is_waited_for = !self.is_suspect(now.mono);
-        let wanted = match self.health.admit(now.mono) {
+        let is_sick = self.health.sick_since().is_some();
+        let share = if is_sick && self.free_lanes() == 0 {
+            Share::Nothing
+        } else {
+            self.health.admit(now.mono)
+        };
+        let wanted = match share {
             Share::All => jobs.len(),
             Share::Probe => 1,
             Share::Nothing => 0,
@@ -265,8 +143,7 @@ impl<J> Queue<J> {
             self.record.missed += count(left_out);
             tally.miss(left_out);
         }
-        let is_probe = self.health.sick_since().is_some();
-        is_waited_for &= !is_probe;
+        is_waited_for &= !is_sick;
         if !is_waited_for {
             tally.miss(jobs.len());
         }
@@ -275,7 +152,7 @@ impl<J> Queue<J> {
                 tally: Arc::clone(tally),
                 jobs,
                 is_waited_for,
-                is_probe,
+                is_probe: is_sick,
             });
         }
         change
@@ -292,11 +169,8 @@ impl<J> Queue<J> {
         if self.free_lanes() == 0 {
             return None;
         }
+        self.drop_what_is_over(now);
         while let Some(group) = self.groups.last_mut() {
-            if group.tally.is_over(now) {
-                self.drop_newest_group();
-                continue;
-            }
             let Some(job) = group.jobs.pop() else {
                 self.groups.pop();
                 continue;
@@ -456,14 +330,15 @@ impl<J> Queue<J> {
         }
     }
 
-    fn drop_newest_group(&mut self) {
-        let Some(group) = self.groups.pop() else { return };
-        if !group.tally.stop.is_cancelled() {
-            self.record.missed += count(group.jobs.len());
-            self.record.stale += count(group.jobs.len());
-        }
-        if group.is_waited_for {
-            group.tally.miss(group.jobs.len());
+    fn drop_what_is_over(&mut self, now: Mono) {
+        for group in self.groups.extract_if(.., |group| group.tally.is_over(now)) {
+            if !group.tally.stop().is_cancelled() {
+                self.record.missed += count(group.jobs.len());
+                self.record.stale += count(group.jobs.len());
+            }
+            if group.is_waited_for {
+                group.tally.miss(group.jobs.len());
+            }
         }
     }
 }
