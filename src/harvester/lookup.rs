@@ -317,3 +317,43 @@ impl LogLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ChallengeHash, SpHash};
+
+    #[test]
+    fn the_log_line_is_the_one_that_tools_know() {
+        let info = FarmingInfo {
+            challenge_hash: ChallengeHash([0x6d; 32]),
+            sp_hash: SpHash([0; 32]),
+            timestamp: 0,
+            passed: 4,
+            proofs: 1,
+            total_plots: 6,
+            lookup_time: 277_760,
+        };
+        let took = Duration::from_micros(info.lookup_time);
+        assert_eq!(
+            LogLine::Official.write(&info, took),
+            "challenge_hash: 6d6d6d6d6d ...4 plots were eligible for farming challengeFound 1 V1 proofs and 0 V2 qualities. Time: 0.27776 s. Total 6 plots"
+        );
+        assert_eq!(
+            LogLine::Classic.write(&info, took),
+            "4 plots were eligible for farming 6d6d6d6d6d... Found 1 proofs. Time: 0.27776 s. Total 6 plots"
+        );
+    }
+
+    #[test]
+    fn only_what_a_medium_says_is_held_against_its_volume() {
+        let os = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for errno in [Errno::IO, Errno::NXIO, Errno::STALE, Errno::NOTCONN, Errno::HOSTDOWN] {
+            assert!(is_of_volume(&os(errno)), "{errno}");
+        }
+        for errno in [Errno::NOENT, Errno::ACCESS, Errno::MFILE, Errno::NOMEM, Errno::NOTDIR] {
+            assert!(!is_of_volume(&os(errno)), "{errno}");
+        }
+        assert!(!is_of_volume(&io::ErrorKind::UnexpectedEof.into()));
+    }
+}

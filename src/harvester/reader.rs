@@ -236,3 +236,166 @@ impl Gate {
 
 /// What reads out of memory never take; only devices do.
 const SLOW_READ: Duration = Duration::from_micros(100);
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// A medium on which each read waits until so many are under way at the same time; it fails where it is damaged.
+    struct Device {
+        together: usize,
+        damaged: Option<u64>,
+        state: Mutex<(usize, Vec<u64>)>,
+        begun: Condvar,
+    }
+
+    impl Device {
+        fn new(together: usize, damaged: Option<u64>) -> Arc<Self> {
+            Arc::new(Self {
+                together,
+                damaged,
+                state: Mutex::default(),
+                begun: Condvar::new(),
+            })
+        }
+
+        /// Where it was read, in order of places.
+        fn reads(&self) -> Vec<u64> {
+            let mut reads = self.state.lock().unwrap().1.clone();
+            reads.sort_unstable();
+            reads
+        }
+    }
+
+    impl ReadAt for Device {
+        fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+            let mut state = self.state.lock().unwrap();
+            state.0 += 1;
+            state.1.push(offset);
+            self.begun.notify_all();
+            let (_state, waited) = self
+                .begun
+                .wait_timeout_while(state, Duration::from_secs(30), |(under_way, _)| {
+                    *under_way < self.together
+                })
+                .unwrap();
+            if waited.timed_out() || self.damaged == Some(offset) {
+                return Err(io::Error::other("damaged"));
+            }
+            buf.fill(u8::try_from(offset).unwrap());
+            Ok(())
+        }
+
+        fn size(&self) -> u64 {
+            256
+        }
+    }
+
+    fn tally() -> Tally {
+        Tally::new(Mono(0), CancellationToken::new())
+    }
+
+    /// A clock that goes on by as much whenever it is read.
+    fn clock(step: Duration) -> impl Fn() -> Mono {
+        let time = Mutex::new(Mono(0));
+        move || {
+            let mut time = time.lock().unwrap();
+            *time = *time + step;
+            *time
+        }
+    }
+
+    /// Reads one byte at each place from 1 on, in one batch after a first read at 0.
+    fn read_batch(device: &Arc<Device>, share: Share<'_>, step: Duration) -> io::Result<Vec<u8>> {
+        let (tally, lane, now) = (tally(), Lane::new(Mono(0)), clock(step));
+        let file: SharedFile = Arc::clone(device) as SharedFile;
+        let reader = LaneReader::new(file, &lane, &tally, None, Some(share), &now);
+        let mut bytes = vec![0; 32];
+        let (first, rest) = bytes.split_at_mut(1);
+        if device.together == 1 {
+            reader.read_exact_at(first, 0)?;
+        } else {
+            reader.reads.store(1, Ordering::Relaxed);
+            reader.slow_reads.store(1, Ordering::Relaxed);
+        }
+        let mut requests: Vec<_> = (1..)
+            .zip(rest.chunks_mut(1))
+            .map(|(offset, buf)| ReadRequest { offset, buf })
+            .collect();
+        reader.read_batch(&mut requests)?;
+        Ok(bytes)
+    }
+
+    #[test]
+    fn a_whole_level_of_a_proof_is_under_way_on_a_slow_device_at_once() {
+        let device = Device::new(31, None);
+        let share = |batch: &Arc<Batch>| {
+            for _ in 0..30 {
+                let batch = Arc::clone(batch);
+                thread::spawn(move || while batch.help() {});
+            }
+        };
+        let bytes = read_batch(&device, &share, Duration::ZERO).unwrap();
+        assert_eq!(bytes, (0..32).collect::<Vec<u8>>());
+        assert_eq!(device.reads(), (1..32).collect::<Vec<u64>>(), "nothing is read twice");
+    }
+
+    #[test]
+    fn what_lies_in_memory_is_read_by_one_thread() {
+        let device = Device::new(1, None);
+        let share = |_: &Arc<Batch>| panic!("it is not worth waking anybody");
+        let bytes = read_batch(&device, &share, SLOW_READ / 2).unwrap();
+        assert_eq!(bytes, (0..32).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_batch_that_nobody_helps_with_is_read_by_its_owner() {
+        let device = Device::new(1, None);
+        let bytes = read_batch(&device, &|_: &Arc<Batch>| {}, SLOW_READ).unwrap();
+        assert_eq!(bytes, (0..32).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_read_that_fails_in_another_thread_fails_the_batch() {
+        let device = Device::new(1, Some(1));
+        let share = |batch: &Arc<Batch>| assert!(batch.help(), "it takes the first one");
+        let error = read_batch(&device, &share, SLOW_READ).unwrap_err();
+        assert_eq!(error.to_string(), "damaged");
+    }
+
+    #[test]
+    fn nothing_is_read_for_a_signage_point_that_is_over() {
+        let device = Device::new(1, None);
+        let (tally, lane, now) = (tally(), Lane::new(Mono(0)), || Mono(0) + ABANDON_AFTER);
+        let file: SharedFile = Arc::clone(&device) as SharedFile;
+        let reader = LaneReader::new(file, &lane, &tally, None, None, &now);
+        reader.read_exact_at(&mut [0], 1).unwrap();
+        tally.supersede();
+        let error = reader.read_exact_at(&mut [0], 2).unwrap_err();
+        assert_eq!((error.kind(), device.reads()), (io::ErrorKind::TimedOut, vec![1]));
+    }
+
+    #[test]
+    fn who_waits_for_a_device_keeps_no_processor() {
+        let gate = Gate::new(1);
+        // Both reads must be under way at the same time, so both look-ups have got past the one processor.
+        let device = Device::new(2, None);
+        thread::scope(|scope| {
+            for place in [1, 2] {
+                let (gate, device) = (&gate, &device);
+                scope.spawn(move || {
+                    let (tally, lane) = (tally(), Lane::new(Mono(0)));
+                    let file: SharedFile = Arc::clone(device) as SharedFile;
+                    let now = || Mono(0);
+                    let reader = LaneReader::new(file, &lane, &tally, Some(gate), None, &now);
+                    reader.read_exact_at(&mut [0], place).unwrap();
+                });
+            }
+        });
+        assert_eq!(*gate.free.lock().unwrap(), 1);
+    }
+}

@@ -335,3 +335,86 @@ const IDLE_FOR: Duration = Duration::from_secs(60);
 
 /// The same trouble with the same plot is told once in this time.
 const REPORT_EVERY: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    fn tally(clock: Clock, plots: usize) -> Arc<Tally> {
+        let tally = Tally::new(clock.mono(), CancellationToken::new());
+        tally.expect(plots);
+        Arc::new(tally)
+    }
+
+    /// A look-up that says that it has begun and ends when the sender is dropped.
+    fn hanging() -> (mpsc::Receiver<()>, mpsc::SyncSender<()>, LookUp) {
+        let (begin, begun) = mpsc::sync_channel(1);
+        let (hold, held) = mpsc::sync_channel::<()>(0);
+        let look_up: LookUp = Box::new(move |_, _| {
+            begin.send(()).unwrap();
+            // It ends with an error, when the sender is dropped.
+            let _ = held.recv();
+            Outcome::Done
+        });
+        (begun, hold, look_up)
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_hangs_keeps_neither_others_nor_signatures_waiting() {
+        let clock = Clock::start();
+        let volumes = Volumes::new(4, 1, clock);
+        let (mut begun, mut held, mut look_ups) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..4 {
+            let (begin, hold, look_up) = hanging();
+            begun.push(begin);
+            held.push(hold);
+            look_ups.push(look_up);
+        }
+        let hung = tally(clock, 4);
+        volumes.look_up(1, &hung, look_ups);
+        begun.iter().for_each(|begun| begun.recv().unwrap());
+        assert_eq!(volumes.report(1).map(|report| report.busy), Some(4));
+
+        let healthy = tally(clock, 100);
+        let quick = |_: usize| -> LookUp { Box::new(|_, _| Outcome::Done) };
+        volumes.look_up(2, &healthy, (0..100).map(quick).collect());
+        healthy.none_left().await;
+        assert_eq!((healthy.missed(), hung.left()), (0, 4));
+        let (sign, signed) = mpsc::sync_channel(1);
+        volumes.run(1, Box::new(move || sign.send(()).unwrap()));
+        signed.recv().unwrap();
+
+        drop(held);
+        hung.none_left().await;
+        assert_eq!(hung.missed(), 0);
+        let lookups = [1, 2].map(|volume| volumes.report(volume).unwrap().record.lookups);
+        assert_eq!(lookups, [4, 100]);
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_panics_is_a_failure_of_its_plot() {
+        let clock = Clock::start();
+        let volumes = Volumes::new(1, 1, clock);
+        let tally = tally(clock, 2);
+        let look_ups: Vec<LookUp> = vec![Box::new(|_, _| Outcome::Done), Box::new(|_, _| panic!("a bug"))];
+        volumes.look_up(1, &tally, look_ups);
+        tally.none_left().await;
+        let record = volumes.report(1).unwrap().record;
+        assert_eq!((record.lookups, record.errors), (2, 1));
+        assert_eq!(record.last_error.as_deref(), Some("the look-up panicked"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_trouble_is_told_once_in_a_while() {
+        let volumes = Volumes::new(1, 1, Clock::start());
+        let start = Instant::now();
+        assert!(volumes.may_report("/p/a.plot", start));
+        assert!(volumes.may_report("/p/b.plot", start));
+        assert!(!volumes.may_report("/p/a.plot", start + Duration::from_secs(599)));
+        assert!(volumes.may_report("/p/a.plot", start + Duration::from_secs(600)));
+    }
+}

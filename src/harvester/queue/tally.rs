@@ -113,7 +113,8 @@ pub(in super::super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(now: Mono) -> Self {
+    /// Of a look-up that begins, with a read.
+    pub(in super::super) fn new(now: Mono) -> Self {
         Self {
             waiting_since: AtomicU64::new(now.0),
         }
