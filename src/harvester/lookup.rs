@@ -85,12 +85,7 @@ pub(super) async fn answer(
             () = tally.none_left() => break,
             () = tally.stop().cancelled() => break,
             () = sleep_until(deadline) => break,
-            () = sleep_until(check_at) => {
-                let timeout = context.volumes.handle_timeouts().map(|at| context.clock.instant(at));
-                // What begins by now is not too late any sooner.
-                let soon = Instant::now() + WARN_AFTER;
-                check_at = timeout.map_or(soon, |timeout| timeout.min(soon));
-            }
+            () = sleep_until(check_at) => check_at = check(&context),
         }
     }
     while let Ok(proof) = found.try_recv() {
@@ -140,11 +135,20 @@ pub(super) async fn answer(
                 // All look-ups have ended.
                 None => break,
             },
+            () = sleep_until(check_at) => check_at = check(&context),
             () = tally.stop().cancelled() => break,
             () = sleep_until(end) => break,
         }
     }
     tally.stop().cancel();
+}
+
+/// Has what is too late noticed; when to do so again.
+fn check(context: &LookupContext) -> Instant {
+    let timeout = context.volumes.handle_timeouts().map(|at| context.clock.instant(at));
+    // What begins by now is not too late any sooner.
+    let soon = Instant::now() + WARN_AFTER;
+    timeout.map_or(soon, |timeout| timeout.min(soon))
 }
 
 /// Sends a proof; how many were sent.
