@@ -286,3 +286,32 @@ async fn a_disk_that_fails_is_left_out_recovers_and_may_be_pulled_out() {
     let answer = farm.ask().await;
     assert_eq!((answer.info.passed, answer.info.total_plots), (1, 1));
 }
+
+#[tokio::test]
+#[ignore = "needs root and FUSE: .ci/run disks"]
+async fn a_proof_waits_for_each_level_once_on_a_disk_that_does_many_reads_at_once() {
+    let mut farm = Farm::start().await;
+    let proof_after = async |farm: &mut Farm, mode: Mode| {
+        farm.disk.set(mode);
+        loop {
+            farm.disk.take_reads();
+            let answer = farm.ask().await;
+            let reads = farm.disk.take_reads();
+            let of_faulty = answer.proofs.iter().filter(|(proof, _)| farm.is_of_faulty(proof));
+            let after: Vec<_> = of_faulty.map(|(_, after)| *after).collect();
+            // Two reads to see where table 7 has it, seven to the quality, 57 to the proof; nothing twice.
+            if let [after] = after[..]
+                && reads == 2 + 7 + 57
+            {
+                return after;
+            }
+        }
+    };
+    let read = Duration::from_millis(50);
+    let parallel = proof_after(&mut farm, Mode::Takes(read)).await;
+    assert!(parallel >= read * (9 + 5), "{parallel:?}");
+    // One after the other they would take 66 times as long as one.
+    assert!(parallel < read * (9 + 5) * 2, "{parallel:?}");
+    let in_turn = proof_after(&mut farm, Mode::TakesInTurn(read)).await;
+    assert!(in_turn >= read * 66 && in_turn < read * 66 * 3 / 2, "{in_turn:?}");
+}
