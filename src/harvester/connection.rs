@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::findings::{Findings, Plots};
 use super::queue::Tally;
-use super::scanner::{Findings, Plots};
 use super::sync::{Progress, SyncContent, SyncSender};
 use crate::clock::{Mono, Now};
 use crate::logging::target::HARVESTER;

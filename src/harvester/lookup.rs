@@ -14,20 +14,19 @@ use rustix::io::Errno;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::findings::Plots;
 use super::plot::{LoadedPlot, OpenError};
-use super::prove::proofs_of;
+use super::prove::{may_answer, proofs_of};
 use super::queue::{ABANDON_AFTER, FORGET_AFTER, Lane, Outcome, Tally, WARN_AFTER};
 use super::reader::{LaneReader, Share};
-use super::scanner::Plots;
 use super::status::StatusHandle;
 use super::volumes::{LookUp, Volume, Volumes};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
-use crate::pos::filter::{passes_v1, prefix_bits_v1};
 use crate::pos::{Constants, PlotError};
 use crate::runtime::Clock;
 use crate::snapshot::LookupView;
-use crate::wire::{FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, SignagePointFilter};
+use crate::wire::{FarmingInfo, FromHarvester, NewSignagePointHarvester};
 
 /// What is the same for all signage points of a connection.
 #[derive(Clone, Debug)]
@@ -76,20 +75,20 @@ pub(super) async fn answer(
     tally.expect(passed);
     let mut found = look_up(&context, &signage_point, eligible, &tally);
 
-    let mut proofs = 0_u32;
+    let mut sent = Sent::default();
     let deadline = context.clock.instant(tally.came() + ABANDON_AFTER);
     let mut check_at = Instant::now() + WARN_AFTER;
     loop {
         tokio::select! {
-            Some(proof) = found.recv() => proofs += send(&context, proof).await,
+            Some(message) = found.recv() => sent.send(&context, message).await,
             () = tally.none_left() => break,
             () = tally.stop().cancelled() => break,
             () = sleep_until(deadline) => break,
             () = sleep_until(check_at) => check_at = check(&context),
         }
     }
-    while let Ok(proof) = found.try_recv() {
-        proofs += send(&context, proof).await;
+    while let Ok(message) = found.try_recv() {
+        sent.send(&context, message).await;
     }
 
     let took = context.clock.mono().since(tally.came());
@@ -102,7 +101,7 @@ pub(super) async fn answer(
         at_unix_ms,
         passed: passed.into(),
         total: total_plots.into(),
-        proofs: proofs.into(),
+        proofs: sent.all.into(),
         took_us,
         missed: count(missed).into(),
     });
@@ -118,11 +117,11 @@ pub(super) async fn answer(
         sp_hash: signage_point.sp_hash,
         timestamp: context.clock.now().unix.seconds(),
         passed,
-        proofs,
+        proofs: sent.all,
         total_plots,
         lookup_time: took_us,
     };
-    tracing::info!(target: HARVESTER, "{}", context.log_line.write(&info, took));
+    tracing::info!(target: HARVESTER, "{}", context.log_line.write(&info, sent.partials, took));
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
     tally.handle_answered();
@@ -131,7 +130,7 @@ pub(super) async fn answer(
     loop {
         tokio::select! {
             late = found.recv() => match late {
-                Some(proof) => _ = send(&context, proof).await,
+                Some(message) => sent.send(&context, message).await,
                 // All look-ups have ended.
                 None => break,
             },
@@ -151,15 +150,29 @@ fn check(context: &LookupContext) -> Instant {
     timeout.map_or(soon, |timeout| timeout.min(soon))
 }
 
-/// Sends a proof; how many were sent.
-async fn send(context: &LookupContext, proof: NewProofOfSpace) -> u32 {
-    let message = (FromHarvester::NewProofOfSpace(Box::new(proof)), None);
-    // Without a farmer the look-up is stopped elsewhere.
-    let sent = context.answers.send(message).await.is_ok();
-    if sent {
-        context.status.add_proof();
+/// How many proofs were sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    /// Full and partial ones.
+    all: u32,
+    /// Partial ones.
+    partials: u32,
+}
+
+impl Sent {
+    async fn send(&mut self, context: &LookupContext, message: FromHarvester) {
+        let partials = match &message {
+            FromHarvester::PartialProofs(message) => count(message.partial_proofs.len()),
+            _ => 0,
+        };
+        // Without a farmer the look-up is stopped elsewhere.
+        if context.answers.send((message, None)).await.is_ok() {
+            let all = partials.max(1);
+            self.partials += partials;
+            self.all += all;
+            context.status.add_proofs(all);
+        }
     }
-    sent.into()
 }
 
 /// Proofs that may wait to be sent while others are looked up.
@@ -171,11 +184,7 @@ fn count(plots: usize) -> u32 {
 
 /// The plots that pass the filter.
 fn eligible(constants: &Constants, point: &NewSignagePointHarvester, plots: &Plots) -> Vec<Arc<LoadedPlot>> {
-    let bits = match point.filter {
-        SignagePointFilter::PrefixBits(bits) => bits,
-        SignagePointFilter::Heights { peak_height, .. } => prefix_bits_v1(constants, peak_height),
-    };
-    let passes = |plot: &&Arc<LoadedPlot>| passes_v1(bits, plot.plot_id(), &point.challenge_hash, &point.sp_hash);
+    let passes = |plot: &&Arc<LoadedPlot>| may_answer(constants, point, plot);
     plots.values().filter(passes).cloned().collect()
 }
 
@@ -185,7 +194,7 @@ fn look_up(
     signage_point: &Arc<NewSignagePointHarvester>,
     eligible: Vec<Arc<LoadedPlot>>,
     tally: &Arc<Tally>,
-) -> mpsc::Receiver<NewProofOfSpace> {
+) -> mpsc::Receiver<FromHarvester> {
     let (found, proofs) = mpsc::channel(PROOFS_WAITING);
     let question = Arc::new(Question {
         constants: Arc::clone(&context.constants),
@@ -214,7 +223,7 @@ struct Question {
     constants: Arc<Constants>,
     signage_point: Arc<NewSignagePointHarvester>,
     tally: Arc<Tally>,
-    found: mpsc::Sender<NewProofOfSpace>,
+    found: mpsc::Sender<FromHarvester>,
     volumes: Weak<Volumes>,
     parallel_read: bool,
 }
@@ -223,18 +232,8 @@ impl Question {
     /// Looks one plot up. Blocking.
     fn ask(&self, plot: &LoadedPlot, lane: &Lane, volume: &Arc<Volume>) -> Outcome {
         let mut lost = 0_u32;
-        let mut found = |quality, proof| {
-            let proof = NewProofOfSpace {
-                challenge_hash: self.signage_point.challenge_hash,
-                sp_hash: self.signage_point.sp_hash,
-                plot_identifier: format!("{quality}{}", plot.name()),
-                proof,
-                signage_point_index: self.signage_point.signage_point_index,
-                include_source_signature_data: false,
-                farmer_reward_address_override: None,
-                fee_info: None,
-            };
-            if let Err(mpsc::error::TrySendError::Full(_)) = self.found.try_send(proof) {
+        let mut found = |message| {
+            if let Err(mpsc::error::TrySendError::Full(_)) = self.found.try_send(message) {
                 lost += 1;
             }
         };
@@ -307,16 +306,18 @@ fn is_of_volume(error: &io::Error) -> bool {
 }
 
 impl LogLine {
-    fn write(self, info: &FarmingInfo, took: Duration) -> String {
+    fn write(self, info: &FarmingInfo, partials: u32, took: Duration) -> String {
         let challenge = info.challenge_hash.to_string();
         let challenge = challenge.get(..10).unwrap_or(&challenge);
-        let (passed, proofs, total, took) = (info.passed, info.proofs, info.total_plots, took.as_secs_f64());
+        let (passed, total, took) = (info.passed, info.total_plots, took.as_secs_f64());
+        let proofs = info.proofs.saturating_sub(partials);
         match self {
             Self::Official => format!(
-                "challenge_hash: {challenge} ...{passed} plots were eligible for farming challengeFound {proofs} V1 proofs and 0 V2 qualities. Time: {took:.5} s. Total {total} plots"
+                "challenge_hash: {challenge} ...{passed} plots were eligible for farming challengeFound {proofs} V1 proofs and {partials} V2 qualities. Time: {took:.5} s. Total {total} plots"
             ),
             Self::Classic => format!(
-                "{passed} plots were eligible for farming {challenge}... Found {proofs} proofs. Time: {took:.5} s. Total {total} plots"
+                "{passed} plots were eligible for farming {challenge}... Found {} proofs. Time: {took:.5} s. Total {total} plots",
+                info.proofs
             ),
         }
     }
@@ -334,18 +335,18 @@ mod tests {
             sp_hash: SpHash([0; 32]),
             timestamp: 0,
             passed: 4,
-            proofs: 1,
+            proofs: 3,
             total_plots: 6,
             lookup_time: 277_760,
         };
         let took = Duration::from_micros(info.lookup_time);
         assert_eq!(
-            LogLine::Official.write(&info, took),
-            "challenge_hash: 6d6d6d6d6d ...4 plots were eligible for farming challengeFound 1 V1 proofs and 0 V2 qualities. Time: 0.27776 s. Total 6 plots"
+            LogLine::Official.write(&info, 2, took),
+            "challenge_hash: 6d6d6d6d6d ...4 plots were eligible for farming challengeFound 1 V1 proofs and 2 V2 qualities. Time: 0.27776 s. Total 6 plots"
         );
         assert_eq!(
-            LogLine::Classic.write(&info, took),
-            "4 plots were eligible for farming 6d6d6d6d6d... Found 1 proofs. Time: 0.27776 s. Total 6 plots"
+            LogLine::Classic.write(&info, 2, took),
+            "4 plots were eligible for farming 6d6d6d6d6d... Found 3 proofs. Time: 0.27776 s. Total 6 plots"
         );
     }
 

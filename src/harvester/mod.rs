@@ -5,17 +5,21 @@
 //! said to the farmer of plots is decided by the pure `sync::SyncSender`. [`dial`](dial()) carries all this to a remote
 //! farmer. [`make_plot`] makes small plots for demonstrations.
 //!
-//! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
-//! reason in the log.
+//! This harvester farms classic v1 plots and v2 plots. Compressed plots are listed as files that cannot be opened, with
+//! the reason in the log.
 
+mod cache;
 mod connection;
 mod dial;
 mod file;
+mod findings;
 mod health;
+mod inventory;
 mod lookup;
 mod make;
 mod mounts;
 mod plot;
+mod plot_v2;
 mod prove;
 mod queue;
 mod reader;
@@ -28,6 +32,8 @@ mod sync;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_v2;
 mod volumes;
 
 pub use dial::{DialError, DialSettings, dial};
@@ -35,7 +41,8 @@ pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::LogLine;
 pub use make::{MakePlotError, make_plot};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
+pub use plot_v2::ProverV2;
 pub use queue::{ABANDON_AFTER, WARN_AFTER};
-pub use scan::{FileState, Inventory, ScanOptions};
+pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

@@ -3,8 +3,8 @@
 //! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
 //! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
-use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -14,15 +14,16 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
+use super::findings::{Findings, Plots};
+use super::inventory::Changes;
 use super::lookup::{self, LogLine, LookupContext};
-use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::queue::ABANDON_AFTER;
 use super::scan::ScanOptions;
-use super::scanner::{Findings, Plots, Scanner};
+use super::scanner::{Scanner, ScannerFiles};
 use super::status::StatusHandle;
 use super::volumes::Volumes;
-use crate::config::Settings;
+use crate::config::{Root, Settings};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
@@ -42,6 +43,10 @@ pub struct ServiceOptions {
     pub constants: Arc<Constants>,
     /// Where the plots are.
     pub scan: ScanOptions,
+    /// Where `scan` is read again before each refresh, so that plot directories come and go while the harvester runs.
+    pub settings_file: Option<PathBuf>,
+    /// Where what is known of plots is kept for the next run.
+    pub plot_cache_file: Option<PathBuf>,
     /// Time between the beginnings of two refreshes.
     pub refresh_interval: Duration,
     /// Look-ups at the same time on one volume, at most.
@@ -63,26 +68,28 @@ impl ServiceOptions {
         Self {
             network: settings.network.clone(),
             constants: Arc::new(settings.constants.clone()),
-            scan: ScanOptions {
-                directories: harvester.plot_directories.clone(),
-                recursive: harvester.recursive_plot_scan,
-                follow_links: harvester.recursive_follow_links,
-                retry_invalid: Duration::from_secs(refresh.retry_invalid_seconds.into()),
-                batch_size: refresh.batch_size,
-                batch_sleep: Duration::from_millis(refresh.batch_sleep_milliseconds.into()),
-            },
+            scan: ScanOptions::of(harvester),
+            settings_file: None,
+            plot_cache_file: None,
             refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),
             threads: usize::from(harvester.num_threads),
             parallel_read: harvester.parallel_read,
-            processors: match usize::from(harvester.parallel_decompressor_count) {
-                0 => available_parallelism().map_or(1, NonZero::get),
-                count => count,
-            },
+            processors: available_parallelism().map_or(1, NonZero::get),
             log_line: if settings.own.classic_harvester_log {
                 LogLine::Classic
             } else {
                 LogLine::Official
             },
+        }
+    }
+
+    /// The same for the harvester of this root: it follows its settings file, and keeps what it knows of plots there.
+    #[must_use]
+    pub fn at(self, root: &Root) -> Self {
+        Self {
+            settings_file: Some(root.config_file()),
+            plot_cache_file: Some(root.plot_cache_file()),
+            ..self
         }
     }
 }
@@ -114,7 +121,13 @@ impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
-        let scanner = Scanner::new();
+        let scanner = Scanner::new(
+            ScannerFiles {
+                settings: options.settings_file.clone(),
+                cache: options.plot_cache_file.clone(),
+            },
+            clock,
+        );
         let volumes = Arc::new(Volumes::new(options.threads, options.processors, clock));
         Self {
             status: StatusHandle::new(clock, options.network.clone(), scanner.findings(), Arc::clone(&volumes)),
@@ -197,7 +210,7 @@ impl Service {
 
     /// Keeps refreshes from beginning, as a disk that hangs does; `None` while one is running.
     #[cfg(test)]
-    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<super::scan::Inventory>> {
+    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         self.scanner.hang()
     }
 
@@ -247,7 +260,7 @@ impl Service {
 
     fn take_findings(&mut self, findings: &Findings) {
         self.take_plots(findings);
-        let (loaded, removed) = findings.changes;
+        let Changes { loaded, removed } = findings.changes;
         let event = if findings.finished { "done" } else { "batch_processed" };
         tracing::info!(
             target: HARVESTER,
@@ -266,18 +279,8 @@ impl Service {
             _ => Arc::clone(&findings.plots),
         };
         self.plots = ours;
-        self.describe_volumes();
-    }
-
-    /// Tells the volumes how they are called and how many plots they hold.
-    fn describe_volumes(&self) {
-        let mut volumes: BTreeMap<u64, (usize, &LoadedPlot)> = BTreeMap::new();
-        for plot in self.plots.values() {
-            volumes.entry(plot.volume()).or_insert((0, plot)).0 += 1;
-        }
-        let mounts = Mounts::of_this_machine();
-        for (volume, (plots, example)) in volumes {
-            self.volumes.describe(volume, &mounts.name_for(example.path()), plots);
+        for found in &findings.volumes {
+            self.volumes.describe(found.volume, &found.name, found.plots);
         }
     }
 

@@ -3,22 +3,20 @@
 //! Its parts write down what happens as it happens; a picture is taken of that at most four times a second, on the
 //! runtime, never by a thread that looks up.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::mounts::Mounts;
-use super::scanner::Findings;
-use super::volumes::Volumes;
+use super::findings::{Findings, VolumeFound};
+use super::inventory::GoneVolume;
+use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
 use crate::runtime::Clock;
 use crate::snapshot::{
-    FarmerLinkView, FileCounts, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState,
-    VolumeView,
+    FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState, VolumeView,
 };
 
 /// A harvester as seen from outside: pictures of it, and a place to write down how its farmer is reached. Cheap to clone.
@@ -116,9 +114,9 @@ impl StatusHandle {
         lookups.push_back(lookup);
     }
 
-    /// A proof or partial proof was sent.
-    pub(super) fn add_proof(&self) {
-        self.board.state().proofs += 1;
+    /// So many proofs or partial proofs were sent.
+    pub(super) fn add_proofs(&self, proofs: u32) {
+        self.board.state().proofs += u64::from(proofs);
     }
 }
 
@@ -131,14 +129,21 @@ impl Board {
         let findings = Arc::clone(&self.findings.borrow());
         let now = self.clock.now();
         if state.facts.revision != findings.revision {
-            state.facts = Facts::of(&findings, now, std::mem::take(&mut state.facts));
+            state.facts = Facts::of(&findings, now, &state.facts);
         }
         let facts = &state.facts;
-        let volumes: Vec<_> = facts
-            .volumes
+        let mut volumes: Vec<_> = findings
+            .gone
             .iter()
-            .map(|(number, facts)| self.volume(*number, facts))
+            .map(|(name, gone)| gone_volume(name, gone))
             .collect();
+        let mut stale_dropped = 0;
+        for found in &findings.volumes {
+            let report = self.volumes.report(found.volume);
+            stale_dropped += report.as_ref().map_or(0, |report| report.record.stale);
+            volumes.push(volume(found, report.unwrap_or_default()));
+        }
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
         MachineSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -147,39 +152,46 @@ impl Board {
             started_at_unix_ms: self.started.unix.0,
             farmer: state.farmer.clone(),
             scan: facts.scan,
-            counts: facts.counts,
-            plot_bytes: facts.volumes.values().map(|volume| volume.plot_bytes).sum(),
-            stale_dropped: volumes.iter().map(|(_, stale)| stale).sum(),
-            volumes: volumes.into_iter().map(|(view, _)| view).collect(),
+            counts: findings.counts,
+            plot_bytes: findings.volumes.iter().map(|volume| volume.plot_bytes).sum(),
+            stale_dropped,
+            volumes,
             lookups: state.lookups.iter().copied().collect(),
-            troubles: Vec::new(),
+            troubles: findings.troubles.clone(),
             proofs: state.proofs,
         }
     }
 }
 
-impl Board {
-    /// A volume with what it has done, and how many of its look-ups were too old.
-    fn volume(&self, number: u64, facts: &VolumeView) -> (VolumeView, u64) {
-        let Some(report) = self.volumes.report(number) else {
-            return (facts.clone(), 0);
-        };
-        let view = VolumeView {
-            state: match facts.state {
-                gone @ VolumeState::Gone { .. } => gone,
-                _ => report.state,
-            },
-            lookups: report.record.lookups,
-            p50_us: report.percentiles.0,
-            p95_us: report.percentiles.1,
-            max_us: report.record.max_us,
-            errors: report.record.errors,
-            last_error: report.record.last_error,
-            missed: report.record.missed,
-            busy: u32::try_from(report.busy).unwrap_or(u32::MAX),
-            ..facts.clone()
-        };
-        (view, report.record.stale)
+/// A volume that is there, with what it has done.
+fn volume(found: &VolumeFound, report: VolumeReport) -> VolumeView {
+    VolumeView {
+        name: found.name.clone(),
+        state: report.state,
+        plots: found.plots,
+        plot_bytes: found.plot_bytes,
+        not_farmed: found.not_farmed,
+        lookups: report.record.lookups,
+        p50_us: report.percentiles.0,
+        p95_us: report.percentiles.1,
+        max_us: report.record.max_us,
+        errors: report.record.errors,
+        last_error: report.record.last_error,
+        missed: report.record.missed,
+        busy: u32::try_from(report.busy).unwrap_or(u32::MAX),
+    }
+}
+
+/// A volume that had plots.
+fn gone_volume(name: &str, gone: &GoneVolume) -> VolumeView {
+    VolumeView {
+        name: name.to_owned(),
+        state: VolumeState::Gone {
+            since_unix_ms: gone.since_unix_ms,
+        },
+        plots: gone.plots,
+        plot_bytes: gone.bytes,
+        ..VolumeView::default()
     }
 }
 
@@ -210,70 +222,28 @@ async fn take_pictures(board: Weak<Board>) {
     }
 }
 
-/// What follows from the findings; worked out once for each.
+/// The refresh, as of the newest findings.
 #[derive(Debug, Default)]
 struct Facts {
     revision: u64,
     scan: ScanView,
-    counts: FileCounts,
-    /// By number of the file system.
-    volumes: BTreeMap<u64, VolumeView>,
 }
 
 impl Facts {
-    fn of(findings: &Findings, now: Now, before: Self) -> Self {
-        let mut volumes = before.volumes;
-        let mounts = Mounts::of_this_machine();
-        let mut found: BTreeMap<u64, (u64, u64, PathBuf)> = BTreeMap::new();
-        for plot in findings.plots.values() {
-            let (plots, bytes, _) = found
-                .entry(plot.volume())
-                .or_insert_with(|| (0, 0, plot.path().to_owned()));
-            *plots += 1;
-            *bytes += plot.stamp().size;
-        }
-        for (volume, view) in &mut volumes {
-            if !found.contains_key(volume) && !matches!(view.state, VolumeState::Gone { .. }) {
-                view.state = VolumeState::Gone {
-                    since_unix_ms: now.unix.0,
-                };
-            }
-        }
-        for (volume, (plots, plot_bytes, example)) in found {
-            let view = volumes.entry(volume).or_default();
-            if view.name.is_empty() {
-                view.name = mounts.name_for(&example);
-            }
-            if matches!(view.state, VolumeState::Gone { .. }) {
-                view.state = VolumeState::Fine;
-            }
-            (view.plots, view.plot_bytes) = (plots, plot_bytes);
-        }
+    fn of(findings: &Findings, now: Now, before: &Self) -> Self {
         let count = |files: usize| u64::try_from(files).unwrap_or(u64::MAX);
-        let took_ms = u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX);
+        let finished_at = findings.finished.then_some(now.unix.0);
         Self {
             revision: findings.revision,
             scan: ScanView {
                 running: !findings.finished,
-                done: count(findings.files),
-                total: count(findings.files),
-                took_ms,
-                finished_at_unix_ms: if findings.finished {
-                    Some(now.unix.0)
-                } else {
-                    before.scan.finished_at_unix_ms
-                },
-                loaded: count(findings.changes.0),
-                removed: count(findings.changes.1),
+                done: findings.progress.0,
+                total: findings.progress.1,
+                took_ms: u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX),
+                finished_at_unix_ms: finished_at.or(before.scan.finished_at_unix_ms),
+                loaded: count(findings.changes.loaded),
+                removed: count(findings.changes.removed),
             },
-            counts: FileCounts {
-                farmed: count(findings.plots.len()),
-                failed: count(findings.failed.len()),
-                no_key: count(findings.no_key.len()),
-                duplicates: count(findings.duplicates.len()),
-                ..FileCounts::default()
-            },
-            volumes,
         }
     }
 }

@@ -65,7 +65,7 @@ enum Task {
 }
 
 /// A volume as it is to be shown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct VolumeReport {
     /// What it is doing.
     pub(super) state: VolumeState,
@@ -91,12 +91,12 @@ impl Volumes {
     }
 
     /// Learns how a volume is called and how many plots it holds.
-    pub(super) fn describe(&self, volume: u64, name: &str, plots: usize) {
+    pub(super) fn describe(&self, volume: u64, name: &str, plots: u64) {
         let volume = self.volume(volume);
         let mut work = volume.work();
         name.clone_into(&mut work.name);
-        work.look_ups
-            .set_lanes((plots / PLOTS_PER_LANE).max(LEAST_LANES).min(self.most_lanes));
+        let lanes = usize::try_from(plots / PLOTS_PER_LANE).unwrap_or(MAX_THREADS);
+        work.look_ups.set_lanes(lanes.max(LEAST_LANES).min(self.most_lanes));
     }
 
     /// Has the plots of one volume looked up for a signage point.
@@ -328,7 +328,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 const LEAST_LANES: usize = 4;
 
 /// A volume with more plots is more than one disk.
-const PLOTS_PER_LANE: usize = 100;
+const PLOTS_PER_LANE: u64 = 100;
 
 /// A thread without work ends after this time: the next signage point comes sooner.
 const IDLE_FOR: Duration = Duration::from_secs(60);

@@ -11,6 +11,7 @@
 
 #[cfg(target_os = "linux")]
 mod disks;
+mod keys;
 mod layers;
 mod program;
 mod root;
