@@ -121,13 +121,11 @@ impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
-        let scanner = Scanner::new(
-            ScannerFiles {
-                settings: options.settings_file.clone(),
-                cache: options.plot_cache_file.clone(),
-            },
-            clock,
-        );
+        let files = ScannerFiles {
+            settings: options.settings_file.clone(),
+            cache: options.plot_cache_file.clone(),
+        };
+        let scanner = Scanner::new(files, clock);
         let volumes = Arc::new(Volumes::new(options.threads, options.processors, clock));
         Self {
             status: StatusHandle::new(clock, options.network.clone(), scanner.findings(), Arc::clone(&volumes)),

@@ -3,7 +3,7 @@
 //! Its parts write down what happens as it happens; a picture is taken of that at most four times a second, on the
 //! runtime, never by a thread that looks up.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -132,18 +132,16 @@ impl Board {
             state.facts = Facts::of(&findings, now, &state.facts);
         }
         let facts = &state.facts;
-        let mut volumes: Vec<_> = findings
-            .gone
-            .iter()
-            .map(|(name, gone)| gone_volume(name, gone))
-            .collect();
+        let mut volumes: BTreeMap<&str, VolumeView> = BTreeMap::new();
         let mut stale_dropped = 0;
         for found in &findings.volumes {
-            let report = self.volumes.report(found.volume);
-            stale_dropped += report.as_ref().map_or(0, |report| report.record.stale);
-            volumes.push(volume(found, report.unwrap_or_default()));
+            let report = self.volumes.report(found.volume).unwrap_or_default();
+            stale_dropped += report.record.stale;
+            add(volumes.entry(&found.name).or_default(), found, report);
         }
-        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        for (name, gone) in &findings.gone {
+            volumes.entry(name).or_insert_with(|| gone_volume(name, gone));
+        }
         MachineSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -155,7 +153,7 @@ impl Board {
             counts: findings.counts,
             plot_bytes: findings.volumes.iter().map(|volume| volume.plot_bytes).sum(),
             stale_dropped,
-            volumes,
+            volumes: volumes.into_values().collect(),
             lookups: state.lookups.iter().copied().collect(),
             troubles: findings.troubles.clone(),
             proofs: state.proofs,
@@ -163,23 +161,29 @@ impl Board {
     }
 }
 
-/// A volume that is there, with what it has done.
-fn volume(found: &VolumeFound, report: VolumeReport) -> VolumeView {
-    VolumeView {
-        name: found.name.clone(),
-        state: report.state,
-        plots: found.plots,
-        plot_bytes: found.plot_bytes,
-        not_farmed: found.not_farmed,
-        lookups: report.record.lookups,
-        p50_us: report.percentiles.0,
-        p95_us: report.percentiles.1,
-        max_us: report.record.max_us,
-        errors: report.record.errors,
-        last_error: report.record.last_error,
-        missed: report.record.missed,
-        busy: u32::try_from(report.busy).unwrap_or(u32::MAX),
+/// Adds a file system that is there, with what it has done, to the volume of its name; most often it is the only one.
+fn add(view: &mut VolumeView, found: &VolumeFound, report: VolumeReport) {
+    let VolumeReport {
+        state,
+        record,
+        percentiles: (p50_us, p95_us),
+        busy,
+    } = report;
+    found.name.clone_into(&mut view.name);
+    if view.state == VolumeState::Fine || matches!(state, VolumeState::Sick { .. }) {
+        view.state = state;
     }
+    view.plots += found.plots;
+    view.plot_bytes += found.plot_bytes;
+    view.not_farmed += found.not_farmed;
+    view.lookups += record.lookups;
+    view.p50_us = view.p50_us.max(p50_us);
+    view.p95_us = view.p95_us.max(p95_us);
+    view.max_us = view.max_us.max(record.max_us);
+    view.errors += record.errors;
+    view.last_error = record.last_error.or_else(|| view.last_error.take());
+    view.missed += record.missed;
+    view.busy = view.busy.saturating_add(u32::try_from(busy).unwrap_or(u32::MAX));
 }
 
 /// A volume that had plots.

@@ -13,6 +13,7 @@
 mod disks;
 mod keys;
 mod layers;
+mod plots;
 mod program;
 mod root;
 mod terminal;
