@@ -42,11 +42,7 @@ impl Farmer {
         };
         self.note_taken(number);
         if let Err(refusal) = self.check_block(node, number, &request) {
-            let node = self
-                .nodes
-                .get(&node)
-                .map(|node| node.status.name.clone())
-                .unwrap_or_default();
+            let node = self.node_name(node);
             self.raise(
                 now,
                 AlarmKind::SigningRefused {

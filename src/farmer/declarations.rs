@@ -10,7 +10,7 @@ use super::output::{Output, SignPurpose};
 use super::proofs::{Job, Phase, Proof, ProofNumber, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::{Bytes32, NodeId, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, NodeId, QualityString, RewardChainSp, SpHash};
 use crate::pos::iterations;
 use crate::snapshot::{Notice, ProofStage};
 use crate::wire::{
@@ -247,9 +247,10 @@ impl Farmer {
     ) {
         match self.declaration(number, reward_chain_sp, signatures) {
             Err(reason) => self.lose_declaration(now, number, reward_chain_sp, &reason),
-            Ok((nodes, message)) => {
+            Ok((nodes, quality, message)) => {
                 self.outputs.push_back(Output::Declare {
                     nodes,
+                    quality,
                     message: Box::new(message),
                 });
                 let step = Step::Declared { at: now.mono };
@@ -276,14 +277,17 @@ impl Farmer {
         }
     }
 
-    /// The declaration of a proof and the nodes it goes to, or why there is none.
+    /// The declaration of a proof, its quality and the nodes it goes to, or why there is none.
     fn declaration(
         &self,
         number: ProofNumber,
         reward_chain_sp: RewardChainSp,
         signatures: &PlotSignatures,
-    ) -> Result<(Vec<NodeId>, DeclareProofOfSpace), String> {
+    ) -> Result<(Vec<NodeId>, QualityString, DeclareProofOfSpace), String> {
         let proof = self.proofs.live.get(&number).ok_or("it is not known any more")?;
+        let Phase::Winner { quality, .. } = proof.phase else {
+            return Err("it is no winner any more".to_owned());
+        };
         let point = self.signage_points.get(&proof.sp_hash);
         let variant = point.and_then(|point| point.of_reward_chain(&reward_chain_sp));
         let variant = variant.ok_or("its signage point is not known any more")?;
@@ -325,7 +329,7 @@ impl Farmer {
             // So that the node shows what it wants signed.
             include_signature_source_data: true,
         };
-        Ok((nodes, message))
+        Ok((nodes, quality, message))
     }
 
     /// One declaration of a proof is lost; the proof is, when no other is left.

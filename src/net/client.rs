@@ -13,14 +13,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::{self, ConnectError, Greeting};
+use super::handshake::{self, ConnectError, Greeting, Introduction};
 use super::link::{self, Liveness, Side, ToSend};
 use super::meter::{Meter, Metered};
 use super::session::{PeerInfo, malformed};
 use crate::ids::PeerId;
 use crate::logging::target;
 use crate::snapshot::DisconnectCause;
-use crate::wire::{FromHarvester, HarvesterLayout, Message, MessageType, ProtocolVersion, ToHarvester};
+use crate::wire::{FromHarvester, HarvesterLayout, Message, MessageType, NodeType, ProtocolVersion, ToHarvester};
 
 /// What a harvester says of itself, and whom it dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +58,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (stream, meter) = Metered::new(stream, u64::MAX);
-    let shaken = handshake::connect(
-        stream,
-        &options.host,
-        &options.network_id,
-        options.protocol_version,
-        &meter,
-    );
+    let introduction = Introduction {
+        host: &options.host,
+        network_id: &options.network_id,
+        protocol_version: options.protocol_version,
+        server_port: 0,
+        role: NodeType::Harvester,
+        wanted: NodeType::Farmer,
+    };
+    let shaken = handshake::connect(stream, &introduction, &meter);
     let (socket, greeting) = timeout(CONNECT_DEADLINE, shaken)
         .await
         .map_err(|_| ConnectError::TimedOut)??;
@@ -171,4 +173,4 @@ const LIVENESS: Liveness = Liveness {
 };
 
 /// The official `outbound_handshake_timeout` is 120 s; a farmer that needs more than this is not farming.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(30);

@@ -71,55 +71,102 @@ where
     }
 }
 
-/// Why a farmer could not be talked to.
+/// Who dials whom, and what it says of itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Introduction<'a> {
+    /// Host and port of the peer, for the HTTP header.
+    pub(super) host: &'a str,
+    pub(super) network_id: &'a str,
+    pub(super) protocol_version: ProtocolVersion,
+    /// Port on which the dialer itself can be dialled; 0 if it cannot.
+    pub(super) server_port: u16,
+    /// What dials.
+    pub(super) role: NodeType,
+    /// What must answer.
+    pub(super) wanted: NodeType,
+}
+
+/// Why a peer that was dialled could not be talked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// It refused the websocket upgrade.
-    #[error("open a websocket at the farmer: {detail}")]
+    #[error("open a websocket: {detail}")]
     NotWebSocket {
         /// What came.
         detail: String,
     },
     /// It ended the connection instead of answering our handshake.
-    #[error("shake hands with the farmer: {cause}")]
+    #[error("shake hands: {cause}")]
     Refused {
         /// How it ended.
         cause: DisconnectCause,
     },
-    /// It farms another network.
-    #[error("shake hands with the farmer: it is on network {got}, this harvester is on {expected}")]
+    /// It is on another network.
+    #[error("shake hands: it is on network {got}, we are on {expected}")]
     WrongNetwork {
         /// Its network id, made safe to show.
         got: String,
         /// Ours.
         expected: String,
     },
-    /// It is no farmer.
-    #[error("shake hands with the farmer: it is no farmer (node type {got})")]
+    /// It is something else than what was to be dialled.
+    #[error("shake hands: it is no {expected} (node type {got})")]
     WrongNodeType {
         /// Its node type number.
         got: u8,
+        /// What it should be.
+        expected: &'static str,
     },
     /// It did not answer in time.
-    #[error("shake hands with the farmer: no answer in time")]
+    #[error("shake hands: no answer in time")]
     TimedOut,
     /// Its answer cannot be read.
-    #[error("shake hands with the farmer: {detail}")]
+    #[error("shake hands: {detail}")]
     BadHandshake {
         /// What is wrong.
         detail: String,
     },
 }
 
-/// The dialling harvester's part. `host` is for the HTTP header only.
+impl ConnectError {
+    /// Whether the peer does not accept our certificate. In TLS 1.3 it judges it only after we think that we are
+    /// connected, so this looks like a lost connection.
+    #[must_use]
+    pub fn says_bad_certificate(&self) -> bool {
+        self.detail().is_some_and(|detail| detail.contains(TLS_ALERT))
+    }
+
+    /// Whether the peer is on another network, which it says by number.
+    #[must_use]
+    pub fn says_other_network(&self) -> bool {
+        let code = format!("code 1002 {INCOMPATIBLE_NETWORK_ID}");
+        self.detail().is_some_and(|detail| detail.ends_with(&code))
+    }
+
+    /// Whether the peer refuses our address for a while.
+    #[must_use]
+    pub fn says_banned(&self) -> bool {
+        matches!(self, Self::NotWebSocket { detail } if detail.contains("403"))
+    }
+
+    fn detail(&self) -> Option<&str> {
+        match self {
+            Self::NotWebSocket { detail }
+            | Self::Refused {
+                cause: DisconnectCause::Lost { detail },
+            } => Some(detail),
+            _ => None,
+        }
+    }
+}
+
+/// The dialler's part: a harvester's at its farmer, a farmer's at its full node.
 ///
 /// # Errors
-/// Why there is no farmer of ours. Deadlines are the caller's.
+/// Why there is no peer of ours. Deadlines are the caller's.
 pub(super) async fn connect<S>(
     stream: S,
-    host: &str,
-    network_id: &str,
-    protocol_version: ProtocolVersion,
+    introduction: &Introduction<'_>,
     meter: &Meter,
 ) -> Result<(WebSocketStream<S>, Greeting), ConnectError>
 where
@@ -128,14 +175,20 @@ where
     let not_websocket = |error: WsError| ConnectError::NotWebSocket {
         detail: error.to_string(),
     };
-    let request = format!("wss://{host}/ws")
+    let network_id = introduction.network_id;
+    let request = format!("wss://{}/ws", introduction.host)
         .into_client_request()
         .map_err(not_websocket)?;
     let config = websocket_config(limits::MAX_FRAME, limits::MAX_PLOT_LIST_FRAME);
     let (mut socket, _) = client_async_with_config(request, stream, Some(config))
         .await
         .map_err(not_websocket)?;
-    let hello = handshake(network_id, protocol_version, 0, NodeType::Harvester);
+    let hello = handshake(
+        network_id,
+        introduction.protocol_version,
+        introduction.server_port,
+        introduction.role,
+    );
     let refused = |cause| ConnectError::Refused { cause };
     let lost = |error: WsError| refused(super::link::cause_of(&error, meter));
     socket
@@ -161,8 +214,12 @@ where
         let expected = network_id.to_owned();
         return Err(ConnectError::WrongNetwork { got, expected });
     }
-    if hello.role() != Some(NodeType::Farmer) {
-        return Err(ConnectError::WrongNodeType { got: hello.node_type });
+    if hello.role() != Some(introduction.wanted) {
+        let expected = name_of(introduction.wanted);
+        return Err(ConnectError::WrongNodeType {
+            got: hello.node_type,
+            expected,
+        });
     }
     let (greeting, _) = greeting_of(&hello).map_err(|detail| ConnectError::BadHandshake { detail })?;
     Ok((socket, greeting))
@@ -279,10 +336,23 @@ fn bad_handshake(detail: &str) -> RefusalCause {
     }
 }
 
+/// What a sentence calls a kind of peer.
+const fn name_of(role: NodeType) -> &'static str {
+    match role {
+        NodeType::Farmer => "farmer",
+        NodeType::FullNode => "full node",
+        NodeType::Harvester => "harvester",
+        _ => "peer of the right kind",
+    }
+}
+
 /// Foreign text, safe and short.
 fn shown(text: &str) -> String {
     strip_invisible(text).chars().take(64).collect()
 }
+
+/// How rustls begins the text of an alert.
+const TLS_ALERT: &str = "received fatal alert";
 
 /// The longest message a farmer sends: keys, and those are few.
 const MAX_FROM_FARMER: usize = 1 << 20;
@@ -517,8 +587,15 @@ mod tests {
         };
         tokio::spawn(farmer(far));
         let (ours, meter) = Metered::new(ours, u64::MAX);
-        let connecting = connect(ours, "farmer:8447", NETWORK, ProtocolVersion::CURRENT, &meter);
-        connecting.await.map(|(_, greeting)| greeting)
+        let introduction = Introduction {
+            host: "farmer:8447",
+            network_id: NETWORK,
+            protocol_version: ProtocolVersion::CURRENT,
+            server_port: 0,
+            role: NodeType::Harvester,
+            wanted: NodeType::Farmer,
+        };
+        connect(ours, &introduction, &meter).await.map(|(_, greeting)| greeting)
     }
 
     #[tokio::test(start_paused = true)]
@@ -534,7 +611,13 @@ mod tests {
         };
         assert!(matches!(dial(Some(other)).await, Err(ConnectError::WrongNetwork { got, .. }) if got == "mainnet"));
         let node = Handshake { node_type: 1, ..farmer };
-        assert_eq!(dial(Some(node)).await, Err(ConnectError::WrongNodeType { got: 1 }));
+        assert_eq!(
+            dial(Some(node)).await,
+            Err(ConnectError::WrongNodeType {
+                got: 1,
+                expected: "farmer"
+            })
+        );
         let error = dial(None).await.unwrap_err().to_string();
         assert!(error.contains("1002 110"), "{error}");
     }

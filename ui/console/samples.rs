@@ -374,6 +374,7 @@ pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
             peak_height: Some(6_412_331),
             last_signage_point_unix_ms: Some(NOW - 4_000),
             netspace_bytes: Some(21.4e18),
+            ..NodeView::default()
         }],
         keys: KeysView {
             farmer_address: Some("xch1f4rm3r0000000000000000000000000000000000000000000000000000".to_owned()),

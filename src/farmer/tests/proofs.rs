@@ -436,6 +436,28 @@ fn proof_without_a_node_is_lost() {
 }
 
 #[test]
+fn declaration_that_no_node_takes_is_a_lost_proof() {
+    let (mut story, _, quality) = declared();
+    let mut full = |is_lost| {
+        story.input(Input::NodeQueueFull {
+            node: NODE,
+            quality,
+            is_lost,
+        });
+        story.snapshot()
+    };
+    let farm = full(false);
+    assert_eq!(farm.wins.lost, 0, "another node has it");
+    assert!(
+        farm.alarms
+            .iter()
+            .any(|alarm| alarm.text == "node does not take what it is sent")
+    );
+    assert_eq!(full(true).wins.lost, 1);
+    lost_because(&story, "node does not take what it is sent");
+}
+
+#[test]
 fn proof_is_declared_to_another_node_if_its_own_is_gone() {
     let (mut story, barn, _) = winner();
     let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
