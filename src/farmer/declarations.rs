@@ -388,6 +388,7 @@ impl Farmer {
     }
 
     /// Nobody needs to wait any more for a node to take a proof up.
+    /// A node has made a block of a declared proof, or the chain has spoken.
     pub(super) fn note_taken(&mut self, number: ProofNumber) {
         if let Some(proof) = self.proofs.live.get_mut(&number)
             && let Phase::Winner { declarations, .. } = &mut proof.phase

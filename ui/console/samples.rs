@@ -496,9 +496,11 @@ fn proofs(name: &str) -> Vec<ProofView> {
         signage_point_index: 36,
         quality: steps[0].map(|_| QualityString([0x5a; 32])),
         stage,
+        found_after_ms: Some(412),
         verified_after_ms: steps[0],
         signed_after_ms: steps[1],
         declared_after_ms: steps[2],
+        block_asked_after_ms: steps[3].map(|ms| ms - 27),
         block_signed_after_ms: steps[3],
     };
     vec![

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, NodeView};
+use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, NodeView, ProofView};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -294,6 +294,8 @@ struct SummaryJson<'a> {
     signage_points_received: u64,
     signage_points_received_24h: u64,
     signage_points_missed_24h: u64,
+    /// Newest first, each with the time of its steps.
+    proofs: &'a [ProofView],
     proofs_found: u64,
     proofs_invalid: u64,
     proofs_declared: u64,
@@ -326,6 +328,7 @@ impl<'a> SummaryJson<'a> {
             signage_points_received: snapshot.signage_points.received,
             signage_points_received_24h: snapshot.signage_points.received_24h,
             signage_points_missed_24h: snapshot.signage_points.missed_24h,
+            proofs: &snapshot.proofs,
             proofs_found: snapshot.wins.proofs,
             proofs_invalid: snapshot.wins.invalid,
             proofs_declared: snapshot.wins.declared,

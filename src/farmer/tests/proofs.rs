@@ -155,11 +155,13 @@ fn proof_becomes_a_block() {
     let view = &snapshot.proofs[0];
     assert_eq!(
         (
+            view.found_after_ms,
             view.verified_after_ms,
             view.declared_after_ms,
+            view.block_asked_after_ms,
             view.block_signed_after_ms
         ),
-        (Some(20), Some(20), Some(1020))
+        (Some(0), Some(20), Some(20), Some(1020), Some(1020))
     );
     assert_eq!(
         (view.plot_file.as_str(), view.harvester_name.as_str()),
