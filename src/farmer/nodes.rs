@@ -136,8 +136,8 @@ impl Farmer {
             now,
             AlarmKind::NodeCertificateChanged {
                 node,
-                expected,
-                got,
+                expected: expected.to_string(),
+                got: got.to_string(),
                 kept,
             },
         );

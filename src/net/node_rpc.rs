@@ -245,7 +245,9 @@ fn cause(error: &reqwest::Error) -> String {
             if io.kind() == io::ErrorKind::ConnectionRefused {
                 return "nobody listens on that port".to_owned();
             }
-            if io.get_ref().is_some_and(|inner| inner.is::<RustlsError>()) {
+            if let Some(inner) = io.get_ref()
+                && inner.is::<RustlsError>()
+            {
                 return tls::cause(io).to_string();
             }
         }

@@ -40,10 +40,10 @@ pub enum AlarmKind {
     NodeCertificateChanged {
         /// Node.
         node: String,
-        /// Fingerprint that it had.
-        expected: PeerId,
+        /// Fingerprint that it had, 64 hex digits.
+        expected: String,
         /// Fingerprint that it has now.
-        got: PeerId,
+        got: String,
         /// Where the old one is kept: `the line of … in …`.
         kept: String,
     },

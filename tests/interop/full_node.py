@@ -145,7 +145,8 @@ class Api:
         foliage = FoliageBlockData(block.get_hash(), target, request.pool_signature, farmer, random32())
         transactions = FoliageTransactionBlock(random32(), uint64(1), random32(), random32(), random32(), random32())
         hashes = foliage.get_hash(), transactions.get_hash()
-        self.asked[quality] = proof.plot_public_key, hashes
+        # After a reorg there are two blocks of one proof.
+        self.asked.setdefault(quality, []).append((proof.plot_public_key, hashes))
         shown = (foliage, transactions, block) if request.include_signature_source_data else (None, None, None)
         wanted = farmer_protocol.RequestSignedValues(quality, *hashes, *shown)
         await peer.send_message(make_msg(ProtocolMessageTypes.request_signed_values, wanted))
@@ -153,9 +154,17 @@ class Api:
 
     @metadata.request(peer_required=True)
     async def signed_values(self, request: farmer_protocol.SignedValues, peer: WSChiaConnection) -> None:
-        key, hashes = self.asked.pop(request.quality_string)
         signatures = request.foliage_block_data_signature, request.foliage_transaction_block_signature
-        tell("signed", ok=all(AugSchemeMPL.verify(key, h, s) for h, s in zip(hashes, signatures)))
+
+        def is_signed(block):
+            key, hashes = block
+            return all(AugSchemeMPL.verify(key, *pair) for pair in zip(hashes, signatures))
+
+        waiting = self.asked.get(request.quality_string, [])
+        signed = next(filter(is_signed, waiting), None)
+        if signed:
+            waiting.remove(signed)
+        tell("signed", ok=signed is not None)
 
 
 class Points:

@@ -118,7 +118,10 @@ class Context:
         return dict(os.environ, CHIA_ROOT=str(root), CHIA_KEYS_ROOT=str(root / "keys"), PATH=f"{self.venv}:{os.environ['PATH']}")
 
     def official(self, root, *command, timeout=120):
-        return subprocess.run(command, env=self.environment(root), check=True, capture_output=True, text=True, timeout=timeout).stdout
+        done = subprocess.run(command, env=self.environment(root), capture_output=True, text=True, timeout=timeout)
+        if done.returncode:
+            raise Failed(f"{command[0].name} {command[1:]}: status {done.returncode}: {done.stdout[-500:]} {done.stderr[-500:]}")
+        return done.stdout
 
     def chia_root(self, name):
         root = self.work / name
@@ -248,7 +251,7 @@ def blocks_on_a_chain(context):
     chain = context.chia_root("chain")
     words = chain / "words"
     words.write_text(MNEMONIC)
-    context.official(chain, context.venv / "chia", "keys", "add", "-f", words)
+    context.official(chain, context.venv / "chia", "keys", "add", "-f", words, "-l", "farm")
     context.official(chain, context.venv / "chia", "init")
     context.official(chain, context.python, HERE / "official.py", "chain", chain, str(first), str(theirs))
     own = context.plot_directory("own", context.plots["og"][:5] + context.plots["nft"][:4])
