@@ -17,7 +17,7 @@ use crate::config::HostPort;
 use crate::farmer::ChainState;
 use crate::ids::PeerId;
 use crate::logging::escape;
-use crate::tls;
+use crate::tls::RefusalCause;
 
 /// A client of one node.
 #[derive(Debug)]
@@ -241,18 +241,20 @@ fn cause(error: &reqwest::Error) -> String {
     }
     let mut last: &dyn std::error::Error = error;
     loop {
-        if let Some(io) = last.downcast_ref::<io::Error>() {
-            if io.kind() == io::ErrorKind::ConnectionRefused {
-                return "nobody listens on that port".to_owned();
-            }
-            if let Some(inner) = io.get_ref()
-                && inner.is::<RustlsError>()
-            {
-                return tls::cause(io).to_string();
-            }
+        if let Some(tls) = last.downcast_ref::<RustlsError>() {
+            return RefusalCause::from(tls).to_string();
         }
-        match last.source() {
-            Some(source) => last = source,
+        let io = last.downcast_ref::<io::Error>();
+        if io.is_some_and(|io| io.kind() == io::ErrorKind::ConnectionRefused) {
+            return "nobody listens on that port".to_owned();
+        }
+        // An I/O error passes over the error it was made of when asked for its source.
+        let inside: Option<&dyn std::error::Error> = match io.and_then(io::Error::get_ref) {
+            Some(inside) => Some(inside),
+            None => last.source(),
+        };
+        match inside {
+            Some(inside) => last = inside,
             None => return escape(&last.to_string()).into_owned(),
         }
     }

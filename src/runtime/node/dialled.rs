@@ -339,3 +339,80 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// The average block time changes slowly and takes several questions.
 const BLOCK_TIME_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Root;
+    use crate::config::init::{InitOptions, init};
+
+    /// A node at a port where nobody listens.
+    fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
+        let root = Root::new(dir);
+        init(&root, &InitOptions::default()).unwrap();
+        let (_, from_engine) = mpsc::channel(8);
+        let (to_engine, inputs) = mpsc::channel(8);
+        let node = DialledNode {
+            peer: HostPort::new("127.0.0.1", 1),
+            node: NodeId(0),
+            tls: crate::tls::node_client_config(&root).unwrap(),
+            network: "mainnet".to_owned(),
+            server_port: 8447,
+            pins: Arc::new(NodePins::new(root.known_nodes_file(), BTreeMap::new())),
+            from_engine,
+            to_engine,
+            certificate: watch::channel(None).0,
+        };
+        (node, inputs)
+    }
+
+    #[tokio::test]
+    async fn node_that_is_not_there_is_told_with_the_reason_and_dialled_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (node, mut inputs) = nowhere(dir.path());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(node.run(stop.clone()));
+        for expected in [
+            "being dialled",
+            "nobody listens on that port",
+            "nobody listens on that port",
+        ] {
+            let Some(Input::Node { status, .. }) = inputs.recv().await else {
+                panic!("it says nothing")
+            };
+            assert_eq!(status.name, "127.0.0.1:1");
+            assert_eq!(
+                status.link,
+                NodeLink::Down {
+                    why: expected.to_owned()
+                }
+            );
+        }
+        stop.cancel();
+        running.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_certificate_is_reported_with_both_fingerprints_and_where_the_old_one_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (node, mut inputs) = nowhere(dir.path());
+        assert_eq!(node.judge(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
+        assert_eq!(node.judge(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
+        let error = DialError::from(node.judge(PeerId([2; 32])).unwrap_err());
+        node.report_certificate(&error).await;
+        let Some(Input::NodeCertificateChanged {
+            expected, got, kept, ..
+        }) = inputs.recv().await
+        else {
+            panic!("it says nothing")
+        };
+        assert_eq!((expected, got), (PeerId([1; 32]), PeerId([2; 32])));
+        assert!(
+            kept.starts_with("the line of 127.0.0.1:1 from ") && kept.ends_with("known-nodes"),
+            "{kept}"
+        );
+    }
+}
