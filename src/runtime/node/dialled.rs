@@ -352,7 +352,12 @@ mod tests {
     /// A node at a port where nobody listens.
     fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
         let root = Root::new(dir);
-        init(&root, &InitOptions::default()).unwrap();
+        let options = InitOptions {
+            ca_dir: None,
+            network: None,
+            now: crate::runtime::clock::unix_now(),
+        };
+        init(&root, &options).unwrap();
         let (_, from_engine) = mpsc::channel(8);
         let (to_engine, inputs) = mpsc::channel(8);
         let node = DialledNode {
