@@ -19,6 +19,10 @@ pub(crate) struct Cli {
     /// Draw with ASCII characters only.
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
+    /// File with the passphrase of the farming keys, if they are locked; `-` reads standard input [default: the systemd
+    /// credential farmconsole-passphrase, else asks].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Farm without a console, in the foreground, as under systemd.
     #[arg(long)]
     pub(crate) daemon: bool,
@@ -143,6 +147,12 @@ pub(crate) struct Configure {
     /// Full node that the farmer of this root dials.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) set_fullnode_peer: Option<String>,
+    /// Where the farmer's part of each block goes (1/8 and the fees).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) set_farmer_reward: Option<String>,
+    /// Where the pool's part (7/8) goes of blocks of plots with a pool public key.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) set_pool_reward: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,11 +177,34 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Lock the farming keys with a passphrase, or leave them to the mode of their file.
+    Passphrase {
+        #[command(subcommand)]
+        command: PassphraseCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PassphraseCommand {
+    /// Lock them with a passphrase, or with another one.
+    Set {
+        /// File with the new passphrase; `-` reads standard input [default: asks].
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Keep them without a passphrase.
+    Remove,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false, id = "source")]
 pub(crate) struct KeysSource {
+    /// The keyring of the official software [default: $CHIA_KEYS_ROOT or ~/.chia_keys].
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    pub(crate) chia_keyring: Option<Option<PathBuf>>,
+    /// Asks for a mnemonic of 12 to 24 words and shows nothing of it; the first four letters of each will do.
+    #[arg(long)]
+    pub(crate) mnemonic: bool,
     /// File with a mnemonic of 12 to 24 words; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) mnemonic_file: Option<PathBuf>,
@@ -180,10 +213,22 @@ pub(crate) struct KeysSource {
     pub(crate) farmer_sk_file: Option<PathBuf>,
 }
 
+/// Sources of keys that have no wallets to choose from and no passphrase.
+const NO_KEYRING: [&str; 3] = ["mnemonic", "mnemonic_file", "farmer_sk_file"];
+
 #[derive(Debug, Args)]
 pub(crate) struct KeysImport {
     #[command(flatten)]
     pub(crate) source: KeysSource,
+    /// The wallet to take from the keyring [default: all].
+    #[arg(long, value_name = "N", conflicts_with_all = NO_KEYRING)]
+    pub(crate) fingerprint: Option<u32>,
+    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
+    #[arg(long, value_name = "FILE", conflicts_with_all = NO_KEYRING)]
+    pub(crate) keyring_passphrase_file: Option<PathBuf>,
+    /// Lock the farming keys with a passphrase: that of --passphrase-file, else asks.
+    #[arg(long)]
+    pub(crate) passphrase: bool,
     /// Replace keys that are there already.
     #[arg(long)]
     pub(crate) replace: bool,
@@ -283,6 +328,15 @@ mod tests {
             ])
             .is_err()
         );
-        assert!(Cli::try_parse_from(["farmconsole", "keys", "import", "--mnemonic-file", "-"]).is_ok());
+        for source in [
+            vec!["--mnemonic-file", "-"],
+            vec!["--mnemonic"],
+            vec!["--chia-keyring"],
+            vec!["--chia-keyring", "keyring.yaml", "--fingerprint", "1"],
+        ] {
+            assert!(Cli::try_parse_from(["farmconsole", "keys", "import"].into_iter().chain(source)).is_ok());
+        }
+        let stray = ["farmconsole", "keys", "import", "--mnemonic", "--fingerprint", "1"];
+        assert!(Cli::try_parse_from(stray).is_err());
     }
 }

@@ -10,12 +10,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::scanner::{Findings, Plots};
+use super::findings::{Findings, Plots};
 use super::sync::{Progress, SyncContent, SyncSender};
 use crate::clock::Now;
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
-use crate::wire::{FromHarvester, NewSignagePointHarvester, Plot, PlotSyncResponse};
+use crate::snapshot::FarmerLinkState;
+use crate::wire::{FromHarvester, HarvesterHandshake, NewSignagePointHarvester, Plot, PlotSyncResponse};
 
 /// What ends with a connection.
 pub(super) struct Connection {
@@ -91,6 +92,22 @@ impl Connection {
         Some(admitted)
     }
 
+    /// What the connection is doing, with these keys and so many plots.
+    pub(super) fn state(&self, keys: Option<&HarvesterHandshake>, plots: usize) -> FarmerLinkState {
+        let has_keys = |keys: &&HarvesterHandshake| !keys.farmer_public_keys.is_empty();
+        if !self.is_ready || keys.filter(has_keys).is_none() {
+            return FarmerLinkState::NoKeys;
+        }
+        if self.told_revision.is_some() && self.sync.is_idle() {
+            return FarmerLinkState::Synced;
+        }
+        let count = |plots: usize| u64::try_from(plots).unwrap_or(u64::MAX);
+        FarmerLinkState::Syncing {
+            told: self.told.as_ref().map_or(0, |told| count(told.len())),
+            total: count(plots),
+        }
+    }
+
     /// Begins a plot sync if the farmer does not know all that was found.
     pub(super) fn tell(&mut self, now: Now, findings: &Findings, plots: &Plots) {
         let known = findings.revision == 0 || self.told_revision == Some(findings.revision);
@@ -163,12 +180,12 @@ fn difference(told: Option<&Plots>, plots: &Plots) -> Difference {
                 continue;
             }
         }
-        difference.then.insert(name.clone(), Arc::clone(plot));
+        difference.then.insert(Arc::clone(name), Arc::clone(plot));
     }
     difference.removed = told
         .keys()
         .filter(|name| !difference.then.contains_key(*name))
-        .cloned()
+        .map(|name| name.as_ref().to_owned())
         .collect();
     difference
 }

@@ -13,17 +13,18 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::findings::Plots;
 use super::plot::LoadedPlot;
-use super::prove::proofs_of;
-use super::scanner::Plots;
+use super::prove::{may_answer, proofs_of};
+use super::status::StatusHandle;
 use super::volumes::{Lane, Volumes};
 
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
-use crate::pos::filter::{passes_v1, prefix_bits_v1};
 use crate::runtime::Clock;
-use crate::wire::{FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, SignagePointFilter};
+use crate::snapshot::LookupView;
+use crate::wire::{FarmingInfo, FromHarvester, NewSignagePointHarvester};
 
 /// A look-up that takes longer is worth a warning: the official software warns at the same time.
 pub const WARN_AFTER: Duration = Duration::from_secs(8);
@@ -40,6 +41,8 @@ pub(super) struct LookupContext {
     pub(super) volumes: Arc<Volumes>,
     /// Time for the answer.
     pub(super) clock: Clock,
+    /// Where it is written down.
+    pub(super) status: StatusHandle,
     /// Where answers go.
     pub(super) answers: mpsc::Sender<WithId<FromHarvester>>,
 }
@@ -52,7 +55,7 @@ pub(super) async fn answer(
     plots: Arc<Plots>,
     stop: CancellationToken,
 ) {
-    let started = Instant::now();
+    let (started, came) = (Instant::now(), context.clock.now());
     let deadline = started + ABANDON_AFTER;
     let total = plots.len();
     let (constants, point) = (Arc::clone(&context.constants), Arc::clone(&signage_point));
@@ -82,7 +85,7 @@ pub(super) async fn answer(
     }
     drop(found_here);
 
-    let mut proofs = 0;
+    let (mut proofs, mut partials) = (0_u32, 0_u32);
     loop {
         // All senders are gone when the last thread is done.
         let next = tokio::select! {
@@ -90,10 +93,17 @@ pub(super) async fn answer(
             () = sleep_until(deadline) => None,
             () = stop.cancelled() => None,
         };
-        let Some(proof) = next else { break };
-        let message = (FromHarvester::NewProofOfSpace(Box::new(proof)), None);
+        let Some(message) = next else { break };
+        let in_message = match &message {
+            FromHarvester::PartialProofs(message) => count(message.partial_proofs.len()),
+            _ => 0,
+        };
         // Without a farmer the look-up is stopped elsewhere.
-        proofs += u32::from(context.answers.send(message).await.is_ok());
+        if context.answers.send((message, None)).await.is_ok() {
+            partials += in_message;
+            proofs += in_message.max(1);
+            context.status.add_proof();
+        }
     }
     stop.cancel();
     let unfinished = unfinished.load(Ordering::Relaxed);
@@ -106,6 +116,17 @@ pub(super) async fn answer(
     }
     let (passed, total_plots) = (count(passed), count(total));
     let took = started.elapsed();
+    let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    context.status.add_lookup(LookupView {
+        sp_hash: signage_point.sp_hash,
+        index: signage_point.signage_point_index,
+        at_unix_ms: came.unix.0,
+        passed: passed.into(),
+        total: total_plots.into(),
+        proofs: proofs.into(),
+        took_us,
+        missed: count(unfinished).into(),
+    });
     let info = FarmingInfo {
         challenge_hash: signage_point.challenge_hash,
         sp_hash: signage_point.sp_hash,
@@ -113,13 +134,13 @@ pub(super) async fn answer(
         passed,
         proofs,
         total_plots,
-        lookup_time: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        lookup_time: took_us,
     };
     let challenge = signage_point.challenge_hash.to_string();
     tracing::info!(
         target: HARVESTER,
-        "challenge_hash: {} ...{passed} plots were eligible for farming challengeFound {proofs} V1 proofs and 0 V2 qualities. Time: {:.5} s. Total {total_plots} plots",
-        challenge.get(..10).unwrap_or(&challenge), took.as_secs_f64()
+        "challenge_hash: {} ...{passed} plots were eligible for farming challengeFound {} V1 proofs and {partials} V2 qualities. Time: {:.5} s. Total {total_plots} plots",
+        challenge.get(..10).unwrap_or(&challenge), proofs - partials, took.as_secs_f64()
     );
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
@@ -134,11 +155,7 @@ fn count(plots: usize) -> u32 {
 
 /// The plots that pass the filter.
 fn eligible(constants: &Constants, point: &NewSignagePointHarvester, plots: &Plots) -> Vec<Arc<LoadedPlot>> {
-    let bits = match point.filter {
-        SignagePointFilter::PrefixBits(bits) => bits,
-        SignagePointFilter::Heights { peak_height, .. } => prefix_bits_v1(constants, peak_height),
-    };
-    let passes = |plot: &&Arc<LoadedPlot>| passes_v1(bits, plot.plot_id(), &point.challenge_hash, &point.sp_hash);
+    let passes = |plot: &&Arc<LoadedPlot>| may_answer(constants, point, plot);
     plots.values().filter(passes).cloned().collect()
 }
 
@@ -149,7 +166,7 @@ struct Work {
     waiting: Mutex<Vec<Arc<LoadedPlot>>>,
     /// Plots of the signage point, on all volumes, that are not done.
     unfinished: Arc<AtomicUsize>,
-    found: mpsc::Sender<NewProofOfSpace>,
+    found: mpsc::Sender<FromHarvester>,
     volumes: Arc<Volumes>,
     started: Instant,
     stop: CancellationToken,
@@ -193,19 +210,13 @@ impl Work {
         while !self.stop.is_cancelled() {
             let Some(plot) = self.waiting().pop() else { return };
             lane.handle_progress(Instant::now());
-            let searched = proofs_of(&self.constants, &self.signage_point, &plot, &mut |quality, proof| {
+            let mut found = |message| {
                 // Nobody takes it only when it is too late.
-                let _ = self.found.blocking_send(NewProofOfSpace {
-                    challenge_hash: self.signage_point.challenge_hash,
-                    sp_hash: self.signage_point.sp_hash,
-                    plot_identifier: format!("{quality}{}", plot.name()),
-                    proof,
-                    signage_point_index: self.signage_point.signage_point_index,
-                    include_source_signature_data: false,
-                    farmer_reward_address_override: None,
-                    fee_info: None,
-                });
-            });
+                let _ = self.found.blocking_send(message);
+            };
+            let searched = plot
+                .open_file()
+                .and_then(|file| proofs_of(&self.constants, &self.signage_point, &plot, &file, &mut found));
             self.unfinished.fetch_sub(1, Ordering::Relaxed);
             let (path, took) = (plot.path().display(), self.started.elapsed());
             if let Err(error) = searched
@@ -230,6 +241,8 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::watch;
+
     use super::super::testing::{HEIGHTS, constants, keys, original, signage_point};
     use super::*;
 
@@ -242,6 +255,7 @@ mod tests {
             constants: Arc::new(constants()),
             volumes: Arc::clone(volumes),
             clock: Clock::start(),
+            status: StatusHandle::new(Clock::start(), String::new(), watch::channel(Arc::default()).1),
             answers,
         };
         let point = Arc::new(signage_point(&[original()], HEIGHTS));

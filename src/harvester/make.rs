@@ -148,10 +148,7 @@ mod tests {
             pool_public_keys: Vec::new(),
         };
         let plot = LoadedPlot::open(&path, &keys).unwrap();
-        assert_eq!(
-            (plot.pool(), plot.k(), plot.farmer_pk().to_g1()),
-            (&pool, 18, farmer_pk())
-        );
+        assert_eq!((plot.pool(), plot.k(), *plot.farmer_pk()), (&pool, 18, farmer_pk()));
         assert_eq!(fs::read_dir(&below).unwrap().count(), 1, "nothing else is left behind");
 
         let modified = fs::metadata(&path).unwrap().modified().unwrap();

@@ -5,30 +5,42 @@
 //! said to the farmer of plots is decided by the pure `sync::SyncSender`. [`dial`](dial()) carries all this to a remote
 //! farmer. [`make_plot`] makes small plots for demonstrations.
 //!
-//! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
-//! reason in the log.
+//! This harvester farms classic v1 plots and v2 plots. Compressed plots are listed as files that cannot be opened, with
+//! the reason in the log.
 
+mod cache;
 mod connection;
 mod dial;
+#[cfg(test)]
+mod discovery_tests;
 mod file;
+mod findings;
+mod inventory;
 mod lookup;
 mod make;
+mod mounts;
 mod plot;
+mod plot_v2;
 mod prove;
 mod scan;
 mod scanner;
 mod service;
+mod status;
 mod sync;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_v2;
 mod volumes;
 
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
 pub use make::{MakePlotError, make_plot};
-pub use plot::{LoadedPlot, OpenError};
-pub use scan::{FileState, Inventory, ScanOptions};
+pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
+pub use plot_v2::ProverV2;
+pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
+pub use status::StatusHandle;

@@ -1,22 +1,29 @@
 //! One plot file: opened safely, its keys derived and checked, ready to be looked up and to sign.
+//!
+//! A [`LoadedPlot`] keeps what is needed to look proofs up, and no secret: the key that signs is read from the file when
+//! something is to be signed. What takes long to work out of a file, [`PlotFacts`], can be kept and given back.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::file::{FileStamp, PlotFile, plot_name};
-use crate::crypto::{CryptoError, PublicKey, SecretKey, derive, plot_public_key};
-use crate::ids::{PlotId, PosChallenge};
-use crate::pos::PlotError;
-use crate::pos::header::{PlotHeader, PlotMemo};
+use super::plot_v2::ProverV2;
+use super::scan::permission_hint;
+use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
+use crate::ids::{Bytes32, PlotId, PosChallenge};
+use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo};
 use crate::pos::v1::{Prover, Quality};
+use crate::pos::v2::PlotFileV2;
+use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
-use crate::wire::{G1Bytes, HarvesterHandshake, Plot, PlotPool};
+use crate::wire::{G1Bytes, HarvesterHandshake, PartialProof, Plot, PlotPool};
 
 /// Why a file is not farmed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be opened or read.
-    #[error("open {path}: {source}")]
+    #[error("open {path}: {source}{}", permission_hint(source))]
     Io {
         /// File.
         path: PathBuf,
@@ -52,7 +59,7 @@ pub enum OpenError {
         computed: PlotId,
     },
     /// It was made for other keys.
-    #[error("{path} was made for {what} {wanted}, which is not ours")]
+    #[error("{path} was made for {0}", none_of_ours(what, wanted, ours))]
     NoKey {
         /// File.
         path: PathBuf,
@@ -60,9 +67,21 @@ pub enum OpenError {
         what: &'static str,
         /// The key.
         wanted: G1Bytes,
+        /// Those we have.
+        ours: Vec<G1Bytes>,
+    },
+    /// It is compressed more than the settings allow.
+    #[error("{path} is compressed at level {level}, {}", allowed(*most))]
+    TooCompressed {
+        /// File.
+        path: PathBuf,
+        /// Its level.
+        level: u8,
+        /// The highest level allowed; 0 for none.
+        most: u8,
     },
     /// It is far smaller than plots of its k are.
-    #[error("{path} is being copied: {size} bytes of a k {k} plot")]
+    #[error("{path} is being copied: {size} bytes of a k {k} plot, which has {} or more", smallest_file(*k))]
     BeingCopied {
         /// File.
         path: PathBuf,
@@ -79,24 +98,68 @@ pub enum OpenError {
     },
 }
 
-/// A plot that is farmed.
+/// A plot that is farmed. Holds no secret and no file.
 pub struct LoadedPlot {
-    path: PathBuf,
-    name: String,
+    name: Arc<str>,
+    /// Where it is, if that is not its name.
+    path: Option<Box<Path>>,
     stamp: FileStamp,
     volume: u64,
-    prover: Prover,
-    local_sk: SecretKey,
-    local_pk: PublicKey,
-    farmer_pk: PublicKey,
-    plot_public_key: PublicKey,
     plot_id: PlotId,
+    keys: PlotKeys,
+    prover: PlotProver,
+}
+
+/// What looks proofs up, by format.
+#[derive(Debug)]
+pub enum PlotProver {
+    /// Of a v1 plot, classic or compressed.
+    V1(Prover),
+    /// Of a v2 plot.
+    V2(ProverV2),
+}
+
+/// The public keys of a plot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PlotKeys {
+    /// Who is paid.
+    pool: PlotPool,
+    /// The farmer it was made for.
+    farmer: G1Bytes,
+    /// Its own.
+    local: G1Bytes,
+    /// What its blocks are signed with.
+    plot: G1Bytes,
+}
+
+/// What takes long to work out of a plot file, besides its header: kept, it makes opening the same file again cheap.
+/// Nothing in it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlotFacts {
+    /// The plot's own public key.
+    pub local_pk: G1Bytes,
+    /// The key its blocks are signed with.
+    pub plot_public_key: G1Bytes,
+    /// What its prover keeps.
+    pub prover: ProverFacts,
+}
+
+/// What a prover keeps besides the header, by format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProverFacts {
+    /// Of a v1 plot: table C2, see [`Prover::c2`].
+    V1 {
+        /// Its entries, ascending.
+        c2: Box<[u64]>,
+    },
+    /// Of a v2 plot: nothing.
+    V2,
 }
 
 impl std::fmt::Debug for LoadedPlot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LoadedPlot")
-            .field("path", &self.path)
+            .field("path", &self.path())
             .field("plot_id", &self.plot_id)
             .finish_non_exhaustive()
     }
@@ -109,23 +172,62 @@ impl LoadedPlot {
     /// [`OpenError`]: with [`OpenError::NoKey`] the plot is fine but not ours.
     pub fn open(path: &Path, keys: &HarvesterHandshake) -> Result<Self, OpenError> {
         let file = open(path)?;
-        let prover = Prover::open(&file).map_err(|source| cannot_prove(path, &file, source))?;
-        let memo = &prover.header().memo;
-        check_keys(path, memo, keys)?;
-        let bad = |what| {
-            move |source| OpenError::Keys {
-                path: path.to_owned(),
-                what,
-                source,
+        let cannot_prove = |source| cannot_prove(path, &file, source);
+        let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
+        // The prover of a v2 plot wants its key; only the file is checked here.
+        let prover = match header.version {
+            HeaderVersion::Pos2 { .. } => {
+                PlotFileV2::of(&header)
+                    .and_then(|structure| structure.check(&file))
+                    .map_err(cannot_prove)?;
+                None
             }
+            _ => Some(Prover::open_with(&file, &header).map_err(cannot_prove)?),
         };
-        let master = SecretKey::from_bytes(&memo.local_master_sk).map_err(bad("its secret key"))?;
-        let local_sk = derive::local_sk(&master);
-        let local_pk = local_sk.public_key();
-        let farmer_pk = PublicKey::from_g1(&memo.farmer_public_key).map_err(bad("its farmer public key"))?;
-        let plot_pk = plot_public_key(&local_pk, &farmer_pk, &memo.pool);
-        let computed = crate::wire::plot_id_v1(&memo.pool, &plot_pk.to_g1());
-        let written = prover.header().plot_id;
+        check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
+        let local_pk = local_sk(path, &header.memo)?.public_key();
+        let farmer_pk = PublicKey::from_g1(&header.memo.farmer_public_key)
+            .map_err(|source| bad_key(path, "its farmer public key", source))?;
+        let plot_public_key = plot_public_key(&local_pk, &farmer_pk, &header.memo.pool).to_g1();
+        let prover = match prover {
+            Some(prover) => PlotProver::V1(prover),
+            None => PlotProver::V2(ProverV2::new(&header, &plot_public_key).map_err(cannot_prove)?),
+        };
+        Self::new(path, &file, &header, &local_pk.to_g1(), &plot_public_key, prover)
+    }
+
+    /// As [`Self::open`], of a file whose facts are known: the [`Self::facts`] of the plot when it was opened before. Only
+    /// the header is read; facts of another plot are refused as [`OpenError::WrongId`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_known(path: &Path, keys: &HarvesterHandshake, facts: &PlotFacts) -> Result<Self, OpenError> {
+        let file = open(path)?;
+        let cannot_prove = |source| cannot_prove(path, &file, source);
+        let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
+        let prover = match &facts.prover {
+            ProverFacts::V1 { c2 } => {
+                PlotProver::V1(Prover::with_c2(&file, &header, c2.clone()).map_err(cannot_prove)?)
+            }
+            ProverFacts::V2 => PlotProver::V2(ProverV2::new(&header, &facts.plot_public_key).map_err(cannot_prove)?),
+        };
+        check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
+        Self::new(path, &file, &header, &facts.local_pk, &facts.plot_public_key, prover)
+    }
+
+    fn new(
+        path: &Path,
+        file: &PlotFile,
+        header: &PlotHeader,
+        local_pk: &G1Bytes,
+        plot_public_key: &G1Bytes,
+        prover: PlotProver,
+    ) -> Result<Self, OpenError> {
+        let written = header.plot_id;
+        let computed = match &prover {
+            PlotProver::V1(_) => crate::wire::plot_id_v1(&header.memo.pool, plot_public_key),
+            PlotProver::V2(prover) => prover.plot_id(),
+        };
         if computed != written {
             return Err(OpenError::WrongId {
                 path: path.to_owned(),
@@ -133,29 +235,45 @@ impl LoadedPlot {
                 computed,
             });
         }
+        let name = plot_name(path);
         Ok(Self {
-            path: path.to_owned(),
-            local_sk,
-            local_pk,
-            farmer_pk,
-            plot_public_key: plot_pk,
-            plot_id: computed,
-            name: plot_name(path),
+            path: (path.as_os_str() != name.as_str()).then(|| path.into()),
+            name: name.into(),
             stamp: file.stamp(),
             volume: file.volume(),
+            plot_id: computed,
+            keys: PlotKeys {
+                pool: header.memo.pool,
+                farmer: header.memo.farmer_public_key,
+                local: *local_pk,
+                plot: *plot_public_key,
+            },
             prover,
         })
+    }
+
+    /// What [`Self::open_known`] wants to know.
+    #[must_use]
+    pub fn facts(&self) -> PlotFacts {
+        PlotFacts {
+            local_pk: self.keys.local,
+            plot_public_key: self.keys.plot,
+            prover: match &self.prover {
+                PlotProver::V1(prover) => ProverFacts::V1 { c2: prover.c2().into() },
+                PlotProver::V2(_) => ProverFacts::V2,
+            },
+        }
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.path.as_deref().unwrap_or_else(|| Path::new(&*self.name))
     }
 
     /// What the farmer calls it, see [`plot_name`].
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub const fn name(&self) -> &Arc<str> {
         &self.name
     }
 
@@ -176,7 +294,7 @@ impl LoadedPlot {
     /// # Errors
     /// [`OpenError::NoKey`].
     pub fn check_keys(&self, keys: &HarvesterHandshake) -> Result<(), OpenError> {
-        check_keys(&self.path, &self.prover.header().memo, keys)
+        check_keys(self.path(), &self.keys.pool, &self.keys.farmer, keys)
     }
 
     /// Its id.
@@ -185,95 +303,165 @@ impl LoadedPlot {
         &self.plot_id
     }
 
+    /// Its size: k, and for v2 its strength.
+    #[must_use]
+    pub const fn size(&self) -> PlotSize {
+        match &self.prover {
+            PlotProver::V1(prover) => PlotSize::V1 { k: prover.header().k },
+            PlotProver::V2(prover) => prover.size(),
+        }
+    }
+
     /// Its k.
     #[must_use]
-    pub fn k(&self) -> u8 {
-        self.prover.header().k
+    pub const fn k(&self) -> u8 {
+        match &self.prover {
+            PlotProver::V1(prover) => prover.header().k,
+            PlotProver::V2(prover) => prover.k(),
+        }
+    }
+
+    /// How much it is compressed; 0 is not at all.
+    #[must_use]
+    pub const fn compression_level(&self) -> u8 {
+        match &self.prover {
+            PlotProver::V1(prover) => prover.header().compression_level(),
+            PlotProver::V2(_) => 0,
+        }
+    }
+
+    /// What looks its proofs up.
+    #[must_use]
+    pub const fn prover(&self) -> &PlotProver {
+        &self.prover
     }
 
     /// Who is paid.
     #[must_use]
-    pub fn pool(&self) -> &PlotPool {
-        &self.prover.header().memo.pool
+    pub const fn pool(&self) -> &PlotPool {
+        &self.keys.pool
     }
 
     /// The key its blocks are signed with.
     #[must_use]
-    pub const fn plot_public_key(&self) -> &PublicKey {
-        &self.plot_public_key
+    pub const fn plot_public_key(&self) -> &G1Bytes {
+        &self.keys.plot
     }
 
     /// The farmer key it was made for.
     #[must_use]
-    pub const fn farmer_pk(&self) -> &PublicKey {
-        &self.farmer_pk
+    pub const fn farmer_pk(&self) -> &G1Bytes {
+        &self.keys.farmer
     }
 
     /// Its own public key.
     #[must_use]
-    pub const fn local_pk(&self) -> &PublicKey {
-        &self.local_pk
+    pub const fn local_pk(&self) -> &G1Bytes {
+        &self.keys.local
     }
 
-    /// Its own secret key: the harvester's share of every signature.
-    #[must_use]
-    pub const fn local_sk(&self) -> &SecretKey {
-        &self.local_sk
+    /// Signs each of `messages` with the plot's own secret key, the harvester's share of a signature. The key is read from
+    /// the file, which must still hold this plot, and wiped afterwards. Blocking.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is gone, damaged or another one.
+    pub fn sign(&self, messages: &[Bytes32]) -> Result<Vec<Signature>, OpenError> {
+        let path = self.path();
+        let file = open(path)?;
+        let header = PlotHeader::parse(&file).map_err(|source| self.damaged(source))?;
+        let local_sk = local_sk(path, &header.memo)?;
+        if header.plot_id != self.plot_id || local_sk.public_key().to_g1() != self.keys.local {
+            return Err(OpenError::Changed { path: path.to_owned() });
+        }
+        let plot_public_key =
+            PublicKey::from_g1(&self.keys.plot).map_err(|source| bad_key(path, "its plot public key", source))?;
+        let sign = |message: &Bytes32| sign_prepend(&local_sk, &plot_public_key, message.as_bytes());
+        Ok(messages.iter().map(sign).collect())
     }
 
     /// The plot as the farmer is told of it.
     #[must_use]
     pub fn describe(&self) -> Plot {
+        let (plot_index, meta_group) = match &self.prover {
+            PlotProver::V1(_) => (0, 0),
+            PlotProver::V2(prover) => (prover.plot_index(), prover.meta_group()),
+        };
         Plot {
-            filename: self.name.clone(),
-            size: PlotSize::V1 { k: self.k() },
+            filename: self.name.as_ref().to_owned(),
+            size: self.size(),
             plot_id: self.plot_id,
             pool: *self.pool(),
-            plot_public_key: self.plot_public_key.to_g1(),
+            plot_public_key: self.keys.plot,
             file_size: ByteSize(self.stamp.size),
             time_modified: u64::try_from(self.stamp.modified_s).unwrap_or(0),
-            compression_level: Some(0),
-            plot_index: 0,
-            meta_group: 0,
+            compression_level: Some(self.compression_level()),
+            plot_index,
+            meta_group,
         }
     }
 
-    /// Opens the file and looks up the qualities of all proofs for `challenge`.
+    /// Opens the file, which must be the one that was loaded.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone, damaged or another one.
-    pub fn qualities(&self, challenge: &PosChallenge) -> Result<(PlotFile, Vec<Quality>), OpenError> {
-        let file = open(&self.path)?;
-        if file.stamp() != self.stamp {
-            return Err(OpenError::Changed {
-                path: self.path.clone(),
-            });
+    /// [`OpenError::Io`], or [`OpenError::Changed`] if it is another one.
+    pub fn open_file(&self) -> Result<PlotFile, OpenError> {
+        let file = open(self.path())?;
+        if file.stamp().has_content_of(&self.stamp) {
+            return Ok(file);
         }
-        let qualities = self
-            .prover
-            .qualities(&file, challenge)
+        Err(OpenError::Changed {
+            path: self.path().to_owned(),
+        })
+    }
+
+    /// Looks up the qualities of all full proofs for `challenge`; a v2 plot has none. `file` is what [`Self::open_file`] gave.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is unreadable or damaged.
+    pub fn qualities(&self, file: &dyn ReadAt, challenge: &PosChallenge) -> Result<Vec<Quality>, OpenError> {
+        let PlotProver::V1(prover) = &self.prover else {
+            return Err(self.damaged(PlotError::NotV1));
+        };
+        prover.qualities(file, challenge).map_err(|source| self.damaged(source))
+    }
+
+    /// Looks up all partial proofs of a v2 plot for `challenge`. `file` is what [`Self::open_file`] gave.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is unreadable, damaged or another one.
+    pub fn partial_proofs(&self, file: &dyn ReadAt, challenge: &PosChallenge) -> Result<Vec<PartialProof>, OpenError> {
+        let PlotProver::V2(prover) = &self.prover else {
+            return Err(self.damaged(PlotError::NotV2));
+        };
+        let found = prover
+            .partial_proofs(self.path(), file, challenge)
             .map_err(|source| self.damaged(source))?;
-        Ok((file, qualities))
+        // They were found by path.
+        self.open_file()?;
+        Ok(found)
     }
 
     /// The full, verified proof of one quality.
     ///
     /// # Errors
-    /// [`OpenError`]: the file is gone or damaged.
+    /// [`OpenError`]: the file is unreadable or damaged.
     pub fn full_proof(
         &self,
-        file: &PlotFile,
+        file: &dyn ReadAt,
         challenge: &PosChallenge,
         quality: &Quality,
     ) -> Result<Vec<u8>, OpenError> {
-        self.prover
+        let PlotProver::V1(prover) = &self.prover else {
+            return Err(self.damaged(PlotError::NotV1));
+        };
+        prover
             .full_proof(file, challenge, quality)
             .map_err(|source| self.damaged(source))
     }
 
     fn damaged(&self, source: PlotError) -> OpenError {
         OpenError::Plot {
-            path: self.path.clone(),
+            path: self.path().to_owned(),
             source,
         }
     }
@@ -304,22 +492,67 @@ fn cannot_prove(path: &Path, file: &PlotFile, source: PlotError) -> OpenError {
     OpenError::Plot { path, source }
 }
 
-fn check_keys(path: &Path, memo: &PlotMemo, keys: &HarvesterHandshake) -> Result<(), OpenError> {
-    let no_key = |what, wanted| {
+/// The plot's own secret key, from the master key in its memo.
+fn local_sk(path: &Path, memo: &PlotMemo) -> Result<SecretKey, OpenError> {
+    let master =
+        SecretKey::from_bytes(&memo.local_master_sk).map_err(|source| bad_key(path, "its secret key", source))?;
+    Ok(derive::local_sk(&master))
+}
+
+fn bad_key(path: &Path, what: &'static str, source: CryptoError) -> OpenError {
+    OpenError::Keys {
+        path: path.to_owned(),
+        what,
+        source,
+    }
+}
+
+fn check_keys(path: &Path, pool: &PlotPool, farmer: &G1Bytes, keys: &HarvesterHandshake) -> Result<(), OpenError> {
+    let no_key = |what, wanted, ours: &[G1Bytes]| {
         Err(OpenError::NoKey {
             path: path.to_owned(),
             what,
             wanted,
+            ours: ours.to_vec(),
         })
     };
-    if !keys.farmer_public_keys.contains(&memo.farmer_public_key) {
-        return no_key("farmer public key", memo.farmer_public_key);
+    if !keys.farmer_public_keys.contains(farmer) {
+        return no_key(FARMER_KEY, *farmer, &keys.farmer_public_keys);
     }
-    match memo.pool {
-        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(&pool) => no_key("pool public key", pool),
+    match pool {
+        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(pool) => {
+            no_key(POOL_KEY, *pool, &keys.pool_public_keys)
+        }
         _ => Ok(()),
     }
 }
+
+fn none_of_ours(what: &str, wanted: &G1Bytes, ours: &[G1Bytes]) -> String {
+    if ours.is_empty() {
+        return format!("{what} {wanted}, and the farmer has none");
+    }
+    let mut text = format!("{what} {wanted}, which is none of ours: ");
+    let shown: Vec<_> = ours.iter().take(KEYS_SHOWN).map(G1Bytes::to_string).collect();
+    text.push_str(&shown.join(", "));
+    if ours.len() > KEYS_SHOWN {
+        text.push_str(&format!(" and {} more", ours.len() - KEYS_SHOWN));
+    }
+    text
+}
+
+fn allowed(most: u8) -> String {
+    match most {
+        0 => "and `harvester.parallel_decompressor_count` 0 allows no compressed plots".to_owned(),
+        most => format!("and `harvester.max_compression_level_allowed` is {most}"),
+    }
+}
+
+/// What [`OpenError::NoKey`] calls the keys.
+pub(super) const FARMER_KEY: &str = "farmer public key";
+const POOL_KEY: &str = "pool public key";
+
+/// A farm has one or two keys; a list of hundreds helps nobody.
+const KEYS_SHOWN: usize = 3;
 
 /// Bytes that a whole file of this `k` has at least: 0.98 · 0.78 · (2k + 1) · 2^(k − 1).
 fn smallest_file(k: u8) -> u128 {
@@ -332,6 +565,7 @@ const MIN_COPIED_K: u8 = 30;
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{keys, original, pooled};
     use super::*;
 
     /// A classic header of this k with pointers beyond the end.
@@ -381,5 +615,39 @@ mod tests {
     fn smallest_file_of_a_k_32_plot_is_what_the_official_software_computes() {
         // int(0.98 * 0.78 * expected_plot_size(32))
         assert_eq!(smallest_file(32), 106_699_872_534);
+    }
+
+    #[test]
+    fn a_plot_opened_with_known_facts_proves_and_signs_like_one_opened_without() {
+        let opened = LoadedPlot::open(pooled(), &keys()).unwrap();
+        let known = LoadedPlot::open_known(pooled(), &keys(), &opened.facts()).unwrap();
+        assert_eq!(known.facts(), opened.facts());
+        assert_eq!(known.describe(), opened.describe());
+        for byte in 0..8 {
+            let challenge = PosChallenge([byte; 32]);
+            let file = opened.open_file().unwrap();
+            let (of_known, of_opened) = (known.qualities(&file, &challenge), opened.qualities(&file, &challenge));
+            assert_eq!(of_known.unwrap(), of_opened.unwrap());
+        }
+        let message = Bytes32([1; 32]);
+        assert_eq!(known.sign(&[message]).unwrap(), opened.sign(&[message]).unwrap());
+    }
+
+    #[test]
+    fn facts_of_another_plot_are_refused() {
+        let other = LoadedPlot::open(original(), &keys()).unwrap().facts();
+        let refused = LoadedPlot::open_known(pooled(), &keys(), &other).unwrap_err();
+        assert!(matches!(refused, OpenError::WrongId { .. }), "{refused}");
+    }
+
+    #[test]
+    fn another_plot_under_the_same_name_is_not_signed_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plot");
+        std::fs::copy(original(), &path).unwrap();
+        let plot = LoadedPlot::open(&path, &keys()).unwrap();
+        std::fs::copy(pooled(), &path).unwrap();
+        let refused = plot.sign(&[Bytes32([1; 32])]).unwrap_err();
+        assert!(matches!(refused, OpenError::Changed { .. }), "{refused}");
     }
 }

@@ -3,24 +3,31 @@
 //! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
 //! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
+use super::findings::{Findings, Plots};
+use super::inventory::Changes;
 use super::lookup::{self, LookupContext};
+use super::plot::OpenError;
 use super::scan::ScanOptions;
-use super::scanner::{Findings, Plots, Scanner};
+use super::scanner::{Scanner, ScannerFiles};
+use super::status::StatusHandle;
 use super::volumes::Volumes;
-use crate::config::Settings;
-use crate::crypto::sign_prepend;
+use crate::config::{Root, Settings};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
 use crate::runtime::Clock;
+use crate::snapshot::FarmerLinkState;
 use crate::wire::{
     FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
     ToHarvester,
@@ -29,10 +36,16 @@ use crate::wire::{
 /// Settings of a harvester.
 #[derive(Clone, Debug)]
 pub struct ServiceOptions {
+    /// Network id, to show.
+    pub network: String,
     /// Constants of the network.
     pub constants: Arc<Constants>,
     /// Where the plots are.
     pub scan: ScanOptions,
+    /// Where `scan` is read again before each refresh, so that plot directories come and go while the harvester runs.
+    pub settings_file: Option<PathBuf>,
+    /// Where what is known of plots is kept for the next run.
+    pub plot_cache_file: Option<PathBuf>,
     /// Time between the beginnings of two refreshes.
     pub refresh_interval: Duration,
     /// Look-ups at the same time.
@@ -46,17 +59,23 @@ impl ServiceOptions {
         let harvester = &settings.harvester;
         let refresh = &harvester.refresh;
         Self {
+            network: settings.network.clone(),
             constants: Arc::new(settings.constants.clone()),
-            scan: ScanOptions {
-                directories: harvester.plot_directories.clone(),
-                recursive: harvester.recursive_plot_scan,
-                follow_links: harvester.recursive_follow_links,
-                retry_invalid: Duration::from_secs(refresh.retry_invalid_seconds.into()),
-                batch_size: refresh.batch_size,
-                batch_sleep: Duration::from_millis(refresh.batch_sleep_milliseconds.into()),
-            },
+            scan: ScanOptions::of(harvester),
+            settings_file: None,
+            plot_cache_file: None,
             refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),
             threads: usize::from(harvester.num_threads),
+        }
+    }
+
+    /// The same for the harvester of this root: it follows its settings file, and keeps what it knows of plots there.
+    #[must_use]
+    pub fn at(self, root: &Root) -> Self {
+        Self {
+            settings_file: Some(root.config_file()),
+            plot_cache_file: Some(root.plot_cache_file()),
+            ..self
         }
     }
 }
@@ -77,6 +96,7 @@ pub struct Service {
     clock: Clock,
     scanner: Scanner,
     volumes: Arc<Volumes>,
+    status: StatusHandle,
     keys: Option<Arc<HarvesterHandshake>>,
     /// The plots of the newest findings that our keys farm.
     plots: Arc<Plots>,
@@ -87,8 +107,14 @@ impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
+        let files = ScannerFiles {
+            settings: options.settings_file.clone(),
+            cache: options.plot_cache_file.clone(),
+        };
+        let scanner = Scanner::new(files, clock);
         Self {
-            scanner: Scanner::new(),
+            status: StatusHandle::new(clock, options.network.clone(), scanner.findings()),
+            scanner,
             volumes: Arc::new(Volumes::new(options.threads)),
             options,
             clock,
@@ -98,8 +124,21 @@ impl Service {
         }
     }
 
+    /// The harvester as seen from outside, also while it serves.
+    #[must_use]
+    pub fn status(&self) -> StatusHandle {
+        self.status.clone()
+    }
+
     /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one; a refresh goes on.
     pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
+        self.status.change_farmer(|farmer| farmer.connections += 1);
+        self.serve_connection(link, stop).await;
+        self.status
+            .change_farmer(|farmer| farmer.state = FarmerLinkState::Connecting);
+    }
+
+    async fn serve_connection(&mut self, link: FarmerChannels, stop: &CancellationToken) {
         let FarmerChannels {
             mut from_farmer,
             to_farmer,
@@ -114,6 +153,8 @@ impl Service {
                 self.refresh_if_due();
                 connection.tell(self.clock.now(), &findings, &self.plots);
             }
+            let state = connection.state(self.keys.as_deref(), self.plots.len());
+            self.status.change_farmer(|farmer| farmer.state = state);
             // A message that is due waits for room to be sent in, not for a moment.
             let now = self.clock.now();
             let is_due = connection.sync.is_due(now);
@@ -152,7 +193,7 @@ impl Service {
 
     /// Keeps refreshes from beginning, as a disk that hangs does; `None` while one is running.
     #[cfg(test)]
-    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<super::scan::Inventory>> {
+    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         self.scanner.hang()
     }
 
@@ -202,7 +243,7 @@ impl Service {
 
     fn take_findings(&mut self, findings: &Findings) {
         self.take_plots(findings);
-        let (loaded, removed) = findings.changes;
+        let Changes { loaded, removed } = findings.changes;
         let event = if findings.finished { "done" } else { "batch_processed" };
         tracing::info!(
             target: HARVESTER,
@@ -216,7 +257,7 @@ impl Service {
         let ours = match &self.keys {
             Some(keys) if findings.keys.as_ref() != Some(keys) => {
                 let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
-                Arc::new(ours.map(|(name, plot)| (name.clone(), Arc::clone(plot))).collect())
+                Arc::new(ours.map(|(name, plot)| (Arc::clone(name), Arc::clone(plot))).collect())
             }
             _ => Arc::clone(&findings.plots),
         };
@@ -224,6 +265,9 @@ impl Service {
     }
 
     fn look_up(&self, point: NewSignagePointHarvester, connection: &mut Connection) {
+        let now = self.clock.now();
+        self.status
+            .change_farmer(|farmer| farmer.last_signage_point_unix_ms = Some(now.unix.0));
         if self.keys.is_none() {
             tracing::debug!(target: HARVESTER, "signage point {} before any keys is ignored", point.sp_hash);
             return;
@@ -235,6 +279,7 @@ impl Service {
             constants: Arc::clone(&self.options.constants),
             volumes: Arc::clone(&self.volumes),
             clock: self.clock,
+            status: self.status.clone(),
             answers: connection.to_farmer.clone(),
         };
         connection
@@ -251,22 +296,25 @@ impl Service {
         };
         let to_farmer = connection.to_farmer.clone();
         connection.tasks.spawn(async move {
-            let signing = tokio::task::spawn_blocking(move || {
-                let sign =
-                    |m: &crate::ids::Bytes32| sign_prepend(plot.local_sk(), plot.plot_public_key(), m.as_bytes());
-                RespondSignatures {
-                    message_signatures: request.messages.iter().map(|m| (*m, sign(m).to_g2())).collect(),
+            let signing = on_a_thread("sign", move || {
+                let signatures = plot.sign(&request.messages)?;
+                let signatures = signatures.iter().map(crate::crypto::Signature::to_g2);
+                Ok::<_, OpenError>(RespondSignatures {
+                    message_signatures: request.messages.iter().copied().zip(signatures).collect(),
                     plot_identifier: request.plot_identifier,
                     challenge_hash: request.challenge_hash,
                     sp_hash: request.sp_hash,
-                    local_pk: plot.local_pk().to_g1(),
-                    farmer_pk: plot.farmer_pk().to_g1(),
+                    local_pk: *plot.local_pk(),
+                    farmer_pk: *plot.farmer_pk(),
                     include_source_signature_data: false,
                     farmer_reward_address_override: None,
-                }
+                })
             });
-            // It fails only while the process ends.
-            let Ok(response) = signing.await else { return };
+            let response = match signing.await {
+                Ok(Ok(response)) => response,
+                Ok(Err(error)) => return tracing::error!(target: HARVESTER, "a proof is lost: sign: {error}"),
+                Err(error) => return tracing::error!(target: HARVESTER, "a proof is lost: start a thread: {error}"),
+            };
             // The farmer may be gone.
             let _ = to_farmer
                 .send((FromHarvester::RespondSignatures(Box::new(response)), id))
@@ -286,6 +334,16 @@ impl Service {
             let _ = to_farmer.send((FromHarvester::RespondPlots(response), id)).await;
         });
     }
+}
+
+/// Runs `work`, which may wait for a disk for ever, on a thread that does not hold up the end of the process.
+async fn on_a_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (done, ended) = oneshot::channel();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
+        // Nobody waits any more once the connection is over.
+        let _ = done.send(work());
+    })?;
+    ended.await.map_err(io::Error::other)
 }
 
 /// Hex digits of the quality in front of the name in a plot identifier.

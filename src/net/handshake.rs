@@ -342,6 +342,7 @@ const fn name_of(role: NodeType) -> &'static str {
         NodeType::Farmer => "farmer",
         NodeType::FullNode => "full node",
         NodeType::Harvester => "harvester",
+        NodeType::Solver => "solver",
         _ => "peer of the right kind",
     }
 }

@@ -7,6 +7,7 @@
 //! * [`connect`] is the harvester's end of the same link.
 //! * [`connect_node`] is the farmer's end of a link to a full node; [`NodePins`] remember the certificates of nodes, and
 //!   [`NodeRpc`] asks a node about the chain. [`reach`] dials either.
+//! * [`solver_peers`] dials the solvers that complete v2 partial proofs.
 //!
 //! Sessions and links are generic over the stream, so tests run them in memory and in paused time. An embedded harvester
 //! uses [`outbox()`], [`Credits`] and [`SessionEvent`] directly and has no frames at all.
@@ -32,6 +33,7 @@ mod reach;
 mod refusals;
 mod server;
 mod session;
+mod solver;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -55,3 +57,4 @@ pub use reach::{ReachError, Reached, reach};
 pub use refusals::Refusals;
 pub use server::{NetStats, Server, ServerOptions};
 pub use session::{SessionEvent, SessionIds};
+pub use solver::{SolverDials, SolverOptions, SolverPeers, solver_peers};

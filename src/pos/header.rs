@@ -49,7 +49,31 @@ pub enum HeaderVersion {
     },
 }
 
+/// What of a header proving needs. It has no memo, so it can be kept: it holds no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableHeader {
+    /// Format of the file.
+    pub version: HeaderVersion,
+    /// Id of the plot.
+    pub plot_id: PlotId,
+    /// Table entries are about 2^k; 18 to 50.
+    pub k: u8,
+    /// Offsets of the tables, see [`PlotHeader::table_pointers`].
+    pub table_pointers: [u64; 10],
+}
+
 impl PlotHeader {
+    /// The header without its memo.
+    #[must_use]
+    pub const fn tables(&self) -> TableHeader {
+        TableHeader {
+            version: self.version,
+            plot_id: self.plot_id,
+            k: self.k,
+            table_pointers: self.table_pointers,
+        }
+    }
+
     /// Reads and parses the header of `reader`, with one read of at most 268 bytes.
     ///
     /// # Errors
@@ -167,6 +191,17 @@ impl PlotHeader {
             memo,
             table_pointers: [0; 10],
         })
+    }
+}
+
+impl TableHeader {
+    /// How much the plot is compressed; 0 is not at all.
+    #[must_use]
+    pub const fn compression_level(&self) -> u8 {
+        match self.version {
+            HeaderVersion::V2Compressed { level } => level,
+            HeaderVersion::V1 | HeaderVersion::Pos2 { .. } => 0,
+        }
     }
 }
 

@@ -9,6 +9,7 @@
     reason = "programs of their own run in real time, so waiting for them needs a clock"
 )]
 
+mod keys;
 mod layers;
 mod program;
 mod root;
