@@ -9,6 +9,7 @@
 //! the reason in the log.
 
 mod cache;
+mod check;
 mod connection;
 mod dial;
 #[cfg(test)]
@@ -35,10 +36,17 @@ mod tests;
 mod tests_v2;
 mod volumes;
 
+pub use check::{
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
+    WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
+};
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
-pub use make::{MakePlotError, make_plot};
+pub use make::{
+    MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
+    make_plot, random_seed,
+};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
 pub use scan::ScanOptions;

@@ -11,6 +11,7 @@
 
 mod keys;
 mod layers;
+mod plots;
 mod program;
 mod root;
 mod terminal;

@@ -126,7 +126,8 @@ pub const fn proof_len(k: u8) -> usize {
 }
 
 /// Largest strength a plot of size `k` can have: the bits of an x-value less those that name its section.
-const fn max_strength(k: u8) -> u8 {
+#[must_use]
+pub const fn max_strength(k: u8) -> u8 {
     let section_bits = if k < 28 { 2 } else { k - 26 };
     k - section_bits - 1
 }
@@ -166,7 +167,7 @@ pub enum InvalidProofV2 {
 }
 
 /// Sizes the library has tables for; odd ones are not possible.
-const LIBRARY_K: std::ops::RangeInclusive<u8> = 18..=32;
+pub const LIBRARY_K: std::ops::RangeInclusive<u8> = 18..=32;
 
 /// x-values in a full proof: sixteen fragments of eight.
 const X_VALUES: usize = chia_pos2::NUM_CHAIN_LINKS * 8;
@@ -179,7 +180,7 @@ const MAX_SOLVED_K: u8 = 30;
 const MAX_SOLVED_WORK: u8 = 22;
 
 /// Smallest strength the library knows.
-const MIN_STRENGTH: u8 = 2;
+pub const MIN_STRENGTH: u8 = 2;
 
 #[cfg(test)]
 mod tests {
