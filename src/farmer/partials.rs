@@ -195,9 +195,11 @@ impl Farmer {
             signage_point_index: message.signage_point_index,
             quality: None,
             stage: ProofStage::Found,
+            found_after_ms: None,
             verified_after_ms: None,
             signed_after_ms: None,
             declared_after_ms: None,
+            block_asked_after_ms: None,
             block_signed_after_ms: None,
         };
         self.wins.proofs += 1;

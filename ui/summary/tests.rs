@@ -190,6 +190,7 @@ fn farm_of_the_samples() -> FarmSnapshot {
             peak_height: Some(7_200_000),
             last_signage_point_unix_ms: Some(NOW - 2_000),
             netspace_bytes: Some(20.346 * EIB),
+            ..NodeView::default()
         }],
         listening_on: vec![],
         keys: KeysView::default(),
