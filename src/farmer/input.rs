@@ -9,6 +9,7 @@ use super::output::JobId;
 use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
+use crate::pos::v2::SolveError;
 use crate::snapshot::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
@@ -114,7 +115,14 @@ pub enum Input {
         /// Its quality, or what is wrong with it.
         result: Result<QualityString, ProofError>,
     },
-    /// The workers were full: this job, of either kind, will never be done.
+    /// A solver has worked on a partial proof ([`Output::Solve`](super::Output::Solve)).
+    Solved {
+        /// Which job.
+        job: JobId,
+        /// The x-values of the full proof, still to be verified, or why there are none.
+        result: Result<Vec<u8>, SolveError>,
+    },
+    /// The workers were full: this job, of any kind, will never be done.
     VerificationDropped {
         /// Which job.
         job: JobId,

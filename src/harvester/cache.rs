@@ -116,6 +116,7 @@ fn encode_entry(path: &Path, entry: &CachedPlot, out: &mut Vec<u8>) {
                 .collect();
             counted(&c2, out);
         }
+        ProverFacts::V2 => out.push(V2),
     }
 }
 
@@ -132,20 +133,15 @@ fn decode_entry(input: &mut Reader<'_>) -> Result<(PathBuf, CachedPlot), CacheEr
     };
     let last_seen = u64::parse(input)?;
     let (local_pk, plot_public_key) = (G1Bytes::parse(input)?, G1Bytes::parse(input)?);
-    let [format, width] = input.array()?;
-    if format != V1 || !(1..=8).contains(&width) {
-        return Err(CacheError::OtherVersion);
-    }
-    let entry = |bytes: &[u8]| bytes.iter().fold(0, |f7, byte| f7 << 8 | u64::from(*byte));
-    let c2 = input
-        .counted_bytes()?
-        .chunks_exact(usize::from(width))
-        .map(entry)
-        .collect();
+    let prover = match input.array()? {
+        [V1] => decode_v1(input)?,
+        [V2] => ProverFacts::V2,
+        _ => return Err(CacheError::OtherVersion),
+    };
     let facts = PlotFacts {
         local_pk,
         plot_public_key,
-        prover: ProverFacts::V1 { c2 },
+        prover,
     };
     let entry = CachedPlot {
         stamp,
@@ -153,6 +149,16 @@ fn decode_entry(input: &mut Reader<'_>) -> Result<(PathBuf, CachedPlot), CacheEr
         last_seen,
     };
     Ok((path.into(), entry))
+}
+
+fn decode_v1(input: &mut Reader<'_>) -> Result<ProverFacts, CacheError> {
+    let [width] = input.array()?;
+    if !(1..=8).contains(&width) {
+        return Err(CacheError::OtherVersion);
+    }
+    let entry = |bytes: &[u8]| bytes.iter().fold(0, |f7, byte| f7 << 8 | u64::from(*byte));
+    let c2 = input.counted_bytes()?.chunks_exact(usize::from(width)).map(entry);
+    Ok(ProverFacts::V1 { c2: c2.collect() })
 }
 
 fn counted(bytes: &[u8], out: &mut Vec<u8>) {
@@ -165,6 +171,9 @@ const MAGIC: &[u8] = b"farmconsole plot cache 1\n";
 
 /// A v1 plot follows.
 const V1: u8 = 1;
+
+/// A v2 plot follows, of which nothing more is known.
+const V2: u8 = 2;
 
 /// A file that was not seen for so long is forgotten, as the official software does.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -182,7 +191,7 @@ mod tests {
     use super::*;
 
     fn plots() -> CachedPlots {
-        let entry = |seed: u8, c2: &[u64]| CachedPlot {
+        let entry = |seed: u8, prover| CachedPlot {
             stamp: FileStamp {
                 size: 1 << 36,
                 modified_s: -1,
@@ -193,15 +202,17 @@ mod tests {
             facts: Arc::new(PlotFacts {
                 local_pk: G1Bytes([seed; 48]),
                 plot_public_key: G1Bytes([seed + 1; 48]),
-                prover: ProverFacts::V1 { c2: c2.into() },
+                prover,
             }),
             last_seen: 1_000_000,
         };
+        let v1 = |c2: &[u64]| ProverFacts::V1 { c2: c2.into() };
         CachedPlots::from([
-            (PathBuf::from("/p/a.plot"), entry(1, &[0])),
+            (PathBuf::from("/p/a.plot"), entry(1, v1(&[0]))),
+            (PathBuf::from("/p/a.plot2"), entry(5, ProverFacts::V2)),
             (
                 PathBuf::from(OsStr::from_bytes(b"/p/\xff\n.plot")),
-                entry(3, &[7, 1 << 31, u64::from(u32::MAX)]),
+                entry(3, v1(&[7, 1 << 31, u64::from(u32::MAX)])),
             ),
         ])
     }

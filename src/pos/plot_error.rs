@@ -58,6 +58,9 @@ pub enum PlotError {
     /// A v2 plot was given to the v1 prover.
     #[error("plot is of version 2, expected a v1 plot")]
     NotV1,
+    /// A v1 plot was taken for a v2 plot.
+    #[error("plot is of version 1, expected a v2 plot")]
+    NotV2,
     /// Bytes that no plotter writes: the medium or the plotter is at fault.
     #[error("plot is damaged in its {part}: {reason}")]
     Damaged {
@@ -77,7 +80,7 @@ impl PlotError {
     }
 }
 
-/// A part of a v1 plot file.
+/// A part of a plot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlotPart {
     /// Header with memo and table pointers.
@@ -90,6 +93,10 @@ pub enum PlotPart {
     C2,
     /// The f7s between the entries of C1.
     C3,
+    /// Of a v2 plot: the places of its chunks.
+    Index,
+    /// Chunk of a v2 plot, from 0.
+    Chunk(u64),
     /// All tables together, when what they say does not fit together.
     Proof,
 }
@@ -102,6 +109,8 @@ impl fmt::Display for PlotPart {
             Self::C1 => f.write_str("table C1"),
             Self::C2 => f.write_str("table C2"),
             Self::C3 => f.write_str("table C3"),
+            Self::Index => f.write_str("index"),
+            Self::Chunk(number) => write!(f, "chunk {number}"),
             Self::Proof => f.write_str("proof"),
         }
     }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::handle::{EngineRequest, FeedEvent, Recent};
 use super::node::ToNode;
+use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
 use crate::ids::{NodeId, SessionId};
@@ -42,6 +43,7 @@ pub(super) struct Engine {
     pub(super) snapshots: watch::Sender<Arc<FarmSnapshot>>,
     pub(super) events: broadcast::Sender<FeedEvent>,
     pub(super) workers: Workers,
+    pub(super) solvers: Solvers,
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
@@ -192,6 +194,21 @@ impl Running {
                         .submit(Work::Verify { job, proof, context })
                         .is_err()
                     {
+                        let now = self.engine.clock.now();
+                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
+                    }
+                }
+                Output::Solve {
+                    job,
+                    partial,
+                    challenge,
+                } => {
+                    let work = SolveWork {
+                        job,
+                        partial,
+                        challenge,
+                    };
+                    if let Err(job) = self.engine.solvers.submit(work) {
                         let now = self.engine.clock.now();
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }

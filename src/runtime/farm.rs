@@ -14,6 +14,7 @@ use super::embedded;
 use super::engine::Engine;
 use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{NODE_QUEUE, SimulatedNode};
+use super::solving::solvers;
 use super::workers::Workers;
 use crate::config::{Root, Settings};
 use crate::control::server::BindError;
@@ -24,9 +25,12 @@ use crate::harvester::{Service, ServiceOptions};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
-use crate::net::{AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds};
+use crate::net::{
+    AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds, SolverOptions,
+    solver_peers,
+};
 use crate::simulator::{SimulatedChain, SimulatorError};
-use crate::tls::{TlsError, farmer_server_config};
+use crate::tls::{TlsError, farmer_server_config, node_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.
 const SESSION_QUEUE: usize = 4096;
@@ -128,6 +132,20 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = Workers::start(cores, &constants, &keys, &input_sender).map_err(StartError::Threads)?;
 
+    let (solver_peers, solver_dials) = match settings.farmer.solver_peers.as_slice() {
+        // The default settings name one on every network.
+        peers if peers.is_empty() || !constants.are_v2_plots_scheduled() => (None, None),
+        peers => {
+            let (peers, dials) = solver_peers(SolverOptions {
+                peers: peers.to_vec(),
+                tls: node_client_config(&root)?,
+                network_id: settings.network.clone(),
+            });
+            (Some(peers), Some(dials))
+        }
+    };
+    let (solvers, solving) = solvers(&constants, solver_peers, &input_sender).map_err(StartError::Threads)?;
+
     let mut nodes = BTreeMap::new();
     let mut interval = SIGNAGE_POINT_INTERVAL;
     let simulated = settings.own.simulated_chain;
@@ -200,6 +218,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         snapshots,
         events,
         workers,
+        solvers,
         nodes,
         log,
         server: Arc::clone(&server),
@@ -213,6 +232,10 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(listener.serve(tls, server));
     tasks.spawn(control.run(handle.clone(), Role::Farmer, stop.clone()));
+    tasks.spawn(solving.run(stop.clone()));
+    if let Some(dials) = solver_dials {
+        tasks.spawn(dials.run(stop.clone()));
+    }
     if let Some(chain) = chain_task {
         tasks.spawn(chain.run(stop.clone()));
     }

@@ -9,6 +9,7 @@ mod engine;
 mod farm;
 pub mod handle;
 mod node;
+mod solving;
 mod workers;
 
 pub use clock::Clock;

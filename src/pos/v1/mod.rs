@@ -18,7 +18,7 @@ mod verify;
 mod x_pairs;
 
 pub use fse::FseError;
-pub use park::ParkError;
+pub use park::{ParkError, compressed_line_point};
 pub use prover::{Prover, Quality};
 pub use verify::{InvalidProof, verify};
 

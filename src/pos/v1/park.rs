@@ -215,6 +215,15 @@ impl ParkLayout {
     }
 }
 
+/// The line point of entry `index` (below 2048) of a `park` of the lowest table of a plot compressed with `level`: what the
+/// prover reads, for those who examine single parks. `None` if there is no such level.
+///
+/// # Errors
+/// [`ParkError`]: the park is damaged or has no such entry.
+pub fn compressed_line_point(level: u8, park: &[u8], index: usize) -> Option<Result<u128, ParkError>> {
+    ParkLayout::compressed(level).map(|layout| layout.line_point(park, index))
+}
+
 /// Bytes of one park of table 7 in a plot of size `k`.
 pub(super) fn p7_park_bytes(k: u8) -> usize {
     (usize::from(k) + 1) * ENTRIES_PER_PARK / 8
@@ -465,6 +474,10 @@ mod tests {
             .map(|table| ParkLayout::classic(32, table).park_bytes())
             .collect();
         assert_eq!(sizes, [8862, 8325, 8325, 8325, 8325, 8325]);
+        let compressed: Vec<usize> = (1..=9)
+            .map(|level| ParkLayout::compressed(level).unwrap().park_bytes())
+            .collect();
+        assert_eq!(compressed, [8336, 7360, 6352, 5325, 4300, 3273, 2250, 6350, 8808]);
         assert_eq!(p7_park_bytes(32), 8448);
         assert_eq!([c3_park_bytes(19), c3_park_bytes(20)], [10_000, 3000]);
     }
@@ -555,11 +568,12 @@ mod tests {
         fn parks_round_trip(
             k in 18_u8..=50,
             table in 1_u8..=6,
+            level in 0_u8..=9,
             first: u128,
             steps in prop::collection::vec((0_u128..6, any::<u128>()), MIN_DELTAS..ENTRIES_PER_PARK),
         ) {
-            let layout = ParkLayout::classic(k, table);
-            let mut line_points = vec![first >> (133 - 2 * u32::from(k))];
+            let layout = ParkLayout::compressed(level).unwrap_or_else(|| ParkLayout::classic(k, table));
+            let mut line_points = vec![first >> (133 - layout.line_point_bits)];
             for (delta, stub) in steps {
                 let step = (delta << layout.stub_bits) + (stub >> (128 - layout.stub_bits));
                 line_points.push(line_points[line_points.len() - 1] + step);
