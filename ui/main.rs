@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand, PlotsCommand};
+use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
 use crate::context::Context;
 use crate::exit::Outcome;
 
@@ -119,15 +119,7 @@ async fn run(cli: Cli) -> Outcome {
                 command: PassphraseCommand::Remove,
             },
         } => keys::remove_passphrase(&context()?),
-        Command::Plots {
-            command: PlotsCommand::Add { dir },
-        } => plots::add(&context()?, &dir),
-        Command::Plots {
-            command: PlotsCommand::Remove { dir },
-        } => plots::remove(&context()?, &dir),
-        Command::Plots {
-            command: PlotsCommand::Show,
-        } => plots::show(&context()?),
+        Command::Plots { command } => plots::run(&context()?, command).await,
         Command::Harvester {
             command:
                 HarvesterCommand::List {

@@ -64,10 +64,10 @@ pub struct HarvesterSettings {
     pub recursive_follow_links: bool,
     /// `plots_refresh_parameter`.
     pub refresh: PlotsRefreshParameter,
-    /// `num_threads`: look-ups at the same time, 1–1024.
+    /// `num_threads`: look-ups at the same time on one disk, 1–1024.
     pub num_threads: u16,
     /// `parallel_decompressor_count`: 0, as it is by default, means that no compressed plots are farmed. How many are
-    /// looked up at the same time is up to `num_threads`.
+    /// looked up at the same time is up to the number of processors.
     pub parallel_decompressor_count: u32,
     /// `max_compression_level_allowed`: plots compressed more are not farmed, 0–9.
     pub max_compression_level_allowed: u8,
@@ -135,6 +135,8 @@ impl LoggingSettings {
 pub struct OwnSettings {
     /// `simulated_chain`: farm on a chain made up in this process instead of a full node's.
     pub simulated_chain: Option<SimulatedChainSettings>,
+    /// `classic_harvester_log`: the line about a signage point is the one that official harvesters wrote before 2.5.7.
+    pub classic_harvester_log: bool,
 }
 
 /// `farmconsole.simulated_chain`.
@@ -411,10 +413,14 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     let path = "farmconsole.simulated_chain";
-    r.only("farmconsole", &["simulated_chain"]);
+    r.only("farmconsole", &["classic_harvester_log", "simulated_chain"]);
     r.only(path, &["interval_seconds", "seed"]);
+    let own = OwnSettings {
+        classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
+        simulated_chain: None,
+    };
     if r.node(path).is_none() {
-        return OwnSettings::default();
+        return own;
     }
     if !is_simulator(network) {
         let document = r.document();
@@ -431,6 +437,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
             interval_seconds: r.decimal(&interval, default.interval_seconds, 0.01..=3600.0),
             seed: r.number(&format!("{path}.seed"), default.seed, 0..=u64::MAX),
         }),
+        ..own
     }
 }
 

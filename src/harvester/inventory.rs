@@ -114,6 +114,7 @@ struct Volume {
 /// A file system or directory that had plots and is gone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct GoneVolume {
+    what: Gone,
     /// The lane that misses it.
     lane: Arc<Path>,
     /// Plots that it had.
@@ -122,6 +123,14 @@ pub(super) struct GoneVolume {
     pub(super) bytes: u64,
     /// When it was missed, unix milliseconds.
     pub(super) since_unix_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// Nothing is mounted where it was.
+    Drive,
+    /// A directory of the settings that is not there or cannot be listed.
+    Directory,
 }
 
 /// What is in a directory.
@@ -316,10 +325,9 @@ impl Inventory {
             .retain(|_, volume| mounts.at(&volume.name) == volume.mounted);
         let lanes = &self.lanes;
         self.gone.retain(|name, gone| {
-            let is_back = lanes.get(&gone.lane).is_none_or(|lane| {
-                let is_there = mounts.is_point(name) || Path::new(name) == &*gone.lane;
-                lane.troubles.is_empty() && is_there
-            });
+            let is_back = lanes
+                .get(&gone.lane)
+                .is_none_or(|lane| lane.troubles.is_empty() && (gone.what == Gone::Directory || mounts.is_point(name)));
             if is_back {
                 tracing::warn!(target: MANAGER, "{} is back", name.display());
             }
@@ -446,30 +454,35 @@ impl Inventory {
             }
             keep
         });
+        // One that was found below another is not looked for itself.
+        let missed_by = known.parent.clone().unwrap_or_else(|| Arc::clone(lane));
         let left: BTreeSet<u64> = known.files.values().map(|known| known.volume).collect();
-        let mut gone: BTreeMap<PathBuf, (u64, u64)> = BTreeMap::new();
+        let mut gone: BTreeMap<PathBuf, (Gone, u64, u64)> = BTreeMap::new();
         for ((volume, directory), (count, bytes)) in plots {
             let drive = self
                 .volumes
                 .get(&volume)
                 .filter(|volume| volume.mounted.is_some() && rules.mounts.at(&volume.name) != volume.mounted);
             // A drive that is no longer mounted; a directory of the settings that is not there; or some files of one.
-            let name = match drive {
-                Some(drive) => drive.name.clone(),
-                None if troubles.contains_key(&**lane) && !left.contains(&volume) => lane.to_path_buf(),
+            let (name, what) = match drive {
+                Some(drive) => (drive.name.clone(), Gone::Drive),
+                None if troubles.contains_key(&**lane) && !left.contains(&volume) => {
+                    (lane.to_path_buf(), Gone::Directory)
+                }
                 None => {
                     tell_gone(&directory, count, "");
                     continue;
                 }
             };
-            let total = gone.entry(name).or_default();
-            *total = (total.0 + count, total.1 + bytes);
+            let total = gone.entry(name).or_insert((what, 0, 0));
+            *total = (what, total.1 + count, total.2 + bytes);
         }
-        for (name, (count, bytes)) in gone {
+        for (name, (what, count, bytes)) in gone {
             let reason = troubles.get(&**lane).map_or("it is no longer mounted", String::as_str);
             tell_gone(&name, count, reason);
             let entry = self.gone.entry(name).or_insert_with(|| GoneVolume {
-                lane: lane.clone(),
+                what,
+                lane: Arc::clone(&missed_by),
                 plots: 0,
                 bytes: 0,
                 since_unix_ms: rules.now_unix_ms,

@@ -9,10 +9,14 @@
 //! the reason in the log.
 
 mod cache;
+mod check;
 mod connection;
 mod dial;
+#[cfg(test)]
+mod discovery_tests;
 mod file;
 mod findings;
+mod health;
 mod inventory;
 mod lookup;
 mod make;
@@ -20,6 +24,8 @@ mod mounts;
 mod plot;
 mod plot_v2;
 mod prove;
+mod queue;
+mod reader;
 mod scan;
 mod scanner;
 mod service;
@@ -33,12 +39,20 @@ mod tests;
 mod tests_v2;
 mod volumes;
 
+pub use check::{
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
+    WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
+};
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
-pub use lookup::{ABANDON_AFTER, WARN_AFTER};
-pub use make::{MakePlotError, make_plot};
+pub use lookup::LogLine;
+pub use make::{
+    MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
+    make_plot, random_seed,
+};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
+pub use queue::{ABANDON_AFTER, WARN_AFTER};
 pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

@@ -93,6 +93,11 @@ pub(super) trait Look: fmt::Debug + Send + Sync {
     ) -> Result<LoadedPlot, OpenError> {
         open(path, keys, facts, max_compression_level)
     }
+
+    /// Whether a lane that has neither listed nor opened a file for so long hangs.
+    fn hangs(&self, _lane: &Path, silent_for: Duration) -> bool {
+        silent_for >= STALLED_AFTER
+    }
 }
 
 /// The disks of this machine.
@@ -227,6 +232,9 @@ pub(super) fn permission_hint(error: &io::Error) -> String {
     let user = rustix::process::geteuid().as_raw();
     format!("; the harvester runs as user {user}: let that user read it, with chmod or chown")
 }
+
+/// A lane that neither lists nor opens a file for so long hangs; a disk that spins up takes 10 s.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// Deepest directory that is looked into: a guard against file systems that never end.
 pub(super) const MAX_DEPTH: u32 = 64;

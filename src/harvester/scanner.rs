@@ -2,7 +2,7 @@
 //!
 //! Each lane, a plot directory or a drive mounted below one, has a thread while it is looked at, and a volume is read for
 //! one lane at a time. Whoever holds the [`Inventory`] touches no disk meanwhile. A refresh is over when all lanes are
-//! done, or when those that are not have made no progress for [`STALLED_AFTER`]: a disk that hangs keeps its own thread,
+//! done, or when those that are not have made no progress for a while: a disk that hangs keeps its own thread,
 //! its plots stay what they were, and later refreshes leave it out until it is back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +66,6 @@ struct Shared {
     ended: Condvar,
     gates: Mutex<BTreeMap<u64, Arc<Gate>>>,
     newest: watch::Sender<Arc<Findings>>,
-    stalled_after: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -120,11 +119,11 @@ struct Progress {
 impl Scanner {
     /// A scanner that has found nothing yet.
     pub(super) fn new(files: ScannerFiles, clock: Clock) -> Self {
-        Self::with(files, clock, Box::new(Disks), STALLED_AFTER)
+        Self::with(files, clock, Box::new(Disks))
     }
 
     /// A scanner that looks at disks with `look`.
-    pub(super) fn with(files: ScannerFiles, clock: Clock, look: Box<dyn Look>, stalled_after: Duration) -> Self {
+    pub(super) fn with(files: ScannerFiles, clock: Clock, look: Box<dyn Look>) -> Self {
         let (newest, _) = watch::channel(Arc::default());
         let shared = Shared {
             look,
@@ -134,7 +133,6 @@ impl Scanner {
             ended: Condvar::new(),
             gates: Mutex::default(),
             newest,
-            stalled_after,
         };
         Self {
             shared: Arc::new(shared),
@@ -401,15 +399,16 @@ impl Shared {
                 if *before != steps {
                     (*before, *since) = (steps, Instant::now());
                 }
-                if since.elapsed() >= self.stalled_after {
-                    stalled.push(Arc::clone(lane));
+                let silent_for = since.elapsed();
+                if self.look.hangs(lane, silent_for) {
+                    stalled.push((Arc::clone(lane), silent_for));
                 } else {
                     is_over = false;
                 }
             }
             if is_over {
-                let seconds = self.stalled_after.as_secs();
-                for lane in stalled {
+                for (lane, silent_for) in stalled {
+                    let seconds = silent_for.as_secs();
                     let reason = format!(
                         "this plot directory has not answered for {seconds} s: its plots stay as they were, until it does"
                     );
@@ -421,9 +420,7 @@ impl Shared {
                 last_told = Instant::now();
                 self.publish(round, false);
             }
-            let waited = self
-                .ended
-                .wait_timeout(self.state(), LOOK_EVERY.min(self.stalled_after));
+            let waited = self.ended.wait_timeout(self.state(), LOOK_EVERY);
             drop(waited);
         }
     }
@@ -544,14 +541,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A lane that neither lists nor opens a file for so long hangs; a disk that spins up takes 10 s.
-const STALLED_AFTER: Duration = Duration::from_secs(30);
-
 /// During a long refresh plots are farmed before its end; a list of 100,000 is not made anew more often than this.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How often a refresh looks whether its lanes make progress.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Files opened side by side, at most: look-ups need the machine too.
 const MAX_OPENERS: usize = 8;

@@ -4,20 +4,19 @@
 //! runtime, never by a thread that looks up.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::findings::Findings;
+use super::findings::{Findings, VolumeFound};
+use super::inventory::GoneVolume;
+use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
 use crate::runtime::Clock;
 use crate::snapshot::{
-    FarmerLinkView, FileCounts, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState,
-    VolumeView,
+    FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState, VolumeView,
 };
 
 /// A harvester as seen from outside: pictures of it, and a place to write down how its farmer is reached. Cheap to clone.
@@ -32,6 +31,7 @@ struct Board {
     started: Now,
     network: String,
     findings: watch::Receiver<Arc<Findings>>,
+    volumes: Arc<Volumes>,
     pictures: watch::Sender<Arc<MachineSnapshot>>,
     state: Mutex<State>,
 }
@@ -41,7 +41,6 @@ struct Board {
 struct State {
     farmer: FarmerLinkView,
     lookups: VecDeque<LookupView>,
-    stale_dropped: u64,
     proofs: u64,
     facts: Facts,
     /// Whether a task takes pictures.
@@ -49,7 +48,12 @@ struct State {
 }
 
 impl StatusHandle {
-    pub(super) fn new(clock: Clock, network: String, findings: watch::Receiver<Arc<Findings>>) -> Self {
+    pub(super) fn new(
+        clock: Clock,
+        network: String,
+        findings: watch::Receiver<Arc<Findings>>,
+        volumes: Arc<Volumes>,
+    ) -> Self {
         let (pictures, _) = watch::channel(Arc::default());
         let started = clock.now();
         let mut state = State::default();
@@ -60,6 +64,7 @@ impl StatusHandle {
                 started,
                 network,
                 findings,
+                volumes,
                 pictures,
                 state: Mutex::new(state),
             }),
@@ -109,9 +114,9 @@ impl StatusHandle {
         lookups.push_back(lookup);
     }
 
-    /// A proof or partial proof was sent.
-    pub(super) fn add_proof(&self) {
-        self.board.state().proofs += 1;
+    /// So many proofs or partial proofs were sent.
+    pub(super) fn add_proofs(&self, proofs: u32) {
+        self.board.state().proofs += u64::from(proofs);
     }
 }
 
@@ -124,9 +129,19 @@ impl Board {
         let findings = Arc::clone(&self.findings.borrow());
         let now = self.clock.now();
         if state.facts.revision != findings.revision {
-            state.facts = Facts::of(&findings, now, std::mem::take(&mut state.facts));
+            state.facts = Facts::of(&findings, now, &state.facts);
         }
         let facts = &state.facts;
+        let mut volumes: BTreeMap<&str, VolumeView> = BTreeMap::new();
+        let mut stale_dropped = 0;
+        for found in &findings.volumes {
+            let report = self.volumes.report(found.volume).unwrap_or_default();
+            stale_dropped += report.record.stale;
+            add(volumes.entry(&found.name).or_default(), found, report);
+        }
+        for (name, gone) in &findings.gone {
+            volumes.entry(name).or_insert_with(|| gone_volume(name, gone));
+        }
         MachineSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,14 +150,52 @@ impl Board {
             started_at_unix_ms: self.started.unix.0,
             farmer: state.farmer.clone(),
             scan: facts.scan,
-            counts: facts.counts,
-            plot_bytes: facts.volumes.values().map(|volume| volume.plot_bytes).sum(),
-            volumes: facts.volumes.values().cloned().collect(),
+            counts: findings.counts,
+            plot_bytes: findings.volumes.iter().map(|volume| volume.plot_bytes).sum(),
+            stale_dropped,
+            volumes: volumes.into_values().collect(),
             lookups: state.lookups.iter().copied().collect(),
-            troubles: Vec::new(),
-            stale_dropped: state.stale_dropped,
+            troubles: findings.troubles.clone(),
             proofs: state.proofs,
         }
+    }
+}
+
+/// Adds a file system that is there, with what it has done, to the volume of its name; most often it is the only one.
+fn add(view: &mut VolumeView, found: &VolumeFound, report: VolumeReport) {
+    let VolumeReport {
+        state,
+        record,
+        percentiles: (p50_us, p95_us),
+        busy,
+    } = report;
+    found.name.clone_into(&mut view.name);
+    if view.state == VolumeState::Fine || matches!(state, VolumeState::Sick { .. }) {
+        view.state = state;
+    }
+    view.plots += found.plots;
+    view.plot_bytes += found.plot_bytes;
+    view.not_farmed += found.not_farmed;
+    view.lookups += record.lookups;
+    view.p50_us = view.p50_us.max(p50_us);
+    view.p95_us = view.p95_us.max(p95_us);
+    view.max_us = view.max_us.max(record.max_us);
+    view.errors += record.errors;
+    view.last_error = record.last_error.or_else(|| view.last_error.take());
+    view.missed += record.missed;
+    view.busy = view.busy.saturating_add(u32::try_from(busy).unwrap_or(u32::MAX));
+}
+
+/// A volume that had plots.
+fn gone_volume(name: &str, gone: &GoneVolume) -> VolumeView {
+    VolumeView {
+        name: name.to_owned(),
+        state: VolumeState::Gone {
+            since_unix_ms: gone.since_unix_ms,
+        },
+        plots: gone.plots,
+        plot_bytes: gone.bytes,
+        ..VolumeView::default()
     }
 }
 
@@ -173,116 +226,30 @@ async fn take_pictures(board: Weak<Board>) {
     }
 }
 
-/// What follows from the findings; worked out once for each.
+/// The refresh, as of the newest findings.
 #[derive(Debug, Default)]
 struct Facts {
     revision: u64,
     scan: ScanView,
-    counts: FileCounts,
-    /// By number of the file system.
-    volumes: BTreeMap<u64, VolumeView>,
 }
 
 impl Facts {
-    fn of(findings: &Findings, now: Now, before: Self) -> Self {
-        let mut volumes = before.volumes;
-        let mounts = Mounts::of_this_machine();
-        let mut found: BTreeMap<u64, (u64, u64, PathBuf)> = BTreeMap::new();
-        for plot in findings.plots.values() {
-            let (plots, bytes, _) = found
-                .entry(plot.volume())
-                .or_insert_with(|| (0, 0, plot.path().to_owned()));
-            *plots += 1;
-            *bytes += plot.stamp().size;
-        }
-        for (volume, view) in &mut volumes {
-            if !found.contains_key(volume) && !matches!(view.state, VolumeState::Gone { .. }) {
-                view.state = VolumeState::Gone {
-                    since_unix_ms: now.unix.0,
-                };
-            }
-        }
-        for (volume, (plots, plot_bytes, example)) in found {
-            let view = volumes.entry(volume).or_default();
-            if view.name.is_empty() {
-                view.name = mounts.name_for(&example);
-            }
-            if matches!(view.state, VolumeState::Gone { .. }) {
-                view.state = VolumeState::Fine;
-            }
-            (view.plots, view.plot_bytes) = (plots, plot_bytes);
-        }
+    fn of(findings: &Findings, now: Now, before: &Self) -> Self {
         let count = |files: usize| u64::try_from(files).unwrap_or(u64::MAX);
-        let took_ms = u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX);
+        let finished_at = findings.finished.then_some(now.unix.0);
         Self {
             revision: findings.revision,
             scan: ScanView {
                 running: !findings.finished,
-                done: count(findings.files),
-                total: count(findings.files),
-                took_ms,
-                finished_at_unix_ms: if findings.finished {
-                    Some(now.unix.0)
-                } else {
-                    before.scan.finished_at_unix_ms
-                },
+                done: findings.progress.0,
+                total: findings.progress.1,
+                took_ms: u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX),
+                finished_at_unix_ms: finished_at.or(before.scan.finished_at_unix_ms),
                 loaded: count(findings.changes.loaded),
                 removed: count(findings.changes.removed),
             },
-            counts: FileCounts {
-                farmed: count(findings.plots.len()),
-                failed: count(findings.failed.len()),
-                no_key: count(findings.no_key.len()),
-                duplicates: count(findings.duplicates.len()),
-                ..FileCounts::default()
-            },
-            volumes,
         }
     }
-}
-
-/// Where file systems are mounted.
-struct Mounts(Vec<PathBuf>);
-
-impl Mounts {
-    /// As the system says; nothing where it does not say it in Linux' way.
-    fn of_this_machine() -> Self {
-        Self::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
-    }
-
-    /// `mountinfo` as in proc(5): the mount point is the fifth field, with odd characters in octal.
-    fn parse(mountinfo: &str) -> Self {
-        let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-        Self(points.map(unescape).collect())
-    }
-
-    /// The innermost mount point above a file; without one, the file's directory.
-    fn name_for(&self, file: &Path) -> String {
-        let above = self.0.iter().filter(|point| file.starts_with(point));
-        let innermost = above.max_by_key(|point| point.as_os_str().len()).map(PathBuf::as_path);
-        let name = innermost.or_else(|| file.parent()).unwrap_or(file);
-        name.display().to_string()
-    }
-}
-
-/// Turns `\040` into a space, and so on.
-fn unescape(field: &str) -> PathBuf {
-    let mut pieces = field.split('\\');
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let code = piece.get(..3).and_then(|octal| u8::from_str_radix(octal, 8).ok());
-        match (code, piece.get(3..)) {
-            (Some(code), Some(rest)) => {
-                text.push(char::from(code));
-                text.push_str(rest);
-            }
-            _ => {
-                text.push('\\');
-                text.push_str(piece);
-            }
-        }
-    }
-    text.into()
 }
 
 /// Time between two pictures.
@@ -290,21 +257,3 @@ const PICTURE_EVERY: Duration = Duration::from_millis(250);
 
 /// When nothing happens, a picture tells at least the time so often.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_volume_is_called_by_its_innermost_mount_point() {
-        let mounts = Mounts::parse(
-            "22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
-             30 22 8:17 / /mnt/d01 rw - xfs /dev/sdb1 rw\n\
-             31 22 8:33 / /mnt/my\\040disk rw - xfs /dev/sdc1 rw\n",
-        );
-        assert_eq!(mounts.name_for(Path::new("/mnt/d01/p/a.plot")), "/mnt/d01");
-        assert_eq!(mounts.name_for(Path::new("/mnt/d011/a.plot")), "/");
-        assert_eq!(mounts.name_for(Path::new("/mnt/my disk/a.plot")), "/mnt/my disk");
-        assert_eq!(Mounts::parse("").name_for(Path::new("/p/q/a.plot")), "/p/q");
-    }
-}

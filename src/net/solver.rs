@@ -66,9 +66,9 @@ struct Shared {
 
 /// A partial proof, and where its x-values go.
 #[derive(Debug)]
-struct Request {
-    partial: SolverInfo,
-    reply: oneshot::Sender<Vec<u8>>,
+pub(crate) struct Request {
+    pub(crate) partial: SolverInfo,
+    pub(crate) reply: oneshot::Sender<Vec<u8>>,
 }
 
 /// Solvers to be asked, and the task that dials them.
@@ -98,6 +98,18 @@ impl SolverPeers {
         let partial = partial.clone();
         self.requests.try_send(Request { partial, reply }).ok()?;
         solved.await.ok()
+    }
+
+    /// Solvers that the caller plays: what is asked, and where the answer goes.
+    #[cfg(test)]
+    pub(crate) fn played() -> (Self, mpsc::Receiver<Request>) {
+        let (requests, asked) = mpsc::channel(REQUESTS);
+        let shared = Shared {
+            requests: AsyncMutex::new(mpsc::channel(1).1),
+            connected: AtomicUsize::new(1),
+        };
+        let shared = Arc::new(shared);
+        (Self { requests, shared }, asked)
     }
 
     /// Whether any solver is connected at this moment.

@@ -186,3 +186,104 @@ const ELSEWHERE_WITHIN: Duration = Duration::from_secs(10);
 
 /// After this time a solved proof is of no use.
 const USEFUL_FOR: Duration = Duration::from_secs(25);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::PlotId;
+    use crate::wire::PartialProof;
+
+    /// A partial proof of a real plot, what it was asked, and the full proof.
+    fn partial(constants: &Constants) -> (SolverInfo, PosChallenge, Vec<u8>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plot2");
+        let plot_id = PlotId([0x5a; 32]);
+        chia_pos2::create_v2_plot(&path, 18, 2, plot_id.as_bytes(), 0, 0, &[0; 112], constants.testnet).unwrap();
+        let prover = chia_pos2::Prover::new(&path).unwrap();
+        for challenge in (0..=255).map(|i| PosChallenge([i; 32])) {
+            let chains = prover.get_qualities_for_challenge(challenge.as_bytes()).unwrap();
+            if let Some(chain) = chains.first() {
+                let info = SolverInfo {
+                    partial_proof: PartialProof {
+                        fragments: chain.chain_links,
+                    },
+                    plot_id,
+                    strength: 2,
+                    size: 18,
+                };
+                let proof = v2::solve(constants, &info).unwrap();
+                return (info, challenge, proof);
+            }
+        }
+        panic!("a plot has about one proof a challenge")
+    }
+
+    #[tokio::test]
+    async fn solved_here_unless_another_machine_gives_the_right_proof() {
+        let constants = Arc::new(Constants {
+            plot_size_v2: 18,
+            ..Constants::for_network("simulator1").unwrap()
+        });
+        let (info, challenge, proof) = partial(&constants);
+        let (results, mut solved) = mpsc::channel(8);
+        let (peers, mut asked) = SolverPeers::played();
+        let (elsewhere, solving) = solvers(&constants, Some(peers), &results).unwrap();
+        tokio::spawn(solving.run(CancellationToken::new()));
+        let (here, solving) = solvers(&constants, None, &results).unwrap();
+        tokio::spawn(solving.run(CancellationToken::new()));
+        let work = |job| SolveWork {
+            job: JobId(job),
+            partial: Box::new(info.clone()),
+            challenge,
+        };
+        let expect = |job, result| {
+            let job = JobId(job);
+            Some(Input::Solved { job, result })
+        };
+
+        here.submit(work(1)).unwrap();
+        assert_eq!(solved.recv().await, expect(1, Ok(proof.clone())));
+
+        elsewhere.submit(work(2)).unwrap();
+        let request = asked.recv().await.unwrap();
+        assert_eq!(request.partial, info);
+        request.reply.send(proof.clone()).unwrap();
+        assert_eq!(solved.recv().await, expect(2, Ok(proof.clone())));
+
+        elsewhere.submit(work(3)).unwrap();
+        asked.recv().await.unwrap().reply.send(vec![0; proof.len()]).unwrap();
+        assert_eq!(solved.recv().await, expect(3, Ok(proof.clone())), "a wrong proof");
+
+        elsewhere.submit(work(4)).unwrap();
+        drop(asked.recv().await.unwrap().reply);
+        assert_eq!(solved.recv().await, expect(4, Ok(proof)), "no answer at all");
+    }
+
+    #[tokio::test]
+    async fn garbage_is_found_out() {
+        let constants = Arc::new(Constants {
+            plot_size_v2: 18,
+            ..Constants::for_network("simulator1").unwrap()
+        });
+        let (results, mut solved) = mpsc::channel(8);
+        let (here, solving) = solvers(&constants, None, &results).unwrap();
+        tokio::spawn(solving.run(CancellationToken::new()));
+        let partial = SolverInfo {
+            partial_proof: PartialProof { fragments: [7; 16] },
+            plot_id: PlotId([1; 32]),
+            strength: 2,
+            size: 18,
+        };
+        let work = SolveWork {
+            job: JobId(1),
+            partial: Box::new(partial),
+            challenge: PosChallenge::default(),
+        };
+        here.submit(work).unwrap();
+        let expected = Input::Solved {
+            job: JobId(1),
+            result: Err(SolveError::NoProof),
+        };
+        assert_eq!(solved.recv().await, Some(expected));
+    }
+}

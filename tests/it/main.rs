@@ -9,8 +9,11 @@
     reason = "programs of their own run in real time, so waiting for them needs a clock"
 )]
 
+#[cfg(target_os = "linux")]
+mod disks;
 mod keys;
 mod layers;
+mod plots;
 mod program;
 mod root;
 mod terminal;
