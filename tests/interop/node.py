@@ -180,6 +180,7 @@ def full_node_link(context):
             if not node.count("declared", contract=contract):
                 raise Failed(f"no declaration of a plot with contract={contract}")
         # The same signage point again is no news; with another reward chain its proofs are declared again.
+        time.sleep(3)  # what the last point brought is declared by then
         received = farm.summary()["signage_points_received"]
         declared = node.count("declared")
         node.do("again", "again")

@@ -174,7 +174,9 @@ fn node_state(node: &NodeView, now_unix_ms: u64) -> String {
         Some(ms) => parts.push(format!("last signage point {} ago", ago(ms))),
         None => parts.push("no signage point yet".to_owned()),
     }
-    if let Some(seconds) = node.average_block_seconds {
+    // Before that it is what the official command takes for granted.
+    let is_measured = node.peak_height.is_some_and(|height| height >= 600);
+    if let Some(seconds) = node.average_block_seconds.filter(|_| is_measured) {
         parts.push(format!("a block every {seconds:.2} s"));
     }
     if let Some(version) = &node.software_version {
