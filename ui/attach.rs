@@ -46,7 +46,7 @@ async fn watch_harvester(context: &Context, client: ControlClient) -> Outcome {
 
 /// The console on a harvester of this process.
 pub(crate) async fn console_on_harvester(context: &Context, harvester: RunningHarvester) -> Outcome {
-    let feed = Feed::embedded_harvester(harvester.handle.clone());
+    let feed = Feed::embedded_harvester(harvester.handle.clone(), harvester.stop.clone());
     let left = console::run_harvester(feed, options(context)).await;
     harvester.stop.cancel();
     harvester.ended(GOODBYE).await;

@@ -138,7 +138,7 @@ impl Attached {
 pub(crate) fn not_attached(error: ControlError) -> Failure {
     match error {
         ControlError::NotRunning { .. } => Failure::new(Status::NotRunning, error)
-            .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`"),
+            .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with `farmconsole harvester run`"),
         ControlError::VersionSkew { .. } => {
             Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
         }

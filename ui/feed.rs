@@ -13,6 +13,7 @@ use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Event, Role
 use farmconsole::runtime::{FarmHandle, FeedEvent, HarvesterHandle};
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// What the console is told.
 #[derive(Debug)]
@@ -111,12 +112,12 @@ impl Feed {
 }
 
 impl Feed<MachineSnapshot> {
-    /// The harvester of this process.
-    pub(crate) fn embedded_harvester(handle: HarvesterHandle) -> Self {
+    /// The harvester of this process; the stream ends with it at `stop`.
+    pub(crate) fn embedded_harvester(handle: HarvesterHandle, stop: CancellationToken) -> Self {
         let (items_in, items) = mpsc::channel(ITEM_QUEUE);
         let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
         let snapshots = handle.watch();
-        tokio::spawn(pump_harvester(handle, items_in, asked));
+        tokio::spawn(pump_harvester(handle, stop, items_in, asked));
         Self {
             place: FarmerPlace::Here,
             snapshots,
@@ -178,6 +179,7 @@ async fn pump_embedded(handle: FarmHandle, items: mpsc::Sender<FeedItem>, mut qu
 /// Passes the log of a harvester on, whenever there is a new picture of it.
 async fn pump_harvester(
     handle: HarvesterHandle,
+    stop: CancellationToken,
     items: mpsc::Sender<FeedItem>,
     mut questions: mpsc::Receiver<Question>,
 ) {
@@ -185,6 +187,7 @@ async fn pump_harvester(
     let mut log_from = handle.log(u64::MAX).next;
     loop {
         tokio::select! {
+            () = stop.cancelled() => return,
             question = questions.recv() => {
                 let Some(Question { ask, reply }) = question else { return };
                 let answer = match ask {

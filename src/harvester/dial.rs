@@ -141,7 +141,7 @@ impl DialError {
         }
         match self {
             Self::PortClosed if is_this_machine(host) => {
-                "does the farmer run on another machine? `farmconsole configure --set-farmer-peer HOST:8447`"
+                "start the farmer; if it runs on another machine: `farmconsole configure --set-farmer-peer HOST:8447`"
             }
             Self::PortClosed => "is the farmer running, and is `harvester.farmer_peers` right?",
             Self::Unreachable(_) | Self::TimedOut => "is the machine on, and is `harvester.farmer_peers` right?",
@@ -474,7 +474,8 @@ mod tests {
             },
             ..other_network
         };
-        let elsewhere = "does the farmer run on another machine? `farmconsole configure --set-farmer-peer HOST:8447`";
+        let elsewhere =
+            "start the farmer; if it runs on another machine: `farmconsole configure --set-farmer-peer HOST:8447`";
         assert_eq!(
             refused(&closed).await,
             format!("nobody listens on that port; {elsewhere}")

@@ -160,7 +160,7 @@ pub(crate) fn link_words(state: &FarmerLinkState) -> String {
         FarmerLinkState::Failing { .. } => "not connected".to_owned(),
         FarmerLinkState::NoKeys => "connected, no keys yet".to_owned(),
         FarmerLinkState::Syncing { total: 0, .. } => "connected, looking for plots".to_owned(),
-        FarmerLinkState::Syncing { told, total } => format!("connected, telling it of plots, {told}/{total}"),
+        FarmerLinkState::Syncing { told, total } => format!("connected, syncing plots {told}/{total}"),
         FarmerLinkState::Synced => "connected, it knows every plot".to_owned(),
     }
 }

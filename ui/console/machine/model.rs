@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use farmconsole::logging::LogRecord;
-use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeView};
+use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeState, VolumeView};
 
 use super::super::model::{Link, hide};
 use super::super::theme::Theme;
@@ -132,9 +132,15 @@ impl Model {
         self.theme.pick("•••", "***")
     }
 
-    /// Drives, in the order of their names.
-    pub(super) fn drives(&self) -> &[VolumeView] {
-        &self.snapshot.volumes
+    /// Drives: what is wrong first, then in the order of their names.
+    pub(super) fn drives(&self) -> Vec<&VolumeView> {
+        let mut drives: Vec<_> = self.snapshot.volumes.iter().collect();
+        drives.sort_by_key(|drive| match drive.state {
+            VolumeState::Gone { .. } | VolumeState::Sick { .. } => 0,
+            VolumeState::Slow => 1,
+            VolumeState::Fine => 2,
+        });
+        drives
     }
 
     /// Files that are not farmed, by path.

@@ -41,9 +41,7 @@ fn places(model: &Model, area: Rect) -> Vec<(Pane, Rect)> {
         return vec![(model.pane, area)];
     }
     let rows = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
-    let drives = rows(model.drives().len())
-        .saturating_add(3)
-        .clamp(4, area.height / 3 + 1);
+    let drives = rows(model.drives().len()).saturating_add(3).clamp(4, area.height / 2);
     let left = area.height - drives;
     let strip = |y: u16, height: u16| Rect { y, height, ..area };
     let mut places = vec![(Pane::Drives, strip(area.y, drives))];
@@ -66,7 +64,7 @@ fn places(model: &Model, area: Rect) -> Vec<(Pane, Rect)> {
         }
         return places;
     }
-    let files = rows(model.files().len()).saturating_add(2).clamp(3, (left / 4).max(3));
+    let files = rows(model.files().len()).saturating_add(2).clamp(3, (left / 3).max(3));
     let log = if left >= 14 { left / 4 } else { 0 };
     let lookups = left - files - log;
     places.push((Pane::Lookups, strip(below, lookups)));
@@ -141,7 +139,7 @@ fn drives(model: &Model, area: Rect, buffer: &mut Buffer) {
         Column::new("missed", 6, 2).right(),
         Column::new("not farmed", 10, 6).right(),
     ];
-    let row = |n: usize| drive_row(model, &drives[n]);
+    let row = |n: usize| drive_row(model, drives[n]);
     let rows = Rows {
         count: drives.len(),
         selected: model.selected_drive(),
@@ -257,14 +255,15 @@ fn files(model: &Model, area: Rect, buffer: &mut Buffer) {
     let title = format!("Files not farmed {}", grouped(all));
     let right = match all.saturating_sub(files.len() as u64) {
         0 => Line::default(),
+        _ if files.is_empty() => Line::default(),
         _ => dim(model, format!("the first {}", files.len())),
     };
     let inner = frame(model, Pane::Files, &title, right, area, buffer);
     if files.is_empty() {
-        let text = if all == 0 {
-            "every plot file that was found is farmed"
-        } else {
-            "their names are in the log"
+        let text = match (all, model.snapshot.scan.finished_at_unix_ms) {
+            (0, None) => "no directory was looked through to the end yet",
+            (0, Some(_)) => "every plot file that was found is farmed",
+            _ => "their names are in the log",
         };
         put(buffer, inner, 0, &dim(model, text));
         return;

@@ -61,7 +61,7 @@ pub(super) fn details(model: &Model, scroll: u16, area: Rect, buffer: &mut Buffe
 }
 
 fn drive(model: &Model, text: &mut Text<'_>) -> &'static str {
-    let Some(drive) = model.selected_drive().map(|row| &model.drives()[row]) else {
+    let Some(drive) = model.selected_drive().map(|row| model.drives()[row]) else {
         text.entry("", Tone::Plain, "it is not there any more", Tone::Dim);
         return "Drive";
     };

@@ -1,7 +1,7 @@
 //! The only place that writes the model. Pure: what shall happen outside is returned.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
-use farmconsole::logging::LogRecord;
+use farmconsole::logging::{LogLevel, LogRecord};
 use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::MachineSnapshot;
 
@@ -66,9 +66,13 @@ fn add(model: &mut Model, event: FeedEvent) {
     }
 }
 
-/// One line for each message and each batch would push everything else out of sight; the log file has them.
+/// Lines of every message and every look-up would push everything else out of sight; the log file has them, and
+/// look-ups have a pane of their own.
 fn is_chatter(record: &LogRecord) -> bool {
-    record.message.starts_with("-> ") || record.message.starts_with("<- ")
+    record.level < LogLevel::Warning
+        && ["-> ", "<- ", "challenge_hash: "]
+            .iter()
+            .any(|head| record.message.starts_with(head))
 }
 
 fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {

@@ -94,9 +94,12 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let machine = &model.snapshot;
     let (word, tone) = status(model);
     let mut left = Vec::new();
-    if area.width >= 60 {
-        left.push(span(" farmconsole harvester", theme.style(Tone::Accent)));
-    }
+    let name = if area.width >= 100 {
+        " farmconsole harvester"
+    } else {
+        " harvester"
+    };
+    left.push(span(name, theme.style(Tone::Accent)));
     left.push(span(
         format!(" {} ", model.outside(&machine.network)),
         theme.style(Tone::Plain),
@@ -122,8 +125,10 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         }
     }
     let mut right = troubles(model);
-    let clock = format!("  {} ", model.zone.time(machine.taken_at_unix_ms));
-    right.push(span(clock, theme.style(Tone::Title)));
+    if area.width >= 70 {
+        let clock = format!("  {} ", model.zone.time(machine.taken_at_unix_ms));
+        right.push(span(clock, theme.style(Tone::Title)));
+    }
     put_ends(
         buffer,
         area,
