@@ -286,7 +286,7 @@ fn chance() -> f64 {
 const DIAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A connection that lasted this long was none that the farmer refuses again and again.
-const SETTLED_AFTER: Duration = Duration::from_secs(10);
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
