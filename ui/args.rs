@@ -19,6 +19,10 @@ pub(crate) struct Cli {
     /// Draw with ASCII characters only.
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
+    /// File with the passphrase of the farming keys, if they are locked; `-` reads standard input [default: the systemd
+    /// credential farmconsole-passphrase, else asks].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Farm without a console, in the foreground, as under systemd.
     #[arg(long)]
     pub(crate) daemon: bool,
@@ -102,7 +106,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
-    /// Plot directories.
+    /// Plots: make them, check them, and where they are.
     Plots {
         #[command(subcommand)]
         command: PlotsCommand,
@@ -143,6 +147,12 @@ pub(crate) struct Configure {
     /// Full node that the farmer of this root dials.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) set_fullnode_peer: Option<String>,
+    /// Where the farmer's part of each block goes (1/8 and the fees).
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) set_farmer_reward: Option<String>,
+    /// Where the pool's part (7/8) goes of blocks of plots with a pool public key.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) set_pool_reward: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,11 +177,34 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Lock the farming keys with a passphrase, or leave them to the mode of their file.
+    Passphrase {
+        #[command(subcommand)]
+        command: PassphraseCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PassphraseCommand {
+    /// Lock them with a passphrase, or with another one.
+    Set {
+        /// File with the new passphrase; `-` reads standard input [default: asks].
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Keep them without a passphrase.
+    Remove,
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false, id = "source")]
 pub(crate) struct KeysSource {
+    /// The keyring of the official software [default: $CHIA_KEYS_ROOT or ~/.chia_keys].
+    #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    pub(crate) chia_keyring: Option<Option<PathBuf>>,
+    /// Asks for a mnemonic of 12 to 24 words and shows nothing of it; the first four letters of each will do.
+    #[arg(long)]
+    pub(crate) mnemonic: bool,
     /// File with a mnemonic of 12 to 24 words; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) mnemonic_file: Option<PathBuf>,
@@ -180,10 +213,22 @@ pub(crate) struct KeysSource {
     pub(crate) farmer_sk_file: Option<PathBuf>,
 }
 
+/// Sources of keys that have no wallets to choose from and no passphrase.
+const NO_KEYRING: [&str; 3] = ["mnemonic", "mnemonic_file", "farmer_sk_file"];
+
 #[derive(Debug, Args)]
 pub(crate) struct KeysImport {
     #[command(flatten)]
     pub(crate) source: KeysSource,
+    /// The wallet to take from the keyring [default: all].
+    #[arg(long, value_name = "N", conflicts_with_all = NO_KEYRING)]
+    pub(crate) fingerprint: Option<u32>,
+    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
+    #[arg(long, value_name = "FILE", conflicts_with_all = NO_KEYRING)]
+    pub(crate) keyring_passphrase_file: Option<PathBuf>,
+    /// Lock the farming keys with a passphrase: that of --passphrase-file, else asks.
+    #[arg(long)]
+    pub(crate) passphrase: bool,
     /// Replace keys that are there already.
     #[arg(long)]
     pub(crate) replace: bool,
@@ -191,20 +236,114 @@ pub(crate) struct KeysImport {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PlotsCommand {
+    /// Make plots: v2 plots, and small v1 plots for trying things out.
+    Create(PlotsCreate),
+    /// Open plots, look proofs up and verify them; exit status 1 if anything is wrong.
+    Check(PlotsCheck),
     /// Add a plot directory.
     Add {
         /// Directory.
-        #[arg(short, value_name = "DIR")]
+        #[arg(
+            short,
+            long = "final_dir",
+            alias = "final-dir",
+            default_value = ".",
+            value_name = "DIR"
+        )]
         dir: PathBuf,
     },
     /// Remove a plot directory.
     Remove {
         /// Directory.
-        #[arg(short, value_name = "DIR")]
+        #[arg(
+            short,
+            long = "final_dir",
+            alias = "final-dir",
+            default_value = ".",
+            value_name = "DIR"
+        )]
         dir: PathBuf,
     },
-    /// List the plot directories.
-    Show,
+    /// List the plot directories with what lies in them; exit status 1 if one cannot be listed.
+    Show {
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// Options are named as those of `chia plots create`.
+#[derive(Debug, Args)]
+pub(crate) struct PlotsCreate {
+    /// Farmer public key [default: that of this root].
+    #[arg(short, long = "farmer_public_key", alias = "farmer-public-key", value_name = "KEY")]
+    pub(crate) farmer_public_key: Option<String>,
+    /// Pool public key [default: that of this root].
+    #[arg(short, long = "pool_public_key", alias = "pool-public-key", value_name = "KEY")]
+    pub(crate) pool_public_key: Option<String>,
+    /// Address of the pool contract that is paid, for pooling.
+    #[arg(
+        short = 'c',
+        long = "pool_contract_address",
+        alias = "pool-contract-address",
+        value_name = "ADDRESS",
+        conflicts_with = "pool_public_key"
+    )]
+    pub(crate) pool_contract_address: Option<String>,
+    /// Size: 18 to 25 for v1, even from 18 to 32 for v2 [default: the smallest that the network farms].
+    #[arg(short = 'k', long = "size", value_name = "K")]
+    pub(crate) size: Option<u8>,
+    /// Make a size that the network does not farm.
+    #[arg(long)]
+    pub(crate) override_k: bool,
+    /// Make v2 plots.
+    #[arg(long)]
+    pub(crate) v2: bool,
+    /// Strength of v2 plots: each step doubles the work [default: the smallest that the network farms].
+    #[arg(long, requires = "v2", value_name = "N")]
+    pub(crate) strength: Option<u8>,
+    /// Number of the v2 plot in its group.
+    #[arg(long, requires = "v2", default_value_t = 0, value_name = "N")]
+    pub(crate) plot_index: u16,
+    /// Group of the v2 plot among those that share a meta plot.
+    #[arg(long, requires = "v2", default_value_t = 0, value_name = "N")]
+    pub(crate) meta_group: u8,
+    /// Directory of the plots, made if it is missing.
+    #[arg(
+        short = 'd',
+        long = "final_dir",
+        alias = "final-dir",
+        default_value = ".",
+        value_name = "DIR"
+    )]
+    pub(crate) final_dir: PathBuf,
+    /// How many.
+    #[arg(short, long, default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) num: u32,
+    /// Do not add the directory to the plot directories of this root.
+    #[arg(short = 'x', long = "exclude_final_dir", alias = "exclude-final-dir")]
+    pub(crate) exclude_final_dir: bool,
+}
+
+/// Options are named as those of `chia plots check`.
+#[derive(Debug, Args)]
+pub(crate) struct PlotsCheck {
+    /// Plot files or directories [default: the plot directories of this root].
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Challenges for each plot, at least 5; 0 opens the plots only.
+    #[arg(short, long, default_value_t = 30, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) num: u32,
+    /// Check only plots with this in their path; `*` stands for anything, `?` for one character.
+    #[arg(short, long = "grep_string", alias = "grep-string", value_name = "PATTERN")]
+    pub(crate) grep_string: Option<String>,
+    /// List plots that are there more than once.
+    #[arg(short, long = "list_duplicates", alias = "list-duplicates")]
+    pub(crate) list_duplicates: bool,
+    /// Number of the first challenge.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) challenge_start: u64,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Subcommand)]
@@ -298,6 +437,15 @@ mod tests {
             ])
             .is_err()
         );
-        assert!(Cli::try_parse_from(["farmconsole", "keys", "import", "--mnemonic-file", "-"]).is_ok());
+        for source in [
+            vec!["--mnemonic-file", "-"],
+            vec!["--mnemonic"],
+            vec!["--chia-keyring"],
+            vec!["--chia-keyring", "keyring.yaml", "--fingerprint", "1"],
+        ] {
+            assert!(Cli::try_parse_from(["farmconsole", "keys", "import"].into_iter().chain(source)).is_ok());
+        }
+        let stray = ["farmconsole", "keys", "import", "--mnemonic", "--fingerprint", "1"];
+        assert!(Cli::try_parse_from(stray).is_err());
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) color: ColorChoice,
     /// ASCII characters only.
     pub(crate) ascii: bool,
+    /// Where the passphrase of the farming keys is.
+    pub(crate) passphrase_file: Option<PathBuf>,
 }
 
 impl Context {
@@ -33,6 +35,7 @@ impl Context {
         default_name: &str,
         color: ColorChoice,
         ascii: bool,
+        passphrase_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
         let dir = match root {
             Some(dir) => std::path::absolute(dir)?,
@@ -58,7 +61,12 @@ impl Context {
                 socket.as_os_str().len()
             )));
         }
-        Ok(Self { root, color, ascii })
+        Ok(Self {
+            root,
+            color,
+            ascii,
+            passphrase_file,
+        })
     }
 
     /// Connects to whatever runs on this root.
@@ -166,6 +174,7 @@ mod tests {
                 "mainnet",
                 ColorChoice::Auto,
                 false,
+                None,
             )
         };
         assert!(new(&"d".repeat(60)).is_ok());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use farmconsole::config::{ConfigError, LoggingSettings, Settings};
@@ -33,12 +34,46 @@ impl Signals {
     }
 }
 
+/// How long a farm without a console waits for a port that another program has: as long as it may take to stop that one.
+const PORT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long between two tries.
+const PORT_RETRY: Duration = Duration::from_secs(1);
+
 /// `farmconsole --daemon`: farms in the foreground until a signal or `farmconsole stop`.
 pub(crate) async fn run(context: &Context) -> Outcome {
-    let signals = Signals::take()?;
-    let (farm, _log) = start(context)?;
+    let mut signals = Signals::take()?;
+    let (options, _log) = prepare(context)?;
+    let farm = tokio::select! {
+        farm = when_the_port_is_free(|| farmconsole::runtime::start(options.clone())) => farm.map_err(not_started)?,
+        _ = signals.terminate.recv() => return Ok(Ended::Fine),
+        _ = signals.interrupt.recv() => return Ok(Ended::Fine),
+    };
     announce(context, &farm, "farm");
     wait_and_end(farm.stop.clone(), farm.ended(GOODBYE), signals).await
+}
+
+/// Starts until it starts, fails for good, or has found the port taken for too long.
+async fn when_the_port_is_free<T>(start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match start() {
+            Err(StartError::Listen(taken)) if taken.may_pass() && waited < PORT_PATIENCE => {
+                if waited.is_zero() {
+                    let patience = PORT_PATIENCE.as_secs();
+                    // Waiting goes on when nobody reads this.
+                    let _ = writeln!(
+                        io::stderr().lock(),
+                        "farmconsole: {taken}; trying again for {patience} s"
+                    );
+                    tracing::warn!(target: "farmer", "{taken}; trying again for {patience} s");
+                }
+                tokio::time::sleep(PORT_RETRY).await;
+                waited += PORT_RETRY;
+            }
+            started => return started,
+        }
+    }
 }
 
 /// Says where harvesters connect and how to look at the farm.
@@ -84,7 +119,15 @@ pub(crate) async fn wait_and_end(
 
 /// Reads the settings, opens the log and starts the farm of this root.
 pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failure> {
+    let (options, log) = prepare(context)?;
+    let farm = farmconsole::runtime::start(options).map_err(not_started)?;
+    Ok((farm, log))
+}
+
+/// Reads the settings, asks for the passphrase if there is one, and opens the log.
+fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
     let settings = settings(context)?;
+    let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);
     let log = open_log(context, &settings.logging, Service::Farmer)?;
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
@@ -99,10 +142,10 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
         root: context.root.clone(),
         settings,
         log: log.handle(),
+        passphrase,
         names: BTreeMap::new(),
     };
-    let farm = farmconsole::runtime::start(options).map_err(not_started)?;
-    Ok((farm, log))
+    Ok((options, log))
 }
 
 /// The settings of this root.
@@ -145,7 +188,11 @@ pub(crate) fn not_started(error: StartError) -> Failure {
             let hint = keys.hint();
             with_hint(Failure::new(Status::Settings, keys), hint)
         }
-        StartError::Tls(_) => Failure::new(Status::Settings, error).hint("make certificates with `farmconsole init`"),
+        StartError::Tls(tls) => {
+            let hint = tls.hint();
+            Failure::new(Status::Settings, tls)
+                .hint(hint.unwrap_or_else(|| "make certificates with `farmconsole init`".to_owned()))
+        }
         StartError::Address { setting, .. } => {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
         }
@@ -161,5 +208,50 @@ pub(crate) fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use farmconsole::net::ListenError;
+
+    use super::*;
+
+    fn taken() -> StartError {
+        StartError::Listen(ListenError::InUse {
+            address: ([127, 0, 0, 1], 8447).into(),
+            holder: None,
+        })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_in_use_is_waited_for() {
+        let tries = Cell::new(0);
+        let start = || {
+            tries.set(tries.get() + 1);
+            if tries.get() < 5 { Err(taken()) } else { Ok(tries.get()) }
+        };
+        assert_eq!(when_the_port_is_free(start).await.ok(), Some(5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_port_that_stays_in_use_is_given_up_after_thirty_seconds() {
+        let started = tokio::time::Instant::now();
+        let never = || Err::<(), _>(taken());
+        assert!(matches!(when_the_port_is_free(never).await, Err(StartError::Listen(_))));
+        assert_eq!(started.elapsed(), PORT_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waiting_does_not_mend_ends_at_once() {
+        let tries = Cell::new(0);
+        let start = || {
+            tries.set(tries.get() + 1);
+            Err::<(), _>(StartError::Threads(io::Error::other("none")))
+        };
+        assert!(when_the_port_is_free(start).await.is_err());
+        assert_eq!(tries.get(), 1);
     }
 }

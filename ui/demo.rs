@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, PRIVATE_FILE, create_private_dirs, replace_file};
 use farmconsole::config::{HostPort, Root, Settings, SimulatedChainSettings};
 use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions, dial, make_plot};
 use farmconsole::ids::PeerId;
-use farmconsole::keys::{ImportSource, KeysError};
+use farmconsole::keys::{ExistingKeys, ImportSource, KeysError};
 use farmconsole::logging;
 use farmconsole::runtime::{Clock, FarmOptions, RunningFarm};
 use farmconsole::tls::issue::Issuer;
@@ -110,7 +111,13 @@ fn prepare(context: &Context, options: Demo) -> Result<Settings, Failure> {
 fn farming_keys(context: &Context, settings: &Settings) -> Result<(G1Bytes, G1Bytes), Failure> {
     let file = context.root.keys_file();
     if matches!(farmconsole::keys::show(&file), Err(KeysError::Missing { .. })) {
-        keys::import_into(context, settings, &ImportSource::MadeUp { seed: KEY_SEED }, false)?;
+        keys::import_into(
+            context,
+            settings,
+            &ImportSource::MadeUp { seed: KEY_SEED },
+            ExistingKeys::Keep,
+            None,
+        )?;
     }
     let shown = farmconsole::keys::show(&file).map_err(|e| Failure::new(Status::Failed, e))?;
     let key = shown.first().ok_or_else(|| {
@@ -136,11 +143,13 @@ fn start_farm(
         ..Settings::load(&context.root).map_err(crate::daemon::bad_settings)?
     };
     let names: BTreeMap<_, _> = homes.iter().map(|home| (home.peer_id, home.name.clone())).collect();
+    let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);
     let farm = |settings: &Settings| {
         farmconsole::runtime::start(FarmOptions {
             root: context.root.clone(),
             settings: settings.clone(),
             log: log.clone(),
+            passphrase: passphrase.clone(),
             names: names.clone(),
         })
     };

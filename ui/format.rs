@@ -109,9 +109,13 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
-/// A look-up time: `0.21 s`.
-pub(crate) fn seconds_of_ms(ms: u32) -> String {
-    format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
+/// A look-up time: `0.21 s`; a few milliseconds are said as such, because `0.00 s` says nothing.
+pub(crate) fn lookup_time(ms: u32) -> String {
+    if ms < 10 {
+        format!("{ms} ms")
+    } else {
+        format!("{}.{:02} s", ms / 1000, ms % 1000 / 10)
+    }
 }
 
 /// Text from outside made safe to show: control and format characters become visible escapes.
@@ -174,6 +178,19 @@ mod tests {
     fn text_from_outside_cannot_move_the_cursor() {
         assert_eq!(safe("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
         assert_eq!(safe("plot-k32-ä.plot"), "plot-k32-ä.plot");
+    }
+
+    #[test]
+    fn no_look_up_takes_zero_seconds() {
+        for (ms, text) in [
+            (2, "2 ms"),
+            (9, "9 ms"),
+            (10, "0.01 s"),
+            (213, "0.21 s"),
+            (12_400, "12.40 s"),
+        ] {
+            assert_eq!(lookup_time(ms), text);
+        }
     }
 
     #[test]

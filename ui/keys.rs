@@ -1,42 +1,40 @@
-//! `farmconsole keys`: importing farming keys and showing what is public of them.
+//! `farmconsole keys`: importing farming keys, showing what is public of them, locking them with a passphrase.
 
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use farmconsole::config::Settings;
-use farmconsole::config::edit::{Editor, Outcome as Edited};
+use farmconsole::config::edit::{EditError, Editor, Outcome as Edited};
+use farmconsole::ids::PuzzleHash;
 use farmconsole::keys::{
-    self, ADDRESSES_SEARCHED, AddressOwner, ExistingKeys, ImportReport, ImportSource, KeyReport, KeysError,
-    RewardAddress, RewardAddresses, address,
+    self, ADDRESSES_SEARCHED, AddressOwner, ChiaKeyring, ExistingKeys, ImportReport, ImportSource, KeyReport,
+    KeyringError, KeysError, Passphrase, RewardAddress, RewardAddresses, UnlockedKeyring, address,
 };
 use serde::Serialize;
-use zeroize::Zeroizing;
 
 use crate::args::KeysImport;
 use crate::configure::not_changed;
 use crate::context::Context;
 use crate::daemon::{settings, with_hint};
 use crate::exit::{Ended, Failure, Outcome, Status};
-
-/// Longest key file that is read, bytes.
-const MAX_SECRET: u64 = 16 * 1024;
+use crate::secrets;
 
 /// `farmconsole keys import`.
 pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
     let settings = settings(context)?;
-    let source = match (&import.source.mnemonic_file, &import.source.farmer_sk_file) {
-        (Some(file), _) => ImportSource::Mnemonic(read_secret(file)?),
-        (None, Some(file)) => ImportSource::FarmerSecretKey(read_secret(file)?),
-        (None, None) => {
-            return Err(Failure::new(
-                Status::Usage,
-                "name a key to import: --mnemonic-file or --farmer-sk-file",
-            ));
-        }
+    one_secret_a_standard_input(context, import)?;
+    let existing = if import.replace {
+        ExistingKeys::Replace
+    } else {
+        ExistingKeys::Keep
     };
-    let (report, settings_file) = import_into(context, &settings, &source, import.replace)?;
+    let passphrase = passphrase_for_import(context, import, existing)?;
+    let source = source(import)?;
+    let (report, settings_file) = import_into(context, &settings, &source, existing, passphrase.as_ref())?;
     let mut out = io::stdout().lock();
-    print_key(&mut out, &report.key)?;
+    for key in &report.keys {
+        print_key(&mut out, key)?;
+    }
     print_address(
         &mut out,
         "Farmer rewards go to",
@@ -58,20 +56,26 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
     }
     writeln!(
         out,
-        "{} in {}; restart a running farmer to use them",
+        "{}{} in {}; restart a running farmer to use them",
         crate::format::plural(report.keys_in_file as u64, "farming key"),
+        if passphrase.is_some() {
+            ", locked with a passphrase,"
+        } else {
+            ""
+        },
         context.root.keys_file().display()
     )?;
     Ok(Ended::Fine)
 }
 
-/// Imports a key; reward addresses that the settings do not name become the wallet's first one and are written there;
+/// Imports keys; reward addresses that the settings do not name become the wallet's first one and are written there;
 /// says whether they were.
 pub(crate) fn import_into(
     context: &Context,
     settings: &Settings,
     source: &ImportSource,
-    replace: bool,
+    existing: ExistingKeys,
+    passphrase: Option<&Passphrase>,
 ) -> Result<(ImportReport, Edited), Failure> {
     let decode = |setting: &str, address: &Option<String>| {
         let decoded = address
@@ -80,52 +84,67 @@ pub(crate) fn import_into(
             .transpose();
         decoded.map_err(|e| {
             Failure::new(Status::Settings, format!("{setting}: {e}"))
-                .hint("correct the address in the settings file first")
+                .hint("set it with `farmconsole configure --set-farmer-reward` or `--set-pool-reward`")
         })
     };
-    let addresses = RewardAddresses {
+    let given = RewardAddresses {
         farmer: decode("farmer.xch_target_address", &settings.farmer.xch_target_address)?,
         pool: decode("pool.xch_target_address", &settings.pool_xch_target_address)?,
     };
     context.root.create_state_dir()?;
-    let existing = if replace {
-        ExistingKeys::Replace
-    } else {
-        ExistingKeys::Keep
+    let file = context.root.keys_file();
+    let report = keys::import(&file, source, given, existing, passphrase).map_err(bad_keys)?;
+    let new = |given: Option<PuzzleHash>, imported: &Option<RewardAddress>| match (given, imported) {
+        (None, Some(made)) => address::encode(&settings.address_prefix, &made.puzzle_hash)
+            .map(Some)
+            .map_err(|e| Failure::new(Status::Failed, e)),
+        _ => Ok(None),
     };
-    let report = keys::import(&context.root.keys_file(), source, addresses, existing).map_err(bad_keys)?;
-    let encode = |given: &Option<String>, imported: &Option<RewardAddress>| match (given, imported) {
-        (Some(address), _) => Ok(address.clone()),
-        (None, Some(made)) => {
-            address::encode(&settings.address_prefix, &made.puzzle_hash).map_err(|e| Failure::new(Status::Failed, e))
-        }
-        (None, None) => Ok(String::new()),
-    };
-    let farmer = encode(&settings.farmer.xch_target_address, &report.farmer_address)?;
-    let pool = encode(&settings.pool_xch_target_address, &report.pool_address)?;
-    if farmer.is_empty() || pool.is_empty() {
-        return Ok((report, Edited::AlreadySo));
+    let edited = set_rewards(
+        context,
+        new(given.farmer, &report.farmer_address)?.as_deref(),
+        new(given.pool, &report.pool_address)?.as_deref(),
+    );
+    Ok((report, edited.map_err(not_changed)?))
+}
+
+/// Writes reward addresses into the settings.
+fn set_rewards(context: &Context, farmer: Option<&str>, pool: Option<&str>) -> Result<Edited, EditError> {
+    if farmer.is_none() && pool.is_none() {
+        return Ok(Edited::AlreadySo);
     }
-    let mut editor = Editor::open(&context.root).map_err(not_changed)?;
-    let edited = editor.set_target_addresses(&farmer, &pool).map_err(not_changed)?;
-    editor.save().map_err(not_changed)?;
-    Ok((report, edited))
+    let mut editor = Editor::open(&context.root)?;
+    if let Some(address) = farmer {
+        editor.set_farmer_target(address)?;
+    }
+    if let Some(address) = pool {
+        editor.set_pool_target(address)?;
+    }
+    editor.save()
 }
 
 /// `farmconsole keys show`.
 pub(crate) fn show(context: &Context, json: bool) -> Outcome {
     let settings = settings(context)?;
-    let reports = keys::show(&context.root.keys_file()).map_err(bad_keys)?;
+    let file = context.root.keys_file();
+    let reports = keys::show(&file).map_err(bad_keys)?;
+    let locked = keys::is_locked(&file).map_err(bad_keys)?;
+    let decode = |address: &Option<String>| address.as_deref().map(|a| address::decode(&settings.address_prefix, a));
+    let farmer = decode(&settings.farmer.xch_target_address);
+    let pool = decode(&settings.pool_xch_target_address);
     let mut out = io::stdout().lock();
     if json {
         let shown = KeysJson {
             version: 1,
+            locked,
             farmer_public_keys: reports.iter().map(|k| k.farmer_public_key.to_string()).collect(),
             pool_public_keys: reports
                 .iter()
                 .filter_map(|k| k.pool_public_key)
                 .map(|k| k.to_string())
                 .collect(),
+            farmer_puzzle_hash: farmer.and_then(Result::ok),
+            pool_puzzle_hash: pool.and_then(Result::ok),
             farmer_address: settings.farmer.xch_target_address,
             pool_address: settings.pool_xch_target_address,
             keys: &reports,
@@ -137,23 +156,210 @@ pub(crate) fn show(context: &Context, json: bool) -> Outcome {
     for report in &reports {
         print_key(&mut out, report)?;
     }
-    for (what, address) in [
-        ("Farmer reward address", settings.farmer.xch_target_address),
-        ("Pool reward address", settings.pool_xch_target_address),
+    for (what, address, decoded) in [
+        ("Farmer reward address", &settings.farmer.xch_target_address, &farmer),
+        ("Pool reward address", &settings.pool_xch_target_address, &pool),
     ] {
-        writeln!(out, "{what}: {}", address.as_deref().unwrap_or("not set"))?;
+        match (address, decoded) {
+            (Some(address), Some(Ok(puzzle_hash))) => writeln!(out, "{what}: {address} (puzzle hash {puzzle_hash})")?,
+            (_, Some(Err(error))) => writeln!(out, "{what}: NOT USABLE, {error}")?,
+            _ => writeln!(out, "{what}: not set")?,
+        }
+    }
+    for line in signed_for_another(&reports, pool.and_then(Result::ok)) {
+        writeln!(out, "{line}")?;
+    }
+    if locked {
+        writeln!(out, "Locked with a passphrase: {}", file.display())?;
     }
     Ok(Ended::Fine)
+}
+
+/// A line for every pool key that signed its rewards over to another address than the settings name: the network would
+/// not take its blocks.
+pub(crate) fn signed_for_another(reports: &[KeyReport], pool: Option<PuzzleHash>) -> Vec<String> {
+    let signed = |report: &KeyReport| Some((report.pool_public_key?, report.pool_puzzle_hash?));
+    let others = reports
+        .iter()
+        .filter_map(signed)
+        .filter(|(_, signed)| pool.is_some_and(|pool| pool != *signed));
+    others
+        .map(|(key, _)| {
+            format!(
+                "The pool key {key} has signed for another address than the pool reward address: import the key again"
+            )
+        })
+        .collect()
+}
+
+/// `farmconsole keys passphrase set`.
+pub(crate) fn set_passphrase(context: &Context, new: Option<&Path>) -> Outcome {
+    let old = secrets::to_unlock(context)?;
+    let new = secrets::new_passphrase(new, "--new-passphrase-file")?;
+    change_passphrase(context, old.as_ref(), Some(&new), "locked with the new passphrase")
+}
+
+/// `farmconsole keys passphrase remove`.
+pub(crate) fn remove_passphrase(context: &Context) -> Outcome {
+    let old = secrets::to_unlock(context)?;
+    change_passphrase(
+        context,
+        old.as_ref(),
+        None,
+        "without a passphrase, protected by its mode 0600",
+    )
+}
+
+fn change_passphrase(context: &Context, old: Option<&Passphrase>, new: Option<&Passphrase>, said: &str) -> Outcome {
+    let file = context.root.keys_file();
+    keys::set_passphrase(&file, old, new).map_err(bad_keys)?;
+    writeln!(io::stdout().lock(), "Farming keys in {}: {said}", file.display())?;
+    Ok(Ended::Fine)
+}
+
+/// Standard input can be read once.
+fn one_secret_a_standard_input(context: &Context, import: &KeysImport) -> Result<(), Failure> {
+    let files = [
+        &context.passphrase_file,
+        &import.keyring_passphrase_file,
+        &import.source.mnemonic_file,
+        &import.source.farmer_sk_file,
+    ];
+    if files
+        .iter()
+        .filter(|file| file.as_deref() == Some(Path::new("-")))
+        .count()
+        > 1
+    {
+        return Err(Failure::new(
+            Status::Usage,
+            "only one secret can come from standard input",
+        ));
+    }
+    Ok(())
+}
+
+/// The passphrase of the file after the import, if it is to have one.
+fn passphrase_for_import(
+    context: &Context,
+    import: &KeysImport,
+    existing: ExistingKeys,
+) -> Result<Option<Passphrase>, Failure> {
+    let locked = match keys::is_locked(&context.root.keys_file()) {
+        // A damaged file is there to be replaced.
+        Err(_) if existing == ExistingKeys::Replace => false,
+        locked => locked.map_err(bad_keys)?,
+    };
+    match (locked, existing) {
+        (true, ExistingKeys::Keep) if import.passphrase => Err(Failure::new(
+            Status::Usage,
+            "the farming keys of this root have a passphrase already",
+        )
+        .hint("change it with `farmconsole keys passphrase set`, and import without --passphrase")),
+        (true, ExistingKeys::Keep) => secrets::to_unlock(context),
+        // What was locked is not left open by the way.
+        (true, ExistingKeys::Replace) => new_passphrase(context),
+        (false, _) if import.passphrase => new_passphrase(context),
+        (false, _) if context.passphrase_file.is_some() => Err(Failure::new(
+            Status::Usage,
+            "--passphrase-file names a passphrase, but the farming keys are not locked",
+        )
+        .hint("add --passphrase to lock them with it")),
+        (false, _) => Ok(None),
+    }
+}
+
+fn new_passphrase(context: &Context) -> Result<Option<Passphrase>, Failure> {
+    secrets::new_passphrase(context.passphrase_file.as_deref(), "--passphrase-file").map(Some)
+}
+
+fn source(import: &KeysImport) -> Result<ImportSource, Failure> {
+    let source = &import.source;
+    if let Some(path) = &source.chia_keyring {
+        let path = path.clone().map_or_else(default_keyring, Ok)?;
+        return unlock_keyring(&path, import).map(ImportSource::ChiaKeyring);
+    }
+    match (&source.mnemonic_file, &source.farmer_sk_file) {
+        (Some(file), _) => secrets::read(file).map(ImportSource::Mnemonic),
+        (None, Some(file)) => secrets::read(file).map(ImportSource::FarmerSecretKey),
+        (None, None) => secrets::ask("Mnemonic, 12 to 24 words in one line (not shown): ")
+            .map(ImportSource::Mnemonic)
+            .map_err(secrets::not_asked("--mnemonic-file")),
+    }
+}
+
+/// Where the official software keeps its keyring.
+fn default_keyring() -> Result<PathBuf, Failure> {
+    if let Some(directory) = std::env::var_os("CHIA_KEYS_ROOT").filter(|directory| !directory.is_empty()) {
+        return Ok(directory.into());
+    }
+    let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {
+        Failure::new(
+            Status::Usage,
+            "find Chia's keyring: the environment names no home directory",
+        )
+        .hint("name it: --chia-keyring PATH")
+    })?;
+    Ok(home.join(".chia_keys"))
+}
+
+/// Opens Chia's keyring, with the public passphrase if that is enough, and says what is in it.
+fn unlock_keyring(path: &Path, import: &KeysImport) -> Result<UnlockedKeyring, Failure> {
+    let mut out = io::stdout().lock();
+    let keyring = ChiaKeyring::read(path).map_err(bad_keyring)?;
+    let unlocked = match keyring.unlock_with_default().map_err(bad_keyring)? {
+        Some(unlocked) => {
+            writeln!(
+                out,
+                "{} has no passphrase of its own: it opened with the one that everybody knows",
+                keyring.path().display()
+            )?;
+            unlocked
+        }
+        None => {
+            let passphrase = match &import.keyring_passphrase_file {
+                Some(file) => secrets::passphrase_from_file(file)?,
+                None => {
+                    let hint = keyring
+                        .hint()
+                        .map(|hint| format!(" (hint: {hint})"))
+                        .unwrap_or_default();
+                    let question = format!("Passphrase of Chia's keyring {}{hint}: ", keyring.path().display());
+                    secrets::ask(&question)
+                        .map(Passphrase::new)
+                        .map_err(secrets::not_asked("--keyring-passphrase-file"))?
+                }
+            };
+            keyring.unlock(&passphrase).map_err(bad_keyring)?
+        }
+    };
+    for observer in unlocked.observers() {
+        writeln!(
+            out,
+            "Skipped {observer}: the keyring holds only its public key, which signs nothing"
+        )?;
+    }
+    match import.fingerprint {
+        Some(fingerprint) => unlocked.choose(fingerprint).map_err(bad_keyring),
+        None => Ok(unlocked),
+    }
+}
+
+fn bad_keyring(error: KeyringError) -> Failure {
+    bad_keys(KeysError::from(error))
 }
 
 /// The object `keys show --json` prints.
 #[derive(Debug, Serialize)]
 struct KeysJson<'a> {
     version: u32,
+    locked: bool,
     farmer_public_keys: Vec<String>,
     pool_public_keys: Vec<String>,
     farmer_address: Option<String>,
+    farmer_puzzle_hash: Option<PuzzleHash>,
     pool_address: Option<String>,
+    pool_puzzle_hash: Option<PuzzleHash>,
     keys: &'a [KeyReport],
 }
 
@@ -179,32 +385,19 @@ fn print_address(
     };
     let text = address::encode(prefix, puzzle_hash).map_err(|e| Failure::new(Status::Failed, e))?;
     let whose = match owner {
-        AddressOwner::ImportedWallet { index } => format!("address {index} of this wallet"),
-        AddressOwner::NotFound => format!("NOT among the first {ADDRESSES_SEARCHED} addresses of this wallet"),
+        AddressOwner::ImportedWallet { fingerprint, index } => format!("address {index} of wallet {fingerprint}"),
+        AddressOwner::NotFound => format!("NOT among the first {ADDRESSES_SEARCHED} addresses of what was imported"),
         AddressOwner::NotSearched => "not checked: this key belongs to no known wallet".to_owned(),
     };
     writeln!(out, "{what}: {text} ({whose})")?;
     Ok(())
 }
 
-/// Reads a secret from a file, or from standard input for `-`.
-fn read_secret(file: &Path) -> Result<Zeroizing<String>, Failure> {
-    let mut text = Zeroizing::new(String::new());
-    let read = if file == Path::new("-") {
-        io::stdin().lock().take(MAX_SECRET).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|f| f.take(MAX_SECRET).read_to_string(&mut text))
-    };
-    read.map_err(|e| {
-        Failure::new(
-            Status::Failed,
-            format!("cannot read a key from {}: {e}", file.display()),
-        )
-    })?;
-    Ok(text)
-}
-
-fn bad_keys(error: KeysError) -> Failure {
+pub(crate) fn bad_keys(error: KeysError) -> Failure {
     let hint = error.hint();
-    with_hint(Failure::new(Status::Failed, error), hint)
+    let status = match error {
+        KeysError::WrongPassphrase { .. } | KeysError::TooOpen { .. } => Status::Settings,
+        _ => Status::Failed,
+    };
+    with_hint(Failure::new(status, error), hint)
 }

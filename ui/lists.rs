@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::context::{Attached, Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{safe, seconds_of_ms};
+use crate::format::{lookup_time, safe};
 use crate::harvester;
 use crate::time::{clock_time, clock_time_ms};
 
@@ -181,7 +181,7 @@ fn attempt_line(attempt: &AttemptView) -> String {
             let noun = if *proofs == 1 { "proof " } else { "proofs" };
             format!(
                 "{head} {ratio:>12}  {proofs} {noun}  {:>8}  signage point {point}",
-                seconds_of_ms(*lookup_ms)
+                lookup_time(*lookup_ms)
             )
         }
         AttemptOutcome::NoAnswer { total, after_s } => {

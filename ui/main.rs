@@ -21,6 +21,7 @@ mod keys;
 mod lists;
 mod plots;
 mod root;
+mod secrets;
 mod shell;
 mod stop;
 mod summary;
@@ -30,11 +31,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PlotsCommand};
+use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
 use crate::context::Context;
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
+    // Before anything secret is read: a core dump would hold all of it.
+    if let Err(error) = farmconsole::keys::forbid_core_dumps() {
+        return exit::Failure::new(exit::Status::Failed, format!("switch core dumps off: {error}")).report();
+    }
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -56,6 +61,7 @@ async fn run(cli: Cli) -> Outcome {
         root,
         color,
         ascii,
+        passphrase_file,
         daemon,
         command,
     } = cli;
@@ -64,7 +70,7 @@ async fn run(cli: Cli) -> Outcome {
     } else {
         "mainnet"
     };
-    let context = || Context::new(root.clone(), default_root, color, ascii);
+    let context = || Context::new(root.clone(), default_root, color, ascii, passphrase_file.clone());
     let Some(command) = command else {
         return if daemon {
             daemon::run(&context()?).await
@@ -102,15 +108,18 @@ async fn run(cli: Cli) -> Outcome {
         Command::Keys {
             command: KeysCommand::Show { output },
         } => keys::show(&context()?, output.json),
-        Command::Plots {
-            command: PlotsCommand::Add { dir },
-        } => plots::add(&context()?, &dir),
-        Command::Plots {
-            command: PlotsCommand::Remove { dir },
-        } => plots::remove(&context()?, &dir),
-        Command::Plots {
-            command: PlotsCommand::Show,
-        } => plots::show(&context()?),
+        Command::Keys {
+            command:
+                KeysCommand::Passphrase {
+                    command: PassphraseCommand::Set { new_passphrase_file },
+                },
+        } => keys::set_passphrase(&context()?, new_passphrase_file.as_deref()),
+        Command::Keys {
+            command: KeysCommand::Passphrase {
+                command: PassphraseCommand::Remove,
+            },
+        } => keys::remove_passphrase(&context()?),
+        Command::Plots { command } => plots::run(&context()?, command).await,
         Command::Harvester {
             command:
                 HarvesterCommand::List {

@@ -127,6 +127,13 @@ pub fn mode_of(metadata: &fs::Metadata) -> u32 {
     }
 }
 
+/// The permission bits of a file that others than its owner may read, write or execute; nothing if it is the owner's
+/// alone.
+#[must_use]
+pub fn open_to_others(metadata: &fs::Metadata) -> Option<u32> {
+    Some(mode_of(metadata)).filter(|mode| mode & 0o077 != 0)
+}
+
 /// Sets the permission bits of a file or directory; does nothing where the platform has none.
 ///
 /// # Errors

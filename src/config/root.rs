@@ -63,6 +63,12 @@ impl Root {
         self.state_dir().join("lock")
     }
 
+    /// `farmconsole/cache/plots`: what is known of plots from the last run. Nothing is lost with it but time.
+    #[must_use]
+    pub fn plot_cache_file(&self) -> PathBuf {
+        self.state_dir().join("cache/plots")
+    }
+
     /// `farmconsole/farming-keys.yaml`: the secret keys that farming needs.
     #[must_use]
     pub fn keys_file(&self) -> PathBuf {

@@ -66,10 +66,26 @@ pub struct HarvesterSettings {
     pub refresh: PlotsRefreshParameter,
     /// `num_threads`: look-ups at the same time, 1–1024.
     pub num_threads: u16,
+    /// `parallel_decompressor_count`: 0, as it is by default, means that no compressed plots are farmed. How many are
+    /// looked up at the same time is up to `num_threads`.
+    pub parallel_decompressor_count: u32,
+    /// `max_compression_level_allowed`: plots compressed more are not farmed, 0–9.
+    pub max_compression_level_allowed: u8,
     /// `parallel_read`: read the 64 branches of a proof at the same time.
     pub parallel_read: bool,
     /// How a harvester alone logs: section `logging`, with what `harvester.logging` says otherwise.
     pub logging: LoggingSettings,
+}
+
+impl HarvesterSettings {
+    /// Highest compression level of plots that are farmed; 0 for none.
+    #[must_use]
+    pub const fn max_compression_level(&self) -> u8 {
+        match self.parallel_decompressor_count {
+            0 => 0,
+            _ => self.max_compression_level_allowed,
+        }
+    }
 }
 
 /// `harvester.plots_refresh_parameter`.
@@ -356,6 +372,8 @@ fn harvester(r: &mut Reader<'_>) -> HarvesterSettings {
             batch_sleep_milliseconds: r.number(&format!("{refresh}.batch_sleep_milliseconds"), 1, 0..=u32::MAX),
         },
         num_threads: r.number("harvester.num_threads", 30, 1..=1024),
+        parallel_decompressor_count: r.number("harvester.parallel_decompressor_count", 0, 0..=u32::MAX),
+        max_compression_level_allowed: r.number("harvester.max_compression_level_allowed", 7, 0..=9),
         parallel_read: r.truth("harvester.parallel_read", true),
         logging: logging(r, "harvester"),
     }

@@ -7,7 +7,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::frame::{self, FrameError, MAX_EVENT};
-use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Request};
+use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Request};
 
 /// How long to wait for the greeting and for each reply.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +54,14 @@ pub enum ControlError {
     Refused(String),
 }
 
+/// The first frame.
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Greeting {
+    Hello(Hello),
+    Refusal(Refusal),
+}
+
 /// A connection to a running farmer or harvester.
 #[derive(Debug)]
 pub struct ControlClient {
@@ -70,7 +78,8 @@ impl ControlClient {
     /// Connects to the socket at `path` and reads its greeting.
     ///
     /// # Errors
-    /// [`ControlError::NotRunning`], [`ControlError::VersionSkew`], [`ControlError::NoAnswer`] or [`ControlError::Gone`].
+    /// [`ControlError::NotRunning`], [`ControlError::VersionSkew`], [`ControlError::NoAnswer`], [`ControlError::Gone`],
+    /// or [`ControlError::Refused`] when as many clients as there may be are there already.
     pub async fn connect(path: &Path) -> Result<Self, ControlError> {
         let path = path.to_owned();
         let stream = match UnixStream::connect(&path).await {
@@ -78,8 +87,9 @@ impl ControlClient {
             Err(source) => return Err(ControlError::NotRunning { path, source }),
         };
         let (mut reader, writer) = stream.into_split();
-        let hello: Hello = match tokio::time::timeout(PATIENCE, frame::read(&mut reader, MAX_EVENT)).await {
-            Ok(Ok(hello)) => hello,
+        let hello = match tokio::time::timeout(PATIENCE, frame::read(&mut reader, MAX_EVENT)).await {
+            Ok(Ok(Greeting::Hello(hello))) => hello,
+            Ok(Ok(Greeting::Refusal(refusal))) => return Err(ControlError::Refused(refusal.refused)),
             Ok(Err(e)) => return Err(gone(&path, &e)),
             Err(_) => return Err(ControlError::NoAnswer { path }),
         };

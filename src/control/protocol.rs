@@ -23,6 +23,13 @@ pub struct Hello {
     pub role: Role,
 }
 
+/// What a client that finds no place gets instead of a [`Hello`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Why there is none, as a sentence.
+    pub refused: String,
+}
+
 /// What runs on a root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
-use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, Request, Role, Watch};
+use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
 use crate::runtime::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
 use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
-/// Most clients at once; one more is closed at once.
+/// Most clients at once; one more is told so and closed.
 pub const MAX_CLIENTS: usize = 32;
 
 /// A client that takes nothing for this long is closed.
@@ -99,6 +99,12 @@ impl ControlServer {
                 continue;
             }
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                let (_, mut writer) = stream.into_split();
+                let refusal = Refusal {
+                    refused: format!("too many viewers ({MAX_CLIENTS})"),
+                };
+                // Fits into the buffer of a new socket, so nobody waits; whoever is gone already needs no answer.
+                let _ = send(&mut writer, &refusal).await;
                 continue;
             };
             let client = serve(stream, served.clone(), stop.clone());

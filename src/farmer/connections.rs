@@ -182,7 +182,6 @@ impl Farmer {
     /// A connection never became a harvester.
     pub(super) fn handle_refused(&mut self, now: Now, address: SocketAddr, cause: RefusalCause) {
         let word = cause.word();
-        *self.counters.refused.entry(word.to_owned()).or_default() += 1;
         // A port scan must not fill the log: one line a second for each cause.
         let last = self.refusal_noticed.get(word);
         if last.is_none_or(|last| now.mono.since(*last) >= Duration::from_secs(1)) {

@@ -10,9 +10,10 @@ use super::output::{Output, SignPurpose};
 use super::proofs::{Job, Phase, Proof, ProofNumber, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::{Bytes32, NodeId, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, ChallengeHash, NodeId, QualityString, RewardChainSp, SpHash};
 use crate::pos::iterations;
 use crate::snapshot::{Notice, ProofStage};
+use crate::units::PlotSize;
 use crate::wire::{
     DeclareProofOfSpace, NewSignagePoint, PlotPool, PoolTarget, RequestSignatures, RespondSignatures,
     SignatureRequestSourceData, SigningDataKind, Streamable, ToHarvester,
@@ -125,32 +126,45 @@ impl Farmer {
         let Some(proof) = self.proofs.live.get(&number) else {
             return Vec::new();
         };
-        let (Phase::Winner { quality, declarations }, Some(point)) =
-            (&proof.phase, self.signage_points.get(&proof.sp_hash))
-        else {
+        let Phase::Winner { quality, declarations } = &proof.phase else {
             return Vec::new();
+        };
+        let size = proof.proof.plot_size();
+        let mut reward_chains = self.reward_chains_won(&proof.sp_hash, &proof.challenge_hash, quality, size);
+        for declaration in declarations {
+            reward_chains.remove(&declaration.reward_chain_sp);
+        }
+        reward_chains.into_iter().collect()
+    }
+
+    /// Reward chains of a signage point in which a proof of this quality is good enough for a block.
+    pub(super) fn reward_chains_won(
+        &self,
+        sp_hash: &SpHash,
+        challenge_hash: &ChallengeHash,
+        quality: &QualityString,
+        size: PlotSize,
+    ) -> BTreeSet<RewardChainSp> {
+        let Some(point) = self.signage_points.get(sp_hash) else {
+            return BTreeSet::new();
         };
         let constants = &self.config.constants;
         let variants = point.variants.iter().map(|variant| &variant.message);
-        let mut reward_chains: BTreeSet<RewardChainSp> = variants
-            .filter(|message| message.challenge_hash == proof.challenge_hash)
+        variants
+            .filter(|message| message.challenge_hash == *challenge_hash)
             .filter(|message| {
                 let required = iterations::required_iters(
                     constants,
                     quality,
-                    proof.proof.plot_size(),
+                    size,
                     message.difficulty,
-                    &proof.sp_hash,
+                    sp_hash,
                     message.last_tx_height,
                 );
                 required < iterations::sp_interval_iters(message.sub_slot_iters)
             })
             .map(|message| message.reward_chain_sp)
-            .collect();
-        for declaration in declarations {
-            reward_chains.remove(&declaration.reward_chain_sp);
-        }
-        reward_chains.into_iter().collect()
+            .collect()
     }
 
     pub(super) fn ask_for_point(&mut self, now: Now, number: ProofNumber, reward_chain_sp: RewardChainSp) {
@@ -418,7 +432,7 @@ impl Proof {
             Phase::Winner { declarations, .. } => declarations
                 .iter()
                 .find(|declaration| declaration.reward_chain_sp == reward_chain_sp),
-            Phase::Queued | Phase::Verifying(_) => None,
+            Phase::ToSolve(_) | Phase::Solving(_) | Phase::Queued | Phase::Verifying(_) => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything that can happen to the farmer.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::output::JobId;
 use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
+use crate::pos::v2::SolveError;
 use crate::snapshot::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
@@ -113,7 +115,14 @@ pub enum Input {
         /// Its quality, or what is wrong with it.
         result: Result<QualityString, ProofError>,
     },
-    /// The workers were full: this job, of either kind, will never be done.
+    /// A solver has worked on a partial proof ([`Output::Solve`](super::Output::Solve)).
+    Solved {
+        /// Which job.
+        job: JobId,
+        /// The x-values of the full proof, still to be verified, or why there are none.
+        result: Result<Vec<u8>, SolveError>,
+    },
+    /// The workers were full: this job, of any kind, will never be done.
     VerificationDropped {
         /// Which job.
         job: JobId,
@@ -209,8 +218,11 @@ pub enum SignError {
 }
 
 /// Counters that other parts of the program keep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OuterCounters {
+    /// Connections refused since start, by [`RefusalCause::word`]: all of them, of which a flood is told of only now and
+    /// then.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Log lines dropped since start.
     pub dropped_log_lines: u64,
     /// Unauthenticated connections at this moment.

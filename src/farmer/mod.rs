@@ -10,6 +10,7 @@
 //! connections      harvesters come, go, come again         harvesters
 //! answers          who was asked, who answered, who not    asks, attempts
 //! plots            what they have, what they lost          plot_sync, plot_lists, shared_plots
+//! partials         v2: worth solving?                      proofs
 //! verification     valid? good enough?                     proofs
 //! declarations     sign and declare a winner               signatures: whom to ask for shares
 //! blocks           sign the block made of it               signing_guard: only what was declared
@@ -33,6 +34,7 @@ mod missed;
 mod nodes;
 mod output;
 mod page;
+mod partials;
 mod plot_lists;
 mod plot_sync;
 mod plots;
@@ -155,11 +157,14 @@ impl Farmer {
             Input::ChainVerdict { quality, verdict, .. } => self.handle_chain_verdict(now, &quality, verdict),
             Input::SimulatedChain(view) => self.simulated_chain = Some(view),
             Input::Verified { job, result } => self.handle_verified(now, job, result),
+            Input::Solved { job, result } => self.handle_solved(now, job, result),
             Input::VerificationDropped { job } => self.handle_job_dropped(now, job),
             Input::Signed { job, result } => self.handle_signed(now, job, result),
             Input::Keys(keys) => self.handle_keys(now, keys),
             Input::Listening { addresses } => self.listening = addresses,
             Input::OuterCounters(counters) => {
+                let refused = counters.refused.into_iter();
+                self.counters.refused = refused.map(|(word, count)| (word.to_owned(), count)).collect();
                 self.counters.dropped_log_lines = counters.dropped_log_lines;
                 self.counters.unauthenticated = counters.unauthenticated;
             }

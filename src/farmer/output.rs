@@ -1,9 +1,9 @@
 //! Everything the farmer wants done.
 
-use crate::ids::{Bytes32, NodeId, PuzzleHash, SessionId};
+use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, SessionId};
 use crate::pos::ProofContext;
 use crate::snapshot::{DisconnectCause, MessageRecord, Notice};
-use crate::wire::{DeclareProofOfSpace, ProofOfSpace, RespondSignatures, SignedValues, ToHarvester};
+use crate::wire::{DeclareProofOfSpace, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester};
 
 /// Work given to a worker; its result comes back with this number. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +41,16 @@ pub enum Output {
         proof: Box<ProofOfSpace>,
         /// Signage point it claims to answer.
         context: ProofContext,
+    },
+    /// Complete a partial proof, which takes seconds, and answer [`Input::Solved`](super::Input::Solved). Nothing else
+    /// may wait for it.
+    Solve {
+        /// Number of the job.
+        job: JobId,
+        /// What to complete.
+        partial: Box<SolverInfo>,
+        /// What the plot was asked, to check the result with.
+        challenge: PosChallenge,
     },
     /// Complete and verify plot signatures and answer [`Input::Signed`](super::Input::Signed).
     Sign {

@@ -10,7 +10,7 @@ use super::output::JobId;
 use crate::clock::Mono;
 use crate::ids::{Bytes32, ChallengeHash, QualityString, RewardChainSp, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
-use crate::wire::ProofOfSpace;
+use crate::wire::{PartialProof, ProofOfSpace};
 
 /// Number of a proof since start; as shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,16 +30,26 @@ pub(super) struct Proofs {
     views: VecDeque<ProofView>,
     pub(super) seen: BTreeMap<ProofKey, ProofNumber>,
     seen_order: VecDeque<ProofKey>,
-    pub(super) queues: BTreeMap<HarvesterId, VecDeque<ProofNumber>>,
-    /// Whose proof was verified last, so that the next harvester has its turn.
-    turn: Option<HarvesterId>,
+    /// Proofs that wait to be verified.
+    pub(super) to_verify: Turns,
     pub(super) verifying: usize,
+    /// Partial proofs that wait to be solved.
+    pub(super) to_solve: Turns,
+    pub(super) solving: usize,
     numbers: u64,
     block_numbers: u64,
     job_numbers: u64,
 }
 
-/// A signage point and a hash of the proof: the same proof from wherever it comes.
+/// Proofs that wait for a worker. Harvesters take turns, so that a flood from one delays only its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turns {
+    queues: BTreeMap<HarvesterId, VecDeque<ProofNumber>>,
+    /// Who had the last turn.
+    last: Option<HarvesterId>,
+}
+
+/// A signage point and a hash of the proof or partial proof: the same one from wherever it comes.
 pub(super) type ProofKey = (SpHash, Bytes32);
 
 /// One proof.
@@ -53,7 +63,7 @@ pub(super) struct Proof {
     pub(super) sp_hash: SpHash,
     /// Challenge of the sub-slot.
     pub(super) challenge_hash: ChallengeHash,
-    /// It.
+    /// It; without x-values until its partial proof is solved.
     pub(super) proof: ProofOfSpace,
     /// Harvesters that have it and can sign for it, at most [`MAX_SOURCES`].
     pub(super) sources: Vec<Source>,
@@ -64,6 +74,10 @@ pub(super) struct Proof {
 /// How far a proof is.
 #[derive(Clone, Debug)]
 pub(super) enum Phase {
+    /// A partial proof that waits for a solver.
+    ToSolve(Box<PartialProof>),
+    /// A solver completes it.
+    Solving(JobId),
     /// Waits for a worker.
     Queued,
     /// A worker verifies it.
@@ -91,6 +105,8 @@ pub(super) struct Source {
 /// Work that is with a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Job {
+    /// Solve a partial proof.
+    Solve(ProofNumber),
     /// Verify a proof.
     Verify(ProofNumber),
     /// Sign the two hashes of a signage point.
@@ -127,9 +143,8 @@ impl Proofs {
                 name.clone_into(&mut proof.view.harvester_name);
             }
         }
-        if let Some(mut queue) = self.queues.remove(&from) {
-            self.queues.entry(to).or_default().append(&mut queue);
-        }
+        self.to_verify.rename(from, to);
+        self.to_solve.rename(from, to);
     }
 
     /// Changes a proof's stage, for people too.
@@ -178,22 +193,12 @@ impl Proofs {
         self.seen_order.retain(|key| seen.contains_key(key));
     }
 
-    /// The next proof to verify: harvesters take turns, so that a flood from one delays only its own.
-    pub(super) fn next_queued(&mut self) -> Option<ProofNumber> {
+    /// The next proof to verify, if workers can take one.
+    pub(super) fn next_to_verify(&mut self) -> Option<ProofNumber> {
         if self.verifying >= MAX_VERIFYING {
             return None;
         }
-        let after = self
-            .turn
-            .and_then(|turn| self.queues.range(HarvesterId(turn.0.saturating_add(1))..).next());
-        let harvester = *after.or_else(|| self.queues.iter().next())?.0;
-        let queue = self.queues.get_mut(&harvester)?;
-        let number = queue.pop_front();
-        if queue.is_empty() {
-            self.queues.remove(&harvester);
-        }
-        self.turn = Some(harvester);
-        number
+        self.to_verify.next()
     }
 
     pub(super) fn begin_verification(&mut self, number: ProofNumber) -> JobId {
@@ -205,18 +210,32 @@ impl Proofs {
         job
     }
 
-    fn take_off_queue(&mut self, number: ProofNumber) {
-        self.queues.retain(|_, queue| {
-            queue.retain(|queued| *queued != number);
-            !queue.is_empty()
-        });
+    /// The next partial proof to solve, if solvers can take one.
+    pub(super) fn next_to_solve(&mut self) -> Option<ProofNumber> {
+        if self.solving >= MAX_SOLVING {
+            return None;
+        }
+        self.to_solve.next()
+    }
+
+    pub(super) fn begin_solving(&mut self, number: ProofNumber) -> JobId {
+        let job = self.new_job(Job::Solve(number));
+        self.solving += 1;
+        if let Some(proof) = self.live.get_mut(&number) {
+            proof.phase = Phase::Solving(job);
+        }
+        job
     }
 
     /// Takes a proof out, with all that is under way for it.
     pub(super) fn remove(&mut self, number: ProofNumber) -> Option<Proof> {
         let proof = self.live.remove(&number)?;
         match &proof.phase {
-            Phase::Queued => self.take_off_queue(number),
+            Phase::ToSolve(_) => self.to_solve.remove(number),
+            Phase::Solving(job) => {
+                self.solving -= usize::from(self.jobs.remove(job).is_some());
+            }
+            Phase::Queued => self.to_verify.remove(number),
             Phase::Verifying(job) => {
                 self.verifying -= usize::from(self.jobs.remove(job).is_some());
             }
@@ -233,22 +252,66 @@ impl Proofs {
 
     /// Sizes of everything that could grow.
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 7] {
-        let queued = self.queues.values().map(VecDeque::len).sum::<usize>();
+    pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 9] {
+        let jobs = |is_kind: fn(&Job) -> bool| self.jobs.values().filter(|job| is_kind(job)).count();
         assert_eq!(self.seen.len(), self.seen_order.len());
-        assert_eq!(
-            self.jobs.values().filter(|job| matches!(job, Job::Verify(_))).count(),
-            self.verifying
-        );
+        assert_eq!(jobs(|job| matches!(job, Job::Verify(_))), self.verifying);
+        assert_eq!(jobs(|job| matches!(job, Job::Solve(_))), self.solving);
         [
             ("live", self.live.len(), MAX_LIVE),
             ("by_quality", self.by_quality.len(), MAX_LIVE),
             ("blocks", self.blocks.len(), super::blocks::MAX_BLOCKS),
             ("views", self.views.len(), PROOFS_KEPT),
             ("seen", self.seen.len(), MAX_SEEN),
-            ("queued", queued, MAX_LIVE),
+            ("to_verify", self.to_verify.len(), MAX_LIVE),
             ("verifying", self.verifying, MAX_VERIFYING),
+            ("to_solve", self.to_solve.len(), MAX_LIVE),
+            ("solving", self.solving, MAX_SOLVING),
         ]
+    }
+}
+
+impl Turns {
+    /// Puts a proof at the end of its harvester's queue.
+    pub(super) fn push(&mut self, harvester: HarvesterId, number: ProofNumber) {
+        self.queues.entry(harvester).or_default().push_back(number);
+    }
+
+    /// How many of a harvester's wait.
+    pub(super) fn waiting_of(&self, harvester: HarvesterId) -> usize {
+        self.queues.get(&harvester).map_or(0, VecDeque::len)
+    }
+
+    fn next(&mut self) -> Option<ProofNumber> {
+        let after = self
+            .last
+            .and_then(|last| self.queues.range(HarvesterId(last.0.saturating_add(1))..).next());
+        let harvester = *after.or_else(|| self.queues.iter().next())?.0;
+        let queue = self.queues.get_mut(&harvester)?;
+        let number = queue.pop_front();
+        if queue.is_empty() {
+            self.queues.remove(&harvester);
+        }
+        self.last = Some(harvester);
+        number
+    }
+
+    fn remove(&mut self, number: ProofNumber) {
+        self.queues.retain(|_, queue| {
+            queue.retain(|queued| *queued != number);
+            !queue.is_empty()
+        });
+    }
+
+    fn rename(&mut self, from: HarvesterId, to: HarvesterId) {
+        if let Some(mut queue) = self.queues.remove(&from) {
+            self.queues.entry(to).or_default().append(&mut queue);
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.queues.values().map(VecDeque::len).sum()
     }
 }
 
@@ -262,6 +325,10 @@ pub(super) const MAX_LIVE: usize = 4096;
 
 /// Verifications given to workers at a time: they have at most this many waiting, and none is dropped.
 pub(super) const MAX_VERIFYING: usize = 64;
+
+/// Partial proofs given to solvers at a time: enough to keep a few of them busy, and few enough that one of the next
+/// harvester does not wait long behind them (at k28 each takes seconds).
+pub(super) const MAX_SOLVING: usize = 4;
 
 /// Proofs that are recognised when they come again.
 const MAX_SEEN: usize = 2 * MAX_LIVE;

@@ -64,8 +64,8 @@ impl Farmer {
                 Ok(signatures) => self.send_signed_values(now, number, &signatures),
                 Err(error) => self.retry_block(now, number, &error.to_string()),
             },
-            // A verification is no signature; whoever says so is answered when the verification comes.
-            Some(job_of_other_kind @ Job::Verify(_)) => {
+            // Other work is no signature; whoever says so is answered when its result comes.
+            Some(job_of_other_kind @ (Job::Solve(_) | Job::Verify(_))) => {
                 self.proofs.jobs.insert(job, job_of_other_kind);
             }
             None => {}

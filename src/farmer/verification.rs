@@ -1,6 +1,5 @@
 //! Proofs from their arrival to their verdict: known, new, valid, good enough?
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Farmer;
@@ -13,7 +12,7 @@ use crate::crypto::sha256;
 use crate::ids::{Bytes32, QualityString};
 use crate::pos::ProofError;
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, ProofStage, ProofView};
-use crate::wire::{NewProofOfSpace, PartialProofsData, Streamable};
+use crate::wire::{NewProofOfSpace, Streamable};
 
 impl Farmer {
     /// A harvester sent a proof.
@@ -72,7 +71,7 @@ impl Farmer {
             });
             return;
         }
-        let queue = self.proofs.queues.get(&id).map_or(0, VecDeque::len);
+        let queue = self.proofs.to_verify.waiting_of(id);
         if queue >= MAX_QUEUED_OF_HARVESTER {
             let reason = format!("{queue} proofs of {name} were waiting to be verified");
             self.proofs.push_view(ProofView {
@@ -96,36 +95,9 @@ impl Farmer {
                 phase: Phase::Queued,
             },
         );
-        self.proofs.queues.entry(id).or_default().push_back(number);
+        self.proofs.to_verify.push(id, number);
         self.timers.set(Timer::Proof(number), now.mono + VERIFIED_WITHIN);
         self.verify_queued(now);
-    }
-
-    /// A harvester sent v2 partial proofs. Only a solver could complete them.
-    pub(super) fn handle_partial_proofs(&mut self, now: Now, id: HarvesterId, message: &PartialProofsData) {
-        let name = self.harvesters.name(id);
-        let count = message.partial_proofs.len();
-        let reason = format!("no solver is connected to complete {count} v2 partial proofs");
-        if let Some(slot) = self.harvesters.get_mut(id) {
-            slot.proofs += count as u64;
-        }
-        self.wins.proofs += count as u64;
-        let number = self.proofs.new_number();
-        self.proofs.push_view(ProofView {
-            number: number.0,
-            found_at_unix_ms: now.unix.0,
-            harvester_name: name.clone(),
-            plot_id: message.plot_id,
-            plot_file: plot_file(&message.plot_identifier).to_owned(),
-            signage_point_index: message.signage_point_index,
-            quality: None,
-            stage: ProofStage::Lost { reason: reason.clone() },
-            verified_after_ms: None,
-            signed_after_ms: None,
-            declared_after_ms: None,
-            block_signed_after_ms: None,
-        });
-        self.raise(now, AlarmKind::ProofLost { name, reason });
     }
 
     /// A worker has verified a proof.
@@ -145,6 +117,10 @@ impl Farmer {
     /// The workers were full.
     pub(super) fn handle_job_dropped(&mut self, now: Now, job: JobId) {
         match self.proofs.jobs.get(&job).copied() {
+            Some(Job::Solve(number)) => {
+                self.lose_partial(now, number, SOLVERS_FULL);
+                self.solve_queued(now);
+            }
             Some(Job::Verify(number)) => {
                 self.drop_unverified(now, number, WORKERS_FULL);
                 self.verify_queued(now);
@@ -161,6 +137,11 @@ impl Farmer {
     pub(super) fn handle_proof_timer(&mut self, now: Now, number: ProofNumber) {
         match self.proofs.live.get(&number).map(|proof| &proof.phase) {
             None => {}
+            Some(Phase::ToSolve(_) | Phase::Solving(_)) => {
+                let reason = format!("not solved within {} s", VERIFIED_WITHIN.as_secs());
+                self.lose_partial(now, number, &reason);
+                self.solve_queued(now);
+            }
             Some(Phase::Queued | Phase::Verifying(_)) => {
                 let reason = format!("not verified within {} s", VERIFIED_WITHIN.as_secs());
                 self.drop_unverified(now, number, &reason);
@@ -171,13 +152,16 @@ impl Farmer {
     }
 
     /// Forgets the oldest proofs if there are too many, and those that are too old to matter.
-    fn make_room(&mut self, now: Now) {
+    pub(super) fn make_room(&mut self, now: Now) {
         while let Some((number, proof)) = self.proofs.live.first_key_value() {
             let number = *number;
             if self.proofs.live.len() < MAX_LIVE && now.mono.since(proof.found) <= KEPT_FOR {
                 return;
             }
             match proof.phase {
+                Phase::ToSolve(_) | Phase::Solving(_) => {
+                    self.lose_partial(now, number, "too many proofs came at once");
+                }
                 Phase::Queued | Phase::Verifying(_) => {
                     self.drop_unverified(now, number, "too many proofs came at once");
                 }
@@ -194,8 +178,8 @@ impl Farmer {
     }
 
     /// Gives workers what they can take.
-    fn verify_queued(&mut self, now: Now) {
-        while let Some(number) = self.proofs.next_queued() {
+    pub(super) fn verify_queued(&mut self, now: Now) {
+        while let Some(number) = self.proofs.next_to_verify() {
             let Some(proof) = self.proofs.live.get(&number) else {
                 continue;
             };
@@ -233,7 +217,7 @@ impl Farmer {
     }
 
     /// A duplicate is worth something: another harvester that can sign.
-    fn add_source(&mut self, number: ProofNumber, source: Source) {
+    pub(super) fn add_source(&mut self, number: ProofNumber, source: Source) {
         if let Some(proof) = self.proofs.live.get_mut(&number)
             && proof.sources.len() < MAX_SOURCES
             && !proof.sources.contains(&source)
@@ -242,7 +226,7 @@ impl Farmer {
         }
     }
 
-    fn note_invalid(&mut self, now: Now, number: ProofNumber, reason: &str) {
+    pub(super) fn note_invalid(&mut self, now: Now, number: ProofNumber, reason: &str) {
         self.timers.clear(Timer::Proof(number));
         self.proofs.set_stage(
             number,
@@ -299,7 +283,7 @@ impl Farmer {
     }
 
     /// A proof will never be verified; it might have been a block.
-    fn note_unverified(&mut self, now: Now, harvester: HarvesterId) {
+    pub(super) fn note_unverified(&mut self, now: Now, harvester: HarvesterId) {
         self.counters.dropped_verifications += 1;
         let mut alarm = AlarmKind::TooManyProofs {
             harvester,
@@ -316,17 +300,19 @@ impl Farmer {
 }
 
 /// The plot's path: official harvesters put 64 hex digits of the quality in front.
-fn plot_file(plot_identifier: &str) -> &str {
+pub(super) fn plot_file(plot_identifier: &str) -> &str {
     match plot_identifier.split_at_checked(64) {
         Some((quality, path)) if quality.bytes().all(|digit| digit.is_ascii_hexdigit()) => path,
         _ => plot_identifier,
     }
 }
 
+const SOLVERS_FULL: &str = "the solvers of v2 partial proofs were full";
+
 const WORKERS_FULL: &str = "the workers that verify and sign were full";
 
 /// A proof that takes longer cannot become a block.
-const VERIFIED_WITHIN: Duration = Duration::from_secs(25);
+pub(super) const VERIFIED_WITHIN: Duration = Duration::from_secs(25);
 
 /// A node asks for block signatures within seconds; half an hour is what the official farmer keeps.
 const KEPT_FOR: Duration = Duration::from_secs(1800);

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::scanner::{Findings, Plots};
+use super::findings::{Findings, Plots};
 use super::sync::{Progress, SyncContent, SyncSender};
 use crate::clock::Now;
 use crate::logging::target::HARVESTER;

@@ -311,6 +311,7 @@ mod tests {
     use super::*;
     use crate::clock::UnixMillis;
     use crate::config::Root;
+    use crate::config::files::{PRIVATE_FILE, set_mode};
     use crate::net::{
         AdmissionLimits, IdentityRates, Listener, Outbox, Server, ServerOptions, SessionEvent, SessionIds,
     };
@@ -331,6 +332,7 @@ mod tests {
             std::fs::create_dir_all(paths.crt.parent().unwrap()).unwrap();
             std::fs::write(&paths.crt, crt).unwrap();
             std::fs::write(&paths.key, key).unwrap();
+            set_mode(&paths.key, PRIVATE_FILE).unwrap();
         };
         let ca = make_private_ca(NOW).unwrap();
         let ca_paths = layout.ca(CertificateAuthority::Private);

@@ -52,12 +52,17 @@ impl ReadAt for PlotFile {
     }
 }
 
-/// Size and time of the last change of a file: another stamp is another file, though its name be the same.
+/// Size of a file and times of its last changes: another stamp is perhaps another file, though its name be the same.
+///
+/// The number of the inode is no part of it: some network and user space file systems give a file another one at times.
+/// A file put in the place of another has another time of change, also if its time of modification was set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileStamp {
     pub(super) size: u64,
     pub(super) modified_s: i64,
-    modified_ns: i64,
+    pub(super) modified_ns: i64,
+    pub(super) changed_s: i64,
+    pub(super) changed_ns: i64,
 }
 
 impl FileStamp {
@@ -68,7 +73,16 @@ impl FileStamp {
             size: metadata.len(),
             modified_s: metadata.mtime(),
             modified_ns: metadata.mtime_nsec(),
+            changed_s: metadata.ctime(),
+            changed_ns: metadata.ctime_nsec(),
         }
+    }
+
+    /// Whether nothing was written in between, as far as size and time of modification tell: a new owner, mode or hard
+    /// link changes a stamp, and no content.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        (self.size, self.modified_s, self.modified_ns) == (other.size, other.modified_s, other.modified_ns)
     }
 }
 

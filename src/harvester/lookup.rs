@@ -13,19 +13,18 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::findings::Plots;
 use super::plot::LoadedPlot;
-use super::prove::proofs_of;
-use super::scanner::Plots;
+use super::prove::{may_answer, proofs_of};
 use super::status::StatusHandle;
 use super::volumes::{Lane, Volumes};
 
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
-use crate::pos::filter::{passes_v1, prefix_bits_v1};
 use crate::runtime::Clock;
 use crate::snapshot::LookupView;
-use crate::wire::{FarmingInfo, FromHarvester, NewProofOfSpace, NewSignagePointHarvester, SignagePointFilter};
+use crate::wire::{FarmingInfo, FromHarvester, NewSignagePointHarvester};
 
 /// A look-up that takes longer is worth a warning: the official software warns at the same time.
 pub const WARN_AFTER: Duration = Duration::from_secs(8);
@@ -86,7 +85,7 @@ pub(super) async fn answer(
     }
     drop(found_here);
 
-    let mut proofs = 0_u32;
+    let (mut proofs, mut partials) = (0_u32, 0_u32);
     loop {
         // All senders are gone when the last thread is done.
         let next = tokio::select! {
@@ -94,11 +93,15 @@ pub(super) async fn answer(
             () = sleep_until(deadline) => None,
             () = stop.cancelled() => None,
         };
-        let Some(proof) = next else { break };
-        let message = (FromHarvester::NewProofOfSpace(Box::new(proof)), None);
+        let Some(message) = next else { break };
+        let in_message = match &message {
+            FromHarvester::PartialProofs(message) => count(message.partial_proofs.len()),
+            _ => 0,
+        };
         // Without a farmer the look-up is stopped elsewhere.
-        if context.answers.send(message).await.is_ok() {
-            proofs += 1;
+        if context.answers.send((message, None)).await.is_ok() {
+            partials += in_message;
+            proofs += in_message.max(1);
             context.status.add_proof();
         }
     }
@@ -136,8 +139,8 @@ pub(super) async fn answer(
     let challenge = signage_point.challenge_hash.to_string();
     tracing::info!(
         target: HARVESTER,
-        "challenge_hash: {} ...{passed} plots were eligible for farming challengeFound {proofs} V1 proofs and 0 V2 qualities. Time: {:.5} s. Total {total_plots} plots",
-        challenge.get(..10).unwrap_or(&challenge), took.as_secs_f64()
+        "challenge_hash: {} ...{passed} plots were eligible for farming challengeFound {} V1 proofs and {partials} V2 qualities. Time: {:.5} s. Total {total_plots} plots",
+        challenge.get(..10).unwrap_or(&challenge), proofs - partials, took.as_secs_f64()
     );
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
@@ -152,11 +155,7 @@ fn count(plots: usize) -> u32 {
 
 /// The plots that pass the filter.
 fn eligible(constants: &Constants, point: &NewSignagePointHarvester, plots: &Plots) -> Vec<Arc<LoadedPlot>> {
-    let bits = match point.filter {
-        SignagePointFilter::PrefixBits(bits) => bits,
-        SignagePointFilter::Heights { peak_height, .. } => prefix_bits_v1(constants, peak_height),
-    };
-    let passes = |plot: &&Arc<LoadedPlot>| passes_v1(bits, plot.plot_id(), &point.challenge_hash, &point.sp_hash);
+    let passes = |plot: &&Arc<LoadedPlot>| may_answer(constants, point, plot);
     plots.values().filter(passes).cloned().collect()
 }
 
@@ -167,7 +166,7 @@ struct Work {
     waiting: Mutex<Vec<Arc<LoadedPlot>>>,
     /// Plots of the signage point, on all volumes, that are not done.
     unfinished: Arc<AtomicUsize>,
-    found: mpsc::Sender<NewProofOfSpace>,
+    found: mpsc::Sender<FromHarvester>,
     volumes: Arc<Volumes>,
     started: Instant,
     stop: CancellationToken,
@@ -211,18 +210,9 @@ impl Work {
         while !self.stop.is_cancelled() {
             let Some(plot) = self.waiting().pop() else { return };
             lane.handle_progress(Instant::now());
-            let mut found = |quality, proof| {
+            let mut found = |message| {
                 // Nobody takes it only when it is too late.
-                let _ = self.found.blocking_send(NewProofOfSpace {
-                    challenge_hash: self.signage_point.challenge_hash,
-                    sp_hash: self.signage_point.sp_hash,
-                    plot_identifier: format!("{quality}{}", plot.name()),
-                    proof,
-                    signage_point_index: self.signage_point.signage_point_index,
-                    include_source_signature_data: false,
-                    farmer_reward_address_override: None,
-                    fee_info: None,
-                });
+                let _ = self.found.blocking_send(message);
             };
             let searched = plot
                 .open_file()

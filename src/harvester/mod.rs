@@ -5,15 +5,23 @@
 //! said to the farmer of plots is decided by the pure `sync::SyncSender`. [`dial`](dial()) carries all this to a remote
 //! farmer. [`make_plot`] makes small plots for demonstrations.
 //!
-//! This harvester farms classic v1 plots. Compressed and v2 plots are listed as files that cannot be opened, with the
-//! reason in the log.
+//! This harvester farms classic v1 plots and v2 plots. Compressed plots are listed as files that cannot be opened, with
+//! the reason in the log.
 
+mod cache;
+mod check;
 mod connection;
 mod dial;
+#[cfg(test)]
+mod discovery_tests;
 mod file;
+mod findings;
+mod inventory;
 mod lookup;
 mod make;
+mod mounts;
 mod plot;
+mod plot_v2;
 mod prove;
 mod scan;
 mod scanner;
@@ -24,13 +32,23 @@ mod sync;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_v2;
 mod volumes;
 
+pub use check::{
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
+    WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
+};
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::{ABANDON_AFTER, WARN_AFTER};
-pub use make::{MakePlotError, make_plot};
+pub use make::{
+    MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
+    make_plot, random_seed,
+};
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
-pub use scan::{FileState, Inventory, ScanOptions};
+pub use plot_v2::ProverV2;
+pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

@@ -8,19 +8,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file::{FileStamp, PlotFile, plot_name};
+use super::plot_v2::ProverV2;
+use super::scan::permission_hint;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
-use crate::pos::header::{PlotHeader, PlotMemo};
+use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo};
 use crate::pos::v1::{Prover, Quality};
+use crate::pos::v2::PlotFileV2;
 use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
-use crate::wire::{G1Bytes, HarvesterHandshake, Plot, PlotPool};
+use crate::wire::{G1Bytes, HarvesterHandshake, PartialProof, Plot, PlotPool};
 
 /// Why a file is not farmed.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be opened or read.
-    #[error("open {path}: {source}")]
+    #[error("open {path}: {source}{}", permission_hint(source))]
     Io {
         /// File.
         path: PathBuf,
@@ -56,7 +59,7 @@ pub enum OpenError {
         computed: PlotId,
     },
     /// It was made for other keys.
-    #[error("{path} was made for {what} {wanted}, which is not ours")]
+    #[error("{path} was made for {0}", none_of_ours(what, wanted, ours))]
     NoKey {
         /// File.
         path: PathBuf,
@@ -64,9 +67,21 @@ pub enum OpenError {
         what: &'static str,
         /// The key.
         wanted: G1Bytes,
+        /// Those we have.
+        ours: Vec<G1Bytes>,
+    },
+    /// It is compressed more than the settings allow.
+    #[error("{path} is compressed at level {level}, {}", allowed(*most))]
+    TooCompressed {
+        /// File.
+        path: PathBuf,
+        /// Its level.
+        level: u8,
+        /// The highest level allowed; 0 for none.
+        most: u8,
     },
     /// It is far smaller than plots of its k are.
-    #[error("{path} is being copied: {size} bytes of a k {k} plot")]
+    #[error("{path} is being copied: {size} bytes of a k {k} plot, which has {} or more", smallest_file(*k))]
     BeingCopied {
         /// File.
         path: PathBuf,
@@ -100,6 +115,8 @@ pub struct LoadedPlot {
 pub enum PlotProver {
     /// Of a v1 plot, classic or compressed.
     V1(Prover),
+    /// Of a v2 plot.
+    V2(ProverV2),
 }
 
 /// The public keys of a plot.
@@ -135,6 +152,8 @@ pub enum ProverFacts {
         /// Its entries, ascending.
         c2: Box<[u64]>,
     },
+    /// Of a v2 plot: nothing.
+    V2,
 }
 
 impl std::fmt::Debug for LoadedPlot {
@@ -155,17 +174,26 @@ impl LoadedPlot {
         let file = open(path)?;
         let cannot_prove = |source| cannot_prove(path, &file, source);
         let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
-        let prover = Prover::open_with(&file, &header).map_err(cannot_prove)?;
+        // The prover of a v2 plot wants its key; only the file is checked here.
+        let prover = match header.version {
+            HeaderVersion::Pos2 { .. } => {
+                PlotFileV2::of(&header)
+                    .and_then(|structure| structure.check(&file))
+                    .map_err(cannot_prove)?;
+                None
+            }
+            _ => Some(Prover::open_with(&file, &header).map_err(cannot_prove)?),
+        };
         check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
         let local_pk = local_sk(path, &header.memo)?.public_key();
         let farmer_pk = PublicKey::from_g1(&header.memo.farmer_public_key)
             .map_err(|source| bad_key(path, "its farmer public key", source))?;
-        let facts = PlotFacts {
-            local_pk: local_pk.to_g1(),
-            plot_public_key: plot_public_key(&local_pk, &farmer_pk, &header.memo.pool).to_g1(),
-            prover: ProverFacts::V1 { c2: Box::default() },
+        let plot_public_key = plot_public_key(&local_pk, &farmer_pk, &header.memo.pool).to_g1();
+        let prover = match prover {
+            Some(prover) => PlotProver::V1(prover),
+            None => PlotProver::V2(ProverV2::new(&header, &plot_public_key).map_err(cannot_prove)?),
         };
-        Self::new(path, &file, &header, &facts, PlotProver::V1(prover))
+        Self::new(path, &file, &header, &local_pk.to_g1(), &plot_public_key, prover)
     }
 
     /// As [`Self::open`], of a file whose facts are known: the [`Self::facts`] of the plot when it was opened before. Only
@@ -178,21 +206,28 @@ impl LoadedPlot {
         let cannot_prove = |source| cannot_prove(path, &file, source);
         let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
         let prover = match &facts.prover {
-            ProverFacts::V1 { c2 } => Prover::with_c2(&file, &header, c2.clone()).map_err(cannot_prove)?,
+            ProverFacts::V1 { c2 } => {
+                PlotProver::V1(Prover::with_c2(&file, &header, c2.clone()).map_err(cannot_prove)?)
+            }
+            ProverFacts::V2 => PlotProver::V2(ProverV2::new(&header, &facts.plot_public_key).map_err(cannot_prove)?),
         };
         check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
-        Self::new(path, &file, &header, facts, PlotProver::V1(prover))
+        Self::new(path, &file, &header, &facts.local_pk, &facts.plot_public_key, prover)
     }
 
     fn new(
         path: &Path,
         file: &PlotFile,
         header: &PlotHeader,
-        facts: &PlotFacts,
+        local_pk: &G1Bytes,
+        plot_public_key: &G1Bytes,
         prover: PlotProver,
     ) -> Result<Self, OpenError> {
         let written = header.plot_id;
-        let computed = crate::wire::plot_id_v1(&header.memo.pool, &facts.plot_public_key);
+        let computed = match &prover {
+            PlotProver::V1(_) => crate::wire::plot_id_v1(&header.memo.pool, plot_public_key),
+            PlotProver::V2(prover) => prover.plot_id(),
+        };
         if computed != written {
             return Err(OpenError::WrongId {
                 path: path.to_owned(),
@@ -210,8 +245,8 @@ impl LoadedPlot {
             keys: PlotKeys {
                 pool: header.memo.pool,
                 farmer: header.memo.farmer_public_key,
-                local: facts.local_pk,
-                plot: facts.plot_public_key,
+                local: *local_pk,
+                plot: *plot_public_key,
             },
             prover,
         })
@@ -225,6 +260,7 @@ impl LoadedPlot {
             plot_public_key: self.keys.plot,
             prover: match &self.prover {
                 PlotProver::V1(prover) => ProverFacts::V1 { c2: prover.c2().into() },
+                PlotProver::V2(_) => ProverFacts::V2,
             },
         }
     }
@@ -272,6 +308,7 @@ impl LoadedPlot {
     pub const fn size(&self) -> PlotSize {
         match &self.prover {
             PlotProver::V1(prover) => PlotSize::V1 { k: prover.header().k },
+            PlotProver::V2(prover) => prover.size(),
         }
     }
 
@@ -280,6 +317,7 @@ impl LoadedPlot {
     pub const fn k(&self) -> u8 {
         match &self.prover {
             PlotProver::V1(prover) => prover.header().k,
+            PlotProver::V2(prover) => prover.k(),
         }
     }
 
@@ -288,6 +326,7 @@ impl LoadedPlot {
     pub const fn compression_level(&self) -> u8 {
         match &self.prover {
             PlotProver::V1(prover) => prover.header().compression_level(),
+            PlotProver::V2(_) => 0,
         }
     }
 
@@ -343,6 +382,10 @@ impl LoadedPlot {
     /// The plot as the farmer is told of it.
     #[must_use]
     pub fn describe(&self) -> Plot {
+        let (plot_index, meta_group) = match &self.prover {
+            PlotProver::V1(_) => (0, 0),
+            PlotProver::V2(prover) => (prover.plot_index(), prover.meta_group()),
+        };
         Plot {
             filename: self.name.as_ref().to_owned(),
             size: self.size(),
@@ -352,8 +395,8 @@ impl LoadedPlot {
             file_size: ByteSize(self.stamp.size),
             time_modified: u64::try_from(self.stamp.modified_s).unwrap_or(0),
             compression_level: Some(self.compression_level()),
-            plot_index: 0,
-            meta_group: 0,
+            plot_index,
+            meta_group,
         }
     }
 
@@ -363,7 +406,7 @@ impl LoadedPlot {
     /// [`OpenError::Io`], or [`OpenError::Changed`] if it is another one.
     pub fn open_file(&self) -> Result<PlotFile, OpenError> {
         let file = open(self.path())?;
-        if file.stamp() == self.stamp {
+        if file.stamp().has_content_of(&self.stamp) {
             return Ok(file);
         }
         Err(OpenError::Changed {
@@ -371,13 +414,31 @@ impl LoadedPlot {
         })
     }
 
-    /// Looks up the qualities of all proofs for `challenge`. `file` is what [`Self::open_file`] gave.
+    /// Looks up the qualities of all full proofs for `challenge`; a v2 plot has none. `file` is what [`Self::open_file`] gave.
     ///
     /// # Errors
     /// [`OpenError`]: the file is unreadable or damaged.
     pub fn qualities(&self, file: &dyn ReadAt, challenge: &PosChallenge) -> Result<Vec<Quality>, OpenError> {
-        let PlotProver::V1(prover) = &self.prover;
+        let PlotProver::V1(prover) = &self.prover else {
+            return Err(self.damaged(PlotError::NotV1));
+        };
         prover.qualities(file, challenge).map_err(|source| self.damaged(source))
+    }
+
+    /// Looks up all partial proofs of a v2 plot for `challenge`. `file` is what [`Self::open_file`] gave.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is unreadable, damaged or another one.
+    pub fn partial_proofs(&self, file: &dyn ReadAt, challenge: &PosChallenge) -> Result<Vec<PartialProof>, OpenError> {
+        let PlotProver::V2(prover) = &self.prover else {
+            return Err(self.damaged(PlotError::NotV2));
+        };
+        let found = prover
+            .partial_proofs(self.path(), file, challenge)
+            .map_err(|source| self.damaged(source))?;
+        // They were found by path.
+        self.open_file()?;
+        Ok(found)
     }
 
     /// The full, verified proof of one quality.
@@ -390,7 +451,9 @@ impl LoadedPlot {
         challenge: &PosChallenge,
         quality: &Quality,
     ) -> Result<Vec<u8>, OpenError> {
-        let PlotProver::V1(prover) = &self.prover;
+        let PlotProver::V1(prover) = &self.prover else {
+            return Err(self.damaged(PlotError::NotV1));
+        };
         prover
             .full_proof(file, challenge, quality)
             .map_err(|source| self.damaged(source))
@@ -445,21 +508,51 @@ fn bad_key(path: &Path, what: &'static str, source: CryptoError) -> OpenError {
 }
 
 fn check_keys(path: &Path, pool: &PlotPool, farmer: &G1Bytes, keys: &HarvesterHandshake) -> Result<(), OpenError> {
-    let no_key = |what, wanted| {
+    let no_key = |what, wanted, ours: &[G1Bytes]| {
         Err(OpenError::NoKey {
             path: path.to_owned(),
             what,
             wanted,
+            ours: ours.to_vec(),
         })
     };
     if !keys.farmer_public_keys.contains(farmer) {
-        return no_key("farmer public key", *farmer);
+        return no_key(FARMER_KEY, *farmer, &keys.farmer_public_keys);
     }
     match pool {
-        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(pool) => no_key("pool public key", *pool),
+        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(pool) => {
+            no_key(POOL_KEY, *pool, &keys.pool_public_keys)
+        }
         _ => Ok(()),
     }
 }
+
+fn none_of_ours(what: &str, wanted: &G1Bytes, ours: &[G1Bytes]) -> String {
+    if ours.is_empty() {
+        return format!("{what} {wanted}, and the farmer has none");
+    }
+    let mut text = format!("{what} {wanted}, which is none of ours: ");
+    let shown: Vec<_> = ours.iter().take(KEYS_SHOWN).map(G1Bytes::to_string).collect();
+    text.push_str(&shown.join(", "));
+    if ours.len() > KEYS_SHOWN {
+        text.push_str(&format!(" and {} more", ours.len() - KEYS_SHOWN));
+    }
+    text
+}
+
+fn allowed(most: u8) -> String {
+    match most {
+        0 => "and `harvester.parallel_decompressor_count` 0 allows no compressed plots".to_owned(),
+        most => format!("and `harvester.max_compression_level_allowed` is {most}"),
+    }
+}
+
+/// What [`OpenError::NoKey`] calls the keys.
+pub(super) const FARMER_KEY: &str = "farmer public key";
+const POOL_KEY: &str = "pool public key";
+
+/// A farm has one or two keys; a list of hundreds helps nobody.
+const KEYS_SHOWN: usize = 3;
 
 /// Bytes that a whole file of this `k` has at least: 0.98 · 0.78 · (2k + 1) · 2^(k − 1).
 fn smallest_file(k: u8) -> u128 {

@@ -1,55 +1,47 @@
-//! Refreshes on a thread of their own, whose findings anybody can see and nobody has to wait for.
+//! Refreshes on threads of their own, whose findings anybody can see and nobody has to wait for.
 //!
-//! The thread owns the [`Inventory`] while it works. If a disk hangs, so does the thread; what it found before stays
-//! visible, and no other refresh begins.
+//! Each lane, a plot directory or a drive mounted below one, has a thread while it is looked at, and a volume is read for
+//! one lane at a time. Whoever holds the [`Inventory`] touches no disk meanwhile. A refresh is over when all lanes are
+//! done, or when those that are not have made no progress for a while: a disk that hangs keeps its own thread,
+//! its plots stay what they were, and later refreshes leave it out until it is back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::file::plot_name;
-use super::plot::LoadedPlot;
-use super::scan::{FileState, Inventory, ScanOptions};
+use super::cache;
+use super::findings::Findings;
+use super::inventory::{Due, Inventory, Listing, MANAGER, Rules};
+use super::mounts::Mounts;
+use super::plot::{LoadedPlot, OpenError};
+use super::scan::{Disks, Look, ScanOptions, cannot_list};
+use crate::config::Settings;
+use crate::runtime::Clock;
 use crate::wire::HarvesterHandshake;
-
-/// Plots by the name the farmer knows them by.
-pub(super) type Plots = BTreeMap<Arc<str>, Arc<LoadedPlot>>;
-
-/// What is known of the plots, as of a moment of a refresh or of its end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Findings {
-    /// Counts up; 0 is before the first refresh.
-    pub(super) revision: u64,
-    /// Whether the refresh is over.
-    pub(super) finished: bool,
-    /// Plots that are farmed.
-    pub(super) plots: Arc<Plots>,
-    /// Files that cannot be opened.
-    pub(super) failed: Vec<String>,
-    /// Plots made for other keys.
-    pub(super) no_key: Vec<String>,
-    /// Files whose plot is farmed from another file.
-    pub(super) duplicates: Vec<String>,
-    /// Files in all.
-    pub(super) files: usize,
-    /// Plots loaded and removed by this refresh.
-    pub(super) changes: (usize, usize),
-    /// How long this refresh has taken.
-    pub(super) took: Duration,
-    /// The keys that files were judged by.
-    pub(super) keys: Option<Arc<HarvesterHandshake>>,
-}
 
 /// Starts refreshes.
 #[derive(Debug)]
 pub(super) struct Scanner {
-    inventory: Arc<Mutex<Inventory>>,
-    findings: Arc<watch::Sender<Arc<Findings>>>,
+    shared: Arc<Shared>,
+    /// Held by a refresh.
+    busy: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// Files of its own that a scanner reads and writes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ScannerFiles {
+    /// Settings, read again before each refresh: plot directories come and go while the harvester runs.
+    pub(super) settings: Option<PathBuf>,
+    /// What is known of plots from the last run.
+    pub(super) cache: Option<PathBuf>,
 }
 
 /// Why no refresh was started.
@@ -63,88 +55,500 @@ pub(super) enum NotStarted {
     Thread(#[from] io::Error),
 }
 
+/// What the threads share.
+#[derive(Debug)]
+struct Shared {
+    look: Box<dyn Look>,
+    clock: Clock,
+    files: ScannerFiles,
+    state: Mutex<State>,
+    /// A lane has ended.
+    ended: Condvar,
+    gates: Mutex<BTreeMap<u64, Arc<Gate>>>,
+    newest: watch::Sender<Arc<Findings>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    inventory: Inventory,
+    /// Directories of the settings by where they are.
+    roots: BTreeMap<PathBuf, Arc<Path>>,
+    /// Lanes with a thread, also of refreshes that are over.
+    busy: BTreeSet<Arc<Path>>,
+    /// The options of the last refresh that could read them.
+    options: Option<ScanOptions>,
+    /// What could not be done with the scanner's own files when it was last tried.
+    told: Option<String>,
+    cache_is_read: bool,
+    /// [`Inventory::version`] of what is in the cache.
+    saved: u64,
+    is_refreshing: bool,
+}
+
+/// Reading of one volume: one lane at a time.
+#[derive(Debug, Default)]
+struct Gate {
+    lane: Mutex<()>,
+    /// Its last files were opened so fast that what took time was arithmetic.
+    is_fast: AtomicBool,
+}
+
+/// One refresh.
+#[derive(Debug)]
+struct Round {
+    options: ScanOptions,
+    keys: Arc<HarvesterHandshake>,
+    mounts: Mounts,
+    now: std::time::Instant,
+    now_unix_ms: u64,
+    started: Instant,
+    lanes: Mutex<BTreeMap<Arc<Path>, Arc<Progress>>>,
+}
+
+/// How far a lane is.
+#[derive(Debug, Default)]
+struct Progress {
+    /// Files seen in directories.
+    listed: AtomicU64,
+    /// Files to open, and those that were.
+    due: AtomicU64,
+    opened: AtomicU64,
+    has_ended: AtomicBool,
+}
+
 impl Scanner {
     /// A scanner that has found nothing yet.
-    pub(super) fn new() -> Self {
-        let (findings, _) = watch::channel(Arc::default());
+    pub(super) fn new(files: ScannerFiles, clock: Clock) -> Self {
+        Self::with(files, clock, Box::new(Disks))
+    }
+
+    /// A scanner that looks at disks with `look`.
+    pub(super) fn with(files: ScannerFiles, clock: Clock, look: Box<dyn Look>) -> Self {
+        let (newest, _) = watch::channel(Arc::default());
+        let shared = Shared {
+            look,
+            clock,
+            files,
+            state: Mutex::default(),
+            ended: Condvar::new(),
+            gates: Mutex::default(),
+            newest,
+        };
         Self {
-            inventory: Arc::default(),
-            findings: Arc::new(findings),
+            shared: Arc::new(shared),
+            busy: Arc::default(),
         }
     }
 
     /// The newest findings, and news of newer ones.
     pub(super) fn findings(&self) -> watch::Receiver<Arc<Findings>> {
-        self.findings.subscribe()
+        self.shared.newest.subscribe()
     }
 
-    /// Starts a refresh, unless one is running.
+    /// Starts a refresh, unless one is running. Settings that cannot be read again, or nowhere, are `options`.
     ///
     /// # Errors
     /// [`NotStarted`]; trying again later does no harm.
     pub(super) fn start(&self, options: ScanOptions, keys: Arc<HarvesterHandshake>) -> Result<(), NotStarted> {
-        let inventory = Arc::clone(&self.inventory).try_lock_owned();
-        let mut inventory = inventory.map_err(|_| NotStarted::StillBusy)?;
-        let findings = Arc::clone(&self.findings);
-        let started = Instant::now();
+        let busy = Arc::clone(&self.busy)
+            .try_lock_owned()
+            .map_err(|_| NotStarted::StillBusy)?;
+        let shared = Arc::clone(&self.shared);
+        let now = Instant::now().into_std();
         thread::Builder::new().name("plot refresh".to_owned()).spawn(move || {
-            let mut last_told = started;
-            inventory.refresh(&options, &keys, started.into_std(), &mut |inventory| {
-                if last_told.elapsed() >= TELL_EVERY {
-                    last_told = Instant::now();
-                    publish(&findings, Findings::of(inventory, started.elapsed()));
-                }
-            });
-            let found = Findings {
-                finished: true,
-                ..Findings::of(&inventory, started.elapsed())
-            };
-            // Whoever sees this refresh finished may start the next one.
-            drop(inventory);
-            publish(&findings, found);
+            shared.refresh(options, &keys, now, || drop(busy));
         })?;
         Ok(())
     }
 
-    /// Keeps refreshes from beginning, as a disk that hangs does; `None` while one is running.
+    /// Refreshes in this thread; `now` is what files that cannot be opened are tried again by.
     #[cfg(test)]
-    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<Inventory>> {
-        Arc::clone(&self.inventory).try_lock_owned().ok()
+    pub(super) fn refresh(
+        &self,
+        options: &ScanOptions,
+        keys: &HarvesterHandshake,
+        now: std::time::Instant,
+    ) -> Arc<Findings> {
+        self.shared
+            .refresh(options.clone(), &Arc::new(keys.clone()), now, || ());
+        Arc::clone(&self.shared.newest.borrow())
+    }
+
+    /// Keeps refreshes from beginning; `None` while one is running.
+    #[cfg(test)]
+    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
+        Arc::clone(&self.busy).try_lock_owned().ok()
     }
 }
 
-impl Findings {
-    fn of(inventory: &Inventory, took: Duration) -> Self {
-        let mut found = Self {
-            changes: inventory.changes(),
-            took,
-            keys: inventory.keys().cloned(),
-            ..Self::default()
-        };
-        let mut plots = Plots::new();
-        for (path, state) in inventory.files() {
-            found.files += 1;
-            match state {
-                FileState::Farmed(plot) => {
-                    plots.insert(Arc::clone(plot.name()), Arc::clone(plot));
+impl Shared {
+    /// One refresh from beginning to end. `over` is called before the last findings are published: whoever sees them may
+    /// start the next one.
+    fn refresh(
+        self: &Arc<Self>,
+        options: ScanOptions,
+        keys: &Arc<HarvesterHandshake>,
+        now: std::time::Instant,
+        over: impl FnOnce(),
+    ) {
+        let options = self.newest_options(options);
+        self.load_cache();
+        let started = Instant::now();
+        let mut state = self.state();
+        state.is_refreshing = true;
+        state.inventory.begin(keys);
+        drop(state);
+        let mut round = self.round(&options, keys, now, started);
+        if self.state().inventory.has_heirs() {
+            // What is gone from one lane may be had from another that was done before.
+            round = self.round(&options, keys, now, started);
+        }
+        self.state().is_refreshing = false;
+        self.save_cache();
+        over();
+        self.publish(&round, true);
+    }
+
+    /// Looks at all directories once.
+    fn round(
+        self: &Arc<Self>,
+        options: &ScanOptions,
+        keys: &Arc<HarvesterHandshake>,
+        now: std::time::Instant,
+        started: Instant,
+    ) -> Arc<Round> {
+        let round = Arc::new(Round {
+            options: options.clone(),
+            keys: Arc::clone(keys),
+            mounts: Mounts::read(),
+            now,
+            now_unix_ms: self.clock.now().unix.0,
+            started,
+            lanes: Mutex::default(),
+        });
+        for directory in &options.directories {
+            self.start_root(&round, directory);
+        }
+        self.wait(&round);
+        let seen = lock(&round.lanes).keys().cloned().collect();
+        let mut state = self.state();
+        state
+            .roots
+            .retain(|directory, _| options.directories.contains(directory));
+        state.inventory.end(&seen, &round.mounts);
+        round
+    }
+
+    /// Starts the lane of a directory of the settings.
+    fn start_root(self: &Arc<Self>, round: &Arc<Round>, directory: &Path) {
+        // Where it was when it could last be told: a disk that hangs would not say.
+        let known = self.state().roots.get(directory).cloned();
+        let lane = known.unwrap_or_else(|| directory.into());
+        let (shared, directory) = (Arc::clone(self), directory.to_owned());
+        self.start_lane(round, &lane, move |round, lane, progress| {
+            match shared.look.resolve(&directory) {
+                Ok(resolved) => {
+                    let resolved: Arc<Path> = resolved.into();
+                    shared.state().roots.insert(directory, Arc::clone(&resolved));
+                    if resolved == *lane {
+                        shared.scan(round, lane, None, progress);
+                    } else {
+                        let scanning = Arc::clone(&shared);
+                        shared.start_lane(round, &resolved, move |round, lane, progress| {
+                            scanning.scan(round, lane, None, progress);
+                        });
+                    }
                 }
-                FileState::Failed { .. } => found.failed.push(plot_name(path)),
-                FileState::NoKey { .. } => found.no_key.push(plot_name(path)),
-                FileState::Duplicate { .. } => found.duplicates.push(plot_name(path)),
-                FileState::BeingCopied => {}
+                Err(error) => {
+                    let troubles = BTreeMap::from([(lane.to_path_buf(), cannot_list(&error))]);
+                    let listing = Listing {
+                        troubles,
+                        ..Listing::default()
+                    };
+                    shared
+                        .state()
+                        .inventory
+                        .take_listing(lane, None, listing, &round.rules());
+                }
+            }
+        });
+    }
+
+    /// Runs `work` on a thread, unless one works for this lane.
+    fn start_lane(
+        self: &Arc<Self>,
+        round: &Arc<Round>,
+        lane: &Arc<Path>,
+        work: impl FnOnce(&Arc<Round>, &Arc<Path>, &Progress) + Send + 'static,
+    ) {
+        let progress = Arc::new(Progress::default());
+        if lock(&round.lanes).contains_key(lane) {
+            return;
+        }
+        lock(&round.lanes).insert(Arc::clone(lane), Arc::clone(&progress));
+        if !self.state().busy.insert(Arc::clone(lane)) {
+            // Its thread has been at it since an earlier refresh.
+            progress.has_ended.store(true, Ordering::Release);
+            return;
+        }
+        let ending = Ending {
+            shared: Arc::clone(self),
+            round: Arc::clone(round),
+            lane: Arc::clone(lane),
+            progress,
+        };
+        let spawned = thread::Builder::new().name("plot scan".to_owned()).spawn(move || {
+            work(&ending.round, &ending.lane, &ending.progress);
+        });
+        if let Err(error) = spawned {
+            let reason = format!("this plot directory is not looked at: start a thread: {error}");
+            self.state().inventory.set_stalled(lane, Some(reason));
+        }
+    }
+
+    /// Lists the directory of a lane and opens what has to be opened.
+    fn scan(self: &Arc<Self>, round: &Arc<Round>, lane: &Arc<Path>, parent: Option<&Arc<Path>>, progress: &Progress) {
+        let options = &round.options;
+        let mut leave_out: BTreeSet<PathBuf> = options.directories.iter().cloned().collect();
+        leave_out.extend(self.state().roots.values().map(|root| root.to_path_buf()));
+        let seen = || {
+            progress.listed.fetch_add(1, Ordering::Relaxed);
+        };
+        let listing = self.look.list(lane, options, &round.mounts, &leave_out, &seen);
+        for mount in &listing.mounts {
+            let (shared, parent) = (Arc::clone(self), Arc::clone(lane));
+            self.start_lane(round, &mount.as_path().into(), move |round, lane, progress| {
+                shared.scan(round, lane, Some(&parent), progress);
+            });
+        }
+        let due = self
+            .state()
+            .inventory
+            .take_listing(lane, parent, listing, &round.rules());
+        progress.due.store(due.len() as u64, Ordering::Relaxed);
+        let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX).max(1);
+        for volume in due.chunk_by(|a, b| a.found.volume == b.found.volume) {
+            let gate = Arc::clone(lock(&self.gates).entry(volume[0].found.volume).or_default());
+            for batch in volume.chunks(batch_size) {
+                let opened = self.open(round, &gate, batch, progress);
+                let mut state = self.state();
+                for (due, opened) in batch.iter().zip(opened) {
+                    state.inventory.take_opened(lane, due, opened, &round.rules());
+                }
+                drop(state);
+                thread::sleep(options.batch_sleep);
             }
         }
-        found.plots = Arc::new(plots);
-        found
+    }
+
+    /// Opens files of one volume: one after the other, or, where what takes time is working out keys, side by side.
+    fn open(
+        &self,
+        round: &Round,
+        gate: &Gate,
+        files: &[Due],
+        progress: &Progress,
+    ) -> Vec<Result<LoadedPlot, OpenError>> {
+        let _only_lane = lock(&gate.lane);
+        let open = |part: &[Due]| -> Vec<_> {
+            let opened = part.iter().map(|due| {
+                let facts = due.facts.as_deref();
+                let most = round.options.max_compression_level;
+                let opened = self.look.open(&due.path, &round.keys, facts, most);
+                progress.opened.fetch_add(1, Ordering::Relaxed);
+                opened
+            });
+            opened.collect()
+        };
+        let started = Instant::now();
+        let threads = if gate.is_fast.load(Ordering::Relaxed) {
+            thread::available_parallelism().map_or(1, NonZero::get).min(MAX_OPENERS)
+        } else {
+            1
+        };
+        let parts = files.chunks(files.len().div_ceil(threads).max(1));
+        let opened: Vec<Vec<_>> = thread::scope(|scope| {
+            let opening: Vec<_> = parts
+                .map(|part| (part, thread::Builder::new().spawn_scoped(scope, move || open(part))))
+                .collect();
+            let opened = opening.into_iter().map(|(part, thread)| match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => open(part),
+            });
+            opened.collect()
+        });
+        let each =
+            started.elapsed() * u32::try_from(threads).unwrap_or(1) / u32::try_from(files.len()).unwrap_or(1).max(1);
+        gate.is_fast.store(each < FAST, Ordering::Relaxed);
+        opened.into_iter().flatten().collect()
+    }
+
+    /// Waits until all lanes of a round have ended or make no progress.
+    fn wait(&self, round: &Round) {
+        let mut last_told = round.started;
+        let mut moved: BTreeMap<Arc<Path>, (u64, Instant)> = BTreeMap::new();
+        loop {
+            let mut is_over = true;
+            let mut stalled = Vec::new();
+            for (lane, progress) in &*lock(&round.lanes) {
+                if progress.has_ended.load(Ordering::Acquire) {
+                    continue;
+                }
+                let steps = progress.listed.load(Ordering::Relaxed) + progress.opened.load(Ordering::Relaxed);
+                let (before, since) = moved.entry(Arc::clone(lane)).or_insert_with(|| (steps, Instant::now()));
+                if *before != steps {
+                    (*before, *since) = (steps, Instant::now());
+                }
+                let silent_for = since.elapsed();
+                if self.look.hangs(lane, silent_for) {
+                    stalled.push((Arc::clone(lane), silent_for));
+                } else {
+                    is_over = false;
+                }
+            }
+            if is_over {
+                for (lane, silent_for) in stalled {
+                    let seconds = silent_for.as_secs();
+                    let reason = format!(
+                        "this plot directory has not answered for {seconds} s: its plots stay as they were, until it does"
+                    );
+                    self.state().inventory.set_stalled(&lane, Some(reason));
+                }
+                return;
+            }
+            if last_told.elapsed() >= TELL_EVERY {
+                last_told = Instant::now();
+                self.publish(round, false);
+            }
+            let waited = self.ended.wait_timeout(self.state(), LOOK_EVERY);
+            drop(waited);
+        }
+    }
+
+    /// Makes the findings known. Copies all names, so it is not done often.
+    fn publish(&self, round: &Round, is_over: bool) {
+        let (mut done, mut total) = (0, 0);
+        for progress in lock(&round.lanes).values() {
+            done += progress.opened.load(Ordering::Relaxed);
+            total += progress.due.load(Ordering::Relaxed);
+        }
+        let state = self.state();
+        let mut found = Findings::of(&state.inventory, round.started.elapsed(), (done, total));
+        found.finished = is_over;
+        self.newest.send_modify(|newest| {
+            found.revision = newest.revision + 1;
+            *newest = Arc::new(found);
+        });
+    }
+
+    /// What the settings file says, and if it says nothing sensible what it said before.
+    fn newest_options(&self, first: ScanOptions) -> ScanOptions {
+        let Some(file) = &self.files.settings else { return first };
+        let read = Settings::load_file(file);
+        let mut state = self.state();
+        match read {
+            Ok(settings) => {
+                let options = ScanOptions::of(&settings.harvester);
+                state.options = Some(options.clone());
+                state.told = None;
+                options
+            }
+            Err(error) => {
+                let text = format!("plot directories stay as they were: {error}");
+                if state.told.as_ref() != Some(&text) {
+                    tracing::warn!(target: MANAGER, "{text}");
+                    state.told = Some(text);
+                }
+                state.options.clone().unwrap_or(first)
+            }
+        }
+    }
+
+    fn load_cache(&self) {
+        let Some(file) = &self.files.cache else { return };
+        if std::mem::replace(&mut self.state().cache_is_read, true) {
+            return;
+        }
+        match cache::load(file) {
+            Ok(cached) => self.state().inventory.set_cached(cached),
+            Err(error) => {
+                tracing::warn!(target: MANAGER, "the plot cache {} is not used and made anew: {error}", file.display());
+            }
+        }
+    }
+
+    /// Writes what is known of plots, if that has changed.
+    fn save_cache(&self) {
+        let Some(file) = &self.files.cache else { return };
+        let now_unix_s = self.clock.now().unix.seconds();
+        let mut state = self.state();
+        let version = state.inventory.version();
+        if std::mem::replace(&mut state.saved, version) == version {
+            return;
+        }
+        let bytes = cache::encode(state.inventory.cacheable(now_unix_s), now_unix_s);
+        drop(state);
+        if let Err(error) = cache::save(file, &bytes) {
+            tracing::warn!(target: MANAGER, "write the plot cache {}: {error}", file.display());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
-fn publish(newest: &watch::Sender<Arc<Findings>>, mut found: Findings) {
-    newest.send_modify(|newest| {
-        found.revision = newest.revision + 1;
-        *newest = Arc::new(found);
-    });
+impl Round {
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            keys: &self.keys,
+            max_compression_level: self.options.max_compression_level,
+            retry_invalid: self.options.retry_invalid,
+            mounts: &self.mounts,
+            now: self.now,
+            now_unix_ms: self.now_unix_ms,
+        }
+    }
+}
+
+/// The end of a lane's thread, also by a panic.
+struct Ending {
+    shared: Arc<Shared>,
+    round: Arc<Round>,
+    lane: Arc<Path>,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        state.busy.remove(&self.lane);
+        self.progress.has_ended.store(true, Ordering::Release);
+        let is_late = !state.is_refreshing;
+        if is_late {
+            state.inventory.set_stalled(&self.lane, None);
+        }
+        drop(state);
+        if is_late {
+            // Nobody waits for it: what it found is told at once.
+            self.shared.publish(&self.round, true);
+        }
+        self.shared.ended.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// During a long refresh plots are farmed before its end; a list of 100,000 is not made anew more often than this.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a refresh looks whether its lanes make progress.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Files opened side by side, at most: look-ups need the machine too.
+const MAX_OPENERS: usize = 8;
+
+/// A disk with heads needs longer to open a plot than this, and working out keys takes less.
+const FAST: Duration = Duration::from_millis(4);

@@ -4,6 +4,7 @@
 //! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -13,13 +14,15 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
+use super::findings::{Findings, Plots};
+use super::inventory::Changes;
 use super::lookup::{self, LookupContext};
 use super::plot::OpenError;
 use super::scan::ScanOptions;
-use super::scanner::{Findings, Plots, Scanner};
+use super::scanner::{Scanner, ScannerFiles};
 use super::status::StatusHandle;
 use super::volumes::Volumes;
-use crate::config::Settings;
+use crate::config::{Root, Settings};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
@@ -39,6 +42,10 @@ pub struct ServiceOptions {
     pub constants: Arc<Constants>,
     /// Where the plots are.
     pub scan: ScanOptions,
+    /// Where `scan` is read again before each refresh, so that plot directories come and go while the harvester runs.
+    pub settings_file: Option<PathBuf>,
+    /// Where what is known of plots is kept for the next run.
+    pub plot_cache_file: Option<PathBuf>,
     /// Time between the beginnings of two refreshes.
     pub refresh_interval: Duration,
     /// Look-ups at the same time.
@@ -54,16 +61,21 @@ impl ServiceOptions {
         Self {
             network: settings.network.clone(),
             constants: Arc::new(settings.constants.clone()),
-            scan: ScanOptions {
-                directories: harvester.plot_directories.clone(),
-                recursive: harvester.recursive_plot_scan,
-                follow_links: harvester.recursive_follow_links,
-                retry_invalid: Duration::from_secs(refresh.retry_invalid_seconds.into()),
-                batch_size: refresh.batch_size,
-                batch_sleep: Duration::from_millis(refresh.batch_sleep_milliseconds.into()),
-            },
+            scan: ScanOptions::of(harvester),
+            settings_file: None,
+            plot_cache_file: None,
             refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),
             threads: usize::from(harvester.num_threads),
+        }
+    }
+
+    /// The same for the harvester of this root: it follows its settings file, and keeps what it knows of plots there.
+    #[must_use]
+    pub fn at(self, root: &Root) -> Self {
+        Self {
+            settings_file: Some(root.config_file()),
+            plot_cache_file: Some(root.plot_cache_file()),
+            ..self
         }
     }
 }
@@ -95,7 +107,11 @@ impl Service {
     /// A harvester that knows no plot yet.
     #[must_use]
     pub fn new(options: ServiceOptions, clock: Clock) -> Self {
-        let scanner = Scanner::new();
+        let files = ScannerFiles {
+            settings: options.settings_file.clone(),
+            cache: options.plot_cache_file.clone(),
+        };
+        let scanner = Scanner::new(files, clock);
         Self {
             status: StatusHandle::new(clock, options.network.clone(), scanner.findings()),
             scanner,
@@ -177,7 +193,7 @@ impl Service {
 
     /// Keeps refreshes from beginning, as a disk that hangs does; `None` while one is running.
     #[cfg(test)]
-    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<super::scan::Inventory>> {
+    pub(super) fn hang(&self) -> Option<tokio::sync::OwnedMutexGuard<()>> {
         self.scanner.hang()
     }
 
@@ -227,7 +243,7 @@ impl Service {
 
     fn take_findings(&mut self, findings: &Findings) {
         self.take_plots(findings);
-        let (loaded, removed) = findings.changes;
+        let Changes { loaded, removed } = findings.changes;
         let event = if findings.finished { "done" } else { "batch_processed" };
         tracing::info!(
             target: HARVESTER,

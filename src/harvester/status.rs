@@ -4,20 +4,18 @@
 //! runtime, never by a thread that looks up.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::scanner::Findings;
+use super::findings::Findings;
 use crate::clock::Now;
 use crate::runtime::Clock;
 use crate::snapshot::{
-    FarmerLinkView, FileCounts, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState,
-    VolumeView,
+    FarmerLinkView, FileCounts, LOOKUPS_KEPT, LookupView, MachineSnapshot, PlotFileView, SNAPSHOT_VERSION, ScanView,
+    VolumeState, VolumeView,
 };
 
 /// A harvester as seen from outside: pictures of it, and a place to write down how its farmer is reached. Cheap to clone.
@@ -124,9 +122,11 @@ impl Board {
         let findings = Arc::clone(&self.findings.borrow());
         let now = self.clock.now();
         if state.facts.revision != findings.revision {
-            state.facts = Facts::of(&findings, now, std::mem::take(&mut state.facts));
+            state.facts = Facts::of(&findings, now, &state.facts);
         }
         let facts = &state.facts;
+        let is_there = |volume: &&VolumeView| !matches!(volume.state, VolumeState::Gone { .. });
+        let farmed = facts.volumes.values().filter(is_there);
         MachineSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -136,10 +136,10 @@ impl Board {
             farmer: state.farmer.clone(),
             scan: facts.scan,
             counts: facts.counts,
-            plot_bytes: facts.volumes.values().map(|volume| volume.plot_bytes).sum(),
+            plot_bytes: farmed.map(|volume| volume.plot_bytes).sum(),
             volumes: facts.volumes.values().cloned().collect(),
             lookups: state.lookups.iter().copied().collect(),
-            troubles: Vec::new(),
+            troubles: facts.troubles.clone(),
             stale_dropped: state.stale_dropped,
             proofs: state.proofs,
         }
@@ -179,110 +179,56 @@ struct Facts {
     revision: u64,
     scan: ScanView,
     counts: FileCounts,
-    /// By number of the file system.
-    volumes: BTreeMap<u64, VolumeView>,
+    /// By name.
+    volumes: BTreeMap<String, VolumeView>,
+    troubles: Vec<PlotFileView>,
 }
 
 impl Facts {
-    fn of(findings: &Findings, now: Now, before: Self) -> Self {
-        let mut volumes = before.volumes;
-        let mounts = Mounts::of_this_machine();
-        let mut found: BTreeMap<u64, (u64, u64, PathBuf)> = BTreeMap::new();
-        for plot in findings.plots.values() {
-            let (plots, bytes, _) = found
-                .entry(plot.volume())
-                .or_insert_with(|| (0, 0, plot.path().to_owned()));
-            *plots += 1;
-            *bytes += plot.stamp().size;
+    fn of(findings: &Findings, now: Now, before: &Self) -> Self {
+        let mut volumes: BTreeMap<String, VolumeView> = BTreeMap::new();
+        for found in &findings.volumes {
+            let view = volumes.entry(found.name.clone()).or_default();
+            view.name.clone_from(&found.name);
+            view.plots += found.plots;
+            view.plot_bytes += found.plot_bytes;
+            view.not_farmed += found.not_farmed;
         }
-        for (volume, view) in &mut volumes {
-            if !found.contains_key(volume) && !matches!(view.state, VolumeState::Gone { .. }) {
-                view.state = VolumeState::Gone {
-                    since_unix_ms: now.unix.0,
-                };
-            }
-        }
-        for (volume, (plots, plot_bytes, example)) in found {
-            let view = volumes.entry(volume).or_default();
-            if view.name.is_empty() {
-                view.name = mounts.name_for(&example);
-            }
-            if matches!(view.state, VolumeState::Gone { .. }) {
-                view.state = VolumeState::Fine;
-            }
-            (view.plots, view.plot_bytes) = (plots, plot_bytes);
+        for (name, gone) in &findings.gone {
+            volumes.insert(
+                name.clone(),
+                VolumeView {
+                    name: name.clone(),
+                    state: VolumeState::Gone {
+                        since_unix_ms: gone.since_unix_ms,
+                    },
+                    plots: gone.plots,
+                    plot_bytes: gone.bytes,
+                    ..VolumeView::default()
+                },
+            );
         }
         let count = |files: usize| u64::try_from(files).unwrap_or(u64::MAX);
-        let took_ms = u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX);
         Self {
             revision: findings.revision,
             scan: ScanView {
                 running: !findings.finished,
-                done: count(findings.files),
-                total: count(findings.files),
-                took_ms,
+                done: findings.progress.0,
+                total: findings.progress.1,
+                took_ms: u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX),
                 finished_at_unix_ms: if findings.finished {
                     Some(now.unix.0)
                 } else {
                     before.scan.finished_at_unix_ms
                 },
-                loaded: count(findings.changes.0),
-                removed: count(findings.changes.1),
+                loaded: count(findings.changes.loaded),
+                removed: count(findings.changes.removed),
             },
-            counts: FileCounts {
-                farmed: count(findings.plots.len()),
-                failed: count(findings.failed.len()),
-                no_key: count(findings.no_key.len()),
-                duplicates: count(findings.duplicates.len()),
-                ..FileCounts::default()
-            },
+            counts: findings.counts,
             volumes,
+            troubles: findings.troubles.clone(),
         }
     }
-}
-
-/// Where file systems are mounted.
-struct Mounts(Vec<PathBuf>);
-
-impl Mounts {
-    /// As the system says; nothing where it does not say it in Linux' way.
-    fn of_this_machine() -> Self {
-        Self::parse(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
-    }
-
-    /// `mountinfo` as in proc(5): the mount point is the fifth field, with odd characters in octal.
-    fn parse(mountinfo: &str) -> Self {
-        let points = mountinfo.lines().filter_map(|line| line.split(' ').nth(4));
-        Self(points.map(unescape).collect())
-    }
-
-    /// The innermost mount point above a file; without one, the file's directory.
-    fn name_for(&self, file: &Path) -> String {
-        let above = self.0.iter().filter(|point| file.starts_with(point));
-        let innermost = above.max_by_key(|point| point.as_os_str().len()).map(PathBuf::as_path);
-        let name = innermost.or_else(|| file.parent()).unwrap_or(file);
-        name.display().to_string()
-    }
-}
-
-/// Turns `\040` into a space, and so on.
-fn unescape(field: &str) -> PathBuf {
-    let mut pieces = field.split('\\');
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let code = piece.get(..3).and_then(|octal| u8::from_str_radix(octal, 8).ok());
-        match (code, piece.get(3..)) {
-            (Some(code), Some(rest)) => {
-                text.push(char::from(code));
-                text.push_str(rest);
-            }
-            _ => {
-                text.push('\\');
-                text.push_str(piece);
-            }
-        }
-    }
-    text.into()
 }
 
 /// Time between two pictures.
@@ -290,21 +236,3 @@ const PICTURE_EVERY: Duration = Duration::from_millis(250);
 
 /// When nothing happens, a picture tells at least the time so often.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_volume_is_called_by_its_innermost_mount_point() {
-        let mounts = Mounts::parse(
-            "22 1 8:1 / / rw shared:1 - ext4 /dev/sda1 rw\n\
-             30 22 8:17 / /mnt/d01 rw - xfs /dev/sdb1 rw\n\
-             31 22 8:33 / /mnt/my\\040disk rw - xfs /dev/sdc1 rw\n",
-        );
-        assert_eq!(mounts.name_for(Path::new("/mnt/d01/p/a.plot")), "/mnt/d01");
-        assert_eq!(mounts.name_for(Path::new("/mnt/d011/a.plot")), "/");
-        assert_eq!(mounts.name_for(Path::new("/mnt/my disk/a.plot")), "/mnt/my disk");
-        assert_eq!(Mounts::parse("").name_for(Path::new("/p/q/a.plot")), "/p/q");
-    }
-}

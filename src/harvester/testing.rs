@@ -54,6 +54,34 @@ pub(super) fn pooled() -> &'static Path {
     PLOT.get_or_init(|| make(&PlotPool::Contract(CONTRACT)))
 }
 
+/// Makes a k 18 v2 plot of strength 2 in `dir`, which takes a third of a second; its path.
+pub(super) fn make_v2(dir: &Path, pool: &PlotPool, plot_index: u16, meta_group: u8) -> PathBuf {
+    let master = secret(6);
+    let farmer_public_key = keys().farmer_public_keys[0];
+    let farmer = crate::crypto::PublicKey::from_g1(&farmer_public_key).unwrap();
+    let local = crate::crypto::derive::local_sk(&master).public_key();
+    let plot_public_key = crate::crypto::plot_public_key(&local, &farmer, pool).to_g1();
+    let plot_id = plot_id_v2(&plot_group_id_v2(2, &plot_public_key, pool), plot_index, meta_group);
+    let memo = crate::pos::header::PlotMemo {
+        pool: *pool,
+        farmer_public_key,
+        local_master_sk: master.to_bytes(),
+    };
+    let path = fs::canonicalize(dir).unwrap().join(format!("{plot_id}.plot2"));
+    chia_pos2::create_v2_plot(
+        &path,
+        18,
+        2,
+        plot_id.as_bytes(),
+        plot_index,
+        meta_group,
+        &memo.to_bytes(),
+        true,
+    )
+    .unwrap();
+    path
+}
+
 /// Plots are kept with what was built, because each test may run in a process of its own.
 fn make(pool: &PlotPool) -> PathBuf {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-plots");
@@ -81,15 +109,23 @@ pub(super) fn scan_options(directory: &Path) -> ScanOptions {
         retry_invalid: Duration::from_secs(1200),
         batch_size: 300,
         batch_sleep: Duration::ZERO,
+        max_compression_level: 7,
     }
 }
 
 /// A harvester with the plots of a directory, which it looks at 50 times a second.
 pub(super) fn service(directory: &Path) -> Service {
+    service_with(directory, constants())
+}
+
+/// The same, of a network with these constants.
+pub(super) fn service_with(directory: &Path, constants: Constants) -> Service {
     let options = ServiceOptions {
         network: "simulator1".to_owned(),
-        constants: Arc::new(constants()),
+        constants: Arc::new(constants),
         scan: scan_options(directory),
+        settings_file: None,
+        plot_cache_file: None,
         refresh_interval: Duration::from_millis(20),
         threads: 4,
     };

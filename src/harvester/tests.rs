@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use super::Service;
 use super::testing::*;
-use super::{Inventory, Service};
 use crate::crypto::{complete_plot_signature, verify};
 use crate::ids::{Bytes32, FilterChallenge};
 use crate::pos::{ProofContext, verify_proof_of_space};
@@ -26,7 +26,7 @@ fn put(plot: &Path, directory: &tempfile::TempDir, name: &str) -> String {
 }
 
 /// Lets the refresh end that may be running, and then keeps others from beginning.
-async fn hang(service: &Service) -> tokio::sync::OwnedMutexGuard<Inventory> {
+async fn hang(service: &Service) -> tokio::sync::OwnedMutexGuard<()> {
     loop {
         match service.hang() {
             Some(hanging) => return hanging,

@@ -1,16 +1,17 @@
 //! The farming-key file: read only when nobody else can have read or written it, replaced atomically.
 //!
-//! YAML, so that a person can look into it. Version 1 is the list [`Entry`] describes. Errors give places, never what
-//! stands there.
+//! YAML, so that a person can look into it. Version 1 is the list `Entry` describes. Version 2 has the secrets of the
+//! keys locked with a passphrase, and all that is public of them in the open. Errors give places, never what stands there.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::passphrase::{Cost, Lock, Passphrase};
 use super::{KeyReport, KeysError};
 use crate::config::files::{self, FileMode};
 use crate::crypto::{PoolKey, SecretKey};
@@ -30,66 +31,171 @@ pub(super) struct Entry {
 impl Entry {
     /// What may be shown of it.
     pub(super) fn report(&self) -> KeyReport {
-        KeyReport {
+        self.public().report()
+    }
+
+    fn public(&self) -> PublicEntry {
+        PublicEntry {
             fingerprint: self.fingerprint,
             farmer_public_key: self.farmer.public_key().to_g1(),
-            pool_public_key: self.pool.map(|pool| *pool.public_key()),
-            pool_puzzle_hash: self.pool.map(|pool| *pool.puzzle_hash()),
+            pool: self.pool,
         }
     }
 }
 
-/// Reads the file, after making sure that it is ours alone.
-pub(super) fn read(path: &Path) -> Result<Vec<Entry>, KeysError> {
-    let text = read_private(path)?;
-    let malformed = |line, what| KeysError::Malformed {
-        path: path.to_path_buf(),
-        line,
-        what,
-    };
-    // The words of the YAML reader are left out: they can contain what stands in the file.
-    let version: VersionOnly = serde_yaml::from_slice(&text).map_err(|error| {
-        malformed(
-            error.location().map(|at| at.line()),
-            "expected `version: 1` and a list `keys:`",
-        )
-    })?;
-    if version.version != VERSION {
-        return Err(KeysError::UnknownVersion {
+/// The file as it lies on the disk: what is public of the keys, and their secrets in the open or locked.
+pub(super) struct KeysFile {
+    path: PathBuf,
+    keys: Vec<PublicEntry>,
+    secrets: Secrets,
+}
+
+impl KeysFile {
+    /// Reads the file, after making sure that it is ours alone.
+    pub(super) fn read(path: &Path) -> Result<Self, KeysError> {
+        let text = read_private(path)?;
+        let malformed = |line, what| KeysError::Malformed {
             path: path.to_path_buf(),
-            expected: VERSION,
-            got: version.version,
-        });
-    }
-    let file: KeysFile = serde_yaml::from_slice(&text).map_err(|error| {
-        malformed(
-            error.location().map(|at| at.line()),
-            "a field is missing, unknown or of the wrong kind",
-        )
-    })?;
-    file.keys
-        .into_iter()
-        .zip(1..)
-        .map(|(entry, number)| {
-            entry.check().map_err(|what| KeysError::BadEntry {
+            line,
+            what,
+        };
+        // The words of the YAML reader are left out: they can contain what stands in the file.
+        let version: VersionOnly = serde_yaml::from_slice(&text).map_err(|error| {
+            malformed(
+                error.location().map(|at| at.line()),
+                "expected `version: 1` and a list `keys:`",
+            )
+        })?;
+        if !(OPEN_VERSION..=LOCKED_VERSION).contains(&version.version) {
+            return Err(KeysError::UnknownVersion {
+                path: path.to_path_buf(),
+                expected: LOCKED_VERSION,
+                got: version.version,
+            });
+        }
+        let file: RawFile = serde_yaml::from_slice(&text).map_err(|error| {
+            malformed(
+                error.location().map(|at| at.line()),
+                "a field is missing, unknown or of the wrong kind",
+            )
+        })?;
+        let mut keys = Vec::with_capacity(file.keys.len());
+        let mut open = Vec::new();
+        for (mut entry, number) in file.keys.into_iter().zip(1..) {
+            open.extend(entry.farmer_secret_key.take());
+            keys.push(entry.check().map_err(|what| KeysError::BadEntry {
                 path: path.to_path_buf(),
                 number,
                 what,
-            })
+            })?);
+        }
+        let secrets = match (file.version, file.lock) {
+            (OPEN_VERSION, None) if open.len() == keys.len() => Secrets::Open(open),
+            (LOCKED_VERSION, Some(lock)) if open.is_empty() => {
+                let (lock, sealed) = lock.check().map_err(|what| malformed(None, what))?;
+                Secrets::Locked { lock, sealed }
+            }
+            _ => {
+                return Err(malformed(
+                    None,
+                    "every key of version 1 has a `farmer_secret_key`; version 2 has a `lock` instead",
+                ));
+            }
+        };
+        Ok(Self {
+            path: path.to_path_buf(),
+            keys,
+            secrets,
         })
-        .collect()
+    }
+
+    /// Whether a passphrase is needed for the secrets.
+    pub(super) const fn is_locked(&self) -> bool {
+        matches!(self.secrets, Secrets::Locked { .. })
+    }
+
+    /// What may be shown of the keys. Of a locked file, nobody has checked it against the secrets.
+    pub(super) fn reports(&self) -> Vec<KeyReport> {
+        self.keys.iter().map(PublicEntry::report).collect()
+    }
+
+    /// What a guess of the passphrase costs, if there is one.
+    pub(super) const fn cost(&self) -> Option<Cost> {
+        match &self.secrets {
+            Secrets::Open(_) => None,
+            Secrets::Locked { lock, .. } => Some(lock.cost),
+        }
+    }
+
+    /// The keys with their secrets, each found to belong to its public key.
+    pub(super) fn unlock(self, passphrase: Option<&Passphrase>) -> Result<Vec<Entry>, KeysError> {
+        let secrets: Vec<_> = match self.secrets {
+            Secrets::Open(texts) => texts
+                .iter()
+                .map(|text| super::secret_key_from_hex(text).map_err(|_| ()))
+                .collect(),
+            Secrets::Locked { lock, sealed } => {
+                let Some(passphrase) = passphrase else {
+                    return Err(KeysError::Locked { path: self.path });
+                };
+                let text = render_public(&self.keys, &lock);
+                let opened = match lock.open(passphrase, &text, &sealed) {
+                    Ok(Some(opened)) => opened,
+                    Ok(None) => return Err(KeysError::WrongPassphrase { path: self.path }),
+                    Err(_) => {
+                        return Err(KeysError::Malformed {
+                            path: self.path,
+                            line: None,
+                            what: "`lock` asks for what Argon2 cannot do",
+                        });
+                    }
+                };
+                secret_keys(&opened)
+            }
+        };
+        if secrets.len() != self.keys.len() {
+            return Err(KeysError::Malformed {
+                path: self.path,
+                line: None,
+                what: "it has more or fewer secret keys than public ones",
+            });
+        }
+        let pairs = self.keys.into_iter().zip(secrets).zip(1..);
+        pairs
+            .map(|((public, secret), number)| {
+                let bad = |what| KeysError::BadEntry {
+                    path: self.path.clone(),
+                    number,
+                    what,
+                };
+                let farmer = secret.map_err(|()| bad("`farmer_secret_key` is no secret key in 64 hex digits"))?;
+                if farmer.public_key().to_g1() != public.farmer_public_key {
+                    return Err(bad("`farmer_public_key` is not that of `farmer_secret_key`"));
+                }
+                Ok(Entry {
+                    fingerprint: public.fingerprint,
+                    farmer,
+                    pool: public.pool,
+                })
+            })
+            .collect()
+    }
 }
 
 /// Replaces the file: temporary file beside it with mode 0600, fsync, rename, fsync of the directory.
-pub(super) fn write(path: &Path, entries: &[Entry]) -> Result<(), KeysError> {
+pub(super) fn write(path: &Path, entries: &[Entry], passphrase: Option<(&Passphrase, Cost)>) -> Result<(), KeysError> {
     let unwritable = |source| KeysError::Unwritable {
         path: path.to_path_buf(),
         source,
     };
+    let text = match passphrase {
+        None => render_open(entries),
+        Some((passphrase, cost)) => Zeroizing::new(render_locked(entries, passphrase, cost).map_err(unwritable)?),
+    };
     if let Some(directory) = path.parent() {
         files::create_private_dirs(directory).map_err(unwritable)?;
     }
-    files::replace_file(path, render(entries).as_bytes(), FileMode::Exactly(files::PRIVATE_FILE)).map_err(unwritable)
+    files::replace_file(path, text.as_bytes(), FileMode::Exactly(files::PRIVATE_FILE)).map_err(unwritable)
 }
 
 /// Opens the file and checks the opened file, so that nothing can be exchanged in between.
@@ -132,7 +238,7 @@ fn check_private(path: &Path, metadata: &fs::Metadata) -> Result<(), KeysError> 
     check_access(
         path,
         metadata.uid(),
-        files::mode_of(metadata),
+        files::open_to_others(metadata),
         rustix::process::geteuid().as_raw(),
     )
 }
@@ -145,7 +251,7 @@ fn check_private(_: &Path, _: &fs::Metadata) -> Result<(), KeysError> {
 
 /// Also root is refused a file of another user: a farmer of that user might be meant to run.
 #[cfg(unix)]
-fn check_access(path: &Path, owner: u32, mode: u32, us: u32) -> Result<(), KeysError> {
+fn check_access(path: &Path, owner: u32, open_to_others: Option<u32>, us: u32) -> Result<(), KeysError> {
     if owner != us {
         return Err(KeysError::ForeignOwner {
             path: path.to_path_buf(),
@@ -153,41 +259,106 @@ fn check_access(path: &Path, owner: u32, mode: u32, us: u32) -> Result<(), KeysE
             us,
         });
     }
-    if mode & 0o077 != 0 {
-        return Err(KeysError::TooOpen {
+    match open_to_others {
+        Some(mode) => Err(KeysError::TooOpen {
             path: path.to_path_buf(),
             mode,
-        });
+        }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn render(entries: &[Entry]) -> Zeroizing<String> {
+fn render_open(entries: &[Entry]) -> Zeroizing<String> {
     // Large enough from the start, so that it never moves and leaves a copy behind.
     let mut text = Zeroizing::new(String::with_capacity(HEADER.len() + 64 + 1024 * entries.len()));
     text.push_str(HEADER);
-    // Writing to a string cannot fail, so the results say nothing.
-    let _ = writeln!(text, "version: {VERSION}");
-    text.push_str(if entries.is_empty() { "keys: []\n" } else { "keys:\n" });
+    render_head(&mut text, OPEN_VERSION, entries.is_empty());
     for entry in entries {
+        render_entry(&mut text, &entry.public());
         let secret = entry.farmer.to_bytes();
         let mut digits = Zeroizing::new([0; 64]);
         let _ = hex::encode_to_slice(secret.as_slice(), digits.as_mut_slice());
-        let _ = writeln!(text, "- farmer_public_key: \"{}\"", entry.farmer.public_key());
         text.push_str("  farmer_secret_key: \"");
         text.extend(digits.iter().copied().map(char::from));
         text.push_str("\"\n");
-        if let Some(fingerprint) = entry.fingerprint {
-            let _ = writeln!(text, "  fingerprint: {fingerprint}");
-        }
-        if let Some(pool) = &entry.pool {
-            text.push_str("  pool:\n");
-            let _ = writeln!(text, "    public_key: \"{}\"", pool.public_key());
-            let _ = writeln!(text, "    puzzle_hash: \"{}\"", pool.puzzle_hash());
-            let _ = writeln!(text, "    signature: \"{}\"", pool.signature());
-        }
     }
     text
+}
+
+fn render_locked(entries: &[Entry], passphrase: &Passphrase, cost: Cost) -> io::Result<String> {
+    let lock = Lock::fresh(cost)?;
+    let mut secrets = Zeroizing::new(Vec::with_capacity(SECRET_KEY_BYTES * entries.len()));
+    for entry in entries {
+        secrets.extend_from_slice(entry.farmer.to_bytes().as_slice());
+    }
+    let public: Vec<PublicEntry> = entries.iter().map(Entry::public).collect();
+    let text = render_public(&public, &lock);
+    let sealed = lock.seal(passphrase, &text, &secrets)?;
+    Ok(format!("{HEADER}{text}  secrets: \"{}\"\n", hex::encode(sealed)))
+}
+
+/// All that is public in a locked file, and sealed with the secrets so that nobody changes it.
+fn render_public(entries: &[PublicEntry], lock: &Lock) -> String {
+    let mut text = String::new();
+    render_head(&mut text, LOCKED_VERSION, entries.is_empty());
+    for entry in entries {
+        render_entry(&mut text, entry);
+    }
+    let Cost {
+        memory_kib,
+        passes,
+        lanes,
+    } = lock.cost;
+    let _ = writeln!(text, "lock:\n  kdf: {KDF}\n  memory_kib: {memory_kib}");
+    let _ = writeln!(text, "  passes: {passes}\n  lanes: {lanes}");
+    let _ = writeln!(text, "  salt: \"{}\"", hex::encode(lock.salt));
+    let _ = writeln!(text, "  nonce: \"{}\"", hex::encode(lock.nonce));
+    text
+}
+
+fn render_head(text: &mut String, version: u32, is_empty: bool) {
+    // Writing to a string cannot fail, so the results say nothing.
+    let _ = writeln!(text, "version: {version}");
+    text.push_str(if is_empty { "keys: []\n" } else { "keys:\n" });
+}
+
+fn render_entry(text: &mut String, entry: &PublicEntry) {
+    let _ = writeln!(text, "- farmer_public_key: \"{}\"", entry.farmer_public_key);
+    if let Some(fingerprint) = entry.fingerprint {
+        let _ = writeln!(text, "  fingerprint: {fingerprint}");
+    }
+    if let Some(pool) = &entry.pool {
+        text.push_str("  pool:\n");
+        let _ = writeln!(text, "    public_key: \"{}\"", pool.public_key());
+        let _ = writeln!(text, "    puzzle_hash: \"{}\"", pool.puzzle_hash());
+        let _ = writeln!(text, "    signature: \"{}\"", pool.signature());
+    }
+}
+
+/// The secrets of a file.
+enum Secrets {
+    /// As they stand there, one a key.
+    Open(Vec<Zeroizing<String>>),
+    /// Behind a passphrase.
+    Locked { lock: Lock, sealed: Vec<u8> },
+}
+
+/// An entry without its secret.
+struct PublicEntry {
+    fingerprint: Option<u32>,
+    farmer_public_key: G1Bytes,
+    pool: Option<PoolKey>,
+}
+
+impl PublicEntry {
+    fn report(&self) -> KeyReport {
+        KeyReport {
+            fingerprint: self.fingerprint,
+            farmer_public_key: self.farmer_public_key,
+            pool_public_key: self.pool.map(|pool| *pool.public_key()),
+            pool_puzzle_hash: self.pool.map(|pool| *pool.puzzle_hash()),
+        }
+    }
 }
 
 /// The part of every version.
@@ -198,18 +369,18 @@ struct VersionOnly {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KeysFile {
-    #[serde(rename = "version")]
-    _version: u32,
+struct RawFile {
+    version: u32,
     keys: Vec<RawEntry>,
+    lock: Option<RawLock>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawEntry {
     farmer_public_key: G1Bytes,
-    #[serde(deserialize_with = "secret_text")]
-    farmer_secret_key: Zeroizing<String>,
+    #[serde(default, deserialize_with = "optional_secret_text")]
+    farmer_secret_key: Option<Zeroizing<String>>,
     fingerprint: Option<u32>,
     pool: Option<RawPool>,
 }
@@ -222,33 +393,84 @@ struct RawPool {
     signature: G2Bytes,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLock {
+    kdf: String,
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+    salt: String,
+    nonce: String,
+    secrets: String,
+}
+
 impl RawEntry {
-    fn check(self) -> Result<Entry, &'static str> {
-        let farmer = super::secret_key_from_hex(&self.farmer_secret_key)
-            .map_err(|_| "`farmer_secret_key` is no secret key in 64 hex digits")?;
-        if farmer.public_key().to_g1() != self.farmer_public_key {
-            return Err("`farmer_public_key` is not that of `farmer_secret_key`");
-        }
+    fn check(self) -> Result<PublicEntry, &'static str> {
         let pool = self
             .pool
             .map(|pool| PoolKey::verified(&pool.public_key, pool.puzzle_hash, &pool.signature));
         let pool = pool
             .transpose()
             .map_err(|_| "`signature` is not that of the pool `public_key` for `puzzle_hash`")?;
-        Ok(Entry {
+        Ok(PublicEntry {
             fingerprint: self.fingerprint,
-            farmer,
+            farmer_public_key: self.farmer_public_key,
             pool,
         })
     }
 }
 
-fn secret_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
+impl RawLock {
+    fn check(&self) -> Result<(Lock, Vec<u8>), &'static str> {
+        if self.kdf != KDF {
+            return Err("`kdf` is not argon2id");
+        }
+        let cost = Cost {
+            memory_kib: self.memory_kib,
+            passes: self.passes,
+            lanes: self.lanes,
+        };
+        if !cost.is_bearable() {
+            return Err("`lock` asks for more memory or time than any lock needs");
+        }
+        let (mut salt, mut nonce) = ([0; 16], [0; 12]);
+        hex::decode_to_slice(&self.salt, &mut salt).map_err(|_| "`salt` is not 16 bytes in hex")?;
+        hex::decode_to_slice(&self.nonce, &mut nonce).map_err(|_| "`nonce` is not 12 bytes in hex")?;
+        let sealed = hex::decode(&self.secrets).map_err(|_| "`secrets` is not written in hex")?;
+        Ok((Lock { cost, salt, nonce }, sealed))
+    }
+}
+
+/// The keys that stand one after the other in what was locked.
+fn secret_keys(opened: &[u8]) -> Vec<Result<SecretKey, ()>> {
+    let (keys, _) = opened.as_chunks::<SECRET_KEY_BYTES>();
+    keys.iter()
+        .map(|key| SecretKey::from_bytes(key).map_err(|_| ()))
+        .collect()
+}
+
+/// Reads a text that is wiped when dropped.
+pub(super) fn secret_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new)
 }
 
-/// Version of the file that is read and written.
-const VERSION: u32 = 1;
+fn optional_secret_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Zeroizing<String>>, D::Error> {
+    secret_text(deserializer).map(Some)
+}
+
+/// Version of a file with its secrets in the open.
+const OPEN_VERSION: u32 = 1;
+
+/// Version of a file with its secrets locked.
+const LOCKED_VERSION: u32 = 2;
+
+/// The one way from a passphrase to a key.
+const KDF: &str = "argon2id";
+
+const SECRET_KEY_BYTES: usize = 32;
 
 /// A farm has a handful of keys of about 700 bytes each.
 const MAX_BYTES: usize = 1 << 20;
@@ -259,6 +481,7 @@ const HEADER: &str = "\
 # It is refused unless only its owner can read it (mode 0600).
 #
 # farmer_secret_key   signs blocks and partials of the plots made for farmer_public_key
+# lock                instead of the secret keys: holds them, locked with a passphrase. The rest cannot be changed then.
 # fingerprint         of the wallet the keys come from, if known
 # pool                for plots made for a pool public key: its signature that sends their rewards to puzzle_hash.
 #                     After a change of the pool address, import the keys again: the signature is for one address only.
@@ -272,21 +495,26 @@ mod tests {
     fn entries_come_back_as_they_were_written() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("farmconsole/keys.yaml");
-        write(&path, &[entry(1, Some(2)), entry(3, None)]).unwrap();
-        let read = read(&path).unwrap();
-        assert_eq!(read.len(), 2);
-        for (got, expected) in read.iter().zip([entry(1, Some(2)), entry(3, None)]) {
-            assert_eq!(got.report(), expected.report());
-            assert!(*got.farmer.to_bytes() == *expected.farmer.to_bytes());
-            assert_eq!(got.pool, expected.pool);
+        for passphrase in [None, Some((&passphrase("right"), CHEAP))] {
+            write(&path, &[entry(1, Some(2)), entry(3, None)], passphrase).unwrap();
+            let read = KeysFile::read(&path)
+                .unwrap()
+                .unlock(passphrase.map(|(right, _)| right))
+                .unwrap();
+            assert_eq!(read.len(), 2);
+            for (got, expected) in read.iter().zip([entry(1, Some(2)), entry(3, None)]) {
+                assert_eq!(got.report(), expected.report());
+                assert!(*got.farmer.to_bytes() == *expected.farmer.to_bytes());
+                assert_eq!(got.pool, expected.pool);
+            }
         }
-        write(&path, &[]).unwrap();
-        assert!(super::read(&path).unwrap().is_empty());
+        write(&path, &[], None).unwrap();
+        assert!(read(&path).unwrap().is_empty());
     }
 
     #[test]
     fn what_is_written_explains_itself_and_quotes_every_hex_number() {
-        let text = render(&[entry(1, Some(2))]);
+        let text = render_open(&[entry(1, Some(2))]);
         assert!(text.starts_with("# Keys that farmconsole farms with. SECRET"));
         // A bare 64-digit number could be read as a number by YAML.
         for line in text.lines().filter(|line| !line.starts_with('#') && line.len() > 40) {
@@ -299,7 +527,7 @@ mod tests {
     fn a_file_others_can_get_at_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.yaml");
-        write(&path, &[entry(1, None)]).unwrap();
+        write(&path, &[entry(1, None)], None).unwrap();
         assert_eq!(files::mode_of(&fs::metadata(&path).unwrap()), 0o600);
         for mode in [0o640, 0o604, 0o620, 0o601, 0o777] {
             files::set_mode(&path, mode).unwrap();
@@ -319,13 +547,13 @@ mod tests {
     fn a_file_of_another_user_is_refused_also_to_root() {
         let path = Path::new("keys.yaml");
         for (owner, us) in [(1000, 1001), (1000, 0), (0, 1000)] {
-            let error = check_access(path, owner, 0o600, us).unwrap_err();
+            let error = check_access(path, owner, None, us).unwrap_err();
             assert!(
                 error.hint().unwrap().ends_with(&format!("chown {us} keys.yaml")),
                 "{error}"
             );
         }
-        assert!(check_access(path, 1000, 0o600, 1000).is_ok());
+        assert!(check_access(path, 1000, None, 1000).is_ok());
     }
 
     #[test]
@@ -346,12 +574,13 @@ mod tests {
     #[test]
     fn faults_are_placed_and_repeat_nothing_secret() {
         let [secret, other] = [1, 9].map(|number| hex::encode(*secret(number).to_bytes()));
-        let faults: [(&str, String, &str); 9] = [
-            ("version: 1", "version: 2".into(), "version 2"),
+        let faults: [(&str, String, &str); 10] = [
+            ("version: 1", "version: 3".into(), "version 3"),
+            ("version: 1", "version: 2".into(), "`lock`"),
             ("version: 1", "wersion: 1".into(), "is no farming-key file"),
-            ("farmer_secret_key: ", "farmer_secret_key ".into(), "line 1"),
-            ("farmer_secret_key: \"", "secret: \"".into(), "line 1"),
-            ("farmer_secret_key: ", format!("{secret}: "), "line 1"),
+            ("farmer_secret_key: ", "farmer_secret_key ".into(), "line "),
+            ("farmer_secret_key: \"", "secret: \"".into(), "line "),
+            ("farmer_secret_key: ", format!("{secret}: "), "line "),
             (&secret, secret[..62].to_owned(), "entry 1"),
             (&secret, "0".repeat(64), "entry 1"),
             (&secret, other, "entry 1"),
@@ -368,10 +597,67 @@ mod tests {
         }
     }
 
+    #[test]
+    fn nothing_secret_stands_in_a_locked_file_and_nothing_in_it_can_be_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.yaml");
+        let right = passphrase("right");
+        write(&path, &[entry(1, Some(2)), entry(3, None)], Some((&right, CHEAP))).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        for number in [1, 2, 3] {
+            assert!(!text.contains(&hex::encode(*secret(number).to_bytes())));
+        }
+        let unlock = |text: &str, with: Option<&Passphrase>| {
+            files::replace_file(&path, text.as_bytes(), FileMode::Exactly(0o600)).unwrap();
+            KeysFile::read(&path)?.unlock(with)
+        };
+        assert!(unlock(&text.replace("# SECRET", "# Mine"), Some(&right)).is_ok());
+        assert!(matches!(unlock(&text, None), Err(KeysError::Locked { .. })));
+        let wrong = unlock(&text, Some(&passphrase("wrong")));
+        assert!(matches!(wrong, Err(KeysError::WrongPassphrase { .. })));
+
+        let other = secret(9).public_key().to_string();
+        let third = secret(3).public_key().to_string();
+        for (from, to) in [
+            ("fingerprint: 4294967295", "fingerprint: 4294967294"),
+            ("passes: 1", "passes: 2"),
+            (third.as_str(), other.as_str()),
+            ("memory_kib: 8", "memory_kib: 9"),
+        ] {
+            assert!(text.contains(from), "{from}");
+            let changed = unlock(&text.replace(from, to), Some(&right));
+            assert!(matches!(changed, Err(KeysError::WrongPassphrase { .. })), "{to}");
+        }
+        for (from, to) in [
+            ("memory_kib: 8", "memory_kib: 4294967295"),
+            ("memory_kib: 8", "memory_kib: 7"),
+            ("kdf: argon2id", "kdf: argon2i"),
+            ("salt: \"", "salt: \"00"),
+            ("version: 2", "version: 1"),
+        ] {
+            let refused = unlock(&text.replace(from, to), Some(&right));
+            assert!(matches!(refused, Err(KeysError::Malformed { .. })), "{to}");
+        }
+    }
+
+    fn read(path: &Path) -> Result<Vec<Entry>, KeysError> {
+        KeysFile::read(path)?.unlock(None)
+    }
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::new(Zeroizing::new(text.to_owned()))
+    }
+
+    const CHEAP: Cost = Cost {
+        memory_kib: 8,
+        passes: 1,
+        lanes: 1,
+    };
+
     fn read_changed(change: impl FnOnce(&mut String)) -> Result<Vec<Entry>, KeysError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys.yaml");
-        let mut text = render(&[entry(1, Some(2))]);
+        let mut text = render_open(&[entry(1, Some(2))]);
         change(&mut text);
         files::replace_file(&path, text.as_bytes(), FileMode::Exactly(0o600)).unwrap();
         read(&path)

@@ -21,6 +21,13 @@ pub(super) fn master_key(text: &str) -> Result<SecretKey, MnemonicError> {
     SecretKey::key_gen(seed.as_slice()).map_err(|_| MnemonicError::Checksum)
 }
 
+/// The master key of the mnemonic that stands for this entropy, or nothing if there is none of that length.
+pub(super) fn master_key_of_entropy(entropy: &[u8]) -> Option<SecretKey> {
+    let mnemonic = Mnemonic::from_entropy(entropy).ok()?;
+    let seed = Zeroizing::new(mnemonic.to_seed_normalized(""));
+    SecretKey::key_gen(seed.as_slice()).ok()
+}
+
 /// Why words are no mnemonic. Says where, never which word: errors end up in logs and terminals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MnemonicError {
@@ -103,6 +110,16 @@ mod tests {
         ] {
             assert!(*master_key(&text).unwrap().to_bytes() == *expected.to_bytes(), "{text}");
         }
+    }
+
+    #[test]
+    fn four_letters_a_word_give_the_wallet_they_give_the_official_software() {
+        let v: serde_json::Value = serde_json::from_str(include_str!("../../tests/vectors/keys.json")).unwrap();
+        let words = v["test_key"]["mnemonic"].as_str().unwrap();
+        let short: Vec<&str> = words.split(' ').map(|word| &word[..word.len().min(4)]).collect();
+        // What `chia keys add -f` of 2.7.5 makes of the same shortened words.
+        let fingerprint = master_key(&short.join(" ")).unwrap().public_key().fingerprint();
+        assert_eq!(fingerprint, 2_515_295_459);
     }
 
     #[test]

@@ -1,5 +1,9 @@
+use std::path::PathBuf;
+
+use super::import::owner_of;
 use super::*;
-use crate::crypto::{sign, verify};
+use crate::crypto::{PublicKey, derive, sign, standard_puzzle_hash, verify};
+use crate::ids::PuzzleHash;
 
 #[test]
 fn a_mnemonic_gives_the_keys_and_the_address_of_the_official_software() {
@@ -9,27 +13,30 @@ fn a_mnemonic_gives_the_keys_and_the_address_of_the_official_software() {
         .unwrap();
     let v = test_key();
     assert_eq!(
-        u64::from(report.key.fingerprint.unwrap()),
+        u64::from(report.keys[0].fingerprint.unwrap()),
         v["fingerprint"].as_u64().unwrap()
     );
     assert_eq!(
-        report.key.farmer_public_key.to_string(),
+        report.keys[0].farmer_public_key.to_string(),
         v["farmer_pk"].as_str().unwrap()
     );
     assert_eq!(
-        report.key.pool_public_key.unwrap().to_string(),
+        report.keys[0].pool_public_key.unwrap().to_string(),
         v["pool_pk"].as_str().unwrap()
     );
     let address = RewardAddress {
         puzzle_hash: reward(),
-        owner: AddressOwner::ImportedWallet { index: 0 },
+        owner: AddressOwner::ImportedWallet {
+            fingerprint: FINGERPRINT,
+            index: 0,
+        },
     };
     assert_eq!(
         (report.farmer_address, report.pool_address),
         (Some(address), Some(address))
     );
-    assert_eq!(report.key.pool_puzzle_hash, Some(reward()));
-    assert_eq!(show(&farm.path).unwrap(), [report.key]);
+    assert_eq!(report.keys[0].pool_puzzle_hash, Some(reward()));
+    assert_eq!(show(&farm.path).unwrap(), report.keys);
 }
 
 #[test]
@@ -38,11 +45,11 @@ fn loaded_keys_sign_for_the_farmer_key_and_claim_the_pool_rewards() {
     let report = farm
         .import(&mnemonic(), RewardAddresses::default(), ExistingKeys::Keep)
         .unwrap();
-    let keys = load(&farm.path).unwrap();
-    let farmer = report.key.farmer_public_key;
+    let keys = load(&farm.path, None).unwrap();
+    let farmer = report.keys[0].farmer_public_key;
     let signature = sign(keys.secret_for(&farmer).unwrap(), b"x");
     assert!(verify(&PublicKey::from_g1(&farmer).unwrap(), b"x", &signature));
-    let pool = report.key.pool_public_key.unwrap();
+    let pool = report.keys[0].pool_public_key.unwrap();
     assert!(keys.pool_target_signature(&pool, &reward()).is_ok());
 }
 
@@ -90,8 +97,8 @@ fn a_new_pool_address_is_signed_by_importing_again() {
             owner: AddressOwner::NotFound
         })
     );
-    let keys = load(&farm.path).unwrap();
-    let pool = report.key.pool_public_key.unwrap();
+    let keys = load(&farm.path, None).unwrap();
+    let pool = report.keys[0].pool_public_key.unwrap();
     assert!(keys.pool_target_signature(&pool, &elsewhere).is_ok());
     assert!(keys.pool_target_signature(&pool, &reward()).is_err());
 }
@@ -105,9 +112,14 @@ fn addresses_on_both_paths_of_the_wallet_are_recognized() {
     let new = standard_puzzle_hash(&derive::wallet_pk_unhardened(&master.public_key(), 49));
     let old = standard_puzzle_hash(&derive::wallet_sk(&master, 3).public_key());
     let beyond = standard_puzzle_hash(&derive::wallet_pk_unhardened(&master.public_key(), 50));
-    assert_eq!(owner_of(&new, &master), AddressOwner::ImportedWallet { index: 49 });
-    assert_eq!(owner_of(&old, &master), AddressOwner::ImportedWallet { index: 3 });
-    assert_eq!(owner_of(&beyond, &master), AddressOwner::NotFound);
+    let found = |index| AddressOwner::ImportedWallet {
+        fingerprint: FINGERPRINT,
+        index,
+    };
+    let wallets = [SecretKey::key_gen(&[1; 32]).unwrap(), master];
+    assert_eq!(owner_of(&new, &wallets), found(49));
+    assert_eq!(owner_of(&old, &wallets), found(3));
+    assert_eq!(owner_of(&beyond, &wallets), AddressOwner::NotFound);
 }
 
 #[test]
@@ -120,14 +132,14 @@ fn a_second_wallet_is_kept_beside_the_first_or_replaces_it() {
     let second = farm
         .import(&made_up, RewardAddresses::default(), ExistingKeys::Keep)
         .unwrap();
-    assert_eq!(show(&farm.path).unwrap(), [first.key, second.key]);
-    assert_eq!(load(&farm.path).unwrap().farmer_public_keys().len(), 2);
+    assert_eq!(show(&farm.path).unwrap(), [first.keys, second.keys].concat());
+    assert_eq!(load(&farm.path, None).unwrap().farmer_public_keys().len(), 2);
     let third = farm.import(
         &ImportSource::MadeUp { seed: 2 },
         RewardAddresses::default(),
         ExistingKeys::Replace,
     );
-    assert_eq!(show(&farm.path).unwrap(), [third.unwrap().key]);
+    assert_eq!(show(&farm.path).unwrap(), third.unwrap().keys);
 }
 
 #[test]
@@ -136,15 +148,15 @@ fn a_farmer_key_alone_takes_nothing_away_from_what_is_known() {
     let known = farm
         .import(&mnemonic(), RewardAddresses::default(), ExistingKeys::Keep)
         .unwrap();
-    let keys = load(&farm.path).unwrap();
-    let secret = hex::encode(*keys.secret_for(&known.key.farmer_public_key).unwrap().to_bytes());
+    let keys = load(&farm.path, None).unwrap();
+    let secret = hex::encode(*keys.secret_for(&known.keys[0].farmer_public_key).unwrap().to_bytes());
     let source = ImportSource::FarmerSecretKey(Zeroizing::new(format!("0x{secret}\n")));
     let again = farm
         .import(&source, RewardAddresses::default(), ExistingKeys::Keep)
         .unwrap();
     assert_eq!(
-        (again.key, again.farmer_address, again.pool_address),
-        (known.key, None, None)
+        (again.keys, again.farmer_address, again.pool_address),
+        (known.keys, None, None)
     );
 
     let given = RewardAddresses {
@@ -152,7 +164,7 @@ fn a_farmer_key_alone_takes_nothing_away_from_what_is_known() {
         pool: None,
     };
     let alone = farm.import(&source, given, ExistingKeys::Replace).unwrap();
-    assert_eq!((alone.key.fingerprint, alone.key.pool_public_key), (None, None));
+    assert_eq!((alone.keys[0].fingerprint, alone.keys[0].pool_public_key), (None, None));
     let unchecked = RewardAddress {
         puzzle_hash: reward(),
         owner: AddressOwner::NotSearched,
@@ -190,7 +202,7 @@ fn a_damaged_file_is_neither_added_to_nor_farmed_with_but_can_be_replaced() {
         .unwrap()
         .replace("farmer_public_key: \"8c", "farmer_public_key: \"8d");
     std::fs::write(&farm.path, text).unwrap();
-    let error = load(&farm.path).err().unwrap();
+    let error = load(&farm.path, None).err().unwrap();
     assert!(matches!(error, KeysError::BadEntry { number: 1, .. }), "{error}");
     assert!(
         farm.import(&mnemonic(), RewardAddresses::default(), ExistingKeys::Keep)
@@ -200,16 +212,16 @@ fn a_damaged_file_is_neither_added_to_nor_farmed_with_but_can_be_replaced() {
         farm.import(&mnemonic(), RewardAddresses::default(), ExistingKeys::Replace)
             .is_ok()
     );
-    assert!(load(&farm.path).is_ok());
+    assert!(load(&farm.path, None).is_ok());
 }
 
 #[test]
 fn missing_and_empty_files_tell_how_to_import() {
     let farm = Farm::new();
-    let missing = load(&farm.path).err().unwrap();
+    let missing = load(&farm.path, None).err().unwrap();
     assert!(matches!(missing, KeysError::Missing { .. }), "{missing}");
-    file::write(&farm.path, &[]).unwrap();
-    let empty = load(&farm.path).err().unwrap();
+    file::write(&farm.path, &[], None).unwrap();
+    let empty = load(&farm.path, None).err().unwrap();
     assert!(matches!(empty, KeysError::Empty { .. }), "{empty}");
     assert_eq!(show(&farm.path).unwrap(), []);
     for error in [missing, empty] {
@@ -227,10 +239,61 @@ fn made_up_keys_are_the_same_for_the_same_seed_only() {
             ExistingKeys::Keep,
         )
         .unwrap()
-        .key
+        .keys
     };
     assert_eq!(key(1), key(1));
-    assert_ne!(key(1).farmer_public_key, key(2).farmer_public_key);
+    assert_ne!(key(1)[0].farmer_public_key, key(2)[0].farmer_public_key);
+}
+
+#[test]
+fn a_keyring_gives_every_wallet_in_it_and_one_address_for_all_rewards() {
+    let farm = Farm::new();
+    let source = ImportSource::ChiaKeyring(keyring());
+    let report = farm
+        .import(&source, RewardAddresses::default(), ExistingKeys::Keep)
+        .unwrap();
+    // What `chia keys show --json` of 2.7.5 says of the same keyring.
+    let official = [
+        (FINGERPRINT, "8c4237642213c27b", "9488510418c12b85"),
+        (3_781_984_839, "a0b37f085a99bbc9", "89d8893e12416866"),
+    ];
+    assert_eq!(report.keys.len(), official.len());
+    for (key, (fingerprint, farmer, pool)) in report.keys.iter().zip(official) {
+        assert_eq!(key.fingerprint, Some(fingerprint));
+        assert!(key.farmer_public_key.to_string().starts_with(farmer));
+        assert!(key.pool_public_key.unwrap().to_string().starts_with(pool));
+        assert_eq!(key.pool_puzzle_hash, Some(reward()));
+    }
+    assert_eq!(report.farmer_address, report.pool_address);
+    assert_eq!(load(&farm.path, None).unwrap().farmer_public_keys().len(), 2);
+}
+
+#[test]
+fn a_locked_file_takes_more_keys_and_stays_locked() {
+    let farm = Farm::new();
+    let [right, other] = ["right", "other"].map(|text| Passphrase::new(Zeroizing::new(text.to_owned())));
+    let cheap = Cost {
+        memory_kib: 8,
+        passes: 1,
+        lanes: 1,
+    };
+    file::write(&farm.path, &[], Some((&right, cheap))).unwrap();
+    let add = |passphrase| {
+        let none = RewardAddresses::default();
+        import(&farm.path, &mnemonic(), none, ExistingKeys::Keep, passphrase)
+    };
+    assert!(matches!(add(None), Err(KeysError::Locked { .. })));
+    assert!(matches!(add(Some(&other)), Err(KeysError::WrongPassphrase { .. })));
+    let report = add(Some(&right)).unwrap();
+    assert!(is_locked(&farm.path).unwrap());
+    assert_eq!(show(&farm.path).unwrap(), report.keys);
+    assert!(matches!(load(&farm.path, None), Err(KeysError::Locked { .. })));
+    assert_eq!(load(&farm.path, Some(&right)).unwrap().farmer_public_keys().len(), 1);
+
+    assert!(set_passphrase(&farm.path, Some(&other), None).is_err());
+    set_passphrase(&farm.path, Some(&right), None).unwrap();
+    assert!(!is_locked(&farm.path).unwrap());
+    assert_eq!(load(&farm.path, None).unwrap().farmer_public_keys().len(), 1);
 }
 
 struct Farm {
@@ -253,7 +316,7 @@ impl Farm {
         addresses: RewardAddresses,
         existing: ExistingKeys,
     ) -> Result<ImportReport, KeysError> {
-        import(&self.path, source, addresses, existing)
+        import(&self.path, source, addresses, existing, None)
     }
 }
 
@@ -269,3 +332,13 @@ fn mnemonic() -> ImportSource {
 fn reward() -> PuzzleHash {
     test_key()["reward_ph"].as_str().unwrap().parse().unwrap()
 }
+
+/// Two wallets, of which the first is the test key, and one that can only be looked at.
+fn keyring() -> UnlockedKeyring {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/chia_keyring/passphrase.yaml");
+    let passphrase = Passphrase::new(Zeroizing::new("correct horse bättery".to_owned()));
+    ChiaKeyring::read(&path).unwrap().unlock(&passphrase).unwrap()
+}
+
+/// Of the test key.
+const FINGERPRINT: u32 = 2_515_295_459;

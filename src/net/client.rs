@@ -13,14 +13,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::{self, ConnectError, Greeting};
+use super::handshake::{self, ConnectError, Greeting, Roles};
 use super::link::{self, Liveness, Side, ToSend};
 use super::meter::{Meter, Metered};
 use super::session::{PeerInfo, malformed};
 use crate::ids::PeerId;
 use crate::logging::target;
 use crate::snapshot::DisconnectCause;
-use crate::wire::{FromHarvester, HarvesterLayout, Message, MessageType, ProtocolVersion, ToHarvester};
+use crate::wire::{FromHarvester, HarvesterLayout, Message, MessageType, NodeType, ProtocolVersion, ToHarvester};
 
 /// What a harvester says of itself, and whom it dialled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ where
         &options.host,
         &options.network_id,
         options.protocol_version,
+        ROLES,
         &meter,
     );
     let (socket, greeting) = timeout(CONNECT_DEADLINE, shaken)
@@ -161,6 +162,12 @@ impl Side for Farmer<'_> {
         }
     }
 }
+
+/// A harvester dials its farmer.
+const ROLES: Roles = Roles {
+    ours: NodeType::Harvester,
+    theirs: NodeType::Farmer,
+};
 
 /// A farmer whose machine or line is dead is noticed after 60 s, at the price of a ping every 20 s. (The official
 /// harvester pings every 60 s and waits 30 s for any sign of life.)

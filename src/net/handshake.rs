@@ -71,55 +71,65 @@ where
     }
 }
 
-/// Why a farmer could not be talked to.
+/// Who dials and who is dialled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Roles {
+    pub(super) ours: NodeType,
+    pub(super) theirs: NodeType,
+}
+
+/// Why a farmer, or a solver, could not be talked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// It refused the websocket upgrade.
-    #[error("open a websocket at the farmer: {detail}")]
+    #[error("open a websocket: {detail}")]
     NotWebSocket {
         /// What came.
         detail: String,
     },
     /// It ended the connection instead of answering our handshake.
-    #[error("shake hands with the farmer: {cause}")]
+    #[error("shake hands: {cause}")]
     Refused {
         /// How it ended.
         cause: DisconnectCause,
     },
     /// It farms another network.
-    #[error("shake hands with the farmer: it is on network {got}, this harvester is on {expected}")]
+    #[error("shake hands: it is on network {got}, we are on {expected}")]
     WrongNetwork {
         /// Its network id, made safe to show.
         got: String,
         /// Ours.
         expected: String,
     },
-    /// It is no farmer.
-    #[error("shake hands with the farmer: it is no farmer (node type {got})")]
+    /// It is something else.
+    #[error("shake hands: it is no {expected} (node type {got})")]
     WrongNodeType {
+        /// What it should be, as a word.
+        expected: &'static str,
         /// Its node type number.
         got: u8,
     },
     /// It did not answer in time.
-    #[error("shake hands with the farmer: no answer in time")]
+    #[error("shake hands: no answer in time")]
     TimedOut,
     /// Its answer cannot be read.
-    #[error("shake hands with the farmer: {detail}")]
+    #[error("shake hands: {detail}")]
     BadHandshake {
         /// What is wrong.
         detail: String,
     },
 }
 
-/// The dialling harvester's part. `host` is for the HTTP header only.
+/// The dialling side's part. `host` is for the HTTP header only.
 ///
 /// # Errors
-/// Why there is no farmer of ours. Deadlines are the caller's.
+/// Why there is nobody of ours. Deadlines are the caller's.
 pub(super) async fn connect<S>(
     stream: S,
     host: &str,
     network_id: &str,
     protocol_version: ProtocolVersion,
+    roles: Roles,
     meter: &Meter,
 ) -> Result<(WebSocketStream<S>, Greeting), ConnectError>
 where
@@ -135,7 +145,7 @@ where
     let (mut socket, _) = client_async_with_config(request, stream, Some(config))
         .await
         .map_err(not_websocket)?;
-    let hello = handshake(network_id, protocol_version, 0, NodeType::Harvester);
+    let hello = handshake(network_id, protocol_version, 0, roles.ours);
     let refused = |cause| ConnectError::Refused { cause };
     let lost = |error: WsError| refused(super::link::cause_of(&error, meter));
     socket
@@ -161,8 +171,14 @@ where
         let expected = network_id.to_owned();
         return Err(ConnectError::WrongNetwork { got, expected });
     }
-    if hello.role() != Some(NodeType::Farmer) {
-        return Err(ConnectError::WrongNodeType { got: hello.node_type });
+    if hello.role() != Some(roles.theirs) {
+        let expected = if roles.theirs == NodeType::Solver {
+            "solver"
+        } else {
+            "farmer"
+        };
+        let got = hello.node_type;
+        return Err(ConnectError::WrongNodeType { expected, got });
     }
     let (greeting, _) = greeting_of(&hello).map_err(|detail| ConnectError::BadHandshake { detail })?;
     Ok((socket, greeting))
@@ -517,7 +533,11 @@ mod tests {
         };
         tokio::spawn(farmer(far));
         let (ours, meter) = Metered::new(ours, u64::MAX);
-        let connecting = connect(ours, "farmer:8447", NETWORK, ProtocolVersion::CURRENT, &meter);
+        let roles = Roles {
+            ours: NodeType::Harvester,
+            theirs: NodeType::Farmer,
+        };
+        let connecting = connect(ours, "farmer:8447", NETWORK, ProtocolVersion::CURRENT, roles, &meter);
         connecting.await.map(|(_, greeting)| greeting)
     }
 
@@ -534,7 +554,13 @@ mod tests {
         };
         assert!(matches!(dial(Some(other)).await, Err(ConnectError::WrongNetwork { got, .. }) if got == "mainnet"));
         let node = Handshake { node_type: 1, ..farmer };
-        assert_eq!(dial(Some(node)).await, Err(ConnectError::WrongNodeType { got: 1 }));
+        assert_eq!(
+            dial(Some(node)).await,
+            Err(ConnectError::WrongNodeType {
+                expected: "farmer",
+                got: 1
+            })
+        );
         let error = dial(None).await.unwrap_err().to_string();
         assert!(error.contains("1002 110"), "{error}");
     }

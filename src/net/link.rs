@@ -100,13 +100,14 @@ where
     cause
 }
 
-/// Websocket settings: small buffers, since a farmer has many mostly idle links, and limits.
+/// Websocket settings: small buffers, since a farmer has many mostly idle links, and limits. The read buffer is filled
+/// with zeros at every look whether something has come, so it is no longer than the messages of every signage point.
 ///
 /// `max_read` and `max_write` are the longest messages in bytes. Nothing is written before the last message is gone, so
 /// the write buffer holds one message, and the answers to pings of a peer that does not read.
 pub(super) fn websocket_config(max_read: usize, max_write: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(8 << 10)
+        .read_buffer_size(1 << 10)
         .write_buffer_size(0)
         .max_write_buffer_size(max_write + (64 << 10))
         .max_message_size(Some(max_read))

@@ -5,6 +5,7 @@
 //! * Each harvester is a session: it reports [`SessionEvent`]s to one bounded queue and is sent what lies in its
 //!   [`Outbox`]. [`Credits`] bound what it may have on its way to the core.
 //! * [`connect`] is the harvester's end of the same link.
+//! * [`solver_peers`] dials the solvers that complete v2 partial proofs.
 //!
 //! Sessions and links are generic over the stream, so tests run them in memory and in paused time. An embedded harvester
 //! uses [`outbox()`], [`Credits`] and [`SessionEvent`] directly and has no frames at all.
@@ -26,6 +27,7 @@ mod port_holder;
 mod refusals;
 mod server;
 mod session;
+mod solver;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -45,3 +47,4 @@ pub use port_holder::PortHolder;
 pub use refusals::Refusals;
 pub use server::{NetStats, Server, ServerOptions};
 pub use session::{SessionEvent, SessionIds};
+pub use solver::{SolverDials, SolverOptions, SolverPeers, solver_peers};

@@ -14,5 +14,5 @@ pub mod v2;
 
 pub use constants::Constants;
 pub use plot_error::{PlotError, PlotPart};
-pub use proof::{ProofContext, ProofError, is_v1_phased_out, v1_cut_off_height, verify_proof_of_space};
+pub use proof::{ProofContext, ProofError, is_v1_phased_out, may_answer, v1_cut_off_height, verify_proof_of_space};
 pub use read_at::{ReadAt, ReadRequest};

@@ -47,15 +47,20 @@ pub enum PlotError {
         /// Bytes found.
         got: usize,
     },
-    /// A compressed plot: its header is understood, its proofs cannot be looked up.
-    #[error("plot is compressed (C{level}): looking up compressed plots is not supported")]
-    CompressedNotSupported {
-        /// Compression level, 1 to 9.
+    /// Plots are compressed with levels 1 to 9, and only those of k 32.
+    #[error("plot of k {k} is compressed as C{level}, of which nothing is known: known are C1 to C9 of k 32")]
+    CompressionNotSupported {
+        /// The level found.
         level: u8,
+        /// The k found.
+        k: u8,
     },
     /// A v2 plot was given to the v1 prover.
     #[error("plot is of version 2, expected a v1 plot")]
     NotV1,
+    /// A v1 plot was taken for a v2 plot.
+    #[error("plot is of version 1, expected a v2 plot")]
+    NotV2,
     /// Bytes that no plotter writes: the medium or the plotter is at fault.
     #[error("plot is damaged in its {part}: {reason}")]
     Damaged {
@@ -75,7 +80,7 @@ impl PlotError {
     }
 }
 
-/// A part of a v1 plot file.
+/// A part of a plot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlotPart {
     /// Header with memo and table pointers.
@@ -88,6 +93,10 @@ pub enum PlotPart {
     C2,
     /// The f7s between the entries of C1.
     C3,
+    /// Of a v2 plot: the places of its chunks.
+    Index,
+    /// Chunk of a v2 plot, from 0.
+    Chunk(u64),
     /// All tables together, when what they say does not fit together.
     Proof,
 }
@@ -100,6 +109,8 @@ impl fmt::Display for PlotPart {
             Self::C1 => f.write_str("table C1"),
             Self::C2 => f.write_str("table C2"),
             Self::C3 => f.write_str("table C3"),
+            Self::Index => f.write_str("index"),
+            Self::Chunk(number) => write!(f, "chunk {number}"),
             Self::Proof => f.write_str("proof"),
         }
     }

@@ -39,6 +39,32 @@ pub fn verify_proof_of_space(
     proof: &ProofOfSpace,
     ctx: &ProofContext,
 ) -> Result<QualityString, ProofError> {
+    may_answer(c, proof, ctx)?;
+    let plot_id = proof.plot_id();
+    match &proof.body {
+        ProofBody::V1 { k, proof: x_values } => {
+            if ctx.last_tx_height >= c.soft_fork9_height && x_values.len() >= MAX_V1_PROOF_LEN {
+                return Err(ProofError::TooLong {
+                    limit: MAX_V1_PROOF_LEN,
+                    got: x_values.len(),
+                });
+            }
+            Ok(v1::verify(&plot_id, *k, &proof.challenge, x_values)?)
+        }
+        ProofBody::V2 {
+            strength,
+            proof: x_values,
+            ..
+        } => Ok(v2::verify(c, &plot_id, *strength, &proof.challenge, x_values)?),
+    }
+}
+
+/// The rules of [`verify_proof_of_space`] that need no x-values: whether this plot may answer the signage point, with
+/// this challenge. They are all that can be checked of a v2 proof that is not solved yet.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn may_answer(c: &Constants, proof: &ProofOfSpace, ctx: &ProofContext) -> Result<(), ProofError> {
     check_plot_format(c, &proof.body, ctx.last_tx_height)?;
     check_plot_size(c, &proof.body)?;
     let plot_id = proof.plot_id();
@@ -49,8 +75,8 @@ pub fn verify_proof_of_space(
             got: proof.challenge,
         });
     }
-    match &proof.body {
-        ProofBody::V1 { k, proof } => {
+    match proof.body {
+        ProofBody::V1 { .. } => {
             let prefix_bits = filter::prefix_bits_v1(c, ctx.peak_height);
             if !filter::passes_v1(prefix_bits, &plot_id, &ctx.challenge_hash, &ctx.sp_hash) {
                 return Err(ProofError::PlotFilterV1 {
@@ -58,32 +84,22 @@ pub fn verify_proof_of_space(
                     peak_height: ctx.peak_height,
                 });
             }
-            if ctx.last_tx_height >= c.soft_fork9_height && proof.len() >= MAX_V1_PROOF_LEN {
-                return Err(ProofError::TooLong {
-                    limit: MAX_V1_PROOF_LEN,
-                    got: proof.len(),
-                });
-            }
-            Ok(v1::verify(&plot_id, *k, &expected, proof)?)
         }
         ProofBody::V2 {
-            meta_group,
-            strength,
-            proof: x_values,
-            ..
+            meta_group, strength, ..
         } => {
             let filter_challenge = ctx.filter_challenge.ok_or(ProofError::NoFilterChallenge)?;
-            let bits = filter::bits_v2(c, ctx.last_tx_height, *strength);
-            let group_id = plot_group_id_v2(*strength, &proof.plot_public_key, &proof.pool);
-            if !filter::passes_v2(bits, &group_id, *meta_group, &filter_challenge, ctx.signage_point_index) {
+            let bits = filter::bits_v2(c, ctx.last_tx_height, strength);
+            let group_id = plot_group_id_v2(strength, &proof.plot_public_key, &proof.pool);
+            if !filter::passes_v2(bits, &group_id, meta_group, &filter_challenge, ctx.signage_point_index) {
                 return Err(ProofError::PlotFilterV2 {
                     bits,
                     signage_point_index: ctx.signage_point_index,
                 });
             }
-            Ok(v2::verify(c, &plot_id, *strength, &expected, x_values)?)
         }
     }
+    Ok(())
 }
 
 /// Whether a v1 proof has been phased out: from hard fork 2 on, fewer and fewer v1 proofs are valid, by their hash.

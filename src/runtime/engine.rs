@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use super::handle::{EngineRequest, FeedEvent, Recent};
 use super::node::ToNode;
+use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
 use crate::ids::{NodeId, SessionId};
@@ -42,6 +43,7 @@ pub(super) struct Engine {
     pub(super) snapshots: watch::Sender<Arc<FarmSnapshot>>,
     pub(super) events: broadcast::Sender<FeedEvent>,
     pub(super) workers: Workers,
+    pub(super) solvers: Solvers,
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
@@ -196,6 +198,21 @@ impl Running {
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
+                Output::Solve {
+                    job,
+                    partial,
+                    challenge,
+                } => {
+                    let work = SolveWork {
+                        job,
+                        partial,
+                        challenge,
+                    };
+                    if let Err(job) = self.engine.solvers.submit(work) {
+                        let now = self.engine.clock.now();
+                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
+                    }
+                }
                 Output::Sign {
                     job,
                     proof,
@@ -240,9 +257,11 @@ impl Running {
     }
 
     fn emit(&mut self, event: FeedEvent) {
-        self.recent.keep(&event);
-        // Nobody listening is fine.
-        let _ = self.engine.events.send(event);
+        if self.engine.events.receiver_count() > 0 {
+            // The listener may just have left.
+            let _ = self.engine.events.send(event.clone());
+        }
+        self.recent.keep(event);
     }
 
     /// Answers a question; says whether the farm changed by it.
@@ -291,9 +310,11 @@ impl Running {
     }
 
     fn publish(&mut self) -> Arc<FarmSnapshot> {
+        let net = self.engine.server.stats();
         let counters = OuterCounters {
+            refused: net.refused,
             dropped_log_lines: self.engine.log.dropped_lines(),
-            unauthenticated: u32::try_from(self.engine.server.stats().unauthenticated).unwrap_or(u32::MAX),
+            unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));

@@ -14,6 +14,7 @@ use super::embedded;
 use super::engine::Engine;
 use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{NODE_QUEUE, SimulatedNode};
+use super::solving::solvers;
 use super::workers::Workers;
 use crate::config::{Root, Settings};
 use crate::control::server::BindError;
@@ -23,11 +24,14 @@ use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
-use crate::keys::{KeysError, address};
+use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
-use crate::net::{AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds};
+use crate::net::{
+    AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds, SolverOptions,
+    solver_peers,
+};
 use crate::simulator::{SimulatedChain, SimulatorError};
-use crate::tls::{TlsError, farmer_server_config};
+use crate::tls::{TlsError, farmer_server_config, node_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.
 const SESSION_QUEUE: usize = 4096;
@@ -73,7 +77,7 @@ pub enum StartError {
 }
 
 /// What a farm is made of.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FarmOptions {
     /// Where it lives.
     pub root: Root,
@@ -81,6 +85,8 @@ pub struct FarmOptions {
     pub settings: Settings,
     /// The log it writes to.
     pub log: LogHandle,
+    /// Passphrase of the farming keys, if they are locked.
+    pub passphrase: Option<Arc<Passphrase>>,
     /// Names that people gave to harvesters, by certificate.
     pub names: BTreeMap<PeerId, String>,
 }
@@ -107,13 +113,14 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         root,
         settings,
         log,
+        passphrase,
         names,
     } = options;
     let lock = RootLock::take(&root.lock_file())?;
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
     let tls = farmer_server_config(&root)?;
-    let keys = Arc::new(load_keys(&root)?);
+    let keys = Arc::new(load_keys(&root, passphrase.as_deref())?);
     let public_keys = public_keys(&settings, &keys)?;
     let constants = Arc::new(settings.constants.clone());
     let clock = Clock::start();
@@ -125,6 +132,20 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let (requests_in, requests) = mpsc::channel(REQUEST_QUEUE);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let workers = Workers::start(cores, &constants, &keys, &input_sender).map_err(StartError::Threads)?;
+
+    let (solver_peers, solver_dials) = match settings.farmer.solver_peers.as_slice() {
+        // The default settings name one on every network.
+        peers if peers.is_empty() || !constants.are_v2_plots_scheduled() => (None, None),
+        peers => {
+            let (peers, dials) = solver_peers(SolverOptions {
+                peers: peers.to_vec(),
+                tls: node_client_config(&root)?,
+                network_id: settings.network.clone(),
+            });
+            (Some(peers), Some(dials))
+        }
+    };
+    let (solvers, solving) = solvers(&constants, solver_peers, &input_sender).map_err(StartError::Threads)?;
 
     let mut nodes = BTreeMap::new();
     let mut interval = SIGNAGE_POINT_INTERVAL;
@@ -180,7 +201,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     };
 
     if !settings.harvester.plot_directories.is_empty() {
-        let service = Service::new(ServiceOptions::of(&settings), clock);
+        let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);
         tasks.spawn(embedded::run(
             service,
             "local",
@@ -198,6 +219,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         snapshots,
         events,
         workers,
+        solvers,
         nodes,
         log,
         server: Arc::clone(&server),
@@ -211,6 +233,10 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(listener.serve(tls, server));
     tasks.spawn(control.run(Served::Farmer(handle.clone()), stop.clone()));
+    tasks.spawn(solving.run(stop.clone()));
+    if let Some(dials) = solver_dials {
+        tasks.spawn(dials.run(stop.clone()));
+    }
     if let Some(chain) = chain_task {
         tasks.spawn(chain.run(stop.clone()));
     }
@@ -232,8 +258,8 @@ impl RunningFarm {
 }
 
 /// The farming keys; none is no error, but a state that everybody sees.
-fn load_keys(root: &Root) -> Result<FarmingKeys, KeysError> {
-    match crate::keys::load(&root.keys_file()) {
+fn load_keys(root: &Root, passphrase: Option<&Passphrase>) -> Result<FarmingKeys, KeysError> {
+    match crate::keys::load(&root.keys_file(), passphrase) {
         Err(KeysError::Missing { .. } | KeysError::Empty { .. }) => Ok(FarmingKeys::new(Vec::new(), Vec::new())),
         loaded => loaded,
     }

@@ -161,8 +161,8 @@ pub(crate) struct Recent {
 
 impl Recent {
     /// Keeps `event`, forgetting the oldest of its kind.
-    pub(crate) fn keep(&mut self, event: &FeedEvent) {
-        let (ring, size) = match event {
+    pub(crate) fn keep(&mut self, event: FeedEvent) {
+        let (ring, size) = match &event {
             FeedEvent::Notice(Notice::Attempt { .. }) => (&mut self.attempts, 4096),
             FeedEvent::Notice(Notice::SignagePoint { .. }) => (&mut self.signage_points, 512),
             FeedEvent::Notice(_) => (&mut self.notices, 1024),
@@ -172,7 +172,7 @@ impl Recent {
         if ring.len() == size {
             ring.pop_front();
         }
-        ring.push_back(event.clone());
+        ring.push_back(event);
     }
 
     /// The last `limit` of one kind, oldest first.
@@ -201,7 +201,7 @@ mod tests {
         let mut recent = Recent::default();
         for n in 0..3000 {
             let cause = RefusalCause::NotTls;
-            recent.keep(&FeedEvent::Notice(Notice::ConnectionRefused {
+            recent.keep(FeedEvent::Notice(Notice::ConnectionRefused {
                 address: n.to_string(),
                 cause,
             }));

@@ -10,6 +10,7 @@ mod farm;
 pub mod handle;
 mod machine;
 mod node;
+mod solving;
 mod workers;
 
 pub use clock::Clock;

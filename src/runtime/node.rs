@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::Clock;
 use crate::farmer::{Input, NodeLink, NodeStatus, NodeTrust};
 use crate::ids::{NodeId, QualityString};
+use crate::pos::{Constants, v1, v2};
 use crate::simulator::SimulatedChain;
 use crate::snapshot::SimulatedChainView;
 use crate::wire::{DeclareProofOfSpace, ProofBody, ProofOfSpace, SignedValues};
@@ -82,7 +83,7 @@ impl SimulatedNode {
                 }),
                 Err(refused) => {
                     let reason = self.refuse(&refused);
-                    let quality = quality_of(&declare.proof_of_space)?;
+                    let quality = quality_of(self.chain.constants(), &declare.proof_of_space)?;
                     Some(Input::ChainVerdict {
                         node,
                         quality,
@@ -124,10 +125,13 @@ impl SimulatedNode {
 }
 
 /// Quality string of a proof that was refused for another reason; `None` if the proof itself is no proof.
-fn quality_of(proof: &ProofOfSpace) -> Option<QualityString> {
+fn quality_of(constants: &Constants, proof: &ProofOfSpace) -> Option<QualityString> {
+    let (plot_id, challenge) = (proof.plot_id(), &proof.challenge);
     match &proof.body {
-        ProofBody::V1 { k, proof: xs } => crate::pos::v1::verify(&proof.plot_id(), *k, &proof.challenge, xs).ok(),
-        ProofBody::V2 { .. } => None,
+        ProofBody::V1 { k, proof: xs } => v1::verify(&plot_id, *k, challenge, xs).ok(),
+        ProofBody::V2 {
+            strength, proof: xs, ..
+        } => v2::verify(constants, &plot_id, *strength, challenge, xs).ok(),
     }
 }
 

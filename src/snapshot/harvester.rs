@@ -39,6 +39,17 @@ pub enum HarvesterState {
     },
 }
 
+impl HarvesterView {
+    /// The state as a person reads it, as [`HarvesterState::words`]; `no plots` for one that would farm, but has none.
+    #[must_use]
+    pub fn state_words(&self) -> String {
+        if self.state == HarvesterState::Farming && self.plots == 0 {
+            return "no plots".to_owned();
+        }
+        self.state.words()
+    }
+}
+
 impl HarvesterState {
     /// The state as a person reads it: `farming`, `syncing 312/864`, `connected, not answering`, …
     #[must_use]

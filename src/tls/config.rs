@@ -10,8 +10,8 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore, ServerConfig};
 
 use super::identity::read_anchors;
-use super::{CertificateAuthority, Identity, ServiceName, SslLayout, TlsError};
-use crate::config::Root;
+use super::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout, TlsError};
+use crate::config::{Root, files};
 
 /// The DNS name in every Chia certificate, to be given to the client side of each link whatever host is dialled:
 /// `chia.net`.
@@ -27,12 +27,13 @@ pub fn chia_server_name() -> ServerName<'static> {
 /// revoked would stay welcome.
 ///
 /// # Errors
-/// When a certificate file is missing, damaged or does not fit the others.
+/// When a certificate file is missing, damaged or does not fit the others, or others can read the private key.
 pub fn farmer_server_config(root: &Root) -> Result<Arc<ServerConfig>, TlsError> {
     let layout = SslLayout::of(root);
     let setup = |source| setup_error(&layout, source);
     let anchors = read_anchors(&layout.ca(CertificateAuthority::Private).crt)?;
-    let (chain, key) = Identity::load(&layout.leaf(CertificateAuthority::Private, ServiceName::Farmer))?.into_parts();
+    let own = layout.leaf(CertificateAuthority::Private, ServiceName::Farmer);
+    let (chain, key) = load_private(&own)?.into_parts();
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), provider())
         .build()
         .map_err(|error| setup(RustlsError::General(error.to_string())))?;
@@ -100,7 +101,7 @@ fn client_config(
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let setup = |source| setup_error(layout, source);
     let anchors = read_anchors(&layout.ca(authority).crt)?;
-    let (chain, key) = Identity::load(&layout.leaf(authority, service))?.into_parts();
+    let (chain, key) = load_private(&layout.leaf(authority, service))?.into_parts();
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])
         .map_err(setup)?
@@ -112,6 +113,21 @@ fn client_config(
     // The name is the same for everybody and says nothing about the host; official clients send none for addresses.
     config.enable_sni = false;
     Ok(Arc::new(config))
+}
+
+/// Loads what this program is on a link, from files nobody else can have read: whoever has the key can be it too.
+fn load_private(paths: &CertificatePaths) -> Result<Identity, TlsError> {
+    // A file that cannot be looked at cannot be read either, and that error says why.
+    match std::fs::metadata(&paths.key)
+        .ok()
+        .and_then(|m| files::open_to_others(&m))
+    {
+        Some(mode) => Err(TlsError::TooOpen {
+            path: paths.key.clone(),
+            mode,
+        }),
+        None => Identity::load(paths),
+    }
 }
 
 fn setup_error(layout: &SslLayout, source: RustlsError) -> TlsError {

@@ -39,6 +39,14 @@ pub enum TlsError {
         /// What is wrong with it. Never part of the key.
         reason: String,
     },
+    /// Others than its owner can read or change a private key.
+    #[error("the private key {} is open to others: mode {mode:04o}, only the owner may have access", path.display())]
+    TooOpen {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
     /// Certificate and key are both fine but do not belong together.
     #[error("the key {} does not belong to the certificate {}", key.display(), crt.display())]
     KeyMismatch {
@@ -73,4 +81,15 @@ pub enum TlsError {
         /// What the library says.
         source: Box<tokio_rustls::rustls::Error>,
     },
+}
+
+impl TlsError {
+    /// What to do about it, if that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            _ => None,
+        }
+    }
 }

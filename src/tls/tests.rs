@@ -18,6 +18,7 @@ use super::issue::{Issuer, PemPair, make_private_ca};
 use super::*;
 use crate::clock::UnixMillis;
 use crate::config::Root;
+use crate::config::files::{PRIVATE_FILE, set_mode};
 
 /// 2024-06-01: before any clock this runs under, after the fixture's certificates begin.
 const NOW: UnixMillis = UnixMillis(1_717_200_000_000);
@@ -89,6 +90,7 @@ fn write(paths: &CertificatePaths, pem: &PemPair) {
     fs::create_dir_all(paths.crt.parent().unwrap()).unwrap();
     fs::write(&paths.crt, &pem.crt).unwrap();
     fs::write(&paths.key, &*pem.key).unwrap();
+    set_mode(&paths.key, PRIVATE_FILE).unwrap();
 }
 
 fn copy_tree(from: &Path, to: &Path) {
@@ -98,7 +100,11 @@ fn copy_tree(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy_tree(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), target).unwrap();
+            fs::copy(entry.path(), &target).unwrap();
+            // As the official software leaves its keys; this repository keeps no modes.
+            if target.extension().is_some_and(|kind| kind == "key") {
+                set_mode(&target, PRIVATE_FILE).unwrap();
+            }
         }
     }
 }
@@ -340,6 +346,23 @@ fn what_is_no_ca_or_no_longer_one_signs_nothing() {
     let in_2050 = UnixMillis(2_524_608_000_000);
     let error = Issuer::load(&ca, in_2050).err().unwrap().to_string();
     assert!(error.contains("expired on"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_that_others_can_read_is_refused() {
+    let root = TestRoot::own();
+    let key = SslLayout::of(&root.root)
+        .leaf(CertificateAuthority::Private, ServiceName::Farmer)
+        .key;
+    for mode in [0o640, 0o604, 0o620] {
+        set_mode(&key, mode).unwrap();
+        let error = farmer_server_config(&root.root).unwrap_err();
+        assert!(matches!(error, TlsError::TooOpen { .. }), "{error}");
+        assert_eq!(error.hint().unwrap(), format!("chmod 600 {}", key.display()));
+    }
+    set_mode(&key, 0o400).unwrap();
+    assert!(farmer_server_config(&root.root).is_ok());
 }
 
 #[test]

@@ -145,7 +145,7 @@ streamable! {
         pub timestamp: u64,
         /// Plots that passed the filter.
         pub passed: u32,
-        /// v1 proofs found.
+        /// Proofs found; official harvesters leave v2 partial proofs out.
         pub proofs: u32,
         /// Plots there are.
         pub total_plots: u32,

@@ -242,7 +242,7 @@ impl Streamable for ProofOfSpace {
 }
 
 /// First half of the way to a v2 proof: enough to know the quality, not enough to make a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PartialProof {
     /// Fragments of the proof.
     pub fragments: [u64; 16],

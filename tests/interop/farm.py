@@ -59,7 +59,7 @@ class Farm:
             raise Failed(f"farmconsole {' '.join(args)}: status {done.returncode}: {done.stderr.strip()}")
         return done
 
-    def set_up(self):
+    def set_up(self, network="simulator1", constants=None):
         self.cli("init", "--network", "simulator1")
         self.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
         self.cli("configure", "--log-level", "DEBUG")
@@ -69,6 +69,14 @@ class Farm:
         text, paces = re.subn(r"interval_seconds: 2\b", "interval_seconds: 0.5", text)
         if ports < 1 or paces != 1:
             raise Failed(f"settings file of init has another shape than expected ({ports} ports, {paces} paces)")
+        if network != "simulator1":
+            values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
+            text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
+            text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
+            prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
+            text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
+            if (names, lists, prefixes) != (1, 1, 1):
+                raise Failed("settings file of init has another shape than expected: networks")
         path.write_text(text)
 
     def start(self):
@@ -108,13 +116,13 @@ class Harvester:
     def env(self):
         return dict(os.environ, CHIA_ROOT=str(self.root), CHIA_KEYS_ROOT=str(self.root / "keys"), PATH=f"{self.bin}:{os.environ['PATH']}")
 
-    def set_up(self, farm, plot_dirs, ca=None, network="simulator1"):
+    def set_up(self, farm, plot_dirs, ca=None, network="simulator1", constants=HERE / "simulator1.json"):
         """As the guide says: `chia init`, then `chia init -c` with the farm's CA directory."""
         commands = [["chia", "init"]] + ([["chia", "init", "-c", str(ca)]] if ca else [])
         for command in commands:
             subprocess.run([self.bin / command[0], *command[1:]], env=self.env(), check=True, capture_output=True, timeout=120)
         subprocess.run(
-            [self.bin / "python", HERE / "official.py", "configure", self.root, str(farm.port), network, HERE / "simulator1.json", *map(str, plot_dirs)],
+            [self.bin / "python", HERE / "official.py", "configure", self.root, str(farm.port), network, constants, *map(str, plot_dirs)],
             check=True, capture_output=True, env=self.env(), timeout=120,
         )
 
@@ -157,10 +165,14 @@ class World:
     def __init__(self, directory, binary):
         self.venvs = directory
         self.work = Path(tempfile.mkdtemp(prefix="farmconsole-interop-"))
-        self.farm = Farm(binary, self.work / "farm", free_port())
-        self.farm.root.mkdir()
+        self.farm = self.new_farm(binary, "farm")
         self.official = []
         self.extra = []
+
+    def new_farm(self, binary, name):
+        farm = Farm(binary, self.work / name, free_port())
+        farm.root.mkdir()
+        return farm
 
     def ca(self):
         return self.farm.root / "config/ssl/ca"
@@ -284,12 +296,12 @@ def proofs_become_blocks(world):
             raise Failed(f"no proof came from a plot of kind {kind}")
 
 
-def settled(summary):
+def settled(summary, least=60):
     """Whether every proof found was signed and accepted; raises if one was invalid or lost."""
     counts = {key: summary[key] for key in summary if key.startswith(("proofs", "blocks"))}
     if summary["proofs_invalid"] or summary["proofs_lost"]:
         raise Failed(f"proofs were invalid or lost: {counts}")
-    return summary["blocks_accepted"] == summary["proofs_found"] >= 60, counts
+    return summary["blocks_accepted"] == summary["proofs_found"] >= least, counts
 
 
 def cross_check(world):
@@ -493,6 +505,46 @@ def own_harvester_comes_and_goes(world):
     world.all_farming(60)
 
 
+def v2_plots(world):
+    """After hard fork 2 an official 2.7.5 harvester and the embedded one find v2 partial proofs; solved here, they become blocks."""
+    farm = world.new_farm(world.farm.binary, "farm-v2")
+    constants = json.loads((HERE / "simulator1.json").read_text())
+    # Low difficulty: of plots that pass the filter of 1/4, one in four has a proof that is good enough.
+    constants.update(HARD_FORK2_HEIGHT=6, DIFFICULTY_CONSTANT_FACTOR=300_000_000)
+    path = world.work / "simulator2.json"
+    path.write_text(json.dumps(constants))
+    farm.set_up("simulator2", constants)
+    keys = json.loads(farm.cli("keys", "show", "--json").stdout)
+    farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
+    cache = world.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
+    plots = {}
+    for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
+        missing = 4 - len(list((cache / kind).glob("*.plot2")))
+        if missing > 0:
+            subprocess.run(
+                [world.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
+                check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(world.work / "plotter")),
+            )
+        plots[kind] = sorted((cache / kind).glob("*.plot2"))[:4]
+    official = Harvester(world.work, world.venvs, "2.7.5", "h-v2")
+    theirs = world.plot_directory("v2-official", plots["v2-og"][:2] + plots["v2-nft"][:2], None)
+    official.set_up(farm, theirs[:1], farm.root / "config/ssl/ca", "simulator2", path)
+    ours = world.plot_directory("v2-own", plots["v2-og"][2:] + plots["v2-nft"][2:], None)
+    farm.cli("plots", "add", "-d", str(ours[0]))
+    farm.start()
+    official.start()
+    try:
+        def check():
+            proofs = {h["name"]: h["proofs"] for h in farm.harvesters()}
+            return len(proofs) == 2 and all(n >= 5 for n in proofs.values()), proofs
+
+        wait_for("five v2 proofs of each harvester", 60, check)
+        wait_for("all of them become blocks", 20, lambda: settled(farm.summary(), 10))
+    finally:
+        official.stop()
+        farm.stop()
+
+
 def log_lines(world):
     """The log has the lines that the guide and log tools look for, in the official format."""
     log = world.farm.log()
@@ -508,7 +560,7 @@ def log_lines(world):
 
 SCENARIOS = [
     connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
-    shared_certificate, foreign_ca, wrong_network, farmer_restart, farmer_killed,
+    shared_certificate, foreign_ca, wrong_network, v2_plots, farmer_restart, farmer_killed,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
 

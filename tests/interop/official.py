@@ -1,6 +1,7 @@
 """Run with the Python of a virtual environment that holds the official package: does what only that package can do.
 
   official.py plots OUT NUM FARMER_PK (POOL_PK | CONTRACT_PUZZLE_HASH)   make NUM k18 plots with the official plotter
+  official.py v2plots OUT NUM FARMER_PK (POOL_PK | CONTRACT_PUZZLE_HASH) make NUM k20 v2 plots likewise
   official.py configure ROOT PORT NETWORK CONSTANTS_JSON PLOT_DIR…       point a root's harvester at a farmer on loopback
 """
 import asyncio
@@ -11,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 
-def plots(out: str, num: str, farmer_pk: str, pool: str) -> None:
+def plot_keys(out: str, farmer_pk: str, pool: str):
+    """The keys of plots to be made in the directory `out`, and quiet while they are made."""
     import logging
 
-    from chia.plotting.create_plots import PlotKeys, create_plots
-    from chia.plotting.util import Params
+    from chia.plotting.create_plots import PlotKeys
     from chia.util.bech32m import encode_puzzle_hash
     from chia_rs import G1Element
     from chia_rs.sized_bytes import bytes32
@@ -23,12 +24,26 @@ def plots(out: str, num: str, farmer_pk: str, pool: str) -> None:
     logging.disable(logging.CRITICAL)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the plotter prints its progress
     contract = len(pool) == 64
-    keys = PlotKeys(
+    Path(out).mkdir(parents=True, exist_ok=True)
+    return PlotKeys(
         G1Element.from_bytes(bytes.fromhex(farmer_pk)),
         None if contract else G1Element.from_bytes(bytes.fromhex(pool)),
         encode_puzzle_hash(bytes32.fromhex(pool), "txch") if contract else None,
     )
-    Path(out).mkdir(parents=True, exist_ok=True)
+
+
+def v2plots(out: str, num: str, farmer_pk: str, pool: str) -> None:
+    from chia.plotting.create_plots import create_v2_plots
+
+    keys = plot_keys(out, farmer_pk, pool)
+    asyncio.run(create_v2_plots(Path(out), keys, size=20, strength=2, num=int(num), testnet=True))
+
+
+def plots(out: str, num: str, farmer_pk: str, pool: str) -> None:
+    from chia.plotting.create_plots import create_plots
+    from chia.plotting.util import Params
+
+    keys = plot_keys(out, farmer_pk, pool)
     for _ in range(int(num)):
         with tempfile.TemporaryDirectory(dir=out) as tmp:
             params = Params(
@@ -63,4 +78,4 @@ def configure(root: str, port: str, network: str, constants: str, *plot_dirs: st
 
 
 if __name__ == "__main__":
-    {"plots": plots, "configure": configure}[sys.argv[1]](*sys.argv[2:])
+    {"plots": plots, "v2plots": v2plots, "configure": configure}[sys.argv[1]](*sys.argv[2:])

@@ -9,7 +9,9 @@
     reason = "programs of their own run in real time, so waiting for them needs a clock"
 )]
 
+mod keys;
 mod layers;
+mod plots;
 mod program;
 mod root;
 mod terminal;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::root::{MNEMONIC, Program};
+use crate::root::Program;
 
 #[test]
 fn every_command_that_needs_a_farmer_says_that_none_runs() {
@@ -91,22 +91,6 @@ fn init_with_a_ca_directory_without_its_key_is_refused() {
 }
 
 #[test]
-fn keys_that_others_can_read_are_refused() {
-    let program = Program::simulated();
-    let shown = program.ok(&["keys", "show"]);
-    assert!(
-        shown.contains("Farmer public key") && shown.contains("txch1"),
-        "{shown}"
-    );
-    let secret = fs::read_to_string(program.root().join("farmconsole/farming-keys.yaml")).unwrap();
-    assert!(!secret.contains("abandon"), "the mnemonic is kept");
-    let file = program.root().join("farmconsole/farming-keys.yaml");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    let errors = program.fails(&["--daemon"], 78);
-    assert!(errors.contains("hint: chmod 600"), "{errors}");
-}
-
-#[test]
 fn a_farm_answers_refuses_a_second_and_stops() {
     let mut program = Program::simulated();
     program.start();
@@ -147,15 +131,30 @@ fn killed_at_any_moment_it_starts_again_at_once() {
 }
 
 #[test]
-fn a_port_in_use_is_named_and_may_be_tried_again() {
+fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     let program = Program::simulated();
-    let port = program.port;
-    let _taken = std::net::TcpListener::bind(("0.0.0.0", port)).unwrap();
-    let errors = program.fails(&["--daemon"], 75);
-    assert!(
-        errors.contains(&port.to_string()) && errors.contains("in use"),
-        "{errors}"
-    );
+    let taken = std::net::TcpListener::bind(("0.0.0.0", program.port)).unwrap();
+    let mut daemon = program.command(&["--daemon"]);
+    let mut daemon = daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = |output: &mut dyn Read| {
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        line
+    };
+    let said = line(daemon.stderr.as_mut().unwrap());
+    for part in [
+        &program.port.to_string(),
+        "in use by",
+        &std::process::id().to_string(),
+        "trying again",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    drop(taken);
+    let said = line(daemon.stdout.as_mut().unwrap());
+    assert!(said.contains(&format!("farm on port {}", program.port)), "{said}");
+    program.ok(&["stop"]);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -261,17 +260,6 @@ fn following_goes_on_and_ends_with_the_farmer() {
         errors.contains("the farmer at") || errors.contains("no farmer answers"),
         "{errors}"
     );
-}
-
-#[test]
-fn keys_import_says_that_it_wrote_reward_addresses() {
-    let program = Program::new();
-    program.ok(&["init", "--network", "simulator1"]);
-    let mnemonic = program.dir.path().join("mnemonic");
-    fs::write(&mnemonic, MNEMONIC).unwrap();
-    let import = ["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()];
-    assert!(program.ok(&import).contains("Reward addresses written to"));
-    assert!(!program.ok(&import).contains("Reward addresses written to"));
 }
 
 #[test]

@@ -88,13 +88,14 @@ impl Program {
 
     /// Starts the daemon and waits until it answers; how long that took.
     pub(crate) fn start(&mut self) -> Duration {
+        let command = self.command(&["--daemon"]);
+        self.start_by(command)
+    }
+
+    /// Starts the daemon by this command.
+    pub(crate) fn start_by(&mut self, mut command: Command) -> Duration {
         let started = Instant::now();
-        let daemon = self
-            .command(&["--daemon"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let daemon = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         self.daemon = Some(daemon);
         while started.elapsed() < Duration::from_secs(20) {
             if self.run(&["summary", "--json"]).status.success() {

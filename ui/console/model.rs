@@ -140,6 +140,8 @@ pub(super) struct Details {
     pub(super) files: Files,
     /// Selected file, counted from the first of the list.
     pub(super) selected: u64,
+    /// Lines of the facts above the first one that is shown.
+    pub(super) facts_scroll: u16,
     /// How many files the list had when it was last asked for.
     pub(super) asked_at_count: u64,
 }

@@ -124,6 +124,14 @@ fn harvester_details() {
     shot("harvester_failed_files", &model);
     resize(&mut model, 80, 24);
     shot("harvester_narrow", &model);
+    for _ in 0..40 {
+        press(&mut model, ']');
+    }
+    shot("harvester_narrow_scrolled", &model);
+    for _ in 0..40 {
+        press(&mut model, '[');
+    }
+    assert_eq!(model.details.as_ref().map(|it| it.facts_scroll), Some(0));
     resize(&mut model, 120, 36);
     let mut asked = Vec::new();
     for _ in 0..3 {
@@ -375,6 +383,9 @@ fn quitting_asks_only_where_farming_would_stop() {
     assert_eq!(press(&mut model, 'q'), []);
     assert_eq!(press(&mut model, 'q'), [], "the same key twice is no answer");
     assert_eq!(press(&mut model, 'n'), []);
+    press(&mut model, 'q');
+    assert_eq!(code(&mut model, KeyCode::Enter), [], "enter goes on farming");
+    assert_eq!(model.dialog, None);
     press(&mut model, 'q');
     assert_eq!(press(&mut model, 'y'), [Effect::Leave(Left::Stop)]);
 }

@@ -11,6 +11,7 @@ use super::keymap::{self, Action};
 use super::message::{Effect, Message};
 use super::model::{Details, Dialog, FILE_PAGE, Files, Frozen, Link, Model, Screen, file_count};
 use super::run::Left;
+use super::views;
 use crate::feed::{FarmerPlace, FeedItem};
 
 /// Longest filter a person can type.
@@ -119,7 +120,8 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         },
         Some(Dialog::Quit) => match key.code {
             KeyCode::Char('y' | 'Y') => vec![Effect::Leave(Left::Stop)],
-            KeyCode::Char('n' | 'N') | KeyCode::Esc => Vec::new(),
+            // Whoever only wants the question gone goes on farming.
+            KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter => Vec::new(),
             _ => {
                 model.dialog = Some(Dialog::Quit);
                 Vec::new()
@@ -179,6 +181,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::PageDown => return step(model, Step::By(page_rows(model))),
         Action::Home => return step(model, Step::First),
         Action::End => return step(model, Step::Last),
+        Action::FactsUp => scroll_facts(model, -1),
+        Action::FactsDown => scroll_facts(model, 1),
         Action::Left => return turn_list(model, LISTS.len() - 1),
         Action::Right => return turn_list(model, 1),
         Action::Open => return open(model),
@@ -282,6 +286,7 @@ fn open(model: &mut Model) -> Vec<Effect> {
         list,
         files: Files::Loading,
         selected: 0,
+        facts_scroll: 0,
         asked_at_count: file_count(harvester, list),
     };
     let ask = Effect::Page(details.request());
@@ -289,6 +294,15 @@ fn open(model: &mut Model) -> Vec<Effect> {
     model.screen = Screen::Harvesters;
     model.details = Some(details);
     vec![ask]
+}
+
+/// Moves the facts of the open harvester, which may be more than there is room for, so far that one stays.
+fn scroll_facts(model: &mut Model, by: i16) {
+    let facts = views::harvester::fact_count(model);
+    if let Some(details) = &mut model.details {
+        let last = facts.saturating_sub(1);
+        details.facts_scroll = details.facts_scroll.saturating_add_signed(by).min(last);
+    }
 }
 
 fn turn_list(model: &mut Model, steps: usize) -> Vec<Effect> {

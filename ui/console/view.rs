@@ -174,7 +174,7 @@ fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
     let keys = Line::from(vec![
         span(" y", theme.style(Tone::Bad)),
         span(" quit and stop farming   ", theme.style(Tone::Plain)),
-        span("esc", theme.style(Tone::Accent)),
+        span("enter", theme.style(Tone::Accent)),
         span(" go on farming", theme.style(Tone::Plain)),
     ]);
     put(buffer, inner, 3, &keys);

@@ -9,7 +9,7 @@ use farmconsole::snapshot::{FarmSnapshot, HarvesterView};
 
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{chia_bytes, safe, seconds_of_ms, span};
+use crate::format::{chia_bytes, lookup_time, safe, span};
 use crate::lists::json_line;
 
 /// Which lists of files are wanted.
@@ -135,14 +135,14 @@ fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
                 a.passed,
                 a.total,
                 ago(a.at_unix_ms),
-                seconds_of_ms(a.lookup_ms)
+                lookup_time(a.lookup_ms)
             )
         },
     );
     let mut text = format!(
         "{:<20} {:<24} {:<22} {:>6} plots {:>12}  {answer}",
         safe(&harvester.name),
-        harvester.state.words(),
+        harvester.state_words(),
         format!(
             "{} ({})",
             safe(&harvester.software_version),

@@ -8,9 +8,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{
-    chia_bytes, chia_effective_bytes, chia_minutes, minutes_to_win, plural, safe, seconds_of_ms, span,
-};
+use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe, span};
 use crate::harvester;
 
 /// Runs the command.
@@ -202,17 +200,17 @@ fn harvester_line(out: &mut impl Write, harvester: &HarvesterView) -> io::Result
 
 /// One harvester in one line: state, plots, last answer, look-ups, files that are not farmed.
 fn harvester_state(harvester: &HarvesterView, now_unix_ms: u64) -> String {
-    let mut parts = vec![harvester.state.words(), plural(harvester.plots, "plot")];
+    let mut parts = vec![harvester.state_words(), plural(harvester.plots, "plot")];
     match &harvester.last_answer {
         Some(answer) => parts.push(format!(
             "last answer {} ago, look-up {}",
             span(now_unix_ms.saturating_sub(answer.at_unix_ms) / 1000),
-            seconds_of_ms(answer.lookup_ms)
+            lookup_time(answer.lookup_ms)
         )),
         None => parts.push("no answer yet".to_owned()),
     }
     if let (Some(p50), Some(max)) = (harvester.lookup_p50_ms, harvester.lookup_max_ms) {
-        parts.push(format!("median {} max {}", seconds_of_ms(p50), seconds_of_ms(max)));
+        parts.push(format!("median {} max {}", lookup_time(p50), lookup_time(max)));
     }
     for (count, what) in [
         (harvester.failed, "failed"),

@@ -154,14 +154,20 @@ impl Editor {
         self.set_peer("farmer", "full_node", peer)
     }
 
-    /// Sets where farmer rewards and pool rewards go.
+    /// Sets where farmer rewards go.
     ///
     /// # Errors
     /// [`EditError::TooIntricate`].
-    pub fn set_target_addresses(&mut self, farmer: &str, pool: &str) -> Result<Outcome, EditError> {
-        let farmer = self.set(&parts("farmer.xch_target_address"), &Node::Text(farmer.to_owned()))?;
-        let pool = self.set(&parts("pool.xch_target_address"), &Node::Text(pool.to_owned()))?;
-        Ok(if farmer == Outcome::Changed { farmer } else { pool })
+    pub fn set_farmer_target(&mut self, address: &str) -> Result<Outcome, EditError> {
+        self.set(&parts("farmer.xch_target_address"), &Node::Text(address.to_owned()))
+    }
+
+    /// Sets where pool rewards go.
+    ///
+    /// # Errors
+    /// [`EditError::TooIntricate`].
+    pub fn set_pool_target(&mut self, address: &str) -> Result<Outcome, EditError> {
+        self.set(&parts("pool.xch_target_address"), &Node::Text(address.to_owned()))
     }
 
     /// Adds a plot directory, by its real absolute path.

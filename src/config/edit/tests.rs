@@ -302,7 +302,8 @@ fn our_default_settings_can_be_edited_in_every_way() {
         editor.set_log_level(LogLevel::Debug)?;
         editor.set_farmer_peer(&HostPort::new("main", 1))?;
         editor.set_full_node_peer(&HostPort::new("node", 2))?;
-        editor.set_target_addresses("xch1farmer", "xch1pool")?;
+        editor.set_farmer_target("xch1farmer")?;
+        editor.set_pool_target("xch1pool")?;
         editor.add_plot_directory(dir.path())
     });
     let (old, _) = changed_lines(DEFAULT_SETTINGS, &after);

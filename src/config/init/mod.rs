@@ -326,7 +326,7 @@ fn close_to_others(root: &Root, layout: &SslLayout, report: &mut InitReport) -> 
         .chain([root.config_file(), root.keys_file()]);
     for (path, mode) in private.chain(keys.map(|file| (file, files::PRIVATE_FILE))) {
         let Ok(metadata) = fs::metadata(&path) else { continue };
-        if files::mode_of(&metadata) & 0o077 != 0 {
+        if files::open_to_others(&metadata).is_some() {
             files::set_mode(&path, mode).map_err(InitError::unwritable(&path))?;
             closed += 1;
         }

@@ -65,7 +65,11 @@ fn copy_tree(from: &Path, to: &Path) {
         if entry.path().is_dir() {
             copy_tree(&entry.path(), &target);
         } else {
-            fs::copy(entry.path(), target).unwrap();
+            fs::copy(entry.path(), &target).unwrap();
+            // As the official software leaves its keys; this repository keeps no modes.
+            if target.extension().is_some_and(|kind| kind == "key") {
+                files::set_mode(&target, files::PRIVATE_FILE).unwrap();
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod connections;
 mod operations;
+mod partials;
 mod plots;
 mod proofs;
 mod signage_points;

@@ -443,10 +443,11 @@ fn replay(config: FarmerConfig, inputs: &[(Now, Input)], end: Now) -> (Vec<Outpu
     let mut outputs = Vec::new();
     let mut now = start();
     let pass = |farmer: &mut Farmer, now: &mut Now, until: Now| {
+        let from = *now;
         while let Some(at) = farmer.poll_timeout()
             && at <= until.mono
         {
-            *now = now.after(at.since(now.mono));
+            *now = from.after(at.since(from.mono));
             farmer.handle_timeout(*now);
         }
         *now = until;

@@ -7,7 +7,7 @@ use crate::ids::{Bytes32, PuzzleHash, QualityString, RewardChainSp};
 use crate::pos::ProofError;
 use crate::snapshot::{AlarmKind, Notice, PROOFS_KEPT, ProofStage};
 use crate::units::{Height, SubSlotIters};
-use crate::wire::{FromHarvester, G1Bytes, NewProofOfSpace, PartialProof, PartialProofsData, PlotPool};
+use crate::wire::{FromHarvester, G1Bytes, NewProofOfSpace, PlotPool};
 
 /// A farm whose harvester has found a proof that is good enough; its quality.
 fn winner() -> (Story, crate::ids::SessionId, QualityString) {
@@ -766,29 +766,6 @@ fn dropped_signing_loses_the_proof_with_that_reason() {
     let (job, ..) = story.signings()[0];
     story.input(Input::VerificationDropped { job });
     lost_because(&story, "the workers that verify and sign were full");
-}
-
-#[test]
-fn partial_proofs_of_v2_plots_are_not_lost_in_silence() {
-    let mut story = Story::new();
-    let barn = story.connect("barn");
-    let point = story.signage_point();
-    let message = PartialProofsData {
-        challenge_hash: point.challenge_hash,
-        sp_hash: point.challenge_chain_sp,
-        plot_identifier: "/mnt/d1/a.plot2".to_owned(),
-        partial_proofs: vec![PartialProof { fragments: [1; 16] }],
-        signage_point_index: 0,
-        plot_size: 28,
-        plot_index: 0,
-        meta_group: 0,
-        strength: 2,
-        plot_id: crate::ids::PlotId([1; 32]),
-        pool: PlotPool::Contract(CONTRACT),
-        plot_public_key: G1Bytes([1; 48]),
-    };
-    story.message(barn, FromHarvester::PartialProofs(Box::new(message)));
-    assert!(matches!(&story.alarms()[..], [AlarmKind::ProofLost { reason, .. }] if reason.contains("solver")));
 }
 
 #[test]

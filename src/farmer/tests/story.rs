@@ -129,11 +129,13 @@ impl Story {
 
     /// Lets time pass, with every timer in between.
     pub(super) fn pass(&mut self, duration: Duration) {
-        let end = self.now.after(duration);
+        // Each timer's time is counted from here: millisecond by millisecond it would lose the fractions.
+        let from = self.now;
+        let end = from.after(duration);
         while let Some(at) = self.farmer.poll_timeout()
             && at <= end.mono
         {
-            self.now = self.now.after(at.since(self.now.mono));
+            self.now = from.after(at.since(from.mono));
             self.farmer.handle_timeout(self.now);
             self.drain();
             assert!(

@@ -18,6 +18,7 @@ use super::super::testing::*;
 use super::super::*;
 use crate::clock::UnixMillis;
 use crate::config::Root;
+use crate::config::files::{PRIVATE_FILE, set_mode};
 use crate::snapshot::{DisconnectCause, RefusalCause};
 use crate::tls::issue::{Issuer, make_private_ca};
 use crate::tls::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout};
@@ -46,6 +47,7 @@ impl Ca {
             std::fs::create_dir_all(paths.crt.parent().unwrap()).unwrap();
             std::fs::write(&paths.crt, crt).unwrap();
             std::fs::write(&paths.key, key).unwrap();
+            set_mode(&paths.key, PRIVATE_FILE).unwrap();
         };
         let ca = make_private_ca(NOW).unwrap();
         let ca_paths = layout.ca(CertificateAuthority::Private);

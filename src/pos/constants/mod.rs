@@ -83,6 +83,12 @@ impl Constants {
         Some(constants)
     }
 
+    /// Whether a height is set from which v2 plots are farmed.
+    #[must_use]
+    pub fn are_v2_plots_scheduled(&self) -> bool {
+        self.hard_fork2_height < NOT_SCHEDULED
+    }
+
     /// Constants of a network with the settings' own overrides, as the official software makes them: its defaults,
     /// then `overrides`, then what it sets on test networks unless the overrides do. The names that no release knows
     /// come back to be reported; they change nothing.
@@ -188,12 +194,15 @@ impl Default for Constants {
             plot_filter_64_height: Height(15_592_000),
             plot_filter_32_height: Height(20_643_000),
             soft_fork9_height: Height(8_655_000),
-            hard_fork2_height: Height(0xffff_fffa),
+            hard_fork2_height: NOT_SCHEDULED,
             plot_v1_phase_out_epoch_bits: 8,
             testnet: false,
         }
     }
 }
+
+/// The official default of `HARD_FORK2_HEIGHT`: a height that no chain reaches.
+const NOT_SCHEDULED: Height = Height(0xffff_fffa);
 
 /// What an override did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

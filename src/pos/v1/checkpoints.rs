@@ -19,6 +19,8 @@ pub(super) struct Checkpoints {
     c1_start: u64,
     /// Entries that C1 has room for. Its end is marked by one entry 0, and some plotters pad it with more.
     c1_room: u64,
+    /// C1 as it is in the file, if it is kept in memory.
+    c1: Option<Box<[u8]>>,
     c2: Box<[u64]>,
     c3_start: u64,
 }
@@ -59,9 +61,42 @@ impl Checkpoints {
             k,
             c1_start: c1.start,
             c1_room,
+            c1: None,
             c2,
             c3_start,
         })
+    }
+
+    /// Reads C1 and keeps it, if that takes at most `max_bytes`; a C1 kept before is given up otherwise. Returns the bytes it
+    /// takes.
+    pub(super) fn keep_c1<R: ReadAt + ?Sized>(
+        &mut self,
+        reader: &PlotReader<'_, R>,
+        max_bytes: usize,
+    ) -> Result<usize, PlotError> {
+        self.c1 = None;
+        // Some plotters leave far more room than there are entries.
+        let entries = self.c1_room.min((2 << self.k) / CHECKPOINT_1_INTERVAL as u64 + 2);
+        let length = usize::try_from(entries * entry_bytes(self.k)).unwrap_or(usize::MAX);
+        let ends_at = |bytes: &[u8]| {
+            let end = unpack(self.k, bytes).skip(1).position(|f7| f7 == 0);
+            end.map(|entries| (entries + 1) * entry_bytes(self.k) as usize)
+        };
+        let mut c1 = Vec::new();
+        while c1.len() < length && c1.len() <= max_bytes {
+            let piece = C1_PIECE_BYTES.min(length - c1.len());
+            c1.extend(reader.read(PlotPart::C1, self.c1_start.saturating_add(c1.len() as u64), piece)?);
+            if let Some(end) = ends_at(&c1) {
+                c1.truncate(end);
+                break;
+            }
+        }
+        if c1.len() > max_bytes {
+            return Ok(0);
+        }
+        let kept = c1.len();
+        self.c1 = Some(c1.into());
+        Ok(kept)
     }
 
     /// The contents of C2.
@@ -175,11 +210,19 @@ impl Checkpoints {
         start: u64,
         count: u64,
     ) -> Result<Vec<u64>, PlotError> {
-        let offset = self.c1_start.saturating_add(start * entry_bytes(self.k));
-        let bytes = reader.read(PlotPart::C1, offset, (count * entry_bytes(self.k)) as usize)?;
+        let (start_byte, length) = (start * entry_bytes(self.k), (count * entry_bytes(self.k)) as usize);
+        let read;
+        let bytes = if let Some(c1) = &self.c1 {
+            let rest = usize::try_from(start_byte).ok().and_then(|start| c1.get(start..));
+            let rest = rest.unwrap_or_default();
+            &rest[..length.min(rest.len())]
+        } else {
+            read = reader.read(PlotPart::C1, self.c1_start.saturating_add(start_byte), length)?;
+            &read
+        };
         let is_entry = |(index, f7): &(u64, u64)| *index == 0 || *f7 != 0;
         Ok((start..)
-            .zip(unpack(self.k, &bytes))
+            .zip(unpack(self.k, bytes))
             .take_while(is_entry)
             .map(|(_, f7)| f7)
             .collect())
@@ -239,5 +282,8 @@ fn entry_bytes(k: u8) -> u64 {
 
 /// How much of C1 is read around the estimated place: many times more than the estimate is wrong, and still one sector.
 const C1_READ_BYTES: u64 = 512;
+
+/// All of C1 takes 1.7 MB at k 32.
+const C1_PIECE_BYTES: usize = 1 << 18;
 
 const C2_ENTRIES_PER_READ: usize = 1024;

@@ -3,6 +3,7 @@
 //! Shared by the verifier, the prover and the plotter; knows nothing of files. Every value is a plain integer whose
 //! bit length follows from k and the table. After the algorithm of chiapos (Chia Network, Apache-2.0).
 
+use super::chacha8::{BLOCK_BYTES, Keystream};
 use crate::ids::PlotId;
 
 /// Extra low bits of a y value: f1 to f6 give k + 6 bits, f7 is cut to its first k.
@@ -21,23 +22,16 @@ pub(super) const TARGETS: usize = 1 << EXTRA_BITS;
 /// f1 of one plot: x to y.
 pub(super) struct F1 {
     k: u32,
-    /// ChaCha state before the first round, with block counter 0.
-    state: [u32; 16],
+    keystream: Keystream,
 }
 
 impl F1 {
     /// `k` in 18..=50.
     pub(super) fn new(k: u8, plot_id: &PlotId) -> Self {
-        // The key is a 1 followed by the plot id without its last byte.
-        let mut key = [0; 32];
-        key[0] = 1;
-        key[1..].copy_from_slice(&plot_id.0[..31]);
-        let mut state = [0; 16];
-        state[..4].copy_from_slice(&CHACHA_CONSTANTS);
-        for (word, bytes) in state[4..12].iter_mut().zip(key.as_chunks().0) {
-            *word = u32::from_le_bytes(*bytes);
+        Self {
+            k: u32::from(k),
+            keystream: Keystream::new(plot_id),
         }
-        Self { k: u32::from(k), state }
     }
 
     /// The y value (k + 6 bits) of `x` < 2^k.
@@ -48,9 +42,9 @@ impl F1 {
             first: block,
             bytes: [0; 2 * BLOCK_BYTES],
         };
-        window.bytes[..BLOCK_BYTES].copy_from_slice(&self.keystream(block));
+        window.bytes[..BLOCK_BYTES].copy_from_slice(&self.keystream.block(block));
         if bit + u64::from(self.k) > BLOCK_BITS {
-            window.bytes[BLOCK_BYTES..].copy_from_slice(&self.keystream(block + 1));
+            window.bytes[BLOCK_BYTES..].copy_from_slice(&self.keystream.block(block + 1));
         }
         self.append_extra_bits(window.bits(bit, self.k), x)
     }
@@ -70,29 +64,6 @@ impl F1 {
     /// A y value ends with the first six bits of its x.
     fn append_extra_bits(&self, keystream: u64, x: u64) -> u64 {
         (keystream << EXTRA_BITS) | (x >> (self.k - EXTRA_BITS))
-    }
-
-    /// One block of ChaCha8 keystream.
-    fn keystream(&self, counter: u64) -> [u8; BLOCK_BYTES] {
-        let mut start = self.state;
-        start[12] = counter as u32;
-        start[13] = (counter >> 32) as u32;
-        let mut state = start;
-        for _ in 0..4 {
-            quarter_round(&mut state, 0, 4, 8, 12);
-            quarter_round(&mut state, 1, 5, 9, 13);
-            quarter_round(&mut state, 2, 6, 10, 14);
-            quarter_round(&mut state, 3, 7, 11, 15);
-            quarter_round(&mut state, 0, 5, 10, 15);
-            quarter_round(&mut state, 1, 6, 11, 12);
-            quarter_round(&mut state, 2, 7, 8, 13);
-            quarter_round(&mut state, 3, 4, 9, 14);
-        }
-        let mut bytes = [0; BLOCK_BYTES];
-        for ((out, word), start) in bytes.as_chunks_mut().0.iter_mut().zip(state).zip(start) {
-            *out = word.wrapping_add(start).to_le_bytes();
-        }
-        bytes
     }
 }
 
@@ -188,9 +159,15 @@ pub(super) fn is_match(left_y: u64, right_y: u64) -> bool {
     if right_y / BC != left_y / BC + 1 {
         return false;
     }
-    let (left, right) = (left_y % BC, right_y % BC);
+    offsets_match(left_y / BC, left_y % BC, right_y % BC)
+}
+
+/// Whether `right`, counted from the start of the next bucket, matches with `left`, counted from the start of bucket number
+/// `left_bucket`.
+#[inline]
+pub(super) fn offsets_match(left_bucket: u64, left: u64, right: u64) -> bool {
     let m = (right / C + B - left / C) % B;
-    m < TARGETS as u64 && (left % C + target_shift(left_y / BC, m)) % C == right % C
+    m < TARGETS as u64 && (left % C + target_shift(left_bucket, m)) % C == right % C
 }
 
 /// The y values, counted from the start of the next bucket, that match with the y value `left` (counted from the start
@@ -214,15 +191,15 @@ struct KeystreamWindow {
 impl KeystreamWindow {
     fn new(f1: &F1, first: u64) -> Self {
         let mut bytes = [0; 2 * BLOCK_BYTES];
-        bytes[..BLOCK_BYTES].copy_from_slice(&f1.keystream(first));
-        bytes[BLOCK_BYTES..].copy_from_slice(&f1.keystream(first + 1));
+        bytes[..BLOCK_BYTES].copy_from_slice(&f1.keystream.block(first));
+        bytes[BLOCK_BYTES..].copy_from_slice(&f1.keystream.block(first + 1));
         Self { first, bytes }
     }
 
     fn advance(&mut self, f1: &F1) {
         self.first += 1;
         self.bytes.copy_within(BLOCK_BYTES.., 0);
-        self.bytes[BLOCK_BYTES..].copy_from_slice(&f1.keystream(self.first + 1));
+        self.bytes[BLOCK_BYTES..].copy_from_slice(&f1.keystream.block(self.first + 1));
     }
 
     /// The `k` bits of keystream from bit number `bit` of the first block on.
@@ -280,25 +257,10 @@ impl BitWriter {
     }
 }
 
-fn quarter_round(state: &mut [u32; 16], a: usize, b: usize, c: usize, d: usize) {
-    state[a] = state[a].wrapping_add(state[b]);
-    state[d] = (state[d] ^ state[a]).rotate_left(16);
-    state[c] = state[c].wrapping_add(state[d]);
-    state[b] = (state[b] ^ state[c]).rotate_left(12);
-    state[a] = state[a].wrapping_add(state[b]);
-    state[d] = (state[d] ^ state[a]).rotate_left(8);
-    state[c] = state[c].wrapping_add(state[d]);
-    state[b] = (state[b] ^ state[c]).rotate_left(7);
-}
-
 /// Length of the metadata of each table's entries, in units of k bits.
 const METADATA_LENGTHS: [u32; 8] = [0, 1, 2, 4, 4, 3, 2, 0];
 
-const BLOCK_BYTES: usize = 64;
 const BLOCK_BITS: u64 = 512;
-
-/// "expand 32-byte k".
-const CHACHA_CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
 #[cfg(test)]
 mod tests {

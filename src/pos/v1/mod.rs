@@ -3,7 +3,9 @@
 //! Pure: plots are read through [`ReadAt`](super::ReadAt), and whoever opens files or starts threads does so elsewhere.
 
 mod bits;
+mod chacha8;
 mod checkpoints;
+mod decompress;
 mod fse;
 mod fx;
 mod park;
@@ -13,9 +15,10 @@ mod prover;
 #[cfg(test)]
 mod test_plot;
 mod verify;
+mod x_pairs;
 
 pub use fse::FseError;
-pub use park::ParkError;
+pub use park::{ParkError, compressed_line_point};
 pub use prover::{Prover, Quality};
 pub use verify::{InvalidProof, verify};
 

@@ -5,6 +5,8 @@
 //!   before: low bits as they are (stubs), the rest entropy-coded (deltas).
 //! * Table 7 holds positions in table 6, sorted by f7; C3 parks hold the differences between those f7s.
 //!
+//! In compressed plots the lowest tables are missing, and the lowest one there is has parks of another shape.
+//!
 //! Works on bytes that somebody else read or will write. Bytes may be damaged: that gives errors or wrong numbers,
 //! never a panic. After the file format of chiapos (Apache-2.0).
 
@@ -65,6 +67,19 @@ impl ParkLayout {
             deltas_bytes,
             code,
         }
+    }
+
+    /// The layout of the lowest table there is in a compressed plot (k 32); `None` if there is no such level.
+    pub(super) fn compressed(level: u8) -> Option<Self> {
+        let (stub_bits, park_bytes, code) = COMPRESSED_PARKS.get(usize::from(level).checked_sub(1)?)?;
+        let layout = Self {
+            line_point_bits: 2 * 32,
+            stub_bits: *stub_bits,
+            deltas_bytes: 0,
+            code,
+        };
+        let deltas_bytes = park_bytes.checked_sub(layout.deltas_start())?;
+        Some(Self { deltas_bytes, ..layout })
     }
 
     /// Bytes of one park.
@@ -198,6 +213,15 @@ impl ParkLayout {
             got: park.len(),
         }
     }
+}
+
+/// The line point of entry `index` (below 2048) of a `park` of the lowest table of a plot compressed with `level`: what the
+/// prover reads, for those who examine single parks. `None` if there is no such level.
+///
+/// # Errors
+/// [`ParkError`]: the park is damaged or has no such entry.
+pub fn compressed_line_point(level: u8, park: &[u8], index: usize) -> Option<Result<u128, ParkError>> {
+    ParkLayout::compressed(level).map(|layout| layout.line_point(park, index))
 }
 
 /// Bytes of one park of table 7 in a plot of size `k`.
@@ -373,6 +397,19 @@ static TABLE_5_CODE: DeltaCode = DeltaCode::new(2.6);
 static TABLE_6_CODE: DeltaCode = DeltaCode::new(2.45);
 static C3_CODE: DeltaCode = DeltaCode::new(1.0);
 
+/// Of compression levels 1 to 9, as bladebit writes them: bits of a stub, bytes of a park, code of the deltas.
+static COMPRESSED_PARKS: [(u32, usize, DeltaCode); 9] = [
+    (29, 8336, DeltaCode::new(2.51)),
+    (25, 7360, DeltaCode::new(3.44)),
+    (21, 6352, DeltaCode::new(4.36)),
+    (16, 5325, DeltaCode::new(9.30)),
+    (12, 4300, DeltaCode::new(9.30)),
+    (8, 3273, DeltaCode::new(9.10)),
+    (4, 2250, DeltaCode::new(8.60)),
+    (4, 6350, DeltaCode::new(8.60)),
+    (30, 8808, DeltaCode::new(4.54)),
+];
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -437,6 +474,10 @@ mod tests {
             .map(|table| ParkLayout::classic(32, table).park_bytes())
             .collect();
         assert_eq!(sizes, [8862, 8325, 8325, 8325, 8325, 8325]);
+        let compressed: Vec<usize> = (1..=9)
+            .map(|level| ParkLayout::compressed(level).unwrap().park_bytes())
+            .collect();
+        assert_eq!(compressed, [8336, 7360, 6352, 5325, 4300, 3273, 2250, 6350, 8808]);
         assert_eq!(p7_park_bytes(32), 8448);
         assert_eq!([c3_park_bytes(19), c3_park_bytes(20)], [10_000, 3000]);
     }
@@ -527,11 +568,12 @@ mod tests {
         fn parks_round_trip(
             k in 18_u8..=50,
             table in 1_u8..=6,
+            level in 0_u8..=9,
             first: u128,
             steps in prop::collection::vec((0_u128..6, any::<u128>()), MIN_DELTAS..ENTRIES_PER_PARK),
         ) {
-            let layout = ParkLayout::classic(k, table);
-            let mut line_points = vec![first >> (133 - 2 * u32::from(k))];
+            let layout = ParkLayout::compressed(level).unwrap_or_else(|| ParkLayout::classic(k, table));
+            let mut line_points = vec![first >> (133 - layout.line_point_bits)];
             for (delta, stub) in steps {
                 let step = (delta << layout.stub_bits) + (stub >> (128 - layout.stub_bits));
                 line_points.push(line_points[line_points.len() - 1] + step);

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use serde::Deserialize;
 
+use super::decompress::Compression;
 use super::park::{
     CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ENTRIES_PER_PARK, ParkLayout, c3_park_bytes, encode_c3_park,
     line_point,
@@ -99,7 +100,13 @@ pub(super) struct TestPlot {
 impl TestPlot {
     /// A classic plot that contains `golden` once, but in table 7 at all places of `shape`.
     pub(super) fn new(golden: &GoldenProof, shape: &Shape) -> Self {
+        Self::of_level(golden, shape, 0)
+    }
+
+    /// Such a plot compressed with `level`, or a classic one if that is 0.
+    pub(super) fn of_level(golden: &GoldenProof, shape: &Shape, level: u8) -> Self {
         let k = golden.k;
+        let compression = Compression::new(level);
         let mut plot = Self {
             extents: BTreeMap::new(),
             size: 0,
@@ -111,10 +118,19 @@ impl TestPlot {
         let mut at = 4096;
 
         // Each line point has a park of its own, and there the sixth place.
-        let mut children = plot_order(unpack(k, &golden.proof()).unwrap()).to_vec();
-        for table in 1..=6 {
+        let mut children = unpack(k, &golden.proof()).unwrap().to_vec();
+        plot_order(&mut children);
+        let lowest = compression.map_or(1, |compression| compression.lowest_table());
+        if let Some(compression) = compression {
+            children = compression.leave_out(&children);
+            pointers.resize(usize::from(lowest) - 1, at);
+        }
+        for table in lowest..=6 {
             pointers.push(at);
-            let layout = ParkLayout::classic(k, table);
+            let layout = match compression {
+                Some(compression) if table == lowest => compression.layout(),
+                _ => ParkLayout::classic(k, table),
+            };
             for pair in children.chunks_exact(2) {
                 let line_point = line_point(pair[0], pair[1]);
                 let entries: Vec<u128> = (line_point - 5..=line_point).collect();
@@ -159,11 +175,20 @@ impl TestPlot {
             plot.extents.insert(offset, park);
         }
 
-        let mut header = b"Proof of Space Plot".to_vec();
-        header.extend(golden.plot_id.0);
-        header.extend([k, 0, 4]);
-        header.extend(b"v1.0\x00\x70");
-        header.extend([7; 112]);
+        let mut header = Vec::new();
+        if level == 0 {
+            header.extend(b"Proof of Space Plot");
+            header.extend(golden.plot_id.0);
+            header.extend([k, 0, 4]);
+            header.extend(b"v1.0\x00\x70");
+            header.extend([7; 112]);
+        } else {
+            header.extend(b"PLOT\x02\x00\x00\x00");
+            header.extend(golden.plot_id.0);
+            header.extend([k, 0, 112]);
+            header.extend([7; 112]);
+            header.extend([1, 0, 0, 0, level]);
+        }
         header.extend(pointers.iter().flat_map(|pointer: &u64| pointer.to_be_bytes()));
         plot.extents.insert(0, header);
         plot

@@ -58,7 +58,8 @@ pub fn verify(plot_id: &PlotId, k: u8, challenge: &PosChallenge, proof: &[u8]) -
     if f7 != expected {
         return Err(InvalidProof::WrongChallenge { expected, got: f7 });
     }
-    let xs = plot_order(xs);
+    let mut xs = xs;
+    plot_order(&mut xs);
     let selected = quality_path(challenge) * 2;
     Ok(quality_string(challenge, k, xs[selected], xs[selected + 1]))
 }
@@ -119,9 +120,10 @@ pub(super) fn arrange(plot_id: &PlotId, k: u8, xs: &mut [u64; 64]) {
     }
 }
 
-/// From proof order to plot order: at every level the half that is smaller, by its last x values, comes first.
-pub(super) fn plot_order(mut xs: [u64; 64]) -> [u64; 64] {
-    for half in [1, 2, 4, 8, 16, 32] {
+/// From proof order to plot order: at every level the half that is smaller, by its last x values, comes first. Of a proof or a
+/// part of it, whose length is a power of two.
+pub(super) fn plot_order(xs: &mut [u64]) {
+    for half in (0..xs.len().ilog2()).map(|table| 1 << table) {
         for pair in xs.chunks_exact_mut(2 * half) {
             let (left, right) = pair.split_at_mut(half);
             if left.iter().rev().ge(right.iter().rev()) {
@@ -129,7 +131,6 @@ pub(super) fn plot_order(mut xs: [u64; 64]) -> [u64; 64] {
             }
         }
     }
-    xs
 }
 
 /// The proof that consists of these x values.

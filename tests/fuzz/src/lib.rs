@@ -9,7 +9,10 @@
 //! ```
 
 pub mod memory;
+mod plots;
 pub mod properties;
+
+pub use plots::{compressed_park_target, plot_header_target};
 
 use farmconsole::wire::pool::{
     AuthenticationPayloadV1, GetAuthRequest, GetFarmerRequestV1, PostFarmerPayload, PostPartialPayload,
@@ -96,7 +99,7 @@ pub struct SeedInput {
     pub input: Vec<u8>,
 }
 
-/// Inputs that are good, from the golden vectors and the recorded session in `tests/vectors`.
+/// Inputs that are good, from the golden vectors and the recorded session in `tests/vectors`, and of plots.
 pub fn seeds() -> Vec<SeedInput> {
     let read = |name: &str| -> serde_json::Value {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -106,7 +109,7 @@ pub fn seeds() -> Vec<SeedInput> {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
     let bytes = |text: &serde_json::Value| text.as_str().and_then(|text| hex::decode(text).ok());
-    let mut seeds = Vec::new();
+    let mut seeds = plots::plot_seeds();
 
     let vectors = read("vectors.json");
     for vector in vectors["vectors"].as_array().into_iter().flatten() {

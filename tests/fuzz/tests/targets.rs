@@ -10,6 +10,8 @@ fn run(target: &str, input: &[u8]) -> bool {
         "to_harvester" => farmconsole_fuzz::to_harvester_target(input),
         "full_node" => farmconsole_fuzz::full_node_target(input),
         "parts" => farmconsole_fuzz::parts_target(input),
+        "plot_header" => farmconsole_fuzz::plot_header_target(input),
+        "compressed_park" => farmconsole_fuzz::compressed_park_target(input),
         other => panic!("no target {other}"),
     }
 }
@@ -17,7 +19,15 @@ fn run(target: &str, input: &[u8]) -> bool {
 #[test]
 fn every_seed_is_good_input_of_its_target() {
     let seeds = seeds();
-    for target in ["message", "from_harvester", "to_harvester", "full_node", "parts"] {
+    for target in [
+        "message",
+        "from_harvester",
+        "to_harvester",
+        "full_node",
+        "parts",
+        "plot_header",
+        "compressed_park",
+    ] {
         assert!(
             seeds.iter().filter(|seed| seed.target == target).count() > 5,
             "{target}"

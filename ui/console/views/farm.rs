@@ -12,7 +12,7 @@ use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
 use super::{ago, list_title, messages, nothing, roll_call};
-use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, grouped, minutes_to_win, plural, seconds_of_ms};
+use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural};
 
 /// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -148,7 +148,7 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
                 plain(format!("{passed}/{total}"), theme.style(Tone::Plain)),
                 proofs,
                 plain(
-                    lookup_text(lookup_ms),
+                    lookup_time(lookup_ms),
                     theme.style(if late == Lateness::InTime { Tone::Plain } else { tone }),
                 ),
                 lookup_bar(lookup_ms.max(round_trip_ms), theme),
@@ -165,11 +165,6 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
             point,
         ],
     }
-}
-
-/// `0.21 s`; a few milliseconds are said as such, because `0.00 s` says nothing.
-fn lookup_text(ms: u32) -> String {
-    if ms < 10 { format!("{ms} ms") } else { seconds_of_ms(ms) }
 }
 
 /// What is true of the whole farm, as label and value.

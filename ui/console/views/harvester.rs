@@ -28,7 +28,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     };
     if area.width >= 110 {
         let left = area.width / 2;
-        facts(model, harvester, Rect { width: left, ..area }, buffer);
+        facts(model, details, harvester, Rect { width: left, ..area }, buffer);
         files(
             model,
             details,
@@ -45,7 +45,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             .unwrap_or(u16::MAX)
             .saturating_add(2);
         let upper = area.height - wanted.clamp(5, area.height / 2);
-        facts(model, harvester, Rect { height: upper, ..area }, buffer);
+        facts(model, details, harvester, Rect { height: upper, ..area }, buffer);
         files(
             model,
             details,
@@ -62,7 +62,15 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
 }
 
-fn facts(model: &Model, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
+/// How many facts there are about the harvester whose details are open; each has a line or more.
+pub(in super::super) fn fact_count(model: &Model) -> u16 {
+    let facts = model
+        .detailed()
+        .map_or(0, |(_, harvester)| rows(model, harvester).len() + 1);
+    u16::try_from(facts).unwrap_or(u16::MAX)
+}
+
+fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let tone = harvester_tone(harvester);
     let mut name = title(theme, model.harvester_name(harvester));
@@ -70,19 +78,34 @@ fn facts(model: &Model, harvester: &HarvesterView, area: Rect, buffer: &mut Buff
     name.push_span(span(harvester_words(harvester, model), theme.style(tone)));
     let inner = pane(buffer, area, theme, name);
     let columns = inner.width.saturating_sub(u16::try_from(LABEL).unwrap_or(0) + 2);
-    let mut row = 0;
-    let mut put_row = |label: &str, value: Line<'static>| {
+    let mut lines = Vec::new();
+    let mut add = |label: &str, value: Line<'static>| {
         let mut line = Line::from(span(format!(" {label:<LABEL$}"), theme.style(Tone::Dim)));
         line.spans.extend(value.spans);
-        put(buffer, inner, row, &line);
-        row += 1;
+        lines.push(line);
     };
     let sparks = columns.min(64);
-    put_row("look-ups", Line::from(sparkline(&harvester.lookups_ms, sparks, theme)));
+    add("look-ups", Line::from(sparkline(&harvester.lookups_ms, sparks, theme)));
     for (label, value, tone) in rows(model, harvester) {
         for (n, line) in wrap(&theme.plain(value), columns).into_iter().enumerate() {
-            put_row(if n == 0 { label } else { "" }, plain(line, theme.style(tone)));
+            add(if n == 0 { label } else { "" }, plain(line, theme.style(tone)));
         }
+    }
+    let room = usize::from(inner.height);
+    let from = usize::from(details.facts_scroll).min(lines.len().saturating_sub(room));
+    for (row, line) in (0..inner.height).zip(&lines[from..]) {
+        put(buffer, inner, row, line);
+    }
+    let below = lines.len().saturating_sub(from + room);
+    if below > 0 && room > 1 {
+        let text = format!(" {} further down: ]", plural(below as u64 + 1, "line"));
+        let text = format!("{text:<width$}", width = usize::from(inner.width));
+        put(
+            buffer,
+            inner,
+            inner.height - 1,
+            &Line::from(span(text, theme.style(Tone::Dim))),
+        );
     }
 }
 

@@ -23,6 +23,7 @@ use crate::format::{grouped, span as time_span};
 fn harvester_tone(harvester: &HarvesterView) -> Tone {
     match harvester.state {
         HarvesterState::Farming if harvester.certificate_shared => Tone::Warn,
+        HarvesterState::Farming if harvester.plots == 0 => Tone::Dim,
         HarvesterState::Farming => Tone::Good,
         HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
         HarvesterState::Late => Tone::Warn,
@@ -37,7 +38,7 @@ fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
             "absent since {}",
             model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms)
         ),
-        state => state.words(),
+        _ => harvester.state_words(),
     };
     if harvester.certificate_shared {
         words.push_str(", certificate shared");
@@ -54,7 +55,7 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
         HarvesterState::Farming | HarvesterState::Late if missing > 0 => {
             format!(
                 "{}, {missing} of {} missing",
-                harvester.state.words(),
+                harvester.state_words(),
                 harvester.lookups_ms.len()
             )
         }

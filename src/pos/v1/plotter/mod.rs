@@ -65,7 +65,7 @@ pub enum PlotterError {
 }
 
 /// Largest k: positions and y values have to fit in 32 bits.
-const MAX_K: u8 = 25;
+pub const MAX_K: u8 = 25;
 
 /// Share of the time that computing the tables takes.
 const FORWARD_SHARE: f32 = 0.8;

@@ -1,10 +1,16 @@
-//! Verification of v2 proofs of space, by the library inside the official software (`chia-pos2`, C++).
+//! v2 proofs of space: verifying and solving, by the library inside the official software (`chia-pos2`, C++), and the
+//! structure of plot files ([`PlotFileV2`]).
 //!
-//! Everything the library might choke on is checked here first. Solving partial proofs is not done here.
+//! Everything the library might choke on is checked here first: it ends the process where it finds its own assumptions
+//! violated.
+
+mod plot_file;
+
+pub use plot_file::PlotFileV2;
 
 use crate::ids::{PlotId, PosChallenge, QualityString};
 use crate::pos::constants::Constants;
-use crate::wire::PartialProof;
+use crate::wire::{PartialProof, SolverInfo};
 
 /// Checks a full v2 proof of a plot of the network's only k and gives its quality string. A valid proof takes about
 /// 20 µs at strength 2 and 0.3 ms at strength 8, doubling with each step from there; garbage at most about 1 ms at 17.
@@ -22,11 +28,11 @@ pub fn verify(
     proof: &[u8],
 ) -> Result<QualityString, InvalidProofV2> {
     let k = c.plot_size_v2;
-    if !LIBRARY_K.contains(&k) || !k.is_multiple_of(2) {
+    if !is_k(k) {
         return Err(InvalidProofV2::K { got: k });
     }
-    let max = max_strength(k);
-    if !(MIN_STRENGTH..=max).contains(&strength) {
+    if !is_strength(k, strength) {
+        let max = max_strength(k);
         return Err(InvalidProofV2::Strength { k, max, got: strength });
     }
     let expected = proof_len(k);
@@ -47,6 +53,72 @@ pub fn verify(
         .ok_or(InvalidProofV2::NotAProof)
 }
 
+/// Finds the x-values of a partial proof: the full proof, which is still to be verified. On two cores, all of which it
+/// takes, 30 ms at k20 and 2 s at k28, both of strength 2; each step of strength adds more, in the end twice what the one
+/// before did.
+///
+/// # Errors
+/// No x-values belong to it, or finding them is too much work for this machine.
+pub fn solve(c: &Constants, partial: &SolverInfo) -> Result<Vec<u8>, SolveError> {
+    let (k, strength) = (partial.size, partial.strength);
+    if !is_k(k) || !is_strength(k, strength) {
+        return Err(SolveError::NoSuchPlot { k, strength });
+    }
+    if k > MAX_SOLVED_K || k / 2 + strength > MAX_SOLVED_WORK {
+        return Err(SolveError::TooMuchWork { k, strength });
+    }
+    let fragments = partial.partial_proof.fragments;
+    // A fragment has 2 k bits.
+    if fragments.iter().any(|fragment| fragment >> (2 * k) != 0) {
+        return Err(SolveError::NoProof);
+    }
+    let chain = chia_pos2::QualityChain { chain_links: fragments };
+    let proof = chia_pos2::solve_proof(&chain, partial.plot_id.as_bytes(), k, strength, c.testnet);
+    if proof.is_empty() {
+        return Err(SolveError::NoProof);
+    }
+    Ok(proof)
+}
+
+/// Why a partial proof was not completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SolveError {
+    /// It is not one of this plot.
+    #[error("no full proof belongs to its partial proof")]
+    NoProof,
+    /// There are no such plots.
+    #[error("there are no v2 plots of k{k} and strength {strength}")]
+    NoSuchPlot {
+        /// Size.
+        k: u8,
+        /// Strength.
+        strength: u8,
+    },
+    /// It would not be done in time, or would need more memory than the library has prepared for.
+    #[error(
+        "solving a partial proof of k{k} and strength {strength} is too much work for this machine: \
+         `farmer.solver_peers` can name a solver"
+    )]
+    TooMuchWork {
+        /// Size.
+        k: u8,
+        /// Strength.
+        strength: u8,
+    },
+}
+
+/// Whether v2 plots of this k can exist.
+#[must_use]
+pub fn is_k(k: u8) -> bool {
+    LIBRARY_K.contains(&k) && k.is_multiple_of(2)
+}
+
+/// Whether v2 plots of size `k` ([`is_k`]) can have this strength.
+#[must_use]
+pub fn is_strength(k: u8, strength: u8) -> bool {
+    (MIN_STRENGTH..=max_strength(k)).contains(&strength)
+}
+
 /// Length in bytes of a full proof: 128 x-values of k bits.
 #[must_use]
 pub const fn proof_len(k: u8) -> usize {
@@ -54,7 +126,8 @@ pub const fn proof_len(k: u8) -> usize {
 }
 
 /// Largest strength a plot of size `k` can have: the bits of an x-value less those that name its section.
-const fn max_strength(k: u8) -> u8 {
+#[must_use]
+pub const fn max_strength(k: u8) -> u8 {
     let section_bits = if k < 28 { 2 } else { k - 26 };
     k - section_bits - 1
 }
@@ -94,13 +167,20 @@ pub enum InvalidProofV2 {
 }
 
 /// Sizes the library has tables for; odd ones are not possible.
-const LIBRARY_K: std::ops::RangeInclusive<u8> = 18..=32;
+pub const LIBRARY_K: std::ops::RangeInclusive<u8> = 18..=32;
 
 /// x-values in a full proof: sixteen fragments of eight.
 const X_VALUES: usize = chia_pos2::NUM_CHAIN_LINKS * 8;
 
+/// At k32 the library's solver ends the process more often than not: it counts matches in 16 bits.
+const MAX_SOLVED_K: u8 = 30;
+
+/// Half of k and strength together, beyond which solving takes longer than a proof is worth anything: the part of the
+/// work that depends on strength doubles with each, and has 10 s on two cores here (k28, strength 8).
+const MAX_SOLVED_WORK: u8 = 22;
+
 /// Smallest strength the library knows.
-const MIN_STRENGTH: u8 = 2;
+pub const MIN_STRENGTH: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -208,6 +288,41 @@ mod tests {
         let padded = [proof.as_slice(), &[0]].concat();
         assert_eq!(refused(&plot.c, &plot.id, STRENGTH, &challenge, &padded), length(289));
         assert_eq!(refused(&plot.c, &plot.id, STRENGTH, &challenge, &[]), length(0));
+    }
+
+    fn partial(k: u8, strength: u8, fragments: [u64; 16]) -> SolverInfo {
+        SolverInfo {
+            partial_proof: PartialProof { fragments },
+            plot_id: PlotId([0x5a; 32]),
+            strength,
+            size: k,
+        }
+    }
+
+    #[test]
+    fn garbage_has_no_solution_and_never_ends_the_process() {
+        let c = Constants::for_network("simulator1").unwrap();
+        let most = (1 << 36) - 1;
+        let counted: [u64; 16] = std::array::from_fn(|i| i as u64 * 0x3_1415_9265);
+        for fragments in [[0; 16], [most; 16], [0x1_2345_6789; 16], counted] {
+            assert_eq!(solve(&c, &partial(18, 2, fragments)), Err(SolveError::NoProof));
+        }
+        for fragments in [[most + 1; 16], [u64::MAX; 16]] {
+            assert_eq!(solve(&c, &partial(18, 2, fragments)), Err(SolveError::NoProof));
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_solved_in_time_is_begun() {
+        let c = Constants::for_network("simulator1").unwrap();
+        for (k, strength) in [(28, 9), (20, 13), (18, 14), (30, 8), (32, 2)] {
+            let refused = solve(&c, &partial(k, strength, [1; 16]));
+            assert_eq!(refused, Err(SolveError::TooMuchWork { k, strength }));
+        }
+        for (k, strength) in [(16, 2), (19, 2), (34, 2), (18, 1), (18, 16), (255, 255)] {
+            let refused = solve(&c, &partial(k, strength, [1; 16]));
+            assert_eq!(refused, Err(SolveError::NoSuchPlot { k, strength }));
+        }
     }
 
     #[test]

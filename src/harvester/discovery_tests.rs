@@ -1,0 +1,841 @@
+//! Finding plots on real disks, and on disks that hang, fail and go.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use super::findings::Findings;
+use super::inventory::Listing;
+use super::mounts::Mounts;
+use super::plot::{LoadedPlot, OpenError, PlotFacts};
+use super::scan::{Disks, Look, ScanOptions};
+use super::scanner::{Scanner, ScannerFiles};
+use super::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
+use crate::crypto::{PublicKey, SecretKey, derive, plot_public_key};
+use crate::pos::header::{PlotHeader, PlotMemo};
+use crate::runtime::Clock;
+use crate::snapshot::FileState;
+use crate::wire::{HarvesterHandshake, PlotPool, plot_id_v1};
+
+#[expect(clippy::disallowed_methods, reason = "a moment to count from")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn scanner() -> Scanner {
+    Scanner::new(ScannerFiles::default(), Clock::start())
+}
+
+fn refresh(scanner: &Scanner, options: &ScanOptions) -> Arc<Findings> {
+    scanner.refresh(options, &keys(), now())
+}
+
+/// A directory and where it really is.
+fn directory() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = fs::canonicalize(dir.path()).unwrap();
+    (dir, path)
+}
+
+fn names(findings: &Findings) -> Vec<String> {
+    findings.plots.keys().map(|name| (**name).to_owned()).collect()
+}
+
+/// What is told of the only file or directory with trouble.
+fn trouble(findings: &Findings) -> (FileState, String) {
+    match &findings.troubles[..] {
+        [one] => (one.state, one.reason.clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The beginning of a plot of this k and compression level, with pointers beyond the end.
+fn compressed(level: u8) -> Vec<u8> {
+    let classic = fs::read(original()).unwrap();
+    let mut bytes = b"PLOT\x02\x00\x00\x00".to_vec();
+    bytes.extend_from_slice(&classic[19..52]);
+    bytes.extend_from_slice(&classic[58..188]);
+    bytes.extend_from_slice(&[1, 0, 0, 0, level]);
+    bytes.extend_from_slice(&classic[188..268]);
+    bytes
+}
+
+#[test]
+fn files_that_are_no_plots_are_listed_with_their_reason_and_tried_again_later() {
+    let (_dir, path) = directory();
+    fs::write(path.join("a.plot"), b"no plot at all, but long enough for a header").unwrap();
+    fs::write(path.join("._a.plot"), b"x").unwrap();
+    fs::write(path.join("notes.txt"), b"x").unwrap();
+    let look = Arc::new(Counting::default());
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
+    let (options, start) = (scan_options(&path), now());
+    for (after, opened) in [(0, 1), (1199, 1), (1200, 2)] {
+        let found = scanner.refresh(&options, &keys(), start + Duration::from_secs(after));
+        assert_eq!((found.files, found.counts.failed), (1, 1));
+        let (state, reason) = trouble(&found);
+        assert!(
+            reason.ends_with("not a plot file: it begins with 6e6f20706c6f7420617420616c6c2c20627574"),
+            "{reason}"
+        );
+        assert_eq!(
+            (state, look.opened().len()),
+            (FileState::Failed, opened),
+            "after {after} s"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_has_changed_is_looked_at_again_at_once() {
+    let (_dir, path) = directory();
+    let file = path.join("a.plot");
+    let (scanner, options) = (scanner(), scan_options(&path));
+    fs::write(&file, b"half a plot").unwrap();
+    assert_eq!(refresh(&scanner, &options).plots.len(), 0);
+    fs::copy(original(), &file).unwrap();
+    let found = refresh(&scanner, &options);
+    assert_eq!(
+        (found.plots.len(), found.changes.loaded, found.changes.removed),
+        (1, 1, 0)
+    );
+    fs::write(&file, foreign()).unwrap();
+    let found = refresh(&scanner, &options);
+    assert_eq!(
+        (found.counts.no_key, found.changes.loaded, found.changes.removed),
+        (1, 0, 1)
+    );
+}
+
+#[test]
+fn a_plot_whose_file_only_got_another_mode_is_farmed_all_the_time() {
+    let (_dir, path) = directory();
+    let file = path.join("a.plot");
+    fs::copy(original(), &file).unwrap();
+    let (scanner, options) = (scanner(), scan_options(&path));
+    let first = Arc::clone(refresh(&scanner, &options).plots.values().next().unwrap());
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
+    assert!(first.open_file().is_ok());
+    let found = refresh(&scanner, &options);
+    assert!(Arc::ptr_eq(&first, found.plots.values().next().unwrap()));
+    assert_eq!((found.changes.loaded, found.changes.removed), (0, 0));
+}
+
+#[test]
+fn every_file_that_is_not_farmed_is_told_with_its_state_and_reason() {
+    let (_dir, path) = directory();
+    let at = |name: &str| path.join(name);
+    fs::copy(original(), at("a.plot")).unwrap();
+    fs::copy(original(), at("renamed.plot")).unwrap();
+    // What a file is, its content says.
+    fs::copy(pooled(), at("v1.plot2")).unwrap();
+    fs::write(at("foreign.plot"), foreign()).unwrap();
+    fs::write(at("compressed.plot"), compressed(8)).unwrap();
+    let mut begun = fs::read(original()).unwrap();
+    begun[51] = 32;
+    begun.truncate(1000);
+    fs::write(at("begun.plot"), begun).unwrap();
+    fs::write(at("empty.plot"), b"").unwrap();
+    let found = refresh(&scanner(), &scan_options(&path));
+    let told: Vec<_> = found
+        .troubles
+        .iter()
+        .map(|trouble| {
+            (
+                Path::new(&trouble.file).file_name().unwrap().to_str().unwrap(),
+                trouble.state,
+            )
+        })
+        .collect();
+    let expected = [
+        ("begun.plot", FileState::BeingCopied),
+        ("compressed.plot", FileState::TooCompressed),
+        ("empty.plot", FileState::Failed),
+        ("foreign.plot", FileState::NoKey),
+        ("renamed.plot", FileState::Duplicate),
+    ];
+    assert_eq!(told, expected, "{:?}", found.troubles);
+    let counts = &found.counts;
+    assert_eq!((counts.farmed, counts.failed, counts.no_key), (2, 1, 1));
+    assert_eq!(
+        (counts.duplicates, counts.being_copied, counts.too_compressed),
+        (1, 1, 1)
+    );
+    // The farmer hears of all but what is being copied.
+    assert_eq!(
+        (found.failed.len(), found.no_key.len(), found.duplicates.len()),
+        (2, 1, 1)
+    );
+    let reason = |at: usize| &found.troubles[at].reason;
+    assert!(
+        reason(1).ends_with("level 8, and `harvester.max_compression_level_allowed` is 7"),
+        "{}",
+        reason(1)
+    );
+    let ours = keys().farmer_public_keys[0].to_string();
+    assert!(
+        reason(3).contains("which is none of ours: ") && reason(3).ends_with(&ours),
+        "{}",
+        reason(3)
+    );
+    assert!(
+        reason(4).contains("is a copy of ") && reason(4).contains("/a.plot"),
+        "{}",
+        reason(4)
+    );
+    let [volume] = &found.volumes[..] else {
+        panic!("{:?}", found.volumes)
+    };
+    assert_eq!((volume.plots, volume.not_farmed), (2, 5));
+    assert_eq!(volume.name, Mounts::read().point_of(&path).unwrap().to_str().unwrap());
+}
+
+#[test]
+fn no_compressed_plots_are_farmed_where_the_settings_give_them_no_decompressor() {
+    let (_dir, path) = directory();
+    fs::write(path.join("a.plot"), compressed(1)).unwrap();
+    let options = ScanOptions {
+        max_compression_level: 0,
+        ..scan_options(&path)
+    };
+    let (state, reason) = trouble(&refresh(&scanner(), &options));
+    assert_eq!(state, FileState::TooCompressed);
+    assert!(
+        reason.ends_with("`harvester.parallel_decompressor_count` 0 allows no compressed plots"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn directories_that_are_not_there_or_cannot_be_listed_are_told_and_do_not_hinder_the_others() {
+    let (_dir, path) = directory();
+    fs::copy(original(), path.join("a.plot")).unwrap();
+    let no_directory = path.join("a.plot");
+    let options = ScanOptions {
+        directories: vec![PathBuf::from("/nowhere/at/all"), no_directory, path.clone()],
+        ..scan_options(&path)
+    };
+    let found = refresh(&scanner(), &options);
+    assert_eq!((found.plots.len(), found.counts.failed), (1, 0));
+    let reasons: Vec<_> = found.troubles.iter().map(|trouble| trouble.reason.as_str()).collect();
+    let [nowhere, no_directory] = reasons[..] else {
+        panic!("{reasons:?}")
+    };
+    assert!(nowhere.starts_with("this plot directory does not exist"), "{nowhere}");
+    assert!(
+        no_directory.contains("cannot be listed: Not a directory"),
+        "{no_directory}"
+    );
+}
+
+#[test]
+fn directories_below_are_looked_into_only_if_asked_and_loops_end() {
+    let (_dir, path) = directory();
+    let below = path.join("below");
+    fs::create_dir(&below).unwrap();
+    fs::write(below.join("b.plot"), b"x").unwrap();
+    symlink(&path, below.join("loop")).unwrap();
+    assert_eq!(refresh(&scanner(), &scan_options(&path)).files, 0);
+    let deep = ScanOptions {
+        recursive: true,
+        follow_links: true,
+        ..scan_options(&path)
+    };
+    assert_eq!(refresh(&scanner(), &deep).files, 1);
+    // One that is in the settings, too, or under two names, is no second one.
+    let link = path.join("link");
+    symlink(&below, &link).unwrap();
+    let twice = ScanOptions {
+        directories: vec![path.clone(), below, link],
+        ..deep
+    };
+    let scanner = scanner();
+    for _ in 0..2 {
+        let found = refresh(&scanner, &twice);
+        assert_eq!((found.files, found.troubles.len()), (1, 1), "{:?}", found.troubles);
+    }
+}
+
+#[test]
+fn what_is_no_file_but_named_like_a_plot_is_left_alone_and_a_dead_link_is_told() {
+    let (_dir, path) = directory();
+    let fifo = path.join("pipe.plot");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    fs::create_dir(path.join("directory.plot")).unwrap();
+    symlink("/nowhere/at/all", path.join("link.plot")).unwrap();
+    let found = refresh(&scanner(), &scan_options(&path));
+    let (_, reason) = trouble(&found);
+    assert!(reason.contains("link.plot: No such file"), "{reason}");
+    assert_eq!(found.files, 1);
+    // It may become one between listing and opening.
+    let opened = LoadedPlot::open(&fifo, &keys()).unwrap_err().to_string();
+    assert!(opened.ends_with("not a regular file"), "{opened}");
+}
+
+#[test]
+fn a_directory_that_vanishes_is_one_line_until_it_is_back() {
+    let (_dir, path) = directory();
+    let (plots, away) = (path.join("plots"), path.join("away"));
+    fs::create_dir(&plots).unwrap();
+    fs::copy(original(), plots.join("a.plot")).unwrap();
+    fs::copy(pooled(), plots.join("b.plot")).unwrap();
+    let (scanner, options) = (scanner(), scan_options(&plots));
+    assert_eq!(refresh(&scanner, &options).plots.len(), 2);
+
+    fs::rename(&plots, &away).unwrap();
+    let mut since = None;
+    for removed in [2, 0] {
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.changes.removed), (0, removed));
+        assert_eq!(found.gone.keys().collect::<Vec<_>>(), [plots.to_str().unwrap()]);
+        let gone = found.gone.values().next().unwrap();
+        assert_eq!(gone.plots, 2);
+        assert_eq!(*since.get_or_insert(gone.since_unix_ms), gone.since_unix_ms);
+        assert!(trouble(&found).1.starts_with("this plot directory does not exist"));
+    }
+    fs::rename(&away, &plots).unwrap();
+    let found = refresh(&scanner, &options);
+    assert_eq!((found.plots.len(), found.gone.len(), found.troubles.len()), (2, 0, 0));
+
+    // Files that were deleted are no drive, and a directory that nobody wants any more is not missed.
+    fs::remove_file(plots.join("a.plot")).unwrap();
+    let found = refresh(&scanner, &options);
+    assert_eq!((found.plots.len(), found.gone.len()), (1, 0));
+    let elsewhere = scan_options(&path.join("nothing"));
+    let found = refresh(&scanner, &elsewhere);
+    assert_eq!((found.files, found.gone.len(), found.changes.removed), (0, 0, 1));
+}
+
+#[test]
+fn a_copy_in_another_directory_takes_the_place_of_a_plot_that_is_gone() {
+    let (_dir, path) = directory();
+    let directories: Vec<_> = ["one", "two"].map(|name| path.join(name)).into();
+    for directory in &directories {
+        fs::create_dir(directory).unwrap();
+        fs::copy(original(), directory.join("a.plot")).unwrap();
+    }
+    let options = ScanOptions {
+        directories: directories.clone(),
+        ..scan_options(&path)
+    };
+    let scanner = scanner();
+    for _ in 0..3 {
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.duplicates.len()), (1, 1));
+        let farmed = PathBuf::from(names(&found).remove(0));
+        let copy = PathBuf::from(&found.duplicates[0]);
+        fs::remove_file(&farmed).unwrap();
+        assert_eq!(names(&refresh(&scanner, &options)), [copy.to_str().unwrap()]);
+        fs::copy(original(), &farmed).unwrap();
+    }
+}
+
+#[test]
+fn what_is_known_of_plots_outlives_the_process_but_not_a_change_of_the_file() {
+    let (_dir, path) = directory();
+    let plots = path.join("plots");
+    fs::create_dir(&plots).unwrap();
+    for (plot, name) in [(original(), "a.plot"), (pooled(), "b.plot")] {
+        fs::copy(plot, plots.join(name)).unwrap();
+    }
+    let files = ScannerFiles {
+        cache: Some(path.join("cache/plots")),
+        ..ScannerFiles::default()
+    };
+    let opened = || {
+        let look = Arc::new(Counting::default());
+        let scanner = Scanner::with(files.clone(), Clock::start(), Box::new(Arc::clone(&look)));
+        let found = refresh(&scanner, &scan_options(&plots));
+        assert_eq!((found.plots.len(), found.progress), (2, (2, 2)));
+        let opened = look.opened();
+        opened
+            .into_iter()
+            .map(|(path, known)| (path.file_name().unwrap().to_owned(), known))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(opened(), [("a.plot".into(), false), ("b.plot".into(), false)]);
+    assert_eq!(opened(), [("a.plot".into(), true), ("b.plot".into(), true)]);
+
+    // The same size and the same time of modification under the same name.
+    let (a, aside) = (plots.join("a.plot"), path.join("aside"));
+    let modified = fs::metadata(&a).unwrap().modified().unwrap();
+    fs::copy(&a, &aside).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&aside)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    fs::rename(&aside, &a).unwrap();
+    assert_eq!(opened(), [("a.plot".into(), false), ("b.plot".into(), true)]);
+
+    let cache = files.cache.as_ref().unwrap();
+    let mut bytes = fs::read(cache).unwrap();
+    let secret = PlotHeader::parse(&fs::read(original()).unwrap())
+        .unwrap()
+        .memo
+        .local_master_sk;
+    assert!(
+        bytes.windows(32).all(|window| window != &secret[..]),
+        "a secret in the cache"
+    );
+    bytes[100] ^= 1;
+    fs::write(cache, bytes).unwrap();
+    assert_eq!(opened(), [("a.plot".into(), false), ("b.plot".into(), false)]);
+    assert_eq!(opened(), [("a.plot".into(), true), ("b.plot".into(), true)]);
+}
+
+#[test]
+fn directories_added_to_the_settings_are_looked_at_in_the_next_refresh() {
+    let (_dir, path) = directory();
+    let plots = path.join("plots");
+    fs::create_dir(&plots).unwrap();
+    fs::copy(original(), plots.join("a.plot")).unwrap();
+    let settings = path.join("config.yaml");
+    let files = ScannerFiles {
+        settings: Some(settings.clone()),
+        ..ScannerFiles::default()
+    };
+    let scanner = Scanner::new(files, Clock::start());
+    let nothing = scan_options(&path.join("nothing"));
+    let with = |text: &str| {
+        fs::write(&settings, text).unwrap();
+        refresh(&scanner, &nothing).plots.len()
+    };
+    assert_eq!(with("selected_network: mainnet\n"), 0);
+    let added = format!("harvester:\n  plot_directories:\n  - {}\n", plots.display());
+    assert_eq!(with(&added), 1);
+    assert_eq!(with("harvester: 7\n"), 1, "what is broken is not followed");
+    assert_eq!(with("harvester:\n  plot_directories: []\n"), 0);
+}
+
+#[test]
+fn a_disk_that_hangs_keeps_its_own_plots_only() {
+    let (_dir, path) = directory();
+    let directories: Vec<_> = ["fine", "sick"].map(|name| path.join(name)).into();
+    for (directory, plot) in directories.iter().zip([original(), pooled()]) {
+        fs::create_dir(directory).unwrap();
+        fs::copy(plot, directory.join("a.plot")).unwrap();
+    }
+    let look = Arc::new(Hanging::default());
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
+    let options = ScanOptions {
+        directories: directories.clone(),
+        ..scan_options(&path)
+    };
+    let sick = directories[1].to_str().unwrap();
+    for (place, plots) in [(Some(Place::Opening), 1), (None, 2), (Some(Place::Listing), 2)] {
+        look.set(place, &directories[1]);
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.finished), (plots, true), "{place:?}");
+        if place.is_none() {
+            continue;
+        }
+        let [trouble] = &found.troubles[..] else {
+            panic!("{:?}", found.troubles)
+        };
+        assert_eq!(trouble.file, sick);
+        assert!(trouble.reason.contains("has not answered for"), "{}", trouble.reason);
+        // The others are refreshed meanwhile.
+        fs::remove_file(directories[0].join("a.plot")).unwrap();
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.troubles.len()), (plots - 1, 1));
+        fs::copy(original(), directories[0].join("a.plot")).unwrap();
+        refresh(&scanner, &options);
+        let mut news = scanner.findings();
+        news.borrow_and_update();
+        look.set(None, &directories[1]);
+        // Told at once, without another refresh.
+        let found = loop {
+            if news.has_changed().unwrap() {
+                break Arc::clone(&news.borrow_and_update());
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(
+            (found.plots.len(), found.troubles.len()),
+            (2, 0),
+            "{:?}",
+            found.troubles
+        );
+    }
+}
+
+#[test]
+fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
+    let (_dir, path) = directory();
+    fs::copy(original(), path.join("a.plot")).unwrap();
+    fs::copy(pooled(), path.join("b.plot")).unwrap();
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Failing));
+    let found = refresh(&scanner, &scan_options(&path));
+    assert_eq!(found.plots.len(), 1);
+    let (state, reason) = trouble(&found);
+    assert_eq!(state, FileState::Failed);
+    assert!(
+        reason.contains("b.plot") && reason.contains("Input/output error"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_damaged_plot_is_listed_and_the_others_are_farmed() {
+    let (_dir, path) = directory();
+    fs::copy(original(), path.join("whole.plot")).unwrap();
+    let plot = fs::read(pooled()).unwrap();
+    // Of a header, every field is checked or leads to another id; cut off wherever a table begins or in the header.
+    for at in [0, 20, 51, 53, 55, 58, 59, 61, 100, 150] {
+        let mut flipped = plot.clone();
+        flipped[at] ^= 0x10;
+        fs::write(path.join(format!("flipped-{at}.plot")), flipped).unwrap();
+    }
+    let header = PlotHeader::parse(&plot).unwrap();
+    let pointers = header.table_pointers.iter().map(|pointer| *pointer as usize);
+    for end in pointers.chain([1, 30, 60, 200]) {
+        fs::write(path.join(format!("cut-{end}.plot")), &plot[..end]).unwrap();
+    }
+    let found = refresh(&scanner(), &scan_options(&path));
+    assert_eq!(names(&found), [path.join("whole.plot").to_str().unwrap()]);
+    assert_eq!(
+        (found.counts.failed + found.counts.no_key, found.troubles.len()),
+        (24, 24),
+        "{:?}",
+        found.counts
+    );
+    assert!(found.troubles.iter().all(|trouble| !trouble.reason.is_empty()));
+}
+
+/// Runs itself again as a user who may not read everything, if this one may.
+#[test]
+fn what_may_not_be_read_is_told_with_what_to_do() {
+    if rustix::process::geteuid().is_root() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = dir.path().join("tests");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let name = "harvester::discovery_tests::what_may_not_be_read_is_told_with_what_to_do";
+        let ran = Command::new(program)
+            .args(["--exact", name])
+            .uid(65_534)
+            .gid(65_534)
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
+        return;
+    }
+    let (_dir, path) = directory();
+    let (file, below) = (path.join("a.plot"), path.join("below"));
+    fs::write(&file, b"x").unwrap();
+    fs::create_dir(&below).unwrap();
+    for closed in [&file, &below] {
+        fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let options = ScanOptions {
+        recursive: true,
+        ..scan_options(&path)
+    };
+    let found = refresh(&scanner(), &options);
+    fs::set_permissions(&below, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(found.troubles.len(), 2);
+    let hint = format!("the harvester runs as user {}", rustix::process::geteuid().as_raw());
+    for trouble in &found.troubles {
+        assert!(
+            trouble.reason.contains("Permission denied") && trouble.reason.contains(&hint),
+            "{trouble:?}"
+        );
+    }
+}
+
+/// Runs itself again where it may mount.
+#[test]
+#[ignore = "mounts a file system in a mount namespace of its own: needs root, or user namespaces"]
+fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
+    let name = "harvester::discovery_tests::a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again";
+    if std::env::var_os(IN_NAMESPACE).is_none() {
+        let ran = Command::new("unshare")
+            .args(["--map-root-user", "--mount"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--ignored"])
+            .env(IN_NAMESPACE, "1")
+            .output()
+            .unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
+        return;
+    }
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(
+            Command::new(program).args(arguments).status().unwrap().success(),
+            "{program} {arguments:?}"
+        );
+    };
+    let (_dir, path) = directory();
+    let drive = path.join("d07");
+    fs::create_dir_all(&drive).unwrap();
+    let point = drive.to_str().unwrap();
+    let mount = || {
+        run("mount", &["-t", "tmpfs", "-o", "size=64m", "plots", point]);
+        fs::create_dir(drive.join("plots")).unwrap();
+        fs::copy(original(), drive.join("plots/a.plot")).unwrap();
+        fs::copy(pooled(), drive.join("plots/b.plot")).unwrap();
+    };
+    // As a directory of the settings on the drive, as the drive itself, and as a drive found below a directory.
+    for (directory, recursive) in [
+        (drive.join("plots"), false),
+        (drive.clone(), true),
+        (path.clone(), true),
+    ] {
+        mount();
+        let options = ScanOptions {
+            recursive,
+            ..scan_options(&directory)
+        };
+        let scanner = scanner();
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.volumes[0].name.as_str()), (2, point));
+        run("umount", &[point]);
+        for removed in [2, 0] {
+            let found = refresh(&scanner, &options);
+            assert_eq!((found.plots.len(), found.changes.removed), (0, removed));
+            let gone: Vec<_> = found
+                .gone
+                .iter()
+                .map(|(name, gone)| (name.as_str(), gone.plots))
+                .collect();
+            assert_eq!(gone, [(point, 2)], "{directory:?}");
+        }
+        mount();
+        let found = refresh(&scanner, &options);
+        assert_eq!(
+            (found.plots.len(), found.gone.len(), found.troubles.len()),
+            (2, 0, 0),
+            "{directory:?}"
+        );
+        run("umount", &[point]);
+    }
+}
+
+/// A stand-in for a k 32 plot: header, keys and C2 are those of one, and there is nothing else in it.
+fn stand_in(seed: u32) -> Vec<u8> {
+    let master = SecretKey::key_gen(&crate::crypto::sha256(&[&seed.to_be_bytes()])).unwrap();
+    let local_pk = derive::local_sk(&master).public_key();
+    let farmer = keys().farmer_public_keys[0];
+    let pool = PlotPool::Contract(CONTRACT);
+    let plot_pk = plot_public_key(&local_pk, &PublicKey::from_g1(&farmer).unwrap(), &pool);
+    let memo = PlotMemo {
+        pool,
+        farmer_public_key: farmer,
+        local_master_sk: master.to_bytes(),
+    };
+    let mut bytes = b"Proof of Space Plot".to_vec();
+    bytes.extend(plot_id_v1(&pool, &plot_pk.to_g1()).0);
+    bytes.extend(b"\x20\x00\x04v1.0\x00\x70");
+    bytes.extend_from_slice(&memo.to_bytes());
+    let table = |number: u64| (number << 33).to_be_bytes();
+    (1..=7).for_each(|number| bytes.extend(table(number)));
+    [1024, 512, 2048_u64]
+        .iter()
+        .for_each(|pointer| bytes.extend(pointer.to_be_bytes()));
+    bytes.resize(512, 0);
+    (0..43_u32).for_each(|entry| bytes.extend((entry * 99_000_000 + 1).to_be_bytes()));
+    bytes.resize(2048, 0);
+    bytes
+}
+
+/// Bytes of this process that are in memory.
+fn resident() -> u64 {
+    let pages = fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+#[test]
+#[ignore = "makes 100,000 files and measures; FARMCONSOLE_TEST_PLOTS sets another number"]
+fn a_hundred_thousand_plots_are_known_within_seconds_from_the_cache() {
+    let count = std::env::var("FARMCONSOLE_TEST_PLOTS").map_or(100_000, |count| count.parse().unwrap());
+    let (_dir, path) = directory();
+    let directories: Vec<_> = (0..40)
+        .map(|drive| path.join(format!("mnt/harvester-drive-{drive:02}/plots")))
+        .collect();
+    for directory in &directories {
+        fs::create_dir_all(directory).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for part in 0..2 {
+            let directories = &directories;
+            scope.spawn(move || {
+                for seed in (part..count).step_by(2) {
+                    let directory = &directories[seed as usize % directories.len()];
+                    let name = format!("plot-k32-2024-01-01-00-00-{:064x}.plot", u64::from(seed));
+                    let mut file = fs::File::create(directory.join(name)).unwrap();
+                    file.write_all(&stand_in(seed)).unwrap();
+                    file.set_len(108 << 30).unwrap();
+                }
+            });
+        }
+    });
+    let options = ScanOptions {
+        directories,
+        batch_sleep: Duration::from_millis(1),
+        ..scan_options(&path)
+    };
+    let files = ScannerFiles {
+        cache: Some(path.join("cache/plots")),
+        ..ScannerFiles::default()
+    };
+    let mut first_took = Duration::ZERO;
+    for run in ["without a cache", "with it"] {
+        let before = resident();
+        let scanner = Scanner::new(files.clone(), Clock::start());
+        let start = now();
+        let found = refresh(&scanner, &options);
+        let took = start.elapsed();
+        assert_eq!(found.plots.len(), count as usize, "{:?}", found.troubles.first());
+        let again = now();
+        refresh(&scanner, &options);
+        let grown = resident().saturating_sub(before);
+        println!(
+            "{count} plots {run}: {took:.1?}, again {:.1?}, {} bytes a plot in memory, cache {} bytes",
+            again.elapsed(),
+            grown / u64::from(count),
+            fs::metadata(files.cache.as_ref().unwrap()).unwrap().len(),
+        );
+        if first_took.is_zero() {
+            first_took = took;
+        } else {
+            assert!(took < first_took);
+        }
+    }
+}
+
+const IN_NAMESPACE: &str = "FARMCONSOLE_TEST_IN_NAMESPACE";
+
+/// The disks, and what was opened.
+#[derive(Debug, Default)]
+struct Counting {
+    opened: Mutex<Vec<(PathBuf, bool)>>,
+}
+
+impl Counting {
+    /// Files opened, in the order of their names, and whether something was known of them.
+    fn opened(&self) -> Vec<(PathBuf, bool)> {
+        let mut opened = self.opened.lock().unwrap().clone();
+        opened.sort();
+        opened
+    }
+}
+
+impl Look for Arc<Counting> {
+    fn open(
+        &self,
+        path: &Path,
+        keys: &HarvesterHandshake,
+        facts: Option<&PlotFacts>,
+        most: u8,
+    ) -> Result<LoadedPlot, OpenError> {
+        self.opened.lock().unwrap().push((path.to_owned(), facts.is_some()));
+        Disks.open(path, keys, facts, most)
+    }
+}
+
+/// Disks of which one directory hangs.
+#[derive(Debug, Default)]
+struct Hanging {
+    at: Mutex<Option<(Place, PathBuf)>>,
+    waiting: Mutex<BTreeSet<PathBuf>>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Listing,
+    Opening,
+}
+
+impl Hanging {
+    fn set(&self, place: Option<Place>, directory: &Path) {
+        *self.at.lock().unwrap() = place.map(|place| (place, directory.to_owned()));
+        self.changed.notify_all();
+    }
+
+    fn wait(&self, place: Place, path: &Path) {
+        let hangs = |at: &Option<(Place, PathBuf)>| {
+            at.as_ref()
+                .is_some_and(|(at, directory)| *at == place && path.starts_with(directory))
+        };
+        let mut at = self.at.lock().unwrap();
+        while hangs(&at) {
+            self.waiting.lock().unwrap().insert(path.to_owned());
+            at = self.changed.wait(at).unwrap();
+        }
+        self.waiting.lock().unwrap().remove(path);
+    }
+}
+
+impl Look for Arc<Hanging> {
+    fn list(
+        &self,
+        directory: &Path,
+        options: &ScanOptions,
+        mounts: &Mounts,
+        leave_out: &BTreeSet<PathBuf>,
+        progress: &dyn Fn(),
+    ) -> Listing {
+        self.wait(Place::Listing, directory);
+        let mut listing = Disks.list(directory, options, mounts, leave_out, progress);
+        // A volume each: one that hangs keeps all of its directories.
+        for found in listing.files.values_mut() {
+            found.volume = u64::from(directory.ends_with("sick"));
+        }
+        listing
+    }
+
+    fn open(
+        &self,
+        path: &Path,
+        keys: &HarvesterHandshake,
+        facts: Option<&PlotFacts>,
+        most: u8,
+    ) -> Result<LoadedPlot, OpenError> {
+        self.wait(Place::Opening, path);
+        Disks.open(path, keys, facts, most)
+    }
+
+    fn hangs(&self, lane: &Path, _silent_for: Duration) -> bool {
+        self.waiting.lock().unwrap().iter().any(|path| path.starts_with(lane))
+    }
+}
+
+/// Disks on which one file cannot be read.
+#[derive(Debug)]
+struct Failing;
+
+impl Look for Failing {
+    fn open(
+        &self,
+        path: &Path,
+        keys: &HarvesterHandshake,
+        facts: Option<&PlotFacts>,
+        most: u8,
+    ) -> Result<LoadedPlot, OpenError> {
+        if path.ends_with("b.plot") {
+            return Err(OpenError::Io {
+                path: path.to_owned(),
+                source: io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()),
+            });
+        }
+        Disks.open(path, keys, facts, most)
+    }
+}

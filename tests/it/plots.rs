@@ -1,0 +1,97 @@
+//! `farmconsole plots` from outside: plots made, found good or bad, and their directories.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::root::Program;
+
+/// The files in a directory.
+fn files(directory: &PathBuf) -> Vec<PathBuf> {
+    fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect()
+}
+
+/// Checks plots; what is said of each, and the summary.
+fn check(program: &Program, args: &[&str], status: i32) -> (Vec<Value>, Value) {
+    let output = program.run(&[&["plots", "check", "--json"], args].concat());
+    assert_eq!(output.status.code(), Some(status));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(lines.iter().all(|line| line["version"] == 1));
+    let summary = lines.pop().unwrap();
+    assert_eq!(summary["type"], "summary");
+    (lines, summary)
+}
+
+#[test]
+fn plots_made_are_checked_and_what_is_wrong_with_others_is_told() {
+    let program = Program::simulated();
+    let dir = program.dir.path().join("plots");
+    let made = program.ok(&["plots", "create", "-d", dir.to_str().unwrap()]);
+    program.ok(&["plots", "create", "--v2", "-d", dir.to_str().unwrap()]);
+    assert!(made.contains("Making 1 v1 plot of k 18 for simulator1"), "{made}");
+    assert_eq!(files(&dir).len(), 2, "nothing but the plots");
+    assert!(program.ok(&["plots", "show"]).contains("2 plot files"));
+
+    let (plots, summary) = check(&program, &[], 0);
+    assert_eq!(
+        (&summary["files"], &summary["valid"]),
+        (&Value::from(2), &Value::from(2))
+    );
+    assert!(plots.iter().all(|plot| plot["proofs"].as_u64() > Some(0)), "{plots:?}");
+
+    let real = files(&dir)
+        .into_iter()
+        .find(|path| path.extension().unwrap() == "plot")
+        .unwrap();
+    let bytes = fs::read(&real).unwrap();
+    fs::copy(&real, dir.join("z-copy.plot")).unwrap();
+    fs::write(dir.join("cut.plot"), &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(dir.join("empty.plot"), b"").unwrap();
+    let (_, summary) = check(&program, &["-n", "5"], 1);
+    for (what, count) in [("files", 5), ("valid", 3), ("cannot_open", 2), ("duplicates", 2)] {
+        assert_eq!(summary[what], count, "{what}: {summary}");
+    }
+    let (plots, _) = check(&program, &["-n", "0", "-g", "*plot2"], 0);
+    assert_eq!(plots.len(), 1);
+    let text = String::from_utf8(program.run(&["plots", "check", "-n", "5", "-l"]).stdout).unwrap();
+    let secret = hex::encode(&bytes[60 + 96..60 + 128]);
+    assert!(
+        text.contains("is the same plot as") && !text.contains(&secret),
+        "{text}"
+    );
+}
+
+#[test]
+fn plots_that_cannot_be_made_are_refused_with_what_to_do() {
+    let program = Program::simulated();
+    let refused = |args: &[&str]| program.fails(&[&["plots", "create"], args].concat(), 2);
+    assert!(refused(&["-k", "32"]).contains("bladebit"));
+    assert!(refused(&["--v2", "-k", "28"]).contains("not farmed on simulator1, only those of k 20 are"));
+    assert!(refused(&["-f", "abc"]).contains("96 hex digits"));
+    let of_mainnet = "xch1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq2u30kz";
+    let errors = refused(&["-c", of_mainnet]);
+    assert!(errors.contains("begins with txch1"), "{errors}");
+}
+
+#[test]
+fn a_plot_directory_must_be_one_and_is_told_of_once() {
+    let program = Program::simulated();
+    let dir = program.dir.path().join("plots");
+    let add = |path: &PathBuf| ["plots", "add", "-d", path.to_str().unwrap()].map(str::to_owned);
+    let add = |path: &PathBuf| program.run(&add(path).each_ref().map(String::as_str));
+    assert_eq!(add(&dir).status.code(), Some(1));
+    fs::create_dir_all(dir.join("inner")).unwrap();
+    let said = |path: &PathBuf| String::from_utf8(add(path).stdout).unwrap();
+    assert!(said(&dir).contains("Successfully added: "));
+    assert!(said(&dir).contains("Path already added: "));
+    assert!(said(&dir.join("inner")).contains(" lies in "));
+    fs::remove_dir_all(&dir).unwrap();
+    assert_eq!(program.run(&["plots", "show"]).status.code(), Some(1));
+    program.ok(&["plots", "remove", "-d", dir.to_str().unwrap()]);
+    program.fails(&["plots", "remove", "-d", dir.to_str().unwrap()], 1);
+}

@@ -1,0 +1,224 @@
+//! Secrets that people give: typed without being shown, from a file, from standard input, or as a systemd credential.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use farmconsole::config::files;
+use farmconsole::keys::{self, Passphrase};
+use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
+use zeroize::Zeroizing;
+
+use crate::context::Context;
+use crate::exit::{Failure, Status};
+use crate::keys::bad_keys;
+
+/// Name of the systemd credential with the passphrase of the farming keys.
+const CREDENTIAL: &str = "farmconsole-passphrase";
+
+/// Fewest characters of a new passphrase, as with the official software.
+const SHORTEST_PASSPHRASE: usize = 8;
+
+/// Longest secret that is read, bytes.
+const LONGEST: usize = 16 * 1024;
+
+/// The passphrase that unlocks the farming keys of this root: from the file that was named, from systemd, or from whoever
+/// sits at the terminal. Nothing if they are not locked.
+pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure> {
+    let file = context.root.keys_file();
+    if !keys::is_locked(&file).map_err(bad_keys)? {
+        return Ok(None);
+    }
+    if let Some(named) = &context.passphrase_file {
+        return passphrase_from_file(named).map(Some);
+    }
+    if let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+        // systemd keeps others out of the directory and may give the group a right to the file.
+        let credential = Path::new(&directory).join(CREDENTIAL);
+        if credential.exists() {
+            return read(&credential).map(|text| Some(without_line_end(text)));
+        }
+    }
+    let question = format!("Passphrase of the farming keys in {}: ", file.display());
+    ask(&question)
+        .map(|text| Some(Passphrase::new(text)))
+        .map_err(|no_answer| {
+            Failure::new(
+                Status::Settings,
+                format!("unlock the farming keys in {}: {no_answer}", file.display()),
+            )
+            .hint(format!(
+                "give the passphrase with --passphrase-file FILE or as systemd credential {CREDENTIAL}"
+            ))
+        })
+}
+
+/// A passphrase to lock the farming keys with: from the file that `option` named, or asked for twice.
+pub(crate) fn new_passphrase(file: Option<&Path>, option: &'static str) -> Result<Passphrase, Failure> {
+    let passphrase = match file {
+        Some(file) => passphrase_from_file(file)?,
+        None => {
+            let ask = |question| ask(question).map(Passphrase::new).map_err(not_asked(option));
+            let first = ask("New passphrase of the farming keys: ")?;
+            if !first.is_same(&ask("The same again: ")?) {
+                return Err(Failure::new(Status::Usage, "the two passphrases are not the same"));
+            }
+            first
+        }
+    };
+    if passphrase.length() < SHORTEST_PASSPHRASE {
+        return Err(Failure::new(
+            Status::Usage,
+            format!(
+                "a passphrase needs at least {SHORTEST_PASSPHRASE} characters, this one has {}",
+                passphrase.length()
+            ),
+        ));
+    }
+    Ok(passphrase)
+}
+
+/// A passphrase from a file that is private, without the end of its line; `-` reads standard input.
+pub(crate) fn passphrase_from_file(file: &Path) -> Result<Passphrase, Failure> {
+    if file != Path::new("-")
+        && let Some(mode) = std::fs::metadata(file).ok().and_then(|m| files::open_to_others(&m))
+    {
+        return Err(Failure::new(
+            Status::Settings,
+            format!(
+                "the passphrase in {} is open to others: mode {mode:04o}",
+                file.display()
+            ),
+        )
+        .hint(format!("chmod 600 {}", file.display())));
+    }
+    read(file).map(without_line_end)
+}
+
+/// The text of a file, or of standard input for `-`.
+pub(crate) fn read(file: &Path) -> Result<Zeroizing<String>, Failure> {
+    // Large enough from the start, so that it never moves and leaves a copy behind.
+    let mut text = Zeroizing::new(String::with_capacity(LONGEST));
+    let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
+    let read = if file == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_string(&mut text)
+    } else {
+        File::open(file).and_then(|f| f.take(limit).read_to_string(&mut text))
+    };
+    read.map_err(|e| Failure::new(Status::Failed, format!("read a secret from {}: {e}", file.display())))?;
+    Ok(text)
+}
+
+/// Asks on the terminal, even if output goes elsewhere, and shows nothing of the answer.
+///
+/// # Errors
+/// Without a terminal, and when whoever sits there gives up (Ctrl-C, Ctrl-D).
+pub(crate) fn ask(question: &str) -> io::Result<Zeroizing<String>> {
+    let terminal = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/tty")
+        .map_err(|_| io::Error::new(io::ErrorKind::NotFound, "there is no terminal to ask on"))?;
+    (&terminal).write_all(question.as_bytes())?;
+    let answer = {
+        let _quiet = Quiet::new(&terminal)?;
+        answer(&terminal)
+    };
+    (&terminal).write_all(b"\n")?;
+    answer
+}
+
+/// A question nobody could answer, and the option that answers it.
+pub(crate) fn not_asked(option: &'static str) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::new(Status::Usage, error).hint(format!("give it in a file: {option} FILE"))
+}
+
+/// A terminal that shows nothing of what is typed and hands it over key by key, until this is dropped. The keys that
+/// would end the program are handed over too: ended by them, it would leave a terminal that shows nothing.
+struct Quiet<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Quiet<'a> {
+    fn new(terminal: &'a File) -> io::Result<Self> {
+        let before = termios::tcgetattr(terminal.as_fd())?;
+        let mut quiet = before.clone();
+        quiet
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::ISIG);
+        quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
+        quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
+        termios::tcsetattr(terminal.as_fd(), OptionalActions::Drain, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet<'_> {
+    /// What was typed or pasted beyond the answer goes: the shell would show it and run it.
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(self.terminal.as_fd(), OptionalActions::Flush, &self.before);
+    }
+}
+
+/// What is typed up to the end of the line, as the keys change it.
+fn answer(typed: impl Read) -> io::Result<Zeroizing<String>> {
+    const END_OF_TEXT: u8 = 0x03;
+    const END_OF_INPUT: u8 = 0x04;
+    const BACKSPACE: u8 = 0x08;
+    const KILL_LINE: u8 = 0x15;
+    const DELETE: u8 = 0x7f;
+    let given_up = || Err(io::Error::new(io::ErrorKind::Interrupted, "given up"));
+    let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
+    for byte in typed.bytes() {
+        match byte? {
+            b'\r' | b'\n' => {
+                let text = std::str::from_utf8(&line).map(str::to_owned).map(Zeroizing::new);
+                return text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "what was typed is not UTF-8"));
+            }
+            END_OF_TEXT | END_OF_INPUT => return given_up(),
+            BACKSPACE | DELETE => {
+                // The last character, of however many bytes.
+                while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+            }
+            KILL_LINE => line.clear(),
+            b'\t' => line.push(b' '),
+            control if control < 0x20 => {}
+            _ if line.len() == LONGEST => return Err(io::Error::new(io::ErrorKind::FileTooLarge, "that is too long")),
+            byte => line.push(byte),
+        }
+    }
+    given_up()
+}
+
+fn without_line_end(mut text: Zeroizing<String>) -> Passphrase {
+    let length = text.trim_end_matches(['\r', '\n']).len();
+    text.truncate(length);
+    Passphrase::new(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_what_is_left_after_corrections() {
+        let answered = |typed: &str| answer(typed.as_bytes()).map(|text| text.to_string()).ok();
+        assert_eq!(answered("open sesame\rls\n").as_deref(), Some("open sesame"));
+        assert_eq!(answered("bä\u{7f}ütt\u{8}er\n").as_deref(), Some("büter"));
+        assert_eq!(answered("\u{7f}wrong\u{15}right\u{1b}\n").as_deref(), Some("right"));
+        assert_eq!(answered("a\tb\n").as_deref(), Some("a b"));
+        for given_up in ["half\u{3}\n", "\u{4}", "half"] {
+            assert_eq!(answered(given_up), None);
+        }
+        assert!(answered(&"x".repeat(LONGEST + 1)).is_none());
+    }
+
+    #[test]
+    fn a_passphrase_in_a_file_ends_with_its_line() {
+        for (text, length) in [("abc\n", 3), ("abc\r\n", 3), (" abc ", 5), ("", 0)] {
+            assert_eq!(without_line_end(Zeroizing::new(text.to_owned())).length(), length);
+        }
+    }
+}
