@@ -294,6 +294,25 @@ fn unknown_own_setting_is_an_error_with_a_suggestion() {
 }
 
 #[test]
+fn pins_of_full_nodes_are_fingerprints_by_peer() {
+    let pin = "ab".repeat(32);
+    let settings = fine(&format!(
+        "full_node:\n  rpc_port: 9555\nfarmconsole:\n  full_node_pins: {{\"node.lan:8444\": {pin}}}\n"
+    ));
+    let expected = (HostPort::new("node.lan", 8444), pin.parse().unwrap());
+    assert_eq!(settings.own.full_node_pins.into_iter().collect::<Vec<_>>(), [expected]);
+    assert_eq!(settings.farmer.full_node_rpc_port, 9555);
+    for wrong in ["{node.lan: abab}", "[node.lan]"] {
+        let text = format!("farmconsole:\n  full_node_pins: {wrong}\n");
+        assert!(
+            errors(&text)[0].contains("\"HOST:PORT\" to a SHA-256"),
+            "{:?}",
+            errors(&text)
+        );
+    }
+}
+
+#[test]
 fn simulated_chain_is_for_simulator_networks_only() {
     let chain = "farmconsole:\n  simulated_chain: {interval_seconds: 0.5, seed: 18446744073709551615}\n";
     let settings = fine(&format!("selected_network: simulator1\n{chain}"));
