@@ -68,10 +68,10 @@ pub struct HarvesterSettings {
     pub recursive_follow_links: bool,
     /// `plots_refresh_parameter`.
     pub refresh: PlotsRefreshParameter,
-    /// `num_threads`: look-ups at the same time, 1–1024.
+    /// `num_threads`: look-ups at the same time on one disk, 1–1024.
     pub num_threads: u16,
     /// `parallel_decompressor_count`: 0, as it is by default, means that no compressed plots are farmed. How many are
-    /// looked up at the same time is up to `num_threads`.
+    /// looked up at the same time is up to the number of processors.
     pub parallel_decompressor_count: u32,
     /// `max_compression_level_allowed`: plots compressed more are not farmed, 0–9.
     pub max_compression_level_allowed: u8,
@@ -139,6 +139,8 @@ impl LoggingSettings {
 pub struct OwnSettings {
     /// `simulated_chain`: farm on a chain made up in this process instead of a full node's.
     pub simulated_chain: Option<SimulatedChainSettings>,
+    /// `classic_harvester_log`: the line about a signage point is the one that official harvesters wrote before 2.5.7.
+    pub classic_harvester_log: bool,
     /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
 }
@@ -417,9 +419,13 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 }
 
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
-    r.only("farmconsole", &["simulated_chain", "full_node_pins"]);
+    r.only(
+        "farmconsole",
+        &["classic_harvester_log", "full_node_pins", "simulated_chain"],
+    );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),
+        classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
     }
 }

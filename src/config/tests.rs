@@ -263,6 +263,20 @@ fn log_of_an_adopted_root_lies_apart() {
 }
 
 #[test]
+fn the_classic_log_line_is_asked_for() {
+    assert!(!fine("farmconsole: {}").own.classic_harvester_log);
+    assert!(
+        fine("farmconsole: {classic_harvester_log: yes}")
+            .own
+            .classic_harvester_log
+    );
+    assert_eq!(
+        errors("farmconsole: {classic_harvester_log: 1}"),
+        ["c.yaml:1:38: farmconsole.classic_harvester_log should be true or false, but is 1"]
+    );
+}
+
+#[test]
 fn unknown_own_setting_is_an_error_with_a_suggestion() {
     let text = "selected_network: simulator1\nfarmconsole:\n  simulatedchain: {seed: 1}\n";
     let document = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap();
