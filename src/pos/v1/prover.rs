@@ -123,7 +123,7 @@ impl Prover {
     /// The qualities of all proofs that the plot has for `challenge`, one on average. Two reads if there are none, nine
     /// for the first and seven for each further one. If the plot is compressed: one less each and at level 9 two, but some
     /// more, up to eight, where entries are so near each other that their order has to be looked up (one of ten at level 7, one of
-    /// 600 at level 1), and one more where an entry alone does not tell its x values (one of 30 at level 7).
+    /// 700 at level 1), and one more where an entry alone does not tell its x values (one of 30 at level 7).
     ///
     /// # Errors
     /// [`PlotError`]: the plot is damaged, or unreadable just now.
