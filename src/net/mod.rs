@@ -6,7 +6,7 @@
 //!   [`Outbox`]. [`Credits`] bound what it may have on its way to the core.
 //! * [`connect`] is the harvester's end of the same link.
 //! * [`connect_node`] is the farmer's end of a link to a full node; [`NodePins`] remember the certificates of nodes, and
-//!   [`NodeRpc`] asks a node about the chain. [`reach`] dials either.
+//!   [`NodeRpc`] asks a node about the chain. [`reach()`] dials either.
 //! * [`solver_peers`] dials the solvers that complete v2 partial proofs.
 //!
 //! Sessions and links are generic over the stream, so tests run them in memory and in paused time. An embedded harvester
