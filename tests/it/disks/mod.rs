@@ -158,7 +158,7 @@ impl Farm {
         let mut proofs = Vec::new();
         loop {
             let message = timeout(Duration::from_secs(60), self.from_harvester.recv()).await;
-            match message.expect("no answer").unwrap().0 {
+            match message.unwrap().unwrap().0 {
                 FromHarvester::NewProofOfSpace(proof) if proof.sp_hash == sp_hash => {
                     proofs.push((*proof, asked.elapsed()));
                 }
