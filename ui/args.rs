@@ -111,7 +111,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: PlotsCommand,
     },
-    /// The fleet.
+    /// The fleet; or harvest alone on this machine.
     Harvester {
         #[command(subcommand)]
         command: HarvesterCommand,
@@ -348,6 +348,11 @@ pub(crate) struct PlotsCheck {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HarvesterCommand {
+    /// Harvest on this machine for a farmer on another one.
+    ///
+    /// In a terminal with a console of its own, else headless as under systemd. The farmer is the first of
+    /// `harvester.farmer_peers`; certificates are made with `farmconsole init -c CA_DIR`.
+    Run(HarvesterRun),
     /// Every harvester, connected or remembered.
     List {
         /// Ask each for its plots and compare with what was synced.
@@ -365,6 +370,16 @@ pub(crate) enum HarvesterCommand {
         #[command(flatten)]
         output: Output,
     },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct HarvesterRun {
+    /// Take over from the harvester that runs on this root: it is asked to end first.
+    #[arg(short, long)]
+    pub(crate) replace: bool,
+    /// Log only, also in a terminal.
+    #[arg(long)]
+    pub(crate) no_console: bool,
 }
 
 #[derive(Clone, Copy, Debug, Args)]

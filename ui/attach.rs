@@ -1,8 +1,10 @@
-//! `farmconsole` without a command: the console on the farmer that runs on this root, or on one started in this window.
+//! `farmconsole` without a command: the console on the farmer or harvester that runs on this root, or on a farmer started
+//! in this window.
 
 use std::time::Duration;
 
-use farmconsole::control::{ControlClient, ControlError};
+use farmconsole::control::{ControlClient, ControlError, Role};
+use farmconsole::runtime::{RunningFarm, RunningHarvester};
 
 use crate::console::{self, ConsoleOptions, Left};
 use crate::context::{Attached, Context, not_attached};
@@ -17,6 +19,7 @@ const GOODBYE: Duration = Duration::from_millis(800);
 /// Runs the console.
 pub(crate) async fn run(context: &Context) -> Outcome {
     match ControlClient::connect(&context.root.control_socket()).await {
+        Ok(client) if client.hello().role == Role::Harvester => watch_harvester(context, client).await,
         Ok(client) => watch(context, client).await,
         Err(ControlError::NotRunning { .. }) => farm_here(context).await,
         Err(error) => Err(not_attached(error)),
@@ -32,6 +35,26 @@ async fn watch(context: &Context, client: ControlClient) -> Outcome {
     Ok(Ended::Fine)
 }
 
+/// The console on a harvester in another process; leaving it changes nothing there.
+async fn watch_harvester(context: &Context, client: ControlClient) -> Outcome {
+    let mut attached = Attached { client };
+    let first = attached.machine().await?;
+    let feed = Feed::attached(attached.client, first, context.root.control_socket());
+    console::run_harvester(feed, options(context)).await?;
+    Ok(Ended::Fine)
+}
+
+/// The console on a harvester of this process.
+pub(crate) async fn console_on_harvester(context: &Context, harvester: RunningHarvester) -> Outcome {
+    let feed = Feed::embedded_harvester(harvester.handle.clone(), harvester.stop.clone());
+    let left = console::run_harvester(feed, options(context)).await;
+    harvester.stop.cancel();
+    harvester.ended(GOODBYE).await;
+    match left? {
+        Left::Detached | Left::Stop => Ok(Ended::Fine),
+    }
+}
+
 /// Farms in this window: the console is on top, and ending it ends the farm, after a question.
 async fn farm_here(context: &Context) -> Outcome {
     console::require_terminal()?;
@@ -40,7 +63,7 @@ async fn farm_here(context: &Context) -> Outcome {
 }
 
 /// The console on a farm of this process.
-pub(crate) async fn console_on(context: &Context, farm: farmconsole::runtime::RunningFarm) -> Outcome {
+pub(crate) async fn console_on(context: &Context, farm: RunningFarm) -> Outcome {
     let left = console::run(Feed::embedded(farm.handle.clone()), options(context)).await;
     farm.stop.cancel();
     farm.ended(GOODBYE).await;

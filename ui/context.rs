@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use farmconsole::config::Root;
-use farmconsole::control::{Answer, Ask, ControlClient, ControlError};
+use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
 use farmconsole::runtime::{FeedEvent, RecentKind};
-use farmconsole::snapshot::FarmSnapshot;
 use farmconsole::snapshot::page::{Page, PageRequest};
+use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 
 use crate::args::ColorChoice;
 use crate::exit::{Failure, Status};
@@ -69,12 +69,31 @@ impl Context {
         })
     }
 
+    /// Connects to whatever runs on this root.
+    pub(crate) async fn connect(&self) -> Result<ControlClient, ControlError> {
+        ControlClient::connect(&self.root.control_socket()).await
+    }
+
+    /// Connects to the farmer or harvester that runs on this root.
+    pub(crate) async fn attach_any(&self) -> Result<Attached, Failure> {
+        let client = self.connect().await.map_err(not_attached)?;
+        Ok(Attached { client })
+    }
+
     /// Connects to the farmer that runs on this root.
     pub(crate) async fn attach(&self) -> Result<Attached, Failure> {
-        ControlClient::connect(&self.root.control_socket())
-            .await
-            .map(|client| Attached { client })
-            .map_err(not_attached)
+        let attached = self.attach_any().await?;
+        match attached.client.hello().role {
+            Role::Farmer => Ok(attached),
+            Role::Harvester => Err(Failure::new(
+                Status::NotRunning,
+                format!(
+                    "no farmer runs on {}, but a harvester: it cannot answer this",
+                    self.root.dir().display()
+                ),
+            )
+            .hint("ask on the farmer's machine; `farmconsole summary` and `farmconsole` show this harvester")),
+        }
     }
 }
 
@@ -89,6 +108,14 @@ impl Attached {
     pub(crate) async fn snapshot(&mut self) -> Result<FarmSnapshot, Failure> {
         match self.ask(Ask::Snapshot).await? {
             Answer::Snapshot(snapshot) => Ok(*snapshot),
+            other => Err(strange(&other)),
+        }
+    }
+
+    /// The newest snapshot of a harvester alone.
+    pub(crate) async fn machine(&mut self) -> Result<MachineSnapshot, Failure> {
+        match self.ask(Ask::Machine).await? {
+            Answer::Machine(machine) => Ok(*machine),
             other => Err(strange(&other)),
         }
     }
@@ -119,7 +146,7 @@ impl Attached {
 pub(crate) fn not_attached(error: ControlError) -> Failure {
     match error {
         ControlError::NotRunning { .. } => Failure::new(Status::NotRunning, error)
-            .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`"),
+            .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with `farmconsole harvester run`"),
         ControlError::VersionSkew { .. } => {
             Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
         }

@@ -5,17 +5,18 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::config::{ConfigError, Settings};
+use farmconsole::config::{ConfigError, LoggingSettings, Settings};
 use farmconsole::control::LockError;
 use farmconsole::logging::{self, LogGuard, LogOptions, Service};
 use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
-const GOODBYE: Duration = Duration::from_secs(4);
+pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
 
 /// The signals that end a headless farm. Made before the farm starts, so that none of them can come too early.
 pub(crate) struct Signals {
@@ -49,7 +50,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
         _ = signals.interrupt.recv() => return Ok(Ended::Fine),
     };
     announce(context, &farm, "farm");
-    wait_and_end(farm, signals).await
+    wait_and_end(farm.stop.clone(), farm.ended(GOODBYE), signals).await
 }
 
 /// Starts until it starts, fails for good, or has found the port taken for too long.
@@ -77,8 +78,7 @@ async fn when_the_port_is_free<T>(start: impl Fn() -> Result<T, StartError>) -> 
 
 /// Says where harvesters connect and how to look at the farm.
 pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
-    let root = context.root.dir().display().to_string();
-    let root = if root.contains(' ') { format!("'{root}'") } else { root };
+    let root = shell_word(&context.root.dir().display().to_string());
     // Farming goes on when nobody reads this.
     let _ = writeln!(
         io::stdout().lock(),
@@ -87,17 +87,30 @@ pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
     );
 }
 
-/// Farms until a signal or `farmconsole stop`, then ends in good order.
-pub(crate) async fn wait_and_end(farm: RunningFarm, mut signals: Signals) -> Outcome {
+/// A path as it is typed in a shell.
+pub(crate) fn shell_word(path: &str) -> String {
+    if path.contains(' ') {
+        format!("'{path}'")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// Goes on until a signal or `farmconsole stop`, then ends in good order.
+pub(crate) async fn wait_and_end(
+    stop: CancellationToken,
+    ended: impl Future<Output = ()>,
+    mut signals: Signals,
+) -> Outcome {
     tokio::select! {
-        () = farm.stop.cancelled() => {}
+        () = stop.cancelled() => {}
         _ = signals.terminate.recv() => {}
         _ = signals.interrupt.recv() => {}
     }
-    tracing::info!(target: "farmer", "shutting down");
-    farm.stop.cancel();
+    tracing::info!(target: "server", "shutting down");
+    stop.cancel();
     tokio::select! {
-        () = farm.ended(GOODBYE) => {}
+        () = ended => {}
         // A second Ctrl-C means now.
         _ = signals.interrupt.recv() => {}
     }
@@ -115,7 +128,7 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
 fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
     let settings = settings(context)?;
     let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);
-    let log = open_log(context, &settings)?;
+    let log = open_log(context, &settings.logging, Service::Farmer)?;
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
@@ -140,14 +153,14 @@ pub(crate) fn bad_settings(error: ConfigError) -> Failure {
     with_hint(Failure::new(Status::Settings, error), hint)
 }
 
-pub(crate) fn open_log(context: &Context, settings: &Settings) -> Result<LogGuard, Failure> {
-    let logging = &settings.logging;
+/// Opens the log of this root and makes it the log of the process.
+pub(crate) fn open_log(context: &Context, logging: &LoggingSettings, service: Service) -> Result<LogGuard, Failure> {
     logging::start(&LogOptions {
         file: logging.log_file(&context.root),
         level: logging.log_level,
         max_bytes: logging.log_maxbytesrotation,
         max_files: logging.log_maxfilesrotation,
-        service: Service::Farmer,
+        service,
     })
     .map_err(|e| Failure::new(Status::Failed, e))
 }

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Demo;
 use crate::context::Context;
-use crate::daemon::{Signals, announce, not_started, open_log, settings, wait_and_end};
+use crate::daemon::{GOODBYE, Signals, announce, not_started, open_log, settings, wait_and_end};
 use crate::exit::{Failure, Outcome, Status};
 use crate::{keys, root};
 
@@ -43,7 +43,7 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     let ending = Ending::prepare(options)?;
     let settings = prepare(context, options)?;
     let plot_keys = farming_keys(context, &settings)?;
-    let log = open_log(context, &settings)?;
+    let log = open_log(context, &settings.logging, logging::Service::Farmer)?;
     let homes = homes(context, options.harvesters)?;
     let farm = start_farm(context, &settings, &log.handle(), &homes)?;
     start_harvesters(&settings, &homes, &farm)?;
@@ -52,7 +52,7 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     match ending {
         Ending::Signals(signals) => {
             announce(context, &farm, "SIMULATED farm");
-            wait_and_end(farm, signals).await
+            wait_and_end(farm.stop.clone(), farm.ended(GOODBYE), signals).await
         }
         #[cfg(feature = "console")]
         Ending::Console => crate::attach::console_on(context, farm).await,
@@ -206,6 +206,7 @@ fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> 
         let farmer = HostPort::new("127.0.0.1", farm.port);
         let dialling = DialSettings {
             farmer,
+            not_dialled: Vec::new(),
             tls,
             network: settings.network.clone(),
         };

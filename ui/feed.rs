@@ -1,5 +1,5 @@
-//! One stream for the console, whether the farmer runs in this process or in another: snapshots (latest wins), events,
-//! and answers to questions.
+//! One stream for the console, whether the farmer (or harvester) runs in this process or in another: snapshots (latest
+//! wins), events, and answers to questions.
 //!
 //! When the farmer at the other end of the socket goes away, the stream says so and tries again until it is back, so a
 //! console keeps its place over a restart of the daemon.
@@ -9,10 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Event, Watch};
-use farmconsole::runtime::{FarmHandle, FeedEvent};
-use farmconsole::snapshot::FarmSnapshot;
+use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Event, Role, Watch};
+use farmconsole::runtime::{FarmHandle, FeedEvent, HarvesterHandle};
+use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// What the console is told.
 #[derive(Debug)]
@@ -36,13 +37,44 @@ pub(crate) enum FarmerPlace {
     Elsewhere,
 }
 
+/// What a console shows: a farm, or a harvester alone.
+pub(crate) trait Picture: Send + Sync + Sized + 'static {
+    /// What runs where such pictures come from.
+    const ROLE: Role;
+
+    /// The picture of an event that brings one.
+    fn of(event: Event) -> Result<Box<Self>, Event>;
+}
+
+impl Picture for FarmSnapshot {
+    const ROLE: Role = Role::Farmer;
+
+    fn of(event: Event) -> Result<Box<Self>, Event> {
+        match event {
+            Event::Snapshot(snapshot) => Ok(snapshot),
+            other => Err(other),
+        }
+    }
+}
+
+impl Picture for MachineSnapshot {
+    const ROLE: Role = Role::Harvester;
+
+    fn of(event: Event) -> Result<Box<Self>, Event> {
+        match event {
+            Event::Machine(snapshot) => Ok(snapshot),
+            other => Err(other),
+        }
+    }
+}
+
 /// The stream and the way back.
 #[derive(Debug)]
-pub(crate) struct Feed {
+pub(crate) struct Feed<P = FarmSnapshot> {
     /// Where the farmer runs.
     pub(crate) place: FarmerPlace,
     /// Newest snapshot.
-    pub(crate) snapshots: watch::Receiver<Arc<FarmSnapshot>>,
+    pub(crate) snapshots: watch::Receiver<Arc<P>>,
     /// Events in order; a slow reader loses some and is told.
     pub(crate) items: mpsc::Receiver<FeedItem>,
     questions: mpsc::Sender<Question>,
@@ -77,9 +109,27 @@ impl Feed {
             questions,
         }
     }
+}
 
-    /// A farmer in another process, already connected; `first` is its first snapshot.
-    pub(crate) fn attached(client: ControlClient, first: FarmSnapshot, socket: PathBuf) -> Self {
+impl Feed<MachineSnapshot> {
+    /// The harvester of this process; the stream ends with it at `stop`.
+    pub(crate) fn embedded_harvester(handle: HarvesterHandle, stop: CancellationToken) -> Self {
+        let (items_in, items) = mpsc::channel(ITEM_QUEUE);
+        let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
+        let snapshots = handle.watch();
+        tokio::spawn(pump_harvester(handle, stop, items_in, asked));
+        Self {
+            place: FarmerPlace::Here,
+            snapshots,
+            items,
+            questions,
+        }
+    }
+}
+
+impl<P: Picture> Feed<P> {
+    /// A farmer or harvester in another process, already connected; `first` is its first snapshot.
+    pub(crate) fn attached(client: ControlClient, first: P, socket: PathBuf) -> Self {
         let (items_in, items) = mpsc::channel(ITEM_QUEUE);
         let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
         let (snapshots_in, snapshots) = watch::channel(Arc::new(first));
@@ -126,6 +176,45 @@ async fn pump_embedded(handle: FarmHandle, items: mpsc::Sender<FeedItem>, mut qu
     }
 }
 
+/// Passes the log of a harvester on, whenever there is a new picture of it.
+async fn pump_harvester(
+    handle: HarvesterHandle,
+    stop: CancellationToken,
+    items: mpsc::Sender<FeedItem>,
+    mut questions: mpsc::Receiver<Question>,
+) {
+    let mut pictures = handle.watch();
+    let mut log_from = handle.log(u64::MAX).next;
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            question = questions.recv() => {
+                let Some(Question { ask, reply }) = question else { return };
+                let answer = match ask {
+                    Ask::Recent { limit, .. } => Ok(Answer::Recent(handle.last_log_records(limit))),
+                    _ => Err("a harvester alone does not know that".to_owned()),
+                };
+                // The asker may have lost interest.
+                let _ = reply.send(answer);
+            }
+            picture = pictures.changed() => {
+                if picture.is_err() {
+                    return;
+                }
+                let page = handle.log(log_from);
+                log_from = page.next;
+                let skipped = (page.missed > 0).then_some(FeedItem::Skipped(page.missed));
+                let records = page.records.into_iter().map(|record| FeedItem::Event(FeedEvent::Log(record)));
+                for item in skipped.into_iter().chain(records) {
+                    if items.send(item).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
 async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
     match ask {
         Ask::Page(request) => handle.page(request).await.map(Answer::Page),
@@ -137,6 +226,7 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
             .snapshot()
             .await
             .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
+        Ask::Machine => Err("a farmer runs here, and no harvester alone".to_owned()),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
     }
 }
@@ -147,10 +237,10 @@ enum Ended {
     Farmer(ControlError),
 }
 
-async fn pump_attached(
+async fn pump_attached<P: Picture>(
     mut client: ControlClient,
     socket: PathBuf,
-    snapshots: watch::Sender<Arc<FarmSnapshot>>,
+    snapshots: watch::Sender<Arc<P>>,
     items: mpsc::Sender<FeedItem>,
     mut questions: mpsc::Receiver<Question>,
 ) {
@@ -167,7 +257,10 @@ async fn pump_attached(
             if items.is_closed() {
                 return;
             }
-            if let Ok(client) = ControlClient::connect(&socket).await {
+            // Something else may run on this root by then.
+            if let Ok(client) = ControlClient::connect(&socket).await
+                && client.hello().role == P::ROLE
+            {
                 break client;
             }
         };
@@ -177,9 +270,9 @@ async fn pump_attached(
     }
 }
 
-async fn serve(
+async fn serve<P: Picture>(
     client: ControlClient,
-    snapshots: &watch::Sender<Arc<FarmSnapshot>>,
+    snapshots: &watch::Sender<Arc<P>>,
     items: &mpsc::Sender<FeedItem>,
     questions: &mut mpsc::Receiver<Question>,
 ) -> Ended {
@@ -216,22 +309,26 @@ async fn serve(
                     }
                 }
                 frame = frames.recv() => {
-                    let item = match frame {
+                    let event = match frame {
                         None => break 'serving Ended::Console,
                         Some(Err(error)) => break 'serving Ended::Farmer(error),
-                        Some(Ok(Event::Snapshot(snapshot))) => {
-                            snapshots.send_replace(Arc::new(*snapshot));
+                        Some(Ok(event)) => event,
+                    };
+                    let item = match P::of(event) {
+                        Ok(picture) => {
+                            snapshots.send_replace(Arc::new(*picture));
                             continue;
                         }
-                        Some(Ok(Event::Reply(reply))) => {
+                        Err(Event::Snapshot(_) | Event::Machine(_)) => continue,
+                        Err(Event::Reply(reply)) => {
                             if let Some(asker) = waiting.remove(&reply.id) {
                                 // The asker may have lost interest.
                                 let _ = asker.send(reply.answer);
                             }
                             continue;
                         }
-                        Some(Ok(Event::Feed(event))) => FeedItem::Event(event),
-                        Some(Ok(Event::Skipped(skipped))) => FeedItem::Skipped(skipped),
+                        Err(Event::Feed(event)) => FeedItem::Event(event),
+                        Err(Event::Skipped(skipped)) => FeedItem::Skipped(skipped),
                     };
                     if items.send(item).await.is_err() {
                         break 'serving Ended::Console;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use farmconsole::control::{Ask, Event, Watch};
+use farmconsole::control::{Ask, Event, Role, Watch};
 use farmconsole::runtime::{FeedEvent, RecentKind};
 use farmconsole::snapshot::{AttemptOutcome, AttemptView, MessageRecord, Notice};
 use serde::Serialize;
@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::context::{Attached, Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{lookup_time, safe};
+use crate::harvester;
 use crate::time::{clock_time, clock_time_ms};
 
 /// `farmconsole challenges`: newest first, as `chia farm challenges` prints them.
@@ -84,7 +85,12 @@ pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: 
 
 /// `farmconsole alarms`: exit status 1 if there is one.
 pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
-    let snapshot = context.attach().await?.snapshot().await?;
+    let mut attached = context.attach_any().await?;
+    if attached.client.hello().role == Role::Harvester {
+        let machine = attached.machine().await?;
+        return harvester::status::alarms(io::stdout().lock(), &machine, json);
+    }
+    let snapshot = attached.snapshot().await?;
     let mut out = io::stdout().lock();
     for alarm in &snapshot.alarms {
         if json {
@@ -143,7 +149,7 @@ async fn list(
                 let mut err = io::stderr().lock();
                 writeln!(err, "farmconsole: {count} events came too fast and are not shown")?;
             }
-            Event::Reply(_) | Event::Snapshot(_) => {}
+            Event::Reply(_) | Event::Snapshot(_) | Event::Machine(_) => {}
         }
     }
 }

@@ -137,6 +137,9 @@ async fn run(cli: Cli) -> Outcome {
             };
             harvester::list(&context()?, refresh, files, output.json).await
         }
+        Command::Harvester {
+            command: HarvesterCommand::Run(options),
+        } => harvester::run(&context()?, options).await,
         Command::Demo(options) => demo::run(&context()?, options).await,
         Command::Completions { shell } => shell::completions(shell),
         Command::Man => shell::man(),

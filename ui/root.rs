@@ -15,10 +15,15 @@ pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<S
     let report = make(context, ca_dir, network)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{report}")?;
-    if !context.root.keys_file().exists() {
+    if !context.root.keys_file().exists() && !report.harvester_only {
+        let next = if report.given_ca {
+            "To farm here instead"
+        } else {
+            "Next"
+        };
         writeln!(
             out,
-            "Next: import farming keys with `farmconsole keys import --mnemonic-file FILE`"
+            "{next}: import farming keys with `farmconsole keys import --mnemonic-file FILE`"
         )?;
     }
     Ok(Ended::Fine)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use farmconsole::control::{Ask, ControlClient, ControlError, RootLock};
 
-use crate::context::Context;
+use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// How long the end may take: the daemon promises five seconds.
@@ -12,9 +12,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context) -> Outcome {
-    let mut attached = context.attach().await?;
+    let attached = context.attach_any().await?;
+    end(context, attached, PATIENCE).await?;
+    Ok(Ended::Fine)
+}
+
+/// Asks what runs on this root to end, and waits until it has, at most `patience`.
+pub(crate) async fn end(context: &Context, mut attached: Attached, patience: Duration) -> Result<(), Failure> {
     attached.ask(Ask::Stop).await?;
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + patience;
     while tokio::time::Instant::now() < deadline {
         // The lock is what a successor needs; it is free when the process has ended.
         let socket_gone = matches!(
@@ -22,7 +28,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
             Err(ControlError::NotRunning { .. })
         );
         if socket_gone && RootLock::take(&context.root.lock_file()).is_ok() {
-            return Ok(Ended::Fine);
+            return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -31,7 +37,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
         Status::Failed,
         format!(
             "process {pid} was asked to end and still runs after {} s",
-            PATIENCE.as_secs()
+            patience.as_secs()
         ),
     )
     .hint(format!("end it with `kill {pid}`")))

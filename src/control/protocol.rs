@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::{FeedEvent, RecentKind};
 use crate::snapshot::page::{Page, PageRequest};
-use crate::snapshot::{FarmSnapshot, HarvesterId};
+use crate::snapshot::{FarmSnapshot, HarvesterId, MachineSnapshot};
 
 /// Version of the frames; compared on attach. Raised only when an older peer could misunderstand.
 pub const CONTROL_PROTOCOL: u32 = 1;
@@ -53,8 +53,10 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
-    /// The newest snapshot.
+    /// The newest snapshot of a farmer.
     Snapshot,
+    /// The newest snapshot of a harvester alone.
+    Machine,
     /// Part of a long list.
     Page(PageRequest),
     /// The last events of one kind, oldest first.
@@ -64,7 +66,7 @@ pub enum Ask {
         /// At most this many.
         limit: u32,
     },
-    /// Send snapshots and events from here on; a later `Watch` replaces an earlier one.
+    /// Send snapshots and events from here on; a later `Watch` replaces an earlier one. A harvester has no notices.
     Watch(Watch),
     /// Ask a harvester (or all) for its plots and compare with what was synced.
     Refresh {
@@ -88,7 +90,7 @@ pub enum Ask {
 /// Which events a client wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
-    /// Every new snapshot (at most four a second).
+    /// Every new snapshot (at most four a second): a farmer's or a harvester's, whatever runs there.
     #[serde(default)]
     pub snapshots: bool,
     /// Notices.
@@ -117,6 +119,8 @@ pub struct Reply {
 pub enum Answer {
     /// To [`Ask::Snapshot`].
     Snapshot(Box<FarmSnapshot>),
+    /// To [`Ask::Machine`].
+    Machine(Box<MachineSnapshot>),
     /// To [`Ask::Page`].
     Page(Page),
     /// To [`Ask::Recent`].
@@ -131,8 +135,10 @@ pub enum Answer {
 pub enum Event {
     /// Answer to a request.
     Reply(Box<Reply>),
-    /// A new snapshot.
+    /// A new snapshot of a farmer.
     Snapshot(Box<FarmSnapshot>),
+    /// A new snapshot of a harvester alone.
+    Machine(Box<MachineSnapshot>),
     /// Something happened.
     Feed(FeedEvent),
     /// This client was too slow for this many events.

@@ -1,5 +1,5 @@
 //! The server's end of the control socket: at most [`MAX_CLIENTS`] clients, each in a task of its own that can only ask
-//! a [`FarmHandle`] and never wait on the farmer's time.
+//! a [`FarmHandle`] or a [`HarvesterHandle`] and never wait on their time.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
-use crate::runtime::{FarmHandle, FeedEvent};
-use crate::snapshot::FarmSnapshot;
+use crate::runtime::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
+use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
 /// Most clients at once; one more is told so and closed.
 pub const MAX_CLIENTS: usize = 32;
@@ -30,6 +30,24 @@ pub struct BindError {
     pub path: PathBuf,
     /// Why.
     pub source: std::io::Error,
+}
+
+/// What is seen and steered through the socket.
+#[derive(Clone, Debug)]
+pub enum Served {
+    /// A farmer.
+    Farmer(FarmHandle),
+    /// A harvester alone.
+    Harvester(HarvesterHandle),
+}
+
+impl Served {
+    const fn role(&self) -> Role {
+        match self {
+            Self::Farmer(_) => Role::Farmer,
+            Self::Harvester(_) => Role::Harvester,
+        }
+    }
 }
 
 /// A bound socket; removed from the file system when dropped.
@@ -63,7 +81,7 @@ impl ControlServer {
     }
 
     /// Serves clients until `stop` is cancelled. A client's [`Ask::Stop`] cancels it.
-    pub async fn run(self, handle: FarmHandle, role: Role, stop: CancellationToken) {
+    pub async fn run(self, served: Served, stop: CancellationToken) {
         let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
         loop {
             let stream = tokio::select! {
@@ -89,7 +107,7 @@ impl ControlServer {
                 let _ = send(&mut writer, &refusal).await;
                 continue;
             };
-            let client = serve(stream, handle.clone(), role, stop.clone());
+            let client = serve(stream, served.clone(), stop.clone());
             tokio::spawn(async move {
                 if let Err(error) = client.await {
                     tracing::debug!(target: "control", "client left: {error}");
@@ -115,13 +133,13 @@ fn same_user(stream: &UnixStream) -> bool {
         .is_ok_and(|cred| cred.uid() == own || cred.uid() == 0)
 }
 
-async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: CancellationToken) -> Result<(), FrameError> {
+async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> Result<(), FrameError> {
     let (mut reader, mut writer) = stream.into_split();
     let hello = Hello {
         protocol: CONTROL_PROTOCOL,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        role,
+        role: served.role(),
     };
     send(&mut writer, &hello).await?;
 
@@ -137,7 +155,7 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
     });
     let _end_reading = AbortOnDrop(reading.abort_handle());
 
-    let mut snapshots = None;
+    let mut pictures = None;
     let mut events = None;
     let mut watch = Watch::default();
     loop {
@@ -151,25 +169,36 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
                     };
                 };
                 let stopping = ask == Ask::Stop;
-                let watch_begins = matches!(ask, Ask::Watch(Watch { snapshots: true, .. }));
+                let mut fresh = None;
                 if let Ask::Watch(wanted) = ask {
                     watch = wanted;
-                    snapshots = watch.snapshots.then(|| handle.watch_snapshots());
-                    events = (watch.notices || watch.messages || watch.logs).then(|| handle.subscribe());
+                    pictures = Pictures::of(&served, watch);
+                    events = match &served {
+                        Served::Farmer(farm) if watch.notices || watch.messages || watch.logs => Some(farm.subscribe()),
+                        _ => None,
+                    };
+                    if let Served::Farmer(farm) = &served && watch.snapshots {
+                        fresh = Some(farm);
+                    }
                 }
-                let answer = answer(&handle, ask).await;
+                let answer = match &served {
+                    Served::Farmer(farm) => answer(farm, ask).await,
+                    Served::Harvester(harvester) => answer_of_harvester(harvester, ask),
+                };
                 send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
-                if watch_begins {
+                if let Some(farm) = fresh {
                     // Makes a snapshot of this moment, which the receiver above then has.
-                    let _ = handle.snapshot().await;
+                    let _ = farm.snapshot().await;
                 }
                 if stopping {
                     stop.cancel();
                 }
             }
-            snapshot = next_snapshot(&mut snapshots) => {
-                let Some(snapshot) = snapshot else { return Ok(()) };
-                send(&mut writer, &Event::Snapshot(Box::new(snapshot.as_ref().clone()))).await?;
+            picture = next_picture(&mut pictures) => {
+                let Some(events) = picture else { return Ok(()) };
+                for event in events {
+                    send(&mut writer, &event).await?;
+                }
             }
             event = next_event(&mut events) => match event {
                 Ok(event) if wanted(&event, watch) => send(&mut writer, &Event::Feed(event)).await?,
@@ -181,13 +210,62 @@ async fn serve(stream: UnixStream, handle: FarmHandle, role: Role, stop: Cancell
     }
 }
 
-/// The next snapshot of a watching client, `None` when the farm has ended; never for one that does not watch.
-async fn next_snapshot(watched: &mut Option<watch::Receiver<Arc<FarmSnapshot>>>) -> Option<Arc<FarmSnapshot>> {
-    let Some(receiver) = watched else {
-        return std::future::pending().await;
-    };
-    receiver.changed().await.ok()?;
-    Some(Arc::clone(&receiver.borrow_and_update()))
+/// What a watching client is sent again and again.
+enum Pictures {
+    Farm(watch::Receiver<Arc<FarmSnapshot>>),
+    Machine {
+        harvester: HarvesterHandle,
+        machine: watch::Receiver<Arc<MachineSnapshot>>,
+        /// Number of the next log record; `None` for a client that does not want them.
+        log_from: Option<u64>,
+    },
+}
+
+impl Pictures {
+    fn of(served: &Served, watch: Watch) -> Option<Self> {
+        match served {
+            Served::Farmer(farm) => watch.snapshots.then(|| Self::Farm(farm.watch_snapshots())),
+            Served::Harvester(harvester) if watch.snapshots || watch.logs => Some(Self::Machine {
+                machine: harvester.watch(),
+                log_from: watch.logs.then(|| harvester.log(u64::MAX).next),
+                harvester: harvester.clone(),
+            }),
+            Served::Harvester(_) => None,
+        }
+    }
+}
+
+/// What a watching client is told next, `None` when what it watches has ended; never for one that does not watch.
+/// A harvester's log is looked at whenever there is a new picture of it, which is once a second at least.
+async fn next_picture(pictures: &mut Option<Pictures>) -> Option<Vec<Event>> {
+    match pictures {
+        None => std::future::pending().await,
+        Some(Pictures::Farm(farm)) => {
+            farm.changed().await.ok()?;
+            let snapshot = Arc::clone(&farm.borrow_and_update());
+            Some(vec![Event::Snapshot(Box::new(snapshot.as_ref().clone()))])
+        }
+        Some(Pictures::Machine {
+            harvester,
+            machine,
+            log_from,
+        }) => {
+            machine.changed().await.ok()?;
+            let snapshot = Arc::clone(&machine.borrow_and_update());
+            let mut events = vec![Event::Machine(Box::new(snapshot.as_ref().clone()))];
+            if let Some(from) = log_from {
+                let page = harvester.log(*from);
+                *from = page.next;
+                events.extend((page.missed > 0).then_some(Event::Skipped(page.missed)));
+                events.extend(
+                    page.records
+                        .into_iter()
+                        .map(|record| Event::Feed(FeedEvent::Log(record))),
+                );
+            }
+            Some(events)
+        }
+    }
 }
 
 /// The next event of a watching client; never for one that wants none.
@@ -206,12 +284,28 @@ async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
             .snapshot()
             .await
             .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
+        Ask::Machine => Err("a farmer runs on this root, and no harvester alone".to_owned()),
         Ask::Page(request) => handle.page(request).await.map(Answer::Page),
         Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
+    }
+}
+
+fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, String> {
+    match ask {
+        Ask::Machine => Ok(Answer::Machine(Box::new(handle.snapshot().as_ref().clone()))),
+        Ask::Recent {
+            kind: RecentKind::Logs,
+            limit,
+        } => Ok(Answer::Recent(handle.last_log_records(limit))),
+        Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
+        Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
+        Ask::Snapshot | Ask::Page(_) | Ask::Recent { .. } | Ask::Refresh { .. } | Ask::Acknowledge { .. } => {
+            Err("a harvester runs on this root, and no farmer".to_owned())
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::server::{ControlServer, MAX_CLIENTS};
+use super::server::{ControlServer, MAX_CLIENTS, Served};
 use super::{Answer, Ask, ControlClient, ControlError, Event, Role, RootLock, Watch};
 use crate::clock::Now;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
@@ -79,7 +79,7 @@ impl Bench {
         };
         let stop = CancellationToken::new();
         let server = ControlServer::bind(&dir.path().join("control.sock"), &lock).unwrap();
-        tokio::spawn(server.run(handle, Role::Farmer, stop.clone()));
+        tokio::spawn(server.run(Served::Farmer(handle), stop.clone()));
         Self {
             dir,
             stop,

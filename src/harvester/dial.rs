@@ -1,5 +1,6 @@
 //! A harvester's connection to a farmer over the network: dial, TLS, handshake, serve, and dial again.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use super::service::{FarmerChannels, Service};
 use crate::config::HostPort;
 use crate::logging::target::HARVESTER_SERVER;
 use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, ReachError, Reached, chance, connect, reach};
+use crate::snapshot::{DisconnectCause, FarmerLinkState};
 use crate::tls::RefusalCause;
 use crate::wire::ProtocolVersion;
 
@@ -22,6 +24,8 @@ use crate::wire::ProtocolVersion;
 pub struct DialSettings {
     /// Farmer.
     pub farmer: HostPort,
+    /// Farmers that the settings name besides it. They are not dialled: a harvester tells one farmer of its plots.
+    pub not_dialled: Vec<HostPort>,
     /// Our certificate and the private CA ([`crate::tls::harvester_client_config`]).
     pub tls: Arc<ClientConfig>,
     /// Network id.
@@ -29,8 +33,21 @@ pub struct DialSettings {
 }
 
 /// Serves one farmer until `stop`: whenever the connection ends, it is dialled again. Trouble goes to the log, each kind
-/// once.
+/// once, and into the service's status.
 pub async fn dial(settings: DialSettings, mut service: Service, stop: CancellationToken) {
+    let status = service.status();
+    let others: Vec<String> = settings.not_dialled.iter().map(ToString::to_string).collect();
+    if !others.is_empty() {
+        tracing::error!(
+            target: HARVESTER_SERVER,
+            "the settings name {} farmers, and a harvester serves one: {} is dialled, {} not",
+            others.len() + 1, settings.farmer, others.join(", ")
+        );
+    }
+    status.change_farmer(|farmer| {
+        farmer.address = settings.farmer.to_string();
+        farmer.not_dialled = others;
+    });
     let mut backoff = Backoff::DEFAULT;
     let mut told = None;
     loop {
@@ -38,28 +55,36 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
             () = stop.cancelled() => return,
             link = open(&settings) => link,
         };
-        match link {
+        let (reason, hint) = match link {
             Ok(link) => {
-                told = None;
+                status.change_farmer(|farmer| {
+                    link.software_version().clone_into(&mut farmer.software_version);
+                    link.protocol_version().clone_into(&mut farmer.protocol_version);
+                });
                 let connected = Instant::now();
-                serve(&mut service, link, &stop).await;
+                let cause = serve(&mut service, link, &stop).await;
+                if stop.is_cancelled() {
+                    return;
+                }
                 if connected.elapsed() >= SETTLED_AFTER {
                     backoff.handle_success();
+                    told = None;
                 }
+                let (why, hint) = end_in_words(&cause);
+                (format!("farmer {}: {why}", settings.farmer), hint.to_owned())
             }
             Err(error) => {
-                let text = format!(
-                    "Cannot connect to farmer {}: {error}; {}",
-                    settings.farmer,
-                    error.hint()
-                );
-                if told.as_ref() == Some(&text) {
-                    tracing::debug!(target: HARVESTER_SERVER, "{text}");
-                } else {
-                    tracing::warn!(target: HARVESTER_SERVER, "{text}");
-                    told = Some(text);
-                }
+                let reason = format!("cannot connect to farmer {}: {error}", settings.farmer);
+                (reason, error.hint(&settings))
             }
+        };
+        let text = format!("{reason}; {hint}");
+        status.change_farmer(|farmer| farmer.state = FarmerLinkState::Failing { reason, hint });
+        if told.as_ref() == Some(&text) {
+            tracing::debug!(target: HARVESTER_SERVER, "{text}");
+        } else {
+            tracing::warn!(target: HARVESTER_SERVER, "{text}");
+            told = Some(text);
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -77,6 +102,9 @@ pub enum DialError {
     /// It does not accept our certificate.
     #[error("it does not accept our certificate")]
     CertificateRefused,
+    /// It does not let us in for a while.
+    #[error("it turns this machine away for a while, after something that went wrong before")]
+    Banned,
     /// It farms another network.
     #[error("it farms another network than ours, {network}")]
     WrongNetwork {
@@ -91,27 +119,74 @@ pub enum DialError {
 impl DialError {
     /// What a person can do about it.
     #[must_use]
-    pub const fn hint(&self) -> &'static str {
+    pub fn hint(&self, settings: &DialSettings) -> String {
+        let HostPort { host, port } = &settings.farmer;
+        if OTHER_PORTS.contains(port) {
+            return format!(
+                "port {port} is not a farmer's, which is 8447 unless set otherwise: \
+                 `farmconsole configure --set-farmer-peer {host}:8447`"
+            );
+        }
         match self {
+            Self::Reach(ReachError::PortClosed) if is_this_machine(host) => {
+                "start the farmer; if it runs on another machine: `farmconsole configure --set-farmer-peer HOST:8447`"
+            }
             Self::Reach(ReachError::PortClosed) => "is the farmer running, and is `harvester.farmer_peers` right?",
             Self::Reach(ReachError::Unreachable(_) | ReachError::TimedOut) => {
                 "is the machine on, and is `harvester.farmer_peers` right?"
             }
             Self::Reach(ReachError::Tls(RefusalCause::UnknownCa)) | Self::CertificateRefused => {
-                "farmer and harvester must have certificates of the same private CA"
+                "farmer and harvester must have certificates of the same private CA: copy config/ssl/ca from the \
+                 farmer's machine, then `farmconsole init -c COPY`"
             }
-            Self::Reach(ReachError::Tls(RefusalCause::NotTls | RefusalCause::TlsTooOld)) => {
+            Self::Reach(ReachError::Tls(RefusalCause::Expired | RefusalCause::NotValidYet)) => {
+                "is the clock of this machine right?"
+            }
+            Self::Reach(ReachError::Tls(RefusalCause::NotTls | RefusalCause::TlsTooOld))
+            | Self::Handshake(ConnectError::WrongNodeType { .. }) => {
                 "the port of the farmer is 8447 unless set otherwise"
             }
             Self::WrongNetwork { .. } | Self::Handshake(ConnectError::WrongNetwork { .. }) => {
                 "`selected_network` must be the same on both machines"
             }
-            Self::Handshake(ConnectError::WrongNodeType { .. }) => {
-                "the port of the farmer is 8447 unless set otherwise; 8444 is a full node's"
-            }
+            Self::Banned => "it passes by itself; the farmer's log says what went wrong",
             Self::Reach(_) | Self::Handshake(_) => "the farmer's log says more",
         }
+        .to_owned()
     }
+}
+
+/// How a connection ended, seen from here, and what to do.
+fn end_in_words(cause: &DisconnectCause) -> (String, &'static str) {
+    let again = "it is dialled again";
+    match cause {
+        DisconnectCause::ClosedByPeer => (
+            "it closed the connection".to_owned(),
+            "it is dialled again; did the farmer stop or start anew?",
+        ),
+        DisconnectCause::Lost { detail } => (format!("the connection broke: {detail}"), again),
+        DisconnectCause::Silent => (
+            "no sign of life for 60 s".to_owned(),
+            "is its machine on, and the network between?",
+        ),
+        DisconnectCause::SlowReader => (
+            "it took nothing for 30 s".to_owned(),
+            "is its machine overloaded? the farmer's log says more",
+        ),
+        DisconnectCause::Malformed { message, detail } => (
+            format!("it sent an unreadable {message}: {detail}"),
+            "a release of another generation? the log says more",
+        ),
+        DisconnectCause::ProtocolViolation { detail } => (format!("it broke the protocol: {detail}"), again),
+        DisconnectCause::Flood
+        | DisconnectCause::OutboxFull
+        | DisconnectCause::Replaced
+        | DisconnectCause::Shutdown => ("the connection ended".to_owned(), again),
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// Dials the farmer and shakes hands.
@@ -138,7 +213,9 @@ async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>
 
 /// What a refusal means, where the farmer says it in signs.
 fn refusal(error: ConnectError, network: &str) -> DialError {
-    if error.says_bad_certificate() {
+    if error.says_banned() {
+        DialError::Banned
+    } else if error.says_bad_certificate() {
         DialError::CertificateRefused
     } else if error.says_other_network() {
         DialError::WrongNetwork {
@@ -150,19 +227,26 @@ fn refusal(error: ConnectError, network: &str) -> DialError {
 }
 
 /// Serves a connection until it ends or `stop`.
-async fn serve(service: &mut Service, link: FarmerLink<TlsStream<TcpStream>>, stop: &CancellationToken) {
+async fn serve(
+    service: &mut Service,
+    link: FarmerLink<TlsStream<TcpStream>>,
+    stop: &CancellationToken,
+) -> DisconnectCause {
     let (to_farmer, outgoing) = mpsc::channel(QUEUE);
     let (incoming, from_farmer) = mpsc::channel(QUEUE);
     // Whichever ends first closes the channels, which ends the other.
     let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, stop);
-    tokio::join!(serving, link.run(outgoing, incoming, stop));
+    tokio::join!(serving, link.run(outgoing, incoming, stop)).1
 }
 
 /// A connection that lasted this long was none that the farmer refuses again and again.
-const SETTLED_AFTER: Duration = Duration::from_secs(10);
+const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
+
+/// Ports of the official software that people take for the farmer's: full nodes of the networks, RPC, daemon.
+const OTHER_PORTS: [u16; 8] = [8444, 18444, 58444, 8555, 8559, 8560, 8449, 55400];
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +341,7 @@ mod tests {
                     host: "127.0.0.1".to_owned(),
                     port: self.port,
                 },
+                not_dialled: Vec::new(),
                 tls: harvester_client_config(tls).unwrap(),
                 network: network.to_owned(),
             }
@@ -299,7 +384,7 @@ mod tests {
 
     async fn refused(settings: &DialSettings) -> String {
         let error = open(settings).await.expect_err("connected");
-        format!("{error}; {}", error.hint())
+        format!("{error}; {}", error.hint(settings))
     }
 
     #[tokio::test]
@@ -307,7 +392,8 @@ mod tests {
         let farm = Farm::start();
         let foreign = tempfile::tempdir().unwrap();
         let foreign = make_root(foreign.path());
-        let same_ca = "farmer and harvester must have certificates of the same private CA";
+        let same_ca = "farmer and harvester must have certificates of the same private CA: copy config/ssl/ca from the \
+                       farmer's machine, then `farmconsole init -c COPY`";
 
         let other_network = farm.settings(&farm.root, "mainnet");
         let network = "`selected_network` must be the same on both machines";
@@ -339,11 +425,16 @@ mod tests {
             },
             ..other_network
         };
-        let running = "is the farmer running, and is `harvester.farmer_peers` right?";
+        let elsewhere =
+            "start the farmer; if it runs on another machine: `farmconsole configure --set-farmer-peer HOST:8447`";
         assert_eq!(
             refused(&closed).await,
-            format!("nobody listens on that port; {running}")
+            format!("nobody listens on that port; {elsewhere}")
         );
+        let mut node = closed;
+        node.farmer.port = 8444;
+        let to_a_node = DialError::Reach(ReachError::Tls(RefusalCause::UnknownCa)).hint(&node);
+        assert!(to_a_node.starts_with("port 8444 is not a farmer's"), "{to_a_node}");
     }
 
     #[tokio::test]
@@ -377,29 +468,91 @@ mod tests {
         let mut farm = Farm::start();
         let stop = CancellationToken::new();
         let settings = farm.settings(&farm.root, "simulator1");
-        let dialling = tokio::spawn(dial(settings, service(plots.path()), stop.clone()));
-        for connection in 1..=2 {
+        let service = service(plots.path());
+        let status = service.status();
+        let dialling = tokio::spawn(dial(settings, service, stop.clone()));
+        for connection in 1..=3 {
             let outbox = farm.connected().await;
             outbox.send(ToHarvester::HarvesterHandshake(keys()), None).unwrap();
-            assert!(matches!(farm.answer(&outbox).await, FromHarvester::PlotSync(_)));
-            outbox
-                .send(
-                    ToHarvester::NewSignagePoint(signage_point(&[original()], HEIGHTS)),
-                    None,
-                )
-                .unwrap();
-            while !matches!(farm.answer(&outbox).await, FromHarvester::FarmingInfo(info) if info.proofs > 0) {}
             if connection == 1 {
+                // It goes away in the middle of the plot sync, which is not answered.
+                while !matches!(
+                    farm.event().await,
+                    SessionEvent::Message {
+                        message: FromHarvester::PlotSync(_),
+                        ..
+                    }
+                ) {}
+            } else {
+                assert!(matches!(farm.answer(&outbox).await, FromHarvester::PlotSync(_)));
+                let point = signage_point(&[original()], HEIGHTS);
+                outbox.send(ToHarvester::NewSignagePoint(point), None).unwrap();
+                while !matches!(farm.answer(&outbox).await, FromHarvester::FarmingInfo(info) if info.proofs > 0) {}
+            }
+            if connection < 3 {
                 outbox.close(DisconnectCause::Replaced);
                 while !matches!(farm.event().await, SessionEvent::Disconnected { .. }) {}
             }
         }
+        let seen = status.farmer();
+        assert_eq!((seen.state, seen.connections), (FarmerLinkState::Synced, 3));
+        assert!(
+            seen.software_version.starts_with("farmconsole-"),
+            "{}",
+            seen.software_version
+        );
         stop.cancel();
         timeout(Duration::from_secs(5), dialling)
             .await
             .expect("it does not stop")
             .unwrap();
         farm.shutdown.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farmer_that_takes_the_connection_and_says_nothing_is_given_up() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let settings = DialSettings {
+            farmer: HostPort::new("127.0.0.1", silent.local_addr().unwrap().port()),
+            not_dialled: Vec::new(),
+            tls: harvester_client_config(&make_root(dir.path())).unwrap(),
+            network: "simulator1".to_owned(),
+        };
+        let error = open(&settings).await.expect_err("connected");
+        assert!(matches!(error, DialError::Reach(ReachError::TimedOut)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_in_the_status() {
+        let farm = Farm::start();
+        let foreign = tempfile::tempdir().unwrap();
+        let settings = DialSettings {
+            not_dialled: vec![HostPort::new("10.0.0.2", 8447)],
+            ..farm.settings(&make_root(foreign.path()), "simulator1")
+        };
+        let plots = tempfile::tempdir().unwrap();
+        let service = service(plots.path());
+        let (status, stop) = (service.status(), CancellationToken::new());
+        let mut pictures = status.watch();
+        let dialling = tokio::spawn(dial(settings, service, stop.clone()));
+        let failing = pictures.wait_for(|picture| matches!(picture.farmer.state, FarmerLinkState::Failing { .. }));
+        let picture = timeout(Duration::from_secs(30), failing)
+            .await
+            .expect("no trouble")
+            .unwrap()
+            .clone();
+        let words: Vec<_> = picture.concerns().iter().map(ToString::to_string).collect();
+        let port = farm.port;
+        assert_eq!(
+            words,
+            [
+                format!("cannot connect to farmer 127.0.0.1:{port}: its certificate is signed by another CA"),
+                "the settings name 2 farmers, and a harvester serves one: 10.0.0.2:8447 is not dialled".to_owned()
+            ]
+        );
+        stop.cancel();
+        dialling.await.unwrap();
     }
 
     #[tokio::test]
@@ -409,10 +562,8 @@ mod tests {
         let port = silent.local_addr().unwrap().port();
         let dir = tempfile::tempdir().unwrap();
         let settings = DialSettings {
-            farmer: HostPort {
-                host: "127.0.0.1".to_owned(),
-                port,
-            },
+            farmer: HostPort::new("127.0.0.1", port),
+            not_dialled: vec![HostPort::new("10.0.0.2", 8447)],
             tls: harvester_client_config(&make_root(dir.path())).unwrap(),
             network: "simulator1".to_owned(),
         };

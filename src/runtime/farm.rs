@@ -18,7 +18,8 @@ use super::solving::solvers;
 use super::workers::Workers;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::BindError;
-use crate::control::{LockError, Role, RootLock, server::ControlServer};
+use crate::control::server::{ControlServer, Served};
+use crate::control::{LockError, RootLock};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
@@ -265,7 +266,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let _ = input_sender.try_send(listening);
     tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(listener.serve(tls, server));
-    tasks.spawn(control.run(handle.clone(), Role::Farmer, stop.clone()));
+    tasks.spawn(control.run(Served::Farmer(handle.clone()), stop.clone()));
     tasks.spawn(solving.run(stop.clone()));
     if let Some(dials) = solver_dials {
         tasks.spawn(dials.run(stop.clone()));

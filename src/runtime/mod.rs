@@ -1,13 +1,14 @@
 //! What runs the farm: the engine that feeds the pure [`crate::farmer::Farmer`] and carries out what it decides.
 //!
 //! [`start`] puts a farm together and gives a [`RunningFarm`], whose [`FarmHandle`] is all that the rest of the program
-//! needs of it.
+//! needs of it. [`start_harvester`] does the same for a harvester alone.
 
 pub mod clock;
 mod embedded;
 mod engine;
 mod farm;
 pub mod handle;
+mod machine;
 mod node;
 mod solving;
 mod workers;
@@ -15,3 +16,4 @@ mod workers;
 pub use clock::Clock;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
+pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};

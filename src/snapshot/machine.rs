@@ -63,6 +63,9 @@ pub struct FarmerLinkView {
     pub last_signage_point_unix_ms: Option<u64>,
     /// Connections since the start.
     pub connections: u64,
+    /// Farmers that the settings name besides this one, `host:port`. A harvester serves one.
+    #[serde(default)]
+    pub not_dialled: Vec<String>,
 }
 
 /// What the connection to the farmer is doing.
@@ -107,6 +110,18 @@ pub struct FileCounts {
     pub being_copied: u64,
     /// Compressed more than the settings allow.
     pub too_compressed: u64,
+}
+
+impl FileCounts {
+    /// Files that are there and not farmed.
+    #[must_use]
+    pub const fn not_farmed(&self) -> u64 {
+        self.failed
+            .saturating_add(self.no_key)
+            .saturating_add(self.duplicates)
+            .saturating_add(self.being_copied)
+            .saturating_add(self.too_compressed)
+    }
 }
 
 /// A refresh of plots.

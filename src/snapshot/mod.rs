@@ -8,6 +8,7 @@
 //! `--json`; [`SNAPSHOT_VERSION`] changes when a meaning changes, and new fields must have a serde default.
 
 pub mod alarm;
+mod concern;
 mod harvester;
 mod machine;
 pub mod notice;
@@ -17,6 +18,7 @@ mod proof;
 mod signage_point;
 
 pub use alarm::{AlarmKind, AlarmView, RewardTarget, Severity};
+pub use concern::{Concern, MachineStatus};
 pub use harvester::{CrossCheckView, HarvesterState, HarvesterView, LastAnswerView, PlotChangeView};
 pub use machine::{
     FarmerLinkState, FarmerLinkView, FileCounts, FileState, LOOKUPS_KEPT, LookupView, MachineSnapshot, PlotFileView,

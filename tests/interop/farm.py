@@ -1,9 +1,11 @@
-"""Official harvesters 2.5.4, 2.6.0 and 2.7.5 farm against farmconsole on the simulated chain. Started by tests/interop/run.
+"""Official harvesters 2.5.4, 2.6.0 and 2.7.5 farm against farmconsole on the simulated chain, and farmconsole's harvester
+for official farmers. Started by tests/interop/run.
 
 Every scenario is a function that begins with a farm in order and leaves one. A scenario fails with the first thing that
 did not come true in time, what was last seen instead, and where the logs are.
 """
 import argparse
+import hashlib
 import json
 import os
 import re
@@ -142,6 +144,21 @@ class Harvester:
         return self.release
 
 
+class OwnHarvester(Farm):
+    """A root that joined a farm, and `farmconsole harvester run` on it."""
+
+    def set_up(self, ca, plot_dirs):
+        self.cli("init", "-c", str(ca), "--network", "simulator1")
+        self.cli("configure", "--set-farmer-peer", f"127.0.0.1:{self.port}", "--log-level", "DEBUG")
+        for directory in plot_dirs:
+            self.cli("plots", "add", "-d", str(directory))
+
+    def start(self, *options):
+        out = open(self.root / "harvester.out", "ab")
+        self.process = subprocess.Popen([self.binary, "--root", self.root, "harvester", "run", "--no-console", *options], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        wait_for("own harvester answers", 20, lambda: self.cli("summary", "--json", check=False).returncode == 0)
+
+
 class World:
     """What the scenarios share: one farm, one harvester of each release, plots for each."""
 
@@ -153,10 +170,7 @@ class World:
         self.extra = []
 
     def new_farm(self, binary, name):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        farm = Farm(binary, self.work / name, port)
+        farm = Farm(binary, self.work / name, free_port())
         farm.root.mkdir()
         return farm
 
@@ -204,14 +218,7 @@ class World:
 
     def of(self, harvester):
         """The farm's view of a harvester, by its certificate."""
-        der = subprocess.run(
-            ["openssl", "x509", "-in", harvester.root / "config/ssl/harvester/private_harvester.crt", "-outform", "DER"],
-            check=True, capture_output=True,
-        ).stdout
-        import hashlib
-
-        peer_id = hashlib.sha256(der).hexdigest()
-        return [h for h in self.farm.harvesters() if h["peer_id"] == peer_id]
+        return [h for h in self.farm.harvesters() if h["peer_id"] == peer_id(harvester.root)]
 
     def all_farming(self, seconds=60):
         def check():
@@ -229,6 +236,19 @@ class World:
         if self.farm.process and self.farm.process.poll() is None:
             self.farm.process.kill()
             self.farm.process.wait()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def peer_id(root):
+    """SHA-256 of a harvester's certificate: what a farmer knows it by."""
+    certificate = root / "config/ssl/harvester/private_harvester.crt"
+    der = subprocess.run(["openssl", "x509", "-in", certificate, "-outform", "DER"], check=True, capture_output=True).stdout
+    return hashlib.sha256(der).hexdigest()
 
 
 def link(source, target):
@@ -407,6 +427,84 @@ def wrong_network(world):
     lost.stop()
 
 
+def own_harvester_beside_the_official_one(world):
+    """With official farmers 2.5.4 and 2.7.5 our harvester finds every proof that the official one finds, and none that fails."""
+    plots = world.plots()
+    mine = plots["og"] + plots["nft"]
+    for release in ["2.5.4", "2.7.5"]:
+        port, name = free_port(), f"judge-{release}"
+        own = OwnHarvester(world.farm.binary, world.work / f"own-{release}", port)
+        own.root.mkdir()
+        official = Harvester(world.work, world.venvs, release, f"beside-{release}")
+        directory = world.plot_directory(name, mine, None)[:1]
+        own.set_up(world.ca(), directory)
+        official.set_up(own, directory, world.ca())
+        judge = world.work / name
+        command = [
+            world.venvs / f"chia-{release}/bin/python", HERE / "official_farmer.py", judge, port, world.ca(), "simulator1", HERE / "simulator1.json",
+            MNEMONIC, 1, 120, 0.25, 2, len(mine),
+        ]
+        output = world.work / f"{name}.jsonl"
+        farmer = subprocess.Popen([str(part) for part in command], stdout=open(output, "wb"), stderr=open(world.work / f"{name}.err", "wb"), stdin=subprocess.DEVNULL)
+        try:
+            own.start()
+            official.start()
+            read = lambda: [json.loads(line) for line in output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+            wait_for(f"farmer {release} has sent its signage points", 180, lambda: ([e for e in read() if e["event"] == "done"], read()[-1:] or (world.work / f"{name}.err").read_text()[-400:]))
+            summary = own.summary()
+        finally:
+            official.stop()
+            farmer.terminate()
+            farmer.wait(30)
+            took = own.stop()
+        events = read()
+        found = {who.root.name: {(e["sp_hash"], e["plot"], e["proof"]) for e in events if e["event"] == "proof" and e["harvester"] == peer_id(who.root)} for who in (own, official)}
+        ours, theirs = found[own.root.name], found[official.root.name]
+        if bad := [e for e in events if e["event"] == "proof" and not e["ok"]]:
+            raise Failed(f"farmer {release} refuses proofs: {bad[:2]}")
+        if len(theirs) < 20 or not theirs <= ours:
+            raise Failed(f"farmer {release}: the official harvester found {len(theirs)} proofs, ours {len(ours)}; missing {sorted(p[:2] for p in theirs - ours)}")
+        declared = len([e for e in events if e["event"] == "declared"])
+        if declared != len(ours) + len(theirs):
+            raise Failed(f"farmer {release}: {len(ours)} + {len(theirs)} proofs, but the signatures of {declared} fit together")
+        if summary["status"] != "harvesting" or summary["farmer"]["state"]["state"] != "synced" or summary["counts"]["farmed"] != len(mine):
+            raise Failed(f"own harvester says of itself: {summary['status']}, {summary['farmer']}, {summary['counts']}")
+        if took > 5 or own.process.returncode != 0:
+            raise Failed(f"SIGTERM of the own harvester: {took:.1f} s, status {own.process.returncode}")
+        print(f"       farmer {release}: {len(theirs)} proofs by the official harvester, {len(ours)} by ours, all verified, {declared} declared")
+
+
+def own_harvester_comes_and_goes(world):
+    """Our harvester with our farmer: it joins, is replaced, outlives a kill -9 of the farmer in the middle of it, and is stopped."""
+    own = OwnHarvester(world.farm.binary, world.work / "own", world.farm.port)
+    own.root.mkdir()
+    plots = world.plots()["nft"][:3]
+    own.set_up(world.ca(), world.plot_directory("own", plots, None)[:1])
+    own.start()
+    try:
+        farming = lambda: ([h for h in world.of(own) if h["state"]["state"] == "farming" and h["plots"] == 3], world.of(own))
+        wait_for("our harvester farms", 40, farming)
+        first = own.process
+        own.start("--replace")
+        if first.wait(12) != 0:
+            raise Failed(f"the harvester that was replaced ended with {first.returncode}")
+        wait_for("its successor farms", 40, farming)
+        second = own.cli("harvester", "run", "--no-console", check=False)
+        if second.returncode != 75 or f"process {own.process.pid}" not in second.stderr:
+            raise Failed(f"a second harvester: status {second.returncode}: {second.stderr}")
+        world.farm.stop(signal.SIGKILL)
+        wait_for("the farmer's end is told", 20, lambda: ("no_farmer" in own.cli("alarms", "--json", check=False).stdout, own.summary()["farmer"]))
+        world.farm.start()
+        wait_for("it is back", 40, farming)
+        own.cli("stop")
+        if own.process.wait(5) != 0:
+            raise Failed(f"`farmconsole stop`: status {own.process.returncode}")
+    finally:
+        if own.process.poll() is None:
+            own.stop()
+    world.all_farming(60)
+
+
 def v2_plots(world):
     """After hard fork 2 an official 2.7.5 harvester and the embedded one find v2 partial proofs; solved here, they become blocks."""
     farm = world.new_farm(world.farm.binary, "farm-v2")
@@ -463,6 +561,7 @@ def log_lines(world):
 SCENARIOS = [
     connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
     shared_certificate, foreign_ca, wrong_network, v2_plots, farmer_restart, farmer_killed,
+    own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
 
 

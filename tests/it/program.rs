@@ -243,6 +243,88 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
 }
 
 #[test]
+fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let mut machine = Program::new();
+    let errors = machine.fails(&["harvester", "run"], 78);
+    assert!(errors.contains("hint: copy the directory config/ssl/ca"), "{errors}");
+    let ca = farm.root().join("config/ssl/ca");
+    let said = machine.ok(&["init", "-c", ca.to_str().unwrap(), "--network", "simulator1"]);
+    assert!(said.contains("now run `farmconsole harvester run`"), "{said}");
+    machine.ok(&["configure", "--set-farmer-peer", &format!("127.0.0.1:{}", farm.port)]);
+    let run = |machine: &Program, options: &[&str]| {
+        let args = [&["harvester", "run"], options].concat();
+        let output = (Stdio::null(), Stdio::piped());
+        machine
+            .command(&args)
+            .stdout(output.0)
+            .stderr(output.1)
+            .spawn()
+            .unwrap()
+    };
+    machine.daemon = Some(run(&machine, &[]));
+    let synced = |machine: &Program| {
+        let started = Instant::now();
+        loop {
+            let output = machine.run(&["summary", "--json"]);
+            let summary: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            // The farm has no plots, and neither has this machine: that is all that is wrong.
+            if summary["farmer"]["state"]["state"] == "synced" {
+                return summary;
+            }
+            assert!(started.elapsed() < Duration::from_secs(30), "never synced: {summary:#}");
+            std::thread::yield_now();
+        }
+    };
+    let summary = synced(&machine);
+    assert_eq!(
+        (&summary["role"], &summary["status"], &summary["version"]),
+        (&"harvester".into(), &"no_plots".into(), &1.into())
+    );
+    assert!(machine.ok(&["summary"]).starts_with("Harvester status: NO PLOTS"));
+    let alarms = machine.run(&["alarms"]);
+    assert_eq!(alarms.status.code(), Some(1));
+    assert!(
+        String::from_utf8(alarms.stdout)
+            .unwrap()
+            .contains("farmconsole plots add")
+    );
+    let errors = machine.fails(&["attempts"], 69);
+    assert!(
+        errors.contains("no farmer runs on") && errors.contains("but a harvester"),
+        "{errors}"
+    );
+    let errors = machine.fails(&["harvester", "run"], 75);
+    let pid = machine.daemon.as_ref().unwrap().id();
+    assert!(
+        errors.contains(&format!("process {pid}")) && errors.contains("--replace"),
+        "{errors}"
+    );
+    let errors = farm.fails(&["harvester", "run", "--replace"], 75);
+    assert!(errors.contains("a farmer runs on this root"), "{errors}");
+
+    let successor = run(&machine, &["--replace"]);
+    let mut replaced = machine.daemon.replace(successor).unwrap();
+    assert_eq!(replaced.wait().unwrap().code(), Some(0));
+    synced(&machine);
+    farm.ok(&["stop"]);
+    let started = Instant::now();
+    while !String::from_utf8(machine.run(&["alarms"]).stdout)
+        .unwrap()
+        .contains("farmer 127.0.0.1")
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "the loss of the farmer is not told"
+        );
+        std::thread::yield_now();
+    }
+    machine.ok(&["stop"]);
+    assert_eq!(machine.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn following_goes_on_and_ends_with_the_farmer() {
     let mut program = Program::simulated();
     program.start();

@@ -217,6 +217,31 @@ fn attached_console_survives_a_restart_of_the_farmer_and_leaves_it_alone() {
 }
 
 #[test]
+fn harvester_has_a_console_of_its_own_and_one_that_attaches_leaves_it_alone() {
+    let machine = Program::new();
+    machine.ok(&["init", "--network", "simulator1"]);
+    machine.ok(&["configure", "--set-farmer-peer", "127.0.0.1:1"]);
+    let root = machine.root();
+    let root = root.to_str().unwrap();
+    let mut screen = Screen::open(100, 30, &["--root", root, "harvester", "run"]);
+    screen.until_shown("NO FARMER");
+    screen.until_shown("nobody listens on that port");
+    let mut other = Screen::open(80, 24, &["--root", root]);
+    other.until_shown("NO FARMER");
+    other.press("!");
+    other.until_shown("What is wrong");
+    other.press("!q");
+    assert!(other.ended(FAREWELL).success());
+    other.until_restored();
+    screen.press("q");
+    screen.until_shown("Quit and stop harvesting?");
+    screen.press("\u{1b}");
+    machine.ok(&["stop"]);
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+}
+
+#[test]
 fn quitting_asks_first_and_gives_the_terminal_back() {
     let mut screen = Screen::demo(100, 30);
     screen.until_shown("FARMING");

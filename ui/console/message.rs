@@ -12,13 +12,13 @@ use crate::feed::FeedItem;
 
 /// Something happened.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum Message<P = FarmSnapshot> {
     /// A key was pressed.
     Key(KeyEvent),
     /// The terminal has this many columns and rows.
     Resized(u16, u16),
-    /// A newer picture of the farm.
-    Snapshot(Arc<FarmSnapshot>),
+    /// A newer picture of the farm or harvester.
+    Snapshot(Arc<P>),
     /// No picture came for so many seconds, although the farmer is there.
     Quiet {
         /// Seconds since the last one.

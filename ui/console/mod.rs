@@ -4,9 +4,12 @@
 //! what shall happen outside comes back as [`message::Effect`]s. [`view::draw`] reads the model and changes nothing.
 //! [`run::run`] is the loop around them, [`terminal`] the only module that touches the terminal.
 //!
+//! [`machine`] is the console of a harvester alone, with a model, an update and a view of its own.
+//!
 //! It draws what the snapshot says and nothing else: no clock, no list of plots, no decision of its own.
 
 mod keymap;
+mod machine;
 mod message;
 mod model;
 mod run;
@@ -26,4 +29,4 @@ mod screens;
 #[cfg(test)]
 mod svg;
 
-pub(crate) use run::{ConsoleOptions, Left, require_terminal, run};
+pub(crate) use run::{ConsoleOptions, Left, require_terminal, run, run_harvester};

@@ -416,7 +416,7 @@ pub(super) fn lateness(outcome: &AttemptOutcome) -> Lateness {
 }
 
 /// Replaces what could name a person or a machine: addresses, paths, ids.
-fn hide(text: &str, by: &str) -> String {
+pub(super) fn hide(text: &str, by: &str) -> String {
     text.split_inclusive([' ', '(', ')', ',', '"', '\'', '`', '='])
         .map(|piece| {
             let end = piece.trim_end_matches([' ', '(', ')', ',', '"', '\'', '`', '=', ':', ';', '.', '…']);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farmconsole::control::{Answer, Ask};
+use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
+use ratatui::Frame;
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -18,10 +20,10 @@ use super::terminal::{self, Console, Input};
 use super::theme::{Environment, Theme};
 use super::times::Zone;
 use super::update::{first_questions, update};
-use super::view;
+use super::{machine, view};
 use crate::args::ColorChoice;
 use crate::exit::{Failure, Status};
-use crate::feed::{FarmerPlace, Feed};
+use crate::feed::{FarmerPlace, Feed, Picture};
 
 /// How the console looks, from the command line.
 #[derive(Clone, Copy, Debug)]
@@ -58,17 +60,82 @@ pub(crate) fn require_terminal() -> Result<(), Failure> {
     )
 }
 
-/// Shows the console until it is left, its terminal is gone, or the farmer of this process has ended.
+/// Shows the console of a farm until it is left, its terminal is gone, or the farmer of this process has ended.
 ///
 /// # Errors
 /// When there is no terminal, or some part of the program has panicked.
 pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Failure> {
+    show::<Model>(feed, options).await
+}
+
+/// The same for a harvester alone.
+///
+/// # Errors
+/// As for [`run`].
+pub(crate) async fn run_harvester(feed: Feed<MachineSnapshot>, options: ConsoleOptions) -> Result<Left, Failure> {
+    show::<machine::Model>(feed, options).await
+}
+
+/// What the loop runs: a model, its update and its view. Both are pure.
+pub(super) trait App: Sized {
+    /// What it is a model of.
+    type Picture: Picture;
+
+    /// A console that has just opened.
+    fn open(place: FarmerPlace, first: Arc<Self::Picture>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self;
+
+    /// What it asks for when it opens.
+    fn first_questions() -> Vec<Effect>;
+
+    /// Where what it shows runs.
+    fn place(&self) -> FarmerPlace;
+
+    /// Whether it wants to be told how long no picture has come.
+    fn counts_silence(&self, for_s: u64) -> bool;
+
+    /// Takes one message in.
+    fn update(&mut self, message: Message<Self::Picture>) -> Vec<Effect>;
+
+    /// Draws all of it.
+    fn draw(&self, frame: &mut Frame<'_>);
+}
+
+impl App for Model {
+    type Picture = FarmSnapshot;
+
+    fn open(place: FarmerPlace, first: Arc<FarmSnapshot>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self {
+        let mut model = Self::new(place, first, theme, zone);
+        model.size = size;
+        model
+    }
+
+    fn first_questions() -> Vec<Effect> {
+        first_questions()
+    }
+
+    fn place(&self) -> FarmerPlace {
+        self.place
+    }
+
+    fn counts_silence(&self, for_s: u64) -> bool {
+        self.link == Link::Up && (for_s > 1 || self.quiet_s.is_some())
+    }
+
+    fn update(&mut self, message: Message) -> Vec<Effect> {
+        update(self, message)
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>) {
+        view::draw(self, frame);
+    }
+}
+
+async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result<Left, Failure> {
     require_terminal()?;
     let theme = Theme::choose(options.color, options.ascii, &Environment::of_process());
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());
-    let mut model = Model::new(feed.place, first, theme, Zone::system());
-    model.size = size;
+    let model = A::open(feed.place, first, theme, Zone::system(), size);
     let (console, inputs) = Console::take(size).await.map_err(|e| no_terminal(&e))?;
     let mut running = Running {
         model,
@@ -106,17 +173,17 @@ enum Ended {
     Panicked,
 }
 
-struct Running {
-    model: Model,
-    feed: Feed,
+struct Running<A: App> {
+    model: A,
+    feed: Feed<A::Picture>,
     console: Console,
-    questions: JoinSet<Message>,
+    questions: JoinSet<Message<A::Picture>>,
 }
 
-impl Running {
+impl<A: App> Running<A> {
     /// Leaving without being asked: a farmer in this process has nobody left to say otherwise.
     fn left(&self) -> Left {
-        match self.model.place {
+        match self.model.place() {
             FarmerPlace::Here => Left::Stop,
             FarmerPlace::Elsewhere => Left::Detached,
         }
@@ -134,7 +201,7 @@ impl Running {
         let mut last_snapshot = Instant::now();
         let mut next_frame = Instant::now();
         let mut changed = true;
-        for effect in first_questions() {
+        for effect in A::first_questions() {
             self.ask(effect);
         }
         loop {
@@ -163,7 +230,7 @@ impl Running {
                 _gone = self.console.watch() => return Ok(Ended::TerminalGone),
                 () = free_at(&self.console, next_frame), if changed => {
                     let model = &self.model;
-                    self.console.draw(|frame| view::draw(model, frame))?;
+                    self.console.draw(|frame| model.draw(frame))?;
                     changed = false;
                     next_frame = Instant::now() + FRAME;
                     None
@@ -182,13 +249,12 @@ impl Running {
                 },
                 _ = tick.tick() => {
                     let for_s = last_snapshot.elapsed().as_secs();
-                    let is_up = self.model.link == Link::Up;
-                    (is_up && (for_s > 1 || self.model.quiet_s.is_some())).then_some(Message::Quiet { for_s })
+                    self.model.counts_silence(for_s).then_some(Message::Quiet { for_s })
                 }
             };
             let Some(message) = message else { continue };
             changed = true;
-            for effect in update(&mut self.model, message) {
+            for effect in self.model.update(message) {
                 match effect {
                     Effect::Leave(left) => return Ok(Ended::Left(left)),
                     Effect::Suspend => self.suspend().await?,
@@ -207,7 +273,7 @@ impl Running {
         Ok(())
     }
 
-    fn size(&mut self) -> io::Result<Message> {
+    fn size(&mut self) -> io::Result<Message<A::Picture>> {
         let (columns, rows) = terminal::size()?;
         self.console.resize((columns, rows));
         Ok(Message::Resized(columns, rows))

@@ -573,7 +573,12 @@ fn styled(buffer: &Buffer) -> String {
 }
 
 fn shot(name: &str, model: &Model) {
-    let drawn = styled(&buffer(model));
+    shot_of(name, &buffer(model));
+}
+
+/// Compares what was drawn with the file `name` in `tests/screens/`.
+pub(super) fn shot_of(name: &str, drawn: &Buffer) {
+    let drawn = styled(drawn);
     in_files(|| insta::assert_snapshot!(name, drawn));
 }
 

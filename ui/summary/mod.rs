@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use farmconsole::control::Role;
 use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, NodeView, ProofView};
 use serde::Serialize;
 
@@ -10,10 +11,16 @@ use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{
     BLOCK_SECONDS, chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe, span,
 };
+use crate::harvester;
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
-    let snapshot = context.attach().await?.snapshot().await?;
+    let mut attached = context.attach_any().await?;
+    if attached.client.hello().role == Role::Harvester {
+        let machine = attached.machine().await?;
+        return harvester::status::summary(io::stdout().lock(), &machine, json);
+    }
+    let snapshot = attached.snapshot().await?;
     let out = io::stdout().lock();
     print(out, &snapshot, json)
 }

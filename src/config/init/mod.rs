@@ -190,6 +190,7 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
     match (&settings, root.kind()) {
         (Some(settings), RootKind::Adopted) => {
             let mut report = InitReport::new(root, RootKind::Adopted, &settings.network);
+            report.given_ca = ca.is_some();
             if ca.is_none() {
                 report.harvester_only = certificates::check_adopted(root, &layout, options.now)?;
             }
@@ -207,6 +208,7 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
                 .as_ref()
                 .map_or_else(|| network.unwrap_or("mainnet"), |settings| &settings.network);
             let mut report = InitReport::new(root, RootKind::Own, network);
+            report.given_ca = ca.is_some();
             certificates::refuse_lost_ca(&layout, ca.as_ref(), options.now)?;
             let _lock = start(root, &mut report)?;
             let marker = root.own_marker();

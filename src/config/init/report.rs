@@ -16,6 +16,8 @@ pub struct InitReport {
     pub network: String,
     /// Whether only a harvester can run on it, because it has no farmer's certificate.
     pub harvester_only: bool,
+    /// Whether a CA was given: most likely the machine is to harvest for the farm that it came from.
+    pub given_ca: bool,
     /// What was done, in order. Empty when all was in order.
     pub steps: Vec<InitStep>,
 }
@@ -61,6 +63,7 @@ impl InitReport {
             kind,
             network: network.to_owned(),
             harvester_only: false,
+            given_ca: false,
             steps: Vec::new(),
         }
     }
@@ -77,7 +80,14 @@ impl fmt::Display for InitReport {
         let (dir, network) = (self.dir.display(), &self.network);
         match self.kind {
             RootKind::Own if self.changed() => writeln!(f, "Root {dir}, network {network}:")?,
-            RootKind::Own => return write!(f, "{dir} is set up already (network {network}); nothing was changed"),
+            RootKind::Own => {
+                write!(f, "{dir} is set up already (network {network}); nothing was changed")?;
+                return if self.given_ca {
+                    write!(f, "\n{HARVEST}")
+                } else {
+                    Ok(())
+                };
+            }
             RootKind::Adopted => writeln!(
                 f,
                 "Root {dir}, network {network}, belongs to Chia's own software: its settings and certificates are used."
@@ -90,10 +100,12 @@ impl fmt::Display for InitReport {
             RootKind::Adopted if self.harvester_only => {
                 write!(
                     f,
-                    "It has no farmer's certificate, so it can harvest but no farmer can run on it."
+                    "It has no farmer's certificate, so it can harvest but no farmer can run on it: now run \
+                     `farmconsole harvester run`."
                 )
             }
             RootKind::Adopted => write!(f, "farmconsole keeps its own files in farmconsole/ there."),
+            RootKind::Own if self.given_ca => f.write_str(HARVEST),
             RootKind::Own => write!(
                 f,
                 "More machines join with a copy of config/ssl/ca: `farmconsole init -c COPY` there, or `chia init -c COPY`."
@@ -101,6 +113,10 @@ impl fmt::Display for InitReport {
         }
     }
 }
+
+/// What comes next on a machine that joins a farm.
+const HARVEST: &str = "To harvest for that farm: `farmconsole configure --set-farmer-peer FARMER:8447`, \
+                       `farmconsole plots add -d DIR`, and now run `farmconsole harvester run`.";
 
 impl fmt::Display for InitStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

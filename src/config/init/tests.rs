@@ -267,7 +267,7 @@ fn official_root_of_a_harvester_is_adopted_as_one() {
     fs::remove_file(root.ssl_dir().join("ca/private_ca.key")).unwrap();
     fs::remove_dir_all(root.ssl_dir().join("farmer")).unwrap();
     let report = init(&root, &plain()).unwrap();
-    assert!(report.harvester_only && report.to_string().contains("no farmer can run on it"));
+    assert!(report.harvester_only && report.to_string().ends_with("now run `farmconsole harvester run`."));
     harvester_client_config(&root).unwrap();
 }
 
@@ -489,4 +489,15 @@ Root ROOT, network simulator1:
   wrote the settings: config/config.yaml
 More machines join with a copy of config/ssl/ca: `farmconsole init -c COPY` there, or `chia init -c COPY`.";
     assert_eq!(shown.replace(&root.dir().display().to_string(), "ROOT"), expected);
+}
+
+#[test]
+fn machine_that_joins_a_farm_is_told_how_to_harvest() {
+    let (main, other) = (TestDir::new(), TestDir::new());
+    let (main, root) = (main.root(), other.root());
+    init(&main, &plain()).unwrap();
+    for _ in 0..2 {
+        let shown = init(&root, &with_ca(&main.ssl_dir().join("ca"))).unwrap().to_string();
+        assert!(shown.ends_with("and now run `farmconsole harvester run`."), "{shown}");
+    }
 }

@@ -114,12 +114,12 @@ async fn a_large_plot_list_gets_through_when_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_farmer_is_pinged_every_minute_and_dropped_after_thirty_silent_seconds() {
+async fn the_farmer_is_pinged_and_dropped_after_sixty_silent_seconds() {
     let (harvester, mut farmer) = with_raw_farmer().await;
     let start = Instant::now();
-    for minute in 1..=10 {
+    for ping in 1..=30 {
         assert!(matches!(farmer.next().await, Some(Ok(Frame::Ping(_)))));
-        assert_eq!(start.elapsed().as_secs(), minute * 60);
+        assert_eq!(start.elapsed().as_secs(), ping * 20);
         farmer.flush().await.unwrap();
     }
     // Read and answered no more.
@@ -127,7 +127,7 @@ async fn the_farmer_is_pinged_every_minute_and_dropped_after_thirty_silent_secon
     assert_eq!(harvester.ended.await.unwrap(), DisconnectCause::Silent);
     let after = last_heard.elapsed();
     assert!(
-        after > Duration::from_secs(60) && after <= Duration::from_secs(90),
+        after > Duration::from_secs(40) && after <= Duration::from_secs(60),
         "{after:?}"
     );
 }

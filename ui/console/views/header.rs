@@ -174,7 +174,7 @@ fn totals(model: &Model) -> String {
 }
 
 /// A size with one decimal, for lines with little room.
-pub(super) fn short_bytes(bytes: u64) -> String {
+pub(in super::super) fn short_bytes(bytes: u64) -> String {
     let text = chia_bytes(bytes as f64);
     match text.split_once('.') {
         Some((whole, rest)) if rest.len() > 3 => format!("{whole}.{}{}", &rest[..1], &rest[3..]),

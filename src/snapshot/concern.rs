@@ -1,0 +1,348 @@
+//! Whether a harvester harvests, in one word, and what is wrong with it if anything is: worked out from its picture, so
+//! that console, summary and `alarms` say the same.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FarmerLinkState, MachineSnapshot, Severity, VolumeState};
+
+/// What a harvester does, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineStatus {
+    /// The farmer is being dialled.
+    Connecting,
+    /// The farmer cannot be had.
+    NoFarmer,
+    /// The farmer has sent no keys.
+    NoKeys,
+    /// The farmer is being told of the plots.
+    Syncing,
+    /// There is nothing to harvest.
+    NoPlots,
+    /// No signage point has come for too long.
+    NoSignagePoints,
+    /// It harvests, but a drive of it does not.
+    DriveTrouble,
+    /// All is as it should be.
+    Harvesting,
+}
+
+impl MachineStatus {
+    /// The word for the header.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connecting => "CONNECTING",
+            Self::NoFarmer => "NO FARMER",
+            Self::NoKeys => "NO KEYS",
+            Self::Syncing => "SYNCING",
+            Self::NoPlots => "NO PLOTS",
+            Self::NoSignagePoints => "NO SIGNAGE POINTS",
+            Self::DriveTrouble => "DRIVE TROUBLE",
+            Self::Harvesting => "HARVESTING",
+        }
+    }
+}
+
+/// One thing that is wrong with a harvester. `Display` is the sentence, [`Self::remedy`] what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Concern {
+    /// The farmer cannot be had.
+    NoFarmer {
+        /// Why, as a sentence.
+        reason: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The farmer has sent no keys.
+    NoKeys,
+    /// No plot is farmed.
+    NoPlots,
+    /// No signage point has come.
+    NoSignagePoints {
+        /// For so many seconds.
+        for_s: u64,
+    },
+    /// A drive has disappeared.
+    DriveGone {
+        /// Its name.
+        drive: String,
+        /// Plots that it had.
+        plots: u64,
+    },
+    /// A drive hangs or fails.
+    DriveSick {
+        /// Its name.
+        drive: String,
+        /// Its plots.
+        plots: u64,
+        /// The last failure, if there is one.
+        last_error: Option<String>,
+    },
+    /// A drive answers too slowly.
+    DriveSlow {
+        /// Its name.
+        drive: String,
+    },
+    /// More than one farmer is in the settings.
+    OtherFarmers {
+        /// Those that are not dialled, `host:port`.
+        farmers: Vec<String>,
+    },
+    /// Files named like plots that are not farmed.
+    NotFarmed {
+        /// How many.
+        files: u64,
+    },
+}
+
+impl Concern {
+    /// How bad it is.
+    #[must_use]
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::NoFarmer { .. }
+            | Self::NoKeys
+            | Self::NoPlots
+            | Self::NoSignagePoints { .. }
+            | Self::DriveGone { .. }
+            | Self::DriveSick { .. } => Severity::Critical,
+            Self::DriveSlow { .. } | Self::OtherFarmers { .. } | Self::NotFarmed { .. } => Severity::Warning,
+        }
+    }
+
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::NoFarmer { hint, .. } => return hint.clone(),
+            Self::NoKeys => {
+                "import keys on the farmer's machine: a farmer and a pool key are needed before it can farm anything"
+            }
+            Self::NoPlots => "add a directory with plots: `farmconsole plots add -d DIR`",
+            Self::NoSignagePoints { .. } => "see whether the farmer's full node is synced and connected",
+            Self::DriveGone { .. } => "see whether it is connected and mounted; its plots come back with it",
+            Self::DriveSick { .. } => "check its cable, power and SMART values, and the system's log",
+            Self::DriveSlow { .. } => "see what else uses it; answers after 28 s lose the block",
+            Self::OtherFarmers { .. } => {
+                "keep one farmer in `harvester.farmer_peers`: `farmconsole configure --set-farmer-peer HOST:PORT`"
+            }
+            Self::NotFarmed { .. } => "the list of files says why, for each",
+        }
+        .to_owned()
+    }
+}
+
+impl fmt::Display for Concern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFarmer { reason, .. } => f.write_str(reason),
+            Self::NoKeys => f.write_str("connected, but the farmer has sent no keys to farm with"),
+            Self::NoPlots => f.write_str("no plot is farmed here"),
+            Self::NoSignagePoints { for_s } => write!(f, "the farmer has sent no signage point for {for_s} s"),
+            Self::DriveGone { drive, plots } => {
+                write!(f, "drive {drive} is gone, and {} with it", count(*plots, "plot"))
+            }
+            Self::DriveSick {
+                drive,
+                plots,
+                last_error,
+            } => {
+                write!(f, "drive {drive} with {} does not answer", count(*plots, "plot"))?;
+                last_error.iter().try_for_each(|error| write!(f, ": {error}"))
+            }
+            Self::DriveSlow { drive } => write!(f, "drive {drive} needs more than 8 s for a look-up"),
+            Self::OtherFarmers { farmers } => write!(
+                f,
+                "the settings name {} farmers, and a harvester serves one: {} not dialled",
+                farmers.len() + 1,
+                match farmers.as_slice() {
+                    [one] => format!("{one} is"),
+                    many => format!("{} are", many.join(", ")),
+                }
+            ),
+            Self::NotFarmed { files: 1 } => f.write_str("1 file is not farmed"),
+            Self::NotFarmed { files } => write!(f, "{files} files are not farmed"),
+        }
+    }
+}
+
+impl MachineSnapshot {
+    /// What it does, in one word.
+    #[must_use]
+    pub fn status(&self) -> MachineStatus {
+        match &self.farmer.state {
+            FarmerLinkState::Connecting => return MachineStatus::Connecting,
+            FarmerLinkState::Failing { .. } => return MachineStatus::NoFarmer,
+            FarmerLinkState::NoKeys if self.waits_for_keys() => return MachineStatus::Connecting,
+            FarmerLinkState::NoKeys => return MachineStatus::NoKeys,
+            FarmerLinkState::Syncing { .. } => return MachineStatus::Syncing,
+            FarmerLinkState::Synced => {}
+        }
+        if self.counts.farmed == 0 {
+            MachineStatus::NoPlots
+        } else if self.without_signage_points_s() >= QUIET_AFTER_S {
+            MachineStatus::NoSignagePoints
+        } else if self
+            .volumes
+            .iter()
+            .any(|volume| !matches!(volume.state, VolumeState::Fine))
+        {
+            MachineStatus::DriveTrouble
+        } else {
+            MachineStatus::Harvesting
+        }
+    }
+
+    /// What is wrong, the worst first. Empty when all is as it should be, or is about to be.
+    #[must_use]
+    pub fn concerns(&self) -> Vec<Concern> {
+        let mut concerns = Vec::new();
+        match (self.status(), &self.farmer.state) {
+            (_, FarmerLinkState::Failing { reason, hint }) => concerns.push(Concern::NoFarmer {
+                reason: reason.clone(),
+                hint: hint.clone(),
+            }),
+            (MachineStatus::NoKeys, _) => concerns.push(Concern::NoKeys),
+            (MachineStatus::NoPlots, _) => concerns.push(Concern::NoPlots),
+            (MachineStatus::NoSignagePoints, _) => concerns.push(Concern::NoSignagePoints {
+                for_s: self.without_signage_points_s(),
+            }),
+            _ => {}
+        }
+        for volume in &self.volumes {
+            let drive = volume.name.clone();
+            match volume.state {
+                VolumeState::Fine => {}
+                VolumeState::Slow => concerns.push(Concern::DriveSlow { drive }),
+                VolumeState::Sick { .. } => concerns.push(Concern::DriveSick {
+                    drive,
+                    plots: volume.plots,
+                    last_error: volume.last_error.clone(),
+                }),
+                VolumeState::Gone { .. } => concerns.push(Concern::DriveGone {
+                    drive,
+                    plots: volume.plots,
+                }),
+            }
+        }
+        if !self.farmer.not_dialled.is_empty() {
+            concerns.push(Concern::OtherFarmers {
+                farmers: self.farmer.not_dialled.clone(),
+            });
+        }
+        let files = self.counts.not_farmed();
+        if files > 0 {
+            concerns.push(Concern::NotFarmed { files });
+        }
+        concerns.sort_by_key(Concern::severity);
+        concerns
+    }
+
+    /// Farmers send their keys right after the handshake, so that they are not there yet means nothing for a moment.
+    fn waits_for_keys(&self) -> bool {
+        self.taken_at_unix_ms.saturating_sub(self.farmer.since_unix_ms) < KEYS_WITHIN_MS
+    }
+
+    /// Seconds since the last signage point, or since there could be one.
+    fn without_signage_points_s(&self) -> u64 {
+        let last = self.farmer.last_signage_point_unix_ms.unwrap_or_default();
+        self.taken_at_unix_ms
+            .saturating_sub(last.max(self.farmer.since_unix_ms))
+            / 1000
+    }
+}
+
+fn count(number: u64, one: &str) -> String {
+    match number {
+        1 => format!("1 {one}"),
+        _ => format!("{number} {one}s"),
+    }
+}
+
+/// Signage points come every 9 s on average; the longest pauses between two sub-slots stay below this.
+const QUIET_AFTER_S: u64 = 60;
+
+/// How long a farmer may take to send its keys.
+const KEYS_WITHIN_MS: u64 = 5_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::{FarmerLinkView, FileCounts, VolumeView};
+
+    fn harvesting() -> MachineSnapshot {
+        MachineSnapshot {
+            taken_at_unix_ms: 1_000_000,
+            farmer: FarmerLinkView {
+                state: FarmerLinkState::Synced,
+                since_unix_ms: 500_000,
+                last_signage_point_unix_ms: Some(995_000),
+                ..FarmerLinkView::default()
+            },
+            counts: FileCounts {
+                farmed: 12,
+                ..FileCounts::default()
+            },
+            volumes: vec![VolumeView {
+                name: "/mnt/d07".to_owned(),
+                plots: 12,
+                ..VolumeView::default()
+            }],
+            ..MachineSnapshot::default()
+        }
+    }
+
+    #[test]
+    fn one_word_says_what_is_wrong_first() {
+        let mut machine = harvesting();
+        assert_eq!(
+            (machine.status(), machine.concerns()),
+            (MachineStatus::Harvesting, vec![])
+        );
+
+        machine.counts.failed = 3;
+        machine.volumes[0].state = VolumeState::Gone { since_unix_ms: 1 };
+        machine.farmer.not_dialled = vec!["10.0.0.2:8447".to_owned()];
+        assert_eq!(machine.status(), MachineStatus::DriveTrouble);
+        let sentences: Vec<_> = machine.concerns().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            sentences,
+            [
+                "drive /mnt/d07 is gone, and 12 plots with it",
+                "the settings name 2 farmers, and a harvester serves one: 10.0.0.2:8447 is not dialled",
+                "3 files are not farmed"
+            ]
+        );
+
+        machine.farmer.last_signage_point_unix_ms = Some(900_000);
+        assert_eq!(machine.concerns()[0], Concern::NoSignagePoints { for_s: 100 });
+        machine.counts.farmed = 0;
+        assert_eq!(machine.concerns()[0], Concern::NoPlots);
+        machine.farmer.state = FarmerLinkState::Failing {
+            reason: "no answer".to_owned(),
+            hint: "is it on?".to_owned(),
+        };
+        assert_eq!(machine.status(), MachineStatus::NoFarmer);
+        assert_eq!(machine.concerns()[0].remedy(), "is it on?");
+    }
+
+    #[test]
+    fn keys_and_signage_points_have_a_moment_to_come() {
+        let mut machine = harvesting();
+        machine.farmer.state = FarmerLinkState::NoKeys;
+        machine.farmer.since_unix_ms = 999_000;
+        assert_eq!(
+            (machine.status(), machine.concerns()),
+            (MachineStatus::Connecting, vec![])
+        );
+        machine.farmer.since_unix_ms = 990_000;
+        assert_eq!(machine.concerns(), [Concern::NoKeys]);
+        machine.farmer.state = FarmerLinkState::Synced;
+        machine.farmer.last_signage_point_unix_ms = None;
+        assert_eq!(machine.status(), MachineStatus::Harvesting);
+    }
+}

@@ -1,0 +1,60 @@
+//! The console of a harvester alone: one screen that says fine or not fine, and what each drive does.
+//!
+//! Built as the console of a farm is: [`Model`] is all there is to see, [`update`] alone writes it, [`view`] only reads it.
+
+mod keymap;
+mod model;
+mod panes;
+mod popups;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod screens;
+mod update;
+mod view;
+
+pub(super) use model::Model;
+
+use std::sync::Arc;
+
+use farmconsole::runtime::RecentKind;
+use farmconsole::snapshot::MachineSnapshot;
+use ratatui::Frame;
+
+use super::message::{Effect, Message};
+use super::model::Link;
+use super::run::App;
+use super::theme::Theme;
+use super::times::Zone;
+use crate::feed::FarmerPlace;
+
+impl App for Model {
+    type Picture = MachineSnapshot;
+
+    fn open(place: FarmerPlace, first: Arc<MachineSnapshot>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self {
+        Self::new(place, first, theme, zone, size)
+    }
+
+    fn first_questions() -> Vec<Effect> {
+        vec![Effect::Recent {
+            kind: RecentKind::Logs,
+            limit: 200,
+        }]
+    }
+
+    fn place(&self) -> FarmerPlace {
+        self.place
+    }
+
+    fn counts_silence(&self, for_s: u64) -> bool {
+        self.link == Link::Up && (for_s > 1 || self.quiet_s.is_some())
+    }
+
+    fn update(&mut self, message: Message<MachineSnapshot>) -> Vec<Effect> {
+        update::update(self, message)
+    }
+
+    fn draw(&self, frame: &mut Frame<'_>) {
+        view::draw(self, frame);
+    }
+}

@@ -1,0 +1,228 @@
+//! The only place that writes the model. Pure: what shall happen outside is returned.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use farmconsole::logging::{LogLevel, LogRecord};
+use farmconsole::runtime::FeedEvent;
+use farmconsole::snapshot::MachineSnapshot;
+
+use super::super::message::{Effect, Message};
+use super::super::model::Link;
+use super::super::run::{App as _, Left};
+use super::keymap::{self, Action};
+use super::model::{Dialog, Model, Pane, RECORDS_KEPT};
+use crate::feed::{FarmerPlace, FeedItem};
+
+/// Seconds without a snapshot before it is said.
+const QUIET_AFTER_S: u64 = 5;
+
+/// Rows of a page.
+const PAGE: isize = 10;
+
+/// Takes one message in.
+pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Vec<Effect> {
+    match message {
+        Message::Key(key) if key.kind == KeyEventKind::Release => {}
+        Message::Key(key) => return handle_key(model, key),
+        Message::Resized(columns, rows) => model.size = (columns, rows),
+        Message::Snapshot(snapshot) => {
+            model.snapshot = snapshot;
+            model.quiet_s = None;
+        }
+        Message::Quiet { for_s } => model.quiet_s = (for_s >= QUIET_AFTER_S).then_some(for_s),
+        Message::Item(FeedItem::Event(event)) => add(model, event),
+        Message::Item(FeedItem::Skipped(_)) => {}
+        Message::Item(FeedItem::Lost(reason)) => {
+            model.link = Link::Lost { reason };
+            model.quiet_s = None;
+        }
+        Message::Item(FeedItem::Back) => {
+            model.link = Link::Up;
+            model.remark = Some("the harvester is back".to_owned());
+            // Another process counts its records anew.
+            model.log.clear();
+            model.selection.record = None;
+            return Model::first_questions();
+        }
+        Message::Recent(Ok(events)) => events.into_iter().for_each(|event| add(model, event)),
+        Message::Recent(Err(reason)) => model.remark = Some(format!("the log is not to be had: {reason}")),
+        Message::Page { .. } | Message::Acknowledged { .. } => {}
+    }
+    Vec::new()
+}
+
+/// Puts a log record where it belongs; one that is there already is not doubled.
+fn add(model: &mut Model, event: FeedEvent) {
+    let FeedEvent::Log(record) = event else { return };
+    if is_chatter(&record) {
+        return;
+    }
+    let at = model.log.partition_point(|known| known.number < record.number);
+    if model.log.get(at).is_some_and(|known| known.number == record.number) {
+        return;
+    }
+    model.log.insert(at, record);
+    if model.log.len() > RECORDS_KEPT {
+        model.log.pop_front();
+    }
+}
+
+/// Lines of every message and every look-up would push everything else out of sight; the log file has them, and
+/// look-ups have a pane of their own.
+fn is_chatter(record: &LogRecord) -> bool {
+    record.level < LogLevel::Warning
+        && ["-> ", "<- ", "challenge_hash: "]
+            .iter()
+            .any(|head| record.message.starts_with(head))
+}
+
+fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    model.remark = None;
+    let action = keymap::action(key);
+    match model.dialog.take() {
+        None => match action {
+            Some(action) => act(model, action),
+            None => Vec::new(),
+        },
+        Some(Dialog::Quit) => match key.code {
+            KeyCode::Char('y' | 'Y') => vec![Effect::Leave(Left::Stop)],
+            KeyCode::Char('n' | 'N') | KeyCode::Esc => Vec::new(),
+            _ => {
+                model.dialog = Some(Dialog::Quit);
+                Vec::new()
+            }
+        },
+        Some(Dialog::Help { scroll }) => {
+            model.dialog = scrolled(action, scroll).map(|scroll| Dialog::Help { scroll });
+            Vec::new()
+        }
+        Some(Dialog::Wrong { scroll }) => {
+            model.dialog = scrolled(action, scroll).map(|scroll| Dialog::Wrong { scroll });
+            Vec::new()
+        }
+        Some(Dialog::Details { scroll }) => {
+            model.dialog = scrolled(action, scroll).map(|scroll| Dialog::Details { scroll });
+            Vec::new()
+        }
+    }
+}
+
+/// Where a dialog is scrolled to; `None` when it closes.
+fn scrolled(action: Option<Action>, scroll: u16) -> Option<u16> {
+    /// No dialog has more lines.
+    const LAST: u16 = 200;
+    match action {
+        Some(Action::Up) => Some(scroll.saturating_sub(1)),
+        Some(Action::Down) => Some(scroll.saturating_add(1).min(LAST)),
+        Some(Action::PageUp) => Some(scroll.saturating_sub(10)),
+        Some(Action::PageDown) => Some(scroll.saturating_add(10).min(LAST)),
+        Some(Action::Home) => Some(0),
+        Some(Action::Help | Action::Back | Action::Leave | Action::Open | Action::Wrong) => None,
+        _ => Some(scroll),
+    }
+}
+
+fn act(model: &mut Model, action: Action) -> Vec<Effect> {
+    match action {
+        Action::NextPane => turn(model, 1),
+        Action::PreviousPane => turn(model, Pane::ALL.len() - 1),
+        Action::Up => step(model, Step::By(-1)),
+        Action::Down => step(model, Step::By(1)),
+        Action::PageUp => step(model, Step::By(-PAGE)),
+        Action::PageDown => step(model, Step::By(PAGE)),
+        Action::Home => step(model, Step::First),
+        Action::End => step(model, Step::Last),
+        Action::Open => open(model),
+        Action::Back => match model.pane {
+            Pane::Drives => model.selection.drive = None,
+            Pane::Files => model.selection.file = None,
+            Pane::Log => model.selection.record = None,
+            Pane::Lookups => {}
+        },
+        Action::Wrong => model.dialog = Some(Dialog::Wrong { scroll: 0 }),
+        Action::Privacy => model.privacy = !model.privacy,
+        Action::Help => model.dialog = Some(Dialog::Help { scroll: 0 }),
+        Action::Leave => match model.place {
+            FarmerPlace::Here => model.dialog = Some(Dialog::Quit),
+            FarmerPlace::Elsewhere => return vec![Effect::Leave(Left::Detached)],
+        },
+        Action::Suspend => match model.place {
+            FarmerPlace::Here => model.remark = Some("this would suspend harvesting: not done".to_owned()),
+            FarmerPlace::Elsewhere => return vec![Effect::Suspend],
+        },
+        Action::Repaint => return vec![Effect::Repaint],
+    }
+    Vec::new()
+}
+
+fn turn(model: &mut Model, by: usize) {
+    let here = Pane::ALL.iter().position(|pane| *pane == model.pane).unwrap_or(0);
+    model.pane = Pane::ALL[(here + by) % Pane::ALL.len()];
+}
+
+/// The selected row's details; the first row's when none is selected.
+fn open(model: &mut Model) {
+    let is_selected = match model.pane {
+        Pane::Drives => model.selected_drive().is_some(),
+        Pane::Files => model.selected_file().is_some(),
+        Pane::Log => model.selected_record().is_some(),
+        Pane::Lookups => return,
+    };
+    if !is_selected {
+        step(
+            model,
+            match model.pane {
+                Pane::Log => Step::By(-1),
+                _ => Step::First,
+            },
+        );
+    }
+    let has_rows = match model.pane {
+        Pane::Drives => !model.drives().is_empty(),
+        Pane::Files => !model.files().is_empty(),
+        Pane::Log | Pane::Lookups => !model.log.is_empty(),
+    };
+    model.dialog = has_rows.then_some(Dialog::Details { scroll: 0 });
+}
+
+/// How far a selection moves.
+#[derive(Clone, Copy)]
+enum Step {
+    By(isize),
+    First,
+    Last,
+}
+
+fn step(model: &mut Model, step: Step) {
+    match model.pane {
+        Pane::Lookups => {}
+        Pane::Drives => {
+            let row = moved(model.selected_drive(), model.drives().len(), step);
+            model.selection.drive = row.map(|row| model.drives()[row].name.clone());
+        }
+        Pane::Files => {
+            let row = moved(model.selected_file(), model.files().len(), step);
+            model.selection.file = row.map(|row| model.files()[row].file.clone());
+        }
+        Pane::Log => {
+            let count = model.log.len();
+            // Nothing selected is the newest, and going below it follows again.
+            let here = model.selected_record().or_else(|| count.checked_sub(1));
+            let below = matches!(step, Step::By(by) if by > 0) && here.is_none_or(|row| row + 1 >= count);
+            model.selection.record = match step {
+                Step::Last => None,
+                _ if below => None,
+                _ => moved(here, count, step).map(|row| model.log[row].number),
+            };
+        }
+    }
+}
+
+/// The row after a step; the first one where none was selected.
+fn moved(from: Option<usize>, count: usize, step: Step) -> Option<usize> {
+    let last = count.checked_sub(1)?;
+    Some(match (step, from) {
+        (Step::Last, _) => last,
+        (Step::First, _) | (Step::By(_), None) => 0,
+        (Step::By(by), Some(row)) => row.saturating_add_signed(by).min(last),
+    })
+}
