@@ -279,7 +279,7 @@ fn open(path: &Path, options: &CheckOptions, report: &mut PlotReport) -> Result<
         farmer_public_key: memo.farmer_public_key,
         missing_key: options.keys.as_ref().and_then(missing),
     });
-    Subject::open(path, &file, &header, options)
+    Subject::open(path, &header, options)
 }
 
 /// Notes what took how long.

@@ -15,10 +15,9 @@ use zeroize::Zeroizing;
 use super::file::PlotFile;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, derive, plot_public_key, sha256};
 use crate::ids::PlotId;
-use crate::pos::ReadAt as _;
-use crate::pos::header::PlotMemo;
+use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::pos::v1::plotter::{PlotterError, create_plot};
-use crate::pos::v2;
+use crate::pos::v2::{self, PlotFileV2};
 use crate::wire::{G1Bytes, PlotPool, plot_group_id_v2, plot_id_v1, plot_id_v2};
 use partial::Partial;
 
@@ -234,7 +233,7 @@ impl PlotJob {
             format.testnet,
         );
         // The library says only that it failed, and not even that when the last bytes found no room.
-        made.and_then(|()| check_v2_whole(&PlotFile::open(file)?, self.memo.len()))
+        made.and_then(|()| check_v2(file))
             .map_err(|source| MakePlotError::PlotterV2 {
                 path: self.path.clone(),
                 k: format.k,
@@ -348,26 +347,13 @@ fn identity(plot: &NewPlot, seed: &[u8; 32]) -> Result<(PlotId, Zeroizing<Vec<u8
     Ok((plot_id, memo.to_bytes()))
 }
 
-/// That a v2 file ends where its last chunk does. Behind the memo stand the number of chunks and the offset of each; a
-/// chunk begins with its length. All are 8 bytes, little-endian.
-pub(super) fn check_v2_whole(file: &PlotFile, memo: usize) -> io::Result<()> {
-    let number_at = |offset: u64| {
-        let mut bytes = [0; 8];
-        file.read_exact_at(&mut bytes, offset)
-            .map(|()| u64::from_le_bytes(bytes))
-    };
-    let chunks_at = V2_HEADER_BYTES + memo as u64;
-    let chunks = number_at(chunks_at)?;
-    let last = number_at(chunks_at.saturating_add(chunks.saturating_mul(8)))?;
-    let end = last.saturating_add(number_at(last)?).saturating_add(8);
-    if chunks == 0 || end != file.size() {
-        return Err(io::Error::other("the file is not whole"));
-    }
-    Ok(())
+/// That a v2 file is whole.
+fn check_v2(path: &Path) -> io::Result<()> {
+    let file = PlotFile::open(path)?;
+    PlotHeader::parse(&file)
+        .and_then(|header| PlotFileV2::of(&header)?.check(&file))
+        .map_err(io::Error::other)
 }
-
-/// Bytes before the memo of a v2 plot.
-const V2_HEADER_BYTES: u64 = 43;
 
 /// Plot ids that are tried; hardly one in thousands is unlucky.
 const ATTEMPTS: u32 = 8;
@@ -377,7 +363,7 @@ mod tests {
     use super::*;
     use crate::harvester::LoadedPlot;
     use crate::ids::PuzzleHash;
-    use crate::pos::header::{HeaderVersion, PlotHeader};
+    use crate::pos::header::HeaderVersion;
     use crate::wire::HarvesterHandshake;
 
     fn farmer_pk() -> G1Bytes {
@@ -471,9 +457,9 @@ mod tests {
         assert!(matches!(again, Err(MakePlotError::Exists { .. })));
 
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
-        check_v2_whole(&PlotFile::open(&path).unwrap(), 112).unwrap();
+        check_v2(&path).unwrap();
         file.set_len(size - 1).unwrap();
-        check_v2_whole(&PlotFile::open(&path).unwrap(), 112).unwrap_err();
+        check_v2(&path).unwrap_err();
     }
 
     #[test]
