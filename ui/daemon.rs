@@ -132,12 +132,6 @@ fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
     for warning in &settings.warnings {
         tracing::warn!(target: "config", "{warning}");
     }
-    if settings.own.simulated_chain.is_none() {
-        tracing::warn!(
-            target: "farmer",
-            "this version has no link to a full node: on network {} it gets no signage points", settings.network
-        );
-    }
     let options = FarmOptions {
         root: context.root.clone(),
         settings,
@@ -197,9 +191,10 @@ pub(crate) fn not_started(error: StartError) -> Failure {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
         }
         StartError::Simulator(_) => Failure::new(Status::Settings, error),
-        StartError::Lock(LockError::Io { .. }) | StartError::Control(_) | StartError::Threads(_) => {
-            Failure::new(Status::Failed, error)
-        }
+        StartError::Lock(LockError::Io { .. })
+        | StartError::Control(_)
+        | StartError::Threads(_)
+        | StartError::Rpc(_) => Failure::new(Status::Failed, error),
     }
 }
 

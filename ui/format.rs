@@ -56,10 +56,12 @@ pub(crate) fn chia_minutes(minutes: i64) -> String {
     "Unknown".to_owned()
 }
 
+/// Average seconds between two blocks on a public network, where the node has not said otherwise.
+pub(crate) const BLOCK_SECONDS: f64 = 18.75;
+
 /// Minutes until a win is expected, as the official software computes them: share of the network space times the block
 /// time. -1, which [`chia_minutes`] calls unknown, without a plot.
-pub(crate) fn minutes_to_win(effective_bytes: f64, netspace_bytes: f64) -> i64 {
-    const BLOCK_SECONDS: f64 = 18.75;
+pub(crate) fn minutes_to_win(effective_bytes: f64, netspace_bytes: f64, block_seconds: f64) -> i64 {
     if netspace_bytes <= 0.0 {
         return 0;
     }
@@ -69,7 +71,7 @@ pub(crate) fn minutes_to_win(effective_bytes: f64, netspace_bytes: f64) -> i64 {
         reason = "the official command truncates; huge spans saturate"
     )]
     let minutes = if share > 0.0 {
-        (BLOCK_SECONDS / 60.0 / share) as i64
+        (block_seconds / 60.0 / share) as i64
     } else {
         -1
     };

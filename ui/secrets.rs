@@ -163,7 +163,7 @@ impl Drop for Quiet<'_> {
 }
 
 /// What is typed up to the end of the line, as the keys change it.
-fn answer(typed: impl Read) -> io::Result<Zeroizing<String>> {
+fn answer(mut typed: impl Read) -> io::Result<Zeroizing<String>> {
     const END_OF_TEXT: u8 = 0x03;
     const END_OF_INPUT: u8 = 0x04;
     const BACKSPACE: u8 = 0x08;
@@ -171,8 +171,10 @@ fn answer(typed: impl Read) -> io::Result<Zeroizing<String>> {
     const DELETE: u8 = 0x7f;
     let given_up = || Err(io::Error::new(io::ErrorKind::Interrupted, "given up"));
     let mut line = Zeroizing::new(Vec::with_capacity(LONGEST));
-    for byte in typed.bytes() {
-        match byte? {
+    // One by one: what comes after the end of the line is not for us, and no buffer keeps a copy.
+    let mut key = Zeroizing::new([0]);
+    while typed.read(key.as_mut_slice())? > 0 {
+        match key[0] {
             b'\r' | b'\n' => {
                 let text = std::str::from_utf8(&line).map(str::to_owned).map(Zeroizing::new);
                 return text.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "what was typed is not UTF-8"));

@@ -75,6 +75,12 @@ impl Root {
         self.state_dir().join("farming-keys.yaml")
     }
 
+    /// `farmconsole/known-nodes`: the certificates of full nodes, as they were first seen.
+    #[must_use]
+    pub fn known_nodes_file(&self) -> PathBuf {
+        self.state_dir().join("known-nodes")
+    }
+
     /// The log file where settings do not say otherwise: `log/debug.log`, in an adopted root
     /// `farmconsole/log/debug.log`, so that two programs never rotate one file.
     #[must_use]

@@ -1,5 +1,6 @@
 //! All settings, checked, in our words.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::document::{Document, Node};
@@ -8,6 +9,7 @@ use super::host_port::HostPort;
 use super::locate::{Part, parts};
 use super::reader::Reader;
 use super::root::{DEFAULT_LOG_FILENAME, Root, RootKind};
+use crate::ids::PeerId;
 use crate::logging::LogLevel;
 use crate::pos::constants::{ConstantError, Constants};
 use crate::wire::G1Bytes;
@@ -41,8 +43,10 @@ pub struct Settings {
 pub struct FarmerSettings {
     /// `port`: where harvesters connect.
     pub port: u16,
-    /// `full_node_peers` and `full_node_peer`.
+    /// `full_node_peers` and `full_node_peer`: all of them are dialled.
     pub full_node_peers: Vec<HostPort>,
+    /// `full_node.rpc_port`: where a full node answers questions about the chain.
+    pub full_node_rpc_port: u16,
     /// `solver_peers` and `solver_peer`.
     pub solver_peers: Vec<HostPort>,
     /// `xch_target_address`: where farmer rewards go. Not checked here.
@@ -64,10 +68,10 @@ pub struct HarvesterSettings {
     pub recursive_follow_links: bool,
     /// `plots_refresh_parameter`.
     pub refresh: PlotsRefreshParameter,
-    /// `num_threads`: look-ups at the same time, 1–1024.
+    /// `num_threads`: look-ups at the same time on one disk, 1–1024.
     pub num_threads: u16,
     /// `parallel_decompressor_count`: 0, as it is by default, means that no compressed plots are farmed. How many are
-    /// looked up at the same time is up to `num_threads`.
+    /// looked up at the same time is up to the number of processors.
     pub parallel_decompressor_count: u32,
     /// `max_compression_level_allowed`: plots compressed more are not farmed, 0–9.
     pub max_compression_level_allowed: u8,
@@ -135,6 +139,10 @@ impl LoggingSettings {
 pub struct OwnSettings {
     /// `simulated_chain`: farm on a chain made up in this process instead of a full node's.
     pub simulated_chain: Option<SimulatedChainSettings>,
+    /// `classic_harvester_log`: the line about a signage point is the one that official harvesters wrote before 2.5.7.
+    pub classic_harvester_log: bool,
+    /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
+    pub full_node_pins: BTreeMap<HostPort, PeerId>,
 }
 
 /// `farmconsole.simulated_chain`.
@@ -346,6 +354,7 @@ fn farmer(r: &mut Reader<'_>, node_port: u16) -> FarmerSettings {
     FarmerSettings {
         port: r.number("farmer.port", 8447, 0..=u16::MAX),
         full_node_peers: r.peers("farmer", "full_node", HostPort::new("localhost", node_port)),
+        full_node_rpc_port: r.number("full_node.rpc_port", 8555, 1..=u16::MAX),
         solver_peers: r.peers("farmer", "solver", HostPort::new("localhost", 8666)),
         xch_target_address: r.text("farmer.xch_target_address"),
         pool_public_keys,
@@ -410,12 +419,45 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 }
 
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
-    let path = "farmconsole.simulated_chain";
-    r.only("farmconsole", &["simulated_chain"]);
-    r.only(path, &["interval_seconds", "seed"]);
-    if r.node(path).is_none() {
-        return OwnSettings::default();
+    r.only(
+        "farmconsole",
+        &["classic_harvester_log", "full_node_pins", "simulated_chain"],
+    );
+    OwnSettings {
+        simulated_chain: simulated_chain(r, network),
+        classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
+        full_node_pins: full_node_pins(r),
     }
+}
+
+fn full_node_pins(r: &mut Reader<'_>) -> BTreeMap<HostPort, PeerId> {
+    let path = "farmconsole.full_node_pins";
+    let mut pins = BTreeMap::new();
+    match r.node(path) {
+        None | Some(Node::Null) => {}
+        Some(Node::Map(map)) => {
+            for (node, fingerprint) in map {
+                let text = fingerprint.scalar_text().unwrap_or_default();
+                match (node.parse(), text.parse()) {
+                    (Ok(node), Ok(fingerprint)) => {
+                        pins.insert(node, fingerprint);
+                    }
+                    _ => r.wrong(path, PINS_SHAPE, &format!("{node:?}: {text:?}")),
+                }
+            }
+        }
+        Some(other) => r.wrong(path, PINS_SHAPE, &other.describe()),
+    }
+    pins
+}
+
+/// What `farmconsole.full_node_pins` should be.
+const PINS_SHAPE: &str = "a mapping of \"HOST:PORT\" to a SHA-256 fingerprint of 64 hex digits";
+
+fn simulated_chain(r: &mut Reader<'_>, network: &str) -> Option<SimulatedChainSettings> {
+    let path = "farmconsole.simulated_chain";
+    r.only(path, &["interval_seconds", "seed"]);
+    r.node(path)?;
     if !is_simulator(network) {
         let document = r.document();
         r.errors.push(ConfigError::SimulatedChainElsewhere {
@@ -426,12 +468,10 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     }
     let default = SimulatedChainSettings::default();
     let interval = format!("{path}.interval_seconds");
-    OwnSettings {
-        simulated_chain: Some(SimulatedChainSettings {
-            interval_seconds: r.decimal(&interval, default.interval_seconds, 0.01..=3600.0),
-            seed: r.number(&format!("{path}.seed"), default.seed, 0..=u64::MAX),
-        }),
-    }
+    Some(SimulatedChainSettings {
+        interval_seconds: r.decimal(&interval, default.interval_seconds, 0.01..=3600.0),
+        seed: r.number(&format!("{path}.seed"), default.seed, 0..=u64::MAX),
+    })
 }
 
 /// Settings that change what official software does, and that nothing here looks at.

@@ -263,6 +263,20 @@ fn log_of_an_adopted_root_lies_apart() {
 }
 
 #[test]
+fn the_classic_log_line_is_asked_for() {
+    assert!(!fine("farmconsole: {}").own.classic_harvester_log);
+    assert!(
+        fine("farmconsole: {classic_harvester_log: yes}")
+            .own
+            .classic_harvester_log
+    );
+    assert_eq!(
+        errors("farmconsole: {classic_harvester_log: 1}"),
+        ["c.yaml:1:38: farmconsole.classic_harvester_log should be true or false, but is 1"]
+    );
+}
+
+#[test]
 fn unknown_own_setting_is_an_error_with_a_suggestion() {
     let text = "selected_network: simulator1\nfarmconsole:\n  simulatedchain: {seed: 1}\n";
     let document = Document::parse(Path::new("c.yaml"), text.to_owned()).unwrap();
@@ -277,6 +291,25 @@ fn unknown_own_setting_is_an_error_with_a_suggestion() {
         errors(text),
         ["c.yaml:3:21: there is no setting farmconsole.simulated_chain.sede"]
     );
+}
+
+#[test]
+fn pins_of_full_nodes_are_fingerprints_by_peer() {
+    let pin = "ab".repeat(32);
+    let settings = fine(&format!(
+        "full_node:\n  rpc_port: 9555\nfarmconsole:\n  full_node_pins: {{\"node.lan:8444\": {pin}}}\n"
+    ));
+    let expected = (HostPort::new("node.lan", 8444), pin.parse().unwrap());
+    assert_eq!(settings.own.full_node_pins.into_iter().collect::<Vec<_>>(), [expected]);
+    assert_eq!(settings.farmer.full_node_rpc_port, 9555);
+    for wrong in ["{node.lan: abab}", "[node.lan]"] {
+        let text = format!("farmconsole:\n  full_node_pins: {wrong}\n");
+        assert!(
+            errors(&text)[0].contains("\"HOST:PORT\" to a SHA-256"),
+            "{:?}",
+            errors(&text)
+        );
+    }
 }
 
 #[test]

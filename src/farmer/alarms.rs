@@ -30,6 +30,7 @@ impl Alarms {
         if let Some(open) = self.open.get_mut(&key) {
             open.over_at = over_at;
             if open.view.kind != kind {
+                open.view.severity = kind.severity();
                 open.view.text = kind.to_string();
                 open.view.remedy = kind.remedy();
                 open.view.kind = kind;
@@ -160,7 +161,9 @@ impl Alarms {
 /// How long an alarm stays open that tells of something past; `None` for a state, which ends when it ends.
 const fn lifetime(kind: &AlarmKind) -> Option<Duration> {
     match kind {
-        AlarmKind::SignagePointsMissed { .. } | AlarmKind::ConnectionRefused { .. } => Some(TEN_MINUTES),
+        AlarmKind::SignagePointsMissed { .. }
+        | AlarmKind::ConnectionRefused { .. }
+        | AlarmKind::NodeTakesNothing { .. } => Some(TEN_MINUTES),
         AlarmKind::InvalidProofs { .. } | AlarmKind::TooManyProofs { .. } => Some(HOUR),
         AlarmKind::ProofLost { .. } | AlarmKind::SigningRefused { .. } | AlarmKind::RewardOverrideRefused { .. } => {
             Some(DAY)

@@ -41,12 +41,12 @@ impl Farmer {
             return;
         };
         self.note_taken(number);
+        if let Some(proof) = self.proofs.live.get_mut(&number) {
+            let elapsed = millis(now.mono.since(proof.found));
+            proof.view.block_asked_after_ms.get_or_insert(elapsed);
+        }
         if let Err(refusal) = self.check_block(node, number, &request) {
-            let node = self
-                .nodes
-                .get(&node)
-                .map(|node| node.status.name.clone())
-                .unwrap_or_default();
+            let node = self.node_name(node);
             self.raise(
                 now,
                 AlarmKind::SigningRefused {

@@ -261,9 +261,10 @@ impl Farmer {
     ) {
         match self.declaration(number, reward_chain_sp, signatures) {
             Err(reason) => self.lose_declaration(now, number, reward_chain_sp, &reason),
-            Ok((nodes, message)) => {
+            Ok((nodes, quality, message)) => {
                 self.outputs.push_back(Output::Declare {
                     nodes,
+                    quality,
                     message: Box::new(message),
                 });
                 let step = Step::Declared { at: now.mono };
@@ -290,14 +291,17 @@ impl Farmer {
         }
     }
 
-    /// The declaration of a proof and the nodes it goes to, or why there is none.
+    /// The declaration of a proof, its quality and the nodes it goes to, or why there is none.
     fn declaration(
         &self,
         number: ProofNumber,
         reward_chain_sp: RewardChainSp,
         signatures: &PlotSignatures,
-    ) -> Result<(Vec<NodeId>, DeclareProofOfSpace), String> {
+    ) -> Result<(Vec<NodeId>, QualityString, DeclareProofOfSpace), String> {
         let proof = self.proofs.live.get(&number).ok_or("it is not known any more")?;
+        let Phase::Winner { quality, .. } = proof.phase else {
+            return Err("it is no winner any more".to_owned());
+        };
         let point = self.signage_points.get(&proof.sp_hash);
         let variant = point.and_then(|point| point.of_reward_chain(&reward_chain_sp));
         let variant = variant.ok_or("its signage point is not known any more")?;
@@ -339,7 +343,7 @@ impl Farmer {
             // So that the node shows what it wants signed.
             include_signature_source_data: true,
         };
-        Ok((nodes, message))
+        Ok((nodes, quality, message))
     }
 
     /// One declaration of a proof is lost; the proof is, when no other is left.
@@ -398,6 +402,7 @@ impl Farmer {
     }
 
     /// Nobody needs to wait any more for a node to take a proof up.
+    /// A node has made a block of a declared proof, or the chain has spoken.
     pub(super) fn note_taken(&mut self, number: ProofNumber) {
         if let Some(proof) = self.proofs.live.get_mut(&number)
             && let Phase::Winner { declarations, .. } = &mut proof.phase

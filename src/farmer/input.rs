@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::config::FarmerKeys;
 use super::output::JobId;
 use crate::crypto::{PlotSignatureError, PoolTargetError};
-use crate::ids::{NodeId, QualityString, SessionId, SpHash};
+use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
 use crate::snapshot::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
@@ -97,6 +97,34 @@ pub enum Input {
         /// What to sign.
         request: Box<RequestSignedValues>,
     },
+    /// What a node says of itself, or a sentence why it is not known (that it has not been asked is no input at all).
+    NodeChain {
+        /// Which node.
+        node: NodeId,
+        /// Its answer; replaces the one before.
+        chain: Result<ChainState, String>,
+    },
+    /// A node shows another certificate than it did before, and is not farmed with.
+    NodeCertificateChanged {
+        /// Which node.
+        node: NodeId,
+        /// Fingerprint that it had (SHA-256 of the certificate).
+        expected: PeerId,
+        /// Fingerprint that it has now.
+        got: PeerId,
+        /// Where the old one is kept, as a fragment: `the line of … in …`.
+        kept: String,
+    },
+    /// The queue of a node was full: it did not get what was to be sent ([`Output::Declare`](super::Output::Declare),
+    /// [`Output::SignedValues`](super::Output::SignedValues)).
+    NodeQueueFull {
+        /// Which node.
+        node: NodeId,
+        /// Of which proof.
+        quality: QualityString,
+        /// Whether no other node got it either.
+        is_lost: bool,
+    },
     /// A node says what became of a proof. Only the simulated chain does.
     ChainVerdict {
         /// Which node.
@@ -166,12 +194,29 @@ pub struct NodeStatus {
     pub name: String,
     /// Whether it is connected.
     pub link: NodeLink,
-    /// What it says of itself; `None` when it cannot be asked.
-    pub synced: Option<bool>,
-    /// Estimated network space in bytes, when known.
-    pub netspace_bytes: Option<f64>,
     /// How far it is trusted with our signatures.
     pub trust: NodeTrust,
+    /// SHA-256 of the certificate it shows, when there is one.
+    pub certificate: Option<PeerId>,
+    /// Its software, as it calls itself.
+    pub software_version: Option<String>,
+}
+
+/// The chain as a node sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ChainState {
+    /// Whether it has the newest blocks.
+    pub synced: bool,
+    /// Whether it is fetching older ones.
+    pub syncing: bool,
+    /// Height of its newest block.
+    pub peak_height: Option<u32>,
+    /// Difficulty at its newest block, if it says so.
+    pub difficulty: Option<u64>,
+    /// Estimated network space in bytes, if it says so.
+    pub netspace_bytes: Option<f64>,
+    /// Average seconds between two blocks; `None` keeps what was known.
+    pub average_block_seconds: Option<f64>,
 }
 
 /// Whether a node is connected.
@@ -190,9 +235,9 @@ pub enum NodeLink {
 /// block that it makes of a proof of ours, except the empty one it falls back to when its first one was invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NodeTrust {
-    /// On this machine or pinned: it may.
+    /// On this machine, or pinned in the settings: it may.
     Own,
-    /// Anybody's: it may not.
+    /// Anybody's, also if its certificate is the one it showed the first time: it may not.
     Foreign,
 }
 

@@ -55,8 +55,8 @@ use std::time::Duration;
 
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
-    Command, CommandError, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust, OuterCounters, PlotSignatures,
-    SignError,
+    ChainState, Command, CommandError, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust, OuterCounters,
+    PlotSignatures, SignError,
 };
 pub use output::{JobId, Output, SignPurpose};
 
@@ -152,6 +152,16 @@ impl Farmer {
             Input::HarvesterDisconnected { session, cause } => self.handle_disconnected(now, session, cause),
             Input::ConnectionRefused { address, cause } => self.handle_refused(now, address, cause),
             Input::Node { node, status } => self.handle_node(now, node, status),
+            Input::NodeChain { node, chain } => self.handle_node_chain(node, chain),
+            Input::NodeCertificateChanged {
+                node,
+                expected,
+                got,
+                kept,
+            } => self.handle_node_certificate(now, node, expected, got, kept),
+            Input::NodeQueueFull { node, quality, is_lost } => {
+                self.handle_node_queue_full(now, node, &quality, is_lost);
+            }
             Input::SignagePoint { node, signage_point } => self.handle_signage_point(now, node, *signage_point),
             Input::RequestSignedValues { node, request } => self.handle_request_signed_values(now, node, request),
             Input::ChainVerdict { quality, verdict, .. } => self.handle_chain_verdict(now, &quality, verdict),

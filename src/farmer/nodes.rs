@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::Farmer;
-use super::input::{NodeLink, NodeStatus, NodeTrust};
+use super::input::{ChainState, NodeLink, NodeStatus, NodeTrust};
 use super::signage_points::{Arrival, for_harvester};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::NodeId;
+use crate::ids::{NodeId, PeerId, QualityString};
 use crate::snapshot::{AlarmKind, HarvesterId, NodeView, Notice, SignagePointView};
 use crate::units::Height;
 use crate::wire::{HarvesterLayout, NewSignagePoint, ToHarvester};
@@ -17,25 +17,67 @@ use crate::wire::{HarvesterLayout, NewSignagePoint, ToHarvester};
 pub(super) struct Node {
     /// What is known of it.
     pub(super) status: NodeStatus,
+    /// Since when it is connected, or not.
+    since: Now,
+    /// What it says of the chain, or why it does not; `None` before the first answer.
+    chain: Option<Result<ChainState, String>>,
     peak_height: Option<Height>,
     last_signage_point: Option<Now>,
 }
 
 impl Node {
+    fn new(now: Now, status: NodeStatus) -> Self {
+        Self {
+            status,
+            since: now,
+            chain: None,
+            peak_height: None,
+            last_signage_point: None,
+        }
+    }
+
     /// Whether it is connected.
     pub(super) fn is_up(&self) -> bool {
         self.status.link == NodeLink::Up
     }
 
+    /// Whether it says that it is not synced.
+    pub(super) fn says_unsynced(&self) -> bool {
+        self.is_up() && self.chain().is_some_and(|chain| !chain.synced)
+    }
+
+    fn chain(&self) -> Option<&ChainState> {
+        self.chain.as_ref().and_then(|chain| chain.as_ref().ok())
+    }
+
+    fn why_down(&self) -> Option<String> {
+        match &self.status.link {
+            NodeLink::Up => None,
+            NodeLink::Down { why } => Some(why.clone()),
+        }
+    }
+
     /// As it is shown.
     pub(super) fn view(&self) -> NodeView {
+        let chain = self.chain();
         NodeView {
             name: self.status.name.clone(),
             connected: self.is_up(),
-            synced: self.status.synced,
-            peak_height: self.peak_height.map(|height| height.0),
+            synced: chain.map(|chain| chain.synced),
+            syncing: chain.is_some_and(|chain| chain.syncing),
+            peak_height: chain
+                .and_then(|chain| chain.peak_height)
+                .max(self.peak_height.map(|height| height.0)),
             last_signage_point_unix_ms: self.last_signage_point.map(|now| now.unix.0),
-            netspace_bytes: self.status.netspace_bytes,
+            netspace_bytes: chain.and_then(|chain| chain.netspace_bytes),
+            average_block_seconds: chain.and_then(|chain| chain.average_block_seconds),
+            difficulty: chain.and_then(|chain| chain.difficulty),
+            not_asked_because: self.chain.as_ref().and_then(|chain| chain.as_ref().err().cloned()),
+            not_connected_because: self.why_down(),
+            since_unix_ms: self.since.unix.0,
+            trusted: self.status.trust == NodeTrust::Own,
+            certificate: self.status.certificate,
+            software_version: self.status.software_version.clone(),
         }
     }
 }
@@ -44,32 +86,77 @@ impl Farmer {
     /// A node is there, or has changed.
     pub(super) fn handle_node(&mut self, now: Now, id: NodeId, status: NodeStatus) {
         self.timers.clear(Timer::NoSignagePoint(None));
-        let Some(node) = self.nodes.get_mut(&id) else {
-            self.nodes.insert(
-                id,
-                Node {
-                    status,
-                    peak_height: None,
-                    last_signage_point: None,
-                },
-            );
-            self.timers
-                .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+        let name = status.name.clone();
+        if status.link == NodeLink::Up {
             self.close_alarms(
                 now,
-                |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if node == NO_NODE),
+                |kind| matches!(kind, AlarmKind::NodeCertificateChanged { node, .. } if *node == name),
             );
+        }
+        let Some(node) = self.nodes.get_mut(&id) else {
+            self.nodes.insert(id, Node::new(now, status));
+            self.timers
+                .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+            self.close_silence(now, NO_NODE);
             return;
         };
-        let old_name = std::mem::replace(&mut node.status, status).name;
-        if old_name != node.status.name {
-            self.close_alarms(
-                now,
-                |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if *node == old_name),
-            );
-            self.timers
-                .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+        if (node.status.link == NodeLink::Up) != (status.link == NodeLink::Up) {
+            node.since = now;
         }
+        let old_name = std::mem::replace(&mut node.status, status).name;
+        if old_name == name {
+            return self.review_silence(now);
+        }
+        self.close_silence(now, &old_name);
+        self.timers
+            .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
+    }
+
+    /// A node was asked about the chain.
+    pub(super) fn handle_node_chain(&mut self, id: NodeId, chain: Result<ChainState, String>) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let known = node.chain().and_then(|chain| chain.average_block_seconds);
+        node.chain = Some(chain.map(|chain| ChainState {
+            average_block_seconds: chain.average_block_seconds.or(known),
+            ..chain
+        }));
+    }
+
+    /// A node shows another certificate than before.
+    pub(super) fn handle_node_certificate(
+        &mut self,
+        now: Now,
+        id: NodeId,
+        expected: PeerId,
+        got: PeerId,
+        kept: String,
+    ) {
+        let node = self.node_name(id);
+        self.raise(
+            now,
+            AlarmKind::NodeCertificateChanged {
+                node,
+                expected: expected.to_string(),
+                got: got.to_string(),
+                kept,
+            },
+        );
+    }
+
+    /// A node did not get what was to be sent.
+    pub(super) fn handle_node_queue_full(&mut self, now: Now, id: NodeId, quality: &QualityString, is_lost: bool) {
+        let node = self.node_name(id);
+        self.raise(now, AlarmKind::NodeTakesNothing { node: node.clone() });
+        if let Some(number) = self.proofs.by_quality.get(quality).copied().filter(|_| is_lost) {
+            self.note_lost(now, number, &format!("{node} does not take what it is sent"));
+        }
+    }
+
+    /// What a node is called.
+    pub(super) fn node_name(&self, id: NodeId) -> String {
+        self.nodes
+            .get(&id)
+            .map_or_else(|| format!("node {}", id.0), |node| node.status.name.clone())
     }
 
     /// A node has a new signage point.
@@ -78,9 +165,9 @@ impl Farmer {
             let status = NodeStatus {
                 name: format!("node {}", id.0),
                 link: NodeLink::Up,
-                synced: None,
-                netspace_bytes: None,
                 trust: NodeTrust::Foreign,
+                certificate: None,
+                software_version: None,
             };
             self.handle_node(now, id, status);
             return self.handle_signage_point(now, id, message);
@@ -90,10 +177,8 @@ impl Farmer {
         let name = node.status.name.clone();
         self.timers
             .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
-        self.close_alarms(
-            now,
-            |kind| matches!(kind, AlarmKind::NoSignagePoints { node } if *node == name),
-        );
+        self.close_silence(now, &name);
+        self.review_silence(now);
         match self.signage_points.insert(now, id, message.clone()) {
             Arrival::New => {
                 self.missed
@@ -126,14 +211,58 @@ impl Farmer {
 
     /// Nothing came from a node for too long.
     pub(super) fn handle_no_signage_point(&mut self, now: Now, id: Option<NodeId>) {
-        let node = match id {
-            None => NO_NODE.to_owned(),
-            Some(id) => match self.nodes.get(&id) {
-                Some(node) => node.status.name.clone(),
-                None => return,
-            },
+        match id {
+            None => self.raise(
+                now,
+                AlarmKind::NoSignagePoints {
+                    node: NO_NODE.to_owned(),
+                    last_unix_ms: None,
+                    why: None,
+                    others_do: false,
+                },
+            ),
+            Some(id) => {
+                self.raise_silence(now, id);
+                // If it was the last one that spoke, the silence of the others is worse now.
+                self.review_silence(now);
+            }
+        }
+    }
+
+    fn raise_silence(&mut self, now: Now, id: NodeId) {
+        let limit = self.silence_limit();
+        let speaks = |node: &Node| {
+            let last = node.last_signage_point;
+            node.is_up() && last.is_some_and(|last| now.mono.since(last.mono) < limit)
         };
-        self.raise(now, AlarmKind::NoSignagePoints { node });
+        let others_do = self.nodes.iter().any(|(other, node)| *other != id && speaks(node));
+        let Some(node) = self.nodes.get(&id) else { return };
+        let alarm = AlarmKind::NoSignagePoints {
+            node: node.status.name.clone(),
+            last_unix_ms: node.last_signage_point.map(|last| last.unix.0),
+            why: node.why_down(),
+            others_do,
+        };
+        self.raise(now, alarm);
+    }
+
+    /// Brings the alarms of silent nodes up to date.
+    fn review_silence(&mut self, now: Now) {
+        let key = |node: &Node| format!("no_signage_points/{}", node.status.name);
+        let silent = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| self.alarms.get(&key(node)).is_some());
+        for id in silent.map(|(id, _)| *id).collect::<Vec<_>>() {
+            self.raise_silence(now, id);
+        }
+    }
+
+    fn close_silence(&mut self, now: Now, name: &str) {
+        self.close_alarms(
+            now,
+            |kind| matches!(kind, AlarmKind::NoSignagePoints { node, .. } if node == name),
+        );
     }
 
     /// Signage points that were skipped have not come late either.

@@ -1,6 +1,6 @@
 //! Everything the farmer wants done.
 
-use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, SessionId};
+use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, QualityString, SessionId};
 use crate::pos::ProofContext;
 use crate::snapshot::{DisconnectCause, MessageRecord, Notice};
 use crate::wire::{DeclareProofOfSpace, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester};
@@ -69,6 +69,8 @@ pub enum Output {
     Declare {
         /// To whom; never empty.
         nodes: Vec<NodeId>,
+        /// Of which proof.
+        quality: QualityString,
         /// The declaration.
         message: Box<DeclareProofOfSpace>,
     },

@@ -8,7 +8,7 @@
 
 use super::Farmer;
 use super::output::{JobId, Output};
-use super::proofs::{Job, Phase, Proof, ProofNumber, Source};
+use super::proofs::{Job, Phase, Proof, ProofNumber, Source, millis};
 use super::signage_points::proof_context;
 use super::timers::Timer;
 use super::verification::{VERIFIED_WITHIN, plot_file};
@@ -184,6 +184,8 @@ impl Farmer {
 
     /// Counts a partial proof, tells of it, and gives it a number and a view; `None` without its harvester.
     fn announce(&mut self, now: Now, id: HarvesterId, message: &PartialProofsData) -> Option<ProofView> {
+        let point = self.signage_points.get(&message.sp_hash);
+        let found_after_ms = point.map(|point| millis(now.mono.since(point.received.mono)));
         let slot = self.harvesters.get_mut(id)?;
         slot.proofs += 1;
         let view = ProofView {
@@ -195,9 +197,11 @@ impl Farmer {
             signage_point_index: message.signage_point_index,
             quality: None,
             stage: ProofStage::Found,
+            found_after_ms,
             verified_after_ms: None,
             signed_after_ms: None,
             declared_after_ms: None,
+            block_asked_after_ms: None,
             block_signed_after_ms: None,
         };
         self.wins.proofs += 1;

@@ -37,6 +37,8 @@ impl Farmer {
             None => return,
         };
         let number = self.proofs.new_number();
+        let point = self.signage_points.get(&message.sp_hash);
+        let found_after_ms = point.map(|point| millis(now.mono.since(point.received.mono)));
         let view = ProofView {
             number: number.0,
             found_at_unix_ms: now.unix.0,
@@ -46,9 +48,11 @@ impl Farmer {
             signage_point_index: message.signage_point_index,
             quality: None,
             stage: ProofStage::Found,
+            found_after_ms,
             verified_after_ms: None,
             signed_after_ms: None,
             declared_after_ms: None,
+            block_asked_after_ms: None,
             block_signed_after_ms: None,
         };
         self.wins.proofs += 1;

@@ -73,8 +73,7 @@ impl Farmer {
             return FarmStatus::Starting;
         }
         if !self.nodes.values().any(Node::is_up) || since > self.silence_limit() {
-            let says_unsynced = |node: &Node| node.is_up() && node.status.synced == Some(false);
-            return if self.nodes.values().any(says_unsynced) {
+            return if self.nodes.values().any(Node::says_unsynced) {
                 FarmStatus::NotSynced
             } else {
                 FarmStatus::NoSignagePoints { for_s: since.as_secs() }

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::findings::{Findings, Plots};
+use super::queue::Tally;
 use super::sync::{Progress, SyncContent, SyncSender};
-use crate::clock::Now;
+use crate::clock::{Mono, Now};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::snapshot::FarmerLinkState;
@@ -41,8 +42,8 @@ pub(super) struct Connection {
 /// A signage point that is being looked up.
 struct Lookup {
     point: Arc<NewSignagePointHarvester>,
-    /// Cancelled when it is done, too.
-    stop: CancellationToken,
+    /// Stopped when nothing more can come of it, too.
+    tally: Arc<Tally>,
 }
 
 impl Connection {
@@ -63,31 +64,38 @@ impl Connection {
         }
     }
 
-    /// Makes room for a signage point; `None` if that very one is being looked up. When too many are, the oldest is
-    /// answered with what was found for it.
+    /// Makes room for a signage point that came `now`; `None` if that very one is being looked up. When too many are, the
+    /// oldest is answered with what was found for it.
     pub(super) fn admit(
         &mut self,
+        now: Mono,
         point: NewSignagePointHarvester,
-    ) -> Option<(Arc<NewSignagePointHarvester>, CancellationToken)> {
-        self.lookups.retain(|lookup| !lookup.stop.is_cancelled());
-        if self.lookups.iter().any(|lookup| *lookup.point == point) {
+    ) -> Option<(Arc<NewSignagePointHarvester>, Arc<Tally>)> {
+        self.lookups.retain(|lookup| !lookup.tally.stop().is_cancelled());
+        let is_known = |lookup: &Lookup| *lookup.point == point && !lookup.tally.is_answered();
+        if self.lookups.iter().any(is_known) {
             tracing::debug!(target: HARVESTER, "signage point {} came twice", point.sp_hash);
             return None;
         }
         if self.lookups.len() >= MAX_LOOKUPS
             && let Some(oldest) = self.lookups.pop_front()
         {
-            tracing::warn!(
-                target: HARVESTER,
-                "signage point {} is given up: {MAX_LOOKUPS} newer ones are being looked up", oldest.point.sp_hash
-            );
-            oldest.stop.cancel();
+            if !oldest.tally.is_answered() {
+                tracing::warn!(
+                    target: HARVESTER,
+                    "signage point {} is given up: {MAX_LOOKUPS} newer ones are being looked up", oldest.point.sp_hash
+                );
+            }
+            oldest.tally.stop().cancel();
+        }
+        for older in self.lookups.iter().filter(|older| older.point.sp_hash != point.sp_hash) {
+            older.tally.supersede();
         }
         let lookup = Lookup {
             point: Arc::new(point),
-            stop: self.ended.child_token(),
+            tally: Arc::new(Tally::new(now, self.ended.child_token())),
         };
-        let admitted = (Arc::clone(&lookup.point), lookup.stop.clone());
+        let admitted = (Arc::clone(&lookup.point), Arc::clone(&lookup.tally));
         self.lookups.push_back(lookup);
         Some(admitted)
     }

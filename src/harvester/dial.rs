@@ -1,25 +1,22 @@
 //! A harvester's connection to a farmer over the network: dial, TLS, handshake, serve, and dial again.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsConnector;
+use tokio::time::{Instant, sleep};
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::service::{FarmerChannels, Service};
 use crate::config::HostPort;
-use crate::ids::PeerId;
 use crate::logging::target::HARVESTER_SERVER;
-use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, connect};
+use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, ReachError, Reached, chance, connect, reach};
 use crate::snapshot::{DisconnectCause, FarmerLinkState};
-use crate::tls::{self, chia_server_name, peer_id};
+use crate::tls::RefusalCause;
 use crate::wire::ProtocolVersion;
 
 /// Whom to dial and how to present oneself.
@@ -99,18 +96,9 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
 /// Why no farmer could be reached. Each attempt may be repeated without harm.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
-    /// Nobody listens there.
-    #[error("nobody listens on that port")]
-    PortClosed,
-    /// The host cannot be reached, or has no address.
-    #[error("{0}")]
-    Unreachable(io::Error),
-    /// TCP and TLS together took too long.
-    #[error("no answer within {} s", DIAL_PATIENCE.as_secs())]
-    TimedOut,
-    /// It is not the farmer of our CA.
-    #[error("{0}")]
-    Tls(tls::RefusalCause),
+    /// There is no farmer of our CA.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
     /// It does not accept our certificate.
     #[error("it does not accept our certificate")]
     CertificateRefused,
@@ -140,19 +128,21 @@ impl DialError {
             );
         }
         match self {
-            Self::PortClosed if is_this_machine(host) => {
+            Self::Reach(ReachError::PortClosed) if is_this_machine(host) => {
                 "start the farmer; if it runs on another machine: `farmconsole configure --set-farmer-peer HOST:8447`"
             }
-            Self::PortClosed => "is the farmer running, and is `harvester.farmer_peers` right?",
-            Self::Unreachable(_) | Self::TimedOut => "is the machine on, and is `harvester.farmer_peers` right?",
-            Self::Tls(tls::RefusalCause::UnknownCa) | Self::CertificateRefused => {
+            Self::Reach(ReachError::PortClosed) => "is the farmer running, and is `harvester.farmer_peers` right?",
+            Self::Reach(ReachError::Unreachable(_) | ReachError::TimedOut) => {
+                "is the machine on, and is `harvester.farmer_peers` right?"
+            }
+            Self::Reach(ReachError::Tls(RefusalCause::UnknownCa)) | Self::CertificateRefused => {
                 "farmer and harvester must have certificates of the same private CA: copy config/ssl/ca from the \
                  farmer's machine, then `farmconsole init -c COPY`"
             }
-            Self::Tls(tls::RefusalCause::Expired | tls::RefusalCause::NotValidYet) => {
+            Self::Reach(ReachError::Tls(RefusalCause::Expired | RefusalCause::NotValidYet)) => {
                 "is the clock of this machine right?"
             }
-            Self::Tls(tls::RefusalCause::NotTls | tls::RefusalCause::TlsTooOld)
+            Self::Reach(ReachError::Tls(RefusalCause::NotTls | RefusalCause::TlsTooOld))
             | Self::Handshake(ConnectError::WrongNodeType { .. }) => {
                 "the port of the farmer is 8447 unless set otherwise"
             }
@@ -160,7 +150,7 @@ impl DialError {
                 "`selected_network` must be the same on both machines"
             }
             Self::Banned => "it passes by itself; the farmer's log says what went wrong",
-            Self::Tls(_) | Self::Handshake(_) => "the farmer's log says more",
+            Self::Reach(_) | Self::Handshake(_) => "the farmer's log says more",
         }
         .to_owned()
     }
@@ -204,8 +194,11 @@ fn is_this_machine(host: &str) -> bool {
 /// # Errors
 /// [`DialError`].
 async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>>, DialError> {
-    let reached = timeout(DIAL_PATIENCE, reach(settings)).await;
-    let (stream, address, farmer_id) = reached.map_err(|_| DialError::TimedOut)??;
+    let Reached {
+        stream,
+        address,
+        peer_id: farmer_id,
+    } = reach(&settings.farmer, &settings.tls).await?;
     let options = DialOptions {
         network_id: settings.network.clone(),
         protocol_version: ProtocolVersion::CURRENT,
@@ -218,42 +211,13 @@ async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>
         .map_err(|error| refusal(error, &settings.network))
 }
 
-/// TCP and TLS.
-async fn reach(settings: &DialSettings) -> Result<(TlsStream<TcpStream>, SocketAddr, PeerId), DialError> {
-    let HostPort { host, port } = &settings.farmer;
-    let stream = TcpStream::connect((host.as_str(), *port))
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::ConnectionRefused => DialError::PortClosed,
-            _ => DialError::Unreachable(error),
-        })?;
-    stream.set_nodelay(true).map_err(DialError::Unreachable)?;
-    let address = stream.peer_addr().map_err(DialError::Unreachable)?;
-    let connector = TlsConnector::from(Arc::clone(&settings.tls));
-    let stream = connector.connect(chia_server_name(), stream).await;
-    let stream = stream.map_err(|error| DialError::Tls(tls::cause(&error)))?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let farmer_id = certificate
-        .map(|leaf| peer_id(leaf))
-        .ok_or(DialError::Tls(tls::RefusalCause::NoCertificate))?;
-    Ok((stream, address, farmer_id))
-}
-
-/// What a refusal means, where the farmer says it in signs: in TLS 1.3 our certificate is judged only after we think
-/// that we are connected, and farmers name an error by its number.
+/// What a refusal means, where the farmer says it in signs.
 fn refusal(error: ConnectError, network: &str) -> DialError {
-    let (ConnectError::NotWebSocket { detail }
-    | ConnectError::Refused {
-        cause: DisconnectCause::Lost { detail },
-    }) = &error
-    else {
-        return DialError::Handshake(error);
-    };
-    if detail.contains(FORBIDDEN) {
+    if error.says_banned() {
         DialError::Banned
-    } else if detail.contains(TLS_ALERT) {
+    } else if error.says_bad_certificate() {
         DialError::CertificateRefused
-    } else if detail.ends_with(INCOMPATIBLE_NETWORK_ID) {
+    } else if error.says_other_network() {
         DialError::WrongNetwork {
             network: network.to_owned(),
         }
@@ -275,37 +239,21 @@ async fn serve(
     tokio::join!(serving, link.run(outgoing, incoming, stop)).1
 }
 
-/// A number from 0 to 1 for the jitter of pauses.
-fn chance() -> f64 {
-    // Without chance harvesters come back in step; that is all.
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(random) / f64::from(u32::MAX)
-}
-
-/// TCP and TLS together may take this long.
-const DIAL_PATIENCE: Duration = Duration::from_secs(10);
-
 /// A connection that lasted this long was none that the farmer refuses again and again.
 const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
 
-/// How rustls begins the text of an alert.
-const TLS_ALERT: &str = "received fatal alert";
-
-/// How a close frame of the official error `INCOMPATIBLE_NETWORK_ID` is told.
-const INCOMPATIBLE_NETWORK_ID: &str = "code 1002 110";
-
-/// How an official farmer answers the upgrade of a host that it has banned.
-const FORBIDDEN: &str = "403 Forbidden";
-
 /// Ports of the official software that people take for the farmer's: full nodes of the networks, RPC, daemon.
 const OTHER_PORTS: [u16; 8] = [8444, 18444, 58444, 8555, 8559, 8560, 8449, 55400];
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::path::Path;
+
+    use tokio::time::timeout;
 
     use super::super::testing::{HEIGHTS, keys, original, service, signage_point};
     use super::*;
@@ -316,6 +264,7 @@ mod tests {
         AdmissionLimits, IdentityRates, Listener, Outbox, Server, ServerOptions, SessionEvent, SessionIds,
     };
     use crate::runtime::Clock;
+    use crate::snapshot::DisconnectCause;
     use crate::tls::issue::{Issuer, make_private_ca};
     use crate::tls::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
     use crate::tls::{farmer_server_config, harvester_client_config};
@@ -484,7 +433,7 @@ mod tests {
         );
         let mut node = closed;
         node.farmer.port = 8444;
-        let to_a_node = DialError::Tls(tls::RefusalCause::UnknownCa).hint(&node);
+        let to_a_node = DialError::Reach(ReachError::Tls(RefusalCause::UnknownCa)).hint(&node);
         assert!(to_a_node.starts_with("port 8444 is not a farmer's"), "{to_a_node}");
     }
 
@@ -571,7 +520,7 @@ mod tests {
             network: "simulator1".to_owned(),
         };
         let error = open(&settings).await.expect_err("connected");
-        assert!(matches!(error, DialError::TimedOut), "{error}");
+        assert!(matches!(error, DialError::Reach(ReachError::TimedOut)), "{error}");
     }
 
     #[tokio::test]

@@ -95,7 +95,12 @@ impl Findings {
             found.files += 1;
             let volume = volumes.entry(known.volume).or_insert_with(|| VolumeFound {
                 volume: known.volume,
-                name: plot_name(inventory.name_of(known.volume).or(path.parent()).unwrap_or(path)),
+                name: plot_name(
+                    inventory
+                        .name_of(known.volume)
+                        .or_else(|| path.parent())
+                        .unwrap_or(path),
+                ),
                 ..VolumeFound::default()
             });
             if let FileState::Farmed(plot) = &known.state {

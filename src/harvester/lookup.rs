@@ -1,36 +1,32 @@
-//! Answering one signage point: filter, look qualities up, fetch the proofs that are good enough.
+//! Answering one signage point: filter, have the plots that pass looked up by the threads of their volumes, send proofs
+//! as they are found, and say how many plots passed.
 //!
-//! Plots of one volume are looked up by a few threads side by side ([`Volumes`]), proofs are sent as they are found, and
-//! the answer goes out when all plots are done, or after [`ABANDON_AFTER`] without those that were not. A disk that
-//! hangs keeps its own few threads and nothing else: after that time the others have the rest to themselves.
+//! The answer goes out when all look-ups are done, or left are only such whose volume stands still, which is known after
+//! [`WARN_AFTER`] the first time and at once later on. Proofs that come after the answer are sent too, as long as they
+//! are of use.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use super::findings::Plots;
-use super::plot::LoadedPlot;
+use super::plot::{LoadedPlot, OpenError};
 use super::prove::{may_answer, proofs_of};
+use super::queue::{ABANDON_AFTER, FORGET_AFTER, Lane, Outcome, Tally, WARN_AFTER};
+use super::reader::{LaneReader, Share};
 use super::status::StatusHandle;
-use super::volumes::{Lane, Volumes};
-
+use super::volumes::{LookUp, Volume, Volumes};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
-use crate::pos::Constants;
+use crate::pos::{Constants, PlotError};
 use crate::runtime::Clock;
 use crate::snapshot::LookupView;
 use crate::wire::{FarmingInfo, FromHarvester, NewSignagePointHarvester};
-
-/// A look-up that takes longer is worth a warning: the official software warns at the same time.
-pub const WARN_AFTER: Duration = Duration::from_secs(8);
-
-/// After this time a proof is of no use to anybody: plots that were not yet looked at are left out.
-pub const ABANDON_AFTER: Duration = Duration::from_secs(25);
 
 /// What is the same for all signage points of a connection.
 #[derive(Clone, Debug)]
@@ -39,24 +35,36 @@ pub(super) struct LookupContext {
     pub(super) constants: Arc<Constants>,
     /// Threads to look up with.
     pub(super) volumes: Arc<Volumes>,
-    /// Time for the answer.
+    /// Time.
     pub(super) clock: Clock,
     /// Where it is written down.
     pub(super) status: StatusHandle,
+    /// Whether the reads of a proof are done at the same time.
+    pub(super) parallel_read: bool,
+    /// Which log line tells of an answer.
+    pub(super) log_line: LogLine,
     /// Where answers go.
     pub(super) answers: mpsc::Sender<WithId<FromHarvester>>,
 }
 
-/// Looks `plots` up for one signage point and sends proofs and the answer. `stop` ends it early; plots that are not
-/// looked up by then are left out.
+/// The log line of an answer, which tools read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLine {
+    /// As official harvesters write it since release 2.5.7, missing spaces included.
+    #[default]
+    Official,
+    /// As they wrote it before; older tools know only this one.
+    Classic,
+}
+
+/// Looks `plots` up for one signage point and sends proofs and the answer. Ends when no proof can come any more.
 pub(super) async fn answer(
     context: LookupContext,
     signage_point: Arc<NewSignagePointHarvester>,
     plots: Arc<Plots>,
-    stop: CancellationToken,
+    tally: Arc<Tally>,
 ) {
-    let (started, came) = (Instant::now(), context.clock.now());
-    let deadline = started + ABANDON_AFTER;
+    let at_unix_ms = context.clock.now().unix.0;
     let total = plots.len();
     let (constants, point) = (Arc::clone(&context.constants), Arc::clone(&signage_point));
     // It takes 10 ms for 100,000 plots.
@@ -64,90 +72,111 @@ pub(super) async fn answer(
     // It fails only while the process ends.
     let eligible = eligible.unwrap_or_default();
     let passed = eligible.len();
-    let (found_here, mut found) = mpsc::channel(PROOFS_WAITING);
-    let mut by_volume: BTreeMap<u64, Vec<Arc<LoadedPlot>>> = BTreeMap::new();
-    for plot in eligible {
-        by_volume.entry(plot.volume()).or_default().push(plot);
-    }
-    let unfinished = Arc::new(AtomicUsize::new(passed));
-    for (volume, plots) in by_volume {
-        let work = Work {
-            constants: Arc::clone(&context.constants),
-            signage_point: Arc::clone(&signage_point),
-            waiting: Mutex::new(plots),
-            unfinished: Arc::clone(&unfinished),
-            found: found_here.clone(),
-            volumes: Arc::clone(&context.volumes),
-            started,
-            stop: stop.clone(),
-        };
-        Arc::new(work).start(volume, deadline);
-    }
-    drop(found_here);
+    tally.expect(passed);
+    let mut found = look_up(&context, &signage_point, eligible, &tally);
 
-    let (mut proofs, mut partials) = (0_u32, 0_u32);
+    let mut sent = Sent::default();
+    let deadline = context.clock.instant(tally.came() + ABANDON_AFTER);
+    let mut check_at = Instant::now() + WARN_AFTER;
     loop {
-        // All senders are gone when the last thread is done.
-        let next = tokio::select! {
-            next = found.recv() => next,
-            () = sleep_until(deadline) => None,
-            () = stop.cancelled() => None,
-        };
-        let Some(message) = next else { break };
-        let in_message = match &message {
-            FromHarvester::PartialProofs(message) => count(message.partial_proofs.len()),
-            _ => 0,
-        };
-        // Without a farmer the look-up is stopped elsewhere.
-        if context.answers.send((message, None)).await.is_ok() {
-            partials += in_message;
-            proofs += in_message.max(1);
-            context.status.add_proof();
+        tokio::select! {
+            Some(message) = found.recv() => sent.send(&context, message).await,
+            () = tally.none_left() => break,
+            () = tally.stop().cancelled() => break,
+            () = sleep_until(deadline) => break,
+            () = sleep_until(check_at) => check_at = check(&context),
         }
     }
-    stop.cancel();
-    let unfinished = unfinished.load(Ordering::Relaxed);
-    if unfinished > 0 {
-        tracing::warn!(
-            target: HARVESTER,
-            "signage point {}: {unfinished} of {passed} eligible plots were not looked up within {:.1} s",
-            signage_point.sp_hash, started.elapsed().as_secs_f64()
-        );
+    while let Ok(message) = found.try_recv() {
+        sent.send(&context, message).await;
     }
-    let (passed, total_plots) = (count(passed), count(total));
-    let took = started.elapsed();
+
+    let took = context.clock.mono().since(tally.came());
     let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    let missed = tally.missed() + tally.left();
+    let (passed, total_plots) = (count(passed), count(total));
     context.status.add_lookup(LookupView {
         sp_hash: signage_point.sp_hash,
         index: signage_point.signage_point_index,
-        at_unix_ms: came.unix.0,
+        at_unix_ms,
         passed: passed.into(),
         total: total_plots.into(),
-        proofs: proofs.into(),
+        proofs: sent.all.into(),
         took_us,
-        missed: count(unfinished).into(),
+        missed: count(missed).into(),
     });
+    if missed > 0 {
+        tracing::warn!(
+            target: HARVESTER,
+            "the answer to signage point {} after {:.1} s leaves out {missed} of {passed} eligible plots, for whose disks nobody waits any longer",
+            signage_point.sp_hash, took.as_secs_f64()
+        );
+    }
     let info = FarmingInfo {
         challenge_hash: signage_point.challenge_hash,
         sp_hash: signage_point.sp_hash,
         timestamp: context.clock.now().unix.seconds(),
         passed,
-        proofs,
+        proofs: sent.all,
         total_plots,
         lookup_time: took_us,
     };
-    let challenge = signage_point.challenge_hash.to_string();
-    tracing::info!(
-        target: HARVESTER,
-        "challenge_hash: {} ...{passed} plots were eligible for farming challengeFound {} V1 proofs and {partials} V2 qualities. Time: {:.5} s. Total {total_plots} plots",
-        challenge.get(..10).unwrap_or(&challenge), proofs - partials, took.as_secs_f64()
-    );
+    tracing::info!(target: HARVESTER, "{}", context.log_line.write(&info, sent.partials, took));
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
+    tally.handle_answered();
+
+    let end = context.clock.instant(tally.came() + FORGET_AFTER);
+    loop {
+        tokio::select! {
+            late = found.recv() => match late {
+                Some(message) => sent.send(&context, message).await,
+                // All look-ups have ended.
+                None => break,
+            },
+            () = sleep_until(check_at) => check_at = check(&context),
+            () = tally.stop().cancelled() => break,
+            () = sleep_until(end) => break,
+        }
+    }
+    tally.stop().cancel();
+}
+
+/// Has what is too late noticed; when to do so again.
+fn check(context: &LookupContext) -> Instant {
+    let timeout = context.volumes.handle_timeouts().map(|at| context.clock.instant(at));
+    // What begins by now is not too late any sooner.
+    let soon = Instant::now() + WARN_AFTER;
+    timeout.map_or(soon, |timeout| timeout.min(soon))
+}
+
+/// How many proofs were sent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    /// Full and partial ones.
+    all: u32,
+    /// Partial ones.
+    partials: u32,
+}
+
+impl Sent {
+    async fn send(&mut self, context: &LookupContext, message: FromHarvester) {
+        let partials = match &message {
+            FromHarvester::PartialProofs(message) => count(message.partial_proofs.len()),
+            _ => 0,
+        };
+        // Without a farmer the look-up is stopped elsewhere.
+        if context.answers.send((message, None)).await.is_ok() {
+            let all = partials.max(1);
+            self.partials += partials;
+            self.all += all;
+            context.status.add_proofs(all);
+        }
+    }
 }
 
 /// Proofs that may wait to be sent while others are looked up.
-const PROOFS_WAITING: usize = 64;
+const PROOFS_WAITING: usize = 4096;
 
 fn count(plots: usize) -> u32 {
     u32::try_from(plots).unwrap_or(u32::MAX)
@@ -159,135 +188,177 @@ fn eligible(constants: &Constants, point: &NewSignagePointHarvester, plots: &Plo
     plots.values().filter(passes).cloned().collect()
 }
 
-/// The eligible plots of one volume.
-struct Work {
-    constants: Arc<Constants>,
-    signage_point: Arc<NewSignagePointHarvester>,
-    waiting: Mutex<Vec<Arc<LoadedPlot>>>,
-    /// Plots of the signage point, on all volumes, that are not done.
-    unfinished: Arc<AtomicUsize>,
-    found: mpsc::Sender<FromHarvester>,
-    volumes: Arc<Volumes>,
-    started: Instant,
-    stop: CancellationToken,
+/// Has the plots looked up; the proofs that are good enough, until all are done.
+fn look_up(
+    context: &LookupContext,
+    signage_point: &Arc<NewSignagePointHarvester>,
+    eligible: Vec<Arc<LoadedPlot>>,
+    tally: &Arc<Tally>,
+) -> mpsc::Receiver<FromHarvester> {
+    let (found, proofs) = mpsc::channel(PROOFS_WAITING);
+    let question = Arc::new(Question {
+        constants: Arc::clone(&context.constants),
+        signage_point: Arc::clone(signage_point),
+        tally: Arc::clone(tally),
+        found,
+        volumes: Arc::downgrade(&context.volumes),
+        parallel_read: context.parallel_read,
+    });
+    let mut by_volume: BTreeMap<u64, Vec<LookUp>> = BTreeMap::new();
+    for plot in eligible {
+        let question = Arc::clone(&question);
+        by_volume
+            .entry(plot.volume())
+            .or_default()
+            .push(Box::new(move |lane, volume| question.ask(&plot, lane, volume)));
+    }
+    for (volume, look_ups) in by_volume {
+        context.volumes.look_up(volume, tally, look_ups);
+    }
+    proofs
 }
 
-impl Work {
-    /// Lets a few threads loose on the plots, as soon as the volume has some to spare.
-    fn start(self: &Arc<Self>, volume: u64, deadline: Instant) {
-        let plots = self.waiting().len();
-        if let Some(hung_for) = self.volumes.hung_for(volume, Instant::now()) {
-            if self.volumes.may_report(&format!("volume {volume}"), Instant::now()) {
-                let example = self
-                    .waiting()
-                    .first()
-                    .map(|plot| plot.path().display().to_string())
-                    .unwrap_or_default();
-                tracing::error!(
-                    target: HARVESTER,
-                    "the disk of {example} hangs: its look-ups have not ended for {} s, its plots are left out",
-                    hung_for.as_secs()
-                );
+/// What plots are asked for a signage point.
+struct Question {
+    constants: Arc<Constants>,
+    signage_point: Arc<NewSignagePointHarvester>,
+    tally: Arc<Tally>,
+    found: mpsc::Sender<FromHarvester>,
+    volumes: Weak<Volumes>,
+    parallel_read: bool,
+}
+
+impl Question {
+    /// Looks one plot up. Blocking.
+    fn ask(&self, plot: &LoadedPlot, lane: &Lane, volume: &Arc<Volume>) -> Outcome {
+        let mut lost = 0_u32;
+        let mut found = |message| {
+            if let Err(mpsc::error::TrySendError::Full(_)) = self.found.try_send(message) {
+                lost += 1;
             }
-            return;
+        };
+        let searched = plot.open_file().and_then(|file| {
+            let gate = (plot.compression_level() > 0).then(|| volume.gate());
+            let (share, now) = (|batch: &_| volume.share(batch), || volume.now());
+            let share: Option<Share<'_>> = self.parallel_read.then_some(&share);
+            let reader = LaneReader::new(Arc::new(file), lane, &self.tally, gate, share, &now);
+            proofs_of(&self.constants, &self.signage_point, plot, &reader, &mut found)
+        });
+        let (path, took) = (plot.path().display(), volume.now().since(self.tally.came()));
+        if lost > 0 {
+            tracing::error!(target: HARVESTER, "{lost} proofs of {path} are lost: {PROOFS_WAITING} wait for the farmer to take them");
         }
-        for _ in 0..plots.min(self.volumes.lanes()) {
-            let work = Arc::clone(self);
-            tokio::spawn(async move {
-                let lane = tokio::select! {
-                    lane = work.volumes.lane(volume) => lane,
-                    () = work.stop.cancelled() => return,
-                    () = sleep_until(deadline) => return,
-                };
-                let (volumes, stop) = (Arc::clone(&work.volumes), work.stop.clone());
-                volumes.run(lane, deadline, stop, move |lane| work.look_up(lane)).await;
-            });
+        let outcome = match searched {
+            Ok(()) => Outcome::Done,
+            Err(error) => self.judge(&error, volume),
+        };
+        if let Outcome::PlotFailed(error) | Outcome::VolumeFailed(error) = &outcome
+            && let Some(volumes) = self.volumes.upgrade()
+            && volumes.may_report(plot.name(), Instant::now())
+        {
+            tracing::error!(target: HARVESTER, "Exception fetching qualities for {path}. {error}");
         }
+        if took > WARN_AFTER {
+            tracing::warn!(
+                target: HARVESTER,
+                "Looking up qualities on {path} took: {:.2}. This should be below 8 seconds to minimize risk of losing rewards.",
+                took.as_secs_f64()
+            );
+        }
+        outcome
     }
 
-    /// Looks one plot up after another until none is left. Blocking.
-    fn look_up(&self, lane: &Lane) {
-        while !self.stop.is_cancelled() {
-            let Some(plot) = self.waiting().pop() else { return };
-            lane.handle_progress(Instant::now());
-            let mut found = |message| {
-                // Nobody takes it only when it is too late.
-                let _ = self.found.blocking_send(message);
-            };
-            let searched = plot
-                .open_file()
-                .and_then(|file| proofs_of(&self.constants, &self.signage_point, &plot, &file, &mut found));
-            self.unfinished.fetch_sub(1, Ordering::Relaxed);
-            let (path, took) = (plot.path().display(), self.started.elapsed());
-            if let Err(error) = searched
-                && self.volumes.may_report(plot.name(), Instant::now())
-            {
-                tracing::error!(target: HARVESTER, "Exception fetching qualities for {path}. {error}");
-            }
-            if took > WARN_AFTER {
-                tracing::warn!(
-                    target: HARVESTER,
-                    "Looking up qualities on {path} took: {:.2}. This should be below 8 seconds to minimize risk of losing rewards.",
-                    took.as_secs_f64()
-                );
-            }
+    /// Who is at fault.
+    fn judge(&self, error: &OpenError, volume: &Volume) -> Outcome {
+        let (OpenError::Io { source: cause, .. }
+        | OpenError::Plot {
+            source: PlotError::Unreadable { error: cause, .. },
+            ..
+        }) = error
+        else {
+            return Outcome::PlotFailed(error.to_string());
+        };
+        if cause.kind() == io::ErrorKind::TimedOut && self.tally.is_over(volume.now()) {
+            Outcome::TooLate
+        } else if is_of_volume(cause) {
+            Outcome::VolumeFailed(error.to_string())
+        } else {
+            Outcome::PlotFailed(error.to_string())
         }
     }
+}
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<LoadedPlot>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+/// Whether an error says something of the volume, and not of one file or of this process.
+fn is_of_volume(error: &io::Error) -> bool {
+    let is_of_process = matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    );
+    let is_of_file = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::NotADirectory
+    );
+    !is_of_process && !is_of_file
+}
+
+impl LogLine {
+    fn write(self, info: &FarmingInfo, partials: u32, took: Duration) -> String {
+        let challenge = info.challenge_hash.to_string();
+        let challenge = challenge.get(..10).unwrap_or(&challenge);
+        let (passed, total, took) = (info.passed, info.total_plots, took.as_secs_f64());
+        let proofs = info.proofs.saturating_sub(partials);
+        match self {
+            Self::Official => format!(
+                "challenge_hash: {challenge} ...{passed} plots were eligible for farming challengeFound {proofs} V1 proofs and {partials} V2 qualities. Time: {took:.5} s. Total {total} plots"
+            ),
+            Self::Classic => format!(
+                "{passed} plots were eligible for farming {challenge}... Found {} proofs. Time: {took:.5} s. Total {total} plots",
+                info.proofs
+            ),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
-
-    use super::super::testing::{HEIGHTS, constants, keys, original, signage_point};
     use super::*;
+    use crate::ids::{ChallengeHash, SpHash};
 
-    /// Looks the original plot up; the answer, and how long it took.
-    async fn look_up(volumes: &Arc<Volumes>) -> (FarmingInfo, Duration) {
-        let plot = Arc::new(LoadedPlot::open(original(), &keys()).unwrap());
-        let plots = Arc::new(Plots::from([(plot.name().to_owned(), plot)]));
-        let (answers, mut sent) = mpsc::channel(100);
-        let context = LookupContext {
-            constants: Arc::new(constants()),
-            volumes: Arc::clone(volumes),
-            clock: Clock::start(),
-            status: StatusHandle::new(Clock::start(), String::new(), watch::channel(Arc::default()).1),
-            answers,
+    #[test]
+    fn the_log_line_is_the_one_that_tools_know() {
+        let info = FarmingInfo {
+            challenge_hash: ChallengeHash([0x6d; 32]),
+            sp_hash: SpHash([0; 32]),
+            timestamp: 0,
+            passed: 4,
+            proofs: 3,
+            total_plots: 6,
+            lookup_time: 277_760,
         };
-        let point = Arc::new(signage_point(&[original()], HEIGHTS));
-        let started = Instant::now();
-        answer(context, point, plots, CancellationToken::new()).await;
-        let took = started.elapsed();
-        loop {
-            if let (FromHarvester::FarmingInfo(info), _) = sent.recv().await.expect("no answer") {
-                return (info, took);
-            }
-        }
+        let took = Duration::from_micros(info.lookup_time);
+        assert_eq!(
+            LogLine::Official.write(&info, 2, took),
+            "challenge_hash: 6d6d6d6d6d ...4 plots were eligible for farming challengeFound 1 V1 proofs and 2 V2 qualities. Time: 0.27776 s. Total 6 plots"
+        );
+        assert_eq!(
+            LogLine::Classic.write(&info, 2, took),
+            "4 plots were eligible for farming 6d6d6d6d6d... Found 3 proofs. Time: 0.27776 s. Total 6 plots"
+        );
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_disk_that_hangs_delays_the_answer_until_it_is_known_to_hang() {
-        let volumes = Arc::new(Volumes::new(4));
-        let volume = LoadedPlot::open(original(), &keys()).unwrap().volume();
-        let mut busy = Vec::new();
-        for _ in 0..volumes.lanes() {
-            busy.push(volumes.lane(volume).await);
+    #[test]
+    fn only_what_a_medium_says_is_held_against_its_volume() {
+        let os = |errno: Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        for errno in [Errno::IO, Errno::NXIO, Errno::STALE, Errno::NOTCONN, Errno::HOSTDOWN] {
+            assert!(is_of_volume(&os(errno)), "{errno}");
         }
-        let (info, took) = look_up(&volumes).await;
-        assert_eq!((info.passed, info.proofs, info.total_plots), (1, 0, 1));
-        assert_eq!(took.as_secs(), ABANDON_AFTER.as_secs());
-        let (info, took) = look_up(&volumes).await;
-        assert_eq!((info.passed, info.proofs, info.total_plots), (1, 0, 1));
-        assert!(took < Duration::from_secs(1), "{took:?}");
-    }
-
-    #[tokio::test]
-    async fn a_disk_that_works_gives_proofs() {
-        let (info, _) = look_up(&Arc::new(Volumes::new(1))).await;
-        assert!(info.passed == 1 && info.proofs > 0);
+        for errno in [Errno::NOENT, Errno::ACCESS, Errno::MFILE, Errno::NOMEM, Errno::NOTDIR] {
+            assert!(!is_of_volume(&os(errno)), "{errno}");
+        }
+        assert!(!is_of_volume(&io::ErrorKind::UnexpectedEof.into()));
     }
 }

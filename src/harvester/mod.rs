@@ -16,6 +16,7 @@ mod dial;
 mod discovery_tests;
 mod file;
 mod findings;
+mod health;
 mod inventory;
 mod lookup;
 mod make;
@@ -23,6 +24,8 @@ mod mounts;
 mod plot;
 mod plot_v2;
 mod prove;
+mod queue;
+mod reader;
 mod scan;
 mod scanner;
 mod service;
@@ -42,13 +45,14 @@ pub use check::{
 };
 pub use dial::{DialError, DialSettings, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
-pub use lookup::{ABANDON_AFTER, WARN_AFTER};
+pub use lookup::LogLine;
 pub use make::{
     MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
     make_plot, random_seed,
 };
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
+pub use queue::{ABANDON_AFTER, WARN_AFTER};
 pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

@@ -3,21 +3,22 @@
 //! Plots outlive connections: they are found by the [`Scanner`], whose newest findings are used for looking up and told
 //! to the farmer. Nothing here waits for a disk, and nothing the farmer has not yet read can hold up what it sends.
 
-use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
 use super::findings::{Findings, Plots};
 use super::inventory::Changes;
-use super::lookup::{self, LookupContext};
-use super::plot::OpenError;
+use super::lookup::{self, LogLine, LookupContext};
+use super::plot::{LoadedPlot, OpenError};
+use super::queue::ABANDON_AFTER;
 use super::scan::ScanOptions;
 use super::scanner::{Scanner, ScannerFiles};
 use super::status::StatusHandle;
@@ -48,8 +49,14 @@ pub struct ServiceOptions {
     pub plot_cache_file: Option<PathBuf>,
     /// Time between the beginnings of two refreshes.
     pub refresh_interval: Duration,
-    /// Look-ups at the same time.
+    /// Look-ups at the same time on one volume, at most.
     pub threads: usize,
+    /// Whether the reads of a proof are done at the same time, by up to 32 threads of its volume.
+    pub parallel_read: bool,
+    /// Look-ups that may compute at the same time, for plots that take much computing.
+    pub processors: usize,
+    /// Which log line tells of an answer.
+    pub log_line: LogLine,
 }
 
 impl ServiceOptions {
@@ -66,6 +73,13 @@ impl ServiceOptions {
             plot_cache_file: None,
             refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),
             threads: usize::from(harvester.num_threads),
+            parallel_read: harvester.parallel_read,
+            processors: available_parallelism().map_or(1, NonZero::get),
+            log_line: if settings.own.classic_harvester_log {
+                LogLine::Classic
+            } else {
+                LogLine::Official
+            },
         }
     }
 
@@ -112,10 +126,11 @@ impl Service {
             cache: options.plot_cache_file.clone(),
         };
         let scanner = Scanner::new(files, clock);
+        let volumes = Arc::new(Volumes::new(options.threads, options.processors, clock));
         Self {
-            status: StatusHandle::new(clock, options.network.clone(), scanner.findings()),
+            status: StatusHandle::new(clock, options.network.clone(), scanner.findings(), Arc::clone(&volumes)),
             scanner,
-            volumes: Arc::new(Volumes::new(options.threads)),
+            volumes,
             options,
             clock,
             keys: None,
@@ -262,6 +277,9 @@ impl Service {
             _ => Arc::clone(&findings.plots),
         };
         self.plots = ours;
+        for found in &findings.volumes {
+            self.volumes.describe(found.volume, &found.name, found.plots);
+        }
     }
 
     fn look_up(&self, point: NewSignagePointHarvester, connection: &mut Connection) {
@@ -272,7 +290,7 @@ impl Service {
             tracing::debug!(target: HARVESTER, "signage point {} before any keys is ignored", point.sp_hash);
             return;
         }
-        let Some((point, stop)) = connection.admit(point) else {
+        let Some((point, tally)) = connection.admit(now.mono, point) else {
             return;
         };
         let context = LookupContext {
@@ -280,11 +298,13 @@ impl Service {
             volumes: Arc::clone(&self.volumes),
             clock: self.clock,
             status: self.status.clone(),
+            log_line: self.options.log_line,
+            parallel_read: self.options.parallel_read,
             answers: connection.to_farmer.clone(),
         };
         connection
             .tasks
-            .spawn(lookup::answer(context, point, Arc::clone(&self.plots), stop));
+            .spawn(lookup::answer(context, point, Arc::clone(&self.plots), tally));
     }
 
     fn sign(&self, id: Option<u16>, request: RequestSignatures, connection: &mut Connection) {
@@ -295,25 +315,23 @@ impl Service {
             return;
         };
         let to_farmer = connection.to_farmer.clone();
+        let (done, signed) = oneshot::channel();
+        let path = plot.path().display().to_string();
+        // It needs the file: a disk that hangs must hold up nothing else.
+        self.volumes.run(
+            plot.volume(),
+            Box::new(move || {
+                // Nobody waits any more once the connection is over.
+                let _ = done.send(sign(&plot, request));
+            }),
+        );
         connection.tasks.spawn(async move {
-            let signing = on_a_thread("sign", move || {
-                let signatures = plot.sign(&request.messages)?;
-                let signatures = signatures.iter().map(crate::crypto::Signature::to_g2);
-                Ok::<_, OpenError>(RespondSignatures {
-                    message_signatures: request.messages.iter().copied().zip(signatures).collect(),
-                    plot_identifier: request.plot_identifier,
-                    challenge_hash: request.challenge_hash,
-                    sp_hash: request.sp_hash,
-                    local_pk: *plot.local_pk(),
-                    farmer_pk: *plot.farmer_pk(),
-                    include_source_signature_data: false,
-                    farmer_reward_address_override: None,
-                })
-            });
-            let response = match signing.await {
-                Ok(Ok(response)) => response,
-                Ok(Err(error)) => return tracing::error!(target: HARVESTER, "a proof is lost: sign: {error}"),
-                Err(error) => return tracing::error!(target: HARVESTER, "a proof is lost: start a thread: {error}"),
+            let response = match timeout(ABANDON_AFTER, signed).await {
+                Ok(Ok(Ok(response))) => response,
+                Ok(Ok(Err(error))) => return tracing::error!(target: HARVESTER, "a proof is lost: sign: {error}"),
+                Ok(Err(_)) | Err(_) => {
+                    return tracing::error!(target: HARVESTER, "a proof is lost: sign: {path} cannot be read in time");
+                }
             };
             // The farmer may be gone.
             let _ = to_farmer
@@ -336,14 +354,20 @@ impl Service {
     }
 }
 
-/// Runs `work`, which may wait for a disk for ever, on a thread that does not hold up the end of the process.
-async fn on_a_thread<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
-    let (done, ended) = oneshot::channel();
-    thread::Builder::new().name(name.to_owned()).spawn(move || {
-        // Nobody waits any more once the connection is over.
-        let _ = done.send(work());
-    })?;
-    ended.await.map_err(io::Error::other)
+/// Signs what the farmer asks for with the plot's own key. Blocking.
+fn sign(plot: &LoadedPlot, request: RequestSignatures) -> Result<RespondSignatures, OpenError> {
+    let signatures = plot.sign(&request.messages)?;
+    let signatures = signatures.iter().map(crate::crypto::Signature::to_g2);
+    Ok(RespondSignatures {
+        message_signatures: request.messages.iter().copied().zip(signatures).collect(),
+        plot_identifier: request.plot_identifier,
+        challenge_hash: request.challenge_hash,
+        sp_hash: request.sp_hash,
+        local_pk: *plot.local_pk(),
+        farmer_pk: *plot.farmer_pk(),
+        include_source_signature_data: false,
+        farmer_reward_address_override: None,
+    })
 }
 
 /// Hex digits of the quality in front of the name in a plot identifier.

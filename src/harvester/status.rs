@@ -10,12 +10,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::findings::Findings;
+use super::findings::{Findings, VolumeFound};
+use super::inventory::GoneVolume;
+use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
 use crate::runtime::Clock;
 use crate::snapshot::{
-    FarmerLinkView, FileCounts, LOOKUPS_KEPT, LookupView, MachineSnapshot, PlotFileView, SNAPSHOT_VERSION, ScanView,
-    VolumeState, VolumeView,
+    FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState, VolumeView,
 };
 
 /// A harvester as seen from outside: pictures of it, and a place to write down how its farmer is reached. Cheap to clone.
@@ -30,6 +31,7 @@ struct Board {
     started: Now,
     network: String,
     findings: watch::Receiver<Arc<Findings>>,
+    volumes: Arc<Volumes>,
     pictures: watch::Sender<Arc<MachineSnapshot>>,
     state: Mutex<State>,
 }
@@ -39,7 +41,6 @@ struct Board {
 struct State {
     farmer: FarmerLinkView,
     lookups: VecDeque<LookupView>,
-    stale_dropped: u64,
     proofs: u64,
     facts: Facts,
     /// Whether a task takes pictures.
@@ -47,7 +48,12 @@ struct State {
 }
 
 impl StatusHandle {
-    pub(super) fn new(clock: Clock, network: String, findings: watch::Receiver<Arc<Findings>>) -> Self {
+    pub(super) fn new(
+        clock: Clock,
+        network: String,
+        findings: watch::Receiver<Arc<Findings>>,
+        volumes: Arc<Volumes>,
+    ) -> Self {
         let (pictures, _) = watch::channel(Arc::default());
         let started = clock.now();
         let mut state = State::default();
@@ -58,6 +64,7 @@ impl StatusHandle {
                 started,
                 network,
                 findings,
+                volumes,
                 pictures,
                 state: Mutex::new(state),
             }),
@@ -107,9 +114,9 @@ impl StatusHandle {
         lookups.push_back(lookup);
     }
 
-    /// A proof or partial proof was sent.
-    pub(super) fn add_proof(&self) {
-        self.board.state().proofs += 1;
+    /// So many proofs or partial proofs were sent.
+    pub(super) fn add_proofs(&self, proofs: u32) {
+        self.board.state().proofs += u64::from(proofs);
     }
 }
 
@@ -125,8 +132,16 @@ impl Board {
             state.facts = Facts::of(&findings, now, &state.facts);
         }
         let facts = &state.facts;
-        let is_there = |volume: &&VolumeView| !matches!(volume.state, VolumeState::Gone { .. });
-        let farmed = facts.volumes.values().filter(is_there);
+        let mut volumes: BTreeMap<&str, VolumeView> = BTreeMap::new();
+        let mut stale_dropped = 0;
+        for found in &findings.volumes {
+            let report = self.volumes.report(found.volume).unwrap_or_default();
+            stale_dropped += report.record.stale;
+            add(volumes.entry(&found.name).or_default(), found, report);
+        }
+        for (name, gone) in &findings.gone {
+            volumes.entry(name).or_insert_with(|| gone_volume(name, gone));
+        }
         MachineSnapshot {
             snapshot_version: SNAPSHOT_VERSION,
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -135,14 +150,52 @@ impl Board {
             started_at_unix_ms: self.started.unix.0,
             farmer: state.farmer.clone(),
             scan: facts.scan,
-            counts: facts.counts,
-            plot_bytes: farmed.map(|volume| volume.plot_bytes).sum(),
-            volumes: facts.volumes.values().cloned().collect(),
+            counts: findings.counts,
+            plot_bytes: findings.volumes.iter().map(|volume| volume.plot_bytes).sum(),
+            stale_dropped,
+            volumes: volumes.into_values().collect(),
             lookups: state.lookups.iter().copied().collect(),
-            troubles: facts.troubles.clone(),
-            stale_dropped: state.stale_dropped,
+            troubles: findings.troubles.clone(),
             proofs: state.proofs,
         }
+    }
+}
+
+/// Adds a file system that is there, with what it has done, to the volume of its name; most often it is the only one.
+fn add(view: &mut VolumeView, found: &VolumeFound, report: VolumeReport) {
+    let VolumeReport {
+        state,
+        record,
+        percentiles: (p50_us, p95_us),
+        busy,
+    } = report;
+    found.name.clone_into(&mut view.name);
+    if view.state == VolumeState::Fine || matches!(state, VolumeState::Sick { .. }) {
+        view.state = state;
+    }
+    view.plots += found.plots;
+    view.plot_bytes += found.plot_bytes;
+    view.not_farmed += found.not_farmed;
+    view.lookups += record.lookups;
+    view.p50_us = view.p50_us.max(p50_us);
+    view.p95_us = view.p95_us.max(p95_us);
+    view.max_us = view.max_us.max(record.max_us);
+    view.errors += record.errors;
+    view.last_error = record.last_error.or_else(|| view.last_error.take());
+    view.missed += record.missed;
+    view.busy = view.busy.saturating_add(u32::try_from(busy).unwrap_or(u32::MAX));
+}
+
+/// A volume that had plots.
+fn gone_volume(name: &str, gone: &GoneVolume) -> VolumeView {
+    VolumeView {
+        name: name.to_owned(),
+        state: VolumeState::Gone {
+            since_unix_ms: gone.since_unix_ms,
+        },
+        plots: gone.plots,
+        plot_bytes: gone.bytes,
+        ..VolumeView::default()
     }
 }
 
@@ -173,42 +226,17 @@ async fn take_pictures(board: Weak<Board>) {
     }
 }
 
-/// What follows from the findings; worked out once for each.
+/// The refresh, as of the newest findings.
 #[derive(Debug, Default)]
 struct Facts {
     revision: u64,
     scan: ScanView,
-    counts: FileCounts,
-    /// By name.
-    volumes: BTreeMap<String, VolumeView>,
-    troubles: Vec<PlotFileView>,
 }
 
 impl Facts {
     fn of(findings: &Findings, now: Now, before: &Self) -> Self {
-        let mut volumes: BTreeMap<String, VolumeView> = BTreeMap::new();
-        for found in &findings.volumes {
-            let view = volumes.entry(found.name.clone()).or_default();
-            view.name.clone_from(&found.name);
-            view.plots += found.plots;
-            view.plot_bytes += found.plot_bytes;
-            view.not_farmed += found.not_farmed;
-        }
-        for (name, gone) in &findings.gone {
-            volumes.insert(
-                name.clone(),
-                VolumeView {
-                    name: name.clone(),
-                    state: VolumeState::Gone {
-                        since_unix_ms: gone.since_unix_ms,
-                    },
-                    plots: gone.plots,
-                    plot_bytes: gone.bytes,
-                    ..VolumeView::default()
-                },
-            );
-        }
         let count = |files: usize| u64::try_from(files).unwrap_or(u64::MAX);
+        let finished_at = findings.finished.then_some(now.unix.0);
         Self {
             revision: findings.revision,
             scan: ScanView {
@@ -216,17 +244,10 @@ impl Facts {
                 done: findings.progress.0,
                 total: findings.progress.1,
                 took_ms: u64::try_from(findings.took.as_millis()).unwrap_or(u64::MAX),
-                finished_at_unix_ms: if findings.finished {
-                    Some(now.unix.0)
-                } else {
-                    before.scan.finished_at_unix_ms
-                },
+                finished_at_unix_ms: finished_at.or(before.scan.finished_at_unix_ms),
                 loaded: count(findings.changes.loaded),
                 removed: count(findings.changes.removed),
             },
-            counts: findings.counts,
-            volumes,
-            troubles: findings.troubles.clone(),
         }
     }
 }

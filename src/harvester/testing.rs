@@ -128,6 +128,9 @@ pub(super) fn service_with(directory: &Path, constants: Constants) -> Service {
         plot_cache_file: None,
         refresh_interval: Duration::from_millis(20),
         threads: 4,
+        processors: 2,
+        parallel_read: true,
+        log_line: LogLine::Official,
     };
     Service::new(options, Clock::start())
 }

@@ -11,6 +11,7 @@ use super::testing::*;
 use crate::crypto::{complete_plot_signature, verify};
 use crate::ids::{Bytes32, FilterChallenge};
 use crate::pos::{ProofContext, verify_proof_of_space};
+use crate::snapshot::FarmerLinkState;
 use crate::units::{Difficulty, Height};
 use crate::wire::*;
 
@@ -399,4 +400,34 @@ async fn other_keys_turn_plots_into_files_without_key_and_back() {
     let told = farmer.synced(|told| told.plots.len() == 2).await;
     assert!(!told.initial);
     farmer.synced(|told| told.keys_missing.is_empty()).await;
+}
+
+#[tokio::test]
+async fn who_watches_sees_drives_look_ups_and_the_farmer() {
+    let dir = directory();
+    put(original(), &dir, "a.plot");
+    fs::write(dir.path().join("b.plot"), b"").unwrap();
+    let service = service(dir.path());
+    let status = service.status();
+    let mut farmer = Farmer::meet(service, keys()).await;
+    farmer.synced(|told| told.plots.len() == 1).await;
+    let (proofs, info) = farmer.challenge(signage_point(&[original()], HEIGHTS)).await;
+    let mut pictures = status.watch();
+    let picture = pictures.wait_for(|p| !p.lookups.is_empty()).await.unwrap().clone();
+    assert_eq!((picture.counts.farmed, picture.counts.failed), (1, 1));
+    assert_eq!(picture.troubles.len(), 1);
+    let [volume] = &picture.volumes[..] else {
+        panic!("{:?}", picture.volumes)
+    };
+    assert_eq!((volume.plots, volume.not_farmed, volume.lookups), (1, 1, 1));
+    assert!(volume.p50_us > 0 && volume.p50_us == volume.max_us && volume.errors == 0);
+    let [lookup] = &picture.lookups[..] else {
+        panic!("{:?}", picture.lookups)
+    };
+    assert_eq!((lookup.passed, lookup.total, lookup.missed), (1, 1, 0));
+    assert_eq!((lookup.proofs, lookup.took_us), (proofs.len() as u64, info.lookup_time));
+    assert_eq!((picture.proofs, picture.farmer.connections), (proofs.len() as u64, 1));
+    assert!(picture.farmer.last_signage_point_unix_ms.is_some());
+    farmer.hang_up().await;
+    assert_eq!(status.farmer().state, FarmerLinkState::Connecting);
 }

@@ -1,121 +1,146 @@
-//! Threads to look plots up with, shared out between volumes so that one that hangs cannot use up all of them.
+//! The threads of each volume, that is of each file system with plots: they look plots up, help with the reads of
+//! proofs, and stay for the next signage point.
 //!
-//! A volume, that is a file system, has a few lanes: look-ups that may run on it side by side. Besides, all lanes
-//! together are bounded by the settings, but a lane that does not come back in time is no longer counted there. The
-//! threads are not the runtime's: one that hangs in the kernel must not hold up the end of the process.
+//! Volumes share nothing but processors, so none can starve another. A thread that hangs in the kernel is left alone and
+//! replaced as far as [`MAX_THREADS`] goes; nobody ever waits for it, not at the end of the process either. What comes
+//! first is decided here for the kinds of work (signatures, reads of proofs, look-ups), and in [`Queue`] among look-ups.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, sleep_until};
-use tokio_util::sync::CancellationToken;
+use tokio::time::Instant;
 
-use super::lookup::ABANDON_AFTER;
+use super::health::Change;
+use super::queue::{Lane, MAX_THREADS, Outcome, Queue, Record, Start, Tally};
+use super::reader::{Batch, Gate};
+use crate::clock::Mono;
 use crate::logging::target::HARVESTER;
+use crate::runtime::Clock;
+use crate::snapshot::VolumeState;
 
 /// All volumes with plots.
 #[derive(Debug)]
 pub(super) struct Volumes {
-    lanes: usize,
-    threads: Arc<Semaphore>,
+    clock: Clock,
+    /// Look-ups on one volume at the same time, whatever it holds.
+    most_lanes: usize,
+    gate: Arc<Gate>,
     volumes: Mutex<BTreeMap<u64, Arc<Volume>>>,
     reported: Mutex<BTreeMap<String, Instant>>,
 }
 
-#[derive(Debug)]
-struct Volume {
-    lanes: Arc<Semaphore>,
-    /// Since when each lane in use has been busy with its plot.
-    busy: Mutex<BTreeMap<u64, Instant>>,
+/// One volume.
+pub(super) struct Volume {
+    clock: Clock,
+    gate: Arc<Gate>,
+    work: Mutex<Work>,
+    /// There is more work, or none ever again.
+    more: Condvar,
 }
 
-/// The right to one thread on a volume; gives it back when dropped.
-#[derive(Debug)]
-pub(super) struct Lane {
-    volume: Arc<Volume>,
-    id: u64,
-    _lane: OwnedSemaphorePermit,
+/// A look-up: reads one plot and says how that went.
+pub(super) type LookUp = Box<dyn FnOnce(&Lane, &Arc<Volume>) -> Outcome + Send>;
+
+/// Something short that is to be done on a volume before anything else.
+pub(super) type Errand = Box<dyn FnOnce() + Send>;
+
+struct Work {
+    /// What people call the volume.
+    name: String,
+    errands: VecDeque<Errand>,
+    batches: VecDeque<Arc<Batch>>,
+    look_ups: Queue<LookUp>,
+    threads: usize,
+    idle: usize,
+    is_closed: bool,
+}
+
+enum Task {
+    Errand(Errand),
+    Help(Arc<Batch>),
+    LookUp(Start<LookUp>),
+}
+
+/// A volume as it is to be shown.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VolumeReport {
+    /// What it is doing.
+    pub(super) state: VolumeState,
+    /// What it has done.
+    pub(super) record: Record,
+    /// Median and 95th percentile of the last look-ups, microseconds.
+    pub(super) percentiles: (u64, u64),
+    /// Look-ups running.
+    pub(super) busy: usize,
 }
 
 impl Volumes {
-    /// `threads`: look-ups at the same time, at least 1.
-    pub(super) fn new(threads: usize) -> Self {
-        let threads = threads.clamp(1, MAX_THREADS);
+    /// `threads`: look-ups at the same time on one volume, at most. `processors`: how many may compute at the same time
+    /// for plots that take much computing.
+    pub(super) fn new(threads: usize, processors: usize, clock: Clock) -> Self {
         Self {
-            lanes: threads.min(LANES),
-            threads: Arc::new(Semaphore::new(threads)),
+            clock,
+            most_lanes: threads.clamp(1, MAX_THREADS),
+            gate: Arc::new(Gate::new(processors)),
             volumes: Mutex::default(),
             reported: Mutex::default(),
         }
     }
 
-    /// Look-ups that may run on one volume at the same time.
-    pub(super) const fn lanes(&self) -> usize {
-        self.lanes
-    }
-
-    /// If no lane of the volume has come back in time: for how long the least late of them has been away.
-    pub(super) fn hung_for(&self, volume: u64, now: Instant) -> Option<Duration> {
+    /// Learns how a volume is called and how many plots it holds.
+    pub(super) fn describe(&self, volume: u64, name: &str, plots: u64) {
         let volume = self.volume(volume);
-        let busy = lock(&volume.busy);
-        let newest = busy.values().max().filter(|_| busy.len() >= self.lanes)?;
-        let away = now.saturating_duration_since(*newest);
-        (away >= ABANDON_AFTER).then_some(away)
+        let mut work = volume.work();
+        name.clone_into(&mut work.name);
+        let lanes = usize::try_from(plots / PLOTS_PER_LANE).unwrap_or(MAX_THREADS);
+        work.look_ups.set_lanes(lanes.max(LEAST_LANES).min(self.most_lanes));
     }
 
-    /// Waits for a lane of the volume.
-    pub(super) async fn lane(&self, volume: u64) -> Lane {
+    /// Has the plots of one volume looked up for a signage point.
+    pub(super) fn look_up(&self, volume: u64, tally: &Arc<Tally>, look_ups: Vec<LookUp>) {
         let volume = self.volume(volume);
-        let Ok(permit) = Arc::clone(&volume.lanes).acquire_owned().await else {
-            // Nobody closes the semaphore.
-            return std::future::pending().await;
-        };
-        let mut busy = lock(&volume.busy);
-        let id = busy.last_key_value().map_or(0, |(last, _)| last + 1);
-        busy.insert(id, Instant::now());
-        drop(busy);
-        Lane {
-            volume,
-            id,
-            _lane: permit,
-        }
+        let mut work = volume.work();
+        let change = work.look_ups.add(self.clock.now(), tally, look_ups);
+        volume.tell(&work, change);
+        volume.wake(work);
     }
 
-    /// Runs `work` on a thread of its own, once one is free, and waits until it ends, until `stop` or until `deadline`;
-    /// after that the thread is not counted any more, and its lane is free when it ends.
-    pub(super) async fn run(
-        &self,
-        lane: Lane,
-        deadline: Instant,
-        stop: CancellationToken,
-        work: impl FnOnce(&Lane) + Send + 'static,
-    ) {
-        let waited = async {
-            let Ok(_thread) = self.threads.acquire().await else {
-                return;
-            };
-            let (done, ended) = oneshot::channel::<()>();
-            let spawned = thread::Builder::new().name("look-up".to_owned()).spawn(move || {
-                work(&lane);
-                drop((lane, done));
-            });
-            match spawned {
-                // The sender is dropped when the thread ends, also by a panic.
-                Ok(_) => drop(ended.await),
-                Err(error) if self.may_report("no threads", Instant::now()) => {
-                    tracing::error!(target: HARVESTER, "start a look-up thread: {error}");
-                }
-                Err(_) => {}
-            }
-        };
-        tokio::select! {
-            () = waited => {}
-            () = sleep_until(deadline) => {}
-            () = stop.cancelled() => {}
-        }
+    /// Has something short done on the volume, before anything else.
+    pub(super) fn run(&self, volume: u64, errand: Errand) {
+        let volume = self.volume(volume);
+        let mut work = volume.work();
+        work.errands.push_back(errand);
+        volume.wake(work);
+    }
+
+    /// Notices what has been waiting for too long; when to do that again if nothing else happens.
+    pub(super) fn handle_timeouts(&self) -> Option<Mono> {
+        let volumes: Vec<_> = lock(&self.volumes).values().cloned().collect();
+        let timeouts = volumes.iter().filter_map(|volume| {
+            let mut work = volume.work();
+            let change = work.look_ups.handle_timeout(self.clock.now());
+            volume.tell(&work, change);
+            let timeout = work.look_ups.poll_timeout();
+            // Threads that hang may be replaced now.
+            volume.wake(work);
+            timeout
+        });
+        timeouts.min()
+    }
+
+    /// A volume as it is to be shown, unless it is unknown.
+    pub(super) fn report(&self, volume: u64) -> Option<VolumeReport> {
+        let volume = lock(&self.volumes).get(&volume).cloned()?;
+        let work = volume.work();
+        Some(VolumeReport {
+            state: work.look_ups.state(self.clock.mono()),
+            record: work.look_ups.record().clone(),
+            percentiles: work.look_ups.percentiles(),
+            busy: work.look_ups.busy(),
+        })
     }
 
     /// Whether something that goes wrong again and again, called `what`, is to be told once more.
@@ -129,27 +154,168 @@ impl Volumes {
         true
     }
 
-    fn volume(&self, volume: u64) -> Arc<Volume> {
+    fn volume(&self, number: u64) -> Arc<Volume> {
         let new = || {
             Arc::new(Volume {
-                lanes: Arc::new(Semaphore::new(self.lanes)),
-                busy: Mutex::default(),
+                clock: self.clock,
+                gate: Arc::clone(&self.gate),
+                work: Mutex::new(Work {
+                    name: format!("volume {number}"),
+                    errands: VecDeque::new(),
+                    batches: VecDeque::new(),
+                    look_ups: Queue::new(LEAST_LANES.min(self.most_lanes)),
+                    threads: 0,
+                    idle: 0,
+                    is_closed: false,
+                }),
+                more: Condvar::new(),
             })
         };
-        Arc::clone(lock(&self.volumes).entry(volume).or_insert_with(new))
+        Arc::clone(lock(&self.volumes).entry(number).or_insert_with(new))
     }
 }
 
-impl Lane {
-    /// The thread goes on with another plot.
-    pub(super) fn handle_progress(&self, now: Instant) {
-        lock(&self.volume.busy).insert(self.id, now);
-    }
-}
-
-impl Drop for Lane {
+impl Drop for Volumes {
     fn drop(&mut self) {
-        lock(&self.volume.busy).remove(&self.id);
+        for volume in lock(&self.volumes).values() {
+            volume.work().is_closed = true;
+            volume.more.notify_all();
+        }
+    }
+}
+
+impl std::fmt::Debug for Volume {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let work = self.work();
+        f.debug_struct("Volume")
+            .field("name", &work.name)
+            .field("threads", &work.threads)
+            .field("busy", &work.look_ups.busy())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Volume {
+    /// Monotonic time.
+    pub(super) fn now(&self) -> Mono {
+        self.clock.mono()
+    }
+
+    /// Where look-ups that mostly compute wait for a processor.
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Lets other threads of the volume help with a batch.
+    pub(super) fn share(self: &Arc<Self>, batch: &Arc<Batch>) {
+        let mut work = self.work();
+        work.batches.push_back(Arc::clone(batch));
+        self.wake(work);
+    }
+
+    /// Wakes or starts as many threads as there is work for.
+    fn wake(self: &Arc<Self>, mut work: MutexGuard<'_, Work>) {
+        let reads: usize = work.batches.iter().map(|batch| batch.unclaimed()).sum();
+        let wanted = work.errands.len() + reads + work.look_ups.ready();
+        for _ in 0..wanted.min(work.idle) {
+            self.more.notify_one();
+        }
+        for _ in work.idle..wanted {
+            if work.threads >= MAX_THREADS {
+                break;
+            }
+            let volume = Arc::clone(self);
+            let spawned = thread::Builder::new()
+                .name("look-up".to_owned())
+                .spawn(move || volume.work_on());
+            if let Err(error) = spawned {
+                tracing::error!(target: HARVESTER, "start a look-up thread for {}: {error}", work.name);
+                break;
+            }
+            work.threads += 1;
+        }
+    }
+
+    /// What a thread does until it has had nothing to do for a while.
+    fn work_on(self: Arc<Self>) {
+        while let Some(task) = self.next_task() {
+            match task {
+                Task::Errand(errand) => {
+                    if catch_unwind(AssertUnwindSafe(errand)).is_err() {
+                        self.tell_panic();
+                    }
+                }
+                Task::Help(batch) => while batch.help() {},
+                Task::LookUp(Start { id, job, lane }) => {
+                    let outcome = catch_unwind(AssertUnwindSafe(|| job(&lane, &self)));
+                    let outcome = outcome.unwrap_or_else(|_| {
+                        self.tell_panic();
+                        Outcome::PlotFailed("the look-up panicked".to_owned())
+                    });
+                    let mut work = self.work();
+                    let change = work.look_ups.handle_end(self.clock.now(), id, &outcome);
+                    self.tell(&work, change);
+                }
+            }
+        }
+    }
+
+    fn next_task(&self) -> Option<Task> {
+        let mut work = self.work();
+        loop {
+            if work.is_closed {
+                break;
+            }
+            if let Some(errand) = work.errands.pop_front() {
+                return Some(Task::Errand(errand));
+            }
+            work.batches.retain(|batch| batch.unclaimed() > 0);
+            if let Some(batch) = work.batches.front() {
+                return Some(Task::Help(Arc::clone(batch)));
+            }
+            if let Some(start) = work.look_ups.next(self.clock.mono()) {
+                return Some(Task::LookUp(start));
+            }
+            work.idle += 1;
+            let waited = self.more.wait_timeout(work, IDLE_FOR);
+            let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            work = woken;
+            work.idle -= 1;
+            if timeout.timed_out() && work.errands.is_empty() && work.batches.is_empty() && work.look_ups.ready() == 0 {
+                break;
+            }
+        }
+        work.threads -= 1;
+        None
+    }
+
+    fn tell(&self, work: &Work, change: Option<Change>) {
+        let name = &work.name;
+        let why = || work.look_ups.record().last_error.clone().unwrap_or_default();
+        match change {
+            Some(Change::Hangs) => tracing::error!(
+                target: HARVESTER,
+                "the disk {name} hangs: reads of it do not come back. Its plots are left out until it answers; the others are farmed as before"
+            ),
+            Some(Change::Fails) => tracing::error!(
+                target: HARVESTER,
+                "the disk {name} fails: {}. Its plots are left out until it can be read; the others are farmed as before",
+                why()
+            ),
+            Some(Change::IsBack(after)) => tracing::warn!(
+                target: HARVESTER,
+                "the disk {name} answers again after {} s; its plots are farmed again", after.as_secs()
+            ),
+            None => {}
+        }
+    }
+
+    fn tell_panic(&self) {
+        tracing::error!(target: HARVESTER, "work on the disk {} panicked; this is a bug of farmconsole", self.work().name);
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        lock(&self.work)
     }
 }
 
@@ -159,10 +325,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A disk with heads does a few look-ups at once hardly faster than one, and a solid-state disk does four faster than
 /// one signage point needs them.
-const LANES: usize = 4;
+const LEAST_LANES: usize = 4;
 
-/// More threads than this are of no use on any machine.
-const MAX_THREADS: usize = 256;
+/// A volume with more plots is more than one disk.
+const PLOTS_PER_LANE: u64 = 100;
+
+/// A thread without work ends after this time: the next signage point comes sooner.
+const IDLE_FOR: Duration = Duration::from_secs(60);
 
 /// The same trouble with the same plot is told once in this time.
 const REPORT_EVERY: Duration = Duration::from_secs(600);
@@ -171,55 +340,77 @@ const REPORT_EVERY: Duration = Duration::from_secs(600);
 mod tests {
     use std::sync::mpsc;
 
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
-    /// Starts work on a lane of the volume that ends when the sender is dropped.
-    async fn hang(volumes: &Arc<Volumes>, volume: u64) -> mpsc::SyncSender<()> {
-        let (hold, held) = mpsc::sync_channel::<()>(0);
-        let lane = volumes.lane(volume).await;
-        let volumes = Arc::clone(volumes);
-        let deadline = Instant::now() + ABANDON_AFTER;
-        tokio::spawn(async move {
-            let work = move |_: &Lane| {
-                // It ends with an error, when the sender is dropped.
-                let _ = held.recv();
-            };
-            volumes.run(lane, deadline, CancellationToken::new(), work).await;
-        });
-        hold
+    fn tally(clock: Clock, plots: usize) -> Arc<Tally> {
+        let tally = Tally::new(clock.mono(), CancellationToken::new());
+        tally.expect(plots);
+        Arc::new(tally)
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_volume_that_hangs_costs_its_own_lanes_for_ever_and_the_others_nothing_after_the_deadline() {
-        let volumes = Arc::new(Volumes::new(4));
-        let mut held = Vec::new();
-        for _ in 0..volumes.lanes() {
-            held.push(hang(&volumes, 1).await);
-        }
-        tokio::task::yield_now().await;
-        assert_eq!(volumes.threads.available_permits(), 0, "all threads hang");
-        assert_eq!(volumes.hung_for(1, Instant::now()), None, "not yet late");
+    /// A look-up that says that it has begun and ends when the sender is dropped.
+    fn hanging() -> (mpsc::Receiver<()>, mpsc::SyncSender<()>, LookUp) {
+        let (begin, begun) = mpsc::sync_channel(1);
+        let (hold, held) = mpsc::sync_channel::<()>(0);
+        let look_up: LookUp = Box::new(move |_, _| {
+            begin.send(()).unwrap();
+            // It ends with an error, when the sender is dropped.
+            let _ = held.recv();
+            Outcome::Done
+        });
+        (begun, hold, look_up)
+    }
 
-        tokio::time::sleep(ABANDON_AFTER + Duration::from_secs(1)).await;
-        assert_eq!(volumes.threads.available_permits(), 4);
-        assert!(volumes.hung_for(1, Instant::now()).is_some());
-        assert_eq!(volumes.hung_for(2, Instant::now()), None);
-        let other = volumes.lane(2).await;
-        let (ran, done) = oneshot::channel();
-        let deadline = Instant::now() + ABANDON_AFTER;
-        volumes
-            .run(other, deadline, CancellationToken::new(), |_| ran.send(()).unwrap())
-            .await;
-        done.await.unwrap();
+    #[tokio::test]
+    async fn a_volume_that_hangs_keeps_neither_others_nor_signatures_waiting() {
+        let clock = Clock::start();
+        let volumes = Volumes::new(4, 1, clock);
+        let (mut begun, mut held, mut look_ups) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..4 {
+            let (begin, hold, look_up) = hanging();
+            begun.push(begin);
+            held.push(hold);
+            look_ups.push(look_up);
+        }
+        let hung = tally(clock, 4);
+        volumes.look_up(1, &hung, look_ups);
+        begun.iter().for_each(|begun| begun.recv().unwrap());
+        assert_eq!(volumes.report(1).map(|report| report.busy), Some(4));
+
+        let healthy = tally(clock, 100);
+        let quick = |_: usize| -> LookUp { Box::new(|_, _| Outcome::Done) };
+        volumes.look_up(2, &healthy, (0..100).map(quick).collect());
+        healthy.none_left().await;
+        assert_eq!((healthy.missed(), hung.left()), (0, 4));
+        let (sign, signed) = mpsc::sync_channel(1);
+        volumes.run(1, Box::new(move || sign.send(()).unwrap()));
+        signed.recv().unwrap();
 
         drop(held);
-        volumes.lane(1).await;
-        assert_eq!(volumes.hung_for(1, Instant::now()), None, "it is back");
+        hung.none_left().await;
+        assert_eq!(hung.missed(), 0);
+        let lookups = [1, 2].map(|volume| volumes.report(volume).unwrap().record.lookups);
+        assert_eq!(lookups, [4, 100]);
+    }
+
+    #[tokio::test]
+    async fn a_look_up_that_panics_is_a_failure_of_its_plot() {
+        let clock = Clock::start();
+        let volumes = Volumes::new(1, 1, clock);
+        let tally = tally(clock, 2);
+        let look_ups: Vec<LookUp> = vec![Box::new(|_, _| Outcome::Done), Box::new(|_, _| panic!("a bug"))];
+        volumes.look_up(1, &tally, look_ups);
+        tally.none_left().await;
+        let record = volumes.report(1).unwrap().record;
+        assert_eq!((record.lookups, record.errors), (2, 1));
+        assert_eq!(record.last_error.as_deref(), Some("the look-up panicked"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_same_trouble_is_told_once_in_a_while() {
-        let volumes = Volumes::new(1);
+        let volumes = Volumes::new(1, 1, Clock::start());
         let start = Instant::now();
         assert!(volumes.may_report("/p/a.plot", start));
         assert!(volumes.may_report("/p/b.plot", start));

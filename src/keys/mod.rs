@@ -1,6 +1,6 @@
 //! Where the keys of a farmer come from and how they are kept.
 //!
-//! [`import`] takes a wallet's mnemonic, Chia's keyring or a farmer secret key and writes a file that holds what farming
+//! [`import()`] takes a wallet's mnemonic, Chia's keyring or a farmer secret key and writes a file that holds what farming
 //! needs and nothing that can spend: farmer secret keys, and for pool public keys a signature made once (see
 //! [`FarmingKeys`]). Master and wallet keys exist only while an import runs. [`load`] reads the file for farming,
 //! [`show`] for people. A passphrase may lock the secrets in it ([`set_passphrase`]).

@@ -65,7 +65,10 @@ impl OfficialLayer {
     }
 
     fn wants(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && LogLevel::from(metadata.level()) >= self.level.get()
+        let level = LogLevel::from(metadata.level());
+        // What the HTTP client does inside is no news unless it fails.
+        let is_chatter = metadata.target().starts_with("hyper") && level < LogLevel::Warning;
+        metadata.is_event() && level >= self.level.get() && !is_chatter
     }
 }
 

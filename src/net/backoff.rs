@@ -64,6 +64,14 @@ impl Backoff {
     }
 }
 
+/// A fresh random number from 0 to 1, for [`Backoff::handle_failure`].
+#[must_use]
+pub fn chance() -> f64 {
+    // Without chance peers come back in step; that is all.
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    f64::from(random) / f64::from(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

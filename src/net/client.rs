@@ -13,7 +13,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::handshake::{self, ConnectError, Greeting, Roles};
+use super::handshake::{self, ConnectError, Greeting, Introduction};
 use super::link::{self, Liveness, Side, ToSend};
 use super::meter::{Meter, Metered};
 use super::session::{PeerInfo, malformed};
@@ -58,14 +58,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (stream, meter) = Metered::new(stream, u64::MAX);
-    let shaken = handshake::connect(
-        stream,
-        &options.host,
-        &options.network_id,
-        options.protocol_version,
-        ROLES,
-        &meter,
-    );
+    let introduction = Introduction {
+        host: &options.host,
+        network_id: &options.network_id,
+        protocol_version: options.protocol_version,
+        server_port: 0,
+        role: NodeType::Harvester,
+        wanted: NodeType::Farmer,
+    };
+    let shaken = handshake::connect(stream, &introduction, &meter);
     let (socket, greeting) = timeout(CONNECT_DEADLINE, shaken)
         .await
         .map_err(|_| ConnectError::TimedOut)??;
@@ -163,12 +164,6 @@ impl Side for Farmer<'_> {
     }
 }
 
-/// A harvester dials its farmer.
-const ROLES: Roles = Roles {
-    ours: NodeType::Harvester,
-    theirs: NodeType::Farmer,
-};
-
 /// A farmer whose machine or line is dead is noticed after 60 s, at the price of a ping every 20 s. (The official
 /// harvester pings every 60 s and waits 30 s for any sign of life.)
 const LIVENESS: Liveness = Liveness {
@@ -179,4 +174,4 @@ const LIVENESS: Liveness = Liveness {
 };
 
 /// The official `outbound_handshake_timeout` is 120 s; a farmer that needs more than this is not farming.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const CONNECT_DEADLINE: Duration = Duration::from_secs(30);

@@ -71,14 +71,22 @@ where
     }
 }
 
-/// Who dials and who is dialled.
+/// Who dials whom, and what it says of itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Roles {
-    pub(super) ours: NodeType,
-    pub(super) theirs: NodeType,
+pub(super) struct Introduction<'a> {
+    /// Host and port of the peer, for the HTTP header.
+    pub(super) host: &'a str,
+    pub(super) network_id: &'a str,
+    pub(super) protocol_version: ProtocolVersion,
+    /// Port on which the dialer itself can be dialled; 0 if it cannot.
+    pub(super) server_port: u16,
+    /// What dials.
+    pub(super) role: NodeType,
+    /// What must answer.
+    pub(super) wanted: NodeType,
 }
 
-/// Why a farmer, or a solver, could not be talked to.
+/// Why a peer that was dialled could not be talked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
     /// It refused the websocket upgrade.
@@ -93,7 +101,7 @@ pub enum ConnectError {
         /// How it ended.
         cause: DisconnectCause,
     },
-    /// It farms another network.
+    /// It is on another network.
     #[error("shake hands: it is on network {got}, we are on {expected}")]
     WrongNetwork {
         /// Its network id, made safe to show.
@@ -101,13 +109,13 @@ pub enum ConnectError {
         /// Ours.
         expected: String,
     },
-    /// It is something else.
+    /// It is something else than what was to be dialled.
     #[error("shake hands: it is no {expected} (node type {got})")]
     WrongNodeType {
-        /// What it should be, as a word.
-        expected: &'static str,
         /// Its node type number.
         got: u8,
+        /// What it should be.
+        expected: &'static str,
     },
     /// It did not answer in time.
     #[error("shake hands: no answer in time")]
@@ -120,16 +128,45 @@ pub enum ConnectError {
     },
 }
 
-/// The dialling side's part. `host` is for the HTTP header only.
+impl ConnectError {
+    /// Whether the peer does not accept our certificate. In TLS 1.3 it judges it only after we think that we are
+    /// connected, so this looks like a lost connection.
+    #[must_use]
+    pub fn says_bad_certificate(&self) -> bool {
+        self.detail().is_some_and(|detail| detail.contains(TLS_ALERT))
+    }
+
+    /// Whether the peer is on another network, which it says by number.
+    #[must_use]
+    pub fn says_other_network(&self) -> bool {
+        let code = format!("code 1002 {INCOMPATIBLE_NETWORK_ID}");
+        self.detail().is_some_and(|detail| detail.ends_with(&code))
+    }
+
+    /// Whether the peer refuses our address for a while.
+    #[must_use]
+    pub fn says_banned(&self) -> bool {
+        matches!(self, Self::NotWebSocket { detail } if detail.contains("403"))
+    }
+
+    fn detail(&self) -> Option<&str> {
+        match self {
+            Self::NotWebSocket { detail }
+            | Self::Refused {
+                cause: DisconnectCause::Lost { detail },
+            } => Some(detail),
+            _ => None,
+        }
+    }
+}
+
+/// The dialler's part: a harvester's at its farmer, a farmer's at its full node.
 ///
 /// # Errors
-/// Why there is nobody of ours. Deadlines are the caller's.
+/// Why there is no peer of ours. Deadlines are the caller's.
 pub(super) async fn connect<S>(
     stream: S,
-    host: &str,
-    network_id: &str,
-    protocol_version: ProtocolVersion,
-    roles: Roles,
+    introduction: &Introduction<'_>,
     meter: &Meter,
 ) -> Result<(WebSocketStream<S>, Greeting), ConnectError>
 where
@@ -138,14 +175,20 @@ where
     let not_websocket = |error: WsError| ConnectError::NotWebSocket {
         detail: error.to_string(),
     };
-    let request = format!("wss://{host}/ws")
+    let network_id = introduction.network_id;
+    let request = format!("wss://{}/ws", introduction.host)
         .into_client_request()
         .map_err(not_websocket)?;
     let config = websocket_config(limits::MAX_FRAME, limits::MAX_PLOT_LIST_FRAME);
     let (mut socket, _) = client_async_with_config(request, stream, Some(config))
         .await
         .map_err(not_websocket)?;
-    let hello = handshake(network_id, protocol_version, 0, roles.ours);
+    let hello = handshake(
+        network_id,
+        introduction.protocol_version,
+        introduction.server_port,
+        introduction.role,
+    );
     let refused = |cause| ConnectError::Refused { cause };
     let lost = |error: WsError| refused(super::link::cause_of(&error, meter));
     socket
@@ -171,14 +214,12 @@ where
         let expected = network_id.to_owned();
         return Err(ConnectError::WrongNetwork { got, expected });
     }
-    if hello.role() != Some(roles.theirs) {
-        let expected = if roles.theirs == NodeType::Solver {
-            "solver"
-        } else {
-            "farmer"
-        };
-        let got = hello.node_type;
-        return Err(ConnectError::WrongNodeType { expected, got });
+    if hello.role() != Some(introduction.wanted) {
+        let expected = name_of(introduction.wanted);
+        return Err(ConnectError::WrongNodeType {
+            got: hello.node_type,
+            expected,
+        });
     }
     let (greeting, _) = greeting_of(&hello).map_err(|detail| ConnectError::BadHandshake { detail })?;
     Ok((socket, greeting))
@@ -295,10 +336,24 @@ fn bad_handshake(detail: &str) -> RefusalCause {
     }
 }
 
+/// What a sentence calls a kind of peer.
+const fn name_of(role: NodeType) -> &'static str {
+    match role {
+        NodeType::Farmer => "farmer",
+        NodeType::FullNode => "full node",
+        NodeType::Harvester => "harvester",
+        NodeType::Solver => "solver",
+        _ => "peer of the right kind",
+    }
+}
+
 /// Foreign text, safe and short.
 fn shown(text: &str) -> String {
     strip_invisible(text).chars().take(64).collect()
 }
+
+/// How rustls begins the text of an alert.
+const TLS_ALERT: &str = "received fatal alert";
 
 /// The longest message a farmer sends: keys, and those are few.
 const MAX_FROM_FARMER: usize = 1 << 20;
@@ -533,12 +588,15 @@ mod tests {
         };
         tokio::spawn(farmer(far));
         let (ours, meter) = Metered::new(ours, u64::MAX);
-        let roles = Roles {
-            ours: NodeType::Harvester,
-            theirs: NodeType::Farmer,
+        let introduction = Introduction {
+            host: "farmer:8447",
+            network_id: NETWORK,
+            protocol_version: ProtocolVersion::CURRENT,
+            server_port: 0,
+            role: NodeType::Harvester,
+            wanted: NodeType::Farmer,
         };
-        let connecting = connect(ours, "farmer:8447", NETWORK, ProtocolVersion::CURRENT, roles, &meter);
-        connecting.await.map(|(_, greeting)| greeting)
+        connect(ours, &introduction, &meter).await.map(|(_, greeting)| greeting)
     }
 
     #[tokio::test(start_paused = true)]
@@ -557,8 +615,8 @@ mod tests {
         assert_eq!(
             dial(Some(node)).await,
             Err(ConnectError::WrongNodeType {
-                expected: "farmer",
-                got: 1
+                got: 1,
+                expected: "farmer"
             })
         );
         let error = dial(None).await.unwrap_err().to_string();

@@ -5,6 +5,8 @@
 //! * Each harvester is a session: it reports [`SessionEvent`]s to one bounded queue and is sent what lies in its
 //!   [`Outbox`]. [`Credits`] bound what it may have on its way to the core.
 //! * [`connect`] is the harvester's end of the same link.
+//! * [`connect_node`] is the farmer's end of a link to a full node; [`NodePins`] remember the certificates of nodes, and
+//!   [`NodeRpc`] asks a node about the chain. [`reach`] dials either.
 //! * [`solver_peers`] dials the solvers that complete v2 partial proofs.
 //!
 //! Sessions and links are generic over the stream, so tests run them in memory and in paused time. An embedded harvester
@@ -22,8 +24,12 @@ mod identity;
 mod link;
 mod listener;
 mod meter;
+mod node;
+mod node_pins;
+mod node_rpc;
 mod outbox;
 mod port_holder;
+mod reach;
 mod refusals;
 mod server;
 mod session;
@@ -34,7 +40,7 @@ mod testing;
 mod tests;
 
 pub use admission::{Admission, AdmissionLimits};
-pub use backoff::{Backoff, BackoffError};
+pub use backoff::{Backoff, BackoffError, chance};
 pub use bucket::{Bucket, Rate};
 pub use client::{DialOptions, FarmerLink, WithId, connect};
 pub use credit::{Credit, Credits};
@@ -42,8 +48,12 @@ pub use handshake::{ConnectError, SOFTWARE_VERSION};
 pub use identity::{Identities, IdentityRates};
 pub use listener::{ListenError, Listener};
 pub use meter::{Meter, Metered};
+pub use node::{FullNodeLink, NodeDialOptions, connect_node};
+pub use node_pins::{NodePins, Pin, PinError};
+pub use node_rpc::{NodeAnswer, NodeRpc, RpcError};
 pub use outbox::{Outbox, OutboxClosed, OutboxReader, OutboxStats, Outgoing, outbox};
 pub use port_holder::PortHolder;
+pub use reach::{ReachError, Reached, reach};
 pub use refusals::Refusals;
 pub use server::{NetStats, Server, ServerOptions};
 pub use session::{SessionEvent, SessionIds};

@@ -20,8 +20,8 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_tungstenite::tungstenite::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::backoff::Backoff;
-use super::handshake::{self, ConnectError, Roles};
+use super::backoff::{Backoff, chance};
+use super::handshake::{self, ConnectError, Introduction};
 use super::link::{self, Liveness, Side, ToSend};
 use super::meter::Metered;
 use super::session::{PeerInfo, malformed};
@@ -201,7 +201,15 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (stream, meter) = Metered::new(stream, u64::MAX);
-    let shaken = handshake::connect(stream, host, network_id, ProtocolVersion::CURRENT, ROLES, &meter);
+    let introduction = Introduction {
+        host,
+        network_id,
+        protocol_version: ProtocolVersion::CURRENT,
+        server_port: 0,
+        role: NodeType::Farmer,
+        wanted: NodeType::Solver,
+    };
+    let shaken = handshake::connect(stream, &introduction, &meter);
     let (socket, _) = timeout(CONNECT_DEADLINE, shaken)
         .await
         .map_err(|_| ConnectError::TimedOut)??;
@@ -268,18 +276,6 @@ impl Side for Solver<'_> {
         Ok(())
     }
 }
-
-/// A number from 0 to 1 for the jitter of pauses.
-fn chance() -> f64 {
-    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
-    f64::from(random) / f64::from(u32::MAX)
-}
-
-/// A farmer dials a solver.
-const ROLES: Roles = Roles {
-    ours: NodeType::Farmer,
-    theirs: NodeType::Solver,
-};
 
 /// Solvers say nothing between solutions, so a dead one shows by its pongs only.
 const LIVENESS: Liveness = Liveness {

@@ -22,11 +22,16 @@ impl Clock {
     /// This moment.
     #[must_use]
     pub fn now(&self) -> Now {
-        let mono = u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX);
         Now {
-            mono: Mono(mono),
+            mono: self.mono(),
             unix: unix_now(),
         }
+    }
+
+    /// The monotonic part of this moment.
+    #[must_use]
+    pub fn mono(&self) -> Mono {
+        Mono(u64::try_from(self.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
     }
 
     /// The tokio instant of a monotonic moment, for `sleep_until`.

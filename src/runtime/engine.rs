@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::handle::{EngineRequest, FeedEvent, Recent};
-use super::node::ToNode;
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
 use crate::snapshot::{FarmSnapshot, Notice};
+use crate::wire::ToFullNode;
 
 /// Snapshots are published at most this often.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
@@ -44,7 +44,7 @@ pub(super) struct Engine {
     pub(super) events: broadcast::Sender<FeedEvent>,
     pub(super) workers: Workers,
     pub(super) solvers: Solvers,
-    pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToNode>>,
+    pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToFullNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
 }
@@ -232,12 +232,15 @@ impl Running {
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
-                Output::Declare { nodes, message } => {
-                    for node in nodes {
-                        self.tell(node, ToNode::Declare(message.clone()));
-                    }
+                Output::Declare {
+                    nodes,
+                    quality,
+                    message,
+                } => self.tell(&nodes, quality, &ToFullNode::DeclareProofOfSpace(message)),
+                Output::SignedValues { node, message } => {
+                    let quality = message.quality_string;
+                    self.tell(&[node], quality, &ToFullNode::SignedValues(message));
                 }
-                Output::SignedValues { node, message } => self.tell(node, ToNode::SignedValues(message)),
                 Output::Notice(notice) => {
                     log_notice(&notice);
                     self.emit(FeedEvent::Notice(notice));
@@ -247,12 +250,21 @@ impl Running {
         }
     }
 
-    fn tell(&self, node: NodeId, message: ToNode) {
-        let Some(queue) = self.engine.nodes.get(&node) else {
-            return;
+    /// Sends nodes a message about the proof of this quality; the farmer learns which of them take nothing.
+    fn tell(&mut self, nodes: &[NodeId], quality: QualityString, message: &ToFullNode) {
+        let takes = |node: &&NodeId| {
+            let queue = self.engine.nodes.get(node);
+            queue.is_some_and(|queue| queue.try_send(message.clone()).is_ok())
         };
-        if queue.try_send(message).is_err() {
-            tracing::error!(target: "farmer", "node {} takes no messages; a proof is lost", node.0);
+        let (taken, full): (Vec<&NodeId>, Vec<&NodeId>) = nodes.iter().partition(takes);
+        let now = self.engine.clock.now();
+        for node in full {
+            let input = Input::NodeQueueFull {
+                node: *node,
+                quality,
+                is_lost: taken.is_empty(),
+            };
+            self.engine.farmer.handle(now, input);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Putting a farm together: everything that can fail is opened before any task starts, so a failure is an error message
 //! and not a lost log line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
 use super::handle::{EVENT_QUEUE, FarmHandle};
-use super::node::{NODE_QUEUE, SimulatedNode};
+use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::solving::solvers;
 use super::workers::Workers;
-use crate::config::{Root, Settings};
+use crate::config::{HostPort, Root, Settings};
 use crate::control::server::BindError;
 use crate::control::server::{ControlServer, Served};
 use crate::control::{LockError, RootLock};
@@ -27,11 +27,11 @@ use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
 use crate::net::{
-    AdmissionLimits, IdentityRates, ListenError, Listener, Server, ServerOptions, SessionIds, SolverOptions,
-    solver_peers,
+    AdmissionLimits, IdentityRates, ListenError, Listener, NodePins, NodeRpc, RpcError, Server, ServerOptions,
+    SessionIds, SolverOptions, solver_peers,
 };
 use crate::simulator::{SimulatedChain, SimulatorError};
-use crate::tls::{TlsError, farmer_server_config, node_client_config};
+use crate::tls::{TlsError, farmer_server_config, node_client_config, node_rpc_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.
 const SESSION_QUEUE: usize = 4096;
@@ -71,6 +71,9 @@ pub enum StartError {
     /// The simulated chain cannot be.
     #[error(transparent)]
     Simulator(#[from] SimulatorError),
+    /// Full nodes cannot be asked about the chain.
+    #[error("ask full nodes about the chain: {0}")]
+    Rpc(#[from] RpcError),
     /// No worker threads.
     #[error("start worker threads: {0}")]
     Threads(std::io::Error),
@@ -148,6 +151,8 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let (solvers, solving) = solvers(&constants, solver_peers, &input_sender).map_err(StartError::Threads)?;
 
     let mut nodes = BTreeMap::new();
+    let mut dialled = Vec::new();
+    let mut watches = Vec::new();
     let mut interval = SIGNAGE_POINT_INTERVAL;
     let simulated = settings.own.simulated_chain;
     let mut chain_task = None;
@@ -166,6 +171,35 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             to_engine,
             last_refusal: None,
         });
+    } else {
+        let pins = NodePins::new(root.known_nodes_file(), settings.own.full_node_pins.clone());
+        let (pins, tls) = (Arc::new(pins), node_client_config(&root)?);
+        let rpc_tls = node_rpc_client_config(&root)?;
+        let peers: BTreeSet<_> = settings.farmer.full_node_peers.iter().cloned().collect();
+        for (number, peer) in (0..).zip(peers) {
+            let (to_node, from_engine) = mpsc::channel(NODE_QUEUE);
+            let (certificate, shown) = watch::channel(None);
+            let node = NodeId(number);
+            nodes.insert(node, to_node);
+            let rpc = HostPort::new(peer.host.clone(), settings.farmer.full_node_rpc_port);
+            watches.push(ChainWatch {
+                node,
+                rpc: NodeRpc::new(rpc, (*rpc_tls).clone())?,
+                to_engine: input_sender.clone(),
+                certificate: shown,
+            });
+            dialled.push(DialledNode {
+                peer,
+                node,
+                tls: Arc::clone(&tls),
+                network: settings.network.clone(),
+                server_port: listener.address().port(),
+                pins: Arc::clone(&pins),
+                from_engine,
+                to_engine: input_sender.clone(),
+                certificate,
+            });
+        }
     }
 
     let farmer = Farmer::new(
@@ -239,6 +273,12 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     }
     if let Some(chain) = chain_task {
         tasks.spawn(chain.run(stop.clone()));
+    }
+    for node in dialled {
+        tasks.spawn(node.run(stop.clone()));
+    }
+    for watch in watches {
+        tasks.spawn(watch.run(stop.clone()));
     }
     tasks.close();
     Ok(RunningFarm {

@@ -26,6 +26,31 @@ pub enum AlarmKind {
     NoSignagePoints {
         /// Node it should come from.
         node: String,
+        /// When the last one came, unix milliseconds; `None` if never.
+        #[serde(default)]
+        last_unix_ms: Option<u64>,
+        /// Why it is not connected, as a fragment; `None` if it is.
+        #[serde(default)]
+        why: Option<String>,
+        /// Whether another node brings them.
+        #[serde(default)]
+        others_do: bool,
+    },
+    /// A node shows another certificate than it did before, so nothing is farmed with it.
+    NodeCertificateChanged {
+        /// Node.
+        node: String,
+        /// Fingerprint that it had, 64 hex digits.
+        expected: String,
+        /// Fingerprint that it has now.
+        got: String,
+        /// Where the old one is kept: `the line of … in …`.
+        kept: String,
+    },
+    /// A node does not take what it is sent.
+    NodeTakesNothing {
+        /// Node.
+        node: String,
     },
     /// The node skipped signage points.
     SignagePointsMissed {
@@ -209,7 +234,9 @@ impl AlarmKind {
     #[must_use]
     pub fn key(&self) -> String {
         match self {
-            Self::NoSignagePoints { node } => format!("no_signage_points/{node}"),
+            Self::NoSignagePoints { node, .. } => format!("no_signage_points/{node}"),
+            Self::NodeCertificateChanged { node, .. } => format!("node_certificate_changed/{node}"),
+            Self::NodeTakesNothing { node } => format!("node_takes_nothing/{node}"),
             Self::SignagePointsMissed { node, .. } => format!("signage_points_missed/{node}"),
             Self::NoKeys => "no_keys".to_owned(),
             Self::NoRewardTarget { target } => format!("no_reward_target/{target}"),
@@ -252,6 +279,8 @@ impl AlarmKind {
             | Self::TooManyProofs { harvester, .. }
             | Self::RewardOverrideRefused { harvester, .. } => Some(*harvester),
             Self::NoSignagePoints { .. }
+            | Self::NodeCertificateChanged { .. }
+            | Self::NodeTakesNothing { .. }
             | Self::SignagePointsMissed { .. }
             | Self::NoKeys
             | Self::NoRewardTarget { .. }
@@ -267,7 +296,9 @@ impl AlarmKind {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::NoSignagePoints { .. }
+            Self::NoSignagePoints { others_do: false, .. }
+            | Self::NodeCertificateChanged { .. }
+            | Self::NodeTakesNothing { .. }
             | Self::NoKeys
             | Self::NoRewardTarget { .. }
             | Self::HarvesterAbsent { .. }
@@ -279,7 +310,8 @@ impl AlarmKind {
             | Self::TooManyProofs { .. }
             | Self::SigningRefused { .. }
             | Self::RewardOverrideRefused { .. } => Severity::Critical,
-            Self::SignagePointsMissed { .. }
+            Self::NoSignagePoints { others_do: true, .. }
+            | Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }
             | Self::CertificateShared { .. }
             | Self::FailedPlots { .. }
@@ -294,7 +326,11 @@ impl AlarmKind {
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
-            Self::NoSignagePoints { node } => format!("check that {node} runs and is synced"),
+            Self::NoSignagePoints { node, .. } => format!("check that {node} runs and is synced"),
+            Self::NodeCertificateChanged { node, kept, .. } => {
+                format!("if {node} was set up anew, remove {kept}; if not, find out who answers there")
+            }
+            Self::NodeTakesNothing { node } => format!("check the load of the full node {node}"),
             Self::SignagePointsMissed { node, .. } => {
                 format!("check the load and the network of the full node {node}")
             }
@@ -351,7 +387,32 @@ impl AlarmKind {
 impl fmt::Display for AlarmKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoSignagePoints { node } => write!(f, "no signage point from {node}"),
+            Self::NoSignagePoints {
+                node,
+                last_unix_ms,
+                why,
+                others_do,
+            } => {
+                write!(f, "no signage point from {node}")?;
+                if let Some(ms) = last_unix_ms {
+                    let seconds = ms / 1000 % 86_400;
+                    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+                    write!(f, " since {hours:02}:{minutes:02}:{:02} UTC", seconds % 60)?;
+                }
+                if let Some(why) = why {
+                    write!(f, ": not connected, {why}")?;
+                }
+                f.write_str(if *others_do { "; another node brings them" } else { "" })
+            }
+            Self::NodeCertificateChanged {
+                node, expected, got, ..
+            } => {
+                write!(
+                    f,
+                    "the certificate of {node} has changed: SHA-256 {got} instead of {expected}"
+                )
+            }
+            Self::NodeTakesNothing { node } => write!(f, "{node} does not take what it is sent"),
             Self::SignagePointsMissed { node, missed } => {
                 write!(f, "{} missed from {node}", count(*missed, "signage point"))
             }

@@ -31,7 +31,7 @@ pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointC
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::PuzzleHash;
+use crate::ids::{PeerId, PuzzleHash};
 
 /// Version of the snapshot's meaning; in every serialised snapshot.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -151,8 +151,19 @@ impl FarmStatus {
     }
 }
 
+impl FarmSnapshot {
+    /// The node whose word on the chain is shown: of those that can be asked, a synced one before another.
+    #[must_use]
+    pub fn chain_node(&self) -> Option<&NodeView> {
+        let asked = || self.nodes.iter().filter(|node| node.synced.is_some());
+        asked()
+            .find(|node| node.connected && node.synced == Some(true))
+            .or_else(|| asked().next())
+    }
+}
+
 /// One source of signage points.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
     /// `simulated chain` or `127.0.0.1:8444`.
     pub name: String,
@@ -160,12 +171,39 @@ pub struct NodeView {
     pub connected: bool,
     /// What the node says of itself; `None` when it cannot be asked.
     pub synced: Option<bool>,
-    /// Peak height from its last signage point.
+    /// Whether it says that it is fetching older blocks.
+    #[serde(default)]
+    pub syncing: bool,
+    /// Its newest block, by its own word or by its last signage point.
     pub peak_height: Option<u32>,
     /// Unix milliseconds of its last signage point.
     pub last_signage_point_unix_ms: Option<u64>,
     /// Estimated network space in bytes, when known.
     pub netspace_bytes: Option<f64>,
+    /// Average seconds between two blocks, when known.
+    #[serde(default)]
+    pub average_block_seconds: Option<f64>,
+    /// Difficulty at its newest block, when known.
+    #[serde(default)]
+    pub difficulty: Option<u64>,
+    /// Why it cannot be asked about the chain, as a fragment.
+    #[serde(default)]
+    pub not_asked_because: Option<String>,
+    /// Why it is not connected, as a fragment.
+    #[serde(default)]
+    pub not_connected_because: Option<String>,
+    /// Since when it is connected, or not, unix milliseconds.
+    #[serde(default)]
+    pub since_unix_ms: u64,
+    /// Whether blocks are signed for it that it does not show: it is on this machine or pinned in the settings.
+    #[serde(default)]
+    pub trusted: bool,
+    /// SHA-256 of the certificate it shows.
+    #[serde(default)]
+    pub certificate: Option<PeerId>,
+    /// Its software, as it calls itself.
+    #[serde(default)]
+    pub software_version: Option<String>,
 }
 
 /// Public parts of the farming keys.

@@ -23,12 +23,18 @@ pub struct ProofView {
     pub quality: Option<QualityString>,
     /// How far it got.
     pub stage: ProofStage,
+    /// Milliseconds from the arrival of its signage point to found.
+    #[serde(default)]
+    pub found_after_ms: Option<u32>,
     /// Milliseconds from found to verified, once there.
     pub verified_after_ms: Option<u32>,
     /// Milliseconds from found to signed (signage point signatures complete).
     pub signed_after_ms: Option<u32>,
     /// Milliseconds from found to declared to the node.
     pub declared_after_ms: Option<u32>,
+    /// Milliseconds from found to a node asking for block signatures.
+    #[serde(default)]
+    pub block_asked_after_ms: Option<u32>,
     /// Milliseconds from found to the block signatures sent.
     pub block_signed_after_ms: Option<u32>,
 }

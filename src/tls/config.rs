@@ -71,6 +71,15 @@ pub fn node_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
     client_config(&SslLayout::of(root), CertificateAuthority::Chia, ServiceName::Farmer)
 }
 
+/// What the farmer asks a full node about the chain with, over its HTTPS interface: its private certificate; the node
+/// must show one of the private CA.
+///
+/// # Errors
+/// As [`farmer_server_config`].
+pub fn node_rpc_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
+    client_config(&SslLayout::of(root), CertificateAuthority::Private, ServiceName::Farmer)
+}
+
 /// The one cryptography provider of the program, named explicitly so that no process-wide default is needed.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())

@@ -24,7 +24,9 @@ pub mod issue;
 mod layout;
 
 pub use cause::{RefusalCause, cause};
-pub use config::{chia_server_name, farmer_server_config, harvester_client_config, node_client_config};
+pub use config::{
+    chia_server_name, farmer_server_config, harvester_client_config, node_client_config, node_rpc_client_config,
+};
 pub use error::TlsError;
 pub use identity::{Identity, peer_id};
 pub use layout::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};

@@ -3,6 +3,7 @@
   official.py plots OUT NUM FARMER_PK (POOL_PK | CONTRACT_PUZZLE_HASH)   make NUM k18 plots with the official plotter
   official.py v2plots OUT NUM FARMER_PK (POOL_PK | CONTRACT_PUZZLE_HASH) make NUM k20 v2 plots likewise
   official.py configure ROOT PORT NETWORK CONSTANTS_JSON PLOT_DIR…       point a root's harvester at a farmer on loopback
+  official.py chain ROOT FIRST_PORT FARMER_PORT                          put node, timelord and farmer of a root on ports of their own
 """
 import asyncio
 import json
@@ -77,5 +78,24 @@ def configure(root: str, port: str, network: str, constants: str, *plot_dirs: st
     path.write_text(yaml.dump(config))
 
 
+def chain(root: str, first_port: str, farmer_port: str) -> None:
+    """Ports from `first_port` on: node, its RPC, VDF server, timelord RPC, farmer RPC, daemon, wallet RPC."""
+    import yaml
+
+    path = Path(root) / "config/config.yaml"
+    config = yaml.load(path.read_text(), Loader=yaml.Loader)
+    node, rpc, vdf, timelord_rpc, farmer_rpc, daemon, wallet_rpc = range(int(first_port), int(first_port) + 7)
+    peers = [{"host": "127.0.0.1", "port": node}]
+    config["daemon_port"] = daemon
+    config["full_node"].update(
+        port=node, rpc_port=rpc, enable_upnp=False, introducer_peer=None, dns_servers=[], full_node_peers=[],
+        target_outbound_peer_count=0, reserved_cores=1,
+    )
+    config["timelord"].update(full_node_peers=peers, vdf_server={"host": "127.0.0.1", "port": vdf}, rpc_port=timelord_rpc)
+    config["farmer"].update(full_node_peers=peers, port=int(farmer_port), rpc_port=farmer_rpc)
+    config["wallet"].update(full_node_peers=peers, rpc_port=wallet_rpc)
+    path.write_text(yaml.dump(config))
+
+
 if __name__ == "__main__":
-    {"plots": plots, "v2plots": v2plots, "configure": configure}[sys.argv[1]](*sys.argv[2:])
+    {"plots": plots, "v2plots": v2plots, "configure": configure, "chain": chain}[sys.argv[1]](*sys.argv[2:])

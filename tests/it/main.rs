@@ -9,6 +9,8 @@
     reason = "programs of their own run in real time, so waiting for them needs a clock"
 )]
 
+#[cfg(target_os = "linux")]
+mod disks;
 mod keys;
 mod layers;
 mod plots;

@@ -374,6 +374,7 @@ pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
             peak_height: Some(6_412_331),
             last_signage_point_unix_ms: Some(NOW - 4_000),
             netspace_bytes: Some(21.4e18),
+            ..NodeView::default()
         }],
         keys: KeysView {
             farmer_address: Some("xch1f4rm3r0000000000000000000000000000000000000000000000000000".to_owned()),
@@ -495,9 +496,11 @@ fn proofs(name: &str) -> Vec<ProofView> {
         signage_point_index: 36,
         quality: steps[0].map(|_| QualityString([0x5a; 32])),
         stage,
+        found_after_ms: Some(412),
         verified_after_ms: steps[0],
         signed_after_ms: steps[1],
         declared_after_ms: steps[2],
+        block_asked_after_ms: steps[3].map(|ms| ms - 27),
         block_signed_after_ms: steps[3],
     };
     vec![

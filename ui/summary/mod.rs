@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 
 use farmconsole::control::Role;
-use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView};
+use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, NodeView, ProofView};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe, span};
+use crate::format::{
+    BLOCK_SECONDS, chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe, span,
+};
 use crate::harvester;
 
 /// Runs the command.
@@ -72,17 +74,13 @@ fn official_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()
         chia_bytes(totals.plot_bytes as f64),
         chia_effective_bytes(totals.effective_bytes as f64)
     )?;
-    let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
+    let netspace = snapshot.chain_node().and_then(|node| node.netspace_bytes);
     writeln!(
         out,
         "Estimated network space: {}",
         netspace.map_or_else(|| "Unknown".to_owned(), chia_bytes)
     )?;
-    writeln!(
-        out,
-        "Expected time to win: {}",
-        expected_time_to_win(totals.plots, totals.effective_bytes, netspace)
-    )?;
+    writeln!(out, "Expected time to win: {}", expected_time_to_win(snapshot))?;
     writeln!(
         out,
         "For details on farmed rewards and fees you should run 'chia start wallet' and 'chia wallet show'"
@@ -103,21 +101,12 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     if !snapshot.status.is_fine() {
         writeln!(out, "State: {}", snapshot.status.word())?;
     }
-    for node in snapshot
-        .nodes
-        .iter()
-        .filter(|n| n.netspace_bytes.is_none() && !snapshot.simulated)
-    {
+    for node in snapshot.nodes.iter().filter(|_| !snapshot.simulated) {
         writeln!(
             out,
-            "Node {}: network space and wallet are not asked yet",
-            safe(&node.name)
-        )?;
-    }
-    if snapshot.nodes.is_empty() {
-        writeln!(
-            out,
-            "Node: none, this version has no full-node link yet; network space and expected time to win are unknown"
+            "Node {}: {}",
+            safe(&node.name),
+            node_state(node, snapshot.taken_at_unix_ms)
         )?;
     }
     let points = &snapshot.signage_points;
@@ -169,7 +158,54 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     Ok(())
 }
 
+/// One node in one line: link, chain, last signage point; and what cannot be known and why.
+fn node_state(node: &NodeView, now_unix_ms: u64) -> String {
+    let ago = |ms: u64| span(now_unix_ms.saturating_sub(ms) / 1000);
+    let mut parts = vec![match &node.not_connected_because {
+        _ if node.connected => format!("connected for {}", ago(node.since_unix_ms)),
+        Some(why) => format!("not connected for {}, {}", ago(node.since_unix_ms), safe(why)),
+        None => "not connected".to_owned(),
+    }];
+    if let Some(synced) = node.synced {
+        let word = match (node.syncing, synced) {
+            (true, _) => "syncing",
+            (false, true) => "synced",
+            (false, false) => "not synced",
+        };
+        parts.push(word.to_owned());
+    }
+    if let Some(height) = node.peak_height {
+        parts.push(format!("height {height}"));
+    }
+    match node.last_signage_point_unix_ms {
+        Some(ms) => parts.push(format!("last signage point {} ago", ago(ms))),
+        None => parts.push("no signage point yet".to_owned()),
+    }
+    // Before that it is what the official command takes for granted.
+    let is_measured = node.peak_height.is_some_and(|height| height >= 600);
+    if let Some(seconds) = node.average_block_seconds.filter(|_| is_measured) {
+        parts.push(format!("a block every {seconds:.2} s"));
+    }
+    if let Some(version) = &node.software_version {
+        parts.push(format!("software {}", safe(version)));
+    }
+    if let Some(certificate) = node.certificate.filter(|_| !node.trusted) {
+        parts.push(format!("certificate {certificate}"));
+    }
+    if let Some(why) = &node.not_asked_because {
+        parts.push(format!("the node's RPC: {}", safe(why)));
+    }
+    parts.join(", ")
+}
+
 fn official_status(snapshot: &FarmSnapshot) -> &'static str {
+    if let Some(node) = snapshot.chain_node().filter(|node| node.synced == Some(false)) {
+        return if node.syncing {
+            "Syncing"
+        } else {
+            "Not synced or not connected to peers"
+        };
+    }
     match snapshot.status {
         FarmStatus::NotSynced => "Not synced or not connected to peers",
         FarmStatus::NoSignagePoints { .. } | FarmStatus::Starting if !snapshot.nodes.iter().any(|n| n.connected) => {
@@ -227,13 +263,21 @@ fn harvester_state(harvester: &HarvesterView, now_unix_ms: u64) -> String {
 }
 
 /// As the official command computes it: share of the network space times the block time.
-fn expected_time_to_win(plots: u64, effective_bytes: u64, netspace: Option<f64>) -> String {
-    if plots == 0 {
+fn expected_time_to_win(snapshot: &FarmSnapshot) -> String {
+    let totals = &snapshot.totals;
+    if totals.plots == 0 {
         return "Never (no plots)".to_owned();
     }
-    netspace.map_or_else(
+    let node = snapshot.chain_node();
+    node.and_then(|node| {
+        Some((
+            node.netspace_bytes?,
+            node.average_block_seconds.unwrap_or(BLOCK_SECONDS),
+        ))
+    })
+    .map_or_else(
         || "Unknown".to_owned(),
-        |space| chia_minutes(minutes_to_win(effective_bytes as f64, space)),
+        |(space, seconds)| chia_minutes(minutes_to_win(totals.effective_bytes as f64, space, seconds)),
     )
 }
 
@@ -254,10 +298,13 @@ struct SummaryJson<'a> {
     no_key: u64,
     duplicates: u64,
     network_space_bytes: Option<f64>,
+    nodes: &'a [NodeView],
     expected_time_to_win: String,
     signage_points_received: u64,
     signage_points_received_24h: u64,
     signage_points_missed_24h: u64,
+    /// Newest first, each with the time of its steps.
+    proofs: &'a [ProofView],
     proofs_found: u64,
     proofs_invalid: u64,
     proofs_declared: u64,
@@ -270,7 +317,7 @@ struct SummaryJson<'a> {
 
 impl<'a> SummaryJson<'a> {
     fn of(snapshot: &'a FarmSnapshot) -> Self {
-        let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
+        let netspace = snapshot.chain_node().and_then(|node| node.netspace_bytes);
         let totals = &snapshot.totals;
         Self {
             version: 1,
@@ -285,10 +332,12 @@ impl<'a> SummaryJson<'a> {
             no_key: totals.no_key,
             duplicates: totals.duplicates,
             network_space_bytes: netspace,
-            expected_time_to_win: expected_time_to_win(totals.plots, totals.effective_bytes, netspace),
+            nodes: &snapshot.nodes,
+            expected_time_to_win: expected_time_to_win(snapshot),
             signage_points_received: snapshot.signage_points.received,
             signage_points_received_24h: snapshot.signage_points.received_24h,
             signage_points_missed_24h: snapshot.signage_points.missed_24h,
+            proofs: &snapshot.proofs,
             proofs_found: snapshot.wins.proofs,
             proofs_invalid: snapshot.wins.invalid,
             proofs_declared: snapshot.wins.declared,

@@ -190,6 +190,7 @@ fn farm_of_the_samples() -> FarmSnapshot {
             peak_height: Some(7_200_000),
             last_signage_point_unix_ms: Some(NOW - 2_000),
             netspace_bytes: Some(20.346 * EIB),
+            ..NodeView::default()
         }],
         listening_on: vec![],
         keys: KeysView::default(),
@@ -227,17 +228,17 @@ fn sum(farm: &mut FarmSnapshot) {
     };
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "sizes of plots are positive and far below 2^63"
-)]
 #[test]
 fn a_harvester_without_plots_is_not_said_to_farm() {
     let words = |plots| harvester(1, "10.0.0.1", plots, 0.0, 0.0).state_words();
     assert_eq!((words(0).as_str(), words(1).as_str()), ("no plots", "farming"));
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes of plots are positive and far below 2^63"
+)]
 fn harvester(id: u32, host: &str, plots: u64, plot_bytes: f64, effective_bytes: f64) -> HarvesterView {
     HarvesterView {
         id: HarvesterId(id),

@@ -472,7 +472,10 @@ fn plots_that_move_or_are_tidied_up_are_not_lost() {
     assert_eq!(
         story.alarms(),
         [AlarmKind::NoSignagePoints {
-            node: "node".to_owned()
+            node: "node".to_owned(),
+            last_unix_ms: None,
+            why: None,
+            others_do: false,
         }],
         "two of 300"
     );

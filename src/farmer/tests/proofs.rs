@@ -155,11 +155,13 @@ fn proof_becomes_a_block() {
     let view = &snapshot.proofs[0];
     assert_eq!(
         (
+            view.found_after_ms,
             view.verified_after_ms,
             view.declared_after_ms,
+            view.block_asked_after_ms,
             view.block_signed_after_ms
         ),
-        (Some(20), Some(20), Some(1020))
+        (Some(0), Some(20), Some(20), Some(1020), Some(1020))
     );
     assert_eq!(
         (view.plot_file.as_str(), view.harvester_name.as_str()),
@@ -433,6 +435,28 @@ fn proof_without_a_node_is_lost() {
     story.share_signatures(barn);
     story.sign();
     lost_because(&story, "no full node is connected");
+}
+
+#[test]
+fn declaration_that_no_node_takes_is_a_lost_proof() {
+    let (mut story, _, quality) = declared();
+    let mut full = |is_lost| {
+        story.input(Input::NodeQueueFull {
+            node: NODE,
+            quality,
+            is_lost,
+        });
+        story.snapshot()
+    };
+    let farm = full(false);
+    assert_eq!(farm.wins.lost, 0, "another node has it");
+    assert!(
+        farm.alarms
+            .iter()
+            .any(|alarm| alarm.text == "node does not take what it is sent")
+    );
+    assert_eq!(full(true).wins.lost, 1);
+    lost_because(&story, "node does not take what it is sent");
 }
 
 #[test]

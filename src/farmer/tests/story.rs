@@ -88,9 +88,9 @@ pub(super) fn node_status(name: &str) -> NodeStatus {
     NodeStatus {
         name: name.to_owned(),
         link: NodeLink::Up,
-        synced: Some(true),
-        netspace_bytes: None,
         trust: NodeTrust::Own,
+        certificate: None,
+        software_version: None,
     }
 }
 
@@ -369,7 +369,7 @@ impl Story {
 
     pub(super) fn declarations(&mut self) -> Vec<(Vec<NodeId>, DeclareProofOfSpace)> {
         self.take(|output| match output {
-            Output::Declare { nodes, message } => Some((nodes.clone(), (**message).clone())),
+            Output::Declare { nodes, message, .. } => Some((nodes.clone(), (**message).clone())),
             _ => None,
         })
     }

@@ -16,9 +16,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::file::PlotFile;
-use super::lookup::WARN_AFTER;
 use super::mounts::Mounts;
 use super::plot::OpenError;
+use super::queue::WARN_AFTER;
 use super::scan::{Disks, Look as _, ScanOptions, cannot_list};
 use crate::crypto::sha256;
 use crate::ids::{PlotId, PosChallenge};

@@ -2,4 +2,6 @@
 
 mod client;
 mod listener;
+mod node;
+mod node_rpc;
 mod session;

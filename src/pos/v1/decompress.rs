@@ -120,6 +120,36 @@ impl Decompressor {
         }
     }
 
+    /// Whether the largest x values below two entries of `table` may begin with the same bits, as entries of a sorted table
+    /// that are near each other do.
+    pub(super) fn may_begin_alike(&self, table: u8, larger: u64, smaller: u64) -> bool {
+        // Nothing is known about the order of packed ones.
+        if self.compression.level >= PACKED_LEVEL {
+            return false;
+        }
+        // Of n independent x values the largest one is below a share s of the range with probability s^n. So, where the share p
+        // of the table is passed, the share p n / 2^bits of it begins alike; half as much again for the variance.
+        let alike = (u128::from(larger) * 3 << table >> 1) >> self.compression.kept_bits();
+        u128::from(larger - smaller) <= alike
+    }
+
+    /// Whether the first of two entries of the lowest table there is has the larger largest x value, as far as that can be told.
+    pub(super) fn is_first_larger(&mut self, line_points: &[u128]) -> bool {
+        let [first, second] = line_points else { return true };
+        let [first_runs, second_runs] = [first, second].map(|line_point| largest_runs(*line_point));
+        if !first_runs.iter().any(|run| second_runs.contains(run)) {
+            return first_runs > second_runs;
+        }
+        let mut largest = |line_point: u128| match &self.entries(&[line_point])[..] {
+            [entry] => entry.xs.iter().max().copied(),
+            _ => None,
+        };
+        match (largest(*first), largest(*second)) {
+            (Some(first), Some(second)) => first >= second,
+            _ => true,
+        }
+    }
+
     /// Entries of the lowest table there is.
     fn lowest(&mut self, line_point: u128) -> Vec<Entry> {
         let table = self.compression.lowest_table();
@@ -231,11 +261,32 @@ fn unfold_both(line_point: u128) -> impl Iterator<Item = (u128, u128)> {
     std::iter::once((larger, smaller)).chain(equal)
 }
 
+/// What the largest x value of an entry of table 2 may begin with, the largest first.
+fn largest_runs(line_point: u128) -> Vec<u128> {
+    let halves = unfold_both(line_point).map(|(larger, _)| larger);
+    let mut runs: Vec<u128> = halves.flat_map(unfold_both).map(|(larger, _)| larger).collect();
+    runs.sort_unstable_by(|a, b| b.cmp(a));
+    runs
+}
+
 /// From this level on a pair of x values is not folded but packed, and table 2 is missing.
 const PACKED_LEVEL: u8 = 9;
 
 #[cfg(test)]
 impl Compression {
+    /// From any order to that of a compressed plot, which sees of x values only how they begin.
+    pub(super) fn plot_order(&self, xs: &mut [u64]) {
+        for half in (0..xs.len().ilog2()).map(|table| 1 << table) {
+            for pair in xs.chunks_exact_mut(2 * half) {
+                let (left, right) = pair.split_at_mut(half);
+                let runs = |half: &[u64]| half.iter().rev().map(|x| x >> self.run_bits()).collect::<Vec<_>>();
+                if runs(left) > runs(right) {
+                    left.swap_with_slice(right);
+                }
+            }
+        }
+    }
+
     /// What a plot has in place of a proof's x values, in plot order: the numbers that the line points of its lowest table are
     /// made of.
     pub(super) fn leave_out(&self, xs: &[u64]) -> Vec<u64> {
@@ -263,7 +314,7 @@ mod tests {
     use super::super::park::line_point;
     use super::super::prover::Prover;
     use super::super::test_plot::{GoldenProof, Shape, TestPlot, golden_proof, golden_proofs};
-    use super::super::verify::{plot_order, unpack, verify};
+    use super::super::verify::{plot_order, quality_string, unpack, verify};
     use super::*;
     use crate::pos::plot_error::{PlotError, PlotPart};
 
@@ -353,6 +404,38 @@ mod tests {
         let entries = decompressor.entries(&[line_point(left, right)]);
         let found: Vec<&[u64]> = entries.iter().map(|entry| &entry.xs[..]).collect();
         assert_eq!(found, [xs]);
+    }
+
+    /// Two entries of table 2 whose largest x values begin alike, found like those above, as neighbours of such that do not
+    /// in either half of a proof. By beginnings the first is the smaller one, by x values the second.
+    #[test]
+    fn quality_is_found_where_beginnings_tell_another_order_than_x_values() {
+        let alike = [
+            [2_225_004_833, 4_294_916_102, 4_294_949_936, 2_199_244_279],
+            [4_103_625_309, 4_294_942_781, 988_260_040, 4_294_939_529],
+        ];
+        let mut xs: Vec<u64> = (0..64).map(|number| (100 + number) << 16).collect();
+        for (half, alike) in xs.chunks_exact_mut(32).zip(&alike) {
+            half[..4].copy_from_slice(alike);
+        }
+        let mut golden = golden_proof(COMPRESSED_K);
+        golden.plot_id = PlotId([7; 32]);
+        golden.set_xs(&xs);
+        let mut shape = Shape::of_entries(golden.f7(), 20_001, 500..501);
+        shape.first_park = 1 << 20;
+        let plot = TestPlot::of_level(&golden, &shape, 1);
+        let prover = Prover::open(&plot).unwrap();
+        // Down to the larger one always, and to the largest one of the smaller half.
+        for (path, pair) in [
+            (0x1f, [2_199_244_279, 4_294_949_936]),
+            (0x0f, [4_103_625_309, 4_294_942_781]),
+        ] {
+            let mut challenge = golden.challenge;
+            challenge.0[31] = path;
+            let qualities = prover.qualities(&plot, &challenge).unwrap();
+            let strings: Vec<_> = qualities.iter().map(|quality| quality.string).collect();
+            assert_eq!(strings, [quality_string(&challenge, COMPRESSED_K, pair[0], pair[1])]);
+        }
     }
 
     #[test]

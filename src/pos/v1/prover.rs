@@ -35,6 +35,9 @@ pub struct Quality {
     /// Line points on the way down to the pair of x values that `string` was made of, of table 6 first, as far as the plot
     /// has them.
     path: Vec<u128>,
+    /// Whether `path` went on with the larger of the two numbers of a line point: bit `table - 2`, of the tables above the
+    /// lowest one.
+    turns: usize,
 }
 
 impl Prover {
@@ -118,8 +121,9 @@ impl Prover {
     }
 
     /// The qualities of all proofs that the plot has for `challenge`, one on average. Two reads if there are none, nine
-    /// for the first and seven for each further one. If the plot is compressed: one less each and at level 9 two, but one more
-    /// where an entry alone does not tell its x values, which is rare below level 8.
+    /// for the first and seven for each further one. If the plot is compressed: one less each and at level 9 two, but some
+    /// more, up to eight, where entries are so near each other that their order has to be looked up (one of ten at level 7, one of
+    /// 600 at level 1), and one more where an entry alone does not tell its x values (one of 30 at level 7).
     ///
     /// # Errors
     /// [`PlotError`]: the plot is damaged, or unreadable just now.
@@ -136,22 +140,31 @@ impl Prover {
                 format!("{} entries have the same f7", places.len()),
             ));
         }
-        let mut positions = self.table_7(&plot, &places)?;
-        let mut paths = vec![Vec::with_capacity(6); positions.len()];
+        let positions = self.table_7(&plot, &places)?;
+        let mut ways: Vec<Way> = positions.into_iter().map(Way::at).collect();
+        let mut decompressor = self
+            .compression
+            .map(|compression| Decompressor::new(compression, &self.header.plot_id));
         for table in (self.lowest_table()..=6).rev() {
+            let positions: Vec<u64> = ways.iter().map(|way| way.position).collect();
             let line_points = self.line_points(&plot, table, &positions)?;
-            for ((path, position), line_point) in paths.iter_mut().zip(&mut positions).zip(line_points) {
-                path.push(line_point);
-                *position = choose(challenge, table, line_point).0;
+            for (way, line_point) in ways.iter_mut().zip(line_points) {
+                way.path.push(line_point);
+                if table == self.lowest_table() {
+                    continue;
+                }
+                let file_order = match &mut decompressor {
+                    Some(decompressor) => self.is_in_plot_order(&plot, decompressor, table, line_point)?,
+                    None => true,
+                };
+                way.go_on(challenge, table, line_point, file_order);
             }
         }
-        let Some(compression) = self.compression else {
-            return paths.into_iter().map(|path| self.quality(challenge, path)).collect();
+        let Some(decompressor) = &mut decompressor else {
+            return ways.into_iter().map(|way| self.quality(challenge, way)).collect();
         };
-        let mut decompressor = Decompressor::new(compression, &self.header.plot_id);
-        paths
-            .into_iter()
-            .map(|path| self.compressed_quality(&plot, &mut decompressor, challenge, path))
+        ways.into_iter()
+            .map(|way| self.compressed_quality(&plot, decompressor, challenge, way))
             .collect()
     }
 
@@ -167,7 +180,7 @@ impl Prover {
         quality: &Quality,
     ) -> Result<Vec<u8>, PlotError> {
         let plot = PlotReader::new(reader);
-        let line_points = self.lowest_line_points(&plot, challenge, &quality.path)?;
+        let line_points = self.lowest_line_points(&plot, &quality.path, quality.turns)?;
         let Some(compression) = self.compression else {
             return self.checked_proof(challenge, quality.string, &self.proof_xs(&line_points)?);
         };
@@ -192,13 +205,10 @@ impl Prover {
         self.compression.map_or(1, |compression| compression.lowest_table())
     }
 
-    fn quality(&self, challenge: &PosChallenge, path: Vec<u128>) -> Result<Quality, PlotError> {
-        let (larger, smaller) = unfold_line_point(path.last().copied().unwrap_or_default());
+    fn quality(&self, challenge: &PosChallenge, way: Way) -> Result<Quality, PlotError> {
+        let (larger, smaller) = unfold_line_point(way.path.last().copied().unwrap_or_default());
         self.check_x(larger)?;
-        Ok(Quality {
-            string: quality_string(challenge, self.header.k, smaller, larger),
-            path,
-        })
+        Ok(way.to(quality_string(challenge, self.header.k, smaller, larger)))
     }
 
     fn compressed_quality<R: ReadAt + ?Sized>(
@@ -206,35 +216,53 @@ impl Prover {
         plot: &PlotReader<'_, R>,
         decompressor: &mut Decompressor,
         challenge: &PosChallenge,
-        path: Vec<u128>,
+        way: Way,
     ) -> Result<Quality, PlotError> {
         let lowest = self.lowest_table();
-        let [.., above, line_point] = path[..] else {
-            return Err(PlotError::damaged(PlotPart::Table(lowest), "it has no entry"));
-        };
-        let mut entries = decompressor.entries(&[line_point]);
+        let mut entries = decompressor.entries(&way.path[way.path.len() - 1..]);
         if entries.len() > 1 {
             // The right one matches with the entry beside it.
-            let beside = choose(challenge, lowest + 1, above).1;
-            let beside = self.line_points(plot, lowest, &[beside])?;
-            let beside = decompressor.entries(&beside);
-            keep_matching(lowest + 1, &mut entries, &beside);
+            let beside = self.line_points(plot, lowest, &[way.beside])?;
+            keep_matching(lowest + 1, &mut entries, &decompressor.entries(&beside));
         }
         let mut strings: Vec<_> = entries.iter().map(|entry| self.string_of(challenge, entry)).collect();
         strings.dedup();
         if strings.len() > 1 {
             // All there is to know about it.
-            let line_points = self.lowest_line_points(plot, challenge, &path)?;
+            let line_points = self.lowest_line_points(plot, &way.path, way.turns)?;
             let proofs = self.compressed_proofs(decompressor, challenge, &line_points);
             strings = proofs.iter().map(|proof| self.string_of(challenge, proof)).collect();
         }
         match strings.first() {
-            Some(string) => Ok(Quality { string: *string, path }),
+            Some(string) => Ok(way.to(*string)),
             None => Err(PlotError::damaged(
                 PlotPart::Table(lowest),
                 "no x values fit what is left of them",
             )),
         }
+    }
+
+    /// Whether the numbers of a line point of `table` are in the order that the way to the quality goes by: that of the largest
+    /// x values below them. A compressed plot is sorted by the beginnings of x values, so entries near each other may
+    /// not be. Reads the way to those x values, and finds them if they begin alike.
+    fn is_in_plot_order<R: ReadAt + ?Sized>(
+        &self,
+        plot: &PlotReader<'_, R>,
+        decompressor: &mut Decompressor,
+        table: u8,
+        line_point: u128,
+    ) -> Result<bool, PlotError> {
+        let (larger, smaller) = unfold_line_point(line_point);
+        if !decompressor.may_begin_alike(table - 1, larger, smaller) {
+            return Ok(true);
+        }
+        let mut line_points = vec![line_point];
+        let mut positions = vec![larger, smaller];
+        for table in (self.lowest_table()..table).rev() {
+            line_points = self.line_points(plot, table, &positions)?;
+            positions = line_points.iter().map(|point| unfold_line_point(*point).0).collect();
+        }
+        Ok(decompressor.is_first_larger(&line_points))
     }
 
     /// The quality string that an entry makes, given that the way down leads to it.
@@ -257,13 +285,13 @@ impl Prover {
         proofs
     }
 
-    /// The line points of the lowest table there is that a proof consists of, in plot order, given those on the `path` of
+    /// The line points of the lowest table there is that a proof consists of, in the file's order, given those on the `path` of
     /// its quality.
     fn lowest_line_points<R: ReadAt + ?Sized>(
         &self,
         plot: &PlotReader<'_, R>,
-        challenge: &PosChallenge,
         path: &[u128],
+        turns: usize,
     ) -> Result<Vec<u128>, PlotError> {
         let lowest = self.lowest_table();
         let (mut level, rest) = match path {
@@ -273,7 +301,7 @@ impl Prover {
         for (table, known) in (lowest..=5).rev().zip(rest) {
             let mut positions = back_pointers(&level);
             // The one entry of this table that the quality already knows is not read again.
-            let known_at = quality_path(challenge) >> (table - 1);
+            let known_at = turns >> (table - 1);
             positions.remove(known_at);
             level = self.line_points(plot, table, &positions)?;
             level.insert(known_at, *known);
@@ -401,14 +429,46 @@ fn back_pointers(line_points: &[u128]) -> Vec<u64> {
         .collect()
 }
 
-/// What an entry of `table` points at: first the way to the quality, then the other. At table 1 there is no further table to
-/// choose an entry of.
-fn choose(challenge: &PosChallenge, table: u8, line_point: u128) -> (u64, u64) {
-    let (larger, smaller) = unfold_line_point(line_point);
-    if table > 1 && quality_path(challenge) >> (table - 2) & 1 == 1 {
-        (larger, smaller)
-    } else {
-        (smaller, larger)
+/// The way from an entry of table 7 down to a quality.
+struct Way {
+    /// Where it goes on in the next table.
+    position: u64,
+    /// The other entry that it might have gone on with.
+    beside: u64,
+    path: Vec<u128>,
+    turns: usize,
+}
+
+impl Way {
+    fn at(position: u64) -> Self {
+        Self {
+            position,
+            beside: position,
+            path: Vec::with_capacity(6),
+            turns: 0,
+        }
+    }
+
+    /// Goes on to the table before `table`, an entry of which has this line point, with its larger number as the larger
+    /// in plot order if `file_order`.
+    fn go_on(&mut self, challenge: &PosChallenge, table: u8, line_point: u128, file_order: bool) {
+        let (larger, smaller) = unfold_line_point(line_point);
+        let wants_larger = quality_path(challenge) >> (table - 2) & 1 == 1;
+        let takes_larger = wants_larger == file_order;
+        self.turns |= usize::from(takes_larger) << (table - 2);
+        (self.position, self.beside) = if takes_larger {
+            (larger, smaller)
+        } else {
+            (smaller, larger)
+        };
+    }
+
+    fn to(self, string: QualityString) -> Quality {
+        Quality {
+            string,
+            path: self.path,
+            turns: self.turns,
+        }
     }
 }
 
@@ -542,6 +602,7 @@ mod tests {
                 c3,
                 places: place..place + 1,
                 padding: 0,
+                first_park: 0,
             },
         )
     }

@@ -13,7 +13,7 @@ use super::park::{
     CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ENTRIES_PER_PARK, ParkLayout, c3_park_bytes, encode_c3_park,
     line_point,
 };
-use super::verify::{challenge_f7, plot_order, unpack};
+use super::verify::{challenge_f7, pack, plot_order, unpack};
 use crate::ids::{PlotId, PosChallenge, QualityString};
 use crate::pos::read_at::{ReadAt, ReadRequest};
 
@@ -31,6 +31,11 @@ pub(super) struct GoldenProof {
 impl GoldenProof {
     pub(super) fn proof(&self) -> Vec<u8> {
         hex::decode(&self.proof).unwrap()
+    }
+
+    /// Makes it one of x values that need not prove anything.
+    pub(super) fn set_xs(&mut self, xs: &[u64]) {
+        self.proof = hex::encode(pack(self.k, xs.try_into().unwrap()));
     }
 
     pub(super) fn f7(&self) -> u64 {
@@ -61,6 +66,8 @@ pub(super) struct Shape {
     pub(super) places: Range<u64>,
     /// Zero bytes after C1 and after C2, besides the entry 0 that ends them.
     pub(super) padding: u64,
+    /// Number of the first park of each table that is there.
+    pub(super) first_park: u64,
 }
 
 impl Shape {
@@ -74,6 +81,7 @@ impl Shape {
             c3: BTreeMap::new(),
             places,
             padding: 0,
+            first_park: 0,
         };
         for (index, run) in (0..).zip(f7s.chunks(CHECKPOINT_1_INTERVAL)) {
             shape.c1.push(run[0]);
@@ -122,6 +130,7 @@ impl TestPlot {
         plot_order(&mut children);
         let lowest = compression.map_or(1, |compression| compression.lowest_table());
         if let Some(compression) = compression {
+            compression.plot_order(&mut children);
             children = compression.leave_out(&children);
             pointers.resize(usize::from(lowest) - 1, at);
         }
@@ -131,6 +140,7 @@ impl TestPlot {
                 Some(compression) if table == lowest => compression.layout(),
                 _ => ParkLayout::classic(k, table),
             };
+            at += shape.first_park * layout.park_bytes() as u64;
             for pair in children.chunks_exact(2) {
                 let line_point = line_point(pair[0], pair[1]);
                 let entries: Vec<u128> = (line_point - 5..=line_point).collect();
@@ -138,7 +148,7 @@ impl TestPlot {
                 at += layout.park_bytes() as u64;
             }
             children = (0..children.len() as u64 / 2)
-                .map(|park| park * ENTRIES_PER_PARK as u64 + 5)
+                .map(|park| (shape.first_park + park) * ENTRIES_PER_PARK as u64 + 5)
                 .collect();
         }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use farmconsole::harvester::{FarmerChannels, PlotFile, ScanOptions, Service, ServiceOptions};
+use farmconsole::harvester::{FarmerChannels, LogLine, PlotFile, ScanOptions, Service, ServiceOptions};
 use farmconsole::pos::Constants;
 use farmconsole::pos::filter::{passes_v1, pos_challenge};
 use farmconsole::pos::v1::Prover;
@@ -190,6 +190,9 @@ fn options(job: &Job) -> Result<ServiceOptions> {
         plot_cache_file: Some(job.directory.with_file_name("plot-cache")),
         refresh_interval: Duration::from_secs(3600),
         threads: job.threads.into(),
+        parallel_read: true,
+        processors: 2,
+        log_line: LogLine::Official,
     })
 }
 

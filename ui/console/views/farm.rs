@@ -12,7 +12,9 @@ use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
 use super::{ago, list_title, messages, nothing, roll_call};
-use crate::format::{chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural};
+use crate::format::{
+    BLOCK_SECONDS, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
+};
 
 /// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
@@ -286,8 +288,15 @@ fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
     if snapshot.simulated {
         return ("none: SIMULATED chain".to_owned(), Tone::Win);
     }
-    let netspace = snapshot.nodes.iter().find_map(|n| n.netspace_bytes);
-    let minutes = netspace.map(|space| minutes_to_win(snapshot.totals.effective_bytes as f64, space));
+    let node = snapshot.chain_node();
+    let minutes = node.and_then(|node| {
+        let seconds = node.average_block_seconds.unwrap_or(BLOCK_SECONDS);
+        Some(minutes_to_win(
+            snapshot.totals.effective_bytes as f64,
+            node.netspace_bytes?,
+            seconds,
+        ))
+    });
     (
         minutes.map_or_else(|| "unknown: no network space".to_owned(), chia_minutes),
         Tone::Plain,

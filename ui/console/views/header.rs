@@ -132,9 +132,13 @@ fn reason(model: &Model) -> Option<String> {
         FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import".to_owned(),
         FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
             Some(node) => format!(
-                "for {}: {} is not connected",
+                "for {}: {} is not connected{}",
                 time_span(*for_s),
-                model.secret(&node.name)
+                model.secret(&node.name),
+                node.not_connected_because
+                    .as_ref()
+                    .map(|why| format!(", {}", model.outside(why)))
+                    .unwrap_or_default()
             ),
             None => format!("for {}", time_span(*for_s)),
         },
@@ -209,6 +213,7 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         };
         let (word, tone) = match (node.connected, node.synced) {
             (false, _) => ("not connected", Tone::Bad),
+            (true, _) if node.syncing => ("syncing", Tone::Warn),
             (true, Some(true)) => ("synced", Tone::Good),
             (true, Some(false)) => ("not synced", Tone::Warn),
             (true, None) => ("connected", Tone::Good),

@@ -18,7 +18,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let rows: Vec<_> = model.proofs().collect();
     let selected = rows.iter().position(|p| Some(p.number) == model.selection.proof);
-    let detail = if !rows.is_empty() && area.height >= 15 { 7 } else { 0 };
+    let detail = if !rows.is_empty() && area.height >= 15 { 8 } else { 0 };
     let list = Rect {
         height: area.height - detail,
         ..area
@@ -120,6 +120,24 @@ fn stage(model: &Model, stage: &ProofStage) -> (String, Tone) {
     }
 }
 
+/// What happened when: from the signage point to found, and from found to every later step.
+fn steps(proof: &ProofView) -> String {
+    let steps = [
+        (proof.verified_after_ms, "verified"),
+        (proof.signed_after_ms, "signed"),
+        (proof.declared_after_ms, "declared"),
+        (proof.block_asked_after_ms, "asked for the block"),
+        (proof.block_signed_after_ms, "block signed"),
+    ];
+    let found = proof
+        .found_after_ms
+        .map(|ms| format!("found {} ms after the signage point", grouped(u64::from(ms))));
+    let later = steps
+        .into_iter()
+        .filter_map(|(ms, what)| Some(format!("{what} +{}", grouped(u64::from(ms?)))));
+    found.into_iter().chain(later).collect::<Vec<_>>().join(", ")
+}
+
 fn in_full(model: &Model, proof: &ProofView, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let inner = pane(buffer, area, theme, title(theme, format!("Proof {}", proof.number)));
@@ -133,6 +151,7 @@ fn in_full(model: &Model, proof: &ProofView, area: Rect, buffer: &mut Buffer) {
         ("plot file", model.secret(&proof.plot_file), Tone::Plain),
         ("plot id", model.secret(&proof.plot_id.to_string()), Tone::Plain),
         ("quality", quality, Tone::Plain),
+        ("steps", model.theme.plain(steps(proof)), Tone::Plain),
     ];
     let mut row = 0;
     for (label, value, tone) in rows {

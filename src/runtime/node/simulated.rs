@@ -1,50 +1,47 @@
-//! Sources of signage points as the engine sees them: one task each, two bounded channels.
+//! The simulated chain as a node.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
-use crate::farmer::{Input, NodeLink, NodeStatus, NodeTrust};
+use super::super::clock::Clock;
+use crate::farmer::{ChainState, Input, NodeLink, NodeStatus, NodeTrust};
 use crate::ids::{NodeId, QualityString};
 use crate::pos::{Constants, v1, v2};
 use crate::simulator::SimulatedChain;
 use crate::snapshot::SimulatedChainView;
-use crate::wire::{DeclareProofOfSpace, ProofBody, ProofOfSpace, SignedValues};
-
-/// What the engine tells a node.
-#[derive(Clone, Debug)]
-pub(super) enum ToNode {
-    Declare(Box<DeclareProofOfSpace>),
-    SignedValues(Box<SignedValues>),
-}
-
-/// Declarations and signatures that may wait for a node.
-pub(super) const NODE_QUEUE: usize = 256;
+use crate::wire::{ProofBody, ProofOfSpace, ToFullNode};
 
 /// The simulated chain as a task.
-pub(super) struct SimulatedNode {
-    pub(super) chain: SimulatedChain,
-    pub(super) node: NodeId,
-    pub(super) clock: Clock,
-    pub(super) from_engine: mpsc::Receiver<ToNode>,
-    pub(super) to_engine: mpsc::Sender<Input>,
-    pub(super) last_refusal: Option<String>,
+pub(in crate::runtime) struct SimulatedNode {
+    pub(in crate::runtime) chain: SimulatedChain,
+    pub(in crate::runtime) node: NodeId,
+    pub(in crate::runtime) clock: Clock,
+    pub(in crate::runtime) from_engine: mpsc::Receiver<ToFullNode>,
+    pub(in crate::runtime) to_engine: mpsc::Sender<Input>,
+    pub(in crate::runtime) last_refusal: Option<String>,
 }
 
 impl SimulatedNode {
     /// Gives signage points at the chain's pace and judges what is declared to it, until `stop`.
-    pub(super) async fn run(mut self, stop: CancellationToken) {
+    pub(in crate::runtime) async fn run(mut self, stop: CancellationToken) {
         let status = NodeStatus {
             name: "simulated chain".to_owned(),
             link: NodeLink::Up,
-            synced: Some(true),
-            netspace_bytes: None,
             trust: NodeTrust::Own,
+            certificate: None,
+            software_version: None,
         };
         let mut inputs = vec![
             Input::Node {
                 node: self.node,
                 status,
+            },
+            Input::NodeChain {
+                node: self.node,
+                chain: Ok(ChainState {
+                    synced: true,
+                    ..ChainState::default()
+                }),
             },
             self.view(),
         ];
@@ -73,10 +70,10 @@ impl SimulatedNode {
         }
     }
 
-    fn judge(&mut self, message: &ToNode) -> Option<Input> {
+    fn judge(&mut self, message: &ToFullNode) -> Option<Input> {
         let (node, now) = (self.node, self.clock.now());
         match message {
-            ToNode::Declare(declare) => match self.chain.handle_declare(now, declare) {
+            ToFullNode::DeclareProofOfSpace(declare) => match self.chain.handle_declare(now, declare) {
                 Ok(request) => Some(Input::RequestSignedValues {
                     node,
                     request: Box::new(request),
@@ -91,7 +88,7 @@ impl SimulatedNode {
                     })
                 }
             },
-            ToNode::SignedValues(values) => {
+            ToFullNode::SignedValues(values) => {
                 let verdict = match self.chain.handle_signed_values(now, values) {
                     Ok(block) => Ok(block.height),
                     Err(refused) => Err(self.refuse(&refused)),
