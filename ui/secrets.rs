@@ -120,9 +120,10 @@ pub(crate) fn ask(question: &str) -> io::Result<Zeroizing<String>> {
         .write(true)
         .open("/dev/tty")
         .map_err(|_| io::Error::new(io::ErrorKind::NotFound, "there is no terminal to ask on"))?;
-    (&terminal).write_all(question.as_bytes())?;
     let answer = {
+        // Before the question: whoever answers it at once is not shown either.
         let _quiet = Quiet::new(&terminal)?;
+        (&terminal).write_all(question.as_bytes())?;
         answer(&terminal)
     };
     (&terminal).write_all(b"\n")?;

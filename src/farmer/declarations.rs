@@ -259,7 +259,7 @@ impl Farmer {
         reward_chain_sp: RewardChainSp,
         signatures: &PlotSignatures,
     ) {
-        match self.declaration(number, reward_chain_sp, signatures) {
+        match self.declaration(now, number, reward_chain_sp, signatures) {
             Err(reason) => self.lose_declaration(now, number, reward_chain_sp, &reason),
             Ok((nodes, quality, message)) => {
                 self.outputs.push_back(Output::Declare {
@@ -294,6 +294,7 @@ impl Farmer {
     /// The declaration of a proof, its quality and the nodes it goes to, or why there is none.
     fn declaration(
         &self,
+        now: Now,
         number: ProofNumber,
         reward_chain_sp: RewardChainSp,
         signatures: &PlotSignatures,
@@ -305,7 +306,7 @@ impl Farmer {
         let point = self.signage_points.get(&proof.sp_hash);
         let variant = point.and_then(|point| point.of_reward_chain(&reward_chain_sp));
         let variant = variant.ok_or("its signage point is not known any more")?;
-        let nodes = self.nodes_for(&variant.nodes);
+        let nodes = self.nodes_for(now, &variant.nodes);
         if nodes.is_empty() {
             return Err("no full node is connected to declare it to".to_owned());
         }

@@ -367,15 +367,24 @@ impl Farmer {
         greeted.map(|(id, ..)| id).collect()
     }
 
-    /// Nodes a proof is declared to: those that have its signage point, otherwise any that are connected.
-    pub(super) fn nodes_for(&self, knowing: &[NodeId]) -> Vec<NodeId> {
+    /// Nodes a proof is declared to: those that have its signage point, otherwise any that are connected, otherwise those
+    /// that have just gone: what they are sent waits for their next link, and they are dialled again every few seconds.
+    pub(super) fn nodes_for(&self, now: Now, knowing: &[NodeId]) -> Vec<NodeId> {
         let up = |id: &NodeId| self.nodes.get(id).is_some_and(Node::is_up);
-        let knowing: Vec<_> = knowing.iter().copied().filter(up).collect();
-        if knowing.is_empty() {
-            self.nodes.keys().copied().filter(up).collect()
-        } else {
-            knowing
-        }
+        let has_just_gone = |id: &NodeId| {
+            let node = self.nodes.get(id);
+            node.is_some_and(|node| !node.is_up() && now.mono.since(node.since.mono) < MAY_COME_BACK_WITHIN)
+        };
+        let knowing_and = |is: &dyn Fn(&NodeId) -> bool| -> Vec<_> { knowing.iter().copied().filter(is).collect() };
+        let candidates = [
+            knowing_and(&up),
+            self.nodes.keys().copied().filter(up).collect(),
+            knowing_and(&has_just_gone),
+        ];
+        candidates
+            .into_iter()
+            .find(|nodes| !nodes.is_empty())
+            .unwrap_or_default()
     }
 }
 
@@ -400,3 +409,6 @@ const NO_SIGNAGE_POINT_AFTER: Duration = Duration::from_secs(60);
 
 /// An answer to a signage point that is older can hardly come in time.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(8);
+
+/// A node that takes longer to come back is too late for a proof: a signage point is good for half a minute.
+const MAY_COME_BACK_WITHIN: Duration = Duration::from_secs(20);

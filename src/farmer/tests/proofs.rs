@@ -432,9 +432,26 @@ fn proof_without_a_node_is_lost() {
             ..node_status("node")
         },
     });
+    story.pass(seconds(20));
     story.share_signatures(barn);
     story.sign();
     lost_because(&story, "no full node is connected");
+}
+
+#[test]
+fn proof_waits_for_a_node_that_has_just_gone() {
+    let (mut story, barn, _) = winner();
+    let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("node")
+        },
+    });
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(story.declarations()[0].0, [NODE]);
 }
 
 #[test]

@@ -10,29 +10,21 @@ use tokio_rustls::server::TlsStream;
 
 use super::super::*;
 use crate::clock::UnixMillis;
+use crate::config::init::{InitOptions, init};
 use crate::config::{HostPort, Root};
 use crate::farmer::ChainState;
-use crate::tls::issue::{Issuer, make_private_ca};
-use crate::tls::{CertificateAuthority, ServiceName, SslLayout, farmer_server_config, node_rpc_client_config};
+use crate::tls::{farmer_server_config, node_rpc_client_config};
 
-/// 2024-06-01: before any clock this runs under.
-const NOW: UnixMillis = UnixMillis(1_717_200_000_000);
-
-/// A root whose farmer has a certificate of a private CA of its own.
+/// A root with a private CA of its own.
 fn make_root() -> (tempfile::TempDir, Root) {
     let dir = tempfile::tempdir().unwrap();
     let root = Root::new(dir.path());
-    let layout = SslLayout::of(&root);
-    let ca = make_private_ca(NOW).unwrap();
-    let paths = layout.ca(CertificateAuthority::Private);
-    std::fs::create_dir_all(paths.crt.parent().unwrap()).unwrap();
-    std::fs::write(&paths.crt, &ca.crt).unwrap();
-    std::fs::write(&paths.key, &ca.key).unwrap();
-    let leaf = Issuer::load(&paths, NOW).unwrap().issue_leaf(NOW).unwrap();
-    let paths = layout.leaf(CertificateAuthority::Private, ServiceName::Farmer);
-    std::fs::create_dir_all(paths.crt.parent().unwrap()).unwrap();
-    std::fs::write(&paths.crt, &leaf.crt).unwrap();
-    std::fs::write(&paths.key, &leaf.key).unwrap();
+    let options = InitOptions {
+        ca_dir: None,
+        network: None,
+        now: UnixMillis(1_717_200_000_000), // 2024-06-01: before any clock this runs under
+    };
+    init(&root, &options).unwrap();
     (dir, root)
 }
 

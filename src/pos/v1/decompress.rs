@@ -129,7 +129,7 @@ impl Decompressor {
         }
         // Of n independent x values the largest one is below a share s of the range with probability s^n. So, where the share p
         // of the table is passed, the share p n / 2^bits of it begins alike; half as much again for the variance.
-        let alike = (u128::from(larger) * 3 << table >> 1) >> self.compression.kept_bits();
+        let alike = (((u128::from(larger) * 3) << table) >> 1) >> self.compression.kept_bits();
         u128::from(larger - smaller) <= alike
     }
 
