@@ -43,16 +43,24 @@ pub(crate) trait Picture: Send + Sync + Sized + 'static {
     const ROLE: Role;
 
     /// The picture of an event that brings one.
-    fn of(event: Event) -> Result<Box<Self>, Event>;
+    fn of(event: Event) -> Received<Self>;
+}
+
+/// An event, looked at for a picture.
+pub(crate) enum Received<P> {
+    /// It brings one.
+    Picture(Box<P>),
+    /// It does not.
+    Other(Event),
 }
 
 impl Picture for FarmSnapshot {
     const ROLE: Role = Role::Farmer;
 
-    fn of(event: Event) -> Result<Box<Self>, Event> {
+    fn of(event: Event) -> Received<Self> {
         match event {
-            Event::Snapshot(snapshot) => Ok(snapshot),
-            other => Err(other),
+            Event::Snapshot(snapshot) => Received::Picture(snapshot),
+            other => Received::Other(other),
         }
     }
 }
@@ -60,10 +68,10 @@ impl Picture for FarmSnapshot {
 impl Picture for MachineSnapshot {
     const ROLE: Role = Role::Harvester;
 
-    fn of(event: Event) -> Result<Box<Self>, Event> {
+    fn of(event: Event) -> Received<Self> {
         match event {
-            Event::Machine(snapshot) => Ok(snapshot),
-            other => Err(other),
+            Event::Machine(snapshot) => Received::Picture(snapshot),
+            other => Received::Other(other),
         }
     }
 }
@@ -315,20 +323,20 @@ async fn serve<P: Picture>(
                         Some(Ok(event)) => event,
                     };
                     let item = match P::of(event) {
-                        Ok(picture) => {
+                        Received::Picture(picture) => {
                             snapshots.send_replace(Arc::new(*picture));
                             continue;
                         }
-                        Err(Event::Snapshot(_) | Event::Machine(_)) => continue,
-                        Err(Event::Reply(reply)) => {
+                        Received::Other(Event::Snapshot(_) | Event::Machine(_)) => continue,
+                        Received::Other(Event::Reply(reply)) => {
                             if let Some(asker) = waiting.remove(&reply.id) {
                                 // The asker may have lost interest.
                                 let _ = asker.send(reply.answer);
                             }
                             continue;
                         }
-                        Err(Event::Feed(event)) => FeedItem::Event(event),
-                        Err(Event::Skipped(skipped)) => FeedItem::Skipped(skipped),
+                        Received::Other(Event::Feed(event)) => FeedItem::Event(event),
+                        Received::Other(Event::Skipped(skipped)) => FeedItem::Skipped(skipped),
                     };
                     if items.send(item).await.is_err() {
                         break 'serving Ended::Console;
