@@ -130,7 +130,7 @@ impl Concern {
             Self::OtherFarmers { .. } => {
                 "keep one farmer in `harvester.farmer_peers`: `farmconsole configure --set-farmer-peer HOST:PORT`"
             }
-            Self::NotFarmed { .. } => "the list of files says why, for each",
+            Self::NotFarmed { .. } => "the console of this harvester (`farmconsole`) lists them, each with the reason",
         }
         .to_owned()
     }

@@ -235,7 +235,7 @@ mod tests {
         Trouble: cannot connect to farmer 10.0.0.1:8447: its certificate is signed by another CA
         hint: use the same CA
         Trouble: 2 files are not farmed
-        hint: the list of files says why, for each
+        hint: the console of this harvester (`farmconsole`) lists them, each with the reason
         ");
     }
 

@@ -284,6 +284,12 @@ fn files(model: &Model, area: Rect, buffer: &mut Buffer) {
     table(buffer, inner, theme, &columns, &rows);
 }
 
+/// Why a file is not farmed, without its name where the sentence begins with it: the column beside it has that.
+fn why(file: &PlotFileView) -> &str {
+    let after = file.reason.split_once(file.file.as_str()).map(|(_, rest)| rest);
+    after.unwrap_or(&file.reason).trim_start_matches([':', ' '])
+}
+
 fn file_row(model: &Model, file: &PlotFileView, room: u16, theme: Theme) -> Vec<Line<'static>> {
     let tone = match file.state {
         FileState::Failed => Tone::Bad,
@@ -295,7 +301,7 @@ fn file_row(model: &Model, file: &PlotFileView, room: u16, theme: Theme) -> Vec<
     vec![
         plain(file_words(file.state), theme.style(tone)),
         plain(name, theme.style(Tone::Plain)),
-        plain(model.outside(&file.reason), theme.style(Tone::Dim)),
+        plain(model.outside(why(file)), theme.style(Tone::Dim)),
     ]
 }
 
@@ -362,6 +368,17 @@ fn millis(us: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reason_does_not_repeat_the_name_beside_it() {
+        let file = |reason: &str| PlotFileView {
+            file: "/p/a.plot".to_owned(),
+            state: FileState::Failed,
+            reason: reason.to_owned(),
+        };
+        assert_eq!(why(&file("open /p/a.plot: not a plot file")), "not a plot file");
+        assert_eq!(why(&file("it is still being written")), "it is still being written");
+    }
 
     #[test]
     fn times_fit_their_column() {
