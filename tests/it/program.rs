@@ -372,6 +372,9 @@ fn nothing_outside_farmconsole_changes_in_an_official_root() {
         };
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     }
+    // The certificate of the public CA, as the official software lays it into every root.
+    let public_ca = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/chia_ca.crt");
+    fs::copy(public_ca, config.join("ssl/ca/chia_ca.crt")).unwrap();
     fs::copy(
         fixtures.join("official_config/saved-2.7.5.yaml"),
         config.join("config.yaml"),
