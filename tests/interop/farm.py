@@ -319,7 +319,8 @@ def plots_come_and_go(world):
     """A removed plot is missed and named; when it comes back the count is right again."""
     harvester = world.official[2]
     directory = world.work / f"plots-{harvester.name}"
-    victim = sorted(directory.glob("plot-k18-*.plot"))[0]
+    foreign = {plot.name for plot in world.plots()["other"]}  # listed as no-key, not among the plots that can be lost
+    victim = next(plot for plot in sorted(directory.glob("plot-k18-*.plot")) if plot.name not in foreign)
     away = world.work / "away.plot"
     duplicate = world.work / f"plots-{harvester.name}-more" / victim.name
     held = duplicate.rename(world.work / "away-duplicate.plot") if duplicate.exists() else None
