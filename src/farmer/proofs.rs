@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::blocks::Block;
 use super::declarations::Declaration;
 use super::output::JobId;
+use super::pools::{self, PartialNumber};
 use crate::clock::Mono;
-use crate::ids::{Bytes32, ChallengeHash, QualityString, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, RewardChainSp, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
 use crate::wire::{PartialProof, ProofOfSpace};
 
@@ -113,6 +114,10 @@ pub(super) enum Job {
     SignPoint(ProofNumber, RewardChainSp),
     /// Sign a block.
     SignBlock(BlockNumber),
+    /// Sign a partial.
+    SignPartial(PartialNumber),
+    /// Ask the pool of a contract, since this moment.
+    Pool(PuzzleHash, pools::Asked, Mono),
 }
 
 impl Proofs {

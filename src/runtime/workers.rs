@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use crate::crypto::{FarmingKeys, complete_plot_signature};
+use crate::crypto::{FarmingKeys, Signature, complete_plot_signature};
 use crate::farmer::{Input, JobId, PlotSignatures, SignError, SignPurpose};
 use crate::ids::Bytes32;
 use crate::pos::constants::Constants;
@@ -164,6 +164,17 @@ fn sign(
     purpose: SignPurpose,
 ) -> Result<PlotSignatures, SignError> {
     let signatures = complete_plot_signature(keys, proof, response, messages)?;
+    if let SignPurpose::Partial { owner_public_key } = purpose {
+        let key = keys
+            .pool_authentication(&owner_public_key)
+            .ok_or(SignError::NoPoolKey)?;
+        let shares = signatures.iter().zip(messages);
+        let whole = shares.map(|(plot, message)| Signature::aggregate(&[*plot, key.sign_partial(message)]));
+        return Ok(PlotSignatures {
+            signatures: whole.map(|signature| signature.to_g2()).collect(),
+            pool_signature: None,
+        });
+    }
     let pool_signature = match (purpose, &proof.pool) {
         (
             SignPurpose::SignagePoint {
@@ -174,7 +185,7 @@ fn sign(
         _ => None,
     };
     Ok(PlotSignatures {
-        signatures: signatures.iter().map(crate::crypto::Signature::to_g2).collect(),
+        signatures: signatures.iter().map(Signature::to_g2).collect(),
         pool_signature,
     })
 }

@@ -76,6 +76,7 @@ pub(super) fn empty() -> FarmSnapshot {
         proofs: vec![],
         totals: FarmTotals::default(),
         wins: WinCounts::default(),
+        pools: Vec::new(),
         alarms: vec![],
         alarm_history: vec![],
         counters: Counters::default(),
