@@ -55,6 +55,8 @@ struct Partial {
     points: u64,
     /// What is being signed, or was.
     payload: Option<PostPartialPayload>,
+    /// Whether a worker has the harvester's shares.
+    is_signing: bool,
 }
 
 impl Partials {
@@ -154,6 +156,7 @@ impl Farmer {
         let is_asked = |partial: &&Partial| {
             let source = partial.sources.get(partial.source);
             partial.view.step == PartialStep::Signing
+                && !partial.is_signing
                 && partial.sp_hash == response.sp_hash
                 && source.is_some_and(|it| it.harvester == id && it.plot_identifier == response.plot_identifier)
                 && partial
@@ -161,9 +164,18 @@ impl Farmer {
                     .as_ref()
                     .is_some_and(|payload| payload.get_hash() == message)
         };
-        let Some(partial) = self.pools.partials.live.values().find(is_asked) else {
+        let asked = self
+            .pools
+            .partials
+            .live
+            .values()
+            .find(is_asked)
+            .map(|it| it.view.number);
+        let asked = asked.and_then(|number| self.pools.partials.live.get_mut(&PartialNumber(number)));
+        let Some(partial) = asked else {
             return Some(response);
         };
+        partial.is_signing = true;
         let number = PartialNumber(partial.view.number);
         let (proof, contract) = (Box::new(partial.proof.clone()), partial.contract);
         let owner = self
@@ -341,6 +353,7 @@ impl Farmer {
             source: 0,
             points: 0,
             payload: None,
+            is_signing: false,
         })
     }
 
@@ -443,6 +456,7 @@ impl Farmer {
         };
         if let Some(partial) = self.pools.partials.live.get_mut(&number) {
             partial.source = place;
+            partial.is_signing = false;
             partial.payload = Some(payload);
             partial.view.step = PartialStep::Signing;
             let (view, contract) = (partial.view.clone(), partial.contract);

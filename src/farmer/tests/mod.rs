@@ -4,6 +4,7 @@ mod connections;
 mod operations;
 mod partials;
 mod plots;
+mod pools;
 mod proofs;
 mod signage_points;
 mod story;
