@@ -106,6 +106,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Pools: what they say, and what only the owner can tell them.
+    Pool {
+        #[command(subcommand)]
+        command: PoolCommand,
+    },
     /// Plots: make them, check them, and where they are.
     Plots {
         #[command(subcommand)]
@@ -213,19 +218,54 @@ pub(crate) struct KeysSource {
     pub(crate) farmer_sk_file: Option<PathBuf>,
 }
 
-/// Sources of keys that have no wallets to choose from and no passphrase.
-const NO_KEYRING: [&str; 3] = ["mnemonic", "mnemonic_file", "farmer_sk_file"];
+/// What is taken from a keyring.
+#[derive(Debug, Args)]
+pub(crate) struct KeyringOptions {
+    /// The wallet to take from the keyring [default: all].
+    #[arg(long, value_name = "N", requires = "chia_keyring")]
+    pub(crate) fingerprint: Option<u32>,
+    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
+    #[arg(long, value_name = "FILE", requires = "chia_keyring")]
+    pub(crate) keyring_passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolCommand {
+    /// Every plotNFT, its pool, its points and its partials.
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Register a plotNFT with its pool, or tell the pool its key; once, with the owner's key, which is not kept.
+    Join(PoolOwnerCommand),
+    /// Tell a pool where to pay, as the wallet has written it down; with the owner's key, which is not kept.
+    SetPayout(PoolOwnerCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PoolOwnerCommand {
+    /// The plotNFT: its launcher id, or the beginning of it [default: the only one].
+    #[arg(value_name = "LAUNCHER_ID")]
+    pub(crate) launcher_id: Option<String>,
+    /// The wallet in the keyring of the official software [default: asks for the mnemonic].
+    #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with = "mnemonic_file")]
+    pub(crate) chia_keyring: Option<Option<PathBuf>>,
+    /// File with the mnemonic; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mnemonic_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keyring: KeyringOptions,
+}
 
 #[derive(Debug, Args)]
 pub(crate) struct KeysImport {
     #[command(flatten)]
     pub(crate) source: KeysSource,
-    /// The wallet to take from the keyring [default: all].
-    #[arg(long, value_name = "N", conflicts_with_all = NO_KEYRING)]
-    pub(crate) fingerprint: Option<u32>,
-    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
-    #[arg(long, value_name = "FILE", conflicts_with_all = NO_KEYRING)]
-    pub(crate) keyring_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keyring: KeyringOptions,
+    /// Store also the wallet keys that plotNFTs of the second pool protocol speak with.
+    #[arg(long)]
+    pub(crate) pool_wallet_keys: bool,
     /// Lock the farming keys with a passphrase: that of --passphrase-file, else asks.
     #[arg(long)]
     pub(crate) passphrase: bool,

@@ -211,10 +211,12 @@ impl PoolClient {
         pool: &PoolMembership,
         request: OwnerRequest,
         owner: &SecretKey,
-        key: &PoolAuthentication,
         account: PoolAccount,
         deadline: Instant,
     ) -> PoolAnswer {
+        let Some(key) = self.key(pool) else {
+            return failed(PoolFailure::NoKey);
+        };
         let token = authentication_token(account.unix_seconds, account.token_timeout);
         let (method, body) = match request {
             OwnerRequest::Register => {

@@ -161,20 +161,19 @@ async fn every_recorded_request_is_sent_field_by_field() {
         unix_seconds: UNIX_SECONDS,
         token_timeout: 5,
     };
-    let key = authentication(PoolVersion::V1);
     let mut answers = vec![
         ask(&client, &v1, &PoolRequest::Info).await,
         ask(&client, &v1, &farmer).await,
     ];
     answers.push(
         client
-            .ask_as_owner(&v1, OwnerRequest::Register, &owner, &key, account, deadline)
+            .ask_as_owner(&v1, OwnerRequest::Register, &owner, account, deadline)
             .await,
     );
     answers.push(ask(&client, &v1, &farmer).await);
     answers.push(
         client
-            .ask_as_owner(&v1, OwnerRequest::Update, &owner, &key, account, deadline)
+            .ask_as_owner(&v1, OwnerRequest::Update, &owner, account, deadline)
             .await,
     );
     for partial in partials(&recorded, "/partial") {
