@@ -101,6 +101,8 @@ pub(super) struct Source {
     pub(super) plot_identifier: String,
     /// Whether it wants to see what it signs.
     pub(super) wants_data: bool,
+    /// Where the farmer's share may go as its fee.
+    pub(super) granted: Option<PuzzleHash>,
 }
 
 /// Work that is with a worker.

@@ -199,6 +199,8 @@ pub enum AlarmKind {
         harvester: HarvesterId,
         /// Name.
         name: String,
+        /// Why not.
+        reason: String,
     },
     /// Somebody cannot connect who probably should.
     ConnectionRefused {
@@ -486,7 +488,10 @@ impl AlarmKind {
                 format!("find out who runs the full node {node} and whether its software is genuine")
             }
             Self::RewardOverrideRefused { name, .. } => {
-                format!("find out why the harvester software on {name} wants your reward")
+                format!(
+                    "if you agreed to a fee for the harvester software on {name}, allow it with \
+                     `farmconsole.harvester_fees` in the settings; else find out why it wants your reward"
+                )
             }
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
             Self::PoolFailing { pool, .. } => {
@@ -610,7 +615,9 @@ impl fmt::Display for AlarmKind {
                 )
             }
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
-            Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
+            Self::RewardOverrideRefused { name, reason, .. } => {
+                write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
+            }
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
             Self::PoolFailing { pool, why, .. } => write!(f, "pool {pool} gives no usable answer: {why}"),
             Self::PoolKeyMissing { pool, .. } => {

@@ -47,6 +47,18 @@ def wait_for(what, seconds, check):
         time.sleep(0.2)
 
 
+def with_network(text, network, constants):
+    """The text of a settings file with another network selected, which has these constants."""
+    values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
+    text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
+    text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
+    prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
+    text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
+    if (names, lists, prefixes) != (1, 1, 1):
+        raise Failed("settings file of init has another shape than expected: networks")
+    return text
+
+
 class Farm:
     """One farmconsole root and its daemon."""
 
@@ -70,13 +82,7 @@ class Farm:
         if ports < 1 or paces != 1:
             raise Failed(f"settings file of init has another shape than expected ({ports} ports, {paces} paces)")
         if network != "simulator1":
-            values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
-            text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
-            text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
-            prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
-            text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
-            if (names, lists, prefixes) != (1, 1, 1):
-                raise Failed("settings file of init has another shape than expected: networks")
+            text = with_network(text, network, constants)
         path.write_text(text)
 
     def start(self):
@@ -190,6 +196,20 @@ class World:
                     check=True, timeout=900, env=dict(os.environ, CHIA_ROOT=str(self.work / "plotter")),
                 )
         return {kind: sorted((cache / kind).glob("*.plot"))[:number] for kind, number in [("og", 9), ("nft", 9), ("other", 1)]}
+
+    def v2_plots(self, farm):
+        """8 v2 plots of a farm's keys, half of them with a contract; cached."""
+        keys = json.loads(farm.cli("keys", "show", "--json").stdout)
+        farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
+        cache = self.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
+        for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
+            missing = 4 - len(list((cache / kind).glob("*.plot2")))
+            if missing > 0:
+                subprocess.run(
+                    [self.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
+                    check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(self.work / "plotter")),
+                )
+        return {kind: sorted((cache / kind).glob("*.plot2"))[:4] for kind in ("v2-og", "v2-nft")}
 
     def plot_directory(self, name, plots, with_bad_files):
         """Hard links to real plots; with one file that is no plot, one for other keys and one duplicate."""
@@ -515,18 +535,7 @@ def v2_plots(world):
     path = world.work / "simulator2.json"
     path.write_text(json.dumps(constants))
     farm.set_up("simulator2", constants)
-    keys = json.loads(farm.cli("keys", "show", "--json").stdout)
-    farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
-    cache = world.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
-    plots = {}
-    for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
-        missing = 4 - len(list((cache / kind).glob("*.plot2")))
-        if missing > 0:
-            subprocess.run(
-                [world.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
-                check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(world.work / "plotter")),
-            )
-        plots[kind] = sorted((cache / kind).glob("*.plot2"))[:4]
+    plots = world.v2_plots(farm)
     official = Harvester(world.work, world.venvs, "2.7.5", "h-v2")
     theirs = world.plot_directory("v2-official", plots["v2-og"][:2] + plots["v2-nft"][:2], None)
     official.set_up(farm, theirs[:1], farm.root / "config/ssl/ca", "simulator2", path)
