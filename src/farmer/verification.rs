@@ -97,6 +97,7 @@ impl Farmer {
                 challenge_hash: message.challenge_hash,
                 proof: message.proof,
                 sources: vec![source],
+                is_for_pool_alone: false,
                 phase: Phase::Queued,
             },
         );
