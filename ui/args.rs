@@ -218,16 +218,8 @@ pub(crate) struct KeysSource {
     pub(crate) farmer_sk_file: Option<PathBuf>,
 }
 
-/// What is taken from a keyring.
-#[derive(Debug, Args)]
-pub(crate) struct KeyringOptions {
-    /// The wallet to take from the keyring [default: all].
-    #[arg(long, value_name = "N", requires = "chia_keyring")]
-    pub(crate) fingerprint: Option<u32>,
-    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
-    #[arg(long, value_name = "FILE", requires = "chia_keyring")]
-    pub(crate) keyring_passphrase_file: Option<PathBuf>,
-}
+/// Sources of keys that have no wallets to choose from and no passphrase.
+const NO_KEYRING: [&str; 3] = ["mnemonic", "mnemonic_file", "farmer_sk_file"];
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PoolCommand {
@@ -253,16 +245,24 @@ pub(crate) struct PoolOwnerCommand {
     /// File with the mnemonic; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) mnemonic_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) keyring: KeyringOptions,
+    /// The wallet to take from the keyring [default: all].
+    #[arg(long, value_name = "N", requires = "chia_keyring")]
+    pub(crate) fingerprint: Option<u32>,
+    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
+    #[arg(long, value_name = "FILE", requires = "chia_keyring")]
+    pub(crate) keyring_passphrase_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct KeysImport {
     #[command(flatten)]
     pub(crate) source: KeysSource,
-    #[command(flatten)]
-    pub(crate) keyring: KeyringOptions,
+    /// The wallet to take from the keyring [default: all].
+    #[arg(long, value_name = "N", conflicts_with_all = NO_KEYRING)]
+    pub(crate) fingerprint: Option<u32>,
+    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
+    #[arg(long, value_name = "FILE", conflicts_with_all = NO_KEYRING)]
+    pub(crate) keyring_passphrase_file: Option<PathBuf>,
     /// Store also the wallet keys that plotNFTs of the second pool protocol speak with.
     #[arg(long)]
     pub(crate) pool_wallet_keys: bool,
@@ -460,6 +460,20 @@ mod tests {
     fn daemon_and_console_need_no_command() {
         let cli = Cli::parse_from(["farmconsole", "--daemon"]);
         assert!(cli.daemon && cli.command.is_none());
+    }
+
+    #[test]
+    fn the_owner_of_a_plotnft_is_asked_unless_a_source_is_named() {
+        for more in [
+            vec![],
+            vec!["ec9a"],
+            vec!["--mnemonic-file", "-"],
+            vec!["--chia-keyring", "--fingerprint", "1"],
+        ] {
+            assert!(Cli::try_parse_from(["farmconsole", "pool", "join"].into_iter().chain(more)).is_ok());
+        }
+        let stray = ["farmconsole", "pool", "set-payout", "--fingerprint", "1"];
+        assert!(Cli::try_parse_from(stray).is_err());
     }
 
     #[test]

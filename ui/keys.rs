@@ -13,7 +13,7 @@ use farmconsole::keys::{
 };
 use serde::Serialize;
 
-use crate::args::{KeyringOptions, KeysImport};
+use crate::args::KeysImport;
 use crate::configure::not_changed;
 use crate::context::Context;
 use crate::daemon::{settings, with_hint};
@@ -238,7 +238,7 @@ fn change_passphrase(context: &Context, old: Option<&Passphrase>, new: Option<&P
 fn one_secret_a_standard_input(context: &Context, import: &KeysImport) -> Result<(), Failure> {
     let files = [
         &context.passphrase_file,
-        &import.keyring.keyring_passphrase_file,
+        &import.keyring_passphrase_file,
         &import.source.mnemonic_file,
         &import.source.farmer_sk_file,
     ];
@@ -298,19 +298,31 @@ fn source(import: &KeysImport) -> Result<ImportSource, Failure> {
     wallet(
         source.chia_keyring.as_ref(),
         source.mnemonic_file.as_deref(),
-        &import.keyring,
+        KeyringChoice {
+            fingerprint: import.fingerprint,
+            passphrase_file: import.keyring_passphrase_file.as_deref(),
+        },
     )
+}
+
+/// What is taken from a keyring.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyringChoice<'a> {
+    /// The wallet; all without it.
+    pub(crate) fingerprint: Option<u32>,
+    /// Where the keyring's passphrase is, if it is not to be asked for.
+    pub(crate) passphrase_file: Option<&'a Path>,
 }
 
 /// The wallet a person has: in Chia's keyring, in a file, or asked for.
 pub(crate) fn wallet(
     keyring: Option<&Option<PathBuf>>,
     mnemonic_file: Option<&Path>,
-    options: &KeyringOptions,
+    choice: KeyringChoice<'_>,
 ) -> Result<ImportSource, Failure> {
     if let Some(path) = keyring {
         let path = path.clone().map_or_else(default_keyring, Ok)?;
-        return unlock_keyring(&path, options).map(ImportSource::ChiaKeyring);
+        return unlock_keyring(&path, choice).map(ImportSource::ChiaKeyring);
     }
     match mnemonic_file {
         Some(file) => secrets::read(file).map(ImportSource::Mnemonic),
@@ -336,7 +348,7 @@ fn default_keyring() -> Result<PathBuf, Failure> {
 }
 
 /// Opens Chia's keyring, with the public passphrase if that is enough, and says what is in it.
-fn unlock_keyring(path: &Path, options: &KeyringOptions) -> Result<UnlockedKeyring, Failure> {
+fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyring, Failure> {
     let mut out = io::stdout().lock();
     let keyring = ChiaKeyring::read(path).map_err(bad_keyring)?;
     let unlocked = match keyring.unlock_with_default().map_err(bad_keyring)? {
@@ -349,7 +361,7 @@ fn unlock_keyring(path: &Path, options: &KeyringOptions) -> Result<UnlockedKeyri
             unlocked
         }
         None => {
-            let passphrase = match &options.keyring_passphrase_file {
+            let passphrase = match choice.passphrase_file {
                 Some(file) => secrets::passphrase_from_file(file)?,
                 None => {
                     let hint = keyring
@@ -371,7 +383,7 @@ fn unlock_keyring(path: &Path, options: &KeyringOptions) -> Result<UnlockedKeyri
             "Skipped {observer}: the keyring holds only its public key, which signs nothing"
         )?;
     }
-    match options.fingerprint {
+    match choice.fingerprint {
         Some(fingerprint) => unlocked.choose(fingerprint).map_err(bad_keyring),
         None => Ok(unlocked),
     }

@@ -23,7 +23,7 @@ use crate::context::Context;
 use crate::daemon::settings;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{grouped, plural, safe};
-use crate::keys::{bad_keys, wallet};
+use crate::keys::{KeyringChoice, bad_keys, wallet};
 
 /// For each request to a pool.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -107,7 +107,10 @@ async fn tell(context: &Context, command: &PoolOwnerCommand, what: What) -> Outc
     let source = wallet(
         command.chia_keyring.as_ref(),
         command.mnemonic_file.as_deref(),
-        &command.keyring,
+        KeyringChoice {
+            fingerprint: command.fingerprint,
+            passphrase_file: command.keyring_passphrase_file.as_deref(),
+        },
     )?;
     let Some(PoolOwner { owner, authentication }) = keys::find_owner(&pool, &source).map_err(bad_keys)? else {
         return Err(Failure::new(
