@@ -371,7 +371,9 @@ fn log_notice(notice: &Notice) {
         Notice::SignagePoint { .. }
         | Notice::Attempt { .. }
         | Notice::PlotSyncDone { .. }
-        | Notice::CrossChecked { .. } => {
+        | Notice::CrossChecked { .. }
+        // The line of the pool's answer is written where it comes in.
+        | Notice::PartialAccepted { .. } => {
             tracing::debug!(target: "farmer", "{notice}");
         }
         Notice::HarvesterConnected { .. }
@@ -380,7 +382,6 @@ fn log_notice(notice: &Notice) {
         | Notice::HarvesterFee { .. }
         | Notice::BlockSigned { .. }
         | Notice::BlockAccepted { .. }
-        | Notice::PartialAccepted { .. }
         | Notice::PoolDifficultyChanged { .. }
         | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),
         Notice::HarvesterDisconnected { .. }

@@ -13,7 +13,8 @@ use super::clock::{Clock, unix_now};
 use crate::clock::Mono;
 use crate::config::{PoolList, Root};
 use crate::crypto::FarmingKeys;
-use crate::farmer::{Input, JobId, JoinedPool, PoolAnswer, PoolFailure, PoolMembership, PoolRequest};
+use crate::farmer::{Input, JobId, JoinedPool, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
+use crate::logging::target::FARMER;
 use crate::net::{PoolClient, chance};
 
 /// A request to a pool.
@@ -80,7 +81,9 @@ impl Asking {
                     requests.spawn(async move {
                         let PoolWork { job, pool, request, .. } = work;
                         let seconds = || unix_now().seconds();
+                        log_request(&pool, &request);
                         let answer = client.ask(&pool, &request, deadline, seconds, chance).await;
+                        log_answer(&request, &answer);
                         // The engine may have ended.
                         let _ = results.send(Input::PoolAnswered { job, answer }).await;
                     });
@@ -88,6 +91,26 @@ impl Asking {
                 Some(_) = requests.join_next() => {}
             }
         }
+    }
+}
+
+/// The lines about partials are those of the official farmer, which tools read.
+fn log_request(pool: &PoolMembership, request: &PoolRequest) {
+    if let PoolRequest::Partial(_) = request {
+        tracing::info!(target: FARMER, "Submitting partial for {} to {}", pool.launcher_id, pool.pool_url);
+    }
+}
+
+fn log_answer(request: &PoolRequest, answer: &PoolAnswer) {
+    match (&answer.result, request) {
+        (Ok(PoolReply::Accepted { new_difficulty }), _) => {
+            tracing::info!(target: FARMER, "Pool response: {{'new_difficulty': {new_difficulty}}}");
+        }
+        (Err(PoolFailure::Refused { code, message }), PoolRequest::Partial(_)) => {
+            tracing::error!(target: FARMER, "Error in pooling: ({code}, '{message}')");
+        }
+        (Err(failure), request) => tracing::warn!(target: FARMER, "{}: {failure}", request.word()),
+        (Ok(_), request) => tracing::debug!(target: FARMER, "{}: answered", request.word()),
     }
 }
 

@@ -68,6 +68,14 @@ impl Partials {
             .count() as u64
     }
 
+    /// How many of a contract are with the pool.
+    fn sending_to(&self, contract: &PuzzleHash) -> usize {
+        let of_pool = self.live.values().filter(|partial| partial.contract == *contract);
+        of_pool
+            .filter(|partial| partial.view.step == PartialStep::Sending)
+            .count()
+    }
+
     pub(super) fn rename(&mut self, from: HarvesterId, to: HarvesterId) {
         let sources = self.live.values_mut().flat_map(|partial| &mut partial.sources);
         sources
@@ -224,6 +232,11 @@ impl Farmer {
         let harvester = partial.sources.get(partial.source).map(|source| source.harvester);
         if now.mono >= deadline {
             return self.end_partial(now, number, PartialOutcome::Late, "its signatures came too late");
+        }
+        // Its own view says that it is being sent, so it is one of them.
+        if self.pools.partials.sending_to(&contract) > MAX_SENDING {
+            let reason = "too many partials wait for this pool to answer";
+            return self.end_partial(now, number, PartialOutcome::Failed, reason);
         }
         let slot = harvester.and_then(|id| self.harvesters.get(id));
         let harvester_version = slot.map(|slot| slot.peer.software_version.clone()).unwrap_or_default();
@@ -573,6 +586,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Partials on their way. A farm finds a few in a signage point; the pools' difficulty sees to that.
 const MAX_LIVE: usize = 1024;
+
+/// Partials one pool may have to answer: one that hangs must not take the place of others.
+const MAX_SENDING: usize = 32;
 
 /// Partials that are recognised when they come again.
 const MAX_SEEN: usize = 1024;

@@ -820,3 +820,17 @@ fn a_plot_of_another_contract_is_nobodys_partial() {
     }
     assert_eq!((story.signature_requests(barn), story.pool().points_found), (vec![], 0));
 }
+
+#[test]
+fn a_pool_that_hangs_is_not_given_more_and_more_partials() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    for number in 1..=40 {
+        find(&mut story, barn, &point, number, good);
+        story.share_signatures(barn);
+        sign_partial(&mut story);
+    }
+    assert_eq!(story.asked().len(), 32);
+    assert_eq!((story.pool().under_way, story.pool().partials.failed), (32, 8));
+}
