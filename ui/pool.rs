@@ -24,6 +24,7 @@ use crate::daemon::settings;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{grouped, plural, safe};
 use crate::keys::{KeyringChoice, bad_keys, wallet};
+use crate::lists::json_line;
 
 /// For each request to a pool.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -49,8 +50,7 @@ async fn list(context: &Context, json: bool) -> Outcome {
     let mut out = io::stdout().lock();
     for pool in &snapshot.pools {
         if json {
-            serde_json::to_writer(&mut out, pool).map_err(io::Error::from)?;
-            writeln!(out)?;
+            writeln!(out, "{}", json_line(pool)?)?;
         } else {
             print(&mut out, pool)?;
         }
