@@ -64,6 +64,7 @@ class Farm:
 
     def __init__(self, binary, root, port):
         self.binary, self.root, self.port, self.process = binary, root, port, None
+        self.inside = []  # a command that starts the daemon elsewhere
 
     def cli(self, *args, check=True, text=None):
         done = subprocess.run([self.binary, "--root", self.root, *args], capture_output=True, text=True, input=text, timeout=30)
@@ -88,7 +89,7 @@ class Farm:
     def start(self):
         out = open(self.root / "daemon.out", "ab")
         started = time.monotonic()
-        self.process = subprocess.Popen([self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*self.inside, self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         wait_for("daemon answers", 20, lambda: self.cli("summary", "--json", check=False).returncode == 0)
         return time.monotonic() - started
 
@@ -266,7 +267,11 @@ def free_port():
 
 def peer_id(root):
     """SHA-256 of a harvester's certificate: what a farmer knows it by."""
-    certificate = root / "config/ssl/harvester/private_harvester.crt"
+    return fingerprint_of(root / "config/ssl/harvester/private_harvester.crt")
+
+
+def fingerprint_of(certificate):
+    """SHA-256 of a certificate, in hexadecimal."""
     der = subprocess.run(["openssl", "x509", "-in", certificate, "-outform", "DER"], check=True, capture_output=True).stdout
     return hashlib.sha256(der).hexdigest()
 
