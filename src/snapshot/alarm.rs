@@ -480,7 +480,9 @@ impl AlarmKind {
             Self::InvalidProofs { plot_file, name, .. } => {
                 format!("check {plot_file} on {name} with `chia plots check`: its drive may be failing")
             }
-            Self::ProofLost { name, .. } => format!("look at the harvester log of {name}"),
+            Self::ProofLost { name, .. } => {
+                format!("look at the logs of {name} and of the full node, at the time of the alarm")
+            }
             Self::TooManyProofs { name, .. } => {
                 format!("check that {name} farms this network and that its difficulty is that of the chain")
             }
