@@ -229,6 +229,9 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
         Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
+        Ask::AcknowledgeAll => handle.acknowledge_all().await.map(|()| Answer::Done),
+        Ask::Silence { rule, machine, for_s } => handle.silence(rule, machine, for_s).await.map(|()| Answer::Done),
+        Ask::History(request) => handle.history(request).await.map(Answer::History),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
         Ask::Snapshot => handle
             .snapshot()

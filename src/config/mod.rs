@@ -28,8 +28,8 @@ pub use host_port::{HostPort, HostPortError};
 pub use locate::Position;
 pub use root::{Root, RootKind};
 pub use settings::{
-    BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, LoggingSettings, OwnSettings, PlotsRefreshParameter,
-    Settings, SimulatedChainSettings, is_simulator,
+    BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, HistorySettings, LoggingSettings, OwnSettings,
+    PlotsRefreshParameter, Settings, SimulatedChainSettings, is_simulator,
 };
 
 /// The commented settings file of a new root: what `farmconsole config print-default` prints.

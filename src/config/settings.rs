@@ -143,6 +143,29 @@ pub struct OwnSettings {
     pub classic_harvester_log: bool,
     /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
+    /// `history`: what is kept of the past.
+    pub history: HistorySettings,
+}
+
+/// `farmconsole.history`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// `enabled`: whether a history is written at all.
+    pub enabled: bool,
+    /// `keep_days`: days that single answers are kept, 1–3650; sums are kept longer.
+    pub keep_days: u32,
+    /// `max_megabytes`: size of the file at which the oldest answers go, 16–1,000,000.
+    pub max_megabytes: u32,
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            keep_days: 30,
+            max_megabytes: 512,
+        }
+    }
 }
 
 /// `farmconsole.simulated_chain`.
@@ -421,12 +444,24 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
-        &["classic_harvester_log", "full_node_pins", "simulated_chain"],
+        &["classic_harvester_log", "full_node_pins", "history", "simulated_chain"],
     );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
+        history: history(r),
+    }
+}
+
+fn history(r: &mut Reader<'_>) -> HistorySettings {
+    let path = "farmconsole.history";
+    r.only(path, &["enabled", "keep_days", "max_megabytes"]);
+    let default = HistorySettings::default();
+    HistorySettings {
+        enabled: r.truth(&format!("{path}.enabled"), default.enabled),
+        keep_days: r.number(&format!("{path}.keep_days"), default.keep_days, 1..=3650),
+        max_megabytes: r.number(&format!("{path}.max_megabytes"), default.max_megabytes, 16..=1_000_000),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{PeerId, PuzzleHash};
 use crate::pos::constants::Constants;
+use crate::snapshot::AlarmMemory;
 use crate::wire::{G1Bytes, HarvesterHandshake};
 
 /// Settings of a [`Farmer`](super::Farmer). All of it is checked by whoever makes it.
@@ -24,6 +25,8 @@ pub struct FarmerConfig {
     pub keys: FarmerKeys,
     /// Names that people gave to harvesters, by certificate.
     pub names: BTreeMap<PeerId, String>,
+    /// What people said about alarms before this start.
+    pub alarm_memory: AlarmMemory,
 }
 
 /// Public parts of the farming keys, and where rewards go. Secrets never get here.

@@ -2,7 +2,7 @@
 
 use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, QualityString, SessionId};
 use crate::pos::ProofContext;
-use crate::snapshot::{DisconnectCause, MessageRecord, Notice};
+use crate::snapshot::{AlarmMemory, DisconnectCause, FarmRecord, MessageRecord, Notice, ProofView};
 use crate::wire::{DeclareProofOfSpace, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester};
 
 /// Work given to a worker; its result comes back with this number. Never used twice.
@@ -85,6 +85,12 @@ pub enum Output {
     Notice(Notice),
     /// A message of the harvester protocol passed, for the message screen.
     Message(MessageRecord),
+    /// Keep this for the next run: the record as it is, with the quarters of an hour that may have changed.
+    Record(Box<FarmRecord>),
+    /// Keep this for the next run: what people have said about alarms.
+    AlarmMemory(Box<AlarmMemory>),
+    /// A proof has got further. Said after everything else, once for however many steps.
+    Proof(Box<ProofView>),
 }
 
 /// What signatures are for.

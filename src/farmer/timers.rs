@@ -30,6 +30,8 @@ pub(super) enum Timer {
     Block(BlockNumber),
     /// An alarm about something past is old enough to close.
     Alarms,
+    /// Eligible plots are to be counted on.
+    Count,
 }
 
 /// All timers that are set.

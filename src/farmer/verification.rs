@@ -213,6 +213,7 @@ impl Farmer {
         self.timers.clear(Timer::Proof(number));
         self.proofs.by_quality.insert(quality, number);
         if self.declare_where_good_enough(now, number) {
+            self.luck.note_good_proof(now);
             return;
         }
         self.wins.not_good_enough += 1;

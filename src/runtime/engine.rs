@@ -15,10 +15,11 @@ use super::handle::{EngineRequest, FeedEvent, Recent};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
+use crate::history::HistorySender;
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
-use crate::snapshot::{FarmSnapshot, Notice};
+use crate::snapshot::{AlarmMemory, FarmSnapshot, Notice};
 use crate::wire::ToFullNode;
 
 /// Snapshots are published at most this often.
@@ -47,6 +48,8 @@ pub(super) struct Engine {
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToFullNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
+    pub(super) history: Option<HistorySender>,
+    pub(super) alarm_memory: watch::Sender<Option<Box<AlarmMemory>>>,
 }
 
 /// What the engine keeps beside the farmer.
@@ -243,9 +246,26 @@ impl Running {
                 }
                 Output::Notice(notice) => {
                     log_notice(&notice);
+                    if let Some(history) = &self.engine.history {
+                        history.note(&notice);
+                    }
                     self.emit(FeedEvent::Notice(notice));
                 }
                 Output::Message(record) => self.emit(FeedEvent::Message(record)),
+                Output::Record(record) => {
+                    if let Some(history) = &self.engine.history {
+                        history.keep(record);
+                    }
+                }
+                Output::Proof(proof) => {
+                    if let Some(history) = &self.engine.history {
+                        history.note_proof(*proof);
+                    }
+                }
+                Output::AlarmMemory(memory) => {
+                    // Nobody keeps it in tests.
+                    let _ = self.engine.alarm_memory.send(Some(memory));
+                }
             }
         }
     }
@@ -360,6 +380,7 @@ fn log_notice(notice: &Notice) {
         | Notice::ProofDeclared { .. }
         | Notice::BlockSigned { .. }
         | Notice::BlockAccepted { .. }
+        | Notice::AlarmSeen { .. }
         | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),
         Notice::HarvesterDisconnected { .. }
         | Notice::PlotSyncRefused { .. }

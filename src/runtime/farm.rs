@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::alarm_memory;
 use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
@@ -23,6 +24,7 @@ use crate::control::{LockError, RootLock};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
+use crate::history::{self, HistoryOptions, HistoryReader};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
@@ -202,6 +204,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         }
     }
 
+    let alarm_memory = alarm_memory::load(&root.alarm_memory_file());
     let farmer = Farmer::new(
         FarmerConfig {
             network: settings.network.clone(),
@@ -211,6 +214,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             signage_point_interval: interval,
             keys: public_keys,
             names,
+            alarm_memory,
         },
         clock.now(),
     );
@@ -232,7 +236,24 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         events: events.clone(),
         requests: requests_in,
         log: log.clone(),
+        history: settings
+            .own
+            .history
+            .enabled
+            .then(|| HistoryReader::new(root.history_file())),
     };
+    let history = settings.own.history.enabled.then(|| {
+        let options = HistoryOptions {
+            file: root.history_file(),
+            keep_days: settings.own.history.keep_days,
+            max_bytes: u64::from(settings.own.history.max_megabytes) << 20,
+        };
+        let (history, writer) = history::history(options, input_sender.clone());
+        tasks.spawn_blocking(move || writer.run());
+        history
+    });
+    let (alarm_memory, remembered) = watch::channel(None);
+    tasks.spawn(alarm_memory::keep(root.alarm_memory_file(), remembered));
 
     if !settings.harvester.plot_directories.is_empty() {
         let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);
@@ -257,6 +278,8 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         nodes,
         log,
         server: Arc::clone(&server),
+        history,
+        alarm_memory,
     };
     let port = listener.address().port();
     let listening = Input::Listening {

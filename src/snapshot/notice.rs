@@ -52,6 +52,9 @@ pub enum Notice {
         added: u64,
         /// Plots removed.
         removed: u64,
+        /// Longest common directory of those removed: usually the drive.
+        #[serde(default)]
+        removed_from: Option<String>,
     },
     /// A plot sync message was refused.
     PlotSyncRefused {
@@ -149,6 +152,11 @@ pub enum Notice {
     },
     /// An alarm opened.
     AlarmOpened {
+        /// It.
+        alarm: AlarmView,
+    },
+    /// A person has seen an alarm.
+    AlarmSeen {
         /// It.
         alarm: AlarmView,
     },
@@ -250,6 +258,7 @@ impl fmt::Display for Notice {
             }
             Self::ProofLost { name, reason } => write!(f, "proof of {name} lost: {reason}"),
             Self::AlarmOpened { alarm } => write!(f, "alarm: {}", alarm.kind),
+            Self::AlarmSeen { alarm } => write!(f, "acknowledged: {}", alarm.kind),
             Self::AlarmClosed { alarm } => write!(f, "over: {}", alarm.kind),
         }
     }

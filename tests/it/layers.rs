@@ -20,11 +20,12 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 8] = [
+const RING_1: [&str; 9] = [
     "config",
     "tls",
     "net",
     "harvester",
+    "history",
     "runtime",
     "control",
     "logging",

@@ -1,6 +1,7 @@
 //! Stories of whole farms, told in virtual time.
 
 mod connections;
+mod luck;
 mod operations;
 mod partials;
 mod plots;
