@@ -9,6 +9,7 @@
 //! YAML and its crate are known in `document`, `key` and `locate` only. Not here: what settings lead to, certificates
 //! (`tls`) and secret keys (`keys`).
 
+mod alarms;
 mod check;
 mod document;
 pub mod edit;
@@ -22,6 +23,7 @@ mod reader;
 mod root;
 mod settings;
 
+pub use alarms::{AlarmSettings, HookUrl, HookUrlError};
 pub use check::{Finding, check};
 pub use error::{ConfigError, ConfigWarning, ConfigWarningKind};
 pub use host_port::{HostPort, HostPortError};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::alarms::{AlarmSettings, alarms};
 use super::document::{Document, Node};
 use super::error::{ConfigError, ConfigWarning, ConfigWarningKind};
 use super::host_port::HostPort;
@@ -145,6 +146,8 @@ pub struct OwnSettings {
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
     /// `history`: what is kept of the past.
     pub history: HistorySettings,
+    /// `alarms`: who is told of alarms.
+    pub alarms: AlarmSettings,
 }
 
 /// `farmconsole.history`.
@@ -444,13 +447,20 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
-        &["classic_harvester_log", "full_node_pins", "history", "simulated_chain"],
+        &[
+            "alarms",
+            "classic_harvester_log",
+            "full_node_pins",
+            "history",
+            "simulated_chain",
+        ],
     );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
         history: history(r),
+        alarms: alarms(r),
     }
 }
 

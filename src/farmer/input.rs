@@ -179,6 +179,13 @@ pub enum Input {
     Past(Box<FarmRecord>),
     /// How the history fares.
     History(HistoryView),
+    /// An alarm hook was called.
+    AlarmHook {
+        /// Which.
+        hook: String,
+        /// Why it failed, as a fragment; `None` if it did not.
+        failure: Option<String>,
+    },
 }
 
 /// How a harvester is attached.
@@ -278,6 +285,8 @@ pub struct OuterCounters {
     pub dropped_log_lines: u64,
     /// Unauthenticated connections at this moment.
     pub unauthenticated: u32,
+    /// Calls of alarm hooks that were not made.
+    pub dropped_hook_calls: u64,
 }
 
 /// What a person or a script can ask for. [`Farmer::check`](super::Farmer::check) says whether it can be done.

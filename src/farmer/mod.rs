@@ -190,8 +190,19 @@ impl Farmer {
                 self.counters.refused = refused.map(|(word, count)| (word.to_owned(), count)).collect();
                 self.counters.dropped_log_lines = counters.dropped_log_lines;
                 self.counters.unauthenticated = counters.unauthenticated;
+                self.counters.dropped_hook_calls = counters.dropped_hook_calls;
             }
             Input::Command(command) => self.handle_command(now, command),
+            Input::AlarmHook { hook, failure } => match failure {
+                Some(why) => self.raise(now, AlarmKind::AlarmHookFailing { hook, why }),
+                None => self.close_alarm(
+                    now,
+                    &AlarmKind::AlarmHookFailing {
+                        hook,
+                        why: String::new(),
+                    },
+                ),
+            },
             Input::History(view) => self.handle_history(now, view),
             Input::Past(past) => self.luck.handle_past(now, *past),
         }

@@ -16,6 +16,7 @@ use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
 use crate::history::HistorySender;
+use crate::hooks::Hooks;
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
@@ -49,6 +50,7 @@ pub(super) struct Engine {
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
     pub(super) history: Option<HistorySender>,
+    pub(super) hooks: Option<Hooks>,
     pub(super) alarm_memory: watch::Sender<Option<Box<AlarmMemory>>>,
 }
 
@@ -249,6 +251,9 @@ impl Running {
                     if let Some(history) = &self.engine.history {
                         history.note(&notice);
                     }
+                    if let Some(hooks) = &self.engine.hooks {
+                        hooks.note(&notice);
+                    }
                     self.emit(FeedEvent::Notice(notice));
                 }
                 Output::Message(record) => self.emit(FeedEvent::Message(record)),
@@ -347,6 +352,7 @@ impl Running {
             refused: net.refused,
             dropped_log_lines: self.engine.log.dropped_lines(),
             unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
+            dropped_hook_calls: self.engine.hooks.as_ref().map_or(0, Hooks::dropped),
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));

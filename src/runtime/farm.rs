@@ -25,6 +25,7 @@ use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
 use crate::history::{self, HistoryOptions, HistoryReader};
+use crate::hooks::{self, HookContext, WebError};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
@@ -76,6 +77,9 @@ pub enum StartError {
     /// Full nodes cannot be asked about the chain.
     #[error("ask full nodes about the chain: {0}")]
     Rpc(#[from] RpcError),
+    /// Alarms cannot be told.
+    #[error(transparent)]
+    Hooks(#[from] WebError),
     /// No worker threads.
     #[error("start worker threads: {0}")]
     Threads(std::io::Error),
@@ -252,6 +256,17 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         tasks.spawn_blocking(move || writer.run());
         history
     });
+    let hooks = hooks::start(
+        &settings.own.alarms,
+        &HookContext {
+            network: settings.network.clone(),
+            clock,
+            farmer: input_sender.clone(),
+            handle: handle.clone(),
+            stop: stop.clone(),
+        },
+        &tasks,
+    )?;
     let (alarm_memory, remembered) = watch::channel(None);
     tasks.spawn(alarm_memory::keep(root.alarm_memory_file(), remembered));
 
@@ -279,6 +294,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         log,
         server: Arc::clone(&server),
         history,
+        hooks,
         alarm_memory,
     };
     let port = listener.address().port();

@@ -216,6 +216,13 @@ pub enum AlarmKind {
         /// As it said.
         passed: u64,
     },
+    /// Somebody who should be told of alarms cannot be.
+    AlarmHookFailing {
+        /// How: `exec`, `webhook` or `dead man's switch`.
+        hook: String,
+        /// Why not, as a fragment.
+        why: String,
+    },
     /// The history cannot be written.
     HistoryNotWritten {
         /// Why, as a fragment.
@@ -288,6 +295,7 @@ impl AlarmKind {
             Self::TooManyProofs { harvester, .. } => format!("too_many_proofs/{harvester}"),
             Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
             Self::EligibleMismatch { harvester, .. } => format!("eligible_mismatch/{harvester}"),
+            Self::AlarmHookFailing { hook, .. } => format!("alarm_hook_failing/{hook}"),
             Self::HistoryNotWritten { .. } => "history_not_written".to_owned(),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
@@ -321,6 +329,7 @@ impl AlarmKind {
             | Self::ProofLost { .. }
             | Self::SigningRefused { .. }
             | Self::HistoryNotWritten { .. }
+            | Self::AlarmHookFailing { .. }
             | Self::ConnectionRefused { .. } => None,
         }
     }
@@ -370,6 +379,7 @@ impl AlarmKind {
             | Self::NoRewardTarget { .. }
             | Self::CertificateShared { .. }
             | Self::SharedPlots { .. }
+            | Self::AlarmHookFailing { .. }
             | Self::HistoryNotWritten { .. } => None,
         }
     }
@@ -402,6 +412,7 @@ impl AlarmKind {
             | Self::SharedPlots { .. }
             | Self::EligibleMismatch { .. }
             | Self::HistoryNotWritten { .. }
+            | Self::AlarmHookFailing { .. }
             | Self::ConnectionRefused { .. } => Severity::Warning,
         }
     }
@@ -462,6 +473,9 @@ impl AlarmKind {
             }
             Self::EligibleMismatch { name, .. } => {
                 format!("restart the harvester on {name}; if it stays, check its version and its plots")
+            }
+            Self::AlarmHookFailing { .. } => {
+                "see `farmconsole.alarms` in the settings file (`farmconsole config path`)".to_owned()
             }
             Self::HistoryNotWritten { .. } => {
                 "make room on the disk of this root, or mend what is named; farming goes on meanwhile".to_owned()
@@ -578,6 +592,7 @@ impl fmt::Display for AlarmKind {
                 "{name} says {passed} eligible plots where its plot ids make {expected}, {} in a row",
                 count(*in_a_row, "answer")
             ),
+            Self::AlarmHookFailing { hook, why } => write!(f, "nobody is told of alarms by {hook}: {why}"),
             Self::HistoryNotWritten { why } => write!(f, "the history is not written: {why}"),
             Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),

@@ -293,6 +293,9 @@ pub struct Counters {
     /// Alarms that were not opened because too many are open.
     #[serde(default)]
     pub dropped_alarms: u64,
+    /// Calls of alarm hooks that were not made because too many waited.
+    #[serde(default)]
+    pub dropped_hook_calls: u64,
 }
 
 /// What the simulated chain says.

@@ -20,12 +20,13 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 9] = [
+const RING_1: [&str; 10] = [
     "config",
     "tls",
     "net",
     "harvester",
     "history",
+    "hooks",
     "runtime",
     "control",
     "logging",
