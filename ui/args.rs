@@ -90,6 +90,11 @@ pub(crate) enum Command {
     },
     /// What was written down: answers, proofs, alarms of the past; newest first.
     History(HistoryArgs),
+    /// Record what the console is told, for a bug report: names, addresses, ids and paths are replaced.
+    Record(RecordArgs),
+    /// Show a recording on the console.
+    #[cfg(feature = "console")]
+    Replay(ReplayArgs),
     /// Make or adopt a root: settings, private CA, certificates.
     Init {
         /// Use the private CA in this directory (private_ca.crt and private_ca.key).
@@ -162,6 +167,36 @@ pub(crate) enum AlarmsCommand {
         #[arg(long, conflicts_with = "span")]
         end: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// File to make.
+    pub(crate) file: PathBuf,
+    /// Hide nothing.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// End after this time: 90s, 30m, 2h [default: at Ctrl-C].
+    #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+    pub(crate) span: Option<std::time::Duration>,
+}
+
+#[cfg(feature = "console")]
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Recording.
+    pub(crate) file: PathBuf,
+    /// So many times as fast.
+    #[arg(long, default_value_t = 1.0, value_name = "N", value_parser = speed)]
+    pub(crate) speed: f64,
+}
+
+#[cfg(feature = "console")]
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.01..=10_000.0).contains(&speed) => Ok(speed),
+        _ => Err("expected a number from 0.01 to 10000".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -22,6 +22,9 @@ mod history;
 mod keys;
 mod lists;
 mod plots;
+mod record;
+#[cfg(feature = "console")]
+mod replay;
 mod root;
 mod secrets;
 mod shell;
@@ -96,6 +99,9 @@ async fn run(cli: Cli) -> Outcome {
             command: Some(command), ..
         } => alarms::run(&context()?, command).await,
         Command::Alarms { output, .. } => lists::alarms(&context()?, output.json).await,
+        Command::Record(arguments) => record::run(&context()?, &arguments).await,
+        #[cfg(feature = "console")]
+        Command::Replay(arguments) => replay::run(&context()?, &arguments).await,
         Command::History(arguments) => history::run(&context()?, &arguments),
         Command::Init { ca_dir, network } => root::init(&context()?, ca_dir, network),
         Command::Configure(changes) => configure::run(&context()?, &changes).await,

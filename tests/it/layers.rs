@@ -20,7 +20,7 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 10] = [
+const RING_1: [&str; 11] = [
     "config",
     "tls",
     "net",
@@ -31,6 +31,7 @@ const RING_1: [&str; 10] = [
     "control",
     "logging",
     "keys",
+    "recorder",
 ];
 
 /// What ring 0 never names, with the reason that the failure shows.
