@@ -56,7 +56,7 @@ impl Writer {
                     let ended = self.serve(&mut store);
                     drop(store);
                     if let Err(error) = ended {
-                        self.handle(error);
+                        self.handle(&error);
                     }
                 }
                 Err(StoreError::Newer { schema }) => {
@@ -70,7 +70,7 @@ impl Writer {
                 }
                 Err(error) => {
                     let is_damage = error.is_damage();
-                    self.handle(error);
+                    self.handle(&error);
                     if !is_damage {
                         self.wait();
                     }
@@ -91,7 +91,7 @@ impl Writer {
                 let _ = self.farmer.blocking_send(Input::Past(Box::new(record)));
             }
             Err(error) => {
-                tracing::warn!(target: "history", "read the past from {}: {error}", self.options.file.display())
+                tracing::warn!(target: "history", "read the past from {}: {error}", self.options.file.display());
             }
         }
     }
@@ -186,7 +186,7 @@ impl Writer {
     }
 
     /// What is wrong now may be well again in a moment; a damaged file is put aside at once.
-    fn handle(&mut self, error: StoreError) {
+    fn handle(&mut self, error: &StoreError) {
         if error.is_damage() {
             let aside = aside(&self.options.file);
             tracing::error!(
@@ -199,7 +199,7 @@ impl Writer {
             }
             return;
         }
-        self.fail(&error);
+        self.fail(error);
     }
 
     fn fail(&self, error: &StoreError) {
