@@ -195,6 +195,7 @@ pub(crate) fn not_started(error: StartError) -> Failure {
         | StartError::Control(_)
         | StartError::Threads(_)
         | StartError::Hooks(_)
+        | StartError::Pools(_)
         | StartError::Rpc(_) => Failure::new(Status::Failed, error),
     }
 }

@@ -158,12 +158,13 @@ fn partial(row: &PartialRow) -> String {
         .as_ref()
         .map_or_else(String::new, |detail| format!(": {}", safe(detail)));
     format!(
-        "{}  {:<20} {}  {} points, {}{detail}",
+        "{}  {:<20} {}  {}, {} points, after {} ms{detail}",
         date_time(row.at_unix_ms),
         safe(&row.harvester),
         safe(&row.pool),
-        row.difficulty,
-        safe(&row.outcome)
+        safe(&row.outcome),
+        row.points,
+        row.after_ms
     )
 }
 

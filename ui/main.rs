@@ -22,6 +22,7 @@ mod history;
 mod keys;
 mod lists;
 mod plots;
+mod pool;
 mod record;
 #[cfg(feature = "console")]
 mod replay;
@@ -131,6 +132,7 @@ async fn run(cli: Cli) -> Outcome {
                 command: PassphraseCommand::Remove,
             },
         } => keys::remove_passphrase(&context()?),
+        Command::Pool { command } => pool::run(&context()?, command).await,
         Command::Plots { command } => plots::run(&context()?, command).await,
         Command::Harvester {
             command:

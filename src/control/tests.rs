@@ -39,6 +39,7 @@ fn empty_snapshot() -> FarmSnapshot {
         keys: FarmerKeys::default(),
         names: BTreeMap::new(),
         alarm_memory: AlarmMemory::default(),
+        harvester_fees: BTreeMap::new(),
     };
     Farmer::new(config, Now::default()).snapshot(Now::default())
 }

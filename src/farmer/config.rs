@@ -27,6 +27,9 @@ pub struct FarmerConfig {
     pub names: BTreeMap<PeerId, String>,
     /// What people said about alarms before this start.
     pub alarm_memory: AlarmMemory,
+    /// Harvesters that may take a fee out of the farmer rewards they find (CHIP-22), by certificate, with the largest rate
+    /// in percent, 0 to 100. No other may.
+    pub harvester_fees: BTreeMap<PeerId, f64>,
 }
 
 /// Public parts of the farming keys, and where rewards go. Secrets never get here.

@@ -1,7 +1,7 @@
 //! What is worth writing down of everything the farmer says.
 
 use crate::snapshot::{
-    AlarmView, AttemptView, FarmRecord, Notice, PartialRow, PlotChangeRow, ProofView, SignagePointView,
+    AlarmView, AttemptView, FarmRecord, Notice, PartialOutcome, PartialRow, PlotChangeRow, ProofView, SignagePointView,
 };
 
 /// One thing to write down.
@@ -46,6 +46,42 @@ impl Fact {
                 added: *added,
                 removed: *removed,
                 removed_from: removed_from.clone(),
+            })),
+            Notice::PartialAccepted {
+                pool,
+                name,
+                plot_file,
+                points,
+                after_ms,
+            } => Self::Partial(Box::new(PartialRow {
+                at_unix_ms: unix_ms(),
+                pool: pool.clone(),
+                harvester: name.clone(),
+                plot_file: plot_file.clone(),
+                points: *points,
+                outcome: PartialOutcome::Accepted.word().to_owned(),
+                step: None,
+                detail: None,
+                after_ms: *after_ms,
+            })),
+            Notice::PartialLost {
+                pool,
+                name,
+                plot_file,
+                outcome,
+                step,
+                reason,
+                after_ms,
+            } => Self::Partial(Box::new(PartialRow {
+                at_unix_ms: unix_ms(),
+                pool: pool.clone(),
+                harvester: name.clone(),
+                plot_file: plot_file.clone(),
+                points: 0,
+                outcome: outcome.word().to_owned(),
+                step: Some(step.word().to_owned()),
+                detail: Some(reason.clone()),
+                after_ms: *after_ms,
             })),
             Notice::AlarmOpened { alarm } | Notice::AlarmClosed { alarm } | Notice::AlarmSeen { alarm } => {
                 Self::Alarm(Box::new(alarm.clone()))

@@ -31,7 +31,7 @@ pub use writer::Writer;
 
 use crate::farmer::Input;
 use crate::runtime::clock::unix_now;
-use crate::snapshot::{FarmRecord, HistoryState, HistoryView, Notice, PartialRow, ProofView};
+use crate::snapshot::{FarmRecord, HistoryState, HistoryView, Notice, ProofView};
 use fact::Fact;
 
 /// Facts that may wait for the writer: several signage points of a fleet of a thousand.
@@ -92,11 +92,6 @@ impl HistorySender {
     /// Writes down how far a proof is.
     pub fn note_proof(&self, proof: ProofView) {
         self.send(Fact::Proof(Box::new(proof)));
-    }
-
-    /// Writes down what became of a partial.
-    pub fn note_partial(&self, partial: PartialRow) {
-        self.send(Fact::Partial(Box::new(partial)));
     }
 
     /// Writes down what the next run should know.

@@ -134,8 +134,8 @@ fn read(connection: &Connection, request: &HistoryRequest) -> Result<HistoryPage
         }
         HistoryTable::Partials => {
             let (more, rows) = query.rows(
-                "SELECT t.at_ms, t.pool, t.launcher_id, h.name, t.plot_file, t.sp_index, t.difficulty, t.outcome, t.detail,
-                 t.after_ms FROM partials t JOIN harvesters h ON h.id = t.harvester",
+                "SELECT t.at_ms, t.pool, h.name, t.plot_file, t.points, t.outcome, t.step, t.detail, t.after_ms
+                 FROM partials t JOIN harvesters h ON h.id = t.harvester",
                 "t.at_ms",
                 Some("h.name"),
                 partial,
@@ -275,14 +275,13 @@ fn partial(row: &Row<'_>) -> Result<PartialRow, rusqlite::Error> {
     Ok(PartialRow {
         at_unix_ms: unsigned(row.get(0)?),
         pool: row.get(1)?,
-        launcher_id: row.get(2)?,
-        harvester: row.get(3)?,
-        plot_file: row.get(4)?,
-        signage_point_index: row.get(5)?,
-        difficulty: unsigned(row.get(6)?),
-        outcome: row.get(7)?,
-        detail: row.get(8)?,
-        after_ms: row.get(9)?,
+        harvester: row.get(2)?,
+        plot_file: row.get(3)?,
+        points: unsigned(row.get(4)?),
+        outcome: row.get(5)?,
+        step: row.get(6)?,
+        detail: row.get(7)?,
+        after_ms: row.get(8)?,
     })
 }
 

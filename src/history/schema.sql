@@ -89,14 +89,13 @@ CREATE TABLE partials (
     id INTEGER PRIMARY KEY,
     at_ms INTEGER NOT NULL,
     pool TEXT NOT NULL,
-    launcher_id TEXT NOT NULL,
     harvester INTEGER NOT NULL REFERENCES harvesters,
     plot_file TEXT NOT NULL,
-    sp_index INTEGER NOT NULL,
-    difficulty INTEGER NOT NULL,
-    outcome TEXT NOT NULL,
-    detail TEXT,
-    after_ms INTEGER
+    points INTEGER NOT NULL,        -- 0 unless it was accepted
+    outcome TEXT NOT NULL,          -- accepted, stale, late, insufficient, refused, failed, missing
+    step TEXT,                      -- where it was when it was lost
+    detail TEXT,                    -- why
+    after_ms INTEGER NOT NULL       -- from the signage point to its end
 );
 CREATE INDEX partials_at ON partials (at_ms);
 CREATE TABLE plot_changes (

@@ -346,18 +346,17 @@ impl Writing<'_> {
         let harvester = self.harvester(&partial.harvester)?;
         self.transaction
             .prepare_cached(
-                "INSERT INTO partials (at_ms, pool, launcher_id, harvester, plot_file, sp_index, difficulty, outcome,
-                 detail, after_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT INTO partials (at_ms, pool, harvester, plot_file, points, outcome, step, detail, after_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 int(partial.at_unix_ms),
                 partial.pool,
-                partial.launcher_id,
                 harvester,
                 partial.plot_file,
-                partial.signage_point_index,
-                int(partial.difficulty),
+                int(partial.points),
                 partial.outcome,
+                partial.step,
                 partial.detail,
                 partial.after_ms,
             ])?;

@@ -10,7 +10,8 @@ use super::*;
 use crate::ids::{ChallengeHash, PlotId, SpHash};
 use crate::snapshot::{
     AlarmKind, AlarmView, AttemptOutcome, AttemptView, HarvesterId, HistoryPage, HistoryRequest, HistoryRows,
-    HistoryTable, HourRow, PlotChangeRow, ProofStage, QuarterCounts, SignagePointView,
+    HistoryTable, HourRow, PartialOutcome, PartialRow, PartialStep, PlotChangeRow, ProofStage, QuarterCounts,
+    SignagePointView,
 };
 
 const T: u64 = 1_800_000_000_000;
@@ -250,14 +251,13 @@ fn proofs_partials_plot_changes_and_alarms_are_read_as_they_were_written() {
     let partial = PartialRow {
         at_unix_ms: T,
         pool: "https://pool.example".to_owned(),
-        launcher_id: "ab".repeat(32),
         harvester: "barn".to_owned(),
         plot_file: "/mnt/d1/a.plot".to_owned(),
-        signage_point_index: 3,
-        difficulty: 10,
+        points: 0,
         outcome: "stale".to_owned(),
+        step: Some("sent".to_owned()),
         detail: Some("too late".to_owned()),
-        after_ms: Some(26_000),
+        after_ms: 26_000,
     };
     let first = [
         Fact::Proof(Box::new(proof.clone())),
@@ -467,4 +467,35 @@ fn commands_of_the_documentation_work() {
         }
     }
     assert!(examples >= 3, "the README shows {examples} queries");
+}
+
+#[test]
+fn partials_of_the_farmer_become_rows() {
+    let lost = Notice::PartialLost {
+        pool: "pool.example".to_owned(),
+        name: "barn".to_owned(),
+        plot_file: "/mnt/d1/a.plot".to_owned(),
+        outcome: PartialOutcome::Stale,
+        step: PartialStep::Sending,
+        reason: "too late".to_owned(),
+        after_ms: 26_000,
+    };
+    let Some(Fact::Partial(row)) = Fact::of(&lost, || T) else {
+        panic!("no partial");
+    };
+    assert_eq!((row.at_unix_ms, row.points, row.outcome.as_str()), (T, 0, "stale"));
+    assert_eq!(
+        (row.step.as_deref(), row.detail.as_deref()),
+        (Some(PartialStep::Sending.word()), Some("too late"))
+    );
+    let accepted = Notice::PartialAccepted {
+        pool: "pool.example".to_owned(),
+        name: "barn".to_owned(),
+        plot_file: "/mnt/d1/a.plot".to_owned(),
+        points: 10,
+        after_ms: 900,
+    };
+    assert!(
+        matches!(Fact::of(&accepted, || T), Some(Fact::Partial(row)) if row.points == 10 && row.outcome == "accepted")
+    );
 }

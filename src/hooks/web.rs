@@ -7,12 +7,12 @@ use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::mpsc;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::{Call, tell};
 use crate::config::HookUrl;
 use crate::farmer::Input;
-use crate::net::{Backoff, chance};
+use crate::net::{Backoff, chance, mozilla_roots};
 
 /// The HTTPS client cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -38,13 +38,10 @@ pub(super) enum Refusal {
 
 /// A client that trusts what browsers trust and follows nobody elsewhere.
 pub(super) fn client() -> Result<reqwest::Client, WebError> {
-    let roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
     let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| WebError(error.to_string()))?
-        .with_root_certificates(roots)
+        .with_root_certificates(mozilla_roots())
         .with_no_client_auth();
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls)

@@ -255,12 +255,13 @@ const NAMES: [&str; 7] = ["harvester_name", "host", "machine", "name", "node", "
 const PATHS: [&str; 6] = ["directory", "examples", "filename", "plot_file", "removed_from", "path"];
 
 /// Keys whose values are words of ours: replacing one by chance would make the line unreadable.
-const WORDS: [&str; 21] = [
+const WORDS: [&str; 22] = [
     "cause",
     "direction",
     "event",
     "kind",
     "level",
+    "need",
     "network",
     "notice",
     "outcome",

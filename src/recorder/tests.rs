@@ -40,6 +40,7 @@ fn life() -> Vec<(u64, Event)> {
         },
         names: BTreeMap::from([(PeerId([0xab; 32]), "barn".to_owned())]),
         alarm_memory: AlarmMemory::default(),
+        harvester_fees: BTreeMap::new(),
     };
     let mut now = Now {
         unix: crate::clock::UnixMillis(1_800_000_000_000),

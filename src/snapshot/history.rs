@@ -164,22 +164,20 @@ pub struct PartialRow {
     pub at_unix_ms: u64,
     /// Pool, as its URL or host.
     pub pool: String,
-    /// Launcher id of the plotNFT, hex.
-    pub launcher_id: String,
     /// Name of the harvester.
     pub harvester: String,
     /// Plot file, as the harvester calls it.
     pub plot_file: String,
-    /// Index of the signage point.
-    pub signage_point_index: u8,
-    /// Difficulty it was for: the points it earns.
-    pub difficulty: u64,
-    /// In a word: `accepted`, `stale`, `invalid`, ….
+    /// Points it earned; 0 unless it was accepted.
+    pub points: u64,
+    /// In a word: `accepted`, `stale`, `late`, ….
     pub outcome: String,
-    /// What the pool said, or why it was not sent.
+    /// Where it was when it was lost, in a word or two; `None` if it was accepted.
+    pub step: Option<String>,
+    /// Why it was lost.
     pub detail: Option<String>,
-    /// From the signage point to the pool's answer, milliseconds.
-    pub after_ms: Option<u32>,
+    /// From the signage point to its end, milliseconds.
+    pub after_ms: u32,
 }
 
 /// Plots that came and went in one plot sync.

@@ -1,10 +1,12 @@
 //! Stories of whole farms, told in virtual time.
 
 mod connections;
+mod fees;
 mod luck;
 mod operations;
 mod partials;
 mod plots;
+mod pools;
 mod proofs;
 mod signage_points;
 mod story;

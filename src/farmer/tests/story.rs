@@ -56,6 +56,7 @@ pub(super) fn config() -> FarmerConfig {
             .map(|name| (certificate(name), name.to_owned()))
             .collect(),
         alarm_memory: AlarmMemory::default(),
+        harvester_fees: BTreeMap::new(),
     }
 }
 
@@ -347,7 +348,7 @@ impl Story {
         for (job, messages, purpose) in self.signings() {
             let pool_signature = match purpose {
                 SignPurpose::SignagePoint { pool_target } => pool_target.map(|_| G2Bytes([9; 96])),
-                SignPurpose::Block => None,
+                SignPurpose::Block | SignPurpose::Partial { .. } => None,
             };
             let signatures = messages.iter().map(|message| G2Bytes([message.0[0]; 96])).collect();
             self.input(Input::Signed {
