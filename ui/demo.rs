@@ -207,7 +207,7 @@ fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> 
         let dialling = DialSettings {
             farmer,
             not_dialled: Vec::new(),
-            tls,
+            tls: TlsSource::Given(tls.into()),
             network: settings.network.clone(),
         };
         tokio::spawn(dial(dialling, Service::new(options, Clock::start()), farm.stop.clone()));

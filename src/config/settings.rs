@@ -12,6 +12,7 @@ use super::root::{DEFAULT_LOG_FILENAME, Root, RootKind};
 use crate::ids::PeerId;
 use crate::logging::LogLevel;
 use crate::pos::constants::{ConstantError, Constants};
+use crate::registry::LegacyCa;
 use crate::wire::G1Bytes;
 
 /// Everything the settings file says that farmconsole follows. Keys have Chia's names and meanings; a missing one has
@@ -143,6 +144,8 @@ pub struct OwnSettings {
     pub classic_harvester_log: bool,
     /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
+    /// `legacy_ca`: what certificates of Chia's private CA are worth; where it is not set, `open` if the root has one.
+    pub legacy_ca: Option<LegacyCa>,
 }
 
 /// `farmconsole.simulated_chain`.
@@ -421,12 +424,27 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
-        &["classic_harvester_log", "full_node_pins", "simulated_chain"],
+        &["classic_harvester_log", "full_node_pins", "legacy_ca", "simulated_chain"],
     );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
+        legacy_ca: legacy_ca(r),
+    }
+}
+
+fn legacy_ca(r: &mut Reader<'_>) -> Option<LegacyCa> {
+    let path = "farmconsole.legacy_ca";
+    match r.text(path)?.as_str() {
+        "open" => Some(LegacyCa::Open),
+        "approve" => Some(LegacyCa::Approve),
+        // What YAML 1.1 makes of `off`.
+        "off" | "false" => Some(LegacyCa::Off),
+        other => {
+            r.wrong(path, "open, approve or off", &format!("{other:?}"));
+            None
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fleet::{FleetAnswer, FleetAsk};
 use crate::runtime::{FeedEvent, RecentKind};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, MachineSnapshot};
@@ -85,6 +86,8 @@ pub enum Ask {
     },
     /// End the program.
     Stop,
+    /// Something about the harvesters and their certificates.
+    Fleet(FleetAsk),
 }
 
 /// Which events a client wants.
@@ -127,6 +130,8 @@ pub enum Answer {
     Recent(Vec<FeedEvent>),
     /// Done, or begun.
     Done,
+    /// To [`Ask::Fleet`].
+    Fleet(Box<FleetAnswer>),
 }
 
 /// A frame of the server after [`Hello`].

@@ -10,7 +10,7 @@ use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
-use crate::snapshot::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
+use crate::snapshot::{AlarmKind, ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
 
@@ -173,6 +173,17 @@ pub enum Input {
     OuterCounters(OuterCounters),
     /// A person or a script wants something.
     Command(Command),
+    /// Names of harvesters, and what is wrong with their certificates.
+    Fleet(FleetStatus),
+}
+
+/// What is known of the farm's certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FleetStatus {
+    /// Names that people gave, by certificate.
+    pub names: BTreeMap<PeerId, String>,
+    /// Alarms about certificates and invitations ([`AlarmKind::is_of_certificates`]): all of them.
+    pub alarms: Vec<AlarmKind>,
 }
 
 /// How a harvester is attached.

@@ -54,7 +54,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
-pub use input::{
+pub use input::{FleetStatus, 
     ChainState, Command, CommandError, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust, OuterCounters,
     PlotSignatures, SignError,
 };
@@ -179,6 +179,7 @@ impl Farmer {
                 self.counters.unauthenticated = counters.unauthenticated;
             }
             Input::Command(command) => self.handle_command(now, command),
+            Input::Fleet(status) => self.handle_fleet(now, status),
         }
     }
 

@@ -43,7 +43,7 @@ pub use check::{
     CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
     WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
 };
-pub use dial::{DialError, DialSettings, dial};
+pub use dial::{DialError, DialSettings, TlsSource, dial};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::LogLine;
 pub use make::{

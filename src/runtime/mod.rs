@@ -7,6 +7,7 @@ pub mod clock;
 mod embedded;
 mod engine;
 mod farm;
+mod fleet;
 pub mod handle;
 mod machine;
 mod node;
@@ -14,6 +15,7 @@ mod solving;
 mod workers;
 
 pub use clock::Clock;
+pub use fleet::FleetStartError;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
 pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};

@@ -208,6 +208,25 @@ pub enum AlarmKind {
         /// How often in this incident.
         times: u64,
     },
+    /// A harvester with a certificate of Chia's private CA waits to be let in.
+    HarvesterPending {
+        /// SHA-256 of its certificate, in hex.
+        fingerprint: String,
+    },
+    /// A certificate ends soon.
+    CertificateEnds {
+        /// Whose, as people call it.
+        name: String,
+        /// Whole days until then.
+        days_left: u64,
+    },
+    /// Somebody showed an invitation without knowing its secret, again and again; it is cancelled.
+    InvitationGuessed {
+        /// Who was invited.
+        name: String,
+        /// From where it was tried last.
+        address: IpAddr,
+    },
 }
 
 /// Share of a block reward.
@@ -260,6 +279,9 @@ impl AlarmKind {
             Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
+            Self::HarvesterPending { fingerprint } => format!("harvester_pending/{fingerprint}"),
+            Self::CertificateEnds { name, .. } => format!("certificate_ends/{name}"),
+            Self::InvitationGuessed { name, .. } => format!("invitation_guessed/{name}"),
         }
     }
 
@@ -288,8 +310,20 @@ impl AlarmKind {
             | Self::SharedPlots { .. }
             | Self::ProofLost { .. }
             | Self::SigningRefused { .. }
-            | Self::ConnectionRefused { .. } => None,
+            | Self::ConnectionRefused { .. }
+            | Self::HarvesterPending { .. }
+            | Self::CertificateEnds { .. }
+            | Self::InvitationGuessed { .. } => None,
         }
+    }
+
+    /// Whether it is one of those that [`crate::farmer::FleetStatus`] lists in full.
+    #[must_use]
+    pub const fn is_of_certificates(&self) -> bool {
+        matches!(
+            self,
+            Self::HarvesterPending { .. } | Self::CertificateEnds { .. } | Self::InvitationGuessed { .. }
+        )
     }
 
     /// How bad it is.
@@ -318,7 +352,10 @@ impl AlarmKind {
             | Self::NoKeyPlots { .. }
             | Self::DuplicatePlots { .. }
             | Self::SharedPlots { .. }
-            | Self::ConnectionRefused { .. } => Severity::Warning,
+            | Self::ConnectionRefused { .. }
+            | Self::HarvesterPending { .. }
+            | Self::CertificateEnds { .. }
+            | Self::InvitationGuessed { .. } => Severity::Warning,
         }
     }
 
@@ -380,6 +417,16 @@ impl AlarmKind {
                 format!("find out why the harvester software on {name} wants your reward")
             }
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
+            Self::HarvesterPending { fingerprint } => {
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                format!("if it is yours: `farmconsole harvester approve {short} --name NAME`, else `farmconsole harvester revoke {short}`")
+            }
+            Self::CertificateEnds { name, .. } => {
+                format!("`farmconsole harvester invite {name}` here, and there the command that this prints")
+            }
+            Self::InvitationGuessed { name, .. } => {
+                format!("find out who that is; `farmconsole harvester invite {name}` makes a new one")
+            }
         }
     }
 }
@@ -479,6 +526,17 @@ impl fmt::Display for AlarmKind {
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
             Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
+            Self::HarvesterPending { fingerprint } => {
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                write!(f, "a harvester waits to be let in (certificate {short})")
+            }
+            Self::CertificateEnds { name, days_left: 0 } => write!(f, "the certificate of {name} has ended"),
+            Self::CertificateEnds { name, days_left } => {
+                write!(f, "the certificate of {name} ends in {}", count(*days_left, "day"))
+            }
+            Self::InvitationGuessed { name, address } => {
+                write!(f, "{address} tried to join as {name} without the right token; the invitation is cancelled")
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod notice;
 pub mod page;
 pub mod peer;
 mod proof;
+mod refusal;
 mod signage_point;
 
 pub use alarm::{AlarmKind, AlarmView, RewardTarget, Severity};
@@ -26,6 +27,7 @@ pub use machine::{
 };
 pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
+pub use refusal::RefusalView;
 pub use proof::{ProofStage, ProofView, WinCounts};
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer as RcgenIssuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -108,6 +108,17 @@ impl Issuer {
         })
     }
 
+    /// Signs a certificate for somebody else's key.
+    pub(super) fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<rcgen::Certificate, TlsError> {
+        params
+            .signed_by(key, &self.signer)
+            .map_err(|error| issue_error("a certificate", &error))
+    }
+
     /// The CA certificate.
     #[must_use]
     pub fn certificate(&self) -> &CertificateDer<'static> {
@@ -204,11 +215,11 @@ fn check_ca(path: &Path, certificate: &CertificateDer<'_>, now: UnixMillis) -> R
     Ok(())
 }
 
-fn unix_time(now: UnixMillis) -> UnixTime {
+pub(super) fn unix_time(now: UnixMillis) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_millis(now.0))
 }
 
-fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
+pub(super) fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     for (kind, text) in parts {
         name.push(kind.clone(), *text);
@@ -217,7 +228,7 @@ fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
 }
 
 /// Valid from a day before `now`, because clocks of farm machines differ.
-fn back_date(params: &mut CertificateParams, now: UnixMillis) {
+pub(super) fn back_date(params: &mut CertificateParams, now: UnixMillis) {
     params.not_before =
         date_time_ymd(1970, 1, 1) + Duration::from_secs(now.seconds().clamp(DAY, MAX_UNIX_SECONDS) - DAY);
 }
@@ -227,21 +238,21 @@ const DAY: u64 = 86_400;
 /// 2090-01-01: a clock beyond it is wrong, and dates must stay inside what certificates can say.
 const MAX_UNIX_SECONDS: u64 = 3_786_912_000;
 
-fn bad_certificate(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
+pub(super) fn bad_certificate(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::BadCertificate {
         path: path.to_path_buf(),
         reason: reason.to_string(),
     }
 }
 
-fn bad_key(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
+pub(super) fn bad_key(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::BadKey {
         path: path.to_path_buf(),
         reason: reason.to_string(),
     }
 }
 
-fn issue_error(what: &'static str, reason: &dyn std::fmt::Display) -> TlsError {
+pub(super) fn issue_error(what: &'static str, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::Issue {
         what,
         reason: reason.to_string(),

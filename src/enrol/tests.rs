@@ -1,0 +1,1 @@
+//! Joining, over real TLS on loopback.
