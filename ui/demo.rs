@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, PRIVATE_FILE, create_private_dirs, replace_file};
 use farmconsole::config::{HostPort, Root, Settings, SimulatedChainSettings};
-use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions, dial, make_plot};
+use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions, TlsSource, dial, make_plot};
 use farmconsole::ids::PeerId;
 use farmconsole::keys::{ExistingKeys, ImportSource, KeysError};
 use farmconsole::logging;

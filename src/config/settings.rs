@@ -424,7 +424,12 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
-        &["classic_harvester_log", "full_node_pins", "legacy_ca", "simulated_chain"],
+        &[
+            "classic_harvester_log",
+            "full_node_pins",
+            "legacy_ca",
+            "simulated_chain",
+        ],
     );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),

@@ -304,9 +304,12 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
         } => Ok(Answer::Recent(handle.last_log_records(limit))),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
-        Ask::Snapshot | Ask::Page(_) | Ask::Recent { .. } | Ask::Refresh { .. } | Ask::Acknowledge { .. } | Ask::Fleet(_) => {
-            Err("a harvester runs on this root, and no farmer".to_owned())
-        }
+        Ask::Snapshot
+        | Ask::Page(_)
+        | Ask::Recent { .. }
+        | Ask::Refresh { .. }
+        | Ask::Acknowledge { .. }
+        | Ask::Fleet(_) => Err("a harvester runs on this root, and no farmer".to_owned()),
     }
 }
 

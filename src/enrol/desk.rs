@@ -274,7 +274,8 @@ impl Desk {
         let name = name.ok_or_else(|| "it has no name in the registry".to_owned())?;
         let issued = self.certify(request, &name).map_err(|error| error.to_string())?;
         self.audit("renew", &format!("{name} {}", issued.record.sha256));
-        self.grant(issued.pem, &name, [0; 32]).map_err(|error| error.to_string())
+        self.grant(issued.pem, &name, [0; 32])
+            .map_err(|error| error.to_string())
     }
 
     fn certify(&self, request: &JoinRequest, name: &HarvesterName) -> Result<IssuedCertificate, DeskError> {

@@ -262,7 +262,9 @@ mod tests {
         let mut invites = Invites::default();
         let from = from.map(|it| it.parse().unwrap());
         let until = START + Duration::from_secs(3_600);
-        invites.open(ID, TokenSecret([2; 16]), name("a"), from, until, START).unwrap();
+        invites
+            .open(ID, TokenSecret([2; 16]), name("a"), from, until, START)
+            .unwrap();
         invites
     }
 
@@ -277,7 +279,10 @@ mod tests {
     #[test]
     fn of_two_who_race_one_wins_and_may_ask_again() {
         let mut invites = invited(None);
-        assert_eq!(ask(&mut invites, REQUEST, true, START), Decision::Grant { name: name("a") });
+        assert_eq!(
+            ask(&mut invites, REQUEST, true, START),
+            Decision::Grant { name: name("a") }
+        );
         let other = Bytes32([6; 32]);
         assert_eq!(ask(&mut invites, other, true, START), refused(JoinRefusal::Used));
         invites.handle_given(ID, "pem").unwrap();
@@ -295,7 +300,10 @@ mod tests {
         ask(&mut invites, REQUEST, true, START);
         invites.handle_failed(ID);
         let other = Bytes32([6; 32]);
-        assert_eq!(ask(&mut invites, other, true, START), Decision::Grant { name: name("a") });
+        assert_eq!(
+            ask(&mut invites, other, true, START),
+            Decision::Grant { name: name("a") }
+        );
     }
 
     #[test]
@@ -306,7 +314,10 @@ mod tests {
             assert_eq!(stranger, refused(JoinRefusal::Unknown));
         }
         for _ in 0..4 {
-            assert_eq!(ask(&mut invites, REQUEST, false, START), refused(JoinRefusal::WrongProof));
+            assert_eq!(
+                ask(&mut invites, REQUEST, false, START),
+                refused(JoinRefusal::WrongProof)
+            );
         }
         let burned = refused(JoinRefusal::Burned { name: name("a") });
         assert_eq!(ask(&mut invites, REQUEST, false, START), burned);
@@ -322,14 +333,18 @@ mod tests {
         assert_eq!(ask(&mut invites, REQUEST, true, late), refused(JoinRefusal::Unknown));
         assert!(!invites.any(late));
         let mut elsewhere = invited(Some("10.0.1.0/24"));
-        assert_eq!(ask(&mut elsewhere, REQUEST, true, START), refused(JoinRefusal::WrongSource));
+        assert_eq!(
+            ask(&mut elsewhere, REQUEST, true, START),
+            refused(JoinRefusal::WrongSource)
+        );
         let mut here = invited(Some("10.0.0.0/24"));
         assert!(matches!(ask(&mut here, REQUEST, true, START), Decision::Grant { .. }));
     }
 
     #[test]
     fn ranges_are_those_of_the_network() {
-        let fits = |range: &str, address: &str| range.parse::<SourceRange>().unwrap().contains(address.parse().unwrap());
+        let fits =
+            |range: &str, address: &str| range.parse::<SourceRange>().unwrap().contains(address.parse().unwrap());
         assert!(fits("10.0.0.0/8", "10.255.0.1") && !fits("10.0.0.0/8", "11.0.0.1"));
         assert!(fits("10.0.0.5", "10.0.0.5") && !fits("10.0.0.5", "10.0.0.4"));
         assert!(fits("0.0.0.0/0", "8.8.8.8") && !fits("0.0.0.0/0", "fd00::1"));

@@ -136,7 +136,9 @@ impl JoinKey {
         let key = KeyPair::generate().map_err(JoinError::Key)?;
         let mut params = CertificateParams::default();
         // Whatever stands here, the farmer writes the name it knows.
-        params.distinguished_name.push(DnType::CommonName, "farmconsole harvester");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "farmconsole harvester");
         let request = params.serialize_request(&key).map_err(JoinError::Key)?;
         Ok(Self {
             public: key.public_key_raw().to_vec(),
@@ -185,6 +187,37 @@ pub async fn renew(membership: &Membership, farmer: &HostPort) -> Result<Members
     };
     let grant = ask(&mut stream, &request, farmer).await?;
     check(grant, &key, None)
+}
+
+/// Whether the farmer's certificate is of the very CA that a member trusts. If not, a newer one has signed it, which the
+/// old one vouches for: the farm has new authorities.
+///
+/// # Errors
+/// [`JoinError`].
+pub async fn is_directly_trusted(membership: &Membership, farmer: &HostPort) -> Result<bool, JoinError> {
+    let stream = reach(farmer, membership.client_config()?, membership.farmer_name()?).await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    Ok(shown.first().is_some_and(|leaf| membership.has_signed_farmer(leaf)))
+}
+
+/// Whether the farmer lets a member in, found out as far as the websocket and no further, so that it does not take this
+/// for a harvester.
+///
+/// # Errors
+/// [`JoinError`].
+pub async fn try_out(membership: &Membership, farmer: &HostPort) -> Result<(), JoinError> {
+    let stream = reach(farmer, membership.client_config()?, membership.farmer_name()?).await?;
+    let url = format!("wss://{farmer}/ws");
+    let upgraded = timeout(PATIENCE, tokio_tungstenite::client_async(url, stream)).await;
+    match upgraded {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(JoinError::Refused {
+            reason: error.to_string(),
+        }),
+        Err(_) => Err(JoinError::TimedOut {
+            address: farmer.clone(),
+        }),
+    }
 }
 
 async fn join_at(token: &Token, kind: JoinKind, key: &JoinKey, farmer: &HostPort) -> Result<Joined, JoinError> {
@@ -243,7 +276,10 @@ async fn reach(
 }
 
 fn channel(stream: &TlsStream<TcpStream>) -> Result<proof::Channel, JoinError> {
-    let exported = stream.get_ref().1.export_keying_material([0; 32], proof::EXPORTER, None);
+    let exported = stream
+        .get_ref()
+        .1
+        .export_keying_material([0; 32], proof::EXPORTER, None);
     exported.map_err(|_| JoinError::BadGrant {
         what: "TLS gives no key for this connection",
     })

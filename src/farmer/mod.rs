@@ -54,9 +54,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
-pub use input::{FleetStatus, 
-    ChainState, Command, CommandError, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust, OuterCounters,
-    PlotSignatures, SignError,
+pub use input::{
+    ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
+    OuterCounters, PlotSignatures, SignError,
 };
 pub use output::{JobId, Output, SignPurpose};
 

@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::service::{FarmerChannels, Service};
-use crate::config::{HostPort, Root};
+use crate::config::{HostPort, Root, Settings};
 use crate::logging::target::HARVESTER_SERVER;
 use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, ReachError, Reached, chance, connect, reach};
 use crate::snapshot::{DisconnectCause, FarmerLinkState};
@@ -107,6 +107,48 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
             () = sleep(backoff.handle_failure(chance())) => {}
         }
     }
+}
+
+/// Whether the harvester of a root reaches its farmer and is let in, as far as that shows before the handshake of the
+/// harvester protocol.
+///
+/// # Errors
+/// What is wrong, as a sentence, and what to do.
+pub async fn examine_farmer(root: &Root) -> Result<(), (String, String)> {
+    let settings = Settings::load(root).map_err(|error| {
+        let hint = error
+            .hint()
+            .unwrap_or_else(|| "`farmconsole harvester join TOKEN` makes a root".to_owned());
+        (error.to_string(), hint)
+    })?;
+    let mut farmers = settings.harvester.farmer_peers.into_iter();
+    let Some(farmer) = farmers.next() else {
+        let hint = "`farmconsole configure --set-farmer-peer HOST:8447`".to_owned();
+        return Err(("the settings name no farmer".to_owned(), hint));
+    };
+    let settings = DialSettings {
+        farmer,
+        not_dialled: farmers.collect(),
+        tls: TlsSource::Root(root.clone()),
+        network: settings.network,
+    };
+    knock(&settings).await.map_err(|error| {
+        let hint = error.hint(&settings);
+        (format!("cannot connect to farmer {}: {error}", settings.farmer), hint)
+    })
+}
+
+/// Dials, and goes as far as the websocket: the farmer has judged our certificate then.
+async fn knock(settings: &DialSettings) -> Result<(), DialError> {
+    let tls = settings.tls.current()?;
+    let reached = reach(&settings.farmer, &tls.config, tls.farmer_name).await?;
+    let upgraded = tokio_tungstenite::client_async(format!("wss://{}/ws", settings.farmer), reached.stream).await;
+    let detail = |error: tokio_tungstenite::tungstenite::Error| ConnectError::NotWebSocket {
+        detail: error.to_string(),
+    };
+    upgraded
+        .map(drop)
+        .map_err(|error| refusal(detail(error), &settings.network))
 }
 
 /// Why no farmer could be reached. Each attempt may be repeated without harm.
@@ -283,7 +325,6 @@ mod tests {
     use super::super::testing::{HEIGHTS, keys, original, service, signage_point};
     use super::*;
     use crate::clock::UnixMillis;
-    use crate::config::Root;
     use crate::config::files::{PRIVATE_FILE, set_mode};
     use crate::net::{
         AdmissionLimits, IdentityRates, Listener, Outbox, Server, ServerOptions, SessionEvent, SessionIds,

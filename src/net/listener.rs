@@ -313,7 +313,10 @@ where
             Ok(Arrived::Served)
         }
         Purpose::Renew => {
-            let desk = server.desk.as_ref().ok_or_else(|| join_refused("nothing is renewed here"))?;
+            let desk = server
+                .desk
+                .as_ref()
+                .ok_or_else(|| join_refused("nothing is renewed here"))?;
             let (config, examined) = tls.for_renewal().map_err(ours)?;
             let stream = shake(start, config, examined, deadline, meter, server).await?;
             let peer_id = identify(&stream, server)?;

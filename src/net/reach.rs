@@ -48,21 +48,13 @@ pub enum ReachError {
 ///
 /// # Errors
 /// [`ReachError`].
-pub async fn reach(
-    peer: &HostPort,
-    tls: &Arc<ClientConfig>,
-    name: ServerName<'static>,
-) -> Result<Reached, ReachError> {
+pub async fn reach(peer: &HostPort, tls: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Reached, ReachError> {
     timeout(PATIENCE, dial(peer, tls, name))
         .await
         .map_err(|_| ReachError::TimedOut)?
 }
 
-async fn dial(
-    peer: &HostPort,
-    tls: &Arc<ClientConfig>,
-    name: ServerName<'static>,
-) -> Result<Reached, ReachError> {
+async fn dial(peer: &HostPort, tls: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Reached, ReachError> {
     let HostPort { host, port } = peer;
     let stream = TcpStream::connect((host.as_str(), *port))
         .await

@@ -70,7 +70,11 @@ impl Refusals {
         if self.kept.len() >= MAX_KEPT {
             // What a flood leaves goes first.
             let worth = |view: &RefusalView| (view.cause.needs_a_person(), view.last_unix_ms);
-            let least = self.kept.iter().min_by_key(|(_, view)| worth(view)).map(|(key, _)| *key);
+            let least = self
+                .kept
+                .iter()
+                .min_by_key(|(_, view)| worth(view))
+                .map(|(key, _)| *key);
             least.map(|key| self.kept.remove(&key));
         }
         let view = RefusalView {
@@ -144,7 +148,10 @@ mod tests {
         let kept = refusals.kept();
         assert_eq!(kept.len(), MAX_KEPT);
         let harvester = kept.iter().find(|it| it.address == host(1)).expect("kept");
-        assert_eq!((harvester.times, harvester.first_unix_ms, harvester.last_unix_ms), (3, 1_000, 3_000));
+        assert_eq!(
+            (harvester.times, harvester.first_unix_ms, harvester.last_unix_ms),
+            (3, 1_000, 3_000)
+        );
         assert_eq!(harvester.certificate.as_deref(), Some("CN=Chia"));
     }
 

@@ -16,8 +16,8 @@ use super::session::{SessionEvent, SessionIds};
 use crate::enrol::Desk;
 use crate::ids::PeerId;
 use crate::logging::target;
-use crate::runtime::Clock;
 use crate::registry::AllowList;
+use crate::runtime::Clock;
 use crate::snapshot::{RefusalCause, RefusalView};
 
 /// How a farmer presents itself and where its connections report to.

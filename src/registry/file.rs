@@ -38,7 +38,10 @@ impl RegistryError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::File { file, .. } => format!("is there room on the disk, and does {} belong to this user?", file.display()),
+            Self::File { file, .. } => format!(
+                "is there room on the disk, and does {} belong to this user?",
+                file.display()
+            ),
             Self::Damaged { file, .. } => format!(
                 "put a backup of {} back; without one, remove it and enrol every harvester again",
                 file.display()
@@ -66,7 +69,9 @@ pub(super) fn load(file: &Path) -> Result<Option<Registry>, RegistryError> {
     }
     match (newest, read(&before(file))) {
         (newest, Ok(Some(registry))) => {
-            let reason = newest.err().map_or_else(|| "it is missing".to_owned(), |error| error.to_string());
+            let reason = newest
+                .err()
+                .map_or_else(|| "it is missing".to_owned(), |error| error.to_string());
             tracing::error!(target: "registry", "{reason}; the version before the last change is used");
             Ok(Some(registry))
         }
@@ -111,7 +116,10 @@ fn read(file: &Path) -> Result<Option<Registry>, RegistryError> {
     };
     let kept: Kept = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
     if kept.version != VERSION {
-        return Err(damaged(format!("its version is {}, this program reads {VERSION}", kept.version)));
+        return Err(damaged(format!(
+            "its version is {}, this program reads {VERSION}",
+            kept.version
+        )));
     }
     let mut registry = kept.registry;
     if checksum(&registry).map_err(|error| damaged(error.to_string()))? != kept.checksum {
@@ -163,6 +171,9 @@ mod tests {
         assert_eq!(load(&file).unwrap(), Some(registry(&["a"])), "someone removed it");
         std::fs::write(&file, b"{").unwrap();
         std::fs::write(before(&file), b"").unwrap();
-        assert!(matches!(load(&file), Err(RegistryError::Damaged { .. })), "never taken for a new farm");
+        assert!(
+            matches!(load(&file), Err(RegistryError::Damaged { .. })),
+            "never taken for a new farm"
+        );
     }
 }

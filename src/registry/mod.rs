@@ -173,8 +173,13 @@ impl Registry {
         if self.members.len() >= MAX_MEMBERS {
             return Verdict::Unknown;
         }
-        self.members
-            .push(Member::new(None, MemberOrigin::Legacy, standing, certificate, now_unix_s));
+        self.members.push(Member::new(
+            None,
+            MemberOrigin::Legacy,
+            standing,
+            certificate,
+            now_unix_s,
+        ));
         self.reindex();
         verdict
     }
@@ -282,7 +287,11 @@ impl Registry {
     /// By name, by the beginning of a fingerprint (8 hex digits or more), or by the address it came from last.
     fn find(&self, who: &str) -> Result<usize, ChangeError> {
         let places = |fits: &dyn Fn(&Member) -> bool| -> Vec<usize> {
-            let fitting = self.members.iter().enumerate().filter(|(_, it)| !it.is_revoked() && fits(it));
+            let fitting = self
+                .members
+                .iter()
+                .enumerate()
+                .filter(|(_, it)| !it.is_revoked() && fits(it));
             fitting.map(|(place, _)| place).collect()
         };
         let is_fingerprint = who.len() >= 8 && who.bytes().all(|b| b.is_ascii_hexdigit());

@@ -74,7 +74,18 @@ mod tests {
             assert_eq!(good.parse::<HarvesterName>().unwrap().as_str(), good);
         }
         let too_long = "a".repeat(33);
-        for bad in ["", "-a", "a-", "Rack", "a b", "a.b", "ä", "a\n", "../a", too_long.as_str()] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "Rack",
+            "a b",
+            "a.b",
+            "ä",
+            "a\n",
+            "../a",
+            too_long.as_str(),
+        ] {
             assert!(bad.parse::<HarvesterName>().is_err(), "{bad:?}");
         }
     }

@@ -154,7 +154,10 @@ impl AllowList {
     pub fn handle_connected(&self, certificate: PeerId, address: &str, software: &str, now_unix_s: u64) {
         let mut inner = self.lock();
         inner.unsaved = true;
-        if inner.registry.handle_connected(certificate, address, software, now_unix_s) {
+        if inner
+            .registry
+            .handle_connected(certificate, address, software, now_unix_s)
+        {
             drop(inner);
             self.audit.note("renewed", &certificate.to_string(), now_unix_s);
             self.tell();

@@ -28,7 +28,9 @@ fn peer(n: u8) -> PeerId {
 fn unlisted_certificate_is_nobody_and_a_revoked_one_stays_out_with_its_key() {
     let mut registry = registry();
     assert_eq!(registry.judge(peer(1)), Verdict::Unknown);
-    registry.enrol(&name("a"), MemberOrigin::Own, certificate(1), 5).unwrap();
+    registry
+        .enrol(&name("a"), MemberOrigin::Own, certificate(1), 5)
+        .unwrap();
     assert_eq!(registry.judge(peer(1)), Verdict::Allowed);
     assert_eq!(registry.revoke("a", 6).unwrap(), "a");
     assert_eq!(registry.judge(peer(1)), Verdict::Revoked);
@@ -37,16 +39,30 @@ fn unlisted_certificate_is_nobody_and_a_revoked_one_stays_out_with_its_key() {
         ..certificate(1)
     };
     assert_eq!(registry.handle_stranger(again, LegacyCa::Open, 7), Verdict::Revoked);
-    registry.enrol(&name("a"), MemberOrigin::Own, certificate(2), 8).unwrap();
-    assert_eq!((registry.judge(peer(1)), registry.judge(peer(2))), (Verdict::Revoked, Verdict::Allowed));
+    registry
+        .enrol(&name("a"), MemberOrigin::Own, certificate(2), 8)
+        .unwrap();
+    assert_eq!(
+        (registry.judge(peer(1)), registry.judge(peer(2))),
+        (Verdict::Revoked, Verdict::Allowed)
+    );
 }
 
 #[test]
 fn strangers_of_the_old_ca_are_let_in_remembered_or_refused_as_set() {
     let mut registry = registry();
-    assert_eq!(registry.handle_stranger(certificate(1), LegacyCa::Off, 5), Verdict::Unknown);
-    assert_eq!(registry.handle_stranger(certificate(1), LegacyCa::Open, 5), Verdict::Allowed);
-    assert_eq!(registry.handle_stranger(certificate(2), LegacyCa::Approve, 5), Verdict::Pending);
+    assert_eq!(
+        registry.handle_stranger(certificate(1), LegacyCa::Off, 5),
+        Verdict::Unknown
+    );
+    assert_eq!(
+        registry.handle_stranger(certificate(1), LegacyCa::Open, 5),
+        Verdict::Allowed
+    );
+    assert_eq!(
+        registry.handle_stranger(certificate(2), LegacyCa::Approve, 5),
+        Verdict::Pending
+    );
     assert_eq!(registry.judge(peer(2)), Verdict::Pending);
     registry.approve(&peer(2).short(), Some(name("b"))).unwrap();
     assert_eq!(registry.judge(peer(2)), Verdict::Allowed);
@@ -66,12 +82,19 @@ fn whoever_holds_the_old_ca_cannot_fill_the_registry_by_waiting() {
 #[test]
 fn old_certificate_counts_until_the_new_one_has_connected() {
     let mut registry = registry();
-    registry.enrol(&name("a"), MemberOrigin::Own, certificate(1), 5).unwrap();
+    registry
+        .enrol(&name("a"), MemberOrigin::Own, certificate(1), 5)
+        .unwrap();
     assert!(!registry.handle_connected(peer(1), "10.0.0.7", "x", 6));
-    registry.enrol(&name("a"), MemberOrigin::Own, certificate(2), 7).unwrap();
+    registry
+        .enrol(&name("a"), MemberOrigin::Own, certificate(2), 7)
+        .unwrap();
     assert!(!registry.handle_connected(peer(1), "10.0.0.7", "x", 8));
     assert!(registry.handle_connected(peer(2), "10.0.0.8", "x", 9));
-    assert_eq!((registry.judge(peer(1)), registry.judge(peer(2))), (Verdict::Unknown, Verdict::Allowed));
+    assert_eq!(
+        (registry.judge(peer(1)), registry.judge(peer(2))),
+        (Verdict::Unknown, Verdict::Allowed)
+    );
     let member = &registry.members()[0];
     assert_eq!((member.first_seen_unix_s, member.last_seen_unix_s), (Some(6), Some(9)));
 }
@@ -83,9 +106,20 @@ fn harvesters_are_found_by_name_fingerprint_or_address_and_never_by_guess() {
         registry.handle_stranger(certificate(n), LegacyCa::Open, 5);
         registry.handle_connected(peer(n), "10.0.0.7", "x", 6);
     }
-    assert_eq!(registry.rename("10.0.0.7", name("a")), Err(ChangeError::Ambiguous { who: "10.0.0.7".to_owned() }));
+    assert_eq!(
+        registry.rename("10.0.0.7", name("a")),
+        Err(ChangeError::Ambiguous {
+            who: "10.0.0.7".to_owned()
+        })
+    );
     assert_eq!(registry.rename("01010101", name("a")).unwrap(), "10.0.0.7");
-    assert_eq!(registry.rename("02020202", name("a")), Err(ChangeError::NameTaken { name: name("a") }));
+    assert_eq!(
+        registry.rename("02020202", name("a")),
+        Err(ChangeError::NameTaken { name: name("a") })
+    );
     assert_eq!(registry.rename("a", name("b")).unwrap(), "a");
-    assert!(matches!(registry.revoke("0101", 7), Err(ChangeError::NoSuchHarvester { .. })));
+    assert!(matches!(
+        registry.revoke("0101", 7),
+        Err(ChangeError::NoSuchHarvester { .. })
+    ));
 }

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
-use super::fleet::{Fleet, FleetStartError};
+use super::fleet::{Fleet, FleetHandle, FleetStartError};
 use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::solving::solvers;
@@ -130,8 +130,8 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let public_keys = public_keys(&settings, &keys)?;
     let constants = Arc::new(settings.constants.clone());
     let clock = Clock::start();
-    let mut fleet = Fleet::open(&root, &settings, clock)?;
-    fleet.set_port(listener.address().port());
+    let bound = listener.address().port();
+    let fleet = Fleet::open(&root, settings.own.legacy_ca, &settings.network, bound, clock)?;
     let fleet = Arc::new(fleet);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -240,8 +240,10 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         events: events.clone(),
         requests: requests_in,
         log: log.clone(),
-        fleet: Arc::clone(&fleet),
-        server: Arc::clone(&server),
+        fleet: FleetHandle {
+            fleet: Arc::clone(&fleet),
+            server: Arc::clone(&server),
+        },
     };
 
     if !settings.harvester.plot_directories.is_empty() {

@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use crate::config::{Root, Settings};
+use crate::config::Root;
 use crate::control::{FleetAnswer, FleetAsk, FleetView};
 use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
@@ -32,6 +32,48 @@ pub(crate) struct Fleet {
     clock: Clock,
     /// What the port answers on, for tokens.
     port: u16,
+}
+
+/// A hold on the fleet of a running farm.
+#[derive(Clone, Debug)]
+pub(crate) struct FleetHandle {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) server: Arc<Server>,
+}
+
+impl FleetHandle {
+    /// Carries out an order.
+    pub(super) async fn ask(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+        let Self { fleet, server } = self.clone();
+        // Reads and writes files.
+        let answered = tokio::task::spawn_blocking(move || fleet.answer(ask, &server)).await;
+        answered.unwrap_or_else(|_| Err("an error in this program".to_owned()))
+    }
+
+    /// The fleet of a root made by a test, whose server nobody can reach.
+    #[cfg(test)]
+    pub(crate) fn of_test_root(root: &Root) -> Self {
+        use crate::net::{AdmissionLimits, IdentityRates, ServerOptions, SessionIds};
+
+        let clock = Clock::start();
+        let fleet = Fleet::open(root, None, "simulator1", 8447, clock).unwrap();
+        let server = Server::new(ServerOptions {
+            network_id: "simulator1".to_owned(),
+            server_port: 8447,
+            events: mpsc::channel(1).0,
+            session_ids: SessionIds::default(),
+            shutdown: CancellationToken::new(),
+            clock,
+            admission: AdmissionLimits::default(),
+            identities: IdentityRates::default(),
+            list: Arc::clone(fleet.list()),
+            desk: Some(Arc::clone(fleet.desk())),
+        });
+        Self {
+            fleet: Arc::new(fleet),
+            server,
+        }
+    }
 }
 
 /// Why an order was not carried out.
@@ -60,24 +102,43 @@ pub enum FleetStartError {
     Tls(#[from] TlsError),
 }
 
+impl FleetStartError {
+    /// What to do about it, if that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => Some(error.hint()),
+            Self::Tls(error) => error
+                .hint()
+                .or_else(|| Some("make certificates with `farmconsole init`".to_owned())),
+        }
+    }
+}
+
 impl Fleet {
     /// Opens what a root has, and makes what is missing.
-    pub(super) fn open(root: &Root, settings: &Settings, clock: Clock) -> Result<Self, FleetStartError> {
+    pub(super) fn open(
+        root: &Root,
+        legacy: Option<LegacyCa>,
+        network: &str,
+        port: u16,
+        clock: Clock,
+    ) -> Result<Self, FleetStartError> {
         let now = clock.now().unix;
         let has_chia_ca = SslLayout::of(root).ca(CertificateAuthority::Private).crt.exists();
         let default = if has_chia_ca { LegacyCa::Open } else { LegacyCa::Off };
-        let list = Arc::new(AllowList::open(root, settings.own.legacy_ca.unwrap_or(default))?);
+        let list = Arc::new(AllowList::open(root, legacy.unwrap_or(default))?);
         list.set_not_harvesters(other_services(root));
         let ca = FarmCa::open_or_make(root, &list.farm_id(), now)?;
         let tls = Arc::new(FarmerTls::load(root, &ca, Arc::clone(&list), now)?);
-        let desk = Desk::new(ca, Arc::clone(&list), settings.network.clone(), clock);
+        let desk = Desk::new(ca, Arc::clone(&list), network.to_owned(), clock);
         Ok(Self {
             root: root.clone(),
             list,
             desk: Arc::new(desk),
             tls,
             clock,
-            port: settings.farmer.port,
+            port,
         })
     }
 
@@ -96,13 +157,8 @@ impl Fleet {
         &self.tls
     }
 
-    /// The port turned out to be another.
-    pub(super) const fn set_port(&mut self, port: u16) {
-        self.port = port;
-    }
-
     /// Carries out an order. Reads and writes files.
-    pub(crate) fn answer(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, String> {
+    fn answer(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, String> {
         self.carry_out(ask, server).map_err(|error| match &error {
             FleetError::Desk(desk) => match desk.hint() {
                 Some(hint) => format!("{error}; {hint}"),
@@ -128,7 +184,8 @@ impl Fleet {
                 addresses,
             } => {
                 let from = from.map(|it| it.parse()).transpose();
-                let from = from.map_err(|error: crate::enrol::SourceRangeError| FleetError::Other(error.to_string()))?;
+                let from =
+                    from.map_err(|error: crate::enrol::SourceRangeError| FleetError::Other(error.to_string()))?;
                 let ttl = Duration::from_secs(ttl_seconds);
                 let addresses = if addresses.is_empty() {
                     vec![SocketAddr::new(own_address(), self.port).to_string()]
@@ -264,7 +321,9 @@ impl Fleet {
             let now = it.clock.now().unix;
             if it.desk.ca().renew_farmer(now)? {
                 it.tls.reload(&it.root, it.desk.ca(), now)?;
-                it.list.audit().note("renew", "the farmer's own certificate", now.seconds());
+                it.list
+                    .audit()
+                    .note("renew", "the farmer's own certificate", now.seconds());
             }
             Ok::<(), TlsError>(())
         });

@@ -9,11 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use super::fleet::Fleet;
+use super::fleet::FleetHandle;
 use crate::control::{FleetAnswer, FleetAsk};
 use crate::farmer::Command;
 use crate::logging::{LogHandle, LogRecord};
-use crate::net::Server;
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, MessageRecord, Notice};
 
@@ -64,8 +63,7 @@ pub struct FarmHandle {
     pub(crate) events: broadcast::Sender<FeedEvent>,
     pub(crate) requests: mpsc::Sender<EngineRequest>,
     pub(crate) log: LogHandle,
-    pub(crate) fleet: Arc<Fleet>,
-    pub(crate) server: Arc<Server>,
+    pub(crate) fleet: FleetHandle,
 }
 
 impl FarmHandle {
@@ -74,10 +72,7 @@ impl FarmHandle {
     /// # Errors
     /// A sentence that says why not.
     pub async fn fleet(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
-        let (fleet, server) = (Arc::clone(&self.fleet), Arc::clone(&self.server));
-        // Reads and writes files.
-        let answered = tokio::task::spawn_blocking(move || fleet.answer(ask, &server)).await;
-        answered.unwrap_or_else(|_| Err("an error in this program".to_owned()))
+        self.fleet.ask(ask).await
     }
 
     /// The farm at this moment.

@@ -12,7 +12,7 @@ use super::handle::FeedEvent;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::{BindError, ControlServer, Served};
 use crate::control::{LockError, RootLock};
-use crate::harvester::{DialSettings, TlsSource, Service, ServiceOptions, StatusHandle, dial};
+use crate::harvester::{DialSettings, Service, ServiceOptions, StatusHandle, TlsSource, dial, keep_fresh};
 use crate::logging::{LogHandle, LogPage};
 use crate::snapshot::MachineSnapshot;
 use crate::tls::{TlsError, harvester_tls};
@@ -84,6 +84,7 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(control.run(Served::Harvester(handle.clone()), stop.clone()));
     tasks.spawn(dial(dialling, service, stop.clone()));
+    tasks.spawn(keep_fresh(root, farmer.clone(), stop.clone()));
     tasks.close();
     Ok(RunningHarvester {
         handle,

@@ -15,7 +15,9 @@ mod solving;
 mod workers;
 
 pub use clock::Clock;
-pub use fleet::FleetStartError;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
+#[cfg(test)]
+pub(crate) use fleet::FleetHandle;
+pub use fleet::FleetStartError;
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
 pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};

@@ -419,7 +419,9 @@ impl AlarmKind {
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
             Self::HarvesterPending { fingerprint } => {
                 let short = fingerprint.get(..16).unwrap_or(fingerprint);
-                format!("if it is yours: `farmconsole harvester approve {short} --name NAME`, else `farmconsole harvester revoke {short}`")
+                format!(
+                    "if it is yours: `farmconsole harvester approve {short} --name NAME`, else `farmconsole harvester revoke {short}`"
+                )
             }
             Self::CertificateEnds { name, .. } => {
                 format!("`farmconsole harvester invite {name}` here, and there the command that this prints")
@@ -535,7 +537,10 @@ impl fmt::Display for AlarmKind {
                 write!(f, "the certificate of {name} ends in {}", count(*days_left, "day"))
             }
             Self::InvitationGuessed { name, address } => {
-                write!(f, "{address} tried to join as {name} without the right token; the invitation is cancelled")
+                write!(
+                    f,
+                    "{address} tried to join as {name} without the right token; the invitation is cancelled"
+                )
             }
         }
     }

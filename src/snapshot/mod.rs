@@ -27,8 +27,8 @@ pub use machine::{
 };
 pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
-pub use refusal::RefusalView;
 pub use proof::{ProofStage, ProofView, WinCounts};
+pub use refusal::RefusalView;
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};
 
 use serde::{Deserialize, Serialize};

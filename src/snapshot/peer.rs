@@ -218,11 +218,11 @@ impl RefusalCause {
             Self::OutOfDate { .. } => {
                 "set the clocks of both machines right; if they are, the certificate is too old: `farmconsole harvester invite NAME`"
             }
-            Self::Revoked => {
-                "nothing, if it was meant; to take that machine back: `farmconsole harvester invite NAME`"
-            }
+            Self::Revoked => "nothing, if it was meant; to take that machine back: `farmconsole harvester invite NAME`",
             Self::Pending => "if it is yours, let it in: `farmconsole harvester approve ADDRESS`",
-            Self::OtherService { .. } => "give that machine a certificate of its own: `farmconsole harvester invite NAME`",
+            Self::OtherService { .. } => {
+                "give that machine a certificate of its own: `farmconsole harvester invite NAME`"
+            }
             Self::JoinRefused { .. } => "make a new invitation: `farmconsole harvester invite NAME`",
             _ => "look at that machine's harvester log",
         }
@@ -260,7 +260,10 @@ impl fmt::Display for RefusalCause {
             } => {
                 if now_unix_s < from_unix_s {
                     let off = apart(from_unix_s - now_unix_s);
-                    write!(f, "its certificate begins {off} after this machine's time: a clock is wrong")
+                    write!(
+                        f,
+                        "its certificate begins {off} after this machine's time: a clock is wrong"
+                    )
                 } else {
                     let off = apart(now_unix_s.saturating_sub(*until_unix_s));
                     write!(f, "its certificate ended {off} ago by this machine's clock")

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+#[cfg(test)]
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::danger::ClientCertVerifier;
-#[cfg(test)]
-use tokio_rustls::rustls::ServerConfig;
 #[cfg(test)]
 use tokio_rustls::rustls::server::NoServerSessionStorage;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore};
 

@@ -26,7 +26,11 @@ pub struct CertificateFacts {
 
 impl fmt::Display for CertificateFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "certificate {} of {:?}, signed by {:?}", self.record.sha256, self.subject, self.issuer)?;
+        write!(
+            f,
+            "certificate {} of {:?}, signed by {:?}",
+            self.record.sha256, self.subject, self.issuer
+        )?;
         match &self.issuer_key {
             Some(key) => write!(f, " with the key {key}"),
             None => Ok(()),

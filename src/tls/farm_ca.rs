@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData,
-    SanType, SerialNumber,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
+    PublicKeyData, SanType, SerialNumber,
 };
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, TrustAnchor};
@@ -88,6 +88,12 @@ impl FarmCa {
             it.cross_sign(&Issuer::load(&it.chia, now)?, now)?;
         }
         Ok(it)
+    }
+
+    /// Whether the farm of a root can do without the key of Chia's private CA.
+    #[must_use]
+    pub fn is_set_up(root: &Root) -> bool {
+        root.farm_ca_dir().join(CROSS).exists()
     }
 
     /// What the farmer shows: its certificate under the server CA with the cross-certificate. Where harvesters trust
@@ -202,13 +208,20 @@ impl FarmCa {
     /// When a rotation is under way, or a file cannot be read or written.
     pub fn rotate(&self, now: UnixMillis) -> Result<(), TlsError> {
         if self.is_rotating() {
-            return Err(issue_error("new authorities", &"a rotation is under way: finish it first"));
+            return Err(issue_error(
+                "new authorities",
+                &"a rotation is under way: finish it first",
+            ));
         }
         let old = self.issuer(Role::Server, now)?;
         let (server, client) = (make_ca(Role::Server, now)?, make_ca(Role::Client, now)?);
         let key = public_key_of(&server.crt)?;
         let cross = old.sign(&server_cross_params(&key, now), &key)?;
-        put(&self.dir.join(OLD_CLIENT_CA), &read_text(&self.ca(Role::Client).crt)?, CERTIFICATE_FILE)?;
+        put(
+            &self.dir.join(OLD_CLIENT_CA),
+            &read_text(&self.ca(Role::Client).crt)?,
+            CERTIFICATE_FILE,
+        )?;
         put(&self.dir.join(ROTATED_CROSS), &cross.pem(), CERTIFICATE_FILE)?;
         put_pair(&self.ca(Role::Client), &client)?;
         put_pair(&self.ca(Role::Server), &server)?;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_rustls::rustls::crypto::CryptoProvider;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
@@ -179,7 +179,10 @@ impl Current {
 fn known_cas(root: &Root, not_trusted: Option<RootCertStore>) -> Vec<(String, RootCertStore)> {
     let mut known = Vec::new();
     if let Some(anchors) = not_trusted {
-        known.push(("Chia's private CA of this root, which counts no more (legacy_ca: off)".to_owned(), anchors));
+        known.push((
+            "Chia's private CA of this root, which counts no more (legacy_ca: off)".to_owned(),
+            anchors,
+        ));
     }
     let mut public = RootCertStore::empty();
     let added = CertificateDer::from_pem_slice(CHIA_CA_CRT.as_bytes()).map(|der| public.add(der));

@@ -75,6 +75,18 @@ impl Issuer {
         Self::new(paths, pem, now)
     }
 
+    /// A CA that lies nowhere.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_pem(pem: PemPair, now: UnixMillis) -> Result<Self, TlsError> {
+        let paths = CertificatePaths {
+            crt: "memory.crt".into(),
+            key: "memory.key".into(),
+        };
+        Self::new(paths, pem, now)
+    }
+
     /// A new key and a certificate for it, with the official names, from a day before `now` to
     /// 2100 as the official ones: what ends is the CA, and a farm must not stop on a day nobody remembers.
     ///

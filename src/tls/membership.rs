@@ -220,6 +220,23 @@ impl Membership {
         Ok(Arc::new(config))
     }
 
+    /// Whether the farm's server CA itself has signed this certificate of a farmer, going by the id of its key.
+    #[must_use]
+    pub fn has_signed_farmer(&self, leaf: &[u8]) -> bool {
+        use x509_parser::extensions::ParsedExtension;
+
+        let issuer_key = CertificateFacts::of(leaf).and_then(|it| it.issuer_key);
+        let ca = CertificateDer::from_pem_slice(self.server_ca.as_bytes()).ok();
+        let own_key = ca.as_ref().and_then(|ca| {
+            let (_, x509) = X509Certificate::from_der(ca).ok()?;
+            x509.extensions().iter().find_map(|it| match it.parsed_extension() {
+                ParsedExtension::SubjectKeyIdentifier(id) => Some(hex::encode(id.0)),
+                _ => None,
+            })
+        });
+        issuer_key.is_some() && issuer_key == own_key
+    }
+
     fn config(&self) -> Result<ClientConfig, TlsError> {
         let path = Path::new("membership");
         let bad = |error: &dyn fmt::Display| bad_certificate(path, error);

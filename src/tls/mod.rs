@@ -18,6 +18,7 @@
 //!
 //! Not here: sockets and handshakes (`net`), and settings (`config`).
 
+mod audit;
 mod cause;
 mod config;
 mod error;
@@ -31,6 +32,7 @@ mod layout;
 mod membership;
 mod request;
 
+pub use audit::{AuditFinding, audit};
 pub use cause::{RefusalCause, cause};
 #[cfg(test)]
 pub use config::farmer_server_config;

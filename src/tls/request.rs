@@ -56,7 +56,9 @@ impl RequestedKey {
             return Err(RequestError::WeakKey);
         }
         request.verify_signature().map_err(|_| RequestError::BadSignature)?;
-        Ok(Self { spki: spki.raw.to_vec() })
+        Ok(Self {
+            spki: spki.raw.to_vec(),
+        })
     }
 
     /// The same for a request in PEM, as `openssl req -new` writes it.

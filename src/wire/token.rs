@@ -170,7 +170,10 @@ mod tests {
         let text = token().to_string();
         assert!(text.starts_with("fc1:10.0.0.5:8447,[fd00::1]:8447:") && !text.contains(char::is_whitespace));
         let (addresses, body) = text.rsplit_once(':').unwrap();
-        let careless = format!("  {addresses}:{}\n", body.to_lowercase().replace('0', "o").replace('1', "l"));
+        let careless = format!(
+            "  {addresses}:{}\n",
+            body.to_lowercase().replace('0', "o").replace('1', "l")
+        );
         assert_eq!(careless.parse::<Token>().unwrap(), token());
     }
 
