@@ -70,7 +70,9 @@ impl DeskError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotCrossSigned => Some(
-                "put config/ssl/ca/private_ca.key back for one start of the farmer, or set `legacy_ca: off`".to_owned(),
+                "put config/ssl/ca/private_ca.key back for one start of the farmer; if it is there, that CA may sign no other: \
+                 `farmconsole ca harden --force`, then invite every harvester"
+                    .to_owned(),
             ),
             Self::Tls(error) => error.hint(),
             Self::Registry(error) => Some(error.hint()),

@@ -288,9 +288,12 @@ where
             let stream = shake(start, config, examined, deadline, meter, server).await?;
             let peer_id = identify(&stream, server)?;
             let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
-            let (socket, greeting) = timeout(HANDSHAKE_DEADLINE, shaken)
-                .await
-                .map_err(|_| RefusalCause::HandshakeTimeout)??;
+            let (socket, greeting) = match timeout(HANDSHAKE_DEADLINE, shaken).await {
+                Err(_) => return Err(RefusalCause::HandshakeTimeout.into()),
+                // A machine that joined, or its doctor, looks whether it is let in.
+                Ok(Err(RefusalCause::ClosedEarly)) => return Ok(Arrived::Served),
+                Ok(shaken) => shaken?,
+            };
             Ok(Arrived::Harvester {
                 socket: Box::new(socket),
                 greeting,

@@ -84,7 +84,7 @@ impl FarmCa {
             }
         }
         it.renew_farmer(now)?;
-        if it.chia.crt.exists() && it.cross(now).is_none() && it.chia.key.exists() {
+        if it.chia.crt.exists() && it.cross(now).is_none() && it.chia.key.exists() && it.chia_may_sign() {
             it.cross_sign(&Issuer::load(&it.chia, now)?, now)?;
         }
         Ok(it)
@@ -226,7 +226,7 @@ impl FarmCa {
         put_pair(&self.ca(Role::Client), &client)?;
         put_pair(&self.ca(Role::Server), &server)?;
         self.make_farmer(now)?;
-        if self.chia.key.exists() {
+        if self.chia.key.exists() && self.chia_may_sign() {
             self.cross_sign(&Issuer::load(&self.chia, now)?, now)?;
         }
         Ok(())
@@ -302,8 +302,24 @@ impl FarmCa {
         let cross = read_certificates(&self.dir.join(CROSS)).ok()?.into_iter().next()?;
         let leaf = read_certificates(&self.farmer().crt).ok()?.into_iter().next()?;
         let anchors = read_anchors(&self.chia.crt).ok()?;
+        if !self.chia_may_sign() {
+            return None;
+        }
         verify_server(&leaf, std::slice::from_ref(&cross), anchors, unix_time(now)).ok()?;
         Some(cross)
+    }
+
+    /// Whether the CA that is called Chia's may sign another CA. Official ones may; of ours, those of the first releases
+    /// may not (path length 0), which OpenSSL looks at in the CA itself and our verifier does not.
+    fn chia_may_sign(&self) -> bool {
+        use x509_parser::prelude::{FromDer, X509Certificate};
+
+        let certificates = read_certificates(&self.chia.crt).unwrap_or_default();
+        certificates.first().is_some_and(|der| {
+            let x509 = X509Certificate::from_der(der).ok().map(|(_, x509)| x509);
+            let basic = x509.as_ref().and_then(|it| it.basic_constraints().ok().flatten());
+            basic.is_some_and(|it| it.value.ca && it.value.path_len_constraint.is_none())
+        })
     }
 
     fn cross_sign(&self, chia: &Issuer, now: UnixMillis) -> Result<(), TlsError> {

@@ -199,7 +199,8 @@ pub fn make_private_ca(now: UnixMillis) -> Result<PemPair, TlsError> {
     ]);
     back_date(&mut params, now);
     params.not_after = params.not_before + Duration::from_secs(CA_DAYS * 86_400);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // No path length, as the official ones: it signs the farm's server CA.
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).map_err(failed)?;
     Ok(PemPair {
