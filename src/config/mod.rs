@@ -18,6 +18,7 @@ mod host_port;
 pub mod init;
 mod key;
 mod locate;
+mod peers;
 mod reader;
 mod root;
 mod settings;

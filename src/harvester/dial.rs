@@ -461,8 +461,7 @@ mod tests {
         let farm = Farm::start();
         let foreign = tempfile::tempdir().unwrap();
         let foreign = make_root(foreign.path());
-        let same_ca = "farmer and harvester must have certificates of the same private CA: copy config/ssl/ca from the \
-                       farmer's machine, then `farmconsole init -c COPY`";
+        let same_ca = "this machine does not belong to that farm: `farmconsole harvester invite NAME` on the farmer's machine prints the command that joins it";
 
         let other_network = farm.settings(&farm.root, "mainnet");
         let network = "`selected_network` must be the same on both machines";

@@ -386,7 +386,9 @@ impl AlarmKind {
             }
             Self::HarvesterLate { name, .. } => format!("look for a slow, sleeping or dying drive on {name}"),
             Self::CertificateShared { .. } => {
-                "run `chia init -c DIR` on one of these machines so that each has a certificate of its own".to_owned()
+                "give all but one of them certificates of their own: `farmconsole harvester invite NAME` here, and there \
+                 the command that this prints"
+                    .to_owned()
             }
             Self::PlotsLost { name, directory, .. } => match directory {
                 Some(dir) => format!("check the drive mounted at {dir} on {name}"),

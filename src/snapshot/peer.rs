@@ -197,11 +197,16 @@ impl RefusalCause {
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::ForeignCa | Self::PeerRefusedUs { .. } | Self::NoCertificate => {
-                "copy this farm's CA directory (`config/ssl/ca`) to that machine and run `chia init -c DIR` there, then restart its harvester"
+            Self::ForeignCa
+            | Self::PeerRefusedUs { .. }
+            | Self::NoCertificate
+            | Self::OtherCa { .. }
+            | Self::LegacyOff
+            | Self::NotListed => {
+                "invite it: `farmconsole harvester invite NAME` here, and there the command that this prints"
             }
             Self::CertificateExpired => {
-                "check the clocks of both machines, then make new certificates with `chia init -c DIR`"
+                "check the clocks of both machines; if they are right: `farmconsole harvester invite NAME`"
             }
             Self::OldTls => "update that machine's software: TLS 1.3 is needed",
             Self::WrongNetwork { .. } => {
@@ -212,9 +217,6 @@ impl RefusalCause {
                 "this port speaks the harvester protocol over TLS; point that program elsewhere"
             }
             Self::OurFault { .. } => "raise the limit of open files (`ulimit -n`) or free memory on this machine",
-            Self::OtherCa { .. } | Self::LegacyOff | Self::NotListed => {
-                "invite it: `farmconsole harvester invite NAME` here, and there the command that this prints"
-            }
             Self::OutOfDate { .. } => {
                 "set the clocks of both machines right; if they are, the certificate is too old: `farmconsole harvester invite NAME`"
             }

@@ -55,4 +55,6 @@ pub const CHIA_CA_CRT: &str = include_str!("../../assets/chia_ca.crt");
 pub const CHIA_CA_KEY: &str = include_str!("../../assets/chia_ca.key");
 
 #[cfg(test)]
+mod farm_tests;
+#[cfg(test)]
 mod tests;
