@@ -21,6 +21,7 @@ mod harvester;
 mod keys;
 mod lists;
 mod plots;
+mod pool;
 mod root;
 mod secrets;
 mod security;
@@ -122,6 +123,7 @@ async fn run(cli: Cli) -> Outcome {
                 command: PassphraseCommand::Remove,
             },
         } => keys::remove_passphrase(&context()?),
+        Command::Pool { command } => pool::run(&context()?, command).await,
         Command::Plots { command } => plots::run(&context()?, command).await,
         Command::Harvester { command } => fleet_command(&context()?, command).await,
         Command::Ca { command } => ca::run(&context()?, command).await,

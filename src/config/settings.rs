@@ -146,6 +146,9 @@ pub struct OwnSettings {
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
     /// `legacy_ca`: what certificates of Chia's private CA are worth; where it is not set, `open` if the root has one.
     pub legacy_ca: Option<LegacyCa>,
+    /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by certificate, with the largest
+    /// rate in percent, 0 to 100.
+    pub harvester_fees: BTreeMap<PeerId, f64>,
 }
 
 /// `farmconsole.simulated_chain`.
@@ -428,6 +431,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
             "classic_harvester_log",
             "full_node_pins",
             "legacy_ca",
+            "harvester_fees",
             "simulated_chain",
         ],
     );
@@ -436,6 +440,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
         legacy_ca: legacy_ca(r),
+        harvester_fees: harvester_fees(r),
     }
 }
 
@@ -473,6 +478,31 @@ fn full_node_pins(r: &mut Reader<'_>) -> BTreeMap<HostPort, PeerId> {
     }
     pins
 }
+
+fn harvester_fees(r: &mut Reader<'_>) -> BTreeMap<PeerId, f64> {
+    let path = "farmconsole.harvester_fees";
+    let mut fees = BTreeMap::new();
+    match r.node(path) {
+        None | Some(Node::Null) => {}
+        Some(Node::Map(map)) => {
+            for (harvester, percent) in map {
+                let text = percent.scalar_text().unwrap_or_default();
+                let percent = text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+                match (harvester.parse(), percent) {
+                    (Ok(harvester), Some(percent)) => {
+                        fees.insert(harvester, percent);
+                    }
+                    _ => r.wrong(path, FEES_SHAPE, &format!("{harvester:?}: {text:?}")),
+                }
+            }
+        }
+        Some(other) => r.wrong(path, FEES_SHAPE, &other.describe()),
+    }
+    fees
+}
+
+/// What `farmconsole.harvester_fees` should be.
+const FEES_SHAPE: &str = "a mapping of harvesters' certificates (SHA-256, 64 hex digits) to percentages from 0 to 100";
 
 /// What `farmconsole.full_node_pins` should be.
 const PINS_SHAPE: &str = "a mapping of \"HOST:PORT\" to a SHA-256 fingerprint of 64 hex digits";

@@ -12,14 +12,13 @@ use super::input::{PlotSignatures, SignError};
 use super::output::JobId;
 use super::proofs::{BlockNumber, Job, Phase, ProofNumber, Source};
 use crate::clock::Now;
-use crate::ids::{Bytes32, PuzzleHash, RewardChainSp};
+use crate::ids::{Bytes32, RewardChainSp};
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, ProofStage};
 use crate::wire::RespondSignatures;
 
 impl Farmer {
     /// A harvester sent its shares of signatures.
     pub(super) fn handle_respond_signatures(&mut self, now: Now, id: HarvesterId, response: RespondSignatures) {
-        self.review_override(now, id, response.farmer_reward_address_override);
         let is_source = |source: &Source| source.harvester == id && source.plot_identifier == response.plot_identifier;
         let mut candidates = Vec::new();
         for (number, proof) in self
@@ -40,6 +39,9 @@ impl Farmer {
             .iter()
             .map(|(message, _)| *message)
             .collect();
+        let Some(response) = self.take_partial_shares(id, response) else {
+            return;
+        };
         // Shares for something else than was asked go to a worker too: it says what is wrong with them.
         let asked = self
             .asked_for(&candidates, Some(&messages))
@@ -64,8 +66,9 @@ impl Farmer {
                 Ok(signatures) => self.send_signed_values(now, number, &signatures),
                 Err(error) => self.retry_block(now, number, &error.to_string()),
             },
+            Some(Job::SignPartial(number)) => self.handle_partial_signed(now, number, result),
             // Other work is no signature; whoever says so is answered when its result comes.
-            Some(job_of_other_kind @ (Job::Solve(_) | Job::Verify(_))) => {
+            Some(job_of_other_kind @ (Job::Solve(_) | Job::Verify(_) | Job::Pool(..))) => {
                 self.proofs.jobs.insert(job, job_of_other_kind);
             }
             None => {}
@@ -86,14 +89,6 @@ impl Farmer {
             let current = sources.get(source).map(|it| it.harvester);
             is_source && current.is_none_or(|current| current == id || !farmer.is_greeted(current))
         });
-    }
-
-    /// A harvester wants the reward elsewhere. It never goes there; a person should know.
-    pub(super) fn review_override(&mut self, now: Now, harvester: HarvesterId, wanted: Option<PuzzleHash>) {
-        if wanted.is_some() && wanted != self.config.keys.farmer_target {
-            let name = self.harvesters.name(harvester);
-            self.raise(now, AlarmKind::RewardOverrideRefused { harvester, name });
-        }
     }
 
     /// Asks again for whatever is owed, where `is_wanted` says so of the sources and the one that was asked.

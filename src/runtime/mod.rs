@@ -11,6 +11,7 @@ mod fleet;
 pub mod handle;
 mod machine;
 mod node;
+mod pools;
 mod solving;
 mod workers;
 

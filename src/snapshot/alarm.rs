@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::peer::{HarvesterId, RefusalCause};
-use crate::ids::PeerId;
+use super::{PartialOutcome, PartialStep};
+use crate::ids::{LauncherId, PeerId};
 
 /// How bad an alarm is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -198,6 +199,8 @@ pub enum AlarmKind {
         harvester: HarvesterId,
         /// Name.
         name: String,
+        /// Why not.
+        reason: String,
     },
     /// Somebody cannot connect who probably should.
     ConnectionRefused {
@@ -226,6 +229,81 @@ pub enum AlarmKind {
         name: String,
         /// From where it was tried last.
         address: IpAddr,
+    },
+    /// A pool gives no answer that can be used.
+    PoolFailing {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Since when, unix milliseconds.
+        since_unix_ms: u64,
+        /// The last request and why it failed.
+        why: String,
+    },
+    /// The key that speaks to a pool is not here, so no partial can be sent.
+    PoolKeyMissing {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Whether that key is a wallet key, as in the second pool protocol.
+        is_wallet_key: bool,
+    },
+    /// A pool has to be told something that only the owner of the plotNFT can sign.
+    PoolNeedsOwner {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// What.
+        need: OwnerNeed,
+    },
+    /// The clocks of a pool and of this machine differ.
+    PoolClockDiffers {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Seconds by which the pool's is ahead.
+        ahead_s: i64,
+    },
+    /// Partials are lost in one and the same way.
+    PartialsLost {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// How they end.
+        outcome: PartialOutcome,
+        /// How many in the last hour.
+        partials: u64,
+        /// Where the last one was.
+        step: PartialStep,
+        /// Why the last one ended so.
+        reason: String,
+    },
+    /// The list of pools cannot be read, or not all of it.
+    PoolsUnreadable {
+        /// Why, with the file.
+        why: String,
+    },
+}
+
+/// What a pool has to be told by the owner of a plotNFT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "need")]
+pub enum OwnerNeed {
+    /// That the plotNFT exists.
+    Register,
+    /// Which key speaks for it.
+    OtherKey,
+    /// Where to pay.
+    Payout {
+        /// Where the wallet wants it.
+        wanted: String,
+        /// Where it pays.
+        pays_to: String,
     },
 }
 
@@ -282,6 +360,14 @@ impl AlarmKind {
             Self::HarvesterPending { fingerprint } => format!("harvester_pending/{fingerprint}"),
             Self::CertificateEnds { name, .. } => format!("certificate_ends/{name}"),
             Self::InvitationGuessed { name, .. } => format!("invitation_guessed/{name}"),
+            Self::PoolFailing { launcher_id, .. } => format!("pool_failing/{launcher_id}"),
+            Self::PoolKeyMissing { launcher_id, .. } => format!("pool_key_missing/{launcher_id}"),
+            Self::PoolNeedsOwner { launcher_id, .. } => format!("pool_needs_owner/{launcher_id}"),
+            Self::PoolClockDiffers { launcher_id, .. } => format!("pool_clock_differs/{launcher_id}"),
+            Self::PartialsLost {
+                launcher_id, outcome, ..
+            } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
+            Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
         }
     }
 
@@ -313,7 +399,26 @@ impl AlarmKind {
             | Self::ConnectionRefused { .. }
             | Self::HarvesterPending { .. }
             | Self::CertificateEnds { .. }
-            | Self::InvitationGuessed { .. } => None,
+            | Self::InvitationGuessed { .. }
+            | Self::PoolFailing { .. }
+            | Self::PoolKeyMissing { .. }
+            | Self::PoolNeedsOwner { .. }
+            | Self::PoolClockDiffers { .. }
+            | Self::PartialsLost { .. }
+            | Self::PoolsUnreadable { .. } => None,
+        }
+    }
+
+    /// The plotNFT it is about, if it is about one.
+    #[must_use]
+    pub const fn launcher_id(&self) -> Option<LauncherId> {
+        match self {
+            Self::PoolFailing { launcher_id, .. }
+            | Self::PoolKeyMissing { launcher_id, .. }
+            | Self::PoolNeedsOwner { launcher_id, .. }
+            | Self::PoolClockDiffers { launcher_id, .. }
+            | Self::PartialsLost { launcher_id, .. } => Some(*launcher_id),
+            _ => None,
         }
     }
 
@@ -343,7 +448,10 @@ impl AlarmKind {
             | Self::ProofLost { .. }
             | Self::TooManyProofs { .. }
             | Self::SigningRefused { .. }
-            | Self::RewardOverrideRefused { .. } => Severity::Critical,
+            | Self::RewardOverrideRefused { .. }
+            | Self::PoolFailing { .. }
+            | Self::PoolKeyMissing { .. }
+            | Self::PoolNeedsOwner { .. } => Severity::Critical,
             Self::NoSignagePoints { others_do: true, .. }
             | Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }
@@ -355,7 +463,10 @@ impl AlarmKind {
             | Self::ConnectionRefused { .. }
             | Self::HarvesterPending { .. }
             | Self::CertificateEnds { .. }
-            | Self::InvitationGuessed { .. } => Severity::Warning,
+            | Self::InvitationGuessed { .. }
+            | Self::PoolClockDiffers { .. }
+            | Self::PartialsLost { .. }
+            | Self::PoolsUnreadable { .. } => Severity::Warning,
         }
     }
 
@@ -408,7 +519,9 @@ impl AlarmKind {
             Self::InvalidProofs { plot_file, name, .. } => {
                 format!("check {plot_file} on {name} with `chia plots check`: its drive may be failing")
             }
-            Self::ProofLost { name, .. } => format!("look at the harvester log of {name}"),
+            Self::ProofLost { name, .. } => {
+                format!("look at the logs of {name} and of the full node, at the time of the alarm")
+            }
             Self::TooManyProofs { name, .. } => {
                 format!("check that {name} farms this network and that its difficulty is that of the chain")
             }
@@ -416,7 +529,10 @@ impl AlarmKind {
                 format!("find out who runs the full node {node} and whether its software is genuine")
             }
             Self::RewardOverrideRefused { name, .. } => {
-                format!("find out why the harvester software on {name} wants your reward")
+                format!(
+                    "if you agreed to a fee for the harvester software on {name}, allow it with \
+                     `farmconsole.harvester_fees` in the settings; else find out why it wants your reward"
+                )
             }
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
             Self::HarvesterPending { fingerprint } => {
@@ -431,6 +547,30 @@ impl AlarmKind {
             Self::InvitationGuessed { name, .. } => {
                 format!("find out who that is; `farmconsole harvester invite {name}` makes a new one")
             }
+            Self::PoolFailing { pool, .. } => {
+                format!("look at what {pool} says of itself, and at this machine's network and clock")
+            }
+            Self::PoolKeyMissing {
+                is_wallet_key: false, ..
+            } => "import the farming keys again with `farmconsole keys import`, and restart the farmer".to_owned(),
+            Self::PoolKeyMissing {
+                is_wallet_key: true, ..
+            } => "this plotNFT speaks with a wallet key: if its address holds no coins, import it with `farmconsole keys import --pool-wallet-keys`, and restart the farmer".to_owned(),
+            Self::PoolNeedsOwner {
+                need: OwnerNeed::Payout { .. },
+                launcher_id,
+                ..
+            } => format!("`farmconsole pool set-payout {launcher_id}` tells the pool: it asks for the mnemonic once"),
+            Self::PoolNeedsOwner { launcher_id, .. } => {
+                format!("`farmconsole pool join {launcher_id}` registers it: it asks for the mnemonic once")
+            }
+            Self::PoolClockDiffers { .. } => "set this machine's clock: `timedatectl` says whether it is synchronised".to_owned(),
+            Self::PartialsLost {
+                outcome: PartialOutcome::Late | PartialOutcome::Stale,
+                ..
+            } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
+            Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
+            Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
         }
     }
 }
@@ -528,7 +668,9 @@ impl fmt::Display for AlarmKind {
                 )
             }
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
-            Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
+            Self::RewardOverrideRefused { name, reason, .. } => {
+                write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
+            }
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
             Self::HarvesterPending { fingerprint } => {
                 let short = fingerprint.get(..16).unwrap_or(fingerprint);
@@ -544,6 +686,41 @@ impl fmt::Display for AlarmKind {
                     "{address} tried to join as {name} without the right token; the invitation is cancelled"
                 )
             }
+            Self::PoolFailing { pool, why, .. } => write!(f, "pool {pool} gives no usable answer: {why}"),
+            Self::PoolKeyMissing { pool, .. } => {
+                write!(
+                    f,
+                    "no partial can be sent to {pool}: the key that speaks to it is not here"
+                )
+            }
+            Self::PoolNeedsOwner { pool, need, .. } => match need {
+                OwnerNeed::Register => write!(f, "{pool} does not know this farmer"),
+                OwnerNeed::OtherKey => write!(f, "{pool} knows this farmer by another key"),
+                OwnerNeed::Payout { wanted, pays_to } => write!(f, "{pool} pays to {pays_to} instead of {wanted}"),
+            },
+            Self::PoolClockDiffers { pool, ahead_s, .. } => {
+                let (by, word) = (ahead_s.unsigned_abs(), if *ahead_s < 0 { "behind" } else { "ahead of" });
+                write!(
+                    f,
+                    "the clock of {pool} is {} {word} this machine's",
+                    count(by, "second")
+                )
+            }
+            Self::PartialsLost {
+                pool,
+                outcome,
+                partials,
+                step,
+                reason,
+                ..
+            } => write!(
+                f,
+                "{} for {pool} {} in the last hour, the last one while {}: {reason}",
+                count(*partials, "partial"),
+                outcome.word(),
+                step.word()
+            ),
+            Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
         }
     }
 }

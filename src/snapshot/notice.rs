@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::AlarmView;
 use super::peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
-use super::{AttemptOutcome, AttemptView, CrossCheckView, SignagePointView};
-use crate::ids::{PeerId, PlotId};
+use super::{AttemptOutcome, AttemptView, CrossCheckView, PartialOutcome, PartialStep, SignagePointView};
+use crate::ids::{PeerId, PlotId, PuzzleHash};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,13 @@ pub enum Notice {
         /// Signage point index.
         signage_point_index: u8,
     },
+    /// The farmer's share of a declared proof goes to its harvester, as its fee.
+    HarvesterFee {
+        /// Name.
+        name: String,
+        /// Where to.
+        puzzle_hash: PuzzleHash,
+    },
     /// Block signatures were sent to the node.
     BlockSigned {
         /// Name.
@@ -146,6 +153,45 @@ pub enum Notice {
         name: String,
         /// Why.
         reason: String,
+    },
+    /// A pool has accepted a partial.
+    PartialAccepted {
+        /// Pool.
+        pool: String,
+        /// Name of the harvester.
+        name: String,
+        /// Plot file.
+        plot_file: String,
+        /// What it is worth.
+        points: u64,
+        /// Milliseconds since its signage point.
+        after_ms: u32,
+    },
+    /// A partial was lost on its way, or refused.
+    PartialLost {
+        /// Pool.
+        pool: String,
+        /// Name of the harvester.
+        name: String,
+        /// Plot file.
+        plot_file: String,
+        /// How it ended.
+        outcome: PartialOutcome,
+        /// Where it was then.
+        step: PartialStep,
+        /// Why.
+        reason: String,
+        /// Milliseconds since its signage point.
+        after_ms: u32,
+    },
+    /// A pool has set another difficulty.
+    PoolDifficultyChanged {
+        /// Pool.
+        pool: String,
+        /// Before.
+        from: u64,
+        /// From here on.
+        to: u64,
     },
     /// An alarm opened.
     AlarmOpened {
@@ -239,6 +285,12 @@ impl fmt::Display for Notice {
             } => {
                 write!(f, "proof of {name} declared at signage point {signage_point_index}")
             }
+            Self::HarvesterFee { name, puzzle_hash } => {
+                write!(
+                    f,
+                    "the farmer reward of a proof of {name} goes to puzzle hash {puzzle_hash}, as its fee"
+                )
+            }
             Self::BlockSigned { name } => write!(f, "block signed with a proof of {name}"),
             Self::BlockAccepted {
                 name,
@@ -249,6 +301,33 @@ impl fmt::Display for Notice {
                 write!(f, "{kind} {height} won with a proof of {name}")
             }
             Self::ProofLost { name, reason } => write!(f, "proof of {name} lost: {reason}"),
+            Self::PartialAccepted {
+                pool,
+                name,
+                points,
+                after_ms,
+                ..
+            } => write!(
+                f,
+                "{pool} accepted a partial of {name}, {points} points, {after_ms} ms after its signage point"
+            ),
+            Self::PartialLost {
+                pool,
+                name,
+                outcome,
+                step,
+                reason,
+                after_ms,
+                ..
+            } => write!(
+                f,
+                "partial of {name} for {pool} {} after {after_ms} ms ({}): {reason}",
+                outcome.word(),
+                step.word()
+            ),
+            Self::PoolDifficultyChanged { pool, from, to } => {
+                write!(f, "{pool} changed the difficulty from {from} to {to}")
+            }
             Self::AlarmOpened { alarm } => write!(f, "alarm: {}", alarm.kind),
             Self::AlarmClosed { alarm } => write!(f, "over: {}", alarm.kind),
         }

@@ -36,6 +36,7 @@ pub use audit::{AuditFinding, audit};
 pub use cause::{RefusalCause, cause};
 #[cfg(test)]
 pub use config::farmer_server_config;
+pub(crate) use config::provider;
 pub use config::{chia_server_name, harvester_client_config, node_client_config, node_rpc_client_config};
 pub use error::TlsError;
 pub use facts::CertificateFacts;

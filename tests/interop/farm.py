@@ -47,11 +47,24 @@ def wait_for(what, seconds, check):
         time.sleep(0.2)
 
 
+def with_network(text, network, constants):
+    """The text of a settings file with another network selected, which has these constants."""
+    values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
+    text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
+    text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
+    prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
+    text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
+    if (names, lists, prefixes) != (1, 1, 1):
+        raise Failed("settings file of init has another shape than expected: networks")
+    return text
+
+
 class Farm:
     """One farmconsole root and its daemon."""
 
     def __init__(self, binary, root, port):
         self.binary, self.root, self.port, self.process = binary, root, port, None
+        self.inside = []  # a command that starts the daemon elsewhere
 
     def cli(self, *args, check=True, text=None):
         done = subprocess.run([self.binary, "--root", self.root, *args], capture_output=True, text=True, input=text, timeout=30)
@@ -70,19 +83,13 @@ class Farm:
         if ports < 1 or paces != 1:
             raise Failed(f"settings file of init has another shape than expected ({ports} ports, {paces} paces)")
         if network != "simulator1":
-            values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
-            text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
-            text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
-            prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
-            text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
-            if (names, lists, prefixes) != (1, 1, 1):
-                raise Failed("settings file of init has another shape than expected: networks")
+            text = with_network(text, network, constants)
         path.write_text(text)
 
     def start(self):
         out = open(self.root / "daemon.out", "ab")
         started = time.monotonic()
-        self.process = subprocess.Popen([self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*self.inside, self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         wait_for("daemon answers", 20, lambda: self.cli("summary", "--json", check=False).returncode == 0)
         return time.monotonic() - started
 
@@ -191,6 +198,20 @@ class World:
                 )
         return {kind: sorted((cache / kind).glob("*.plot"))[:number] for kind, number in [("og", 9), ("nft", 9), ("other", 1)]}
 
+    def v2_plots(self, farm):
+        """16 v2 plots of a farm's keys, half of them with a contract; cached."""
+        keys = json.loads(farm.cli("keys", "show", "--json").stdout)
+        farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
+        cache = self.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
+        for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
+            missing = 8 - len(list((cache / kind).glob("*.plot2")))
+            if missing > 0:
+                subprocess.run(
+                    [self.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
+                    check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(self.work / "plotter")),
+                )
+        return {kind: sorted((cache / kind).glob("*.plot2"))[:8] for kind in ("v2-og", "v2-nft")}
+
     def plot_directory(self, name, plots, with_bad_files):
         """Hard links to real plots; with one file that is no plot, one for other keys and one duplicate."""
         main, second = self.work / f"plots-{name}", self.work / f"plots-{name}-more"
@@ -246,7 +267,11 @@ def free_port():
 
 def peer_id(root):
     """SHA-256 of a harvester's certificate: what a farmer knows it by."""
-    certificate = root / "config/ssl/harvester/private_harvester.crt"
+    return fingerprint_of(root / "config/ssl/harvester/private_harvester.crt")
+
+
+def fingerprint_of(certificate):
+    """SHA-256 of a certificate, in hexadecimal."""
     der = subprocess.run(["openssl", "x509", "-in", certificate, "-outform", "DER"], check=True, capture_output=True).stdout
     return hashlib.sha256(der).hexdigest()
 
@@ -515,22 +540,11 @@ def v2_plots(world):
     path = world.work / "simulator2.json"
     path.write_text(json.dumps(constants))
     farm.set_up("simulator2", constants)
-    keys = json.loads(farm.cli("keys", "show", "--json").stdout)
-    farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
-    cache = world.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
-    plots = {}
-    for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
-        missing = 4 - len(list((cache / kind).glob("*.plot2")))
-        if missing > 0:
-            subprocess.run(
-                [world.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
-                check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(world.work / "plotter")),
-            )
-        plots[kind] = sorted((cache / kind).glob("*.plot2"))[:4]
+    plots = world.v2_plots(farm)
     official = Harvester(world.work, world.venvs, "2.7.5", "h-v2")
     theirs = world.plot_directory("v2-official", plots["v2-og"][:2] + plots["v2-nft"][:2], None)
     official.set_up(farm, theirs[:1], farm.root / "config/ssl/ca", "simulator2", path)
-    ours = world.plot_directory("v2-own", plots["v2-og"][2:] + plots["v2-nft"][2:], None)
+    ours = world.plot_directory("v2-own", plots["v2-og"][2:4] + plots["v2-nft"][2:4], None)
     farm.cli("plots", "add", "-d", str(ours[0]))
     farm.start()
     official.start()
@@ -544,6 +558,56 @@ def v2_plots(world):
     finally:
         official.stop()
         farm.stop()
+
+
+def partials_reach_a_pool(world):
+    """A pool made of the official package: partials of an official harvester and of ours are refused until the owner has registered, then accepted, also after a 500."""
+    farm = world.new_farm(world.farm.binary, "farm-pool")
+    farm.set_up()
+    python = world.venvs / "chia-2.7.5/bin/python"
+    port, output, payout = free_port(), world.work / "pool.jsonl", "bb" * 32
+    run = lambda *args: [str(part) for part in (python, HERE / "pool.py", *args)]
+    subprocess.run(run("join", farm.root, f"http://127.0.0.1:{port}", CONTRACT, payout, MNEMONIC), check=True, capture_output=True)
+    farm.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
+    errors = open(world.work / "pool.err", "wb")
+    pool = subprocess.Popen(run("serve", port, output, CONTRACT, MNEMONIC), stdout=errors, stderr=errors, stdin=subprocess.DEVNULL)
+    official = Harvester(world.work, world.venvs, "2.7.5", "h-pool")
+    plots = world.plots()["nft"]
+    official.set_up(farm, world.plot_directory("pool-official", plots[:5], None)[:1], farm.root / "config/ssl/ca")
+    farm.cli("plots", "add", "-d", str(world.plot_directory("pool-own", plots[5:], None)[0]))
+    listed = lambda: json.loads(farm.cli("pool", "list", "--json").stdout)
+    events = lambda kind: [e for e in (json.loads(line) for line in output.read_text().splitlines()) if e["event"] == kind]
+    try:
+        wait_for("the pool listens", 20, lambda: output.exists())
+        farm.start()
+        wait_for("the pool is not registered with", 20, lambda: ([a for a in farm.alarms() if a["kind"] == "pool_needs_owner" and a["need"]["need"] == "register"], farm.alarms()))
+        joined = farm.cli("pool", "join", "--mnemonic-file", "-", text=MNEMONIC)
+        if "is registered with" not in joined.stdout or payout not in joined.stdout:
+            raise Failed(f"`pool join`: {joined.stdout}")
+        told = farm.cli("pool", "set-payout", "--mnemonic-file", "-", text=MNEMONIC)
+        if [e["method"] for e in events("registered")] != ["POST", "PUT"]:
+            raise Failed(f"`pool set-payout`: {told.stdout}, {events('registered')}")
+        official.start()
+
+        def check():
+            versions = [e["harvester"] for e in events("accepted")]
+            return min(versions.count("2.7.5"), len(versions) - versions.count("2.7.5")) >= 15, sorted(set(versions)) + [len(versions)]
+
+        wait_for("15 partials of each harvester", 180, check)
+        if wrong := events("wrong") + events("error"):
+            raise Failed(f"the pool refuses: {wrong[:3]}")
+        if not [e for e in events("accepted") if e["again"]]:
+            raise Failed("no partial was sent again after a 500")
+        view = listed()
+        counts = view["partials"]
+        if view["difficulty"] != 2 or view["state"]["state"] != "ready" or view["points_acknowledged"] < 30 or counts["invalid"] or counts["late"]:
+            raise Failed(f"the farm says: {view['state']}, difficulty {view['difficulty']}, {view['points_acknowledged']} points, {counts}")
+        print(f"       {len(events('accepted'))} partials accepted, {len([e for e in events('accepted') if e['again']])} of them after a 500; the farm counts {counts}, {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
+    finally:
+        official.stop()
+        farm.stop()
+        pool.terminate()
+        pool.wait(10)
 
 
 def log_lines(world):
@@ -561,7 +625,7 @@ def log_lines(world):
 
 SCENARIOS = [
     connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
-    shared_certificate, foreign_ca, wrong_network, v2_plots, farmer_restart, farmer_killed,
+    shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool, farmer_restart, farmer_killed,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
 

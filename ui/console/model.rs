@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use farmconsole::ids::LauncherId;
 use farmconsole::snapshot::page::{ListKind, Page, PageRequest};
 use farmconsole::snapshot::{
-    AlarmView, AttemptOutcome, AttemptView, FarmSnapshot, HarvesterId, HarvesterView, ProofStage, ProofView,
+    AlarmView, AttemptOutcome, AttemptView, FarmSnapshot, HarvesterId, HarvesterView, PoolState, PoolView, ProofStage,
+    ProofView,
 };
 
 use super::stream::{Entry, Stream};
@@ -22,13 +24,21 @@ pub(super) enum Screen {
     Farm,
     Harvesters,
     Proofs,
+    Pools,
     Messages,
     Alarms,
 }
 
 impl Screen {
     /// All, in order.
-    pub(super) const ALL: [Self; 5] = [Self::Farm, Self::Harvesters, Self::Proofs, Self::Messages, Self::Alarms];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Farm,
+        Self::Harvesters,
+        Self::Proofs,
+        Self::Pools,
+        Self::Messages,
+        Self::Alarms,
+    ];
 
     /// Its key and its name.
     pub(super) const fn tab(self) -> (char, &'static str) {
@@ -36,6 +46,7 @@ impl Screen {
             Self::Farm => ('1', "Farm"),
             Self::Harvesters => ('2', "Harvesters"),
             Self::Proofs => ('4', "Proofs"),
+            Self::Pools => ('5', "Pools"),
             Self::Messages => ('6', "Messages"),
             Self::Alarms => ('7', "Alarms"),
         }
@@ -153,6 +164,8 @@ pub(super) struct Selection {
     pub(super) harvester: Option<HarvesterId>,
     /// Number of the proof.
     pub(super) proof: Option<u64>,
+    /// PlotNFT of the pool.
+    pub(super) pool: Option<LauncherId>,
     /// Number of the stream's entry; `None` follows the newest.
     pub(super) entry: Option<u64>,
     /// Number of the alarm.
@@ -294,6 +307,21 @@ impl Model {
             .iter()
             .filter(|p| !self.only_wrong || matches!(p.stage, ProofStage::Invalid { .. } | ProofStage::Lost { .. }))
             .filter(|p| self.matches(&[&p.harvester_name, &p.plot_file]))
+    }
+
+    /// Pools that have the words of the filter; or those with something wrong.
+    pub(super) fn pools(&self) -> Vec<&PoolView> {
+        let is_wrong = |pool: &PoolView| {
+            !matches!(
+                pool.state,
+                PoolState::Ready | PoolState::Asking | PoolState::SelfPooling
+            )
+        };
+        let pools = self.shown().pools.iter();
+        pools
+            .filter(|pool| !self.only_wrong || is_wrong(pool))
+            .filter(|pool| self.matches(&[&pool.label(), pool.name.as_deref().unwrap_or_default()]))
+            .collect()
     }
 
     /// Open alarms, then the history.

@@ -158,6 +158,25 @@ fn proofs_screen() {
 }
 
 #[test]
+fn pools_screen() {
+    let on = |farm, columns, rows| {
+        let mut model = console(farm, columns, rows);
+        press(&mut model, '5');
+        model
+    };
+    shot("pools_none", &on(samples::empty(), 120, 36));
+    shot("pools_some", &on(samples::pooled(), 120, 36));
+    shot("pools_narrow", &on(samples::pooled(), 80, 24));
+    let mut other = on(samples::pooled(), 120, 36);
+    press(&mut other, 'j');
+    press(&mut other, 'j');
+    shot("pools_selected", &other);
+    let mut farm = console(samples::pooled(), 120, 36);
+    press(&mut farm, '1');
+    assert!(text(&farm).contains("Partials 24 h"), "the farm screen sums them up");
+}
+
+#[test]
 fn messages_screen() {
     let mut model = console(samples::troubled(), 120, 36);
     press(&mut model, '6');
@@ -249,6 +268,7 @@ fn no_size_panics() {
         console(samples::one(), 0, 0),
         console(samples::troubled(), 0, 0),
         console(samples::simulated(), 0, 0),
+        console(samples::pooled(), 0, 0),
     ];
     let mut details = console(samples::troubled(), 0, 0);
     let asked = code(&mut details, KeyCode::Enter);

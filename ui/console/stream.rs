@@ -37,6 +37,7 @@ impl Entry {
                 | Notice::PlotSyncRefused { .. }
                 | Notice::SignagePointsMissed { .. }
                 | Notice::CrossCheckFailed { .. }
+                | Notice::PartialLost { .. }
                 | Notice::AlarmOpened { .. }
                 | Notice::Attempt { .. } => LogLevel::Warning,
                 _ => LogLevel::Info,

@@ -393,6 +393,11 @@ fn step(model: &mut Model, step: Step) -> Vec<Effect> {
             let at = numbers.iter().position(|n| Some(*n) == model.selection.proof);
             model.selection.proof = step.from(at, numbers.len()).map(|n| numbers[n]);
         }
+        Screen::Pools => {
+            let ids: Vec<_> = model.pools().iter().map(|pool| pool.launcher_id).collect();
+            let at = ids.iter().position(|id| Some(*id) == model.selection.pool);
+            model.selection.pool = step.from(at, ids.len()).map(|n| ids[n]);
+        }
         Screen::Alarms => {
             let numbers: Vec<u64> = model.alarms().map(|a| a.number).collect();
             let at = numbers.iter().position(|n| Some(*n) == model.selection.alarm);

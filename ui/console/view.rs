@@ -18,7 +18,7 @@ use ratatui::text::Line;
 use super::keymap::{self, Place};
 use super::model::{Dialog, Model, Screen};
 use super::theme::Tone;
-use super::views::{alarms, farm, harvester, harvesters, header, help, messages, proofs};
+use super::views::{alarms, farm, harvester, harvesters, header, help, messages, pools, proofs};
 use super::widgets::pane::{popup, title};
 use super::widgets::text::{line_width, put, put_ends, span, wrap};
 
@@ -57,6 +57,7 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) {
         (Screen::Harvesters, false) => harvesters::draw(model, body, buffer),
         (Screen::Harvesters, true) => harvester::draw(model, body, buffer),
         (Screen::Proofs, _) => proofs::draw(model, body, buffer),
+        (Screen::Pools, _) => pools::draw(model, body, buffer),
         (Screen::Messages, _) => messages::draw(model, body, buffer),
         (Screen::Alarms, _) => alarms::draw(model, body, buffer),
     }

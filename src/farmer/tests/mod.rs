@@ -1,9 +1,11 @@
 //! Stories of whole farms, told in virtual time.
 
 mod connections;
+mod fees;
 mod operations;
 mod partials;
 mod plots;
+mod pools;
 mod proofs;
 mod signage_points;
 mod story;

@@ -7,6 +7,7 @@ pub(super) mod harvesters;
 pub(super) mod header;
 pub(super) mod help;
 pub(super) mod messages;
+pub(super) mod pools;
 pub(super) mod proofs;
 mod roll_call;
 
