@@ -32,7 +32,15 @@ pub struct Desk {
     invites: Mutex<Invites>,
     rates: Mutex<Rates>,
     places: Arc<Semaphore>,
-    burned: Mutex<Vec<(HarvesterName, IpAddr)>>,
+    burned: Mutex<Vec<Burned>>,
+}
+
+/// An invitation that was cancelled because of wrong proofs.
+#[derive(Debug)]
+struct Burned {
+    name: HarvesterName,
+    address: IpAddr,
+    at: Mono,
 }
 
 /// Why a certificate was not given.
@@ -132,6 +140,7 @@ impl Desk {
         getrandom::fill(&mut token.secret.0).map_err(DeskError::NoChance)?;
         let until = now.mono + ttl.min(LONGEST_TTL);
         lock(&self.invites).open(token.id, token.secret.clone(), name.clone(), from, until, now.mono)?;
+        lock(&self.burned).retain(|it| it.name != *name);
         self.audit("invite", name.as_str());
         Ok(token)
     }
@@ -142,10 +151,14 @@ impl Desk {
         lock(&self.invites).waiting(self.clock.now().mono)
     }
 
-    /// Invitations that were cancelled because of wrong proofs, and from where the last one came.
+    /// Invitations that were cancelled within the last day because of wrong proofs, and from where the last one came;
+    /// not those that were made anew.
     #[must_use]
     pub fn burned(&self) -> Vec<(HarvesterName, IpAddr)> {
-        lock(&self.burned).clone()
+        let now = self.clock.now().mono;
+        let mut burned = lock(&self.burned);
+        burned.retain(|it| now.since(it.at) < BURNED_TOLD_FOR);
+        burned.iter().map(|it| (it.name.clone(), it.address)).collect()
     }
 
     /// Signs a request (PEM) that a person brought, and enters it in the registry.
@@ -247,8 +260,9 @@ impl Desk {
                 self.audit("refuse", &format!("{address}: {refusal}"));
                 if let JoinRefusal::Burned { name } = &refusal {
                     let mut burned = lock(&self.burned);
-                    burned.retain(|(other, _)| other != name);
-                    burned.push((name.clone(), address));
+                    burned.retain(|it| it.name != *name);
+                    let (name, at) = (name.clone(), now);
+                    burned.push(Burned { name, address, at });
                 }
                 return Err(refusal.to_string());
             }
@@ -365,6 +379,8 @@ const IN_ALL: Rate = Rate {
     burst: 30,
     interval: Duration::from_secs(2),
 };
+
+const BURNED_TOLD_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 const ADDRESSES_REMEMBERED: usize = 1_024;
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::file::{self, RegistryError};
-use super::{CertificateRecord, LegacyCa, Registry, Verdict};
+use super::{CertificateRecord, LegacyCa, MemberOrigin, Registry, Verdict};
 use crate::config::Root;
 use crate::ids::PeerId;
 use crate::logging::escape;
@@ -104,7 +104,14 @@ impl AllowList {
     /// What a certificate is worth, if it is listed.
     #[must_use]
     pub fn judge(&self, certificate: PeerId) -> Verdict {
-        self.lock().registry.judge(certificate)
+        let inner = self.lock();
+        let member = inner.registry.member(certificate);
+        if inner.legacy == LegacyCa::Off
+            && member.is_some_and(|it| it.origin == MemberOrigin::Legacy && !it.is_revoked())
+        {
+            return Verdict::Unknown;
+        }
+        inner.registry.judge(certificate)
     }
 
     /// Dates between which a listed certificate is valid, unix seconds.
@@ -121,7 +128,7 @@ impl AllowList {
         self.lock().legacy
     }
 
-    /// Changes that. Harvesters that are connected stay if they are listed.
+    /// Changes that. With [`LegacyCa::Off`], harvesters with such certificates are disconnected.
     pub fn set_legacy(&self, legacy: LegacyCa) {
         self.lock().legacy = legacy;
         self.tell();

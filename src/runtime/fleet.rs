@@ -380,7 +380,7 @@ fn own_address() -> IpAddr {
 }
 
 /// Between two looks at what ends.
-const TICK: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_secs(15);
 
 /// Between two reports.
 const PAUSE: Duration = Duration::from_millis(100);
