@@ -284,7 +284,7 @@ where
         .map_err(|error| tls_refusal(&error, meter))?;
     match purpose(&start) {
         Purpose::Farm => {
-            let (config, examined) = tls.for_harvester().map_err(ours)?;
+            let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;
             let stream = shake(start, config, examined, deadline, meter, server).await?;
             let peer_id = identify(&stream, server)?;
             let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
@@ -305,7 +305,7 @@ where
             let desk = server.desk.as_ref().ok_or_else(closed)?;
             // Before anything is computed for it: mostly nobody is invited, and then there is nothing here to attack.
             let place = desk.admit(address.ip(), server.clock.now().mono)?;
-            let config = tls.for_joiner().map_err(ours)?.ok_or_else(closed)?;
+            let config = tls.for_joiner().map_err(|error| ours(&error))?.ok_or_else(closed)?;
             let stream = timeout_at(deadline, start.into_stream(config))
                 .await
                 .map_err(|_| RefusalCause::TlsTimeout)?
@@ -320,7 +320,7 @@ where
                 .desk
                 .as_ref()
                 .ok_or_else(|| join_refused("nothing is renewed here"))?;
-            let (config, examined) = tls.for_renewal().map_err(ours)?;
+            let (config, examined) = tls.for_renewal().map_err(|error| ours(&error))?;
             let stream = shake(start, config, examined, deadline, meter, server).await?;
             let peer_id = identify(&stream, server)?;
             timeout(HANDSHAKE_DEADLINE, desk.serve_renewal(stream, peer_id))
@@ -432,7 +432,7 @@ fn join_refused(reason: &str) -> RefusalCause {
     }
 }
 
-fn ours(error: RustlsError) -> RefusalCause {
+fn ours(error: &RustlsError) -> RefusalCause {
     RefusalCause::OurFault {
         detail: error.to_string(),
     }

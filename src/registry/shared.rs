@@ -138,7 +138,7 @@ impl AllowList {
     pub fn handle_legacy(&self, certificate: CertificateRecord, now_unix_s: u64) -> Verdict {
         let mut inner = self.lock();
         let legacy = inner.legacy;
-        let verdict = match inner.registry.judge(certificate.sha256) {
+        match inner.registry.judge(certificate.sha256) {
             // Listed in another time: with `off` nothing of that CA counts.
             Verdict::Allowed if legacy == LegacyCa::Off => Verdict::Unknown,
             Verdict::Unknown => {
@@ -153,8 +153,7 @@ impl AllowList {
                 verdict
             }
             known => known,
-        };
-        verdict
+        }
     }
 
     /// A harvester has connected.
