@@ -510,7 +510,7 @@ pub(crate) struct HarvesterJoin {
     pub(crate) chia_root: Option<PathBuf>,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum CaCommand {
     /// Stop accepting certificates of Chia's private CA, once every harvester has joined.
     Harden {
@@ -526,7 +526,7 @@ pub(crate) enum CaCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum SecurityCommand {
     /// Copied CA keys, files open to others, keys in wrong places. Exit status 1 if there are any.
     Audit {

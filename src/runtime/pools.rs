@@ -55,6 +55,10 @@ pub(super) fn asking(client: PoolClient, clock: Clock, results: &mpsc::Sender<In
 
 impl PoolRequests {
     /// Takes the work, or answers that there is too much of it already.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what is refused is handled at once, by the one caller"
+    )]
     pub(super) fn submit(&self, work: PoolWork) -> Result<(), Input> {
         self.works.try_send(work).map_err(|refused| Input::PoolAnswered {
             job: refused.into_inner().job,

@@ -191,7 +191,7 @@ impl Farmer {
             .pools
             .get(&contract)
             .map(|pool| pool.joined.membership.owner_public_key);
-        let owner_public_key = owner.unwrap_or_else(|| crate::wire::G1Bytes([0; 48]));
+        let owner_public_key = owner.unwrap_or(crate::wire::G1Bytes([0; 48]));
         let job = self.proofs.new_job(Job::SignPartial(number));
         self.outputs.push_back(Output::Sign {
             job,
