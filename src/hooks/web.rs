@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use reqwest::header::CONTENT_TYPE;
 use tokio::sync::mpsc;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 
 use super::{Call, tell};
 use crate::config::HookUrl;
