@@ -72,7 +72,8 @@ pub(crate) async fn console_on(context: &Context, farm: RunningFarm) -> Outcome 
     }
 }
 
-fn options(context: &Context) -> ConsoleOptions {
+/// How the console looks.
+pub(crate) fn options(context: &Context) -> ConsoleOptions {
     ConsoleOptions {
         color: context.color,
         ascii: context.ascii,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::alarms::{AlarmSettings, alarms};
 use super::document::{Document, Node};
 use super::error::{ConfigError, ConfigWarning, ConfigWarningKind};
 use super::host_port::HostPort;
@@ -149,6 +150,31 @@ pub struct OwnSettings {
     /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by certificate, with the largest
     /// rate in percent, 0 to 100.
     pub harvester_fees: BTreeMap<PeerId, f64>,
+    /// `history`: what is kept of the past.
+    pub history: HistorySettings,
+    /// `alarms`: who is told of alarms.
+    pub alarms: AlarmSettings,
+}
+
+/// `farmconsole.history`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// `enabled`: whether a history is written at all.
+    pub enabled: bool,
+    /// `keep_days`: days that single answers are kept, 1–3650; sums are kept longer.
+    pub keep_days: u32,
+    /// `max_megabytes`: size of the file at which the oldest answers go, 16–1,000,000.
+    pub max_megabytes: u32,
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            keep_days: 30,
+            max_megabytes: 512,
+        }
+    }
 }
 
 /// `farmconsole.simulated_chain`.
@@ -428,10 +454,12 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
         &[
+            "alarms",
             "classic_harvester_log",
             "full_node_pins",
             "legacy_ca",
             "harvester_fees",
+            "history",
             "simulated_chain",
         ],
     );
@@ -441,6 +469,19 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
         full_node_pins: full_node_pins(r),
         legacy_ca: legacy_ca(r),
         harvester_fees: harvester_fees(r),
+        history: history(r),
+        alarms: alarms(r),
+    }
+}
+
+fn history(r: &mut Reader<'_>) -> HistorySettings {
+    let path = "farmconsole.history";
+    r.only(path, &["enabled", "keep_days", "max_megabytes"]);
+    let default = HistorySettings::default();
+    HistorySettings {
+        enabled: r.truth(&format!("{path}.enabled"), default.enabled),
+        keep_days: r.number(&format!("{path}.keep_days"), default.keep_days, 1..=3650),
+        max_megabytes: r.number(&format!("{path}.max_megabytes"), default.max_megabytes, 16..=1_000_000),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::pos::Constants;
 use crate::runtime::handle::EngineRequest;
 use crate::runtime::{FarmHandle, FeedEvent, FleetHandle};
 use crate::snapshot::page::{ListKind, Page, PageRequest};
-use crate::snapshot::{FarmSnapshot, Notice, RefusalCause};
+use crate::snapshot::{AlarmMemory, FarmSnapshot, Notice, RefusalCause};
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -39,6 +39,7 @@ fn empty_snapshot() -> FarmSnapshot {
         signage_point_interval: SIGNAGE_POINT_INTERVAL,
         keys: FarmerKeys::default(),
         names: BTreeMap::new(),
+        alarm_memory: AlarmMemory::default(),
         harvester_fees: BTreeMap::new(),
     };
     Farmer::new(config, Now::default()).snapshot(Now::default())
@@ -78,6 +79,7 @@ impl Bench {
             events: events.clone(),
             requests: asked,
             log: log.handle(),
+            history: None,
             fleet: FleetHandle::of_test_root(&Root::new(dir.path())),
         };
         let stop = CancellationToken::new();

@@ -20,17 +20,20 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 10] = [
+const RING_1: [&str; 13] = [
     "config",
     "registry",
     "tls",
     "enrol",
     "net",
     "harvester",
+    "history",
+    "hooks",
     "runtime",
     "control",
     "logging",
     "keys",
+    "recorder",
 ];
 
 /// What ring 0 never names, with the reason that the failure shows.

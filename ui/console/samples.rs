@@ -81,6 +81,9 @@ pub(super) fn empty() -> FarmSnapshot {
         alarm_history: vec![],
         counters: Counters::default(),
         simulated_chain: None,
+        luck: LuckView::default(),
+        history: HistoryView::default(),
+        silences: vec![],
     }
 }
 
@@ -277,6 +280,7 @@ fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u64) -> AlarmView {
         updated_at_unix_ms: opened_at_unix_ms,
         closed_at_unix_ms: None,
         acknowledged: false,
+        silenced: false,
     }
 }
 
@@ -484,6 +488,7 @@ fn harvester(number: u32, (name, plots): (&str, u64), chance: &mut Chance) -> Ha
         lookup_max_ms: Some(sorted[63]),
         lookups_ms,
         ignored_messages: 0,
+        eligibility: EligibilityView::default(),
     }
 }
 
