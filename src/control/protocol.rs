@@ -85,6 +85,13 @@ pub enum Ask {
     },
     /// End the program.
     Stop,
+    /// Give a harvester another name.
+    Rename {
+        /// Which.
+        harvester: HarvesterId,
+        /// Its new name, 1 to 64 characters.
+        name: String,
+    },
 }
 
 /// Which events a client wants.

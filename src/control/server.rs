@@ -291,6 +291,7 @@ async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
+        Ask::Rename { harvester, name } => handle.rename(harvester, name).await.map(|()| Answer::Done),
     }
 }
 
@@ -303,9 +304,12 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
         } => Ok(Answer::Recent(handle.last_log_records(limit))),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
-        Ask::Snapshot | Ask::Page(_) | Ask::Recent { .. } | Ask::Refresh { .. } | Ask::Acknowledge { .. } => {
-            Err("a harvester runs on this root, and no farmer".to_owned())
-        }
+        Ask::Snapshot
+        | Ask::Page(_)
+        | Ask::Recent { .. }
+        | Ask::Refresh { .. }
+        | Ask::Acknowledge { .. }
+        | Ask::Rename { .. } => Err("a harvester runs on this root, and no farmer".to_owned()),
     }
 }
 

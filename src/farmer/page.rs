@@ -44,7 +44,10 @@ impl Farmer {
             .flat_map(|(id, slot)| self.files_of(id, slot, request.list))
             .filter(move |file| {
                 file.path.contains(&request.contains)
-                    && request.directory.as_deref().is_none_or(|it| it == directory_of(file.path))
+                    && request
+                        .directory
+                        .as_deref()
+                        .is_none_or(|it| it == directory_of(file.path))
                     && words
                         .iter()
                         .all(|word| has_word(file.path, word) || has_word(&file.slot.name, word))
@@ -204,16 +207,15 @@ fn directories<'a>(files: impl Iterator<Item = File<'a>>, request: &PageRequest)
     }
     let range = range(request);
     let total = groups.len() as u64;
-    let directories = (0..)
-        .zip(groups)
-        .filter(|(n, _)| range.contains(n))
-        .map(|(_, ((harvester, directory), (slot, files, bytes)))| DirectoryView {
+    let directories = (0..).zip(groups).filter(|(n, _)| range.contains(n)).map(
+        |(_, ((harvester, directory), (slot, files, bytes)))| DirectoryView {
             harvester,
             harvester_name: slot.name.clone(),
             directory: directory.to_owned(),
             files,
             bytes,
-        });
+        },
+    );
     Page {
         total,
         items: Vec::new(),

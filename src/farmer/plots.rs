@@ -361,12 +361,7 @@ impl Farmer {
     }
 }
 
-fn lost_alarm(
-    harvester: HarvesterId,
-    name: &str,
-    directory: &str,
-    lost: &BTreeMap<PlotId, LostPlot>,
-) -> AlarmKind {
+fn lost_alarm(harvester: HarvesterId, name: &str, directory: &str, lost: &BTreeMap<PlotId, LostPlot>) -> AlarmKind {
     AlarmKind::PlotsLost {
         harvester,
         name: name.to_owned(),

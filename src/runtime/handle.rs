@@ -129,6 +129,15 @@ impl FarmHandle {
             .await?
     }
 
+    /// Gives a harvester another name.
+    ///
+    /// # Errors
+    /// A sentence when there is no such harvester, when the name is no name, or when the engine has ended.
+    pub async fn rename(&self, harvester: HarvesterId, name: String) -> Result<(), String> {
+        self.ask(|reply| EngineRequest::Command(Command::NameHarvester { harvester, name }, reply))
+            .await?
+    }
+
     /// Changes the log level while running.
     ///
     /// # Errors

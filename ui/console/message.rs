@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 use farmconsole::runtime::{FeedEvent, RecentKind};
-use farmconsole::snapshot::FarmSnapshot;
 use farmconsole::snapshot::page::{Page, PageRequest};
+use farmconsole::snapshot::{FarmSnapshot, HarvesterId};
 
+use super::export::{Discretion, Format, Table};
+use super::hit::Mouse;
 use super::run::Left;
 use crate::feed::FeedItem;
 
@@ -15,6 +17,8 @@ use crate::feed::FeedItem;
 pub(super) enum Message<P = FarmSnapshot> {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse did something.
+    Mouse(Mouse),
     /// The terminal has this many columns and rows.
     Resized(u16, u16),
     /// A newer picture of the farm or harvester.
@@ -42,10 +46,14 @@ pub(super) enum Message<P = FarmSnapshot> {
         /// Or why not.
         result: Result<(), String>,
     },
+    /// Answer to [`Effect::Rename`]: the name, or why not.
+    Renamed(Result<String, String>),
+    /// Answer to [`Effect::Save`]: rows and path, or why not.
+    Saved(Result<(u64, String), String>),
 }
 
 /// What shall happen outside the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     /// Ask for part of a long list.
     Page(PageRequest),
@@ -58,10 +66,44 @@ pub(super) enum Effect {
     },
     /// Tell the farmer that a person has seen this alarm.
     Acknowledge(u64),
+    /// Give a harvester another name.
+    Rename {
+        /// Which.
+        harvester: HarvesterId,
+        /// Its new name.
+        name: String,
+    },
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Take the clicks, or leave them to the terminal.
+    CaptureMouse(bool),
+    /// Write a table into a new file.
+    Save {
+        /// Its path.
+        path: String,
+        /// How.
+        format: Format,
+        /// What.
+        rows: Save,
+    },
     /// Give the terminal back to the shell until it continues us.
     Suspend,
     /// Draw everything anew.
     Repaint,
     /// Leave the console.
     Leave(Left),
+}
+
+/// What is saved.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Save {
+    /// All of it.
+    Table(Table),
+    /// All pages of a list that the farmer has.
+    Pages {
+        /// The first of them.
+        first: PageRequest,
+        /// What of them may be told.
+        tell: Discretion,
+    },
 }

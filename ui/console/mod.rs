@@ -8,11 +8,18 @@
 //!
 //! It draws what the snapshot says and nothing else: no clock, no list of plots, no decision of its own.
 
+mod copy;
+mod export;
+mod files;
+mod hit;
 mod keymap;
 mod machine;
 mod message;
 mod model;
+mod order;
+mod privacy;
 mod run;
+mod save;
 mod stream;
 mod terminal;
 mod theme;

@@ -7,7 +7,7 @@ use farmconsole::clock::UnixMillis;
 use farmconsole::ids::{ChallengeHash, PeerId, PlotId, QualityString, SpHash};
 use farmconsole::logging::{LogLevel, LogRecord, Service};
 use farmconsole::runtime::FeedEvent;
-use farmconsole::snapshot::page::{FileView, Page, PlotView};
+use farmconsole::snapshot::page::{DirectoryView, FileView, Page, PlotView};
 use farmconsole::snapshot::*;
 
 use super::model::Model;
@@ -581,11 +581,43 @@ pub(super) fn page(total: u64, with_plots: bool) -> Page {
             compression_level: 0,
             contract: None,
         }),
+        lost_plot_id: None,
+        lost_at_unix_ms: None,
     });
     Page {
         total,
         items: items.collect(),
+        ..Page::default()
     }
+}
+
+/// The drives of the fleet.
+pub(super) fn drives() -> Page {
+    let drives = [(2, "barn-2", 7), (3, "barn-3", 4), (5, "shelf-2", 9)];
+    let directories = drives.into_iter().flat_map(|(id, name, count)| {
+        (1..=count).map(move |n| DirectoryView {
+            harvester: HarvesterId(id),
+            harvester_name: name.to_owned(),
+            directory: format!("/mnt/d{n}/plots"),
+            files: 100 + n * 3,
+            bytes: (100 + n * 3) * PLOT_BYTES,
+        })
+    });
+    Page {
+        total: 20,
+        items: Vec::new(),
+        directories: directories.collect(),
+    }
+}
+
+/// Plots that a drive lost.
+pub(super) fn lost_page() -> Page {
+    let mut page = page(109, false);
+    for item in &mut page.items {
+        item.lost_plot_id = Some(PlotId([0x3c; 32]));
+        item.lost_at_unix_ms = Some(NOW - 420_000);
+    }
+    page
 }
 
 /// Numbers that look like chance and are the same every time (xorshift).

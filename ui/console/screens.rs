@@ -5,14 +5,17 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use farmconsole::logging::LogLevel;
 use farmconsole::runtime::FeedEvent;
-use farmconsole::snapshot::page::{ListKind, Page};
+use farmconsole::snapshot::page::{Grouping, ListKind, Page};
 use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 
-use super::message::{Effect, Message};
-use super::model::{Model, Screen};
+use super::export::Format;
+use super::hit::{self, Mouse};
+use super::message::{Effect, Message, Save};
+use super::model::{Lateness, Model, Screen, lateness};
+use super::order::orders_of;
 use super::run::Left;
 use super::samples;
 use super::theme::{Charset, Depth, Theme};
@@ -142,6 +145,73 @@ fn harvester_details() {
     shot("harvester_plots", &model);
     press(&mut model, 'p');
     shot("harvester_private", &model);
+}
+
+#[test]
+fn plots_screen() {
+    let mut model = console(samples::troubled(), 120, 36);
+    let asked = press(&mut model, '3');
+    shot("plots_loading", &model);
+    answer(&mut model, &asked, samples::page(6_585, true));
+    press(&mut model, 'j');
+    shot("plots_many", &model);
+    press(&mut model, 'p');
+    shot("plots_private", &model);
+    press(&mut model, 'p');
+    let asked = press(&mut model, 'd');
+    answer(&mut model, &asked, samples::drives());
+    shot("plots_by_drive", &model);
+    let asked = press(&mut model, '!');
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.list == ListKind::Failed));
+    resize(&mut model, 80, 24);
+    let asked = press(&mut model, 'd');
+    answer(&mut model, &asked, samples::page(0, false));
+    shot("plots_none_narrow", &model);
+    let mut lost = console(samples::troubled(), 80, 24);
+    press(&mut lost, '3');
+    let asked = code(&mut lost, KeyCode::Left);
+    answer(&mut lost, &asked, samples::lost_page());
+    shot("plots_lost_narrow", &lost);
+    resize(&mut lost, 60, 16);
+    shot("plots_lost_small", &lost);
+}
+
+#[test]
+fn lines_that_are_typed() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '2');
+    press(&mut model, 'j');
+    press(&mut model, 'n');
+    type_in(&mut model, " (left)");
+    let mut lines = vec![last_line(&model)];
+    assert_eq!(
+        code(&mut model, KeyCode::Enter),
+        [Effect::Rename {
+            harvester: samples::many().harvesters[0].id,
+            name: "local (left)".to_owned()
+        }]
+    );
+    control(&mut model, 's');
+    lines.push(last_line(&model));
+    control(&mut model, 'u');
+    type_in(&mut model, "farm.txt");
+    assert_eq!(code(&mut model, KeyCode::Enter), [], "no such format");
+    lines.push(last_line(&model));
+    for _ in 0..3 {
+        code(&mut model, KeyCode::Backspace);
+    }
+    type_in(&mut model, "json");
+    let saved = code(&mut model, KeyCode::Enter);
+    assert!(
+        matches!(&saved[..], [Effect::Save { path, format: Format::Json, rows: Save::Table(table) }]
+        if path == "farm.json" && table.rows() == 9),
+        "{saved:?}"
+    );
+    update(&mut model, Message::Saved(Ok((9, "/home/ann/farm.json".to_owned()))));
+    lines.push(last_line(&model));
+    press(&mut model, 'm');
+    lines.push(last_line(&model));
+    in_files(|| insta::assert_snapshot!("typed_lines", lines.join("\n")));
 }
 
 #[test]
@@ -474,7 +544,150 @@ fn only_wrong_messages_are_warnings_and_errors() {
     assert_eq!(levels, [LogLevel::Warning, LogLevel::Error]);
 }
 
+#[test]
+fn a_click_selects_what_was_drawn_there_and_a_second_one_opens_it() {
+    let mut model = console(samples::many(), 120, 36);
+    click(&mut model, "2 Harvesters");
+    assert_eq!(model.screen, Screen::Harvesters);
+    click(&mut model, "shelf-1");
+    let id = samples::many().harvesters[4].id;
+    assert_eq!((model.selection.harvester, model.details.is_some()), (Some(id), false));
+    click(&mut model, "plots ");
+    assert_eq!(model.harvesters()[0].name, "garage", "the head of a column sorts");
+    click(&mut model, "plots↓");
+    assert_eq!(model.harvesters()[0].name, "local", "and turns round");
+    let asked = click(&mut model, "shelf-1");
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.harvester == Some(id)));
+    let asked = click(&mut model, "no key 0");
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.list == ListKind::NoKey));
+    press(&mut model, '?');
+    assert_eq!(click(&mut model, "1 Farm"), [], "what is under a dialog is not meant");
+}
+
+#[test]
+fn plots_of_a_drive_are_opened_searched_and_left_again() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '3');
+    let asked = press(&mut model, 'd');
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.grouping == Grouping::Directory));
+    answer(&mut model, &asked, samples::drives());
+    press(&mut model, 'j');
+    let asked = code(&mut model, KeyCode::Enter);
+    let drive = &samples::drives().directories[1];
+    let [Effect::Page(request)] = &asked[..] else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(
+        (request.harvester, request.directory.as_ref(), request.grouping),
+        (Some(drive.harvester), Some(&drive.directory), Grouping::None)
+    );
+    press(&mut model, '/');
+    let typed = press(&mut model, 'k');
+    let [Effect::Page(typed)] = &typed[..] else {
+        panic!("{typed:?}")
+    };
+    assert!(typed.words == "k" && typed.directory.is_some());
+    let asked = code(&mut model, KeyCode::Esc);
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.words.is_empty()));
+    let late = Message::Page {
+        request: typed.clone(),
+        result: Err("the answer to a question that is no longer asked".to_owned()),
+    };
+    update(&mut model, late);
+    answer(&mut model, &asked, samples::page(12, true));
+    assert_eq!(model.plots.total(), Some(12));
+    let asked = code(&mut model, KeyCode::Esc);
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.grouping == Grouping::Directory && r.harvester.is_none()));
+    control(&mut model, 's');
+    let saved = code(&mut model, KeyCode::Enter);
+    assert!(
+        matches!(&saved[..], [Effect::Save { rows: Save::Pages { first, .. }, .. }]
+        if first.offset == 0 && first.grouping == Grouping::Directory),
+        "{saved:?}"
+    );
+}
+
+#[test]
+fn every_table_is_sorted_and_turned_round() {
+    let mut model = console(samples::troubled(), 120, 36);
+    for screen in Screen::ALL {
+        press(&mut model, screen.tab().0);
+        for by in orders_of(screen).iter().skip(1).chain(&orders_of(screen)[..1]) {
+            press(&mut model, 's');
+            assert_eq!(model.order().by, *by, "{screen:?}");
+        }
+    }
+    press(&mut model, '1');
+    for _ in 0..3 {
+        press(&mut model, 's');
+    }
+    let slowest = model.attempts()[0].clone();
+    assert_eq!(lateness(&slowest.outcome), Lateness::NoAnswer);
+    press(&mut model, 'r');
+    assert_eq!(model.attempts().last().map(|a| a.at_unix_ms), Some(slowest.at_unix_ms));
+}
+
+#[test]
+fn copying_takes_the_whole_text_even_where_it_is_hidden() {
+    let mut model = console(samples::many(), 120, 36);
+    assert_eq!(press(&mut model, 'y'), [], "nothing is selected");
+    press(&mut model, 'p');
+    press(&mut model, '2');
+    press(&mut model, 'j');
+    let id = samples::many().harvesters[0].peer_id.to_string();
+    assert_eq!(press(&mut model, 'y'), [Effect::Copy(id)]);
+    let asked = press(&mut model, '3');
+    answer(&mut model, &asked, samples::page(3, true));
+    let path = samples::page(3, true).items[0].filename.clone();
+    assert_eq!(press(&mut model, 'y'), [Effect::Copy(path)]);
+}
+
+#[test]
+fn nothing_telling_is_drawn_in_private() {
+    let farm = samples::troubled();
+    let mut model = console(farm.clone(), 180, 50);
+    press(&mut model, 'p');
+    for key in ['1', '2', '3', '4', '6', '7'] {
+        let asked = press(&mut model, key);
+        if key == '3' {
+            answer(&mut model, &asked, samples::page(100, true));
+        }
+        let drawn = text(&model);
+        for harvester in &farm.harvesters {
+            for telling in [&harvester.name, &harvester.host] {
+                assert!(!drawn.contains(telling.as_str()), "{telling} on screen {key}:\n{drawn}");
+            }
+        }
+        assert!(!drawn.contains("/mnt/"), "a path on screen {key}:\n{drawn}");
+    }
+}
+
 // ---- helpers ----
+
+fn control(model: &mut Model, key: char) -> Vec<Effect> {
+    update(
+        model,
+        Message::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL)),
+    )
+}
+
+/// Clicks on the first place where `words` are drawn and something can be clicked.
+fn click(model: &mut Model, words: &str) -> Vec<Effect> {
+    let mut hits = Vec::new();
+    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    terminal.draw(|frame| hits = view::draw(model, frame)).unwrap();
+    let drawn = text(model);
+    let mut places = drawn.lines().enumerate().filter_map(|(row, line)| {
+        let column = line[..line.find(words)?].chars().count();
+        hit::at(&hits, column as u16 + 1, row as u16)
+    });
+    let target = places.next().unwrap();
+    update(model, Message::Mouse(Mouse::Click(target)))
+}
+
+fn last_line(model: &Model) -> String {
+    text(model).lines().last().unwrap_or_default().trim_end().to_owned()
+}
 
 /// A console on a picture, with what passed in the last seconds.
 fn console(farm: FarmSnapshot, columns: u16, rows: u16) -> Model {
@@ -525,7 +738,7 @@ fn answer(model: &mut Model, asked: &[Effect], page: Page) {
 
 fn buffer(model: &Model) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
-    terminal.draw(|frame| view::draw(model, frame)).unwrap();
+    terminal.draw(|frame| drop(view::draw(model, frame))).unwrap();
     terminal.backend().buffer().clone()
 }
 

@@ -117,6 +117,8 @@ fn what(list: ListKind) -> &'static str {
     match list {
         ListKind::Failed => "file that could not be opened",
         ListKind::NoKey => "plot made for other keys",
+        ListKind::Shared => "plot that is farmed twice",
+        ListKind::Lost => "lost plot",
         ListKind::Duplicates => "duplicate file",
         ListKind::Plots => "plot",
     }

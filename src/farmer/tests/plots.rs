@@ -659,7 +659,10 @@ fn fleet_is_searched_ordered_and_grouped_by_drive() {
         words: "SHELF -1".to_owned(),
         ..all.clone()
     };
-    assert_eq!(names(&words), [on_shelf[1].filename.clone(), on_shelf[4].filename.clone()]);
+    assert_eq!(
+        names(&words),
+        [on_shelf[1].filename.clone(), on_shelf[4].filename.clone()]
+    );
     for (order, first) in [(FileOrder::Size, 1), (FileOrder::Newest, 2)] {
         let request = PageRequest { order, ..all.clone() };
         assert_eq!(names(&request)[0], on_shelf[first].filename, "{order:?}");
@@ -681,7 +684,10 @@ fn fleet_is_searched_ordered_and_grouped_by_drive() {
         .iter()
         .map(|it| (it.harvester_name.as_str(), it.directory.as_str(), it.files))
         .collect();
-    assert_eq!((page.total, told), (3, vec![("barn", "/mnt/d1", 3), ("shelf", "/mnt/d3", 2)]));
+    assert_eq!(
+        (page.total, told),
+        (3, vec![("barn", "/mnt/d1", 3), ("shelf", "/mnt/d3", 2)])
+    );
     let in_one = PageRequest {
         directory: Some("/mnt/d3".to_owned()),
         ..all
@@ -702,7 +708,10 @@ fn copies_of_a_plot_stand_together_and_lost_plots_are_named_until_acknowledged()
     let shared = list(&story, ListKind::Shared);
     let holders: Vec<_> = shared.iter().map(|item| item.harvester_name.as_str()).collect();
     assert_eq!(holders, ["barn", "shelf", "barn", "shelf"]);
-    let ids: Vec<_> = shared.iter().filter_map(|item| Some(item.plot.as_ref()?.plot_id)).collect();
+    let ids: Vec<_> = shared
+        .iter()
+        .filter_map(|item| Some(item.plot.as_ref()?.plot_id))
+        .collect();
     assert!(ids[0] == ids[1] && ids[2] == ids[3] && ids[0] != ids[2]);
 
     story.sync_all(shelf, &[]);

@@ -5,7 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::{Lateness, Model, lateness};
+use super::super::hit::{Hit, Target};
+use super::super::model::{Lateness, Model, Screen, lateness};
+use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title};
 use super::super::widgets::pane::{pane, pane_with, title};
@@ -17,10 +19,9 @@ use crate::format::{
 };
 
 /// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     if area.height < 15 {
-        attempts(model, area, buffer);
-        return;
+        return attempts(model, area, buffer);
     }
     let harvesters = u16::try_from(model.harvesters().len()).unwrap_or(u16::MAX).max(1);
     let messages_rows = if area.height >= 26 { 7 } else { 4 };
@@ -43,16 +44,14 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         height: messages_rows,
         ..area
     };
+    let mut hits = Vec::new();
     if area.width >= 120 {
         let right = (area.width * 2 / 5).clamp(46, 52).min(46 + (area.width - 120));
-        attempts(
-            model,
-            Rect {
-                width: area.width - right,
-                ..upper
-            },
-            buffer,
-        );
+        let left = Rect {
+            width: area.width - right,
+            ..upper
+        };
+        hits.extend(attempts(model, left, buffer));
         facts(
             model,
             Rect {
@@ -63,26 +62,23 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     } else {
-        attempts(model, upper, buffer);
+        hits.extend(attempts(model, upper, buffer));
     }
-    roll_call::draw(model, middle, buffer);
+    hits.extend(roll_call::draw(model, middle, buffer));
     messages::tail(model, lower, buffer);
+    hits
 }
 
-fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
+    let rows = model.attempts();
+    let order = model.orders.of(Screen::Farm);
     let name = if model.only_wrong || !model.filter.is_empty() {
-        list_title(
-            model,
-            "Last Attempted Proofs",
-            model.attempts().count(),
-            model.shown().attempts.len(),
-        )
+        list_title(model, "Last Attempted Proofs", rows.len(), model.shown().attempts.len())
     } else {
         title(theme, "Last Attempted Proofs")
     };
     let inner = pane(buffer, area, theme, name);
-    let rows: Vec<&AttemptView> = model.attempts().collect();
     if rows.is_empty() {
         put(
             buffer,
@@ -93,18 +89,18 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
                 "no answer yet: harvesters answer each signage point they are sent",
             ),
         );
-        return;
+        return Vec::new();
     }
     let columns = [
-        Column::new("time", 10, 0),
-        Column::new("harvester", 11, 0).grows(),
-        Column::new("passed", 8, 0).right(),
+        Column::new("time", 10, 0).sorts(SortBy::Natural, order),
+        Column::new("harvester", 11, 0).grows().sorts(SortBy::Name, order),
+        Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
-        Column::new("lookup", 7, 0).right(),
+        Column::new("lookup", 7, 0).right().sorts(SortBy::Lookup, order),
         Column::new(lookup_bar_title(), LOOKUP_BAR, 3),
         Column::new("SP", 2, 2).right(),
     ];
-    let rows = Rows {
+    let shown = Rows {
         count: rows.len(),
         selected: None,
         follows_end: false,
@@ -115,7 +111,9 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
         width: inner.width.saturating_sub(2),
         ..inner
     };
-    table(buffer, inner, theme, &columns, &rows);
+    // Who answered can be clicked: the answer itself has nothing more to say.
+    let harvester = |n: usize| Some(Target::Harvester(rows.get(n)?.harvester));
+    table(buffer, inner, theme, &columns, &shown).hits(harvester)
 }
 
 fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {

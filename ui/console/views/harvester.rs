@@ -1,64 +1,60 @@
 //! The details of one harvester: who it is, how it answers, and the files that are not farmed, in full.
 
 use farmconsole::snapshot::HarvesterView;
-use farmconsole::snapshot::page::{FileView, ListKind};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::{Details, Files, Model, file_count};
+use super::super::files::{LISTS_OF_HARVESTER, file_count};
+use super::super::hit::Hit;
+use super::super::model::{Details, Model};
 use super::super::theme::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane, title};
-use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{fit_end, put, span, wrap};
-use super::{ago, harvester_tone, harvester_words, seconds};
+use super::super::widgets::table::plain;
+use super::super::widgets::text::{put, span, wrap};
+use super::{ago, files, harvester_tone, harvester_words, seconds};
 use crate::format::{chia_bytes, chia_effective_bytes, grouped, plural};
 
 /// Columns of the labels.
 const LABEL: usize = 13;
 
 /// Draws it.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let Some((details, harvester)) = model.detailed() else {
         let inner = pane(buffer, area, model.theme, title(model.theme, "Harvester"));
         let text = " this harvester is not remembered any more; esc goes back";
         put(buffer, inner, 0, &Line::from(span(text, model.theme.style(Tone::Dim))));
-        return;
+        return Vec::new();
+    };
+    let list = &details.files;
+    let files = |area: Rect, buffer: &mut Buffer| {
+        let count = |kind| file_count(harvester, kind);
+        files::draw(model, list, &LISTS_OF_HARVESTER, count, area, buffer)
     };
     if area.width >= 110 {
         let left = area.width / 2;
         facts(model, details, harvester, Rect { width: left, ..area }, buffer);
-        files(
-            model,
-            details,
-            harvester,
-            Rect {
-                x: area.x + left,
-                width: area.width - left,
-                ..area
-            },
-            buffer,
-        );
+        let right = Rect {
+            x: area.x + left,
+            width: area.width - left,
+            ..area
+        };
+        files(right, buffer)
     } else if area.height >= 14 {
-        let wanted = u16::try_from(file_count(harvester, details.list))
+        let wanted = u16::try_from(file_count(harvester, list.list))
             .unwrap_or(u16::MAX)
             .saturating_add(2);
         let upper = area.height - wanted.clamp(5, area.height / 2);
         facts(model, details, harvester, Rect { height: upper, ..area }, buffer);
-        files(
-            model,
-            details,
-            harvester,
-            Rect {
-                y: area.y + upper,
-                height: area.height - upper,
-                ..area
-            },
-            buffer,
-        );
+        let lower = Rect {
+            y: area.y + upper,
+            height: area.height - upper,
+            ..area
+        };
+        files(lower, buffer)
     } else {
-        files(model, details, harvester, area, buffer);
+        files(area, buffer)
     }
 }
 
@@ -242,102 +238,4 @@ fn sync(model: &Model, h: &HarvesterView) -> String {
         Some(at) => format!("finished {} ago", ago(at, model.shown().taken_at_unix_ms)),
         None => "not finished yet".to_owned(),
     }
-}
-
-fn files(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
-    let theme = model.theme;
-    let mut heads = Line::default();
-    for (list, name) in [
-        (ListKind::Failed, "failed"),
-        (ListKind::NoKey, "no key"),
-        (ListKind::Duplicates, "duplicates"),
-        (ListKind::Plots, "plots"),
-    ] {
-        let count = file_count(harvester, list);
-        let head = format!(" {name} {} ", grouped(count));
-        let wrong = count > 0 && list != ListKind::Plots;
-        let style = match (list == details.list, wrong) {
-            (true, _) => theme.badge(if wrong { Tone::Warn } else { Tone::Accent }),
-            (false, true) => theme.style(Tone::Warn),
-            (false, false) => theme.style(Tone::Dim),
-        };
-        heads.push_span(span(head, style));
-    }
-    let inner = pane(buffer, area, theme, heads);
-    let dim = |text: &str| Line::from(span(format!(" {text}"), theme.style(Tone::Dim)));
-    match &details.files {
-        Files::Loading => put(
-            buffer,
-            inner,
-            0,
-            &dim(theme.pick("asking the farmer …", "asking the farmer ...")),
-        ),
-        Files::Failed(reason) => {
-            let text = format!(" not to be had: {}", model.outside(reason));
-            put(buffer, inner, 0, &Line::from(span(text, theme.style(Tone::Bad))));
-        }
-        Files::Ready { page, .. } if page.total == 0 => put(buffer, inner, 0, &dim("none")),
-        Files::Ready { offset, page } => {
-            let columns = [
-                Column::new("", 20, 0).grows(),
-                Column::new("", 10, 1).right(),
-                Column::new("", 11, 2).right(),
-            ];
-            let columns = if details.list == ListKind::Plots {
-                &columns[..]
-            } else {
-                &columns[..1]
-            };
-            let at = details
-                .selected
-                .checked_sub(*offset)
-                .and_then(|n| usize::try_from(n).ok());
-            let at = at.filter(|n| *n < page.items.len());
-            // The selected file in full stands below the list.
-            let below = if inner.height >= 10 { 3 } else { 0 };
-            let room = Rect {
-                x: inner.x + 1,
-                width: inner.width.saturating_sub(2),
-                height: inner.height - below,
-                ..inner
-            };
-            let names = if columns.len() > 1 {
-                room.width.saturating_sub(25)
-            } else {
-                room.width
-            };
-            let rows = Rows {
-                count: page.items.len(),
-                selected: at,
-                follows_end: false,
-                row: |n: usize| file(model, &page.items[n], names.max(20)),
-            };
-            table(buffer, room, theme, columns, &rows);
-            if let (Some(at), true) = (at, below > 0) {
-                let below = Rect {
-                    y: room.bottom(),
-                    height: below,
-                    ..room
-                };
-                let number = format!("{} of {}", grouped(details.selected + 1), grouped(page.total));
-                put(buffer, below, 0, &Line::from(span(number, theme.style(Tone::Dim))));
-                let name = model.secret(&page.items[at].filename);
-                for (row, line) in (1..).zip(wrap(&name, below.width)) {
-                    put(buffer, below, row, &Line::from(span(line, theme.style(Tone::Title))));
-                }
-            }
-        }
-    }
-}
-
-/// The end of a path tells files apart, so the front is cut.
-fn file(model: &Model, file: &FileView, columns: u16) -> Vec<Line<'static>> {
-    let theme = model.theme;
-    let name = fit_end(&model.secret(&file.filename), columns, theme.pick("…", "~"));
-    let mut cells = vec![plain(name, theme.style(Tone::Plain))];
-    if let Some(plot) = &file.plot {
-        cells.push(plain(model.outside(&plot.size), theme.style(Tone::Dim)));
-        cells.push(plain(chia_bytes(plot.file_size as f64), theme.style(Tone::Dim)));
-    }
-    cells
 }

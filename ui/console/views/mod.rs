@@ -2,11 +2,13 @@
 
 pub(super) mod alarms;
 pub(super) mod farm;
+mod files;
 pub(super) mod harvester;
 pub(super) mod harvesters;
 pub(super) mod header;
 pub(super) mod help;
 pub(super) mod messages;
+pub(super) mod plots;
 pub(super) mod proofs;
 mod roll_call;
 
