@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
-use crate::context::Context;
+use crate::context::{Context, Looks};
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
@@ -61,6 +61,7 @@ async fn run(cli: Cli) -> Outcome {
         root,
         color,
         ascii,
+        theme,
         passphrase_file,
         daemon,
         command,
@@ -70,7 +71,8 @@ async fn run(cli: Cli) -> Outcome {
     } else {
         "mainnet"
     };
-    let context = || Context::new(root.clone(), default_root, color, ascii, passphrase_file.clone());
+    let looks = Looks { color, ascii, theme };
+    let context = || Context::new(root.clone(), default_root, looks.clone(), passphrase_file.clone());
     let Some(command) = command else {
         return if daemon {
             daemon::run(&context()?).await

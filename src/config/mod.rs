@@ -6,7 +6,7 @@
 //!   A mistake is a [`ConfigError`] with line and column, a doubt a [`ConfigWarning`]; [`check()`] lists both.
 //! * [`edit`] changes single values in the text and leaves its comments, order and anchors alone.
 //!
-//! YAML and its crate are known in `document`, `key` and `locate` only. Not here: what settings lead to, certificates
+//! YAML and its crate are known in `document`, `key`, `locate` and `theme` only. Not here: what settings lead to, certificates
 //! (`tls`) and secret keys (`keys`).
 
 mod check;
@@ -21,6 +21,7 @@ mod locate;
 mod reader;
 mod root;
 mod settings;
+mod theme;
 
 pub use check::{Finding, check};
 pub use error::{ConfigError, ConfigWarning, ConfigWarningKind};
@@ -31,6 +32,7 @@ pub use settings::{
     BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, LoggingSettings, OwnSettings, PlotsRefreshParameter,
     Settings, SimulatedChainSettings, is_simulator,
 };
+pub use theme::{NotATheme, ThemeColor, ThemeColors, read_theme};
 
 /// The commented settings file of a new root: what `farmconsole config print-default` prints.
 pub const DEFAULT_SETTINGS: &str = include_str!("../../config/default.yaml");

@@ -143,6 +143,8 @@ pub struct OwnSettings {
     pub classic_harvester_log: bool,
     /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
+    /// `theme`: name of the console's colours, or a file of them.
+    pub theme: Option<String>,
 }
 
 /// `farmconsole.simulated_chain`.
@@ -421,12 +423,13 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
-        &["classic_harvester_log", "full_node_pins", "simulated_chain"],
+        &["classic_harvester_log", "full_node_pins", "simulated_chain", "theme"],
     );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
+        theme: r.text("farmconsole.theme"),
     }
 }
 

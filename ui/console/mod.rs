@@ -17,6 +17,7 @@ mod machine;
 mod message;
 mod model;
 mod order;
+mod palette;
 mod privacy;
 mod run;
 mod save;
@@ -36,4 +37,5 @@ mod screens;
 #[cfg(test)]
 mod svg;
 
+pub(crate) use palette::Palette;
 pub(crate) use run::{ConsoleOptions, Left, require_terminal, run, run_harvester};

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::hit::{self, Hit, Mouse};
 use super::message::{Effect, Message, Save};
 use super::model::{Link, Model};
+use super::palette::Palette;
 use super::terminal::{self, Console, Input};
 use super::theme::{Environment, Theme};
 use super::times::Zone;
@@ -34,6 +35,8 @@ pub(crate) struct ConsoleOptions {
     pub(crate) color: ColorChoice,
     /// ASCII characters only.
     pub(crate) ascii: bool,
+    /// The colours somebody chose.
+    pub(crate) palette: Option<Palette>,
 }
 
 /// How the console was left.
@@ -139,7 +142,12 @@ impl App for Model {
 
 async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result<Left, Failure> {
     require_terminal()?;
-    let theme = Theme::choose(options.color, options.ascii, &Environment::of_process());
+    let theme = Theme::choose(
+        options.color,
+        options.ascii,
+        options.palette,
+        &Environment::of_process(),
+    );
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());
     let model = A::open(feed.place, first, theme, Zone::system(), size);

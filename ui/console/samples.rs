@@ -11,6 +11,7 @@ use farmconsole::snapshot::page::{DirectoryView, FileView, Page, PlotView};
 use farmconsole::snapshot::*;
 
 use super::model::Model;
+use super::palette::Palette;
 use super::theme::{Charset, Depth, Theme};
 use super::times::Zone;
 use crate::feed::FarmerPlace;
@@ -23,6 +24,7 @@ pub(super) fn model(snapshot: FarmSnapshot, columns: u16, rows: u16) -> Model {
     let theme = Theme {
         depth: Depth::True,
         charset: Charset::Unicode,
+        palette: Palette::built_in("dark"),
     };
     let mut model = Model::new(FarmerPlace::Elsewhere, Arc::new(snapshot), theme, Zone::utc());
     model.size = (columns, rows);

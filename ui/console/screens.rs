@@ -16,6 +16,7 @@ use super::hit::{self, Mouse};
 use super::message::{Effect, Message, Save};
 use super::model::{Lateness, Model, Screen, lateness};
 use super::order::orders_of;
+use super::palette::Palette;
 use super::run::Left;
 use super::samples;
 use super::theme::{Charset, Depth, Theme};
@@ -79,6 +80,7 @@ fn looks() {
     plain.theme = Theme {
         depth: Depth::None,
         charset: Charset::Ascii,
+        palette: Palette::built_in("dark"),
     };
     assert!(
         text(&plain).is_ascii(),
@@ -92,8 +94,15 @@ fn looks() {
     sixteen.theme = Theme {
         depth: Depth::Sixteen,
         charset: Charset::Unicode,
+        palette: Palette::built_in("dark"),
     };
     shot("farm_sixteen_colours", &sixteen);
+    for name in ["light", "high-contrast", "colour-blind", "mono"] {
+        let mut model = console(samples::troubled(), 60, 16);
+        model.theme.palette = Palette::built_in(name);
+        press(&mut model, '7');
+        shot(&format!("alarms_theme_{name}"), &model);
+    }
 }
 
 #[test]
@@ -328,6 +337,7 @@ fn no_size_panics() {
     plain.theme = Theme {
         depth: Depth::None,
         charset: Charset::Ascii,
+        palette: Palette::built_in("dark"),
     };
     models.push(plain);
     for model in models {
