@@ -7,7 +7,7 @@ use farmconsole::config::Settings;
 use farmconsole::control::{ControlClient, ControlError, Role};
 use farmconsole::runtime::{RunningFarm, RunningHarvester};
 
-use crate::console::{self, ConsoleOptions, Left, Palette};
+use crate::console::{self, ConsoleOptions, LastLook, Left, Palette};
 use crate::context::{Attached, Context, not_attached};
 use crate::daemon;
 use crate::exit::{Ended, Failure, Outcome};
@@ -32,7 +32,8 @@ async fn watch(context: &Context, client: ControlClient) -> Outcome {
     let mut attached = Attached { client };
     let first = attached.snapshot().await?;
     let feed = Feed::attached(attached.client, first, context.root.control_socket());
-    console::run(feed, options(context)?).await?;
+    let (_, look) = console::run(feed, options(context)?).await?;
+    remember(context, look);
     Ok(Ended::Fine)
 }
 
@@ -48,7 +49,10 @@ async fn watch_harvester(context: &Context, client: ControlClient) -> Outcome {
 /// The console on a harvester of this process.
 pub(crate) async fn console_on_harvester(context: &Context, harvester: RunningHarvester) -> Outcome {
     let feed = Feed::embedded_harvester(harvester.handle.clone(), harvester.stop.clone());
-    let left = console::run_harvester(feed, options(context)?).await;
+    let left = match options(context) {
+        Ok(options) => console::run_harvester(feed, options).await,
+        Err(failure) => Err(failure),
+    };
     harvester.stop.cancel();
     harvester.ended(GOODBYE).await;
     match left? {
@@ -65,12 +69,15 @@ async fn farm_here(context: &Context) -> Outcome {
 
 /// The console on a farm of this process.
 pub(crate) async fn console_on(context: &Context, farm: RunningFarm) -> Outcome {
-    let left = console::run(Feed::embedded(farm.handle.clone()), options(context)?).await;
+    let left = match options(context) {
+        Ok(options) => console::run(Feed::embedded(farm.handle.clone()), options).await,
+        Err(failure) => Err(failure),
+    };
     farm.stop.cancel();
     farm.ended(GOODBYE).await;
-    match left? {
-        Left::Detached | Left::Stop => Ok(Ended::Fine),
-    }
+    let (Left::Detached | Left::Stop, look) = left?;
+    remember(context, look);
+    Ok(Ended::Fine)
 }
 
 /// How the console looks: the command line says it, else the settings, where they can be read. Whether they are right
@@ -83,5 +90,13 @@ fn options(context: &Context) -> Result<ConsoleOptions, Failure> {
         color: context.looks.color,
         ascii: context.looks.ascii,
         palette,
+        last_look: LastLook::load(&context.root.last_look_file()),
     })
+}
+
+/// What was seen is kept for the next console; if it cannot be, that one has nothing to compare with, and no more.
+fn remember(context: &Context, look: LastLook) {
+    if let Err(error) = look.store(&context.root.last_look_file()) {
+        tracing::debug!(target: "console", "what was seen is not kept: {error}");
+    }
 }

@@ -81,6 +81,12 @@ impl Root {
         self.state_dir().join("known-nodes")
     }
 
+    /// `farmconsole/last-look.json`: what a person saw of the farm last. Nothing is lost with it but a summary.
+    #[must_use]
+    pub fn last_look_file(&self) -> PathBuf {
+        self.state_dir().join("last-look.json")
+    }
+
     /// The log file where settings do not say otherwise: `log/debug.log`, in an adopted root
     /// `farmconsole/log/debug.log`, so that two programs never rotate one file.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::Screen;
+use super::model::{Report, Screen};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub(super) enum Action {
     Save,
     Drives,
     Mouse,
+    HeatMap,
+    Tell(Report),
     Privacy,
     Help,
     Leave,
@@ -216,6 +218,38 @@ pub(super) const BINDINGS: &[Binding] = &[
         place: Place::Files,
         help: "group the files by drive (the directory they are in); enter opens one",
         hint: "by drive",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('t'), NONE)],
+        shown: "t",
+        action: Action::HeatMap,
+        place: Place::On(Screen::Harvesters),
+        help: "look-ups over time: every harvester by the last 64 signage points; again the columns",
+        hint: "over time",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('u'), NONE)],
+        shown: "u",
+        action: Action::Tell(Report::Upgrade),
+        place: Place::Everywhere,
+        help: "who speaks which protocol, and what an upgrade would break",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('i'), NONE)],
+        shown: "i",
+        action: Action::Tell(Report::Monitor),
+        place: Place::Everywhere,
+        help: "how this monitor itself fares: memory, queues, what was dropped",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('w'), NONE)],
+        shown: "w",
+        action: Action::Tell(Report::SinceLastLook),
+        place: Place::Everywhere,
+        help: "what happened since you last looked",
+        hint: "",
     },
     Binding {
         keys: &[(KeyCode::Char('n'), NONE)],

@@ -9,6 +9,7 @@ use farmconsole::snapshot::{FarmSnapshot, HarvesterId};
 
 use super::export::{Discretion, Format, Table};
 use super::hit::Mouse;
+use super::last_look::LastLook;
 use super::run::Left;
 use crate::feed::FeedItem;
 
@@ -17,6 +18,8 @@ use crate::feed::FeedItem;
 pub(super) enum Message<P = FarmSnapshot> {
     /// A key was pressed.
     Key(KeyEvent),
+    /// What the person saw last; comes first.
+    LastLook(LastLook),
     /// The mouse did something.
     Mouse(Mouse),
     /// The terminal has this many columns and rows.

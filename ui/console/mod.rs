@@ -13,6 +13,7 @@ mod export;
 mod files;
 mod hit;
 mod keymap;
+mod last_look;
 mod machine;
 mod message;
 mod model;
@@ -31,11 +32,14 @@ mod views;
 mod widgets;
 
 #[cfg(test)]
+pub(crate) mod cost;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod screens;
 #[cfg(test)]
 mod svg;
 
+pub(crate) use last_look::LastLook;
 pub(crate) use palette::Palette;
 pub(crate) use run::{ConsoleOptions, Left, require_terminal, run, run_harvester};

@@ -9,6 +9,7 @@ use farmconsole::snapshot::{
 };
 
 use super::files::{FileList, file_count, fleet_count};
+use super::last_look::LastLook;
 use super::order::{Order, Orders, SortBy};
 use super::privacy::{self, Names};
 use super::stream::{Entry, Stream};
@@ -67,6 +68,13 @@ pub(super) enum Dialog {
         /// The filter before, to go back to.
         before: String,
     },
+    /// A page of text about the farm.
+    Report {
+        /// About what.
+        what: Report,
+        /// Lines scrolled away.
+        scroll: u16,
+    },
     /// The name of a file for the table is being typed.
     Save {
         /// It so far.
@@ -79,6 +87,17 @@ pub(super) enum Dialog {
         /// It so far.
         name: String,
     },
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// Who speaks which protocol, and what an upgrade would break.
+    Upgrade,
+    /// How the monitor itself fares: memory, queues, what was dropped.
+    Monitor,
+    /// What happened since a person looked last.
+    SinceLastLook,
 }
 
 /// Whether the farmer is there.
@@ -153,6 +172,10 @@ pub(super) struct Model {
     pub(super) only_wrong: bool,
     pub(super) orders: Orders,
     pub(super) privacy: bool,
+    /// Look-ups over time instead of the other columns of the harvesters.
+    pub(super) heat_map: bool,
+    /// What the person saw last, if that is known.
+    pub(super) last_look: Option<LastLook>,
     /// What stands for the harvesters' names while they are hidden.
     pub(super) names: Names,
     /// Whether clicks come to the console, and not to the terminal.
@@ -183,6 +206,8 @@ impl Model {
             only_wrong: false,
             orders: Orders::default(),
             privacy: false,
+            heat_map: false,
+            last_look: None,
             names: Names::default(),
             mouse: true,
             remark: None,

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::hit::{self, Hit, Mouse};
+use super::last_look::LastLook;
 use super::message::{Effect, Message, Save};
 use super::model::{Link, Model};
 use super::palette::Palette;
@@ -37,6 +38,8 @@ pub(crate) struct ConsoleOptions {
     pub(crate) ascii: bool,
     /// The colours somebody chose.
     pub(crate) palette: Option<Palette>,
+    /// What the person saw last.
+    pub(crate) last_look: Option<LastLook>,
 }
 
 /// How the console was left.
@@ -69,8 +72,9 @@ pub(crate) fn require_terminal() -> Result<(), Failure> {
 ///
 /// # Errors
 /// When there is no terminal, or some part of the program has panicked.
-pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Failure> {
-    show::<Model>(feed, options).await
+pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<(Left, LastLook), Failure> {
+    let (left, model) = show::<Model>(feed, options).await?;
+    Ok((left, LastLook::at(&model.snapshot)))
 }
 
 /// The same for a harvester alone.
@@ -78,7 +82,8 @@ pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Fai
 /// # Errors
 /// As for [`run`].
 pub(crate) async fn run_harvester(feed: Feed<MachineSnapshot>, options: ConsoleOptions) -> Result<Left, Failure> {
-    show::<machine::Model>(feed, options).await
+    let (left, _) = show::<machine::Model>(feed, options).await?;
+    Ok(left)
 }
 
 /// What the loop runs: a model, its update and its view. Both are pure.
@@ -140,7 +145,7 @@ impl App for Model {
     }
 }
 
-async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result<Left, Failure> {
+async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result<(Left, A), Failure> {
     require_terminal()?;
     let theme = Theme::choose(
         options.color,
@@ -150,7 +155,10 @@ async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result
     );
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());
-    let model = A::open(feed.place, first, theme, Zone::system(), size);
+    let mut model = A::open(feed.place, first, theme, Zone::system(), size);
+    if let Some(look) = options.last_look {
+        model.update(Message::LastLook(look));
+    }
     let (console, inputs) = Console::take(size).await.map_err(|e| no_terminal(&e))?;
     if A::HAS_MOUSE {
         console.capture_mouse(true);
@@ -166,11 +174,11 @@ async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result
     match ended {
         Ok(Ended::Left(left)) => {
             running.console.restore().await;
-            Ok(left)
+            Ok((left, running.model))
         }
         Ok(Ended::TerminalGone) => {
             running.console.abandon();
-            Ok(running.left())
+            Ok((running.left(), running.model))
         }
         Ok(Ended::Panicked) => Err(Failure::new(Status::Failed, "a part of the program has panicked")
             .hint("the message above says where; please report it")),

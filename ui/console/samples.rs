@@ -82,6 +82,7 @@ pub(super) fn empty() -> FarmSnapshot {
         alarm_history: vec![],
         counters: Counters::default(),
         simulated_chain: None,
+        monitor: MonitorView::default(),
     }
 }
 
@@ -590,6 +591,22 @@ pub(super) fn page(total: u64, with_plots: bool) -> Page {
         total,
         items: items.collect(),
         ..Page::default()
+    }
+}
+
+/// A monitor with one queue that fills up.
+pub(super) fn monitor() -> MonitorView {
+    let queue = |name: &str, waiting, size| QueueView {
+        name: name.to_owned(),
+        waiting,
+        size,
+    };
+    MonitorView {
+        memory_bytes: Some(31 << 20),
+        queues: vec![
+            queue("harvesters to farmer", 3, 1024),
+            queue("events to viewers", 700, 1024),
+        ],
     }
 }
 

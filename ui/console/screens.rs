@@ -13,6 +13,7 @@ use ratatui::buffer::{Buffer, Cell};
 
 use super::export::Format;
 use super::hit::{self, Mouse};
+use super::last_look::LastLook;
 use super::message::{Effect, Message, Save};
 use super::model::{Lateness, Model, Screen, lateness};
 use super::order::orders_of;
@@ -121,6 +122,11 @@ fn harvesters_screen() {
     press(&mut wrong, '!');
     press(&mut wrong, 'j');
     shot("harvesters_only_wrong", &wrong);
+    let mut over_time = on(samples::troubled(), 120, 36);
+    press(&mut over_time, 't');
+    shot("harvesters_over_time", &over_time);
+    resize(&mut over_time, 80, 24);
+    shot("harvesters_over_time_narrow", &over_time);
 }
 
 #[test]
@@ -183,6 +189,37 @@ fn plots_screen() {
     shot("plots_lost_narrow", &lost);
     resize(&mut lost, 60, 16);
     shot("plots_lost_small", &lost);
+}
+
+#[test]
+fn reports() {
+    let mut farm = samples::troubled();
+    for (n, protocol) in [(1, "0.0.36"), (2, "0.0.37"), (3, "0.0.37"), (8, "0.0.35")] {
+        farm.harvesters[n].protocol_version = protocol.to_owned();
+    }
+    farm.monitor = samples::monitor();
+    farm.counters.duplicate_proofs = 2;
+    let mut model = console(farm, 120, 36);
+    press(&mut model, 'u');
+    shot("report_upgrade", &model);
+    press(&mut model, 'i');
+    shot("report_monitor", &model);
+    press(&mut model, 'i');
+    assert_eq!(model.dialog, None);
+    press(&mut model, 'w');
+    assert!(text(&model).contains("this is the first console"));
+    code(&mut model, KeyCode::Esc);
+    let look = LastLook {
+        at_unix_ms: samples::NOW - 3_600_000,
+        plots: 6_694,
+        connected: 9,
+        ..LastLook::at(&model.snapshot)
+    };
+    update(&mut model, Message::LastLook(look));
+    shot("report_since_last_look", &model);
+    resize(&mut model, 60, 16);
+    press(&mut model, 'j');
+    shot("report_since_last_look_small", &model);
 }
 
 #[test]

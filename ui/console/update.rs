@@ -13,7 +13,7 @@ use super::files::{FileList, Files, LISTS_OF_FLEET, LISTS_OF_HARVESTER, file_cou
 use super::hit::{Mouse, Target};
 use super::keymap::{self, Action};
 use super::message::{Effect, Message, Save};
-use super::model::{Details, Dialog, Frozen, Link, Model, Screen};
+use super::model::{Details, Dialog, Frozen, Link, Model, Report, Screen};
 use super::order::{Order, orders_of};
 use super::privacy::Names;
 use super::run::Left;
@@ -42,6 +42,14 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
         Message::Key(key) => handle_key(model, key),
+        Message::LastLook(look) => {
+            model.last_look = Some(look);
+            if look.is_news(&model.snapshot) {
+                let what = Report::SinceLastLook;
+                model.dialog = Some(Dialog::Report { what, scroll: 0 });
+            }
+            Vec::new()
+        }
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         Message::Resized(columns, rows) => {
             model.size = (columns, rows);
@@ -142,7 +150,14 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 Vec::new()
             }
         },
-        Some(Dialog::Help { scroll }) => handle_help_key(model, key, scroll),
+        Some(Dialog::Help { scroll }) => {
+            let dialog = |scroll| Dialog::Help { scroll };
+            handle_text_key(model, key, scroll, help_end(), dialog)
+        }
+        Some(Dialog::Report { what, scroll }) => {
+            let dialog = |scroll| Dialog::Report { what, scroll };
+            handle_text_key(model, key, scroll, REPORT_END, dialog)
+        }
         Some(Dialog::Filter { before }) => handle_filter_key(model, key, before),
         Some(Dialog::Save { mut name }) => match edit(&mut name, key, PATH_MAX) {
             Typing::GoesOn => {
@@ -168,9 +183,9 @@ fn handle_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     match (&mut model.dialog, mouse) {
         (None, Mouse::Wheel(rows)) => step(model, Step::By(rows)),
         (None, Mouse::Click(target)) => click(model, target),
-        (Some(Dialog::Help { scroll }), Mouse::Wheel(rows)) => {
+        (Some(Dialog::Help { scroll } | Dialog::Report { scroll, .. }), Mouse::Wheel(rows)) => {
             let rows = i16::try_from(rows).unwrap_or(0);
-            *scroll = scroll.saturating_add_signed(rows).min(help_end());
+            *scroll = scroll.saturating_add_signed(rows).min(REPORT_END);
             Vec::new()
         }
         // What is under a dialog is not meant.
@@ -233,21 +248,49 @@ fn edit(text: &mut String, key: KeyEvent, longest: usize) -> Typing {
     Typing::GoesOn
 }
 
-fn handle_help_key(model: &mut Model, key: KeyEvent, scroll: u16) -> Vec<Effect> {
-    let last = help_end();
+/// Keys over a text that scrolls: it moves, another one is opened, or it closes.
+fn handle_text_key(
+    model: &mut Model,
+    key: KeyEvent,
+    scroll: u16,
+    last: u16,
+    dialog: impl Fn(u16) -> Dialog,
+) -> Vec<Effect> {
     let scroll = match keymap::action(key, model.screen, false) {
         Some(Action::Up) => scroll.saturating_sub(1),
         Some(Action::Down) => scroll.saturating_add(1).min(last),
         Some(Action::PageUp) => scroll.saturating_sub(10),
         Some(Action::PageDown) => scroll.saturating_add(10).min(last),
         Some(Action::Home) => 0,
-        Some(Action::Help | Action::Back | Action::Leave | Action::Open) => return Vec::new(),
-        Some(action @ (Action::Show(_) | Action::Suspend | Action::Repaint)) => return act(model, action),
+        Some(Action::End) => last,
+        Some(Action::Back | Action::Leave | Action::Open) => return Vec::new(),
+        // The key that opened it closes it.
+        Some(Action::Help) if matches!(dialog(0), Dialog::Help { .. }) => return Vec::new(),
+        Some(Action::Tell(what)) if matches!(dialog(0), Dialog::Report { what: open, .. } if open == what) => {
+            return Vec::new();
+        }
+        Some(
+            action @ (Action::Show(_)
+            | Action::Suspend
+            | Action::Repaint
+            | Action::Help
+            | Action::Tell(_)
+            | Action::Privacy),
+        ) => {
+            let effects = act(model, action);
+            if action == Action::Privacy {
+                model.dialog = Some(dialog(scroll));
+            }
+            return effects;
+        }
         _ => scroll,
     };
-    model.dialog = Some(Dialog::Help { scroll });
+    model.dialog = Some(dialog(scroll));
     Vec::new()
 }
+
+/// No report is longer.
+const REPORT_END: u16 = 400;
 
 /// The help is no longer than twice its table, even where most lines wrap.
 fn help_end() -> u16 {
@@ -333,6 +376,8 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
                 Names::default()
             };
         }
+        Action::HeatMap => model.heat_map = !model.heat_map,
+        Action::Tell(what) => model.dialog = Some(Dialog::Report { what, scroll: 0 }),
         Action::Help => model.dialog = Some(Dialog::Help { scroll: 0 }),
         Action::Leave => match model.place {
             FarmerPlace::Here => model.dialog = Some(Dialog::Quit),

@@ -20,7 +20,7 @@ use super::hit::Hit;
 use super::keymap::{self, Place};
 use super::model::{Dialog, Model, Screen};
 use super::theme::Tone;
-use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, proofs};
+use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, proofs, report};
 use super::widgets::pane::{popup, title};
 use super::widgets::text::{line_width, put, put_ends, span, wrap};
 use crate::format::{grouped, safe};
@@ -68,6 +68,7 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     match &model.dialog {
         Some(Dialog::Help { scroll }) => help::draw(model, *scroll, area, buffer),
         Some(Dialog::Quit) => quit(model, area, buffer),
+        Some(Dialog::Report { what, scroll }) => report::draw(model, *what, *scroll, area, buffer),
         Some(Dialog::Filter { .. } | Dialog::Save { .. } | Dialog::Rename { .. }) | None => {}
     }
     hits
@@ -164,7 +165,7 @@ fn typed(model: &Model) -> Option<(&'static str, &str, &'static str)> {
         Dialog::Filter { .. } => Some(("/", &model.filter, "keep")),
         Dialog::Save { name } => Some(("save the table as", name, "save")),
         Dialog::Rename { name, .. } => Some(("new name", name, "rename")),
-        Dialog::Help { .. } | Dialog::Quit => None,
+        Dialog::Help { .. } | Dialog::Quit | Dialog::Report { .. } => None,
     }
 }
 

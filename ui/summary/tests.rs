@@ -2,8 +2,8 @@
 
 use farmconsole::ids::PeerId;
 use farmconsole::snapshot::{
-    AlarmKind, FarmTotals, HarvesterId, KeysView, LastAnswerView, NodeView, SNAPSHOT_VERSION, SignagePointCounts,
-    SimulatedChainView, WinCounts,
+    AlarmKind, FarmTotals, HarvesterId, KeysView, LastAnswerView, MonitorView, NodeView, SNAPSHOT_VERSION,
+    SignagePointCounts, SimulatedChainView, WinCounts,
 };
 
 use super::*;
@@ -213,6 +213,7 @@ fn farm_of_the_samples() -> FarmSnapshot {
         alarm_history: vec![],
         counters: farmconsole::snapshot::Counters::default(),
         simulated_chain: None,
+        monitor: MonitorView::default(),
     };
     sum(&mut farm);
     farm

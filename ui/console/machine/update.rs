@@ -46,7 +46,8 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         Message::Recent(Ok(events)) => events.into_iter().for_each(|event| add(model, event)),
         Message::Recent(Err(reason)) => model.remark = Some(format!("the log is not to be had: {reason}")),
         // Only the console of a farm asks for these.
-        Message::Mouse(_)
+        Message::LastLook(_)
+        | Message::Mouse(_)
         | Message::Page { .. }
         | Message::Acknowledged { .. }
         | Message::Renamed(_)

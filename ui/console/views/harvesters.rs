@@ -31,6 +31,18 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         put(buffer, inner, 0, &nothing(model, "no harvester has connected yet"));
         return Vec::new();
     }
+    // Sign, name and the longest stay; the newest look-ups are those that are in sight.
+    let over_time_columns = area.width.saturating_sub(28).clamp(8, 64);
+    let over_time = [
+        Column::new("", 1, 0),
+        Column::new("name", 12, 0).grows().sorts(SortBy::Name, order),
+        Column::new("last 64 signage points, the newest at the right", over_time_columns, 0),
+        Column::new("p50", 5, 4).right(),
+        Column::new("p95", 5, 3).right(),
+        Column::new("max", 5, 1).right().sorts(SortBy::Lookup, order),
+        Column::new("late", 6, 2).right(),
+        Column::new("none", 6, 2).right(),
+    ];
     let columns = [
         Column::new("", 1, 0),
         Column::new("name", 10, 0).sorts(SortBy::Name, order),
@@ -57,9 +69,37 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         count: rows.len(),
         selected,
         follows_end: false,
-        row: |n: usize| row(model, rows[n]),
+        row: |n: usize| {
+            if model.heat_map {
+                row_over_time(model, rows[n], over_time_columns)
+            } else {
+                row(model, rows[n])
+            }
+        },
     };
-    table(buffer, inner, theme, &columns, &shown).hits(|n| Some(Target::Harvester(rows.get(n)?.id)))
+    let columns = if model.heat_map { &over_time[..] } else { &columns[..] };
+    table(buffer, inner, theme, columns, &shown).hits(|n| Some(Target::Harvester(rows.get(n)?.id)))
+}
+
+/// The look-ups of one harvester as a row of the heat map: height and colour say how long, a cross that none came.
+fn row_over_time(model: &Model, harvester: &HarvesterView, columns: u16) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let tone = harvester_tone(harvester);
+    let text = theme.style(Tone::Plain);
+    let count = |count: u64| match count {
+        0 => plain("0", theme.style(Tone::Dim)),
+        count => plain(grouped(count), theme.style(Tone::Warn)),
+    };
+    vec![
+        plain(theme.sign(tone), theme.style(tone)),
+        plain(model.harvester_name(harvester), theme.style(Tone::Title)),
+        Line::from(sparkline(&harvester.lookups_ms, columns, theme)),
+        plain(seconds(harvester.lookup_p50_ms, model), text),
+        plain(seconds(harvester.lookup_p95_ms, model), text),
+        plain(seconds(harvester.lookup_max_ms, model), text),
+        count(harvester.answered_late),
+        count(harvester.unanswered),
+    ]
 }
 
 /// How many of the harvesters that are expected are there, and the order.

@@ -10,6 +10,7 @@ pub(super) mod help;
 pub(super) mod messages;
 pub(super) mod plots;
 pub(super) mod proofs;
+pub(super) mod report;
 mod roll_call;
 
 use farmconsole::snapshot::{HarvesterState, HarvesterView};
