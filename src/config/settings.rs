@@ -143,6 +143,9 @@ pub struct OwnSettings {
     pub classic_harvester_log: bool,
     /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
+    /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by certificate, with the largest
+    /// rate in percent, 0 to 100.
+    pub harvester_fees: BTreeMap<PeerId, f64>,
     /// `theme`: name of the console's colours, or a file of them.
     pub theme: Option<String>,
 }
@@ -423,12 +426,19 @@ fn logging(r: &mut Reader<'_>, service: &str) -> LoggingSettings {
 fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
-        &["classic_harvester_log", "full_node_pins", "simulated_chain", "theme"],
+        &[
+            "classic_harvester_log",
+            "full_node_pins",
+            "harvester_fees",
+            "simulated_chain",
+            "theme",
+        ],
     );
     OwnSettings {
         simulated_chain: simulated_chain(r, network),
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
+        harvester_fees: harvester_fees(r),
         theme: r.text("farmconsole.theme"),
     }
 }
@@ -453,6 +463,31 @@ fn full_node_pins(r: &mut Reader<'_>) -> BTreeMap<HostPort, PeerId> {
     }
     pins
 }
+
+fn harvester_fees(r: &mut Reader<'_>) -> BTreeMap<PeerId, f64> {
+    let path = "farmconsole.harvester_fees";
+    let mut fees = BTreeMap::new();
+    match r.node(path) {
+        None | Some(Node::Null) => {}
+        Some(Node::Map(map)) => {
+            for (harvester, percent) in map {
+                let text = percent.scalar_text().unwrap_or_default();
+                let percent = text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
+                match (harvester.parse(), percent) {
+                    (Ok(harvester), Some(percent)) => {
+                        fees.insert(harvester, percent);
+                    }
+                    _ => r.wrong(path, FEES_SHAPE, &format!("{harvester:?}: {text:?}")),
+                }
+            }
+        }
+        Some(other) => r.wrong(path, FEES_SHAPE, &other.describe()),
+    }
+    fees
+}
+
+/// What `farmconsole.harvester_fees` should be.
+const FEES_SHAPE: &str = "a mapping of harvesters' certificates (SHA-256, 64 hex digits) to percentages from 0 to 100";
 
 /// What `farmconsole.full_node_pins` should be.
 const PINS_SHAPE: &str = "a mapping of \"HOST:PORT\" to a SHA-256 fingerprint of 64 hex digits";

@@ -294,6 +294,21 @@ fn unknown_own_setting_is_an_error_with_a_suggestion() {
 }
 
 #[test]
+fn fees_of_harvesters_are_percentages_by_certificate() {
+    let barn = "ab".repeat(32);
+    let settings = fine(&format!("farmconsole:\n  harvester_fees: {{{barn}: 2.5}}\n"));
+    assert_eq!(settings.own.harvester_fees, [(barn.parse().unwrap(), 2.5)].into());
+    for wrong in [
+        "{barn: 2}".to_owned(),
+        format!("{{{barn}: 101}}"),
+        format!("{{{barn}: NaN}}"),
+    ] {
+        let errors = errors(&format!("farmconsole:\n  harvester_fees: {wrong}\n"));
+        assert!(errors[0].contains("to percentages from 0 to 100"), "{errors:?}");
+    }
+}
+
+#[test]
 fn pins_of_full_nodes_are_fingerprints_by_peer() {
     let pin = "ab".repeat(32);
     let settings = fine(&format!(

@@ -38,6 +38,7 @@ fn empty_snapshot() -> FarmSnapshot {
         signage_point_interval: SIGNAGE_POINT_INTERVAL,
         keys: FarmerKeys::default(),
         names: BTreeMap::new(),
+        harvester_fees: BTreeMap::new(),
     };
     Farmer::new(config, Now::default()).snapshot(Now::default())
 }

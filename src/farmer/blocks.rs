@@ -137,13 +137,20 @@ impl Farmer {
     fn check_block(&self, node: NodeId, number: ProofNumber, request: &RequestSignedValues) -> Result<(), String> {
         let proof = self.proofs.live.get(&number).ok_or("its proof is not known any more")?;
         let keys = &self.config.keys;
+        let own_target = keys.farmer_target.ok_or("no address is set for the farmer reward")?;
+        let farmer_targets: Vec<_> = match &proof.phase {
+            Phase::Winner { declarations, .. } => {
+                let targets = declarations
+                    .iter()
+                    .map(|declaration| declaration.fee_to.unwrap_or(own_target));
+                targets.collect()
+            }
+            _ => Vec::new(),
+        };
         let declared = Declared {
             proof: &proof.proof,
             quality: &request.quality_string,
-            farmer_target: keys
-                .farmer_target
-                .as_ref()
-                .ok_or("no address is set for the farmer reward")?,
+            farmer_targets: &farmer_targets,
             pool_target: keys.pool_target.as_ref(),
         };
         let trust = self

@@ -24,6 +24,9 @@ pub struct FarmerConfig {
     pub keys: FarmerKeys,
     /// Names that people gave to harvesters, by certificate.
     pub names: BTreeMap<PeerId, String>,
+    /// Harvesters that may take a fee out of the farmer rewards they find (CHIP-22), by certificate, with the largest rate
+    /// in percent, 0 to 100. No other may.
+    pub harvester_fees: BTreeMap<PeerId, f64>,
 }
 
 /// Public parts of the farming keys, and where rewards go. Secrets never get here.

@@ -10,7 +10,7 @@ use super::output::{Output, SignPurpose};
 use super::proofs::{Job, Phase, Proof, ProofNumber, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::{Bytes32, ChallengeHash, NodeId, QualityString, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, ChallengeHash, NodeId, PuzzleHash, QualityString, RewardChainSp, SpHash};
 use crate::pos::iterations;
 use crate::snapshot::{Notice, ProofStage};
 use crate::units::PlotSize;
@@ -26,6 +26,8 @@ pub(super) struct Declaration {
     pub(super) reward_chain_sp: RewardChainSp,
     /// Which of the proof's sources signs.
     pub(super) source: usize,
+    /// Who gets the farmer's share instead of us: that source, as its fee.
+    pub(super) fee_to: Option<PuzzleHash>,
     /// How far it is.
     pub(super) step: Step,
 }
@@ -60,6 +62,7 @@ impl Farmer {
         declarations.extend(reward_chains.iter().map(|reward_chain_sp| Declaration {
             reward_chain_sp: *reward_chain_sp,
             source: 0,
+            fee_to: None,
             step,
         }));
         if declarations.is_empty() {
@@ -210,9 +213,17 @@ impl Farmer {
         source: usize,
         response: RespondSignatures,
     ) {
+        let signer = self
+            .proofs
+            .live
+            .get(&number)
+            .and_then(|it| it.sources.get(source))
+            .cloned();
+        let fee_to = signer.and_then(|signer| self.fee_to(now, &signer, response.farmer_reward_address_override));
         let job = self.proofs.new_job(Job::SignPoint(number, reward_chain_sp));
         self.change_declaration(number, reward_chain_sp, |declaration| {
             declaration.source = source;
+            declaration.fee_to = fee_to;
             declaration.step = Step::Signing { since: now.mono };
         });
         self.arm_proof_timer(number);
@@ -273,17 +284,24 @@ impl Farmer {
                     return;
                 };
                 let elapsed = millis(now.mono.since(proof.found));
+                let fee_to = proof
+                    .declaration(reward_chain_sp)
+                    .and_then(|declaration| declaration.fee_to);
                 let view = &mut proof.view;
+                let name = view.harvester_name.clone();
                 if view.declared_after_ms.is_none() {
                     self.wins.declared += 1;
                     view.signed_after_ms = Some(elapsed);
                     view.declared_after_ms = Some(elapsed);
                     let notice = Notice::ProofDeclared {
-                        name: view.harvester_name.clone(),
+                        name: name.clone(),
                         plot_file: view.plot_file.clone(),
                         signage_point_index: view.signage_point_index,
                     };
                     self.notice(notice);
+                }
+                if let Some(puzzle_hash) = fee_to {
+                    self.notice(Notice::HarvesterFee { name, puzzle_hash });
                 }
                 self.advance(number, ProofStage::Declared);
                 self.arm_proof_timer(number);
@@ -330,6 +348,10 @@ impl Farmer {
         if pool_target.is_some() && signatures.pool_signature.is_none() {
             return Err("the pool reward is not signed over".to_owned());
         }
+        let own_target = keys.farmer_target.ok_or("no address is set for the farmer reward")?;
+        let fee_to = proof
+            .declaration(reward_chain_sp)
+            .and_then(|declaration| declaration.fee_to);
         let message = DeclareProofOfSpace {
             challenge_hash: proof.challenge_hash,
             challenge_chain_sp: proof.sp_hash,
@@ -338,7 +360,7 @@ impl Farmer {
             proof_of_space: proof.proof.clone(),
             challenge_chain_sp_signature,
             reward_chain_sp_signature,
-            farmer_puzzle_hash: keys.farmer_target.ok_or("no address is set for the farmer reward")?,
+            farmer_puzzle_hash: fee_to.unwrap_or(own_target),
             pool_signature: pool_target.as_ref().and(signatures.pool_signature),
             pool_target,
             // So that the node shows what it wants signed.

@@ -27,6 +27,7 @@ mod commands;
 mod config;
 mod connections;
 mod declarations;
+mod fees;
 mod harvesters;
 mod input;
 mod messages;

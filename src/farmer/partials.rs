@@ -300,6 +300,7 @@ fn source(harvester: HarvesterId, message: &PartialProofsData, quality: &Quality
         } else {
             named.clone()
         },
+        granted: None,
         wants_data: false,
     }
 }

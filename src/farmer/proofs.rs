@@ -8,7 +8,7 @@ use super::blocks::Block;
 use super::declarations::Declaration;
 use super::output::JobId;
 use crate::clock::Mono;
-use crate::ids::{Bytes32, ChallengeHash, QualityString, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, RewardChainSp, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
 use crate::wire::{PartialProof, ProofOfSpace};
 
@@ -100,6 +100,8 @@ pub(super) struct Source {
     pub(super) plot_identifier: String,
     /// Whether it wants to see what it signs.
     pub(super) wants_data: bool,
+    /// Where the farmer's share may go as its fee.
+    pub(super) granted: Option<PuzzleHash>,
 }
 
 /// Work that is with a worker.

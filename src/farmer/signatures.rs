@@ -12,14 +12,13 @@ use super::input::{PlotSignatures, SignError};
 use super::output::JobId;
 use super::proofs::{BlockNumber, Job, Phase, ProofNumber, Source};
 use crate::clock::Now;
-use crate::ids::{Bytes32, PuzzleHash, RewardChainSp};
+use crate::ids::{Bytes32, RewardChainSp};
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, ProofStage};
 use crate::wire::RespondSignatures;
 
 impl Farmer {
     /// A harvester sent its shares of signatures.
     pub(super) fn handle_respond_signatures(&mut self, now: Now, id: HarvesterId, response: RespondSignatures) {
-        self.review_override(now, id, response.farmer_reward_address_override);
         let is_source = |source: &Source| source.harvester == id && source.plot_identifier == response.plot_identifier;
         let mut candidates = Vec::new();
         for (number, proof) in self
@@ -86,14 +85,6 @@ impl Farmer {
             let current = sources.get(source).map(|it| it.harvester);
             is_source && current.is_none_or(|current| current == id || !farmer.is_greeted(current))
         });
-    }
-
-    /// A harvester wants the reward elsewhere. It never goes there; a person should know.
-    pub(super) fn review_override(&mut self, now: Now, harvester: HarvesterId, wanted: Option<PuzzleHash>) {
-        if wanted.is_some() && wanted != self.config.keys.farmer_target {
-            let name = self.harvesters.name(harvester);
-            self.raise(now, AlarmKind::RewardOverrideRefused { harvester, name });
-        }
     }
 
     /// Asks again for whatever is owed, where `is_wanted` says so of the sources and the one that was asked.

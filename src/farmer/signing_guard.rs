@@ -15,8 +15,8 @@ pub(super) struct Declared<'a> {
     pub(super) proof: &'a ProofOfSpace,
     /// Its quality.
     pub(super) quality: &'a QualityString,
-    /// Who gets the farmer's share.
-    pub(super) farmer_target: &'a PuzzleHash,
+    /// Who gets the farmer's share: of one of the declarations, if it was declared for several reward chains.
+    pub(super) farmer_targets: &'a [PuzzleHash],
     /// Who gets the pool's share of a plot with a pool public key.
     pub(super) pool_target: Option<&'a PuzzleHash>,
 }
@@ -36,9 +36,9 @@ pub(super) fn check(request: &RequestSignedValues, declared: &Declared<'_>, trus
     if foliage.get_hash() != request.foliage_block_data_hash {
         return Err(Refusal::FoliageHash);
     }
-    if foliage.farmer_reward_puzzle_hash != *declared.farmer_target {
+    if !declared.farmer_targets.contains(&foliage.farmer_reward_puzzle_hash) {
         return Err(Refusal::FarmerTarget {
-            expected: *declared.farmer_target,
+            expected: declared.farmer_targets.first().copied(),
             got: foliage.farmer_reward_puzzle_hash,
         });
     }
@@ -81,10 +81,10 @@ pub(super) enum Refusal {
     #[error("the foliage it shows does not have the hash it wants signed")]
     FoliageHash,
     /// The farmer's reward would go elsewhere.
-    #[error("the farmer reward would go to puzzle hash {got}, declared was {expected}")]
+    #[error("the farmer reward would go to puzzle hash {got}{}", declared(.expected.as_ref()))]
     FarmerTarget {
-        /// As declared.
-        expected: PuzzleHash,
+        /// As declared, if anything was.
+        expected: Option<PuzzleHash>,
         /// As in the block.
         got: PuzzleHash,
     },
@@ -103,6 +103,10 @@ pub(super) enum Refusal {
     /// The second hash is of something else.
     #[error("the transaction block it shows does not have the hash it wants signed")]
     TransactionBlockHash,
+}
+
+fn declared(expected: Option<&PuzzleHash>) -> String {
+    expected.map_or_else(String::new, |expected| format!(", declared was {expected}"))
 }
 
 #[cfg(test)]
@@ -176,7 +180,7 @@ mod tests {
         let declared = Declared {
             proof: &proof,
             quality: &QUALITY,
-            farmer_target: &FARMER,
+            farmer_targets: &[FARMER],
             pool_target: Some(&PuzzleHash([0xee; 32])),
         };
         check(request, &declared, trust)
@@ -198,7 +202,7 @@ mod tests {
         assert_eq!(
             verdict(&farmer, NodeTrust::Own),
             Err(Refusal::FarmerTarget {
-                expected: FARMER,
+                expected: Some(FARMER),
                 got: thief
             })
         );

@@ -17,12 +17,13 @@ use crate::wire::{NewProofOfSpace, Streamable};
 impl Farmer {
     /// A harvester sent a proof.
     pub(super) fn handle_new_proof(&mut self, now: Now, id: HarvesterId, message: NewProofOfSpace) {
-        self.review_override(now, id, message.farmer_reward_address_override);
+        let granted = self.review_fee(now, id, &message);
         let key = (message.sp_hash, Bytes32(sha256(&[&message.proof.to_bytes()])));
         let source = Source {
             harvester: id,
             wants_data: message.include_source_signature_data || message.farmer_reward_address_override.is_some(),
             plot_identifier: message.plot_identifier,
+            granted,
         };
         if let Some(number) = self.proofs.seen.get(&key).copied() {
             self.counters.duplicate_proofs += 1;

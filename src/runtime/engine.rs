@@ -401,6 +401,7 @@ fn log_notice(notice: &Notice) {
         Notice::HarvesterConnected { .. }
         | Notice::ProofFound { .. }
         | Notice::ProofDeclared { .. }
+        | Notice::HarvesterFee { .. }
         | Notice::BlockSigned { .. }
         | Notice::BlockAccepted { .. }
         | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),

@@ -211,6 +211,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             signage_point_interval: interval,
             keys: public_keys,
             names,
+            harvester_fees: settings.own.harvester_fees.clone(),
         },
         clock.now(),
     );

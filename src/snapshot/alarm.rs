@@ -198,6 +198,8 @@ pub enum AlarmKind {
         harvester: HarvesterId,
         /// Name.
         name: String,
+        /// Why not.
+        reason: String,
     },
     /// Somebody cannot connect who probably should.
     ConnectionRefused {
@@ -369,7 +371,9 @@ impl AlarmKind {
             Self::InvalidProofs { plot_file, name, .. } => {
                 format!("check {plot_file} on {name} with `chia plots check`: its drive may be failing")
             }
-            Self::ProofLost { name, .. } => format!("look at the harvester log of {name}"),
+            Self::ProofLost { name, .. } => {
+                format!("look at the logs of {name} and of the full node, at the time of the alarm")
+            }
             Self::TooManyProofs { name, .. } => {
                 format!("check that {name} farms this network and that its difficulty is that of the chain")
             }
@@ -377,7 +381,10 @@ impl AlarmKind {
                 format!("find out who runs the full node {node} and whether its software is genuine")
             }
             Self::RewardOverrideRefused { name, .. } => {
-                format!("find out why the harvester software on {name} wants your reward")
+                format!(
+                    "if you agreed to a fee for the harvester software on {name}, allow it with \
+                     `farmconsole.harvester_fees` in the settings; else find out why it wants your reward"
+                )
             }
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
         }
@@ -477,7 +484,9 @@ impl fmt::Display for AlarmKind {
                 )
             }
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
-            Self::RewardOverrideRefused { name, .. } => write!(f, "{name} asked to send the reward elsewhere; refused"),
+            Self::RewardOverrideRefused { name, reason, .. } => {
+                write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
+            }
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
         }
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::alarm::AlarmView;
 use super::peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
 use super::{AttemptOutcome, AttemptView, CrossCheckView, SignagePointView};
-use crate::ids::{PeerId, PlotId};
+use crate::ids::{PeerId, PlotId, PuzzleHash};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +126,13 @@ pub enum Notice {
         /// Signage point index.
         signage_point_index: u8,
     },
+    /// The farmer's share of a declared proof goes to its harvester, as its fee.
+    HarvesterFee {
+        /// Name.
+        name: String,
+        /// Where to.
+        puzzle_hash: PuzzleHash,
+    },
     /// Block signatures were sent to the node.
     BlockSigned {
         /// Name.
@@ -238,6 +245,12 @@ impl fmt::Display for Notice {
                 ..
             } => {
                 write!(f, "proof of {name} declared at signage point {signage_point_index}")
+            }
+            Self::HarvesterFee { name, puzzle_hash } => {
+                write!(
+                    f,
+                    "the farmer reward of a proof of {name} goes to puzzle hash {puzzle_hash}, as its fee"
+                )
             }
             Self::BlockSigned { name } => write!(f, "block signed with a proof of {name}"),
             Self::BlockAccepted {

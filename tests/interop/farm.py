@@ -47,11 +47,24 @@ def wait_for(what, seconds, check):
         time.sleep(0.2)
 
 
+def with_network(text, network, constants):
+    """The text of a settings file with another network selected, which has these constants."""
+    values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
+    text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
+    text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
+    prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
+    text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
+    if (names, lists, prefixes) != (1, 1, 1):
+        raise Failed("settings file of init has another shape than expected: networks")
+    return text
+
+
 class Farm:
     """One farmconsole root and its daemon."""
 
     def __init__(self, binary, root, port):
         self.binary, self.root, self.port, self.process = binary, root, port, None
+        self.inside = []  # a command that starts the daemon elsewhere
 
     def cli(self, *args, check=True, text=None):
         done = subprocess.run([self.binary, "--root", self.root, *args], capture_output=True, text=True, input=text, timeout=30)
@@ -70,19 +83,13 @@ class Farm:
         if ports < 1 or paces != 1:
             raise Failed(f"settings file of init has another shape than expected ({ports} ports, {paces} paces)")
         if network != "simulator1":
-            values = "".join(f"      {name}: {value}\n" for name, value in constants.items())
-            text, names = re.subn(r"(?m)^(selected_network: .*)simulator1$", rf"\g<1>{network}", text)
-            text, lists = re.subn(r"(?m)^  constants:\n", rf"  constants:\n    {network}:\n{values}", text)
-            prefix = f"  config:\n    {network}:\n      address_prefix: txch\n"
-            text, prefixes = re.subn(r"(?m)^  config:\n", prefix, text)
-            if (names, lists, prefixes) != (1, 1, 1):
-                raise Failed("settings file of init has another shape than expected: networks")
+            text = with_network(text, network, constants)
         path.write_text(text)
 
     def start(self):
         out = open(self.root / "daemon.out", "ab")
         started = time.monotonic()
-        self.process = subprocess.Popen([self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([*self.inside, self.binary, "--root", self.root, "--daemon"], stdout=out, stderr=out, stdin=subprocess.DEVNULL)
         wait_for("daemon answers", 20, lambda: self.cli("summary", "--json", check=False).returncode == 0)
         return time.monotonic() - started
 
@@ -191,6 +198,20 @@ class World:
                 )
         return {kind: sorted((cache / kind).glob("*.plot"))[:number] for kind, number in [("og", 9), ("nft", 9), ("other", 1)]}
 
+    def v2_plots(self, farm):
+        """16 v2 plots of a farm's keys, half of them with a contract; cached."""
+        keys = json.loads(farm.cli("keys", "show", "--json").stdout)
+        farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
+        cache = self.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
+        for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
+            missing = 8 - len(list((cache / kind).glob("*.plot2")))
+            if missing > 0:
+                subprocess.run(
+                    [self.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
+                    check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(self.work / "plotter")),
+                )
+        return {kind: sorted((cache / kind).glob("*.plot2"))[:8] for kind in ("v2-og", "v2-nft")}
+
     def plot_directory(self, name, plots, with_bad_files):
         """Hard links to real plots; with one file that is no plot, one for other keys and one duplicate."""
         main, second = self.work / f"plots-{name}", self.work / f"plots-{name}-more"
@@ -246,7 +267,11 @@ def free_port():
 
 def peer_id(root):
     """SHA-256 of a harvester's certificate: what a farmer knows it by."""
-    certificate = root / "config/ssl/harvester/private_harvester.crt"
+    return fingerprint_of(root / "config/ssl/harvester/private_harvester.crt")
+
+
+def fingerprint_of(certificate):
+    """SHA-256 of a certificate, in hexadecimal."""
     der = subprocess.run(["openssl", "x509", "-in", certificate, "-outform", "DER"], check=True, capture_output=True).stdout
     return hashlib.sha256(der).hexdigest()
 
@@ -515,22 +540,11 @@ def v2_plots(world):
     path = world.work / "simulator2.json"
     path.write_text(json.dumps(constants))
     farm.set_up("simulator2", constants)
-    keys = json.loads(farm.cli("keys", "show", "--json").stdout)
-    farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
-    cache = world.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
-    plots = {}
-    for kind, to in [("v2-og", pool), ("v2-nft", CONTRACT)]:
-        missing = 4 - len(list((cache / kind).glob("*.plot2")))
-        if missing > 0:
-            subprocess.run(
-                [world.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "v2plots", cache / kind, str(missing), farmer, to],
-                check=True, timeout=300, env=dict(os.environ, CHIA_ROOT=str(world.work / "plotter")),
-            )
-        plots[kind] = sorted((cache / kind).glob("*.plot2"))[:4]
+    plots = world.v2_plots(farm)
     official = Harvester(world.work, world.venvs, "2.7.5", "h-v2")
     theirs = world.plot_directory("v2-official", plots["v2-og"][:2] + plots["v2-nft"][:2], None)
     official.set_up(farm, theirs[:1], farm.root / "config/ssl/ca", "simulator2", path)
-    ours = world.plot_directory("v2-own", plots["v2-og"][2:] + plots["v2-nft"][2:], None)
+    ours = world.plot_directory("v2-own", plots["v2-og"][2:4] + plots["v2-nft"][2:4], None)
     farm.cli("plots", "add", "-d", str(ours[0]))
     farm.start()
     official.start()

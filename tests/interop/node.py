@@ -1,7 +1,7 @@
 """farmconsole as the farmer of official full nodes, release 2.7.5. Started by tests/interop/run node.
 
-`full_node_link` talks to a node made of the official server classes (full_node.py), which can be told to misbehave;
-`blocks_on_a_chain` farms a private chain: the official full node and timelord, our harvester and an official one.
+`full_node_link` and `remote_node_is_pinned` talk to a node made of the official server classes (full_node.py), which can
+be told to misbehave; the others farm a private chain: the official full node and timelord, our harvester and an official one.
 """
 import argparse
 import json
@@ -18,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from farm import HERE, MNEMONIC, Failed, Farm, Harvester, World, wait_for
+from farm import HERE, MNEMONIC, Failed, Farm, Harvester, World, fingerprint_of, wait_for, with_network
 
 RELEASE = "2.7.5"
 BLOCKS = 20
@@ -40,7 +40,7 @@ def free_ports(count):
 class NodeFarm(Farm):
     """A farmconsole root that farms with a full node on loopback."""
 
-    def set_up(self, node_port, rpc_port=None, ca=None, plot_directories=()):
+    def set_up(self, node_port, rpc_port=None, ca=None, plot_directories=(), network="simulator1", constants=None):
         self.root.mkdir()
         self.cli("init", "--network", "simulator1", *(["-c", str(ca)] if ca else []))
         self.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
@@ -56,20 +56,38 @@ class NodeFarm(Farm):
             text, times = re.subn(pattern, line, text)
             if times != 1:
                 raise Failed(f"settings file of init has another shape than expected: {times} lines like {pattern}")
-        path.write_text(text)
+        path.write_text(text if network == "simulator1" else with_network(text, network, constants))
         for directory in plot_directories:
             self.cli("plots", "add", "-d", str(directory))
+
+
+class OtherMachine:
+    """A network of its own with one address that is not loopback, for as long as it is used."""
+
+    ADDRESS = "10.44.0.1"
+
+    def __enter__(self):
+        self.holder = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo up; exec sleep 600"], stdout=subprocess.PIPE, text=True)
+        self.holder.stdout.readline()
+        self.inside = ["nsenter", f"--net=/proc/{self.holder.pid}/ns/net"]
+        for words in (["link", "set", "lo", "up"], ["address", "add", f"{self.ADDRESS}/32", "dev", "lo"]):
+            subprocess.run([*self.inside, "ip", *words], check=True, timeout=10)
+        return self
+
+    def __exit__(self, *error):
+        self.holder.kill()
+        self.holder.wait()
 
 
 class Node:
     """full_node.py as a process."""
 
-    def __init__(self, python, root, port):
+    def __init__(self, python, root, port, inside=()):
         self.events, self.lock = [], threading.Lock()
         environment = dict(os.environ, CHIA_ROOT=str(root), CHIA_KEYS_ROOT=str(root / "keys"))
         self.errors = open(root / "full_node.err", "ab")
         self.process = subprocess.Popen(
-            [python, HERE / "full_node.py", root, str(port), "simulator1"], env=environment, text=True, bufsize=1,
+            [*inside, python, HERE / "full_node.py", root, str(port), "simulator1"], env=environment, text=True, bufsize=1,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
         )
         threading.Thread(target=self.read, daemon=True).start()
@@ -232,6 +250,59 @@ def full_node_link(context):
             farm.stop()
 
 
+def remote_node_is_pinned(context):
+    """A node on another machine is known by its certificate: kept when first seen; another one is an alarm and not farmed with."""
+    if os.geteuid() != 0:
+        print("       NOT RUN: a network of its own needs root")
+        return
+    port = free_ports(2)
+    root, other = context.chia_root("pinned-node"), context.chia_root("other-node")
+    certificates = Path("config/ssl/full_node")
+    fingerprint = lambda of: fingerprint_of(of / certificates / "public_full_node.crt")
+    first, second = fingerprint(root), fingerprint(other)
+    farm = NodeFarm(context.binary, context.work / "pinned-farm", port + 1)
+    farm.set_up(port, plot_directories=[context.plot_directory("pinned", context.plots["og"])])
+    with OtherMachine() as machine:
+        peer = f"{machine.ADDRESS}:{port}"
+        farm.cli("configure", "--set-fullnode-peer", peer)
+        farm.inside = machine.inside
+        known = farm.root / "farmconsole/known-nodes"
+        node = Node(context.python, root, port, machine.inside)
+
+        def signs():
+            for _ in range(200):
+                node.do("point")
+                time.sleep(0.15)
+                if node.count("signed"):
+                    return
+            raise Failed("no block was signed")
+
+        try:
+            farm.start()
+            wait_for("the farmer connects", 20, lambda: node.count("farmer", type="FARMER"))
+            wait_for("plots are synced", 30, lambda: (farm.summary()["plots"] == 9, farm.summary()["plots"]))
+            if f"{peer} {first}" not in known.read_text():
+                raise Failed(f"known-nodes has not {peer} {first}: {known.read_text()}")
+            signs()
+            node.stop()
+            shutil.copytree(other / certificates, root / certificates, dirs_exist_ok=True)
+            node = Node(context.python, root, port, machine.inside)
+            changed = lambda: [a for a in farm.alarms() if a["kind"] == "node_certificate_changed"]
+            alarm = wait_for("the other certificate is an alarm", 30, lambda: (changed(), farm.alarms()))[0]
+            if first not in json.dumps(alarm) or second not in json.dumps(alarm):
+                raise Failed(f"the alarm does not name both certificates: {alarm}")
+            if node.count("farmer") or farm.summary()["nodes"][0]["connected"]:
+                raise Failed("a node with another certificate was farmed with")
+            known.write_text(known.read_text().replace(first, second))
+            wait_for("a person has accepted it", 30, lambda: node.count("farmer", type="FARMER"))
+            wait_for("the alarm is over", 30, lambda: (not changed(), farm.alarms()))
+            signs()
+        finally:
+            node.stop()
+            if farm.process and farm.process.poll() is None:
+                farm.stop()
+
+
 def ask(root, port, endpoint, **what):
     """A question to a node's RPC."""
     ssl_dir = root / "config/ssl"
@@ -245,71 +316,112 @@ def ask(root, port, endpoint, **what):
         return json.load(answer)
 
 
-def blocks_on_a_chain(context):
-    """At least 20 blocks are accepted by the official full node, a sub-slot end among them; `summary` is the official one's."""
-    first = free_ports(12)
-    node_port, rpc, ours, theirs = first, first + 1, first + 8, first + 9
-    chain = context.chia_root("chain")
-    words = chain / "words"
-    words.write_text(MNEMONIC)
-    context.official(chain, context.venv / "chia", "keys", "add", "-f", words, "-l", "farm")
-    context.official(chain, context.venv / "chia", "init")
-    own = context.plot_directory("own", context.plots["og"][:5] + context.plots["nft"][:4])
-    other = context.plot_directory("other", context.plots["og"][5:] + context.plots["nft"][4:])
-    farm = NodeFarm(context.binary, context.work / "chain-farm", ours)
-    farm.set_up(node_port, rpc, ca=chain / "config/ssl/ca", plot_directories=[own])
-    # The first block of a chain pays where its constants say, and farmconsole signs no block that pays somebody else.
-    target = json.loads(farm.cli("keys", "show", "--json").stdout)["keys"][0]["pool_puzzle_hash"]
-    constants = chain / "constants.json"
-    first_block = {f"GENESIS_PRE_FARM_{who}_PUZZLE_HASH": target for who in ("POOL", "FARMER")}
-    constants.write_text(json.dumps(json.loads((HERE / "simulator1.json").read_text()) | first_block))
-    context.official(chain, context.python, HERE / "official.py", "configure", chain, str(theirs), "simulator1", constants)
-    context.official(chain, context.python, HERE / "official.py", "chain", chain, str(first), str(theirs))
-    harvester = Harvester(context.work, context.world.venvs, RELEASE, "chain-harvester")
-    harvester.set_up(farm, [other], chain / "config/ssl/ca")
-    context.start(chain, context.venv / "chia_full_node")
-    wait_for("the node answers", 90, lambda: ask(chain, rpc, "get_blockchain_state")["success"])
-    timelord = context.start(chain, context.python, HERE / "timelord.py", ITERATIONS_PER_SECOND="1536")
-    try:
-        farm.start()
-        harvester.start()
+class Chain:
+    """A private chain: official full node and timelord, our farmer with its harvester, and an official harvester.
 
-        def blocks():
-            peak = ask(chain, rpc, "get_blockchain_state")["blockchain_state"]["peak"]
-            if peak is None:
-                return []
-            return ask(chain, rpc, "get_block_records", start=0, end=peak["height"] + 1)["block_records"]
+    Only our plots are on it, so every block is one of ours."""
 
-        def enough():
-            records = blocks()
-            slots = [r["height"] for r in records if r["finished_challenge_slot_hashes"] and r["height"]]
-            return len(records) >= BLOCKS and slots and records, (len(records), slots)
+    def __init__(self, context, name, own, other, network="simulator1", changes=None):
+        first = free_ports(12)
+        self.context, self.rpc, ours, self.free_port = context, first + 1, first + 8, first + 9
+        self.root = root = context.chia_root(name)
+        words = root / "words"
+        words.write_text(MNEMONIC)
+        context.official(root, context.venv / "chia", "keys", "add", "-f", words, "-l", "farm")
+        context.official(root, context.venv / "chia", "init")
+        constants = json.loads((HERE / "simulator1.json").read_text()) | (changes or {})
+        self.farm = NodeFarm(context.binary, context.work / f"{name}-farm", ours)
+        self.farm.set_up(first, self.rpc, root / "config/ssl/ca", [own], network, constants)
+        # The first block of a chain pays where its constants say, and farmconsole signs no block that pays somebody else.
+        self.target = json.loads(self.farm.cli("keys", "show", "--json").stdout)["keys"][0]["pool_puzzle_hash"]
+        first_block = {f"GENESIS_PRE_FARM_{who}_PUZZLE_HASH": self.target for who in ("POOL", "FARMER")}
+        path = root / "constants.json"
+        path.write_text(json.dumps(constants | first_block))
+        context.official(root, context.python, HERE / "official.py", "configure", root, str(self.free_port), network, path)
+        context.official(root, context.python, HERE / "official.py", "chain", root, str(first), str(self.free_port))
+        self.harvester = Harvester(context.work, context.world.venvs, RELEASE, f"{name}-harvester")
+        self.harvester.set_up(self.farm, [other], root / "config/ssl/ca", network, path)
+        context.start(root, context.venv / "chia_full_node")
+        wait_for("the node answers", 90, lambda: ask(root, self.rpc, "get_blockchain_state")["success"])
+        self.timelord = context.start(root, context.python, HERE / "timelord.py", ITERATIONS_PER_SECOND="1536")
+        self.farm.start()
+        self.harvester.start()
 
-        beside = official_farmer(context, chain, theirs, [own, other])
-        records = wait_for(f"{BLOCKS} blocks and a sub-slot end", 210, enough)
-        slots = [r["height"] for r in records if r["finished_challenge_slot_hashes"] and r["height"]]
-        summary = farm.summary()
+    def ask(self, endpoint, **what):
+        return ask(self.root, self.rpc, endpoint, **what)
+
+    def records(self):
+        """What the node knows of every block."""
+        peak = self.ask("get_blockchain_state")["blockchain_state"]["peak"]
+        return self.ask("get_block_records", start=0, end=peak["height"] + 1)["block_records"] if peak else []
+
+    def check(self, records):
+        """No proof was lost or invalid, every block pays us, and every harvester has won one."""
+        summary = self.farm.summary()
         # Only the very first block of a chain may be refused: it pays no contract, whoever found it.
-        first_block_refused = "the pool reward would go to puzzle hash " + target
-        lost = [line for line in farm.log().splitlines() if re.search(r" proof of \S+ lost: ", line) and first_block_refused not in line]
+        first_block_refused = "the pool reward would go to puzzle hash " + self.target
+        lost = [line for line in self.farm.log().splitlines() if re.search(r" proof of \S+ lost: ", line) and first_block_refused not in line]
         # And a node forgets signage points of a chain that was overtaken; on a chain as fast as this one that happens.
-        node_log = (chain / "log/debug.log").read_text(errors="replace")
+        node_log = (self.root / "log/debug.log").read_text(errors="replace")
         overtaken = len(re.findall(r"Received proof of space for (?:an unknown|a potentially old) signage point", node_log))
         lost = [line for line in lost if overtaken < len(lost) or "no full node asked" not in line]
         if summary["proofs_invalid"] or lost:
             raise Failed(f"proofs were invalid or lost ({overtaken} overtaken): {lost}")
         targets = {r["farmer_puzzle_hash"].removeprefix("0x") for r in records}
-        print(f"       {len(records)} blocks accepted, {summary['blocks_signed']} signed, sub-slots end at heights {slots}")
-        report_steps(summary["proofs"])
-        if targets != {target}:
-            raise Failed(f"blocks pay {targets} instead of {target}")
+        if targets != {self.target}:
+            raise Failed(f"blocks pay {targets} instead of {self.target}")
         if {p["harvester_name"] for p in summary["proofs"] if p["block_signed_after_ms"]} != {h["name"] for h in summary["harvesters"]}:
             raise Failed("not every harvester has won a block")
-        compare_summaries(context, farm, chain, beside, timelord)
+        print(f"       {len(records)} blocks accepted, {summary['blocks_signed']} signed")
+        report_steps(summary["proofs"])
+
+    def stop(self):
+        self.harvester.stop()
+        if self.farm.process and self.farm.process.poll() is None:
+            self.farm.stop()
+
+
+def blocks_on_a_chain(context):
+    """At least 20 blocks are accepted by the official full node, a sub-slot end among them; `summary` is the official one's."""
+    own = context.plot_directory("own", context.plots["og"][:5] + context.plots["nft"][:4])
+    other = context.plot_directory("other", context.plots["og"][5:] + context.plots["nft"][4:])
+    chain = Chain(context, "chain", own, other)
+    try:
+        def enough():
+            records = chain.records()
+            slots = [r["height"] for r in records if r["finished_challenge_slot_hashes"] and r["height"]]
+            return len(records) >= BLOCKS and slots and records, (len(records), slots)
+
+        beside = official_farmer(context, chain.root, chain.free_port, [own, other])
+        chain.check(wait_for(f"{BLOCKS} blocks and a sub-slot end", 210, enough))
+        compare_summaries(context, chain.farm, chain.root, beside, chain.timelord)
     finally:
-        harvester.stop()
-        if farm.process and farm.process.poll() is None:
-            farm.stop()
+        chain.stop()
+
+
+def v2_blocks_on_a_chain(context):
+    """After hard fork 2 the official full node accepts blocks of v2 plots with a pool key and with a contract, solved here."""
+    v2 = context.world.v2_plots(context.world.farm)
+    own = context.plot_directory("v2-own", context.plots["og"][:3] + v2["v2-og"][:4] + v2["v2-nft"][:4])
+    other = context.plot_directory("v2-other", context.plots["nft"][:3] + v2["v2-og"][4:] + v2["v2-nft"][4:])
+    # As easy as v2 plots of this size need it. Blocks up to the fork, and for two sub-slots more, are of v1 plots.
+    changes = {"HARD_FORK2_HEIGHT": 6, "DIFFICULTY_CONSTANT_FACTOR": 300_000_000}
+    chain = Chain(context, "chain-v2", own, other, "simulator2", changes)
+    try:
+        def v2_blocks():
+            blocks = chain.ask("get_blocks", start=0, end=len(chain.records()))["blocks"]
+            proofs = [block["reward_chain_block"]["proof_of_space"] for block in blocks]
+            return [p for p in proofs if p.get("version", 0) == 1 or not p["size"]]
+
+        def enough():
+            found = v2_blocks()
+            pools = {bool(p["pool_contract_puzzle_hash"]) for p in found}
+            return len(pools) == 2, (len(chain.records()), len(found))
+
+        wait_for("blocks of v2 plots of both kinds", 480, enough)
+        chain.check(chain.records())
+    finally:
+        chain.stop()
 
 
 def report_steps(proofs):
@@ -362,7 +474,7 @@ def compare_summaries(context, farm, chain, harvesters, timelord):
     print("".join(f"       | {line}\n" for line in text.splitlines()), end="")
 
 
-SCENARIOS = [full_node_link, blocks_on_a_chain]
+SCENARIOS = [full_node_link, remote_node_is_pinned, blocks_on_a_chain, v2_blocks_on_a_chain]
 
 
 def main():

@@ -1,6 +1,7 @@
 //! Stories of whole farms, told in virtual time.
 
 mod connections;
+mod fees;
 mod operations;
 mod partials;
 mod plots;

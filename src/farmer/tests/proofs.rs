@@ -3,7 +3,7 @@
 use super::story::*;
 use crate::crypto::PlotSignatureError;
 use crate::farmer::{FarmerConfig, FarmerKeys, Input, NodeStatus, NodeTrust, Output, SignError, SignPurpose};
-use crate::ids::{Bytes32, PuzzleHash, QualityString, RewardChainSp};
+use crate::ids::{Bytes32, QualityString, RewardChainSp};
 use crate::pos::ProofError;
 use crate::snapshot::{AlarmKind, Notice, PROOFS_KEPT, ProofStage};
 use crate::units::{Height, SubSlotIters};
@@ -650,41 +650,6 @@ fn refused_block_of_the_chain_is_lost_with_its_reason() {
         verdict: Err("the signature is wrong".to_owned()),
     });
     lost_because(&story, "the signature is wrong");
-}
-
-#[test]
-fn reward_override_is_refused_and_our_address_declared() {
-    let mut story = Story::new();
-    let barn = story.connect("barn");
-    let point = story.signage_point();
-    let proof = NewProofOfSpace {
-        farmer_reward_address_override: Some(PuzzleHash([0xbb; 32])),
-        include_source_signature_data: true,
-        ..new_proof(&point, 1)
-    };
-    story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
-    assert!(matches!(story.alarms()[..], [AlarmKind::RewardOverrideRefused { .. }]));
-    story.verify();
-    let (_, request) = story.signature_requests(barn).remove(0);
-    let mut response = shares(&request);
-    response.farmer_reward_address_override = Some(PuzzleHash([0xbb; 32]));
-    story.message(barn, FromHarvester::RespondSignatures(Box::new(response)));
-    story.sign();
-    assert_eq!(story.declarations()[0].1.farmer_puzzle_hash, FARMER_TARGET);
-    assert_eq!(story.alarms().len(), 1);
-}
-
-#[test]
-fn override_that_names_our_own_address_is_fine() {
-    let mut story = Story::new();
-    let barn = story.connect("barn");
-    let point = story.signage_point();
-    let proof = NewProofOfSpace {
-        farmer_reward_address_override: Some(FARMER_TARGET),
-        ..new_proof(&point, 1)
-    };
-    story.message(barn, FromHarvester::NewProofOfSpace(Box::new(proof)));
-    assert_eq!(story.alarms(), []);
 }
 
 #[test]

@@ -54,6 +54,7 @@ pub(super) fn config() -> FarmerConfig {
             .into_iter()
             .map(|name| (certificate(name), name.to_owned()))
             .collect(),
+        harvester_fees: BTreeMap::new(),
     }
 }
 
