@@ -12,7 +12,7 @@ use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Places, Rows, plain, table};
-use super::super::widgets::text::{put, span, width, wrap};
+use super::super::widgets::text::{fit_end, put, span, width, wrap};
 use super::header::short_bytes;
 use crate::format::grouped;
 
@@ -85,7 +85,11 @@ pub(super) fn draw(
         }
         Files::Ready { offset, page } => {
             // The selected file in full stands below the list.
-            let below = if inner.height >= 10 { 4 } else { 0 };
+            let below = match inner.height {
+                16.. => 5,
+                10.. => 4,
+                _ => 0,
+            };
             let upper = Rect {
                 height: room.height - below,
                 ..room
@@ -144,7 +148,8 @@ fn state(model: &Model, list: &FileList) -> Line<'static> {
     }
     match (&list.directory, list.grouping) {
         (Some(directory), _) => {
-            let text = format!("in {}  ", model.secret(directory));
+            let directory = fit_end(&model.secret(directory), 32, theme.pick("…", "~"));
+            let text = format!("in {directory}, esc for all  ");
             line.push_span(span(text, theme.style(Tone::Accent)));
         }
         (None, Grouping::Directory) => line.push_span(span("by drive  ", theme.style(Tone::Accent))),
