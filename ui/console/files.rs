@@ -9,8 +9,13 @@ use super::order::Order;
 pub(super) const FILE_PAGE: u32 = 500;
 
 /// The lists of one harvester, in the order the arrow keys go.
-pub(super) const LISTS_OF_HARVESTER: [ListKind; 4] =
-    [ListKind::Failed, ListKind::NoKey, ListKind::Duplicates, ListKind::Plots];
+pub(super) const LISTS_OF_HARVESTER: [ListKind; 5] = [
+    ListKind::Failed,
+    ListKind::NoKey,
+    ListKind::Duplicates,
+    ListKind::Lost,
+    ListKind::Plots,
+];
 
 /// The lists of the fleet, in the order the arrow keys go.
 pub(super) const LISTS_OF_FLEET: [ListKind; 6] = [
@@ -155,15 +160,15 @@ impl FileList {
     }
 }
 
-/// How many files `list` of `harvester` has.
-pub(super) const fn file_count(harvester: &HarvesterView, list: ListKind) -> u64 {
+/// How many files `list` of one harvester has.
+pub(super) fn file_count(farm: &FarmSnapshot, harvester: &HarvesterView, list: ListKind) -> u64 {
     match list {
         ListKind::Plots => harvester.plots,
         ListKind::Failed => harvester.failed,
         ListKind::NoKey => harvester.no_key,
         ListKind::Duplicates => harvester.duplicates,
         ListKind::Shared => harvester.shared_plots,
-        ListKind::Lost => 0,
+        ListKind::Lost => lost(farm, Some(harvester.id)),
     }
 }
 
@@ -176,15 +181,17 @@ pub(super) fn fleet_count(farm: &FarmSnapshot, list: ListKind) -> u64 {
         ListKind::NoKey => totals.no_key,
         ListKind::Duplicates => totals.duplicates,
         ListKind::Shared => totals.shared_plots,
-        ListKind::Lost => farm
-            .alarms
-            .iter()
-            .map(|alarm| match alarm.kind {
-                AlarmKind::PlotsLost { lost, .. } => lost,
-                _ => 0,
-            })
-            .sum(),
+        ListKind::Lost => lost(farm, None),
     }
+}
+
+/// Plots that an open alarm says are lost, of one harvester or of all.
+fn lost(farm: &FarmSnapshot, of: Option<HarvesterId>) -> u64 {
+    let lost = farm.alarms.iter().map(|alarm| match alarm.kind {
+        AlarmKind::PlotsLost { harvester, lost, .. } if of.is_none_or(|of| of == harvester) => lost,
+        _ => 0,
+    });
+    lost.sum()
 }
 
 /// The name of a list, as its head says it.

@@ -417,7 +417,7 @@ impl Model {
     /// How many files the list that is open has.
     pub(super) fn file_count(&self) -> u64 {
         match self.detailed() {
-            Some((details, harvester)) => file_count(harvester, details.files.list),
+            Some((details, harvester)) => file_count(self.shown(), harvester, details.files.list),
             None => fleet_count(self.shown(), self.plots.list),
         }
     }

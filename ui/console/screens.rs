@@ -152,7 +152,7 @@ fn harvester_details() {
     assert_eq!(model.details.as_ref().map(|it| it.facts_scroll), Some(0));
     resize(&mut model, 120, 36);
     let mut asked = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         asked = code(&mut model, KeyCode::Right);
     }
     answer(&mut model, &asked, samples::page(1_078, true));

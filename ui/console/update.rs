@@ -582,7 +582,7 @@ fn open(model: &mut Model) -> Vec<Effect> {
     };
     let list = LISTS_OF_HARVESTER
         .into_iter()
-        .find(|list| file_count(harvester, *list) > 0)
+        .find(|list| file_count(model.shown(), harvester, *list) > 0)
         .unwrap_or(ListKind::Failed);
     let id = harvester.id;
     model.selection.harvester = Some(id);

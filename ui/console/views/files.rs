@@ -27,18 +27,8 @@ pub(super) fn draw(
 ) -> Vec<Hit> {
     let theme = model.theme;
     let mut hits = Vec::new();
-    let mut heads: Vec<_> = lists
-        .iter()
-        .map(|kind| (*kind, head(model, *kind, count(*kind), *kind == list.list)))
-        .collect();
-    let wide = |heads: &[(ListKind, Span<'static>)]| heads.iter().map(|(_, it)| width(&it.content)).sum::<u16>();
-    let mut rest = String::new();
-    if wide(&heads) > area.width.saturating_sub(6) {
-        // There is room for the one that is open only.
-        heads.retain(|(kind, _)| *kind == list.list);
-        let at = lists.iter().position(|kind| *kind == list.list).unwrap_or_default();
-        rest = format!(" {} of {}, l for the next", at + 1, lists.len());
-    }
+    let room = area.width.saturating_sub(6);
+    let (heads, rest) = heads(model, list.list, lists, &count, room);
     // The title begins two columns in and has a space around it.
     let mut x = area.x.saturating_add(3);
     let mut name = Line::default();
@@ -113,15 +103,41 @@ pub(super) fn draw(
     hits
 }
 
-fn head(model: &Model, kind: ListKind, count: u64, is_open: bool) -> Span<'static> {
-    let theme = model.theme;
-    let wrong = count > 0 && kind != ListKind::Plots;
-    let style = match (is_open, wrong) {
-        (true, _) => theme.badge(if wrong { Tone::Warn } else { Tone::Accent }),
-        (false, true) => theme.style(Tone::Warn),
-        (false, false) => theme.style(Tone::Dim),
+/// The heads of the lists in at most `room` columns, and what is said where they do not fit: narrow lines lose spaces,
+/// then lists without files, then all but the one that is open.
+fn heads(
+    model: &Model,
+    open: ListKind,
+    lists: &[ListKind],
+    count: impl Fn(ListKind) -> u64,
+    room: u16,
+) -> (Vec<(ListKind, Span<'static>)>, String) {
+    let of = |kind: &ListKind, space: &str| {
+        let theme = model.theme;
+        let (count, is_open) = (count(*kind), *kind == open);
+        let wrong = count > 0 && *kind != ListKind::Plots;
+        let style = match (is_open, wrong) {
+            (true, _) => theme.badge(if wrong { Tone::Warn } else { Tone::Accent }),
+            (false, true) => theme.style(Tone::Warn),
+            (false, false) => theme.style(Tone::Dim),
+        };
+        let space = if is_open { " " } else { space };
+        (
+            *kind,
+            span(format!("{space}{} {} ", list_name(*kind), grouped(count)), style),
+        )
     };
-    span(format!(" {} {} ", list_name(kind), grouped(count)), style)
+    let all = lists.iter().map(|kind| of(kind, " ")).collect::<Vec<_>>();
+    let tight = lists.iter().map(|kind| of(kind, "")).collect();
+    let some = lists.iter().filter(|kind| **kind == open || count(**kind) > 0);
+    let some = some.map(|kind| of(kind, "")).collect();
+    let wide = |heads: &[(ListKind, Span<'static>)]| heads.iter().map(|(_, it)| width(&it.content)).sum::<u16>();
+    if let Some(heads) = [all, tight, some].into_iter().find(|heads| wide(heads) <= room) {
+        return (heads, String::new());
+    }
+    let at = lists.iter().position(|kind| *kind == open).unwrap_or_default();
+    let rest = format!(" {} of {}, l for the next", at + 1, lists.len());
+    (vec![of(&open, " ")], rest)
 }
 
 /// Why a list without files is a good or an early one.

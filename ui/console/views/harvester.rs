@@ -29,7 +29,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     };
     let list = &details.files;
     let files = |area: Rect, buffer: &mut Buffer| {
-        let count = |kind| file_count(harvester, kind);
+        let count = |kind| file_count(model.shown(), harvester, kind);
         files::draw(model, list, &LISTS_OF_HARVESTER, count, area, buffer)
     };
     if area.width >= 110 {
@@ -42,7 +42,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         };
         files(right, buffer)
     } else if area.height >= 14 {
-        let wanted = u16::try_from(file_count(harvester, list.list))
+        let wanted = u16::try_from(file_count(model.shown(), harvester, list.list))
             .unwrap_or(u16::MAX)
             .saturating_add(2);
         let upper = area.height - wanted.clamp(5, area.height / 2);
