@@ -3,7 +3,7 @@
 //!     cargo bench --bench console -- [--harvesters N] [--plots N] [--messages N] [--columns N] [--rows N]
 //!
 //! Every frame takes in the messages of a thirtieth of a second and, four times a second, a new picture of the farm; it
-//! is drawn as the console draws it, into bytes for a terminal. Printed are time and allocations on every screen, beside
+//! is drawn as the console draws it, into bytes for a terminal. Printed are processor time and allocations on every screen, beside
 //! the goal (2 ms a frame). Nothing is asserted: times say something only to a reader who knows what else the machine
 //! does. The console belongs to the program and not to the library, so the program's modules are built into this one.
 
