@@ -110,6 +110,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+    /// Pools: what they say, and what only the owner can tell them.
+    Pool {
+        #[command(subcommand)]
+        command: PoolCommand,
+    },
     /// Plots: make them, check them, and where they are.
     Plots {
         #[command(subcommand)]
@@ -220,6 +225,38 @@ pub(crate) struct KeysSource {
 /// Sources of keys that have no wallets to choose from and no passphrase.
 const NO_KEYRING: [&str; 3] = ["mnemonic", "mnemonic_file", "farmer_sk_file"];
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PoolCommand {
+    /// Every plotNFT, its pool, its points and its partials.
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Register a plotNFT with its pool, or tell the pool its key; once, with the owner's key, which is not kept.
+    Join(PoolOwnerCommand),
+    /// Tell a pool where to pay, as the wallet has written it down; with the owner's key, which is not kept.
+    SetPayout(PoolOwnerCommand),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PoolOwnerCommand {
+    /// The plotNFT: its launcher id, or the beginning of it [default: the only one].
+    #[arg(value_name = "LAUNCHER_ID")]
+    pub(crate) launcher_id: Option<String>,
+    /// The wallet in the keyring of the official software [default: asks for the mnemonic].
+    #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with = "mnemonic_file")]
+    pub(crate) chia_keyring: Option<Option<PathBuf>>,
+    /// File with the mnemonic; `-` reads standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) mnemonic_file: Option<PathBuf>,
+    /// The wallet to take from the keyring [default: all].
+    #[arg(long, value_name = "N", requires = "chia_keyring")]
+    pub(crate) fingerprint: Option<u32>,
+    /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
+    #[arg(long, value_name = "FILE", requires = "chia_keyring")]
+    pub(crate) keyring_passphrase_file: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct KeysImport {
     #[command(flatten)]
@@ -230,6 +267,9 @@ pub(crate) struct KeysImport {
     /// File with the passphrase of the keyring; `-` reads standard input [default: asks, if it has one].
     #[arg(long, value_name = "FILE", conflicts_with_all = NO_KEYRING)]
     pub(crate) keyring_passphrase_file: Option<PathBuf>,
+    /// Store also the wallet keys that plotNFTs of the second pool protocol speak with.
+    #[arg(long)]
+    pub(crate) pool_wallet_keys: bool,
     /// Lock the farming keys with a passphrase: that of --passphrase-file, else asks.
     #[arg(long)]
     pub(crate) passphrase: bool,
@@ -424,6 +464,20 @@ mod tests {
     fn daemon_and_console_need_no_command() {
         let cli = Cli::parse_from(["farmconsole", "--daemon"]);
         assert!(cli.daemon && cli.command.is_none());
+    }
+
+    #[test]
+    fn the_owner_of_a_plotnft_is_asked_unless_a_source_is_named() {
+        for more in [
+            vec![],
+            vec!["ec9a"],
+            vec!["--mnemonic-file", "-"],
+            vec!["--chia-keyring", "--fingerprint", "1"],
+        ] {
+            assert!(Cli::try_parse_from(["farmconsole", "pool", "join"].into_iter().chain(more)).is_ok());
+        }
+        let stray = ["farmconsole", "pool", "set-payout", "--fingerprint", "1"];
+        assert!(Cli::try_parse_from(stray).is_err());
     }
 
     #[test]

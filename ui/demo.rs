@@ -12,7 +12,7 @@ use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, PRIVATE_FILE, creat
 use farmconsole::config::{HostPort, Root, Settings, SimulatedChainSettings};
 use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions, dial, make_plot};
 use farmconsole::ids::PeerId;
-use farmconsole::keys::{ExistingKeys, ImportSource, KeysError};
+use farmconsole::keys::{ExistingKeys, ImportSource, KeysError, PoolsToImport};
 use farmconsole::logging;
 use farmconsole::runtime::{Clock, FarmOptions, RunningFarm};
 use farmconsole::tls::issue::Issuer;
@@ -115,6 +115,7 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<(G1Bytes, G1By
             context,
             settings,
             &ImportSource::MadeUp { seed: KEY_SEED },
+            PoolsToImport::none(),
             ExistingKeys::Keep,
             None,
         )?;

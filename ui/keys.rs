@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use farmconsole::config::Settings;
 use farmconsole::config::edit::{EditError, Editor, Outcome as Edited};
+use farmconsole::config::{PoolList, Settings};
 use farmconsole::ids::PuzzleHash;
 use farmconsole::keys::{
     self, ADDRESSES_SEARCHED, AddressOwner, ChiaKeyring, ExistingKeys, ImportReport, ImportSource, KeyReport,
-    KeyringError, KeysError, Passphrase, RewardAddress, RewardAddresses, UnlockedKeyring, address,
+    KeyringError, KeysError, Passphrase, PoolKeyFound, PoolKeyReport, PoolsToImport, RewardAddress, RewardAddresses,
+    UnlockedKeyring, WalletKeys, address,
 };
 use serde::Serialize;
 
@@ -30,10 +31,25 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
     };
     let passphrase = passphrase_for_import(context, import, existing)?;
     let source = source(import)?;
-    let (report, settings_file) = import_into(context, &settings, &source, existing, passphrase.as_ref())?;
+    let pools = PoolList::load(&context.root);
+    for error in &pools.errors {
+        writeln!(io::stderr(), "farmconsole: a plotNFT is left out: {error}")?;
+    }
+    let pools = PoolsToImport {
+        pools: &pools.pools,
+        wallet_keys: if import.pool_wallet_keys {
+            WalletKeys::Take
+        } else {
+            WalletKeys::LeaveOut
+        },
+    };
+    let (report, settings_file) = import_into(context, &settings, &source, pools, existing, passphrase.as_ref())?;
     let mut out = io::stdout().lock();
     for key in &report.keys {
         print_key(&mut out, key)?;
+    }
+    for pool in &report.pools {
+        print_pool(&mut out, pool)?;
     }
     print_address(
         &mut out,
@@ -74,6 +90,7 @@ pub(crate) fn import_into(
     context: &Context,
     settings: &Settings,
     source: &ImportSource,
+    pools: PoolsToImport<'_>,
     existing: ExistingKeys,
     passphrase: Option<&Passphrase>,
 ) -> Result<(ImportReport, Edited), Failure> {
@@ -93,7 +110,7 @@ pub(crate) fn import_into(
     };
     context.root.create_state_dir()?;
     let file = context.root.keys_file();
-    let report = keys::import(&file, source, given, existing, passphrase).map_err(bad_keys)?;
+    let report = keys::import(&file, source, given, pools, existing, passphrase).map_err(bad_keys)?;
     let new = |given: Option<PuzzleHash>, imported: &Option<RewardAddress>| match (given, imported) {
         (None, Some(made)) => address::encode(&settings.address_prefix, &made.puzzle_hash)
             .map(Some)
@@ -275,14 +292,41 @@ fn new_passphrase(context: &Context) -> Result<Option<Passphrase>, Failure> {
 
 fn source(import: &KeysImport) -> Result<ImportSource, Failure> {
     let source = &import.source;
-    if let Some(path) = &source.chia_keyring {
-        let path = path.clone().map_or_else(default_keyring, Ok)?;
-        return unlock_keyring(&path, import).map(ImportSource::ChiaKeyring);
+    if let Some(file) = &source.farmer_sk_file {
+        return secrets::read(file).map(ImportSource::FarmerSecretKey);
     }
-    match (&source.mnemonic_file, &source.farmer_sk_file) {
-        (Some(file), _) => secrets::read(file).map(ImportSource::Mnemonic),
-        (None, Some(file)) => secrets::read(file).map(ImportSource::FarmerSecretKey),
-        (None, None) => secrets::ask("Mnemonic, 12 to 24 words in one line (not shown): ")
+    wallet(
+        source.chia_keyring.as_ref(),
+        source.mnemonic_file.as_deref(),
+        KeyringChoice {
+            fingerprint: import.fingerprint,
+            passphrase_file: import.keyring_passphrase_file.as_deref(),
+        },
+    )
+}
+
+/// What is taken from a keyring.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyringChoice<'a> {
+    /// The wallet; all without it.
+    pub(crate) fingerprint: Option<u32>,
+    /// Where the keyring's passphrase is, if it is not to be asked for.
+    pub(crate) passphrase_file: Option<&'a Path>,
+}
+
+/// The wallet a person has: in Chia's keyring, in a file, or asked for.
+pub(crate) fn wallet(
+    keyring: Option<&Option<PathBuf>>,
+    mnemonic_file: Option<&Path>,
+    choice: KeyringChoice<'_>,
+) -> Result<ImportSource, Failure> {
+    if let Some(path) = keyring {
+        let path = path.clone().map_or_else(default_keyring, Ok)?;
+        return unlock_keyring(&path, choice).map(ImportSource::ChiaKeyring);
+    }
+    match mnemonic_file {
+        Some(file) => secrets::read(file).map(ImportSource::Mnemonic),
+        None => secrets::ask("Mnemonic, 12 to 24 words in one line (not shown): ")
             .map(ImportSource::Mnemonic)
             .map_err(secrets::not_asked("--mnemonic-file")),
     }
@@ -304,7 +348,7 @@ fn default_keyring() -> Result<PathBuf, Failure> {
 }
 
 /// Opens Chia's keyring, with the public passphrase if that is enough, and says what is in it.
-fn unlock_keyring(path: &Path, import: &KeysImport) -> Result<UnlockedKeyring, Failure> {
+fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyring, Failure> {
     let mut out = io::stdout().lock();
     let keyring = ChiaKeyring::read(path).map_err(bad_keyring)?;
     let unlocked = match keyring.unlock_with_default().map_err(bad_keyring)? {
@@ -317,7 +361,7 @@ fn unlock_keyring(path: &Path, import: &KeysImport) -> Result<UnlockedKeyring, F
             unlocked
         }
         None => {
-            let passphrase = match &import.keyring_passphrase_file {
+            let passphrase = match choice.passphrase_file {
                 Some(file) => secrets::passphrase_from_file(file)?,
                 None => {
                     let hint = keyring
@@ -339,7 +383,7 @@ fn unlock_keyring(path: &Path, import: &KeysImport) -> Result<UnlockedKeyring, F
             "Skipped {observer}: the keyring holds only its public key, which signs nothing"
         )?;
     }
-    match import.fingerprint {
+    match choice.fingerprint {
         Some(fingerprint) => unlocked.choose(fingerprint).map_err(bad_keyring),
         None => Ok(unlocked),
     }
@@ -372,6 +416,30 @@ fn print_key(out: &mut impl Write, key: &KeyReport) -> io::Result<()> {
         writeln!(out, "Pool public key (m/12381/8444/1/0): {pool}")?;
     }
     Ok(())
+}
+
+fn print_pool(out: &mut impl Write, pool: &PoolKeyReport) -> io::Result<()> {
+    let what = match pool.found {
+        PoolKeyFound::Stored => "its key is stored",
+        PoolKeyFound::StoredWalletKey => {
+            "its key is stored. IT IS A WALLET KEY: whoever gets at this farmer can spend what lies on its address; keep no coins there and have the pool pay elsewhere"
+        }
+        PoolKeyFound::WalletKeyLeftOut => {
+            "its key is a wallet key and was left out; --pool-wallet-keys stores it, if its address holds no coins"
+        }
+        PoolKeyFound::NotOurs => "what was imported does not own it",
+    };
+    let url = if pool.pool_url.is_empty() {
+        "no pool"
+    } else {
+        &pool.pool_url
+    };
+    writeln!(
+        out,
+        "PlotNFT {} ({}): {what}",
+        pool.launcher_id,
+        crate::format::safe(url)
+    )
 }
 
 fn print_address(

@@ -20,6 +20,7 @@ mod harvester;
 mod keys;
 mod lists;
 mod plots;
+mod pool;
 mod root;
 mod secrets;
 mod shell;
@@ -121,6 +122,7 @@ async fn run(cli: Cli) -> Outcome {
                 command: PassphraseCommand::Remove,
             },
         } => keys::remove_passphrase(&context()?),
+        Command::Pool { command } => pool::run(&context()?, command).await,
         Command::Plots { command } => plots::run(&context()?, command).await,
         Command::Harvester {
             command:

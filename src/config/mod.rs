@@ -18,6 +18,7 @@ mod host_port;
 pub mod init;
 mod key;
 mod locate;
+mod pools;
 mod reader;
 mod root;
 mod settings;
@@ -27,6 +28,7 @@ pub use check::{Finding, check};
 pub use error::{ConfigError, ConfigWarning, ConfigWarningKind};
 pub use host_port::{HostPort, HostPortError};
 pub use locate::Position;
+pub use pools::PoolList;
 pub use root::{Root, RootKind};
 pub use settings::{
     BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, LoggingSettings, OwnSettings, PlotsRefreshParameter,

@@ -75,6 +75,12 @@ impl Root {
         self.state_dir().join("farming-keys.yaml")
     }
 
+    /// `pooling/pooling_share_state.yaml`: the pools this farm has joined, as the wallet writes it. Only read.
+    #[must_use]
+    pub fn pooling_file(&self) -> PathBuf {
+        self.dir.join("pooling/pooling_share_state.yaml")
+    }
+
     /// `farmconsole/known-nodes`: the certificates of full nodes, as they were first seen.
     #[must_use]
     pub fn known_nodes_file(&self) -> PathBuf {

@@ -161,6 +161,19 @@ pub fn verify(public_key: &PublicKey, message: &[u8], signature: &Signature) -> 
     added == BLST_ERROR::BLST_SUCCESS && pairing.finalverify(None)
 }
 
+/// Whether `signature` is the sum of the signatures of these messages, each under its own key (AugSchemeMPL). Pools check
+/// partials with it, so the tests' pool does.
+#[cfg(test)]
+pub(crate) fn verify_aggregate(signed: &[(&PublicKey, &[u8])], signature: &Signature) -> bool {
+    let messages: Vec<Vec<u8>> = signed
+        .iter()
+        .map(|(key, message)| [key.to_g1().as_bytes(), *message].concat())
+        .collect();
+    let messages: Vec<&[u8]> = messages.iter().map(Vec::as_slice).collect();
+    let keys: Vec<&min_pk::PublicKey> = signed.iter().map(|(key, _)| &key.0).collect();
+    signature.0.aggregate_verify(false, &messages, DST, &keys, false) == BLST_ERROR::BLST_SUCCESS
+}
+
 /// What separates the unhardened child `index` from its parent, before reduction.
 pub(super) fn unhardened_offset(parent: &PublicKey, index: u32) -> [u8; 32] {
     sha256(&[parent.to_g1().as_bytes(), &index.to_be_bytes()])

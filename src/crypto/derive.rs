@@ -4,7 +4,7 @@
 //! The wallet key is needed as a *public* key only, to know the first address; nothing here that farming calls ever
 //! holds a wallet secret. Source: chia `derive_keys.py`.
 
-use super::{CryptoError, PublicKey, SecretKey};
+use super::{CryptoError, PublicKey, SecretKey, synthetic_sk};
 
 /// Farmer key of a master key: m/12381/8444/0/0. Signs every block and partial, cannot spend.
 #[must_use]
@@ -61,6 +61,26 @@ pub fn singleton_owner_sk(master: &SecretKey, index: u32) -> SecretKey {
 pub fn pool_authentication_sk(master: &SecretKey, index: u16) -> SecretKey {
     master.derive_path(&[PURPOSE, COIN, 6, 10_000 * u32::from(index)])
 }
+
+/// Owner key of a plotNFT of the second pool protocol: the key that signs for coins of wallet key `index`. SECRET AS A
+/// WALLET KEY: whoever has it can spend what lies on that address.
+///
+/// # Errors
+/// [`CryptoError::NotASecretKey`] if a key on the path is zero, for which no example is known.
+pub fn pool_owner_sk_v2(master: &SecretKey, index: u32) -> Result<SecretKey, CryptoError> {
+    synthetic_sk(&wallet_sk_unhardened(master, index)?)
+}
+
+/// Number of the plotNFT of the first pool protocol that has this owner key, among the first
+/// [`POOL_WALLETS_SEARCHED`].
+#[must_use]
+pub fn find_singleton_owner(master: &SecretKey, owner_public_key: &PublicKey) -> Option<u16> {
+    let parent = master.derive_path(&[PURPOSE, COIN, 5]);
+    (0..POOL_WALLETS_SEARCHED).find(|index| parent.derive_child(u32::from(*index)).public_key() == *owner_public_key)
+}
+
+/// How many plotNFTs of the first pool protocol a wallet can have. Source: chia `MAX_POOL_WALLETS`.
+pub const POOL_WALLETS_SEARCHED: u16 = 100;
 
 /// First level of every path: keys of BLS12-381 (EIP-2334).
 const PURPOSE: u32 = 12381;

@@ -1,6 +1,6 @@
 //! The secrets of a farmer: what is needed to farm, and nothing that can spend.
 
-use super::{CryptoError, PublicKey, SecretKey, Signature, sign, verify};
+use super::{CryptoError, PoolAuthentication, PublicKey, SecretKey, Signature, sign, verify};
 use crate::ids::PuzzleHash;
 use crate::wire::{G1Bytes, G2Bytes, HarvesterHandshake, PoolTarget, Streamable};
 
@@ -14,6 +14,7 @@ use crate::wire::{G1Bytes, G2Bytes, HarvesterHandshake, PoolTarget, Streamable};
 pub struct FarmingKeys {
     farmers: Vec<(G1Bytes, SecretKey)>,
     pools: Vec<PoolKey>,
+    authentication: Vec<PoolAuthentication>,
 }
 
 impl FarmingKeys {
@@ -24,6 +25,7 @@ impl FarmingKeys {
         let mut keys = Self {
             farmers: Vec::new(),
             pools: Vec::new(),
+            authentication: Vec::new(),
         };
         for secret in farmers {
             let public = secret.public_key().to_g1();
@@ -38,6 +40,21 @@ impl FarmingKeys {
             }
         }
         keys
+    }
+
+    /// The same keys, with those that speak to pools.
+    #[must_use]
+    pub fn with_pool_authentication(mut self, keys: Vec<PoolAuthentication>) -> Self {
+        self.authentication = keys;
+        self
+    }
+
+    /// The key that speaks to the pool of a plotNFT, found by the plotNFT's owner key.
+    #[must_use]
+    pub fn pool_authentication(&self, owner_public_key: &G1Bytes) -> Option<&PoolAuthentication> {
+        self.authentication
+            .iter()
+            .find(|key| key.owner_public_key() == owner_public_key)
     }
 
     /// The farmer public keys we can sign for.

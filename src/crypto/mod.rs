@@ -13,13 +13,17 @@ pub mod derive;
 mod farming_keys;
 mod hardened;
 mod plot_signature;
+mod pool_authentication;
 mod puzzle;
 mod scalar;
 mod secret_key;
 
+#[cfg(test)]
+pub(crate) use bls::verify_aggregate;
 pub use bls::{PublicKey, Signature, sign, sign_prepend, verify};
 pub use farming_keys::{FarmingKeys, PoolKey, PoolTargetError};
 pub use plot_signature::{PlotSignatureError, complete_plot_signature, plot_public_key, taproot_secret_key};
+pub use pool_authentication::PoolAuthentication;
 pub use puzzle::{standard_puzzle_hash, synthetic_pk, synthetic_sk};
 pub use secret_key::SecretKey;
 

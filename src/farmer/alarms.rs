@@ -164,7 +164,9 @@ const fn lifetime(kind: &AlarmKind) -> Option<Duration> {
         AlarmKind::SignagePointsMissed { .. }
         | AlarmKind::ConnectionRefused { .. }
         | AlarmKind::NodeTakesNothing { .. } => Some(TEN_MINUTES),
-        AlarmKind::InvalidProofs { .. } | AlarmKind::TooManyProofs { .. } => Some(HOUR),
+        AlarmKind::InvalidProofs { .. } | AlarmKind::TooManyProofs { .. } | AlarmKind::PartialsLost { .. } => {
+            Some(HOUR)
+        }
         AlarmKind::ProofLost { .. } | AlarmKind::SigningRefused { .. } | AlarmKind::RewardOverrideRefused { .. } => {
             Some(DAY)
         }

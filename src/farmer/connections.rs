@@ -289,6 +289,7 @@ impl Farmer {
         self.roll_call.rename(new_id, old_id);
         self.attempts.rename(new_id, old_id, &name);
         self.proofs.rename(new_id, old_id, &name);
+        self.rename_in_partials(new_id, old_id);
         self.close_alarms(now, |kind| kind.harvester() == Some(new_id));
         self.notice(Notice::HarvesterDisconnected {
             harvester: old_id,

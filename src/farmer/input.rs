@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::config::FarmerKeys;
 use super::output::JobId;
+use super::pools::{JoinedPool, PoolAnswer};
 use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
@@ -164,6 +165,20 @@ pub enum Input {
     },
     /// Farming keys were loaded or changed.
     Keys(FarmerKeys),
+    /// The pools this farm has joined, and whether there are keys to speak to them; replaces what was known before.
+    Pools(Vec<JoinedPool>),
+    /// The list of pools could not be read, or not all of it; `None` when that is over. What was known stays.
+    PoolsUnreadable {
+        /// Why, as a fragment with the file.
+        why: Option<String>,
+    },
+    /// A pool has answered, or did not ([`Output::AskPool`](super::Output::AskPool)).
+    PoolAnswered {
+        /// Which job.
+        job: JobId,
+        /// What came back.
+        answer: PoolAnswer,
+    },
     /// Where harvesters can connect.
     Listening {
         /// Bound addresses; none when the listener is closed.
@@ -260,6 +275,9 @@ pub enum SignError {
     /// The pool's share of the rewards cannot be claimed.
     #[error(transparent)]
     PoolTarget(#[from] PoolTargetError),
+    /// A partial cannot be signed for its pool.
+    #[error("the key that speaks to its pool is not in the key file")]
+    NoPoolKey,
 }
 
 /// Counters that other parts of the program keep.

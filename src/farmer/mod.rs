@@ -14,6 +14,7 @@
 //! verification     valid? good enough?                     proofs
 //! declarations     sign and declare a winner               signatures: whom to ask for shares
 //! blocks           sign the block made of it               signing_guard: only what was declared
+//! pools            difficulty, account, partials           pools/submission
 //! alarms, timers   what is wrong, when to look again
 //! commands, view, page                                     what people see and ask for
 //! ```
@@ -39,6 +40,7 @@ mod partials;
 mod plot_lists;
 mod plot_sync;
 mod plots;
+mod pools;
 mod proofs;
 mod shared_plots;
 mod signage_points;
@@ -60,12 +62,14 @@ pub use input::{
     PlotSignatures, SignError,
 };
 pub use output::{JobId, Output, SignPurpose};
+pub use pools::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
 
 use alarms::Alarms;
 use attempts::{Attempts, RollCall};
 use harvesters::Harvesters;
 use missed::Missed;
 use nodes::Node;
+use pools::Pools;
 use proofs::Proofs;
 use shared_plots::SharedPlots;
 use signage_points::SignagePoints;
@@ -91,6 +95,7 @@ pub struct Farmer {
     attempts: Attempts,
     shared_plots: SharedPlots,
     proofs: Proofs,
+    pools: Pools,
     alarms: Alarms,
     counters: Counters,
     /// When a refusal was last put into words, by its word.
@@ -117,6 +122,7 @@ impl Farmer {
             attempts: Attempts::default(),
             shared_plots: SharedPlots::default(),
             proofs: Proofs::default(),
+            pools: Pools::default(),
             alarms: Alarms::default(),
             counters: Counters::default(),
             refusal_noticed: BTreeMap::new(),
@@ -172,6 +178,9 @@ impl Farmer {
             Input::VerificationDropped { job } => self.handle_job_dropped(now, job),
             Input::Signed { job, result } => self.handle_signed(now, job, result),
             Input::Keys(keys) => self.handle_keys(now, keys),
+            Input::Pools(pools) => self.handle_pools(now, pools),
+            Input::PoolsUnreadable { why } => self.handle_pools_unreadable(now, why),
+            Input::PoolAnswered { job, answer } => self.handle_pool_answered(now, job, answer),
             Input::Listening { addresses } => self.listening = addresses,
             Input::OuterCounters(counters) => {
                 let refused = counters.refused.into_iter();
@@ -206,6 +215,8 @@ impl Farmer {
                 Timer::PlotSync(session) => self.handle_plot_sync_timer(now, session),
                 Timer::CrossCheck(session) => self.handle_cross_check_timer(session),
                 Timer::Proof(number) => self.handle_proof_timer(now, number),
+                Timer::Pool(contract) => self.handle_pool_timer(now, contract),
+                Timer::Partial(number) => self.handle_partial_timer(now, number),
                 Timer::Block(number) => self.handle_block_timer(now, number),
                 Timer::Alarms => {
                     let notices = self.alarms.close_old(now);

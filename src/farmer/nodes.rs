@@ -353,7 +353,8 @@ impl Farmer {
 
     fn send_signage_point(&mut self, now: Now, id: HarvesterId, message: &NewSignagePoint) -> bool {
         let Some(layout) = self.layout(id) else { return false };
-        let point = for_harvester(&self.config.constants, layout, message);
+        let pools = self.pools.difficulties(self.config.constants.pool_sub_slot_iters);
+        let point = for_harvester(&self.config.constants, layout, message, pools);
         self.send(now, id, None, ToHarvester::NewSignagePoint(point))
     }
 

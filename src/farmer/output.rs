@@ -1,9 +1,13 @@
 //! Everything the farmer wants done.
 
+use super::pools::{PoolMembership, PoolRequest};
+use crate::clock::Mono;
 use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, QualityString, SessionId};
 use crate::pos::ProofContext;
 use crate::snapshot::{DisconnectCause, MessageRecord, Notice};
-use crate::wire::{DeclareProofOfSpace, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester};
+use crate::wire::{
+    DeclareProofOfSpace, G1Bytes, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester,
+};
 
 /// Work given to a worker; its result comes back with this number. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +85,17 @@ pub enum Output {
         /// The signatures.
         message: Box<SignedValues>,
     },
+    /// Sign a request, send it to a pool, and answer [`Input::PoolAnswered`](super::Input::PoolAnswered), whatever happens.
+    AskPool {
+        /// Number of the job.
+        job: JobId,
+        /// The plotNFT and its pool, with the address that is to be asked.
+        pool: Box<PoolMembership>,
+        /// What to ask.
+        request: PoolRequest,
+        /// When the answer is worth nothing any more. Until then a partial may be sent again where that can help.
+        deadline: Mono,
+    },
     /// Tell whoever listens.
     Notice(Notice),
     /// A message of the harvester protocol passed, for the message screen.
@@ -97,4 +112,9 @@ pub enum SignPurpose {
     },
     /// To complete a block: its two foliage hashes.
     Block,
+    /// To send a partial: the hash of its payload. The pool's authentication signature is added to the plot's.
+    Partial {
+        /// Owner key of the plotNFT, by which the authentication key is found.
+        owner_public_key: G1Bytes,
+    },
 }

@@ -1,5 +1,7 @@
 //! v2 partial proofs from their arrival to the full proof: known, of a plot that may answer, good enough, solved.
 //!
+//! What is good enough only for a pool is solved when no solver has anything else to do, and left out first.
+//!
 //! A partial proof has its quality but not its x-values. Finding those takes a solver seconds, so only what could be a
 //! block goes there, a few at a time and harvesters in turn. The full proof then takes the way of every other.
 //!
@@ -111,8 +113,31 @@ impl Farmer {
     /// A partial proof that might have been a block will not be solved.
     pub(super) fn lose_partial(&mut self, now: Now, number: ProofNumber, reason: &str) {
         self.timers.clear(Timer::Proof(number));
-        self.note_lost(now, number, reason);
+        let proof = self.proofs.live.get(&number).filter(|proof| proof.is_for_pool_alone);
+        let contract = proof.and_then(|proof| proof.proof.pool.contract().copied());
+        match contract {
+            Some(contract) => {
+                let stage = ProofStage::Lost {
+                    reason: format!("as a partial: {reason}"),
+                };
+                self.proofs.set_stage(number, stage);
+                self.note_unsolved_partial(now, contract, reason);
+            }
+            None => self.note_lost(now, number, reason),
+        }
         self.proofs.remove(number);
+    }
+
+    /// What only a pool wants is the first that is left out: of it the oldest, which would be too late soonest.
+    fn make_room_for_pool_work(&mut self, now: Now) {
+        while self.proofs.to_solve_for_pools.len() >= MAX_WAITING_FOR_POOLS {
+            let is_waiting = |proof: &&Proof| proof.is_for_pool_alone && matches!(proof.phase, Phase::ToSolve(_));
+            let oldest = self.proofs.live.values().find(is_waiting);
+            let Some(number) = oldest.map(|proof| ProofNumber(proof.view.number)) else {
+                return;
+            };
+            self.lose_partial(now, number, "the solver was busy with others");
+        }
     }
 
     /// Whether the plot of partial proofs may answer a signage point at all; else why not.
@@ -156,15 +181,23 @@ impl Farmer {
         };
         let size = unsolved(message).plot_size();
         let won = self.reward_chains_won(&message.sp_hash, &message.challenge_hash, &quality, size);
-        if won.is_empty() {
+        let (pool, sp_hash, challenge_hash) = (&message.pool, &message.sp_hash, &message.challenge_hash);
+        let is_for_pool_alone = won.is_empty() && self.is_wanted_by_pool(pool, sp_hash, challenge_hash, &quality, size);
+        if won.is_empty() && !is_for_pool_alone {
             self.wins.not_good_enough += 1;
             return self.proofs.push_view(ProofView {
                 stage: ProofStage::NotGoodEnough,
                 ..view
             });
         }
-        let waiting = self.proofs.to_solve.waiting_of(id);
-        if waiting >= MAX_WAITING_OF_HARVESTER {
+        let waiting = if is_for_pool_alone {
+            self.proofs.to_solve_for_pools.waiting_of(id)
+        } else {
+            self.proofs.to_solve.waiting_of(id)
+        };
+        if is_for_pool_alone {
+            self.make_room_for_pool_work(now);
+        } else if waiting >= MAX_WAITING_OF_HARVESTER {
             let reason = format!(
                 "{waiting} partial proofs of {} were waiting to be solved",
                 view.harvester_name
@@ -178,7 +211,14 @@ impl Farmer {
         self.make_room(now);
         let number = self.take_partial(now, id, message, partial, view);
         self.proofs.remember(key, number);
-        self.proofs.to_solve.push(id, number);
+        if is_for_pool_alone {
+            if let Some(proof) = self.proofs.live.get_mut(&number) {
+                proof.is_for_pool_alone = true;
+            }
+            self.proofs.to_solve_for_pools.push(id, number);
+        } else {
+            self.proofs.to_solve.push(id, number);
+        }
         self.timers.set(Timer::Proof(number), now.mono + VERIFIED_WITHIN);
     }
 
@@ -235,6 +275,7 @@ impl Farmer {
                 challenge_hash: message.challenge_hash,
                 proof: unsolved(message),
                 sources: vec![source(id, message, &quality)],
+                is_for_pool_alone: false,
                 phase: Phase::ToSolve(Box::new(partial)),
             },
         );
@@ -311,6 +352,9 @@ const fn strength(proof: &ProofOfSpace) -> u8 {
         ProofBody::V1 { .. } => 0,
     }
 }
+
+/// Partial proofs that only pools want and that may wait: a solver at k28 does not get through more in time.
+const MAX_WAITING_FOR_POOLS: usize = 16;
 
 /// The library gives at most ten for one challenge.
 const MAX_OF_PLOT: usize = 16;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::blocks::Block;
 use super::declarations::Declaration;
 use super::output::JobId;
+use super::pools::{self, PartialNumber};
 use crate::clock::Mono;
 use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, RewardChainSp, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
@@ -35,6 +36,8 @@ pub(super) struct Proofs {
     pub(super) verifying: usize,
     /// Partial proofs that wait to be solved.
     pub(super) to_solve: Turns,
+    /// Those that only pools want.
+    pub(super) to_solve_for_pools: Turns,
     pub(super) solving: usize,
     numbers: u64,
     block_numbers: u64,
@@ -67,6 +70,8 @@ pub(super) struct Proof {
     pub(super) proof: ProofOfSpace,
     /// Harvesters that have it and can sign for it, at most [`MAX_SOURCES`].
     pub(super) sources: Vec<Source>,
+    /// Whether it cannot be a block: a v2 partial proof that only a pool wants.
+    pub(super) is_for_pool_alone: bool,
     /// How far it is.
     pub(super) phase: Phase,
 }
@@ -115,6 +120,10 @@ pub(super) enum Job {
     SignPoint(ProofNumber, RewardChainSp),
     /// Sign a block.
     SignBlock(BlockNumber),
+    /// Sign a partial.
+    SignPartial(PartialNumber),
+    /// Ask the pool of a contract, since this moment.
+    Pool(PuzzleHash, pools::Asked, Mono),
 }
 
 impl Proofs {
@@ -147,6 +156,7 @@ impl Proofs {
         }
         self.to_verify.rename(from, to);
         self.to_solve.rename(from, to);
+        self.to_solve_for_pools.rename(from, to);
     }
 
     /// Changes a proof's stage, for people too.
@@ -217,7 +227,11 @@ impl Proofs {
         if self.solving >= MAX_SOLVING {
             return None;
         }
-        self.to_solve.next()
+        let block = self.to_solve.next();
+        if block.is_none() && self.solving < MAX_SOLVING_FOR_POOLS {
+            return self.to_solve_for_pools.next();
+        }
+        block
     }
 
     pub(super) fn begin_solving(&mut self, number: ProofNumber) -> JobId {
@@ -233,7 +247,10 @@ impl Proofs {
     pub(super) fn remove(&mut self, number: ProofNumber) -> Option<Proof> {
         let proof = self.live.remove(&number)?;
         match &proof.phase {
-            Phase::ToSolve(_) => self.to_solve.remove(number),
+            Phase::ToSolve(_) => {
+                self.to_solve.remove(number);
+                self.to_solve_for_pools.remove(number);
+            }
             Phase::Solving(job) => {
                 self.solving -= usize::from(self.jobs.remove(job).is_some());
             }
@@ -254,7 +271,7 @@ impl Proofs {
 
     /// Sizes of everything that could grow.
     #[cfg(test)]
-    pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 9] {
+    pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 10] {
         let jobs = |is_kind: fn(&Job) -> bool| self.jobs.values().filter(|job| is_kind(job)).count();
         assert_eq!(self.seen.len(), self.seen_order.len());
         assert_eq!(jobs(|job| matches!(job, Job::Verify(_))), self.verifying);
@@ -268,6 +285,7 @@ impl Proofs {
             ("to_verify", self.to_verify.len(), MAX_LIVE),
             ("verifying", self.verifying, MAX_VERIFYING),
             ("to_solve", self.to_solve.len(), MAX_LIVE),
+            ("to_solve_for_pools", self.to_solve_for_pools.len(), MAX_LIVE),
             ("solving", self.solving, MAX_SOLVING),
         ]
     }
@@ -311,8 +329,8 @@ impl Turns {
         }
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
         self.queues.values().map(VecDeque::len).sum()
     }
 }
@@ -331,6 +349,9 @@ pub(super) const MAX_VERIFYING: usize = 64;
 /// Partial proofs given to solvers at a time: enough to keep a few of them busy, and few enough that one of the next
 /// harvester does not wait long behind them (at k28 each takes seconds).
 pub(super) const MAX_SOLVING: usize = 4;
+
+/// Of these such that only a pool wants: one at a time, so that a possible block waits for at most one.
+const MAX_SOLVING_FOR_POOLS: usize = 1;
 
 /// Proofs that are recognised when they come again.
 const MAX_SEEN: usize = 2 * MAX_LIVE;

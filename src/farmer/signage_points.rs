@@ -7,7 +7,7 @@ use crate::clock::Now;
 use crate::ids::{ChallengeHash, NodeId, RewardChainSp, SpHash};
 use crate::pos::constants::Constants;
 use crate::pos::{ProofContext, filter};
-use crate::wire::{HarvesterLayout, NewSignagePoint, NewSignagePointHarvester, SignagePointFilter};
+use crate::wire::{HarvesterLayout, NewSignagePoint, NewSignagePointHarvester, PoolDifficulty, SignagePointFilter};
 
 /// The signage points that can still matter, newest last.
 #[derive(Clone, Debug, Default)]
@@ -164,6 +164,7 @@ pub(super) fn for_harvester(
     constants: &Constants,
     layout: HarvesterLayout,
     message: &NewSignagePoint,
+    pool_difficulties: Vec<PoolDifficulty>,
 ) -> NewSignagePointHarvester {
     let filter = match layout {
         HarvesterLayout::V36 => SignagePointFilter::PrefixBits(filter::prefix_bits_v1(constants, message.peak_height)),
@@ -179,7 +180,7 @@ pub(super) fn for_harvester(
         sub_slot_iters: message.sub_slot_iters,
         signage_point_index: message.signage_point_index,
         sp_hash: message.challenge_chain_sp,
-        pool_difficulties: Vec::new(),
+        pool_difficulties,
         filter,
     }
 }

@@ -39,6 +39,9 @@ impl Farmer {
             .iter()
             .map(|(message, _)| *message)
             .collect();
+        let Some(response) = self.take_partial_shares(id, response) else {
+            return;
+        };
         // Shares for something else than was asked go to a worker too: it says what is wrong with them.
         let asked = self
             .asked_for(&candidates, Some(&messages))
@@ -63,8 +66,9 @@ impl Farmer {
                 Ok(signatures) => self.send_signed_values(now, number, &signatures),
                 Err(error) => self.retry_block(now, number, &error.to_string()),
             },
+            Some(Job::SignPartial(number)) => self.handle_partial_signed(now, number, result),
             // Other work is no signature; whoever says so is answered when its result comes.
-            Some(job_of_other_kind @ (Job::Solve(_) | Job::Verify(_))) => {
+            Some(job_of_other_kind @ (Job::Solve(_) | Job::Verify(_) | Job::Pool(..))) => {
                 self.proofs.jobs.insert(job, job_of_other_kind);
             }
             None => {}

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pools::PartialNumber;
 use super::proofs::{BlockNumber, ProofNumber};
 use crate::clock::Mono;
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{NodeId, PuzzleHash, SessionId};
 use crate::snapshot::HarvesterId;
 
 /// One reason to wake up. Each is set at most once at a time.
@@ -28,6 +29,10 @@ pub(super) enum Timer {
     Proof(ProofNumber),
     /// A block cannot be signed in time.
     Block(BlockNumber),
+    /// The pool of this contract is to be asked something.
+    Pool(PuzzleHash),
+    /// A partial cannot reach its pool in time any more.
+    Partial(PartialNumber),
     /// An alarm about something past is old enough to close.
     Alarms,
 }

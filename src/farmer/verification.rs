@@ -97,6 +97,7 @@ impl Farmer {
                 challenge_hash: message.challenge_hash,
                 proof: message.proof,
                 sources: vec![source],
+                is_for_pool_alone: false,
                 phase: Phase::Queued,
             },
         );
@@ -134,7 +135,9 @@ impl Farmer {
                 self.lose_declaration(now, number, reward_chain_sp, WORKERS_FULL);
             }
             Some(Job::SignBlock(number)) => self.lose_block(now, number, WORKERS_FULL),
-            None => {}
+            Some(Job::SignPartial(number)) => self.lose_partial_signature(now, number, WORKERS_FULL),
+            // Pools are answered for in another way.
+            Some(Job::Pool(..)) | None => {}
         }
     }
 
@@ -213,10 +216,11 @@ impl Farmer {
         };
         self.timers.clear(Timer::Proof(number));
         self.proofs.by_quality.insert(quality, number);
+        let is_partial = self.begin_partial(now, number, &quality);
         if self.declare_where_good_enough(now, number) {
             return;
         }
-        self.wins.not_good_enough += 1;
+        self.wins.not_good_enough += u64::from(!is_partial);
         self.proofs.set_stage(number, ProofStage::NotGoodEnough);
         self.proofs.remove(number);
     }

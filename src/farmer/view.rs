@@ -51,6 +51,7 @@ impl Farmer {
             proofs: self.proofs.views().cloned().collect(),
             totals: self.totals(),
             wins: self.wins,
+            pools: self.pools.views(now),
             alarms: self.alarms.views(),
             alarm_history: self.alarms.history(),
             counters: Counters {

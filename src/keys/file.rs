@@ -14,8 +14,9 @@ use zeroize::Zeroizing;
 use super::passphrase::{Cost, Lock, Passphrase};
 use super::{KeyReport, KeysError};
 use crate::config::files::{self, FileMode};
-use crate::crypto::{PoolKey, SecretKey};
+use crate::crypto::{PoolAuthentication, PoolKey, SecretKey};
 use crate::ids::PuzzleHash;
+use crate::wire::pool::PoolVersion;
 use crate::wire::{G1Bytes, G2Bytes};
 
 /// What is kept of one master key, or of one farmer key.
@@ -26,6 +27,8 @@ pub(super) struct Entry {
     pub(super) farmer: SecretKey,
     /// Pool public key, and where its rewards go.
     pub(super) pool: Option<PoolKey>,
+    /// Keys that speak for plotNFTs to their pools.
+    pub(super) authentication: Vec<PoolAuthentication>,
 }
 
 impl Entry {
@@ -39,6 +42,7 @@ impl Entry {
             fingerprint: self.fingerprint,
             farmer_public_key: self.farmer.public_key().to_g1(),
             pool: self.pool,
+            authentication: self.authentication.iter().map(PublicAuthentication::of).collect(),
         }
     }
 }
@@ -83,6 +87,12 @@ impl KeysFile {
         let mut open = Vec::new();
         for (mut entry, number) in file.keys.into_iter().zip(1..) {
             open.extend(entry.farmer_secret_key.take());
+            open.extend(
+                entry
+                    .pool_authentication
+                    .iter_mut()
+                    .filter_map(|key| key.secret_key.take()),
+            );
             keys.push(entry.check().map_err(|what| KeysError::BadEntry {
                 path: path.to_path_buf(),
                 number,
@@ -90,7 +100,7 @@ impl KeysFile {
             })?);
         }
         let secrets = match (file.version, file.lock) {
-            (OPEN_VERSION, None) if open.len() == keys.len() => Secrets::Open(open),
+            (OPEN_VERSION, None) if open.len() == secrets_of(&keys) => Secrets::Open(open),
             (LOCKED_VERSION, Some(lock)) if open.is_empty() => {
                 let (lock, sealed) = lock.check().map_err(|what| malformed(None, what))?;
                 Secrets::Locked { lock, sealed }
@@ -98,7 +108,7 @@ impl KeysFile {
             _ => {
                 return Err(malformed(
                     None,
-                    "every key of version 1 has a `farmer_secret_key`; version 2 has a `lock` instead",
+                    "every key of version 1 has its secret; version 2 has a `lock` instead",
                 ));
             }
         };
@@ -153,32 +163,45 @@ impl KeysFile {
                 secret_keys(&opened)
             }
         };
-        if secrets.len() != self.keys.len() {
+        if secrets.len() != secrets_of(&self.keys) {
             return Err(KeysError::Malformed {
                 path: self.path,
                 line: None,
                 what: "it has more or fewer secret keys than public ones",
             });
         }
-        let pairs = self.keys.into_iter().zip(secrets).zip(1..);
-        pairs
-            .map(|((public, secret), number)| {
-                let bad = |what| KeysError::BadEntry {
-                    path: self.path.clone(),
-                    number,
-                    what,
-                };
-                let farmer = secret.map_err(|()| bad("`farmer_secret_key` is no secret key in 64 hex digits"))?;
-                if farmer.public_key().to_g1() != public.farmer_public_key {
-                    return Err(bad("`farmer_public_key` is not that of `farmer_secret_key`"));
+        let mut secrets = secrets.into_iter();
+        let keys = self.keys.into_iter().zip(1..);
+        keys.map(|(public, number)| {
+            let bad = |what| KeysError::BadEntry {
+                path: self.path.clone(),
+                number,
+                what,
+            };
+            let mut next = || secrets.next().unwrap_or(Err(()));
+            let farmer = next().map_err(|()| bad("`farmer_secret_key` is no secret key in 64 hex digits"))?;
+            if farmer.public_key().to_g1() != public.farmer_public_key {
+                return Err(bad("`farmer_public_key` is not that of `farmer_secret_key`"));
+            }
+            let mut authentication = Vec::with_capacity(public.authentication.len());
+            for key in &public.authentication {
+                let secret = next().map_err(|()| bad("`secret_key` is no secret key in 64 hex digits"))?;
+                if secret.public_key().to_g1() != key.public_key {
+                    return Err(bad(
+                        "`public_key` of pool_authentication is not that of its `secret_key`",
+                    ));
                 }
-                Ok(Entry {
-                    fingerprint: public.fingerprint,
-                    farmer,
-                    pool: public.pool,
-                })
+                let taken = PoolAuthentication::new(key.owner_public_key, key.version, secret);
+                authentication.push(taken.map_err(|_| bad("a key of version 2 is not that of its owner"))?);
+            }
+            Ok(Entry {
+                fingerprint: public.fingerprint,
+                farmer,
+                pool: public.pool,
+                authentication,
             })
-            .collect()
+        })
+        .collect()
     }
 }
 
@@ -270,28 +293,42 @@ fn check_access(path: &Path, owner: u32, open_to_others: Option<u32>, us: u32) -
 
 fn render_open(entries: &[Entry]) -> Zeroizing<String> {
     // Large enough from the start, so that it never moves and leaves a copy behind.
-    let mut text = Zeroizing::new(String::with_capacity(HEADER.len() + 64 + 1024 * entries.len()));
+    let keys = entries
+        .iter()
+        .map(|entry| 1 + entry.authentication.len())
+        .sum::<usize>();
+    let mut text = Zeroizing::new(String::with_capacity(HEADER.len() + 64 + 1024 * keys));
     text.push_str(HEADER);
     render_head(&mut text, OPEN_VERSION, entries.is_empty());
     for entry in entries {
         render_entry(&mut text, &entry.public());
-        let secret = entry.farmer.to_bytes();
-        let mut digits = Zeroizing::new([0; 64]);
-        let _ = hex::encode_to_slice(secret.as_slice(), digits.as_mut_slice());
-        text.push_str("  farmer_secret_key: \"");
-        text.extend(digits.iter().copied().map(char::from));
-        text.push_str("\"\n");
+        push_secret(&mut text, "  farmer_secret_key", &entry.farmer);
+        render_authentication(&mut text, &entry.public().authentication, |text, place| {
+            push_secret(text, "    secret_key", entry.authentication[place].secret());
+        });
     }
     text
 }
 
+fn push_secret(text: &mut String, key: &str, secret: &SecretKey) {
+    let mut digits = Zeroizing::new([0; 64]);
+    let _ = hex::encode_to_slice(secret.to_bytes().as_slice(), digits.as_mut_slice());
+    text.push_str(key);
+    text.push_str(": \"");
+    text.extend(digits.iter().copied().map(char::from));
+    text.push_str("\"\n");
+}
+
 fn render_locked(entries: &[Entry], passphrase: &Passphrase, cost: Cost) -> io::Result<String> {
     let lock = Lock::fresh(cost)?;
-    let mut secrets = Zeroizing::new(Vec::with_capacity(SECRET_KEY_BYTES * entries.len()));
+    let public: Vec<PublicEntry> = entries.iter().map(Entry::public).collect();
+    let mut secrets = Zeroizing::new(Vec::with_capacity(SECRET_KEY_BYTES * secrets_of(&public)));
     for entry in entries {
         secrets.extend_from_slice(entry.farmer.to_bytes().as_slice());
+        for key in &entry.authentication {
+            secrets.extend_from_slice(key.secret().to_bytes().as_slice());
+        }
     }
-    let public: Vec<PublicEntry> = entries.iter().map(Entry::public).collect();
     let text = render_public(&public, &lock);
     let sealed = lock.seal(passphrase, &text, &secrets)?;
     Ok(format!("{HEADER}{text}  secrets: \"{}\"\n", hex::encode(sealed)))
@@ -303,6 +340,7 @@ fn render_public(entries: &[PublicEntry], lock: &Lock) -> String {
     render_head(&mut text, LOCKED_VERSION, entries.is_empty());
     for entry in entries {
         render_entry(&mut text, entry);
+        render_authentication(&mut text, &entry.authentication, |_, _| {});
     }
     let Cost {
         memory_kib,
@@ -335,6 +373,28 @@ fn render_entry(text: &mut String, entry: &PublicEntry) {
     }
 }
 
+/// The keys that speak to pools; `more` adds to each, by its place.
+fn render_authentication(text: &mut String, keys: &[PublicAuthentication], more: impl Fn(&mut String, usize)) {
+    if !keys.is_empty() {
+        text.push_str("  pool_authentication:\n");
+    }
+    for (place, key) in keys.iter().enumerate() {
+        let version = match key.version {
+            PoolVersion::V1 => 1,
+            PoolVersion::V2 => 2,
+        };
+        let _ = writeln!(text, "  - owner_public_key: \"{}\"", key.owner_public_key);
+        let _ = writeln!(text, "    version: {version}");
+        let _ = writeln!(text, "    public_key: \"{}\"", key.public_key);
+        more(text, place);
+    }
+}
+
+/// How many secrets belong to these keys.
+fn secrets_of(keys: &[PublicEntry]) -> usize {
+    keys.iter().map(|key| 1 + key.authentication.len()).sum()
+}
+
 /// The secrets of a file.
 enum Secrets {
     /// As they stand there, one a key.
@@ -348,6 +408,24 @@ struct PublicEntry {
     fingerprint: Option<u32>,
     farmer_public_key: G1Bytes,
     pool: Option<PoolKey>,
+    authentication: Vec<PublicAuthentication>,
+}
+
+/// A key that speaks to a pool, without its secret.
+struct PublicAuthentication {
+    owner_public_key: G1Bytes,
+    version: PoolVersion,
+    public_key: G1Bytes,
+}
+
+impl PublicAuthentication {
+    fn of(key: &PoolAuthentication) -> Self {
+        Self {
+            owner_public_key: *key.owner_public_key(),
+            version: key.version(),
+            public_key: key.public_key().to_g1(),
+        }
+    }
 }
 
 impl PublicEntry {
@@ -383,6 +461,18 @@ struct RawEntry {
     farmer_secret_key: Option<Zeroizing<String>>,
     fingerprint: Option<u32>,
     pool: Option<RawPool>,
+    #[serde(default)]
+    pool_authentication: Vec<RawAuthentication>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAuthentication {
+    owner_public_key: G1Bytes,
+    version: u8,
+    public_key: G1Bytes,
+    #[serde(default, deserialize_with = "optional_secret_text")]
+    secret_key: Option<Zeroizing<String>>,
 }
 
 #[derive(Deserialize)]
@@ -413,10 +503,27 @@ impl RawEntry {
         let pool = pool
             .transpose()
             .map_err(|_| "`signature` is not that of the pool `public_key` for `puzzle_hash`")?;
+        let authentication = self.pool_authentication.into_iter().map(RawAuthentication::check);
         Ok(PublicEntry {
             fingerprint: self.fingerprint,
             farmer_public_key: self.farmer_public_key,
             pool,
+            authentication: authentication.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl RawAuthentication {
+    fn check(self) -> Result<PublicAuthentication, &'static str> {
+        let version = match self.version {
+            1 => PoolVersion::V1,
+            2 => PoolVersion::V2,
+            _ => return Err("`version` of pool_authentication is neither 1 nor 2"),
+        };
+        Ok(PublicAuthentication {
+            owner_public_key: self.owner_public_key,
+            version,
+            public_key: self.public_key,
         })
     }
 }
@@ -485,6 +592,8 @@ const HEADER: &str = "\
 # fingerprint         of the wallet the keys come from, if known
 # pool                for plots made for a pool public key: its signature that sends their rewards to puzzle_hash.
 #                     After a change of the pool address, import the keys again: the signature is for one address only.
+# pool_authentication keys that speak for plotNFTs to their pools. Those of version 2 ARE WALLET KEYS, which can spend what
+#                     lies on their address; they are here only if the import was asked for them.
 ";
 
 #[cfg(test)]
@@ -506,6 +615,12 @@ mod tests {
                 assert_eq!(got.report(), expected.report());
                 assert!(*got.farmer.to_bytes() == *expected.farmer.to_bytes());
                 assert_eq!(got.pool, expected.pool);
+                let of = |entry: &Entry| {
+                    let keys = entry.authentication.iter();
+                    keys.map(|key| (*key.owner_public_key(), key.version(), *key.secret().to_bytes()))
+                        .collect::<Vec<_>>()
+                };
+                assert!(of(got) == of(&expected));
             }
         }
         write(&path, &[], None).unwrap();
@@ -604,7 +719,7 @@ mod tests {
         let right = passphrase("right");
         write(&path, &[entry(1, Some(2)), entry(3, None)], Some((&right, CHEAP))).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        for number in [1, 2, 3] {
+        for number in [1, 2, 3, 12, 13] {
             assert!(!text.contains(&hex::encode(*secret(number).to_bytes())));
         }
         let unlock = |text: &str, with: Option<&Passphrase>| {
@@ -668,7 +783,17 @@ mod tests {
             fingerprint: pool.map(|_| u32::MAX),
             farmer: secret(farmer),
             pool: pool.map(|pool| PoolKey::sign(&secret(pool), PuzzleHash([5; 32]))),
+            authentication: pool.into_iter().flat_map(|pool| speakers(pool + 10)).collect(),
         }
+    }
+
+    /// A key of either protocol.
+    fn speakers(number: u8) -> [PoolAuthentication; 2] {
+        let owner = secret(number).public_key().to_g1();
+        [
+            PoolAuthentication::new(G1Bytes([7; 48]), PoolVersion::V1, secret(number + 1)).unwrap(),
+            PoolAuthentication::new(owner, PoolVersion::V2, secret(number)).unwrap(),
+        ]
     }
 
     fn secret(number: u8) -> SecretKey {

@@ -8,8 +8,9 @@ use zeroize::Zeroizing;
 use super::chia_keyring::UnlockedKeyring;
 use super::file::{self, Entry, KeysFile};
 use super::passphrase::{Cost, Passphrase};
+use super::pools::{PoolKeyReport, PoolsToImport};
 use super::{KeysError, mnemonic, secret_key_from_hex};
-use crate::crypto::{PoolKey, PublicKey, SecretKey, derive, sha256, standard_puzzle_hash};
+use crate::crypto::{PoolAuthentication, PoolKey, PublicKey, SecretKey, derive, sha256, standard_puzzle_hash};
 use crate::ids::PuzzleHash;
 use crate::wire::G1Bytes;
 
@@ -24,6 +25,7 @@ pub fn import(
     path: &Path,
     source: &ImportSource,
     addresses: RewardAddresses,
+    pools: PoolsToImport<'_>,
     existing: ExistingKeys,
     passphrase: Option<&Passphrase>,
 ) -> Result<ImportReport, KeysError> {
@@ -39,7 +41,7 @@ pub fn import(
             }
         },
     };
-    let imported = Imported::new(source, addresses)?;
+    let imported = Imported::new(source, addresses, pools)?;
     let keys = imported
         .entries
         .into_iter()
@@ -51,6 +53,7 @@ pub fn import(
         keys_in_file: entries.len(),
         farmer_address: imported.farmer_address,
         pool_address: imported.pool_address,
+        pools: imported.pools,
     })
 }
 
@@ -102,6 +105,8 @@ pub struct ImportReport {
     pub farmer_address: Option<RewardAddress>,
     /// Where the pool's part goes. `None` if neither given nor known.
     pub pool_address: Option<RewardAddress>,
+    /// What was found for each plotNFT that belongs to a pool.
+    pub pools: Vec<PoolKeyReport>,
 }
 
 /// The public side of a key in the file.
@@ -154,6 +159,11 @@ fn merge(entries: &mut Vec<Entry>, new: Entry) -> KeyReport {
         // A farmer key alone knows less than what may be there.
         known.fingerprint = new.fingerprint.or(known.fingerprint);
         known.pool = new.pool.or(known.pool);
+        for key in new.authentication {
+            let is_same = |known: &PoolAuthentication| known.owner_public_key() == key.owner_public_key();
+            known.authentication.retain(|known| !is_same(known));
+            known.authentication.push(key);
+        }
         return known.report();
     }
     let report = new.report();
@@ -166,13 +176,14 @@ struct Imported {
     entries: Vec<Entry>,
     farmer_address: Option<RewardAddress>,
     pool_address: Option<RewardAddress>,
+    pools: Vec<PoolKeyReport>,
 }
 
 impl Imported {
-    fn new(source: &ImportSource, addresses: RewardAddresses) -> Result<Self, KeysError> {
+    fn new(source: &ImportSource, addresses: RewardAddresses, pools: PoolsToImport<'_>) -> Result<Self, KeysError> {
         match source {
-            ImportSource::Mnemonic(words) => Ok(Self::from_masters(&[mnemonic::master_key(words)?], addresses)),
-            ImportSource::ChiaKeyring(keyring) => Ok(Self::from_masters(&keyring.masters, addresses)),
+            ImportSource::Mnemonic(words) => Ok(Self::from_masters(&[mnemonic::master_key(words)?], addresses, pools)),
+            ImportSource::ChiaKeyring(keyring) => Ok(Self::from_masters(&keyring.masters, addresses, pools)),
             ImportSource::FarmerSecretKey(text) => {
                 let farmer = secret_key_from_hex(text).map_err(|what| KeysError::FarmerSecretKey { what })?;
                 let given = |puzzle_hash| RewardAddress {
@@ -184,9 +195,11 @@ impl Imported {
                         fingerprint: None,
                         farmer,
                         pool: None,
+                        authentication: Vec::new(),
                     }],
                     farmer_address: addresses.farmer.map(given),
                     pool_address: addresses.pool.map(given),
+                    pools: pools.none_found(),
                 })
             }
             ImportSource::MadeUp { seed } => {
@@ -194,12 +207,12 @@ impl Imported {
                 let master = SecretKey::key_gen(&seed).map_err(|_| KeysError::FarmerSecretKey {
                     what: "nothing could be made of the seed",
                 })?;
-                Ok(Self::from_masters(&[master], addresses))
+                Ok(Self::from_masters(&[master], addresses, pools))
             }
         }
     }
 
-    fn from_masters(masters: &[SecretKey], addresses: RewardAddresses) -> Self {
+    fn from_masters(masters: &[SecretKey], addresses: RewardAddresses, pools: PoolsToImport<'_>) -> Self {
         let first = masters.first().map(|master| {
             let master = master.public_key();
             RewardAddress {
@@ -221,11 +234,15 @@ impl Imported {
             fingerprint: Some(master.public_key().fingerprint()),
             farmer: derive::farmer_sk(master),
             pool: pool_address.map(|pool| PoolKey::sign(&derive::pool_sk(master), pool.puzzle_hash)),
+            authentication: Vec::new(),
         };
+        let mut entries: Vec<Entry> = masters.iter().map(entry).collect();
+        let pools = pools.find(masters, |place, key| entries[place].authentication.push(key));
         Self {
-            entries: masters.iter().map(entry).collect(),
+            entries,
             farmer_address,
             pool_address,
+            pools,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where the keys of a farmer come from and how they are kept.
 //!
 //! [`import()`] takes a wallet's mnemonic, Chia's keyring or a farmer secret key and writes a file that holds what farming
-//! needs and nothing that can spend: farmer secret keys, and for pool public keys a signature made once (see
+//! needs and, unless it is asked for more, nothing that can spend: farmer secret keys, keys that speak to pools, and for pool public keys a signature made once (see
 //! [`FarmingKeys`]). Master and wallet keys exist only while an import runs. [`load`] reads the file for farming,
 //! [`show`] for people. A passphrase may lock the secrets in it ([`set_passphrase`]).
 //!
@@ -15,6 +15,7 @@ mod file;
 mod import;
 mod mnemonic;
 mod passphrase;
+mod pools;
 
 use std::path::Path;
 
@@ -30,6 +31,7 @@ pub use import::{
 };
 pub use mnemonic::MnemonicError;
 pub use passphrase::{Passphrase, forbid_core_dumps};
+pub use pools::{PoolKeyFound, PoolKeyReport, PoolOwner, PoolsToImport, WalletKeys, find_owner};
 
 use file::KeysFile;
 use passphrase::Cost;
@@ -40,17 +42,18 @@ use passphrase::Cost;
 /// [`KeysError`]; a file that others can read or that is owned by another user is refused.
 pub fn load(path: &Path, passphrase: Option<&Passphrase>) -> Result<FarmingKeys, KeysError> {
     let mut farmers = Vec::new();
-    let mut pools = Vec::new();
+    let (mut pools, mut authentication) = (Vec::new(), Vec::new());
     for entry in KeysFile::read(path)?.unlock(passphrase)? {
         farmers.push(entry.farmer);
         pools.extend(entry.pool);
+        authentication.extend(entry.authentication);
     }
     if farmers.is_empty() {
         return Err(KeysError::Empty {
             path: path.to_path_buf(),
         });
     }
-    Ok(FarmingKeys::new(farmers, pools))
+    Ok(FarmingKeys::new(farmers, pools).with_pool_authentication(authentication))
 }
 
 /// Reads what is public of the keys, for which no passphrase is needed.

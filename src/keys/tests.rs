@@ -280,7 +280,14 @@ fn a_locked_file_takes_more_keys_and_stays_locked() {
     file::write(&farm.path, &[], Some((&right, cheap))).unwrap();
     let add = |passphrase| {
         let none = RewardAddresses::default();
-        import(&farm.path, &mnemonic(), none, ExistingKeys::Keep, passphrase)
+        import(
+            &farm.path,
+            &mnemonic(),
+            none,
+            PoolsToImport::none(),
+            ExistingKeys::Keep,
+            passphrase,
+        )
     };
     assert!(matches!(add(None), Err(KeysError::Locked { .. })));
     assert!(matches!(add(Some(&other)), Err(KeysError::WrongPassphrase { .. })));
@@ -316,7 +323,7 @@ impl Farm {
         addresses: RewardAddresses,
         existing: ExistingKeys,
     ) -> Result<ImportReport, KeysError> {
-        import(&self.path, source, addresses, existing, None)
+        import(&self.path, source, addresses, PoolsToImport::none(), existing, None)
     }
 }
 

@@ -7,6 +7,7 @@
 //! * [`connect`] is the harvester's end of the same link.
 //! * [`connect_node`] is the farmer's end of a link to a full node; [`NodePins`] remember the certificates of nodes, and
 //!   [`NodeRpc`] asks a node about the chain. [`reach()`] dials either.
+//! * [`PoolClient`] speaks to pools.
 //! * [`solver_peers`] dials the solvers that complete v2 partial proofs.
 //!
 //! Sessions and links are generic over the stream, so tests run them in memory and in paused time. An embedded harvester
@@ -28,6 +29,7 @@ mod node;
 mod node_pins;
 mod node_rpc;
 mod outbox;
+pub(crate) mod pool;
 mod port_holder;
 mod reach;
 mod refusals;
@@ -52,6 +54,7 @@ pub use node::{FullNodeLink, NodeDialOptions, connect_node};
 pub use node_pins::{NodePins, Pin, PinError};
 pub use node_rpc::{NodeAnswer, NodeRpc, RpcError};
 pub use outbox::{Outbox, OutboxClosed, OutboxReader, OutboxStats, Outgoing, outbox};
+pub use pool::{OwnerRequest, PoolAccount, PoolClient, PoolClientError, PoolClientOptions, mozilla_roots};
 pub use port_holder::PortHolder;
 pub use reach::{ReachError, Reached, reach};
 pub use refusals::Refusals;

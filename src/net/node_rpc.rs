@@ -235,7 +235,7 @@ struct Block {
 }
 
 /// The last cause of an error: the libraries' own words on the way there say nothing.
-fn cause(error: &reqwest::Error) -> String {
+pub(super) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", PATIENCE.as_secs());
     }

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent};
+use super::pools::{PoolRequests, PoolWork};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
@@ -44,6 +45,7 @@ pub(super) struct Engine {
     pub(super) events: broadcast::Sender<FeedEvent>,
     pub(super) workers: Workers,
     pub(super) solvers: Solvers,
+    pub(super) pools: PoolRequests,
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToFullNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
@@ -232,6 +234,23 @@ impl Running {
                         self.engine.farmer.handle(now, Input::VerificationDropped { job });
                     }
                 }
+                Output::AskPool {
+                    job,
+                    pool,
+                    request,
+                    deadline,
+                } => {
+                    let work = PoolWork {
+                        job,
+                        pool,
+                        request,
+                        deadline,
+                    };
+                    if let Err(answer) = self.engine.pools.submit(work) {
+                        let now = self.engine.clock.now();
+                        self.engine.farmer.handle(now, answer);
+                    }
+                }
                 Output::Declare {
                     nodes,
                     quality,
@@ -395,7 +414,9 @@ fn log_notice(notice: &Notice) {
         Notice::SignagePoint { .. }
         | Notice::Attempt { .. }
         | Notice::PlotSyncDone { .. }
-        | Notice::CrossChecked { .. } => {
+        | Notice::CrossChecked { .. }
+        // The line of the pool's answer is written where it comes in.
+        | Notice::PartialAccepted { .. } => {
             tracing::debug!(target: "farmer", "{notice}");
         }
         Notice::HarvesterConnected { .. }
@@ -404,11 +425,13 @@ fn log_notice(notice: &Notice) {
         | Notice::HarvesterFee { .. }
         | Notice::BlockSigned { .. }
         | Notice::BlockAccepted { .. }
+        | Notice::PoolDifficultyChanged { .. }
         | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),
         Notice::HarvesterDisconnected { .. }
         | Notice::PlotSyncRefused { .. }
         | Notice::SignagePointsMissed { .. }
         | Notice::CrossCheckFailed { .. }
+        | Notice::PartialLost { .. }
         | Notice::AlarmOpened { .. } => tracing::warn!(target: "farmer", "{notice}"),
         Notice::ProofInvalid { .. } | Notice::ProofLost { .. } => tracing::error!(target: "farmer", "{notice}"),
     }

@@ -14,6 +14,7 @@ use super::embedded;
 use super::engine::Engine;
 use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
+use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
 use super::workers::Workers;
 use crate::config::{HostPort, Root, Settings};
@@ -27,8 +28,9 @@ use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
 use crate::net::{
-    AdmissionLimits, IdentityRates, ListenError, Listener, NodePins, NodeRpc, RpcError, Server, ServerOptions,
-    SessionIds, SolverOptions, solver_peers,
+    AdmissionLimits, IdentityRates, ListenError, Listener, NodePins, NodeRpc, PoolClient, PoolClientError,
+    PoolClientOptions, RpcError, SOFTWARE_VERSION, Server, ServerOptions, SessionIds, SolverOptions, mozilla_roots,
+    solver_peers,
 };
 use crate::simulator::{SimulatedChain, SimulatorError};
 use crate::tls::{TlsError, farmer_server_config, node_client_config, node_rpc_client_config};
@@ -74,6 +76,9 @@ pub enum StartError {
     /// Full nodes cannot be asked about the chain.
     #[error("ask full nodes about the chain: {0}")]
     Rpc(#[from] RpcError),
+    /// Pools cannot be asked.
+    #[error(transparent)]
+    Pools(#[from] PoolClientError),
     /// No worker threads.
     #[error("start worker threads: {0}")]
     Threads(std::io::Error),
@@ -149,6 +154,21 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         }
     };
     let (solvers, solving) = solvers(&constants, solver_peers, &input_sender).map_err(StartError::Threads)?;
+
+    let pool_options = PoolClientOptions {
+        roots: mozilla_roots(),
+        https_only: settings.network == "mainnet",
+        proxies: true,
+        user_agent: format!("farmconsole/{}", env!("CARGO_PKG_VERSION")),
+        farmer_version: SOFTWARE_VERSION.to_owned(),
+    };
+    let pool_client = PoolClient::new(pool_options, Arc::clone(&keys))?;
+    let (pools, asking) = asking(pool_client, clock, &input_sender);
+    let pool_watch = PoolWatch {
+        root: root.clone(),
+        keys: Arc::clone(&keys),
+        results: input_sender.clone(),
+    };
 
     let mut nodes = BTreeMap::new();
     let mut dialled = Vec::new();
@@ -255,6 +275,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         events,
         workers,
         solvers,
+        pools,
         nodes,
         log,
         server: Arc::clone(&server),
@@ -269,6 +290,8 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     tasks.spawn(listener.serve(tls, server));
     tasks.spawn(control.run(Served::Farmer(handle.clone()), stop.clone()));
     tasks.spawn(solving.run(stop.clone()));
+    tasks.spawn(asking.run(stop.clone()));
+    tasks.spawn(pool_watch.run(stop.clone()));
     if let Some(dials) = solver_dials {
         tasks.spawn(dials.run(stop.clone()));
     }

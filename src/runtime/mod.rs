@@ -10,6 +10,7 @@ mod farm;
 pub mod handle;
 mod machine;
 mod node;
+mod pools;
 mod solving;
 mod workers;
 

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
 
-use crate::crypto::{FarmingKeys, complete_plot_signature};
+use crate::crypto::{FarmingKeys, Signature, complete_plot_signature};
 use crate::farmer::{Input, JobId, PlotSignatures, SignError, SignPurpose};
 use crate::ids::Bytes32;
 use crate::pos::constants::Constants;
@@ -164,6 +164,17 @@ fn sign(
     purpose: SignPurpose,
 ) -> Result<PlotSignatures, SignError> {
     let signatures = complete_plot_signature(keys, proof, response, messages)?;
+    if let SignPurpose::Partial { owner_public_key } = purpose {
+        let key = keys
+            .pool_authentication(&owner_public_key)
+            .ok_or(SignError::NoPoolKey)?;
+        let shares = signatures.iter().zip(messages);
+        let whole = shares.map(|(plot, message)| Signature::aggregate(&[*plot, key.sign_partial(message)]));
+        return Ok(PlotSignatures {
+            signatures: whole.map(|signature| signature.to_g2()).collect(),
+            pool_signature: None,
+        });
+    }
     let pool_signature = match (purpose, &proof.pool) {
         (
             SignPurpose::SignagePoint {
@@ -174,7 +185,66 @@ fn sign(
         _ => None,
     };
     Ok(PlotSignatures {
-        signatures: signatures.iter().map(crate::crypto::Signature::to_g2).collect(),
+        signatures: signatures.iter().map(Signature::to_g2).collect(),
         pool_signature,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{
+        PoolAuthentication, PublicKey, SecretKey, plot_public_key, sign as sign_plainly, sign_prepend, verify_aggregate,
+    };
+    use crate::ids::{ChallengeHash, PosChallenge, PuzzleHash, SpHash};
+    use crate::wire::pool::PoolVersion;
+    use crate::wire::{G1Bytes, ProofBody};
+
+    fn secret(number: u8) -> SecretKey {
+        SecretKey::key_gen(&[number; 32]).unwrap()
+    }
+
+    #[test]
+    fn a_partial_is_signed_by_the_plot_and_by_the_key_of_its_pool() {
+        let (local, farmer, message) = (secret(1), secret(2), Bytes32([0x55; 32]));
+        let pool = PlotPool::Contract(PuzzleHash([4; 32]));
+        let plot_key = plot_public_key(&local.public_key(), &farmer.public_key(), &pool);
+        let proof = ProofOfSpace {
+            challenge: PosChallenge::default(),
+            pool,
+            plot_public_key: plot_key.to_g1(),
+            body: ProofBody::V1 {
+                k: 32,
+                proof: vec![0; 256],
+            },
+        };
+        let response = RespondSignatures {
+            plot_identifier: String::new(),
+            challenge_hash: ChallengeHash::default(),
+            sp_hash: SpHash::default(),
+            local_pk: local.public_key().to_g1(),
+            farmer_pk: farmer.public_key().to_g1(),
+            message_signatures: vec![(message, sign_prepend(&local, &plot_key, message.as_bytes()).to_g2())],
+            include_source_signature_data: false,
+            farmer_reward_address_override: None,
+        };
+        let owner_public_key = secret(3).public_key().to_g1();
+        let authentication = PoolAuthentication::new(owner_public_key, PoolVersion::V1, secret(5)).unwrap();
+        let keys = FarmingKeys::new(vec![farmer], Vec::new()).with_pool_authentication(vec![authentication]);
+        let sign_for = |owner_public_key: G1Bytes| {
+            let purpose = SignPurpose::Partial { owner_public_key };
+            sign(&keys, &proof, &response, &[message], purpose)
+        };
+        let signed = sign_for(owner_public_key).unwrap();
+        let [signature] = signed.signatures[..] else {
+            panic!("one signature")
+        };
+        let signature = Signature::from_g2(&signature).unwrap();
+        let key = secret(5).public_key();
+        let signers: [(&PublicKey, &[u8]); 2] = [(&plot_key, message.as_bytes()), (&key, message.as_bytes())];
+        assert!(verify_aggregate(&signers, &signature));
+        let alone = sign_plainly(&secret(5), message.as_bytes());
+        assert!(!verify_aggregate(&signers, &alone));
+        assert_eq!(sign_for(G1Bytes([0; 48])), Err(SignError::NoPoolKey));
+    }
 }

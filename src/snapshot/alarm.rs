@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::peer::{HarvesterId, RefusalCause};
-use crate::ids::PeerId;
+use super::{PartialOutcome, PartialStep};
+use crate::ids::{LauncherId, PeerId};
 
 /// How bad an alarm is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -210,6 +211,81 @@ pub enum AlarmKind {
         /// How often in this incident.
         times: u64,
     },
+    /// A pool gives no answer that can be used.
+    PoolFailing {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Since when, unix milliseconds.
+        since_unix_ms: u64,
+        /// The last request and why it failed.
+        why: String,
+    },
+    /// The key that speaks to a pool is not here, so no partial can be sent.
+    PoolKeyMissing {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Whether that key is a wallet key, as in the second pool protocol.
+        is_wallet_key: bool,
+    },
+    /// A pool has to be told something that only the owner of the plotNFT can sign.
+    PoolNeedsOwner {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// What.
+        need: OwnerNeed,
+    },
+    /// The clocks of a pool and of this machine differ.
+    PoolClockDiffers {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Seconds by which the pool's is ahead.
+        ahead_s: i64,
+    },
+    /// Partials are lost in one and the same way.
+    PartialsLost {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// How they end.
+        outcome: PartialOutcome,
+        /// How many in the last hour.
+        partials: u64,
+        /// Where the last one was.
+        step: PartialStep,
+        /// Why the last one ended so.
+        reason: String,
+    },
+    /// The list of pools cannot be read, or not all of it.
+    PoolsUnreadable {
+        /// Why, with the file.
+        why: String,
+    },
+}
+
+/// What a pool has to be told by the owner of a plotNFT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "need")]
+pub enum OwnerNeed {
+    /// That the plotNFT exists.
+    Register,
+    /// Which key speaks for it.
+    OtherKey,
+    /// Where to pay.
+    Payout {
+        /// Where the wallet wants it.
+        wanted: String,
+        /// Where it pays.
+        pays_to: String,
+    },
 }
 
 /// Share of a block reward.
@@ -262,6 +338,14 @@ impl AlarmKind {
             Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
+            Self::PoolFailing { launcher_id, .. } => format!("pool_failing/{launcher_id}"),
+            Self::PoolKeyMissing { launcher_id, .. } => format!("pool_key_missing/{launcher_id}"),
+            Self::PoolNeedsOwner { launcher_id, .. } => format!("pool_needs_owner/{launcher_id}"),
+            Self::PoolClockDiffers { launcher_id, .. } => format!("pool_clock_differs/{launcher_id}"),
+            Self::PartialsLost {
+                launcher_id, outcome, ..
+            } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
+            Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
         }
     }
 
@@ -290,7 +374,26 @@ impl AlarmKind {
             | Self::SharedPlots { .. }
             | Self::ProofLost { .. }
             | Self::SigningRefused { .. }
-            | Self::ConnectionRefused { .. } => None,
+            | Self::ConnectionRefused { .. }
+            | Self::PoolFailing { .. }
+            | Self::PoolKeyMissing { .. }
+            | Self::PoolNeedsOwner { .. }
+            | Self::PoolClockDiffers { .. }
+            | Self::PartialsLost { .. }
+            | Self::PoolsUnreadable { .. } => None,
+        }
+    }
+
+    /// The plotNFT it is about, if it is about one.
+    #[must_use]
+    pub const fn launcher_id(&self) -> Option<LauncherId> {
+        match self {
+            Self::PoolFailing { launcher_id, .. }
+            | Self::PoolKeyMissing { launcher_id, .. }
+            | Self::PoolNeedsOwner { launcher_id, .. }
+            | Self::PoolClockDiffers { launcher_id, .. }
+            | Self::PartialsLost { launcher_id, .. } => Some(*launcher_id),
+            _ => None,
         }
     }
 
@@ -311,7 +414,10 @@ impl AlarmKind {
             | Self::ProofLost { .. }
             | Self::TooManyProofs { .. }
             | Self::SigningRefused { .. }
-            | Self::RewardOverrideRefused { .. } => Severity::Critical,
+            | Self::RewardOverrideRefused { .. }
+            | Self::PoolFailing { .. }
+            | Self::PoolKeyMissing { .. }
+            | Self::PoolNeedsOwner { .. } => Severity::Critical,
             Self::NoSignagePoints { others_do: true, .. }
             | Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }
@@ -320,7 +426,10 @@ impl AlarmKind {
             | Self::NoKeyPlots { .. }
             | Self::DuplicatePlots { .. }
             | Self::SharedPlots { .. }
-            | Self::ConnectionRefused { .. } => Severity::Warning,
+            | Self::ConnectionRefused { .. }
+            | Self::PoolClockDiffers { .. }
+            | Self::PartialsLost { .. }
+            | Self::PoolsUnreadable { .. } => Severity::Warning,
         }
     }
 
@@ -387,6 +496,30 @@ impl AlarmKind {
                 )
             }
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
+            Self::PoolFailing { pool, .. } => {
+                format!("look at what {pool} says of itself, and at this machine's network and clock")
+            }
+            Self::PoolKeyMissing {
+                is_wallet_key: false, ..
+            } => "import the farming keys again with `farmconsole keys import`, and restart the farmer".to_owned(),
+            Self::PoolKeyMissing {
+                is_wallet_key: true, ..
+            } => "this plotNFT speaks with a wallet key: if its address holds no coins, import it with `farmconsole keys import --pool-wallet-keys`, and restart the farmer".to_owned(),
+            Self::PoolNeedsOwner {
+                need: OwnerNeed::Payout { .. },
+                launcher_id,
+                ..
+            } => format!("`farmconsole pool set-payout {launcher_id}` tells the pool: it asks for the mnemonic once"),
+            Self::PoolNeedsOwner { launcher_id, .. } => {
+                format!("`farmconsole pool join {launcher_id}` registers it: it asks for the mnemonic once")
+            }
+            Self::PoolClockDiffers { .. } => "set this machine's clock: `timedatectl` says whether it is synchronised".to_owned(),
+            Self::PartialsLost {
+                outcome: PartialOutcome::Late | PartialOutcome::Stale,
+                ..
+            } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
+            Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
+            Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
         }
     }
 }
@@ -488,6 +621,41 @@ impl fmt::Display for AlarmKind {
                 write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
             }
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
+            Self::PoolFailing { pool, why, .. } => write!(f, "pool {pool} gives no usable answer: {why}"),
+            Self::PoolKeyMissing { pool, .. } => {
+                write!(
+                    f,
+                    "no partial can be sent to {pool}: the key that speaks to it is not here"
+                )
+            }
+            Self::PoolNeedsOwner { pool, need, .. } => match need {
+                OwnerNeed::Register => write!(f, "{pool} does not know this farmer"),
+                OwnerNeed::OtherKey => write!(f, "{pool} knows this farmer by another key"),
+                OwnerNeed::Payout { wanted, pays_to } => write!(f, "{pool} pays to {pays_to} instead of {wanted}"),
+            },
+            Self::PoolClockDiffers { pool, ahead_s, .. } => {
+                let (by, word) = (ahead_s.unsigned_abs(), if *ahead_s < 0 { "behind" } else { "ahead of" });
+                write!(
+                    f,
+                    "the clock of {pool} is {} {word} this machine's",
+                    count(by, "second")
+                )
+            }
+            Self::PartialsLost {
+                pool,
+                outcome,
+                partials,
+                step,
+                reason,
+                ..
+            } => write!(
+                f,
+                "{} for {pool} {} in the last hour, the last one while {}: {reason}",
+                count(*partials, "partial"),
+                outcome.word(),
+                step.word()
+            ),
+            Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
         }
     }
 }

@@ -14,10 +14,11 @@ mod machine;
 pub mod notice;
 pub mod page;
 pub mod peer;
+mod pool;
 mod proof;
 mod signage_point;
 
-pub use alarm::{AlarmKind, AlarmView, RewardTarget, Severity};
+pub use alarm::{AlarmKind, AlarmView, OwnerNeed, RewardTarget, Severity};
 pub use concern::{Concern, MachineStatus};
 pub use harvester::{CrossCheckView, HarvesterState, HarvesterView, LastAnswerView, PlotChangeView};
 pub use machine::{
@@ -26,6 +27,10 @@ pub use machine::{
 };
 pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
+pub use pool::{
+    PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialCounts, PartialOutcome, PartialStep, PartialView, PoolAnswerView,
+    PoolState, PoolView, pool_label,
+};
 pub use proof::{ProofStage, ProofView, WinCounts};
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};
 
@@ -89,6 +94,9 @@ pub struct FarmSnapshot {
     pub totals: FarmTotals,
     /// Proofs and blocks since start.
     pub wins: WinCounts,
+    /// One for each plotNFT the wallet has written down.
+    #[serde(default)]
+    pub pools: Vec<PoolView>,
     /// Open alarms, worst and oldest first.
     pub alarms: Vec<AlarmView>,
     /// Alarms that are over, the one that closed last first; at most [`ALARM_HISTORY_KEPT`].

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarm::AlarmView;
 use super::peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
-use super::{AttemptOutcome, AttemptView, CrossCheckView, SignagePointView};
+use super::{AttemptOutcome, AttemptView, CrossCheckView, PartialOutcome, PartialStep, SignagePointView};
 use crate::ids::{PeerId, PlotId, PuzzleHash};
 
 /// One thing that happened.
@@ -154,6 +154,45 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// A pool has accepted a partial.
+    PartialAccepted {
+        /// Pool.
+        pool: String,
+        /// Name of the harvester.
+        name: String,
+        /// Plot file.
+        plot_file: String,
+        /// What it is worth.
+        points: u64,
+        /// Milliseconds since its signage point.
+        after_ms: u32,
+    },
+    /// A partial was lost on its way, or refused.
+    PartialLost {
+        /// Pool.
+        pool: String,
+        /// Name of the harvester.
+        name: String,
+        /// Plot file.
+        plot_file: String,
+        /// How it ended.
+        outcome: PartialOutcome,
+        /// Where it was then.
+        step: PartialStep,
+        /// Why.
+        reason: String,
+        /// Milliseconds since its signage point.
+        after_ms: u32,
+    },
+    /// A pool has set another difficulty.
+    PoolDifficultyChanged {
+        /// Pool.
+        pool: String,
+        /// Before.
+        from: u64,
+        /// From here on.
+        to: u64,
+    },
     /// An alarm opened.
     AlarmOpened {
         /// It.
@@ -262,6 +301,33 @@ impl fmt::Display for Notice {
                 write!(f, "{kind} {height} won with a proof of {name}")
             }
             Self::ProofLost { name, reason } => write!(f, "proof of {name} lost: {reason}"),
+            Self::PartialAccepted {
+                pool,
+                name,
+                points,
+                after_ms,
+                ..
+            } => write!(
+                f,
+                "{pool} accepted a partial of {name}, {points} points, {after_ms} ms after its signage point"
+            ),
+            Self::PartialLost {
+                pool,
+                name,
+                outcome,
+                step,
+                reason,
+                after_ms,
+                ..
+            } => write!(
+                f,
+                "partial of {name} for {pool} {} after {after_ms} ms ({}): {reason}",
+                outcome.word(),
+                step.word()
+            ),
+            Self::PoolDifficultyChanged { pool, from, to } => {
+                write!(f, "{pool} changed the difficulty from {from} to {to}")
+            }
             Self::AlarmOpened { alarm } => write!(f, "alarm: {}", alarm.kind),
             Self::AlarmClosed { alarm } => write!(f, "over: {}", alarm.kind),
         }

@@ -81,7 +81,7 @@ pub fn node_rpc_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError
 }
 
 /// The one cryptography provider of the program, named explicitly so that no process-wide default is needed.
-pub(super) fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
 

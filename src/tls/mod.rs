@@ -24,6 +24,7 @@ pub mod issue;
 mod layout;
 
 pub use cause::{RefusalCause, cause};
+pub(crate) use config::provider;
 pub use config::{
     chia_server_name, farmer_server_config, harvester_client_config, node_client_config, node_rpc_client_config,
 };

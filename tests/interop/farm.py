@@ -560,6 +560,56 @@ def v2_plots(world):
         farm.stop()
 
 
+def partials_reach_a_pool(world):
+    """A pool made of the official package: partials of an official harvester and of ours are refused until the owner has registered, then accepted, also after a 500."""
+    farm = world.new_farm(world.farm.binary, "farm-pool")
+    farm.set_up()
+    python = world.venvs / "chia-2.7.5/bin/python"
+    port, output, payout = free_port(), world.work / "pool.jsonl", "bb" * 32
+    run = lambda *args: [str(part) for part in (python, HERE / "pool.py", *args)]
+    subprocess.run(run("join", farm.root, f"http://127.0.0.1:{port}", CONTRACT, payout, MNEMONIC), check=True, capture_output=True)
+    farm.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
+    errors = open(world.work / "pool.err", "wb")
+    pool = subprocess.Popen(run("serve", port, output, CONTRACT, MNEMONIC), stdout=errors, stderr=errors, stdin=subprocess.DEVNULL)
+    official = Harvester(world.work, world.venvs, "2.7.5", "h-pool")
+    plots = world.plots()["nft"]
+    official.set_up(farm, world.plot_directory("pool-official", plots[:5], None)[:1], farm.root / "config/ssl/ca")
+    farm.cli("plots", "add", "-d", str(world.plot_directory("pool-own", plots[5:], None)[0]))
+    listed = lambda: json.loads(farm.cli("pool", "list", "--json").stdout)
+    events = lambda kind: [e for e in (json.loads(line) for line in output.read_text().splitlines()) if e["event"] == kind]
+    try:
+        wait_for("the pool listens", 20, lambda: output.exists())
+        farm.start()
+        wait_for("the pool is not registered with", 20, lambda: ([a for a in farm.alarms() if a["kind"] == "pool_needs_owner" and a["need"]["need"] == "register"], farm.alarms()))
+        joined = farm.cli("pool", "join", "--mnemonic-file", "-", text=MNEMONIC)
+        if "is registered with" not in joined.stdout or payout not in joined.stdout:
+            raise Failed(f"`pool join`: {joined.stdout}")
+        told = farm.cli("pool", "set-payout", "--mnemonic-file", "-", text=MNEMONIC)
+        if [e["method"] for e in events("registered")] != ["POST", "PUT"]:
+            raise Failed(f"`pool set-payout`: {told.stdout}, {events('registered')}")
+        official.start()
+
+        def check():
+            versions = [e["harvester"] for e in events("accepted")]
+            return min(versions.count("2.7.5"), len(versions) - versions.count("2.7.5")) >= 15, sorted(set(versions)) + [len(versions)]
+
+        wait_for("15 partials of each harvester", 180, check)
+        if wrong := events("wrong") + events("error"):
+            raise Failed(f"the pool refuses: {wrong[:3]}")
+        if not [e for e in events("accepted") if e["again"]]:
+            raise Failed("no partial was sent again after a 500")
+        view = listed()
+        counts = view["partials"]
+        if view["difficulty"] != 2 or view["state"]["state"] != "ready" or view["points_acknowledged"] < 30 or counts["invalid"] or counts["late"]:
+            raise Failed(f"the farm says: {view['state']}, difficulty {view['difficulty']}, {view['points_acknowledged']} points, {counts}")
+        print(f"       {len(events('accepted'))} partials accepted, {len([e for e in events('accepted') if e['again']])} of them after a 500; the farm counts {counts}, {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
+    finally:
+        official.stop()
+        farm.stop()
+        pool.terminate()
+        pool.wait(10)
+
+
 def log_lines(world):
     """The log has the lines that the guide and log tools look for, in the official format."""
     log = world.farm.log()
@@ -575,7 +625,7 @@ def log_lines(world):
 
 SCENARIOS = [
     connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
-    shared_certificate, foreign_ca, wrong_network, v2_plots, farmer_restart, farmer_killed,
+    shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool, farmer_restart, farmer_killed,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
 

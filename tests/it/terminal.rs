@@ -184,7 +184,7 @@ fn demo_opens_says_simulated_and_farms() {
 fn every_size_is_drawn() {
     let mut screen = Screen::demo(100, 30);
     screen.until_shown("SIMULATED");
-    for key in ["1", "2", "3", "4", "6", "7", "?"] {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "?"] {
         screen.press(key);
         for (columns, rows) in [(80, 24), (20, 5), (130, 40), (1, 1)] {
             screen.resize(columns, rows);

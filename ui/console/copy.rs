@@ -35,6 +35,12 @@ pub(super) fn selected(model: &Model) -> Option<(String, &'static str)> {
             let selected = rows.iter().find(|p| Some(p.number) == model.selection.proof);
             (selected.or_else(|| rows.first())?.plot_file.clone(), "the plot file")
         }
+        Screen::Pools => {
+            let rows = model.pools();
+            let selected = rows.iter().find(|p| Some(p.launcher_id) == model.selection.pool);
+            let pool = selected.or_else(|| rows.first())?;
+            (pool.launcher_id.to_string(), "the launcher id of the plotNFT")
+        }
         Screen::Messages => {
             let entry = match model.selection.entry {
                 Some(number) => model.entries().find(|e| e.number == number),

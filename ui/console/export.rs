@@ -94,6 +94,7 @@ impl Table {
                 _ => Self::of_page(&Page::default(), &tell),
             },
             Screen::Proofs => proofs(model, &tell),
+            Screen::Pools => pools(model, &tell),
             Screen::Messages => messages(model, &tell),
             Screen::Alarms => alarms(model, &tell),
         }
@@ -287,6 +288,39 @@ fn proofs(model: &Model, tell: &Discretion) -> Table {
             "block_signed_after_ms",
         ],
         rows: model.proofs().iter().map(row).collect(),
+    }
+}
+
+fn pools(model: &Model, tell: &Discretion) -> Table {
+    let row = |p: &&farmconsole::snapshot::PoolView| {
+        let mut cells = vec![
+            tell.secret(&p.label()),
+            tell.secret(&p.launcher_id.to_string()),
+            tell.text(&p.state.to_string()),
+            p.difficulty.into(),
+            p.points_found_24h.into(),
+            p.points_acknowledged_24h.into(),
+        ];
+        cells.extend(p.partials_24h.each().map(|(_, count)| Value::from(count)));
+        cells
+    };
+    Table {
+        titles: &[
+            "pool",
+            "launcher_id",
+            "state",
+            "difficulty",
+            "points_found_24h",
+            "points_acknowledged_24h",
+            "accepted_24h",
+            "stale_24h",
+            "late_24h",
+            "insufficient_24h",
+            "invalid_24h",
+            "failed_24h",
+            "missing_24h",
+        ],
+        rows: model.pools().iter().map(row).collect(),
     }
 }
 

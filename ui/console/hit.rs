@@ -1,5 +1,6 @@
 //! What can be clicked: drawing gives back where everything stands, and a click is looked up there.
 
+use farmconsole::ids::LauncherId;
 use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::ListKind;
 use ratatui::layout::{Position, Rect};
@@ -14,6 +15,7 @@ pub(super) enum Target {
     Help,
     Harvester(HarvesterId),
     Proof(u64),
+    Pool(LauncherId),
     Entry(u64),
     Alarm(u64),
     /// Number of a file in the list that is open.

@@ -324,6 +324,14 @@ pub(super) const BINDINGS: &[Binding] = &[
         hint: "",
     },
     Binding {
+        keys: &[(KeyCode::Char('5'), NONE)],
+        shown: "5",
+        action: Action::Show(Screen::Pools),
+        place: Place::Everywhere,
+        help: "pools: difficulty, points, and what became of partials",
+        hint: "",
+    },
+    Binding {
         keys: &[(KeyCode::Char('6'), NONE)],
         shown: "6",
         action: Action::Show(Screen::Messages),

@@ -3,9 +3,11 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
+use farmconsole::ids::LauncherId;
 use farmconsole::snapshot::page::ListKind;
 use farmconsole::snapshot::{
-    AlarmView, AttemptOutcome, AttemptView, FarmSnapshot, HarvesterId, HarvesterView, ProofStage, ProofView,
+    AlarmView, AttemptOutcome, AttemptView, FarmSnapshot, HarvesterId, HarvesterView, PoolState, PoolView, ProofStage,
+    ProofView,
 };
 
 use super::files::{FileList, file_count, fleet_count};
@@ -25,17 +27,19 @@ pub(super) enum Screen {
     Harvesters,
     Plots,
     Proofs,
+    Pools,
     Messages,
     Alarms,
 }
 
 impl Screen {
     /// All, in order.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Farm,
         Self::Harvesters,
         Self::Plots,
         Self::Proofs,
+        Self::Pools,
         Self::Messages,
         Self::Alarms,
     ];
@@ -47,6 +51,7 @@ impl Screen {
             Self::Harvesters => ('2', "Harvesters"),
             Self::Plots => ('3', "Plots"),
             Self::Proofs => ('4', "Proofs"),
+            Self::Pools => ('5', "Pools"),
             Self::Messages => ('6', "Messages"),
             Self::Alarms => ('7', "Alarms"),
         }
@@ -139,6 +144,8 @@ pub(super) struct Selection {
     pub(super) harvester: Option<HarvesterId>,
     /// Number of the proof.
     pub(super) proof: Option<u64>,
+    /// PlotNFT of the pool.
+    pub(super) pool: Option<LauncherId>,
     /// Number of the stream's entry; `None` follows the newest.
     pub(super) entry: Option<u64>,
     /// Number of the alarm.
@@ -358,6 +365,34 @@ impl Model {
         match order.by {
             SortBy::Name => rows.sort_by(|a, b| a.harvester_name.cmp(&b.harvester_name)),
             SortBy::State => rows.sort_by_key(|p| (!is_wrong(p), Reverse(proof_rank(&p.stage)))),
+            _ => {}
+        }
+        if order.reversed {
+            rows.reverse();
+        }
+        rows
+    }
+
+    /// Pools in the order and choice of the person.
+    pub(super) fn pools(&self) -> Vec<&PoolView> {
+        let is_wrong = |pool: &PoolView| {
+            !matches!(
+                pool.state,
+                PoolState::Ready | PoolState::Asking | PoolState::SelfPooling
+            )
+        };
+        let mut rows: Vec<_> = self
+            .shown()
+            .pools
+            .iter()
+            .filter(|pool| !self.only_wrong || is_wrong(pool))
+            .filter(|pool| self.passes(|| [pool.label(), pool.name.clone().unwrap_or_default()]))
+            .collect();
+        let order = self.orders.of(Screen::Pools);
+        match order.by {
+            SortBy::Name => rows.sort_by_key(|pool| pool.label()),
+            SortBy::State => rows.sort_by_key(|pool| !is_wrong(pool)),
+            SortBy::Size => rows.sort_by_key(|pool| Reverse(pool.points_found_24h)),
             _ => {}
         }
         if order.reversed {

@@ -274,6 +274,25 @@ fn proofs_screen() {
 }
 
 #[test]
+fn pools_screen() {
+    let on = |farm, columns, rows| {
+        let mut model = console(farm, columns, rows);
+        press(&mut model, '5');
+        model
+    };
+    shot("pools_none", &on(samples::empty(), 120, 36));
+    shot("pools_some", &on(samples::pooled(), 120, 36));
+    shot("pools_narrow", &on(samples::pooled(), 80, 24));
+    let mut other = on(samples::pooled(), 120, 36);
+    press(&mut other, 'j');
+    press(&mut other, 'j');
+    shot("pools_selected", &other);
+    let mut farm = console(samples::pooled(), 120, 36);
+    press(&mut farm, '1');
+    assert!(text(&farm).contains("Partials 24 h"), "the farm screen sums them up");
+}
+
+#[test]
 fn messages_screen() {
     let mut model = console(samples::troubled(), 120, 36);
     press(&mut model, '6');
@@ -365,6 +384,7 @@ fn no_size_panics() {
         console(samples::one(), 0, 0),
         console(samples::troubled(), 0, 0),
         console(samples::simulated(), 0, 0),
+        console(samples::pooled(), 0, 0),
     ];
     let mut details = console(samples::troubled(), 0, 0);
     let asked = code(&mut details, KeyCode::Enter);
@@ -691,10 +711,11 @@ fn copying_takes_the_whole_text_even_where_it_is_hidden() {
 
 #[test]
 fn nothing_telling_is_drawn_in_private() {
-    let farm = samples::troubled();
+    let mut farm = samples::troubled();
+    farm.pools = samples::pooled().pools;
     let mut model = console(farm.clone(), 180, 50);
     press(&mut model, 'p');
-    for key in ['1', '2', '3', '4', '6', '7'] {
+    for key in ['1', '2', '3', '4', '5', '6', '7'] {
         let asked = press(&mut model, key);
         if key == '3' {
             answer(&mut model, &asked, samples::page(100, true));
@@ -705,7 +726,9 @@ fn nothing_telling_is_drawn_in_private() {
                 assert!(!drawn.contains(telling.as_str()), "{telling} on screen {key}:\n{drawn}");
             }
         }
-        assert!(!drawn.contains("/mnt/"), "a path on screen {key}:\n{drawn}");
+        for telling in ["/mnt/", "example", "1a1a1a1a", "bbbbbbbb"] {
+            assert!(!drawn.contains(telling), "{telling} on screen {key}:\n{drawn}");
+        }
     }
 }
 

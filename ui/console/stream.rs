@@ -54,6 +54,7 @@ impl Entry {
                 | Notice::PlotSyncRefused { .. }
                 | Notice::SignagePointsMissed { .. }
                 | Notice::CrossCheckFailed { .. }
+                | Notice::PartialLost { .. }
                 | Notice::AlarmOpened { .. }
                 | Notice::Attempt { .. } => LogLevel::Warning,
                 _ => LogLevel::Info,

@@ -202,6 +202,7 @@ fn click(model: &mut Model, target: Target) -> Vec<Effect> {
         Target::Harvester(id) if selection.harvester == Some(id) => return open(model),
         Target::Harvester(id) => selection.harvester = Some(id),
         Target::Proof(number) => selection.proof = Some(number),
+        Target::Pool(launcher_id) => selection.pool = Some(launcher_id),
         Target::Entry(number) => selection.entry = Some(number),
         Target::Alarm(number) => selection.alarm = Some(number),
         Target::File(number) => {
@@ -743,6 +744,11 @@ fn step(model: &mut Model, step: Step) -> Vec<Effect> {
             let numbers: Vec<u64> = model.proofs().iter().map(|p| p.number).collect();
             let at = numbers.iter().position(|n| Some(*n) == model.selection.proof);
             model.selection.proof = step.from(at, numbers.len()).map(|n| numbers[n]);
+        }
+        Screen::Pools => {
+            let ids: Vec<_> = model.pools().iter().map(|pool| pool.launcher_id).collect();
+            let at = ids.iter().position(|id| Some(*id) == model.selection.pool);
+            model.selection.pool = step.from(at, ids.len()).map(|n| ids[n]);
         }
         Screen::Alarms => {
             let numbers: Vec<u64> = model.alarms().iter().map(|a| a.number).collect();

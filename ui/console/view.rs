@@ -20,7 +20,7 @@ use super::hit::Hit;
 use super::keymap::{self, Place};
 use super::model::{Dialog, Model, Screen};
 use super::theme::Tone;
-use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, proofs, report};
+use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, pools, proofs, report};
 use super::widgets::pane::{popup, title};
 use super::widgets::text::{line_width, put, put_ends, span, wrap};
 use crate::format::{grouped, safe};
@@ -61,6 +61,7 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         (Screen::Harvesters, true) => harvester::draw(model, body, buffer),
         (Screen::Plots, _) => plots::draw(model, body, buffer),
         (Screen::Proofs, _) => proofs::draw(model, body, buffer),
+        (Screen::Pools, _) => pools::draw(model, body, buffer),
         (Screen::Messages, _) => messages::draw(model, body, buffer),
         (Screen::Alarms, _) => alarms::draw(model, body, buffer),
     });

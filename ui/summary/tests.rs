@@ -209,6 +209,7 @@ fn farm_of_the_samples() -> FarmSnapshot {
         proofs: vec![],
         totals: FarmTotals::default(),
         wins: WinCounts::default(),
+        pools: vec![],
         alarms: vec![],
         alarm_history: vec![],
         counters: farmconsole::snapshot::Counters::default(),

@@ -5,6 +5,7 @@ mod fees;
 mod operations;
 mod partials;
 mod plots;
+mod pools;
 mod proofs;
 mod signage_points;
 mod story;

@@ -79,6 +79,8 @@ enum Operation {
         kind: u8,
         harvester: u8,
     },
+    Pools(u8),
+    PoolAnswers(u8),
     BogusJob(u8),
     Pass(u32),
 }
@@ -109,6 +111,8 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => any::<u8>().prop_map(Refuse),
         1 => any::<bool>().prop_map(Keys),
         2 => (0_u8..6, 0_u8..6).prop_map(|(kind, harvester)| Command { kind, harvester }),
+        2 => any::<u8>().prop_map(Pools),
+        5 => any::<u8>().prop_map(PoolAnswers),
         1 => any::<u8>().prop_map(BogusJob),
         8 => prop_oneof![0_u32..3000, 0_u32..100_000, Just(2_000_000_u32)].prop_map(Pass),
     ]
@@ -342,6 +346,13 @@ impl Life {
                 };
                 story.input(Input::Command(command));
             }
+            Operation::Pools(choice) => {
+                let all = ["https://a.example", "https://b.example", ""].into_iter().zip(0..);
+                let chosen = all.filter(|(_, number)| choice & (1 << number) != 0);
+                let pools = chosen.map(|(url, number)| super::pools::numbered(url, number, choice & 8 == 0));
+                story.input(Input::Pools(pools.collect()));
+            }
+            Operation::PoolAnswers(choice) => super::pools::answer_all(story, choice),
             Operation::BogusJob(job) => {
                 let job = JobId(u64::from(job));
                 story.input(Input::VerificationDropped { job });
@@ -360,7 +371,7 @@ fn check_invariants(farmer: &Farmer, snapshot: &FarmSnapshot) -> Result<(), Test
     prop_assert!(snapshot.roll_call.len() <= ROLL_CALL_KEPT);
     prop_assert!(snapshot.proofs.len() <= PROOFS_KEPT);
     prop_assert_eq!(snapshot.sub_slot.len(), 64);
-    for (what, size, limit) in farmer.proofs.sizes() {
+    for (what, size, limit) in farmer.proofs.sizes().into_iter().chain(farmer.pools.sizes()) {
         prop_assert!(size <= limit, "{} {} > {}", what, size, limit);
     }
     prop_assert!(farmer.signage_points.len() <= super::super::signage_points::MAX_SIGNAGE_POINTS);

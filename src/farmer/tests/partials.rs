@@ -418,3 +418,85 @@ fn quality_of_a_partial_proof_is_not_taken_on_trust() {
     });
     assert_eq!(story.snapshot().proofs[0].quality, Some(quality));
 }
+
+/// A farm in a pool, a signage point that no proof is good enough for on the chain, and numbers of partial proofs that the
+/// pool wants.
+fn in_a_pool() -> (Story, NewSignagePoint, Vec<u64>) {
+    let (mut story, _) = story();
+    story.input(Input::Pools(vec![super::pools::numbered(
+        "https://pool.example",
+        0,
+        true,
+    )]));
+    for _ in 0..2 {
+        story.pass(seconds(1));
+        super::pools::answer_all(&mut story, 2);
+    }
+    let mut point = story.next_point();
+    point.filter_challenge = Some(FilterChallenge([4; 32]));
+    point.sub_slot_iters = SubSlotIters(64);
+    story.bring(NODE, &point);
+    story.outputs.clear();
+    let difficulty = story.snapshot().pools[0].difficulty.expect("known");
+    let constants = config().constants;
+    let is_wanted = |number: &u64| {
+        let quality = partial(*number).quality_string(2);
+        let size = crate::units::PlotSize::V2 { strength: 2 };
+        let needed = crate::pos::iterations::required_iters(
+            &constants,
+            &quality,
+            size,
+            Difficulty(difficulty),
+            &point.challenge_chain_sp,
+            point.last_tx_height,
+        );
+        needed < crate::pos::iterations::pool_sp_interval_iters(&constants)
+    };
+    let wanted = (1..100_000).filter(is_wanted).take(40).collect();
+    (story, point, wanted)
+}
+
+#[test]
+fn a_partial_proof_that_only_a_pool_wants_is_solved_and_sent_to_it() {
+    let (mut story, point, wanted) = in_a_pool();
+    let barn = story.connect("barn");
+    find(&mut story, barn, &partials(&point, &wanted[..1]));
+    solve(&mut story);
+    let quality = partial(wanted[0]).quality_string(2);
+    for job in story.verifications() {
+        story.input(Input::Verified {
+            job,
+            result: Ok(quality),
+        });
+    }
+    let requests = story.signature_requests(barn);
+    assert_eq!(requests.len(), 1);
+    let pool = &story.snapshot().pools[0];
+    assert_eq!((pool.under_way, pool.points_found), (1, pool.difficulty.unwrap()));
+}
+
+#[test]
+fn what_only_a_pool_wants_waits_for_blocks_and_is_left_out_first() {
+    let (mut story, point, wanted) = in_a_pool();
+    let barn = story.connect("barn");
+    for numbers in wanted[..20].chunks(10) {
+        find(&mut story, barn, &partials(&point, numbers));
+    }
+    assert_eq!(to_solve(&mut story).len(), 1, "one at a time");
+    let mut easy = story.next_point();
+    easy.filter_challenge = Some(FilterChallenge([4; 32]));
+    story.bring(NODE, &easy);
+    find(&mut story, barn, &partials(&easy, &[1, 2]));
+    assert_eq!(to_solve(&mut story).len(), 2, "blocks do not wait");
+    let snapshot = story.snapshot();
+    assert_eq!((snapshot.pools[0].partials.failed, snapshot.wins.lost), (3, 0));
+    story.pass(seconds(30));
+    assert_eq!(story.snapshot().pools[0].partials.failed, 20);
+    let alarms = story.alarms();
+    let lost = |kind: &&AlarmKind| matches!(kind, AlarmKind::ProofLost { .. });
+    assert_eq!(
+        alarms.iter().filter(lost).count(),
+        1,
+        "of the two that might have been blocks"
+    );
+}

@@ -346,7 +346,7 @@ impl Story {
         for (job, messages, purpose) in self.signings() {
             let pool_signature = match purpose {
                 SignPurpose::SignagePoint { pool_target } => pool_target.map(|_| G2Bytes([9; 96])),
-                SignPurpose::Block => None,
+                SignPurpose::Block | SignPurpose::Partial { .. } => None,
             };
             let signatures = messages.iter().map(|message| G2Bytes([message.0[0]; 96])).collect();
             self.input(Input::Signed {

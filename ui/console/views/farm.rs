@@ -1,6 +1,6 @@
 //! Screen 1: the farm at one glance.
 
-use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot};
+use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot, PartialCounts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -13,7 +13,7 @@ use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
-use super::{ago, list_title, messages, nothing, roll_call};
+use super::{ago, list_title, messages, nothing, pools, roll_call};
 use crate::format::{
     BLOCK_SECONDS, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
 };
@@ -224,6 +224,13 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
         wins.lost
     );
     rows.push(("Proofs", proofs, warn_if(wins.invalid + wins.lost > 0)));
+    if snapshot.pools.iter().any(|pool| !pool.url.is_empty()) {
+        let mut day = PartialCounts::default();
+        for pool in &snapshot.pools {
+            day.add_all(&pool.partials_24h);
+        }
+        rows.push(("Partials 24 h", pools::counts(&day), pools::counts_tone(&day)));
+    }
     rows.push(("On disk", chia_bytes(totals.plot_bytes as f64), Tone::Plain));
     rows.push((
         "Effective",

@@ -9,6 +9,7 @@ pub(super) mod header;
 pub(super) mod help;
 pub(super) mod messages;
 pub(super) mod plots;
+pub(super) mod pools;
 pub(super) mod proofs;
 pub(super) mod report;
 mod roll_call;

@@ -1,0 +1,217 @@
+//! One plotNFT and its pool: what is known of it, what is due, what it answered last.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::exchange::JoinedPool;
+use super::window::Tally;
+use crate::clock::{Mono, Now};
+use crate::crypto::sha256;
+use crate::farmer::output::JobId;
+use crate::ids::PuzzleHash;
+use crate::snapshot::{
+    PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialOutcome, PartialView, PoolAnswerView, PoolState, PoolView, pool_label,
+};
+
+/// One plotNFT and its pool.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    pub(super) joined: JoinedPool,
+    /// Its address: that of the wallet, or the one it has moved to for good since.
+    pub(super) url: String,
+    pub(super) name: Option<String>,
+    /// Minutes for which a token of the time holds.
+    pub(super) token_timeout: Option<u8>,
+    pub(super) difficulty: Option<u64>,
+    points: Option<u64>,
+    pub(super) pays_to: Option<String>,
+    pub(super) registration: Registration,
+    /// When `GET /pool_info` is due.
+    pub(super) next_info: Mono,
+    /// When `GET /farmer` is due.
+    pub(super) next_farmer: Mono,
+    /// What it is being asked, partials aside: one thing at a time.
+    pub(super) asking: Option<JobId>,
+    /// Failures in a row, and since when.
+    pub(super) failures: u32,
+    pub(super) failing_since_unix_ms: u64,
+    pub(super) last_failure: Option<String>,
+    pub(super) tally: Tally,
+    pub(super) clock_ahead_s: Option<i64>,
+    /// Partials that were lost since the last quiet hour, by how.
+    pub(super) losses: VecDeque<(Mono, PartialOutcome)>,
+    answers: VecDeque<PoolAnswerView>,
+    partials: VecDeque<PartialView>,
+}
+
+/// Whether the pool knows the plotNFT.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Registration {
+    /// It has not said.
+    #[default]
+    Unknown,
+    /// It does, with the key that is here.
+    Done,
+    /// It does not, or with another key.
+    Missing,
+}
+
+impl Pool {
+    /// A plotNFT that nothing is known of yet.
+    pub(super) fn new(joined: JoinedPool, now: Now) -> Self {
+        Self {
+            url: joined.membership.pool_url.clone(),
+            joined,
+            name: None,
+            token_timeout: None,
+            difficulty: None,
+            points: None,
+            pays_to: None,
+            registration: Registration::Unknown,
+            next_info: now.mono,
+            next_farmer: now.mono,
+            asking: None,
+            failures: 0,
+            failing_since_unix_ms: 0,
+            last_failure: None,
+            tally: Tally::default(),
+            clock_ahead_s: None,
+            losses: VecDeque::new(),
+            answers: VecDeque::new(),
+            partials: VecDeque::new(),
+        }
+    }
+
+    /// The wallet has written something else about the same contract. What was counted stays.
+    pub(super) fn replace(&mut self, joined: JoinedPool, now: Now) {
+        let (old, new) = (&self.joined.membership, &joined.membership);
+        let is_other_pool =
+            (&old.pool_url, old.version, old.launcher_id) != (&new.pool_url, new.version, new.launcher_id);
+        if is_other_pool {
+            self.url.clone_from(&new.pool_url);
+            (self.name, self.token_timeout, self.difficulty) = (None, None, None);
+            (self.points, self.pays_to, self.clock_ahead_s) = (None, None, None);
+            self.last_failure = None;
+            self.failures = 0;
+            self.next_info = now.mono;
+        }
+        self.registration = Registration::Unknown;
+        self.next_farmer = now.mono;
+        self.joined = joined;
+    }
+
+    pub(super) const fn contract(&self) -> PuzzleHash {
+        self.joined.membership.p2_singleton_puzzle_hash
+    }
+
+    /// Whether there is a pool at all.
+    pub(super) fn is_self_pooling(&self) -> bool {
+        self.url.is_empty()
+    }
+
+    pub(super) const fn has_key(&self) -> bool {
+        self.joined.authentication_public_key.is_some()
+    }
+
+    /// What to call it.
+    pub(super) fn label(&self) -> String {
+        pool_label(&self.url)
+    }
+
+    /// When it wants to be asked something.
+    pub(super) fn due(&self) -> Option<Mono> {
+        if self.is_self_pooling() || self.asking.is_some() {
+            return None;
+        }
+        if self.token_timeout.is_some() && self.has_key() {
+            Some(self.next_info.min(self.next_farmer))
+        } else {
+            Some(self.next_info)
+        }
+    }
+
+    /// A time after now that differs a little from that of every other plotNFT, so that a pool which comes back is not
+    /// asked by all at once. No chance is needed: ids of launchers are as good as drawn.
+    pub(super) fn spread(&self, now: Mono, wait: Duration) -> Mono {
+        let [first, ..] = sha256(&[
+            self.joined.membership.launcher_id.as_bytes(),
+            &self.failures.to_be_bytes(),
+        ]);
+        now + wait.mul_f64(0.9 + 0.2 * f64::from(first) / 255.0)
+    }
+
+    pub(super) fn set_farmer(&mut self, payout_instructions: String, difficulty: u64, points: u64) {
+        self.pays_to = Some(payout_instructions);
+        self.difficulty = Some(difficulty);
+        self.points = Some(points);
+        self.registration = Registration::Done;
+    }
+
+    /// Whether the pool pays elsewhere than the wallet wants. Letters of addresses and digits count without their case.
+    pub(super) fn pays_elsewhere(&self) -> bool {
+        let wanted = &self.joined.membership.payout_instructions;
+        self.pays_to
+            .as_ref()
+            .is_some_and(|pays_to| !wanted.is_empty() && !pays_to.eq_ignore_ascii_case(wanted))
+    }
+
+    pub(super) fn push_answer(&mut self, answer: PoolAnswerView) {
+        self.answers.truncate(POOL_ANSWERS_KEPT - 1);
+        self.answers.push_front(answer);
+    }
+
+    pub(super) fn push_partial(&mut self, partial: PartialView) {
+        self.partials.truncate(PARTIALS_KEPT - 1);
+        self.partials.push_front(partial);
+    }
+
+    /// Brings what people see of a partial up to date.
+    pub(super) fn show_partial(&mut self, partial: &PartialView) {
+        if let Some(shown) = self.partials.iter_mut().find(|shown| shown.number == partial.number) {
+            shown.clone_from(partial);
+        }
+    }
+
+    pub(super) fn view(&self, now: Now, under_way: u64) -> PoolView {
+        let membership = &self.joined.membership;
+        let (total, day) = (self.tally.since_start(), self.tally.last_day(now.mono));
+        PoolView {
+            launcher_id: membership.launcher_id,
+            p2_singleton_puzzle_hash: membership.p2_singleton_puzzle_hash,
+            url: self.url.clone(),
+            name: self.name.clone(),
+            version: membership.version,
+            state: self.state(),
+            difficulty: self.difficulty,
+            points: self.points,
+            points_found: total.found,
+            points_found_24h: day.found,
+            points_acknowledged: total.acknowledged,
+            points_acknowledged_24h: day.acknowledged,
+            partials: total.partials,
+            partials_24h: day.partials,
+            under_way,
+            payout_instructions: membership.payout_instructions.clone(),
+            pays_to: self.pays_to.clone(),
+            clock_ahead_s: self.clock_ahead_s,
+            last_answers: self.answers.iter().cloned().collect(),
+            last_partials: self.partials.iter().cloned().collect(),
+        }
+    }
+
+    fn state(&self) -> PoolState {
+        if self.is_self_pooling() {
+            PoolState::SelfPooling
+        } else if !self.has_key() {
+            PoolState::NoKey
+        } else if let Some(why) = &self.last_failure {
+            PoolState::Failing { why: why.clone() }
+        } else {
+            match self.registration {
+                Registration::Unknown => PoolState::Asking,
+                Registration::Done => PoolState::Ready,
+                Registration::Missing => PoolState::NotRegistered,
+            }
+        }
+    }
+}

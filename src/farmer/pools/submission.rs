@@ -1,0 +1,601 @@
+//! One partial from its verdict to the pool's: judged, signed, sent, answered; and where it was lost, if it was.
+//!
+//! A partial is a proof of its own, beside the block that the same proof may become: neither waits for the other. Its
+//! clock is that of the pool, which counts from the signage point.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::pool::Registration;
+use super::{Asked, PartialSubmission, PoolFailure, PoolReply, PoolRequest};
+use crate::clock::{Mono, Now};
+use crate::crypto::sha256;
+use crate::farmer::Farmer;
+use crate::farmer::input::{PlotSignatures, SignError};
+use crate::farmer::output::{Output, SignPurpose};
+use crate::farmer::proofs::{Job, Proof, ProofKey, ProofNumber, Source, millis};
+use crate::farmer::timers::Timer;
+use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, SpHash};
+use crate::pos::iterations;
+use crate::snapshot::{AlarmKind, HarvesterId, Notice, PartialOutcome, PartialStep, PartialView};
+use crate::units::Difficulty;
+use crate::wire::pool::{PostPartialPayload, authentication_token, error_code};
+use crate::wire::{
+    PlotPool, ProofOfSpace, RequestSignatures, RespondSignatures, SignatureRequestSourceData, SigningDataKind,
+    Streamable as _, ToHarvester,
+};
+
+/// Number of a partial since start; as shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::farmer) struct PartialNumber(pub(in crate::farmer) u64);
+
+/// All partials on their way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Partials {
+    live: BTreeMap<PartialNumber, Partial>,
+    /// Proofs that have been partials already: a signage point that is asked again brings them again.
+    seen: VecDeque<ProofKey>,
+    numbers: u64,
+}
+
+/// One partial on its way.
+#[derive(Clone, Debug)]
+struct Partial {
+    view: PartialView,
+    contract: PuzzleHash,
+    /// When its signage point came.
+    began: Mono,
+    challenge_hash: ChallengeHash,
+    sp_hash: SpHash,
+    proof: ProofOfSpace,
+    sources: Vec<Source>,
+    /// Which of them signs.
+    source: usize,
+    /// What it is worth.
+    points: u64,
+    /// What is being signed, or was.
+    payload: Option<PostPartialPayload>,
+    /// Whether a worker has the harvester's shares.
+    is_signing: bool,
+}
+
+impl Partials {
+    /// How many of a contract are on their way.
+    pub(super) fn of(&self, contract: &PuzzleHash) -> u64 {
+        self.live
+            .values()
+            .filter(|partial| partial.contract == *contract)
+            .count() as u64
+    }
+
+    /// How many of a contract are with the pool.
+    fn sending_to(&self, contract: &PuzzleHash) -> usize {
+        let of_pool = self.live.values().filter(|partial| partial.contract == *contract);
+        of_pool
+            .filter(|partial| partial.view.step == PartialStep::Sending)
+            .count()
+    }
+
+    pub(super) fn rename(&mut self, from: HarvesterId, to: HarvesterId) {
+        let sources = self.live.values_mut().flat_map(|partial| &mut partial.sources);
+        sources
+            .filter(|source| source.harvester == from)
+            .for_each(|source| source.harvester = to);
+    }
+
+    #[cfg(test)]
+    pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 2] {
+        [
+            ("partials", self.live.len(), MAX_LIVE),
+            ("partials seen", self.seen.len(), MAX_SEEN),
+        ]
+    }
+
+    fn is_new(&mut self, key: ProofKey) -> bool {
+        if self.seen.contains(&key) {
+            return false;
+        }
+        if self.seen.len() == MAX_SEEN {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(key);
+        true
+    }
+}
+
+impl Farmer {
+    /// A proof is valid: does a pool want it? Whether it does.
+    pub(in crate::farmer) fn begin_partial(&mut self, now: Now, number: ProofNumber, quality: &QualityString) -> bool {
+        let Some(proof) = self.proofs.live.get(&number) else {
+            return false;
+        };
+        let PlotPool::Contract(contract) = proof.proof.pool else {
+            return false;
+        };
+        if self.pools.pools.get(&contract).is_none_or(super::Pool::is_self_pooling) {
+            return false;
+        }
+        let key = (proof.sp_hash, Bytes32(sha256(&[&proof.proof.to_bytes()])));
+        let (Some(partial), true) = (self.new_partial(contract, proof), self.pools.partials.is_new(key)) else {
+            return false;
+        };
+        self.judge_partial(now, partial, quality)
+    }
+
+    /// Whether a pool wants a proof of this quality, as far as its difficulty is known.
+    pub(in crate::farmer) fn is_wanted_by_pool(
+        &self,
+        pool: &PlotPool,
+        sp_hash: &SpHash,
+        challenge_hash: &ChallengeHash,
+        quality: &QualityString,
+        size: crate::units::PlotSize,
+    ) -> bool {
+        let PlotPool::Contract(contract) = pool else {
+            return false;
+        };
+        let Some(pool) = self
+            .pools
+            .pools
+            .get(contract)
+            .filter(|pool| !pool.is_self_pooling() && pool.has_key())
+        else {
+            return false;
+        };
+        let point = self
+            .signage_points
+            .get(sp_hash)
+            .and_then(|point| point.of_challenge(challenge_hash));
+        let (Some(difficulty), Some(point)) = (pool.difficulty, point) else {
+            return false;
+        };
+        self.is_good_enough(difficulty, quality, size, sp_hash, point.last_tx_height)
+    }
+
+    /// A harvester sent shares for a partial; else gives the answer back.
+    pub(in crate::farmer) fn take_partial_shares(
+        &mut self,
+        id: HarvesterId,
+        response: RespondSignatures,
+    ) -> Option<RespondSignatures> {
+        let [(message, _)] = response.message_signatures[..] else {
+            return Some(response);
+        };
+        let is_asked = |partial: &&Partial| {
+            let source = partial.sources.get(partial.source);
+            partial.view.step == PartialStep::Signing
+                && !partial.is_signing
+                && partial.sp_hash == response.sp_hash
+                && source.is_some_and(|it| it.harvester == id && it.plot_identifier == response.plot_identifier)
+                && partial
+                    .payload
+                    .as_ref()
+                    .is_some_and(|payload| payload.get_hash() == message)
+        };
+        let asked = self
+            .pools
+            .partials
+            .live
+            .values()
+            .find(is_asked)
+            .map(|it| it.view.number);
+        let asked = asked.and_then(|number| self.pools.partials.live.get_mut(&PartialNumber(number)));
+        let Some(partial) = asked else {
+            return Some(response);
+        };
+        partial.is_signing = true;
+        let number = PartialNumber(partial.view.number);
+        let (proof, contract) = (Box::new(partial.proof.clone()), partial.contract);
+        let owner = self
+            .pools
+            .pools
+            .get(&contract)
+            .map(|pool| pool.joined.membership.owner_public_key);
+        let owner_public_key = owner.unwrap_or_else(|| crate::wire::G1Bytes([0; 48]));
+        let job = self.proofs.new_job(Job::SignPartial(number));
+        self.outputs.push_back(Output::Sign {
+            job,
+            proof,
+            response: Box::new(response),
+            messages: vec![message],
+            purpose: SignPurpose::Partial { owner_public_key },
+        });
+        None
+    }
+
+    /// A worker has completed the signature of a partial, or could not.
+    pub(in crate::farmer) fn handle_partial_signed(
+        &mut self,
+        now: Now,
+        number: PartialNumber,
+        result: Result<PlotSignatures, SignError>,
+    ) {
+        let Some(partial) = self.pools.partials.live.get_mut(&number) else {
+            return;
+        };
+        let signatures = match result {
+            Ok(signatures) => signatures.signatures,
+            Err(error) => {
+                partial.source += 1;
+                if !matches!(error, SignError::NoPoolKey) && partial.source < partial.sources.len() {
+                    return self.ask_for_partial(now, number);
+                }
+                return self.end_partial(now, number, PartialOutcome::Failed, &error.to_string());
+            }
+        };
+        let ([aggregate_signature], Some(payload)) = (&signatures[..], partial.payload.clone()) else {
+            return;
+        };
+        partial.view.signed_after_ms = Some(millis(now.mono.since(partial.began)));
+        partial.view.step = PartialStep::Sending;
+        let (view, contract, deadline) = (partial.view.clone(), partial.contract, partial.began + PARTIAL_WITHIN);
+        let harvester = partial.sources.get(partial.source).map(|source| source.harvester);
+        if now.mono >= deadline {
+            return self.end_partial(now, number, PartialOutcome::Late, "its signatures came too late");
+        }
+        // Its own view says that it is being sent, so it is one of them.
+        if self.pools.partials.sending_to(&contract) > MAX_SENDING {
+            let reason = "too many partials wait for this pool to answer";
+            return self.end_partial(now, number, PartialOutcome::Failed, reason);
+        }
+        let slot = harvester.and_then(|id| self.harvesters.get(id));
+        let harvester_version = slot.map(|slot| slot.peer.software_version.clone()).unwrap_or_default();
+        let submission = PartialSubmission {
+            payload,
+            aggregate_signature: *aggregate_signature,
+            harvester_version,
+        };
+        let job = self
+            .proofs
+            .new_job(Job::Pool(contract, Asked::Partial(number), now.mono));
+        self.send_to_pool(job, contract, PoolRequest::Partial(Box::new(submission)), deadline);
+        // Whoever sends it answers by then; this is for when nobody does.
+        self.timers.set(Timer::Partial(number), deadline + GRACE);
+        if let Some(pool) = self.pools.pools.get_mut(&contract) {
+            pool.show_partial(&view);
+        }
+    }
+
+    /// The pool has answered a partial, or there is no answer that could still come.
+    pub(super) fn handle_partial_answer(
+        &mut self,
+        now: Now,
+        contract: PuzzleHash,
+        number: PartialNumber,
+        result: Result<PoolReply, PoolFailure>,
+    ) {
+        let Some(partial) = self.pools.partials.live.get(&number) else {
+            return;
+        };
+        let points = partial.points;
+        let Some(pool) = self.pools.pools.get_mut(&contract) else {
+            return;
+        };
+        match result {
+            Ok(PoolReply::Accepted { new_difficulty }) => {
+                let before = pool.difficulty.replace(new_difficulty);
+                pool.registration = Registration::Done;
+                pool.tally.add_acknowledged(now.mono, points);
+                self.note_difficulty(contract, before);
+                self.end_partial(now, number, PartialOutcome::Accepted, "");
+            }
+            Ok(_) => self.end_partial(now, number, PartialOutcome::Failed, "the pool answered something else"),
+            Err(failure) => {
+                let outcome = match &failure {
+                    PoolFailure::Refused { code, .. } => match *code {
+                        error_code::TOO_LATE | error_code::REVERTED_SIGNAGE_POINT => PartialOutcome::Stale,
+                        error_code::PROOF_NOT_GOOD_ENOUGH => PartialOutcome::Insufficient,
+                        _ => PartialOutcome::Invalid,
+                    },
+                    PoolFailure::NoKey => PartialOutcome::Missing,
+                    _ => PartialOutcome::Failed,
+                };
+                if matches!(outcome, PartialOutcome::Insufficient | PartialOutcome::Invalid) {
+                    // The account says what difficulty and what key the pool goes by.
+                    pool.next_farmer = now.mono;
+                }
+                self.end_partial(now, number, outcome, &failure.to_string());
+            }
+        }
+    }
+
+    /// A partial has taken too long.
+    pub(in crate::farmer) fn handle_partial_timer(&mut self, now: Now, number: PartialNumber) {
+        let Some(partial) = self.pools.partials.live.get(&number) else {
+            return;
+        };
+        match partial.view.step {
+            PartialStep::Sending => {
+                self.end_partial(now, number, PartialOutcome::Failed, "nothing was heard of the request");
+            }
+            PartialStep::Solving | PartialStep::Judging | PartialStep::Signing => {
+                let why = self.why_not_signed(&partial.sources, partial.source, PARTIAL_WITHIN);
+                self.end_partial(now, number, PartialOutcome::Late, &why);
+            }
+        }
+    }
+
+    /// The workers were full.
+    pub(in crate::farmer) fn lose_partial_signature(&mut self, now: Now, number: PartialNumber, reason: &str) {
+        self.end_partial(now, number, PartialOutcome::Failed, reason);
+    }
+
+    /// A v2 partial proof that was wanted by a pool alone will not be completed.
+    pub(in crate::farmer) fn note_unsolved_partial(&mut self, now: Now, contract: PuzzleHash, reason: &str) {
+        if let Some(pool) = self.pools.pools.get_mut(&contract) {
+            pool.tally.add_partial(now.mono, PartialOutcome::Failed);
+        }
+        self.note_partial_loss(now, contract, PartialOutcome::Failed, PartialStep::Solving, reason);
+    }
+
+    /// The plotNFT is gone from the wallet, and its partials with it.
+    pub(super) fn end_partial_of_no_pool(&mut self, now: Now, number: PartialNumber) {
+        self.end_partial(now, number, PartialOutcome::Missing, "its pool was left meanwhile");
+    }
+
+    /// Harvesters that turned out to be one.
+    pub(in crate::farmer) fn rename_in_partials(&mut self, from: HarvesterId, to: HarvesterId) {
+        self.pools.partials.rename(from, to);
+    }
+
+    fn new_partial(&self, contract: PuzzleHash, proof: &Proof) -> Option<Partial> {
+        let point = self.signage_points.get(&proof.sp_hash)?;
+        let message = point.of_challenge(&proof.challenge_hash)?;
+        let view = &proof.view;
+        Some(Partial {
+            view: PartialView {
+                number: 0,
+                harvester_name: view.harvester_name.clone(),
+                plot_file: view.plot_file.clone(),
+                found_at_unix_ms: view.found_at_unix_ms,
+                signage_point_index: message.signage_point_index,
+                difficulty: None,
+                step: PartialStep::Judging,
+                outcome: None,
+                reason: String::new(),
+                verified_after_ms: None,
+                signed_after_ms: None,
+                ended_after_ms: None,
+            },
+            contract,
+            began: point.received.mono,
+            challenge_hash: proof.challenge_hash,
+            sp_hash: proof.sp_hash,
+            proof: proof.proof.clone(),
+            sources: proof.sources.clone(),
+            source: 0,
+            points: 0,
+            payload: None,
+            is_signing: false,
+        })
+    }
+
+    /// Takes a partial up, or says at once why it is none. Whether it is good enough.
+    fn judge_partial(&mut self, now: Now, mut partial: Partial, quality: &QualityString) -> bool {
+        self.pools.partials.numbers += 1;
+        let number = PartialNumber(self.pools.partials.numbers);
+        let contract = partial.contract;
+        let last_tx_height = self
+            .signage_points
+            .get(&partial.sp_hash)
+            .and_then(|point| point.of_challenge(&partial.challenge_hash))
+            .map(|message| message.last_tx_height)
+            .unwrap_or_default();
+        partial.view.number = number.0;
+        partial.view.verified_after_ms = Some(millis(now.mono.since(partial.began)));
+        let Some(pool) = self.pools.pools.get_mut(&contract) else {
+            return false;
+        };
+        partial.view.difficulty = pool.difficulty;
+        pool.push_partial(partial.view.clone());
+        let known = (pool.difficulty, pool.token_timeout.is_some(), pool.has_key());
+        let size = partial.proof.plot_size();
+        let sp_hash = partial.sp_hash;
+        partial.points = known.0.unwrap_or_default();
+        let is_too_late = now.mono >= partial.began + PARTIAL_WITHIN;
+        self.make_room_for_partial(now);
+        self.pools.partials.live.insert(number, partial);
+        let (outcome, reason) = match known {
+            (Some(difficulty), ..) if !self.is_good_enough(difficulty, quality, size, &sp_hash, last_tx_height) => (
+                PartialOutcome::Insufficient,
+                "not good enough for the pool's difficulty",
+            ),
+            (None, ..) | (_, false, _) => (PartialOutcome::Missing, "the pool has not told its terms"),
+            (.., false) => (PartialOutcome::Missing, "the key that speaks to its pool is not here"),
+            (Some(_), true, true) if is_too_late => (PartialOutcome::Late, "it was found too late"),
+            (Some(points), true, true) => {
+                if let Some(pool) = self.pools.pools.get_mut(&contract) {
+                    pool.tally.add_found(now.mono, points);
+                }
+                self.ask_for_partial(now, number);
+                return true;
+            }
+        };
+        self.end_partial(now, number, outcome, reason);
+        outcome != PartialOutcome::Insufficient
+    }
+
+    fn is_good_enough(
+        &self,
+        difficulty: u64,
+        quality: &QualityString,
+        size: crate::units::PlotSize,
+        sp_hash: &SpHash,
+        last_tx_height: crate::units::Height,
+    ) -> bool {
+        let constants = &self.config.constants;
+        let difficulty = Difficulty(difficulty);
+        let required = iterations::required_iters(constants, quality, size, difficulty, sp_hash, last_tx_height);
+        required < iterations::pool_sp_interval_iters(constants)
+    }
+
+    /// Asks the harvester whose turn it is for its share.
+    fn ask_for_partial(&mut self, now: Now, number: PartialNumber) {
+        let Some(partial) = self.pools.partials.live.get(&number) else {
+            return;
+        };
+        // From this one on: one before it has failed.
+        let later = self.later_source(&partial.sources, partial.source);
+        let place = match self.next_source(&partial.sources, partial.source) {
+            Some(place) if place >= partial.source => place,
+            _ => later.unwrap_or(partial.source),
+        };
+        let Some(pool) = self.pools.pools.get(&partial.contract) else {
+            return;
+        };
+        let (Some(source), Some(timeout)) = (partial.sources.get(place).cloned(), pool.token_timeout) else {
+            return;
+        };
+        let peer_id = self.harvesters.get(source.harvester).map(|slot| slot.peer.peer_id);
+        let payload = PostPartialPayload {
+            launcher_id: pool.joined.membership.launcher_id,
+            authentication_token: authentication_token(now.unix.seconds(), timeout),
+            proof_of_space: partial.proof.clone(),
+            sp_hash: partial.sp_hash,
+            end_of_sub_slot: partial.view.signage_point_index == 0,
+            harvester_id: peer_id.unwrap_or_default(),
+        };
+        let shown = SignatureRequestSourceData {
+            kind: SigningDataKind::Partial.as_u8(),
+            data: payload.to_bytes(),
+        };
+        let request = RequestSignatures {
+            plot_identifier: source.plot_identifier,
+            challenge_hash: partial.challenge_hash,
+            sp_hash: partial.sp_hash,
+            messages: vec![payload.get_hash()],
+            message_data: source.wants_data.then(|| vec![Some(shown)]),
+            rc_block_unfinished: None,
+        };
+        if let Some(partial) = self.pools.partials.live.get_mut(&number) {
+            partial.source = place;
+            partial.is_signing = false;
+            partial.payload = Some(payload);
+            partial.view.step = PartialStep::Signing;
+            let (view, contract) = (partial.view.clone(), partial.contract);
+            self.timers.set(Timer::Partial(number), partial.began + PARTIAL_WITHIN);
+            if let Some(pool) = self.pools.pools.get_mut(&contract) {
+                pool.show_partial(&view);
+            }
+        }
+        self.send(
+            now,
+            source.harvester,
+            None,
+            ToHarvester::RequestSignatures(Box::new(request)),
+        );
+    }
+
+    /// A partial has ended, one way or the other.
+    fn end_partial(&mut self, now: Now, number: PartialNumber, outcome: PartialOutcome, reason: &str) {
+        self.timers.clear(Timer::Partial(number));
+        let is_of = |job: &Job| match job {
+            Job::SignPartial(of) | Job::Pool(_, Asked::Partial(of), _) => *of == number,
+            _ => false,
+        };
+        self.proofs.jobs.retain(|_, job| !is_of(job));
+        let Some(mut partial) = self.pools.partials.live.remove(&number) else {
+            return;
+        };
+        let after_ms = millis(now.mono.since(partial.began));
+        partial.view.outcome = Some(outcome);
+        reason.clone_into(&mut partial.view.reason);
+        partial.view.ended_after_ms = Some(after_ms);
+        let Some(pool) = self.pools.pools.get_mut(&partial.contract) else {
+            return;
+        };
+        pool.tally.add_partial(now.mono, outcome);
+        pool.show_partial(&partial.view);
+        let label = pool.label();
+        let name = partial.view.harvester_name;
+        let plot_file = partial.view.plot_file;
+        match outcome {
+            PartialOutcome::Accepted => self.notice(Notice::PartialAccepted {
+                pool: label,
+                name,
+                plot_file,
+                points: partial.points,
+                after_ms,
+            }),
+            // What harvesters find at an older difficulty; nothing is wrong with it.
+            PartialOutcome::Insufficient if partial.view.step == PartialStep::Judging => {}
+            _ => {
+                self.notice(Notice::PartialLost {
+                    pool: label,
+                    name,
+                    plot_file,
+                    outcome,
+                    step: partial.view.step,
+                    reason: reason.to_owned(),
+                    after_ms,
+                });
+                self.note_partial_loss(now, partial.contract, outcome, partial.view.step, reason);
+            }
+        }
+    }
+
+    /// Opens an alarm when partials are lost more often than now and then.
+    fn note_partial_loss(
+        &mut self,
+        now: Now,
+        contract: PuzzleHash,
+        outcome: PartialOutcome,
+        step: PartialStep,
+        reason: &str,
+    ) {
+        let Some(pool) = self.pools.pools.get_mut(&contract) else {
+            return;
+        };
+        // What is wrong then has an alarm of its own.
+        if outcome == PartialOutcome::Missing {
+            return;
+        }
+        pool.losses.retain(|(at, _)| now.mono.since(*at) < LOSSES_KEPT);
+        if pool.losses.len() == MAX_LOSSES {
+            pool.losses.pop_front();
+        }
+        pool.losses.push_back((now.mono, outcome));
+        let partials = pool.losses.iter().filter(|(_, of)| *of == outcome).count() as u64;
+        let alarm = AlarmKind::PartialsLost {
+            pool: pool.label(),
+            launcher_id: pool.joined.membership.launcher_id,
+            outcome,
+            partials,
+            step,
+            reason: reason.to_owned(),
+        };
+        if partials >= LOSSES_TOLD || outcome == PartialOutcome::Invalid {
+            self.raise(now, alarm);
+        }
+    }
+
+    fn make_room_for_partial(&mut self, now: Now) {
+        while self.pools.partials.live.len() >= MAX_LIVE
+            && let Some(oldest) = self.pools.partials.live.keys().next().copied()
+        {
+            self.end_partial(now, oldest, PartialOutcome::Failed, "too many partials came at once");
+        }
+    }
+}
+
+/// Pools refuse what comes later than this after its signage point.
+pub(in crate::farmer) const PARTIAL_WITHIN: Duration = Duration::from_secs(25);
+
+/// For the answer of whoever sends a partial to arrive.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Partials on their way. A farm finds a few in a signage point; the pools' difficulty sees to that.
+const MAX_LIVE: usize = 1024;
+
+/// Partials one pool may have to answer: one that hangs must not take the place of others.
+const MAX_SENDING: usize = 32;
+
+/// Partials that are recognised when they come again.
+const MAX_SEEN: usize = 1024;
+
+/// Losses that are looked back at.
+const LOSSES_KEPT: Duration = Duration::from_secs(3600);
+const MAX_LOSSES: usize = 64;
+
+/// One in a while is lost on every farm.
+const LOSSES_TOLD: u64 = 3;

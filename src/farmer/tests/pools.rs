@@ -1,0 +1,836 @@
+//! Pools: when each is asked what, the whole life of a partial, and every way it can be lost.
+
+use super::story::*;
+use crate::farmer::{
+    Input, JobId, JoinedPool, Output, PartialSubmission, PlotSignatures, PoolAnswer, PoolFailure, PoolMembership,
+    PoolReply, PoolRequest, SignError, SignPurpose,
+};
+use crate::ids::{LauncherId, PuzzleHash, QualityString, SessionId};
+use crate::pos::{Constants, iterations};
+use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PartialOutcome, PartialStep, PoolState, PoolView};
+use crate::units::{Difficulty, PlotSize, SubSlotIters};
+use crate::wire::pool::PoolVersion;
+use crate::wire::{G1Bytes, G2Bytes, NewSignagePoint, PlotPool, PoolDifficulty, Streamable as _, ToHarvester};
+
+const LAUNCHER: LauncherId = LauncherId([0x1a; 32]);
+const OWNER: G1Bytes = G1Bytes([0x0e; 48]);
+
+fn membership(url: &str) -> PoolMembership {
+    PoolMembership {
+        launcher_id: LAUNCHER,
+        pool_url: url.to_owned(),
+        payout_instructions: "bb".repeat(32),
+        target_puzzle_hash: PuzzleHash([0x7a; 32]),
+        p2_singleton_puzzle_hash: CONTRACT,
+        owner_public_key: OWNER,
+        version: PoolVersion::V1,
+        key_derivation_index: None,
+    }
+}
+
+fn joined(membership: PoolMembership) -> JoinedPool {
+    JoinedPool {
+        membership,
+        authentication_public_key: Some(G1Bytes([0xa0; 48])),
+    }
+}
+
+/// The plotNFT of this number; number 0 is that of the plots that stories find proofs in.
+pub(super) fn numbered(url: &str, number: u8, has_key: bool) -> JoinedPool {
+    let mut pool = joined(membership(url));
+    pool.membership.launcher_id.0[0] = number;
+    pool.membership.p2_singleton_puzzle_hash.0[0] += number;
+    if !has_key {
+        pool.authentication_public_key = None;
+    }
+    pool
+}
+
+/// Every pool answers everything it is asked, in one of a few ways.
+pub(super) fn answer_all(story: &mut Story, choice: u8) {
+    for (job, request) in story.asked() {
+        let reply = match request {
+            PoolRequest::Info => info(),
+            PoolRequest::Farmer { .. } => account(u64::from(choice) + 1),
+            PoolRequest::Register | PoolRequest::SetPayout => PoolReply::Done,
+            PoolRequest::Partial(_) => PoolReply::Accepted {
+                new_difficulty: u64::from(choice) + 1,
+            },
+        };
+        let result = match choice % 4 {
+            0 => Err(unreachable()),
+            1 => Err(refused(u16::from(choice / 4))),
+            _ => Ok(reply),
+        };
+        story.pool_says(job, result);
+    }
+}
+
+fn joining(url: &str) -> Story {
+    let mut story = Story::new();
+    story.input(Input::Pools(vec![joined(membership(url))]));
+    story
+}
+
+impl Story {
+    /// What pools are asked.
+    fn asked(&mut self) -> Vec<(JobId, PoolRequest)> {
+        self.take(|output| match output {
+            Output::AskPool { job, request, .. } => Some((*job, request.clone())),
+            _ => None,
+        })
+    }
+
+    /// The one thing a pool is asked.
+    fn asked_once(&mut self) -> (JobId, PoolRequest) {
+        let asked = self.asked();
+        let [only] = &asked[..] else {
+            panic!("one request: {asked:?}")
+        };
+        only.clone()
+    }
+
+    fn pool_says(&mut self, job: JobId, result: Result<PoolReply, PoolFailure>) {
+        let answer = PoolAnswer {
+            result,
+            server_unix_s: None,
+            moved_to: None,
+        };
+        self.input(Input::PoolAnswered { job, answer });
+    }
+
+    /// The pool answers the one thing it is asked.
+    fn pool_answers(&mut self, result: Result<PoolReply, PoolFailure>) -> PoolRequest {
+        let (job, request) = self.asked_once();
+        self.pool_says(job, result);
+        request
+    }
+
+    /// What is wrong with pools.
+    fn pool_alarms(&self) -> Vec<AlarmKind> {
+        let alarms = self.alarms().into_iter();
+        alarms.filter(|kind| kind.launcher_id().is_some()).collect()
+    }
+
+    fn pool(&self) -> PoolView {
+        self.snapshot().pools[0].clone()
+    }
+}
+
+fn info() -> PoolReply {
+    PoolReply::Info {
+        name: "The Pool".to_owned(),
+        minimum_difficulty: 1,
+        authentication_token_timeout: 5,
+    }
+}
+
+fn account(difficulty: u64) -> PoolReply {
+    PoolReply::Farmer {
+        payout_instructions: "BB".repeat(32),
+        current_difficulty: difficulty,
+        current_points: 77,
+    }
+}
+
+fn unreachable() -> PoolFailure {
+    PoolFailure::Unreachable {
+        why: "nobody listens on that port".to_owned(),
+    }
+}
+
+fn refused(code: u16) -> PoolFailure {
+    PoolFailure::Refused {
+        code,
+        message: "no".to_owned(),
+    }
+}
+
+/// A pool that has said all it is asked at first, and a harvester.
+fn ready() -> (Story, SessionId) {
+    let mut story = joining("https://pool.example");
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    story.pass(seconds(1));
+    story.pool_answers(Ok(info()));
+    story.pass(seconds(1));
+    story.pool_answers(Ok(account(1)));
+    assert_eq!(story.pool().state, PoolState::Ready);
+    story.notices();
+    (story, barn)
+}
+
+/// A quality that is good enough for this difficulty and no other above it by much; `None` if this byte is not.
+fn is_good(point: &NewSignagePoint, quality: &QualityString, difficulty: u64) -> bool {
+    let constants = Constants::for_network("mainnet").unwrap();
+    let size = PlotSize::V1 { k: 32 };
+    let (sp_hash, height) = (&point.challenge_chain_sp, point.last_tx_height);
+    let needed = iterations::required_iters(&constants, quality, size, Difficulty(difficulty), sp_hash, height);
+    needed < iterations::pool_sp_interval_iters(&constants)
+}
+
+fn quality(point: &NewSignagePoint, good: bool) -> QualityString {
+    let all = (0..=255).map(|byte| QualityString([byte; 32]));
+    let mut fitting = all.filter(|quality| is_good(point, quality, 1) == good);
+    fitting.next().expect("one of 256 is")
+}
+
+/// A signage point that no proof is good enough for on the chain.
+fn hard_point(story: &mut Story) -> NewSignagePoint {
+    let mut point = story.next_point();
+    point.sub_slot_iters = SubSlotIters(64);
+    story.bring(NODE, &point);
+    point
+}
+
+/// A harvester finds a proof, and it is valid.
+fn find(story: &mut Story, session: SessionId, point: &NewSignagePoint, number: u8, quality: QualityString) {
+    story.proof(session, point, number);
+    for job in story.verifications() {
+        story.input(Input::Verified {
+            job,
+            result: Ok(quality),
+        });
+    }
+}
+
+/// The worker adds both signatures.
+fn sign_partial(story: &mut Story) {
+    let signings = story.signings();
+    let [(job, messages, purpose)] = &signings[..] else {
+        panic!("one to sign: {signings:?}")
+    };
+    assert_eq!(messages.len(), 1);
+    assert_eq!(
+        *purpose,
+        SignPurpose::Partial {
+            owner_public_key: OWNER
+        }
+    );
+    story.input(Input::Signed {
+        job: *job,
+        result: Ok(PlotSignatures {
+            signatures: vec![G2Bytes([0x99; 96])],
+            pool_signature: None,
+        }),
+    });
+}
+
+/// A partial that is with the pool; its job and what was sent.
+fn sent() -> (Story, SessionId, JobId, PartialSubmission) {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.pass(seconds(1));
+    story.share_signatures(barn);
+    sign_partial(&mut story);
+    let (job, request) = story.asked_once();
+    let PoolRequest::Partial(submission) = request else {
+        panic!("a partial: {request:?}")
+    };
+    (story, barn, job, *submission)
+}
+
+fn last(story: &Story) -> (Option<PartialOutcome>, PartialStep, String) {
+    let partial = story.pool().last_partials[0].clone();
+    (partial.outcome, partial.step, partial.reason)
+}
+
+#[test]
+fn a_pool_is_asked_for_its_terms_and_then_for_our_account_and_both_again_in_time() {
+    let mut story = joining("https://pool.example");
+    assert_eq!(story.pool().state, PoolState::Asking);
+    story.pass(seconds(1));
+    assert_eq!(story.pool_answers(Ok(info())), PoolRequest::Info);
+    story.pass(seconds(1));
+    let authentication_token = story.now.unix.seconds() / 300;
+    assert_eq!(
+        story.pool_answers(Ok(account(5))),
+        PoolRequest::Farmer { authentication_token }
+    );
+    let pool = story.pool();
+    assert_eq!(
+        (pool.name.as_deref(), pool.difficulty, pool.points),
+        (Some("The Pool"), Some(5), Some(77))
+    );
+    assert_eq!(
+        story.pool_alarms(),
+        [],
+        "letters count without their case in payout instructions"
+    );
+    // Within ten per cent of the official pace, a little different for every plotNFT.
+    story.pass(seconds(269));
+    assert_eq!(story.asked(), []);
+    story.pass(seconds(62));
+    assert!(matches!(story.pool_answers(Ok(account(5))), PoolRequest::Farmer { .. }));
+    let mut infos = 0;
+    for _ in 0..13 {
+        story.pass(seconds(300));
+        for (job, request) in story.asked() {
+            infos += usize::from(request == PoolRequest::Info);
+            let reply = if request == PoolRequest::Info {
+                info()
+            } else {
+                account(6)
+            };
+            story.pool_says(job, Ok(reply));
+        }
+    }
+    assert_eq!(infos, 1);
+    assert_eq!(story.pool().difficulty, Some(6), "the account says it, not the terms");
+}
+
+#[test]
+fn harvesters_are_told_the_difficulty_and_every_change_of_it() {
+    let (mut story, barn) = ready();
+    let told = |story: &mut Story| {
+        story.sent(barn);
+        story.signage_point();
+        let points = story.sent(barn).into_iter().filter_map(|message| match message {
+            ToHarvester::NewSignagePoint(point) => Some(point.pool_difficulties),
+            _ => None,
+        });
+        points.collect::<Vec<_>>()
+    };
+    let of = |difficulty| {
+        vec![vec![PoolDifficulty {
+            difficulty: Difficulty(difficulty),
+            sub_slot_iters: SubSlotIters(37_600_000_000),
+            pool_contract_puzzle_hash: CONTRACT,
+        }]]
+    };
+    assert_eq!(told(&mut story), of(1));
+    story.pass(seconds(331));
+    story.pool_answers(Ok(account(4)));
+    assert_eq!(told(&mut story), of(4));
+    let changes = story
+        .notices()
+        .into_iter()
+        .filter(|it| matches!(it, Notice::PoolDifficultyChanged { .. }));
+    assert_eq!(changes.count(), 1);
+    story.input(Input::Pools(Vec::new()));
+    assert_eq!(told(&mut story), [vec![]]);
+}
+
+#[test]
+fn a_partial_goes_all_the_way_and_its_points_count_when_the_pool_has_accepted_it() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    story.pass(seconds(2));
+    find(&mut story, barn, &point, 1, good);
+    let pool = story.pool();
+    assert_eq!((pool.points_found, pool.points_acknowledged, pool.under_way), (1, 0, 1));
+    let requests = story.signature_requests(barn);
+    let [(None, request)] = &requests[..] else {
+        panic!("one request: {requests:?}")
+    };
+    let asked = request.messages.clone();
+    story.message(
+        barn,
+        crate::wire::FromHarvester::RespondSignatures(Box::new(shares(request))),
+    );
+    sign_partial(&mut story);
+    let (job, request) = story.asked_once();
+    let PoolRequest::Partial(submission) = request else {
+        panic!("a partial")
+    };
+    let payload = &submission.payload;
+    assert_eq!(asked, [payload.get_hash()]);
+    assert_eq!(
+        (payload.launcher_id, payload.sp_hash),
+        (LAUNCHER, point.challenge_chain_sp)
+    );
+    assert_eq!(payload.authentication_token, story.now.unix.seconds() / 300);
+    assert_eq!(payload.end_of_sub_slot, point.signage_point_index == 0);
+    assert_eq!(payload.harvester_id, certificate("barn"));
+    assert_eq!(
+        (submission.harvester_version.as_str(), submission.aggregate_signature),
+        ("2.7.5", G2Bytes([0x99; 96]))
+    );
+    assert_eq!(story.pool().points_acknowledged, 0);
+    story.pass(seconds(1));
+    story.pool_says(job, Ok(PoolReply::Accepted { new_difficulty: 9 }));
+    let pool = story.pool();
+    assert_eq!(
+        (pool.points_acknowledged, pool.points_acknowledged_24h),
+        (1, 1),
+        "what it was sent at"
+    );
+    assert_eq!(
+        (pool.difficulty, pool.partials.accepted, pool.under_way),
+        (Some(9), 1, 0)
+    );
+    let partial = &pool.last_partials[0];
+    assert_eq!(
+        (
+            partial.outcome,
+            partial.verified_after_ms,
+            partial.signed_after_ms,
+            partial.ended_after_ms
+        ),
+        (Some(PartialOutcome::Accepted), Some(2000), Some(2000), Some(3000))
+    );
+    assert_eq!(
+        story.snapshot().wins.not_good_enough,
+        0,
+        "it was good enough for its pool"
+    );
+    story.pass(seconds(25 * 3600));
+    assert_eq!(
+        (story.pool().points_acknowledged_24h, story.pool().points_acknowledged),
+        (0, 1)
+    );
+}
+
+#[test]
+fn a_proof_that_wins_a_block_is_a_partial_too() {
+    let (mut story, barn) = ready();
+    let point = story.signage_point();
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    assert_eq!(story.signature_requests(barn).len(), 2);
+    assert_eq!(story.pool().under_way, 1);
+}
+
+#[test]
+fn what_is_not_good_enough_for_the_pool_is_not_signed() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let bad = quality(&point, false);
+    find(&mut story, barn, &point, 1, bad);
+    assert_eq!(story.signature_requests(barn), []);
+    let pool = story.pool();
+    assert_eq!(
+        (pool.partials.insufficient, pool.points_found, pool.under_way),
+        (1, 0, 0)
+    );
+    assert_eq!(story.pool_alarms(), []);
+    assert_eq!(story.snapshot().wins.not_good_enough, 1);
+}
+
+#[test]
+fn before_the_pool_has_told_its_terms_partials_are_missing() {
+    let mut story = joining("https://pool.example");
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    assert_eq!(story.pool().partials.missing, 1);
+    assert_eq!(story.signature_requests(barn), []);
+}
+
+#[test]
+fn a_harvester_that_does_not_sign_in_time_makes_a_partial_late_at_that_step() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    story.pass(seconds(3));
+    find(&mut story, barn, &point, 1, good);
+    story.pass(seconds(21));
+    assert_eq!(last(&story).0, None);
+    story.pass(seconds(1));
+    let (outcome, step, reason) = last(&story);
+    assert_eq!((outcome, step), (Some(PartialOutcome::Late), PartialStep::Signing));
+    assert!(reason.contains("barn sent no signatures"), "{reason}");
+    assert_eq!(story.pool().last_partials[0].ended_after_ms, Some(25_000));
+    let lost = story
+        .notices()
+        .into_iter()
+        .filter(|it| matches!(it, Notice::PartialLost { .. }));
+    assert_eq!(lost.count(), 1);
+    // One that comes after its time is not even signed.
+    find(&mut story, barn, &point, 2, good);
+    assert_eq!(
+        (story.signature_requests(barn).len(), story.pool().partials.late),
+        (1, 2)
+    );
+    assert_eq!(last(&story).1, PartialStep::Judging);
+}
+
+#[test]
+fn useless_shares_end_a_partial_unless_another_harvester_has_the_plot() {
+    let (mut story, barn) = ready();
+    let shelf = story.connect_with("shelf", &plots("/mnt/d1", 3));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    story.proof(barn, &point, 1);
+    story.proof(shelf, &point, 1);
+    for job in story.verifications() {
+        story.input(Input::Verified { job, result: Ok(good) });
+    }
+    let wrong = |story: &mut Story| {
+        let signings = story.signings();
+        let [(job, ..)] = &signings[..] else {
+            panic!("{signings:?}")
+        };
+        story.input(Input::Signed {
+            job: *job,
+            result: Err(SignError::Plot(crate::crypto::PlotSignatureError::ShareWrong {
+                message: crate::ids::Bytes32([1; 32]),
+            })),
+        });
+    };
+    story.share_signatures(barn);
+    wrong(&mut story);
+    assert_eq!(last(&story).0, None);
+    story.share_signatures(shelf);
+    wrong(&mut story);
+    let (outcome, step, _) = last(&story);
+    assert_eq!((outcome, step), (Some(PartialOutcome::Failed), PartialStep::Signing));
+}
+
+#[test]
+fn what_the_pool_says_against_a_partial_is_told_apart() {
+    let cases = [
+        (refused(2), PartialOutcome::Stale),
+        (refused(1), PartialOutcome::Stale),
+        (refused(5), PartialOutcome::Insufficient),
+        (refused(7), PartialOutcome::Invalid),
+        (refused(99), PartialOutcome::Invalid),
+        (PoolFailure::Status { status: 500 }, PartialOutcome::Failed),
+        (unreachable(), PartialOutcome::Failed),
+    ];
+    for (failure, outcome) in cases {
+        let (mut story, _, job, _) = sent();
+        story.pool_says(job, Err(failure.clone()));
+        assert_eq!(last(&story), (Some(outcome), PartialStep::Sending, failure.to_string()));
+        let pool = story.pool();
+        assert_eq!(
+            (pool.points_found, pool.points_acknowledged, pool.difficulty),
+            (1, 0, Some(1))
+        );
+        // The account is asked for at once where it may say why.
+        let again = matches!(outcome, PartialOutcome::Insufficient | PartialOutcome::Invalid);
+        story.pass(seconds(1));
+        assert_eq!(story.asked().len(), usize::from(again), "{failure}");
+        let is_alarm = outcome == PartialOutcome::Invalid;
+        let alarms = story.pool_alarms();
+        assert_eq!(
+            alarms.iter().any(|it| matches!(it, AlarmKind::PartialsLost { .. })),
+            is_alarm,
+            "{alarms:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_of_which_nothing_is_heard_is_given_up() {
+    let (mut story, _, job, _) = sent();
+    story.pass(seconds(40));
+    let (outcome, step, _) = last(&story);
+    assert_eq!((outcome, step), (Some(PartialOutcome::Failed), PartialStep::Sending));
+    story.pool_says(job, Ok(PoolReply::Accepted { new_difficulty: 3 }));
+    assert_eq!(story.pool().points_acknowledged, 0, "an answer to nothing");
+}
+
+#[test]
+fn one_stale_partial_is_no_alarm_and_three_in_an_hour_are() {
+    let (mut story, barn) = ready();
+    for number in 1..=3_u8 {
+        assert_eq!(story.pool_alarms(), []);
+        let point = hard_point(&mut story);
+        let good = quality(&point, true);
+        find(&mut story, barn, &point, number, good);
+        story.share_signatures(barn);
+        sign_partial(&mut story);
+        story.pool_answers(Err(refused(2)));
+        story.pass(seconds(5));
+    }
+    let alarms = story.pool_alarms();
+    let [
+        AlarmKind::PartialsLost {
+            outcome,
+            partials,
+            step,
+            ..
+        },
+    ] = &alarms[..]
+    else {
+        panic!("{alarms:?}")
+    };
+    assert_eq!(
+        (*outcome, *partials, *step),
+        (PartialOutcome::Stale, 3, PartialStep::Sending)
+    );
+}
+
+#[test]
+fn the_same_proof_is_a_partial_once() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    let mut other = point.clone();
+    other.difficulty = Difficulty(2);
+    story.bring(OTHER_NODE, &other);
+    find(&mut story, barn, &point, 1, good);
+    assert_eq!(story.pool().points_found, 1);
+}
+
+#[test]
+fn a_pool_that_fails_is_asked_again_sooner_and_an_alarm_when_it_goes_on() {
+    let (mut story, _) = ready();
+    story.pass(seconds(331));
+    story.pool_answers(Err(unreachable()));
+    assert_eq!(story.pool_alarms(), [], "once is nothing");
+    story.pass(seconds(70));
+    story.pool_answers(Err(PoolFailure::Status { status: 502 }));
+    let alarms = story.pool_alarms();
+    let [AlarmKind::PoolFailing { pool, why, .. }] = &alarms[..] else {
+        panic!("{alarms:?}")
+    };
+    assert_eq!(
+        (pool.as_str(), why.as_str()),
+        ("pool.example", "GET /farmer: HTTP status 502")
+    );
+    assert!(matches!(story.pool().state, PoolState::Failing { .. }));
+    assert_eq!(story.pool().difficulty, Some(1), "what it said last holds");
+    story.pass(seconds(70));
+    story.pool_answers(Ok(account(1)));
+    assert_eq!((story.pool_alarms(), story.pool().state), (vec![], PoolState::Ready));
+
+    let mut story = joining("https://pool.example");
+    story.pass(seconds(1));
+    story.pool_answers(Err(unreachable()));
+    assert_eq!(story.pool_alarms().len(), 1, "one that never answered is wrong at once");
+    story.pass(seconds(133));
+    assert_eq!(story.asked_once().1, PoolRequest::Info);
+}
+
+#[test]
+fn a_pool_that_does_not_know_us_needs_the_owner_and_says_so() {
+    let (mut story, _) = ready();
+    for (code, need) in [(10, OwnerNeed::Register), (7, OwnerNeed::OtherKey)] {
+        story.pass(seconds(331));
+        story.pool_answers(Err(refused(code)));
+        let alarms = story.pool_alarms();
+        let [kind @ AlarmKind::PoolNeedsOwner { need: got, .. }] = &alarms[..] else {
+            panic!("{alarms:?}")
+        };
+        assert_eq!(*got, need);
+        assert!(
+            kind.remedy().contains(&format!("farmconsole pool join {LAUNCHER}")),
+            "{}",
+            kind.remedy()
+        );
+        assert_eq!(story.pool().state, PoolState::NotRegistered);
+    }
+    story.pass(seconds(331));
+    let mut elsewhere = account(1);
+    if let PoolReply::Farmer {
+        payout_instructions, ..
+    } = &mut elsewhere
+    {
+        *payout_instructions = "cc".repeat(32);
+    }
+    story.pool_answers(Ok(elsewhere));
+    let alarms = story.pool_alarms();
+    let [
+        kind @ AlarmKind::PoolNeedsOwner {
+            need: OwnerNeed::Payout { .. },
+            ..
+        },
+    ] = &alarms[..]
+    else {
+        panic!("{alarms:?}")
+    };
+    assert!(
+        kind.remedy().contains("farmconsole pool set-payout"),
+        "{}",
+        kind.remedy()
+    );
+    story.pass(seconds(331));
+    story.pool_answers(Ok(account(1)));
+    assert_eq!(story.pool_alarms(), []);
+}
+
+#[test]
+fn a_plotnft_of_the_second_protocol_registers_and_moves_its_payout_by_itself() {
+    let mut story = Story::new();
+    let mut v2 = joined(membership("https://pool.example"));
+    v2.membership.version = PoolVersion::V2;
+    story.input(Input::Pools(vec![v2]));
+    story.pass(seconds(1));
+    story.pool_answers(Ok(info()));
+    story.pass(seconds(1));
+    story.pool_answers(Err(refused(10)));
+    assert_eq!(story.pool_answers(Ok(PoolReply::Done)), PoolRequest::Register);
+    story.pass(seconds(1));
+    let mut elsewhere = account(1);
+    if let PoolReply::Farmer {
+        payout_instructions, ..
+    } = &mut elsewhere
+    {
+        *payout_instructions = "cc".repeat(32);
+    }
+    assert!(matches!(story.pool_answers(Ok(elsewhere)), PoolRequest::Farmer { .. }));
+    assert_eq!(story.pool_answers(Ok(PoolReply::Done)), PoolRequest::SetPayout);
+    story.pass(seconds(1));
+    story.pool_answers(Ok(account(1)));
+    assert_eq!((story.pool_alarms(), story.pool().state), (vec![], PoolState::Ready));
+}
+
+#[test]
+fn without_its_key_a_plotnft_sends_nothing_and_an_alarm_says_which_key() {
+    let mut story = Story::new();
+    let keyless = JoinedPool {
+        authentication_public_key: None,
+        ..joined(membership("https://pool.example"))
+    };
+    story.input(Input::Pools(vec![keyless]));
+    let alarms = story.pool_alarms();
+    assert!(matches!(alarms[..], [AlarmKind::PoolKeyMissing { .. }]), "{alarms:?}");
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    story.pass(seconds(1));
+    story.pool_answers(Ok(info()));
+    story.pass(seconds(600));
+    assert_eq!(story.asked(), [], "its account cannot be asked for");
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    assert_eq!(
+        (story.pool().partials.missing, story.pool().state),
+        (1, PoolState::NoKey)
+    );
+    story.input(Input::Pools(vec![joined(membership("https://pool.example"))]));
+    assert_eq!(story.pool_alarms(), []);
+    story.pass(seconds(1));
+    assert!(matches!(story.asked_once().1, PoolRequest::Farmer { .. }));
+}
+
+#[test]
+fn a_plotnft_that_farms_for_itself_asks_nobody() {
+    let mut story = joining("");
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    story.pass(seconds(4000));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    assert_eq!((story.asked(), story.pool().state), (vec![], PoolState::SelfPooling));
+    assert_eq!(story.pool().partials, crate::snapshot::PartialCounts::default());
+}
+
+#[test]
+fn one_pool_that_fails_harms_no_other() {
+    let other = PuzzleHash([0xd0; 32]);
+    let mut second = joined(membership("https://second.example"));
+    second.membership.p2_singleton_puzzle_hash = other;
+    second.membership.launcher_id = LauncherId([0x2a; 32]);
+    let mut story = Story::new();
+    story.input(Input::Pools(vec![joined(membership("https://pool.example")), second]));
+    for _ in 0..3 {
+        story.pass(seconds(140));
+        let asked = story.take(|output| match output {
+            Output::AskPool { job, pool, request, .. } => Some((*job, pool.pool_url.clone(), request.clone())),
+            _ => None,
+        });
+        for (job, url, request) in asked {
+            let reply = if request == PoolRequest::Info {
+                info()
+            } else {
+                account(3)
+            };
+            story.pool_says(
+                job,
+                if url.contains("second") {
+                    Ok(reply)
+                } else {
+                    Err(unreachable())
+                },
+            );
+        }
+    }
+    let states: Vec<_> = story
+        .snapshot()
+        .pools
+        .into_iter()
+        .map(|pool| (pool.label(), pool.difficulty))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            ("pool.example".to_owned(), None),
+            ("second.example".to_owned(), Some(3))
+        ]
+    );
+    assert_eq!(story.pool_alarms().len(), 1);
+}
+
+#[test]
+fn clocks_that_differ_by_more_than_a_minute_are_an_alarm() {
+    let (mut story, _) = ready();
+    let answer = |story: &mut Story, ahead: i64| {
+        story.pass(seconds(331));
+        let (job, _) = story.asked_once();
+        let here = i64::try_from(story.now.unix.seconds()).unwrap();
+        let answer = PoolAnswer {
+            result: Ok(account(1)),
+            server_unix_s: u64::try_from(here + ahead).ok(),
+            moved_to: None,
+        };
+        story.input(Input::PoolAnswered { job, answer });
+    };
+    answer(&mut story, 60);
+    assert_eq!(story.pool_alarms(), []);
+    answer(&mut story, -90);
+    let alarms = story.pool_alarms();
+    assert!(
+        matches!(alarms[..], [AlarmKind::PoolClockDiffers { ahead_s: -90, .. }]),
+        "{alarms:?}"
+    );
+    answer(&mut story, 2);
+    assert_eq!((story.pool_alarms(), story.pool().clock_ahead_s), (vec![], Some(2)));
+}
+
+#[test]
+fn a_pool_that_has_moved_is_asked_there_until_the_wallet_says_otherwise() {
+    let mut story = joining("https://pool.example");
+    story.pass(seconds(1));
+    let (job, _) = story.asked_once();
+    let answer = PoolAnswer {
+        result: Ok(info()),
+        server_unix_s: None,
+        moved_to: Some("https://pool.example/api".to_owned()),
+    };
+    story.input(Input::PoolAnswered { job, answer });
+    story.pass(seconds(1));
+    let urls = |story: &mut Story| {
+        story.take(|output| match output {
+            Output::AskPool { pool, .. } => Some(pool.pool_url.clone()),
+            _ => None,
+        })
+    };
+    assert_eq!(urls(&mut story), ["https://pool.example/api"]);
+    story.input(Input::Pools(vec![joined(membership("https://other.example"))]));
+    assert_eq!(story.pool().url, "https://other.example");
+    assert_eq!(story.pool().difficulty, None, "another pool, other terms");
+}
+
+#[test]
+fn a_plot_of_another_contract_is_nobodys_partial() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    let mut proof = new_proof(&point, 1);
+    proof.proof.pool = PlotPool::Contract(PuzzleHash([0xd0; 32]));
+    story.message(barn, crate::wire::FromHarvester::NewProofOfSpace(Box::new(proof)));
+    for job in story.verifications() {
+        story.input(Input::Verified { job, result: Ok(good) });
+    }
+    assert_eq!((story.signature_requests(barn), story.pool().points_found), (vec![], 0));
+}
+
+#[test]
+fn a_pool_that_hangs_is_not_given_more_and_more_partials() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    for number in 1..=40 {
+        find(&mut story, barn, &point, number, good);
+        story.share_signatures(barn);
+        sign_partial(&mut story);
+    }
+    assert_eq!(story.asked().len(), 32);
+    assert_eq!((story.pool().under_way, story.pool().partials.failed), (32, 8));
+}

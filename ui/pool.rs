@@ -1,0 +1,313 @@
+//! `farmconsole pool`: what pools say, and what only the owner of a plotNFT can tell them.
+//!
+//! Farming needs the owner's key for nothing, so it is not kept: `join` and `set-payout` ask for the mnemonic, use the
+//! key for one request, and forget it.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use farmconsole::config::{PoolList, Settings};
+use farmconsole::crypto::FarmingKeys;
+use farmconsole::farmer::{PoolFailure, PoolMembership, PoolReply, PoolRequest};
+use farmconsole::keys::{self, PoolOwner};
+use farmconsole::net::{
+    OwnerRequest, PoolAccount, PoolClient, PoolClientOptions, SOFTWARE_VERSION, chance, mozilla_roots,
+};
+use farmconsole::runtime::Clock;
+use farmconsole::snapshot::{PartialCounts, PoolView, pool_label};
+use farmconsole::wire::pool::{PoolVersion, authentication_token, error_code};
+
+use crate::args::{PoolCommand, PoolOwnerCommand};
+use crate::context::Context;
+use crate::daemon::settings;
+use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::format::{grouped, plural, safe};
+use crate::keys::{KeyringChoice, bad_keys, wallet};
+
+/// For each request to a pool.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(crate) async fn run(context: &Context, command: PoolCommand) -> Outcome {
+    match command {
+        PoolCommand::List { output } => list(context, output.json).await,
+        PoolCommand::Join(owner) => tell(context, &owner, What::Join).await,
+        PoolCommand::SetPayout(owner) => tell(context, &owner, What::SetPayout).await,
+    }
+}
+
+/// What a pool is to be told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Join,
+    SetPayout,
+}
+
+/// `farmconsole pool list`.
+async fn list(context: &Context, json: bool) -> Outcome {
+    let snapshot = context.attach().await?.snapshot().await?;
+    let mut out = io::stdout().lock();
+    for pool in &snapshot.pools {
+        if json {
+            serde_json::to_writer(&mut out, pool).map_err(io::Error::from)?;
+            writeln!(out)?;
+        } else {
+            print(&mut out, pool)?;
+        }
+    }
+    if snapshot.pools.is_empty() && !json {
+        writeln!(out, "no plotNFT")?;
+    }
+    Ok(Ended::Fine)
+}
+
+fn print(out: &mut impl Write, pool: &PoolView) -> io::Result<()> {
+    writeln!(out, "{} (plotNFT {})", safe(&pool.label()), pool.launcher_id)?;
+    writeln!(out, "   State: {}", safe(&pool.state.to_string()))?;
+    if pool.url.is_empty() {
+        return Ok(());
+    }
+    let number = |number: Option<u64>| number.map_or_else(|| "unknown".to_owned(), grouped);
+    writeln!(out, "   Difficulty: {}", number(pool.difficulty))?;
+    writeln!(
+        out,
+        "   Points over the last 24 hours: {} found, {} acknowledged",
+        grouped(pool.points_found_24h),
+        grouped(pool.points_acknowledged_24h)
+    )?;
+    writeln!(out, "   Points the pool counts: {}", number(pool.points))?;
+    writeln!(
+        out,
+        "   Partials over the last 24 hours: {}",
+        partials(&pool.partials_24h)
+    )?;
+    if let Some(answer) = pool.last_answers.first() {
+        writeln!(out, "   Last answer: {}: {}", answer.request, safe(&answer.text))?;
+    }
+    Ok(())
+}
+
+/// As `212 accepted, 1 stale`.
+fn partials(counts: &PartialCounts) -> String {
+    let some = counts.each().into_iter().filter(|(_, count)| *count > 0);
+    let words: Vec<_> = some
+        .map(|(outcome, count)| format!("{} {}", grouped(count), outcome.word()))
+        .collect();
+    if words.is_empty() {
+        "none".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+/// `farmconsole pool join` and `farmconsole pool set-payout`.
+async fn tell(context: &Context, command: &PoolOwnerCommand, what: What) -> Outcome {
+    let settings = settings(context)?;
+    let pool = choose(context, command.launcher_id.as_deref())?;
+    let source = wallet(
+        command.chia_keyring.as_ref(),
+        command.mnemonic_file.as_deref(),
+        KeyringChoice {
+            fingerprint: command.fingerprint,
+            passphrase_file: command.keyring_passphrase_file.as_deref(),
+        },
+    )?;
+    let Some(PoolOwner { owner, authentication }) = keys::find_owner(&pool, &source).map_err(bad_keys)? else {
+        return Err(Failure::new(
+            Status::Failed,
+            format!("that wallet does not own plotNFT {}", pool.launcher_id),
+        )
+        .hint("take the mnemonic of the wallet that joined the pool"));
+    };
+    drop(source);
+    let keys = FarmingKeys::new(Vec::new(), Vec::new()).with_pool_authentication(vec![authentication]);
+    let client = client(&settings, keys)?;
+    let asking = Asking { client, pool };
+    let PoolReply::Info {
+        authentication_token_timeout: token_timeout,
+        name,
+        ..
+    } = asking.ask(&PoolRequest::Info).await?
+    else {
+        return Err(asking.failed("GET /pool_info", "it answered something else"));
+    };
+    let label = pool_label(&asking.pool.pool_url);
+    let before = asking.account(token_timeout).await;
+    let is_known = match &before {
+        Ok(_) => true,
+        Err(PoolFailure::Refused { code, .. }) if *code == error_code::FARMER_NOT_KNOWN => false,
+        // It knows the plotNFT, by another key.
+        Err(PoolFailure::Refused { code, .. }) if *code == error_code::INVALID_SIGNATURE => true,
+        Err(failure) => return Err(asking.failed("GET /farmer", failure)),
+    };
+    let request = match (what, is_known) {
+        (What::Join, true) if before.is_ok() => None,
+        (What::SetPayout, false) => {
+            return Err(
+                Failure::new(Status::Failed, format!("{label} does not know this farmer")).hint(format!(
+                    "register it: `farmconsole pool join {}`",
+                    asking.pool.launcher_id
+                )),
+            );
+        }
+        (_, true) => Some(OwnerRequest::Update),
+        (_, false) => Some(OwnerRequest::Register),
+    };
+    let mut out = io::stdout().lock();
+    if let Some(request) = request {
+        asking.tell(request, &owner, token_timeout).await?;
+        let done = match request {
+            OwnerRequest::Register => "registered with",
+            OwnerRequest::Update => "updated at",
+        };
+        writeln!(
+            out,
+            "PlotNFT {} is {done} {label} ({})",
+            asking.pool.launcher_id,
+            safe(&name)
+        )?;
+    } else {
+        writeln!(
+            out,
+            "{label} ({}) knows plotNFT {} already",
+            safe(&name),
+            asking.pool.launcher_id
+        )?;
+    }
+    let account = asking.account(token_timeout).await;
+    let PoolReply::Farmer {
+        payout_instructions,
+        current_difficulty,
+        current_points,
+    } = account.map_err(|failure| asking.failed("GET /farmer", failure))?
+    else {
+        return Err(asking.failed("GET /farmer", "it answered something else"));
+    };
+    writeln!(
+        out,
+        "Difficulty {}, {}, paid to {}",
+        grouped(current_difficulty),
+        plural(current_points, "point"),
+        safe(&payout_instructions)
+    )?;
+    if !payout_instructions.eq_ignore_ascii_case(&asking.pool.payout_instructions) {
+        let wanted = safe(&asking.pool.payout_instructions);
+        writeln!(
+            out,
+            "The wallet wants it paid to {wanted}: `farmconsole pool set-payout` tells the pool"
+        )?;
+        return Ok(Ended::SomethingWrong);
+    }
+    Ok(Ended::Fine)
+}
+
+/// A pool that is asked by the owner of a plotNFT.
+struct Asking {
+    client: PoolClient,
+    pool: PoolMembership,
+}
+
+impl Asking {
+    async fn ask(&self, request: &PoolRequest) -> Result<PoolReply, Failure> {
+        self.answer(request)
+            .await
+            .map_err(|failure| self.failed(request.word(), failure))
+    }
+
+    async fn answer(&self, request: &PoolRequest) -> Result<PoolReply, PoolFailure> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        self.client
+            .ask(&self.pool, request, deadline, unix_seconds, chance)
+            .await
+            .result
+    }
+
+    async fn account(&self, token_timeout: u8) -> Result<PoolReply, PoolFailure> {
+        let authentication_token = authentication_token(unix_seconds(), token_timeout);
+        self.answer(&PoolRequest::Farmer { authentication_token }).await
+    }
+
+    async fn tell(
+        &self,
+        request: OwnerRequest,
+        owner: &farmconsole::crypto::SecretKey,
+        token_timeout: u8,
+    ) -> Result<(), Failure> {
+        if self.pool.version == PoolVersion::V2 {
+            let request = match request {
+                OwnerRequest::Register => PoolRequest::Register,
+                OwnerRequest::Update => PoolRequest::SetPayout,
+            };
+            return self.ask(&request).await.map(|_| ());
+        }
+        let account = PoolAccount {
+            unix_seconds: unix_seconds(),
+            token_timeout,
+        };
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let answer = self
+            .client
+            .ask_as_owner(&self.pool, request, owner, account, deadline)
+            .await;
+        let word = match request {
+            OwnerRequest::Register => "POST /farmer",
+            OwnerRequest::Update => "PUT /farmer",
+        };
+        answer.result.map(|_| ()).map_err(|failure| self.failed(word, failure))
+    }
+
+    fn failed(&self, request: &str, why: impl std::fmt::Display) -> Failure {
+        let label = pool_label(&self.pool.pool_url);
+        Failure::new(
+            Status::Failed,
+            format!("ask {} ({request}): {}", safe(&label), safe(&why.to_string())),
+        )
+    }
+}
+
+fn unix_seconds() -> u64 {
+    Clock::start().now().unix.seconds()
+}
+
+fn client(settings: &Settings, keys: FarmingKeys) -> Result<PoolClient, Failure> {
+    let options = PoolClientOptions {
+        roots: mozilla_roots(),
+        https_only: settings.network == "mainnet",
+        proxies: true,
+        user_agent: format!("farmconsole/{}", env!("CARGO_PKG_VERSION")),
+        farmer_version: SOFTWARE_VERSION.to_owned(),
+    };
+    PoolClient::new(options, Arc::new(keys)).map_err(|error| Failure::new(Status::Failed, error))
+}
+
+/// The plotNFT that is meant.
+fn choose(context: &Context, wanted: Option<&str>) -> Result<PoolMembership, Failure> {
+    let list = PoolList::load(&context.root);
+    let wanted = wanted.map(|id| id.strip_prefix("0x").unwrap_or(id).to_ascii_lowercase());
+    let is_meant = |pool: &&PoolMembership| {
+        let id = pool.launcher_id.to_string();
+        !pool.pool_url.is_empty() && wanted.as_ref().is_none_or(|wanted| id.starts_with(wanted))
+    };
+    let meant: Vec<_> = list.pools.iter().filter(is_meant).collect();
+    match meant.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => {
+            let why = match list.errors.first() {
+                Some(error) => format!("find a plotNFT that has joined a pool: {error}"),
+                None => format!(
+                    "no such plotNFT has joined a pool in {}",
+                    context.root.pooling_file().display()
+                ),
+            };
+            Err(Failure::new(Status::Failed, why).hint("the wallet writes it down when it joins a pool"))
+        }
+        several => {
+            let ids: Vec<_> = several.iter().map(|pool| pool.launcher_id.to_string()).collect();
+            Err(Failure::new(
+                Status::Usage,
+                format!("{} have joined a pool", plural(several.len() as u64, "plotNFT")),
+            )
+            .hint(format!("name one: {}", ids.join(", "))))
+        }
+    }
+}
