@@ -85,10 +85,20 @@ pub(crate) enum Command {
         output: Output,
     },
     /// What is wrong now; exit status 1 if anything is.
+    #[command(args_conflicts_with_subcommands = true)]
     Alarms {
         #[command(flatten)]
         output: Output,
+        #[command(subcommand)]
+        command: Option<AlarmsCommand>,
     },
+    /// What was written down: answers, proofs, alarms of the past; newest first.
+    History(HistoryArgs),
+    /// Record what the console is told, for a bug report: names, addresses, ids and paths are replaced.
+    Record(RecordArgs),
+    /// Show a recording on the console.
+    #[cfg(feature = "console")]
+    Replay(ReplayArgs),
     /// Make or adopt a root: settings, private CA, certificates.
     Init {
         /// Use the private CA in this directory (private_ca.crt and private_ca.key).
@@ -142,6 +152,96 @@ pub(crate) struct Output {
     /// One JSON object, or one a line for lists.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlarmsCommand {
+    /// Say that you have seen alarms; those that only tell of something past close.
+    Ack {
+        /// Their numbers, as `alarms --json` says them [default: all].
+        #[arg(value_name = "NUMBER")]
+        numbers: Vec<u64>,
+    },
+    /// Tell nobody of some alarms for a while; they are still shown. Without arguments: lists what is silenced.
+    Silence {
+        /// Only of this rule, as harvester_silent (`alarms --json` says it as `kind`) [default: all].
+        rule: Option<String>,
+        /// Only of this harvester or node.
+        #[arg(long, value_name = "NAME")]
+        machine: Option<String>,
+        /// For how long: 90s, 30m, 2h, 7d [default: 1h].
+        #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+        span: Option<std::time::Duration>,
+        /// End the silence of this rule and machine.
+        #[arg(long, conflicts_with = "span")]
+        end: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecordArgs {
+    /// File to make.
+    pub(crate) file: PathBuf,
+    /// Hide nothing.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// End after this time: 90s, 30m, 2h [default: at Ctrl-C].
+    #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+    pub(crate) span: Option<std::time::Duration>,
+}
+
+#[cfg(feature = "console")]
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Recording.
+    pub(crate) file: PathBuf,
+    /// So many times as fast.
+    #[arg(long, default_value_t = 1.0, value_name = "N", value_parser = speed)]
+    pub(crate) speed: f64,
+}
+
+#[cfg(feature = "console")]
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.01..=10_000.0).contains(&speed) => Ok(speed),
+        _ => Err("expected a number from 0.01 to 10000".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArgs {
+    /// Of what.
+    pub(crate) list: HistoryList,
+    /// How far back: 90s, 30m, 24h, 7d.
+    #[arg(long, default_value = "24h", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+    pub(crate) since: std::time::Duration,
+    /// Only of this harvester (of alarms: machine), by name.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) harvester: Option<String>,
+    /// How many.
+    #[arg(short, long, default_value_t = 1000, value_name = "N")]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// What `history` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryList {
+    /// Answers of harvesters, and their absence.
+    Attempts,
+    /// The same summed up by hour and harvester.
+    Hours,
+    /// The whole farm by quarter of an hour, with what was to be expected.
+    Quarters,
+    /// Proofs.
+    Proofs,
+    /// Partials sent to pools.
+    Partials,
+    /// Plots that came and went.
+    Plots,
+    /// Incidents.
+    Alarms,
 }
 
 #[derive(Debug, Args)]

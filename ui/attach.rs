@@ -82,7 +82,7 @@ pub(crate) async fn console_on(context: &Context, farm: RunningFarm) -> Outcome 
 
 /// How the console looks: the command line says it, else the settings, where they can be read. Whether they are right
 /// is the farmer's business, and a console can be attached to it all the same.
-fn options(context: &Context) -> Result<ConsoleOptions, Failure> {
+pub(crate) fn options(context: &Context) -> Result<ConsoleOptions, Failure> {
     let of_settings = || Settings::load(&context.root).ok()?.own.theme;
     let theme = context.looks.theme.clone().or_else(of_settings);
     let palette = theme.map(|theme| Palette::named(&theme)).transpose()?;

@@ -194,6 +194,7 @@ pub(crate) fn not_started(error: StartError) -> Failure {
         StartError::Lock(LockError::Io { .. })
         | StartError::Control(_)
         | StartError::Threads(_)
+        | StartError::Hooks(_)
         | StartError::Pools(_)
         | StartError::Rpc(_) => Failure::new(Status::Failed, error),
     }

@@ -88,6 +88,15 @@ pub(crate) struct Feed<P = FarmSnapshot> {
     questions: mpsc::Sender<Question>,
 }
 
+/// The other end of a feed that a recording is played to.
+#[derive(Debug)]
+pub(crate) struct Playback {
+    /// Pictures.
+    pub(crate) snapshots: watch::Sender<Arc<FarmSnapshot>>,
+    /// Everything else.
+    pub(crate) items: mpsc::Sender<FeedItem>,
+}
+
 #[derive(Debug)]
 struct Question {
     ask: Ask,
@@ -104,6 +113,32 @@ const QUESTION_QUEUE: usize = 32;
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Feed {
+    /// What a recording says, and the other end of it. Nobody answers questions.
+    pub(crate) fn of_recording(first: FarmSnapshot) -> (Self, Playback) {
+        let (items_in, items) = mpsc::channel(ITEM_QUEUE);
+        let (questions, mut asked) = mpsc::channel::<Question>(QUESTION_QUEUE);
+        let (snapshots_in, snapshots) = watch::channel(Arc::new(first));
+        tokio::spawn(async move {
+            while let Some(question) = asked.recv().await {
+                // The asker may have lost interest.
+                let _ = question
+                    .reply
+                    .send(Err("this is a recording: it cannot be asked".to_owned()));
+            }
+        });
+        let feed = Self {
+            place: FarmerPlace::Elsewhere,
+            snapshots,
+            items,
+            questions,
+        };
+        let playback = Playback {
+            snapshots: snapshots_in,
+            items: items_in,
+        };
+        (feed, playback)
+    }
+
     /// The farmer of this process.
     pub(crate) fn embedded(handle: FarmHandle) -> Self {
         let (items_in, items) = mpsc::channel(ITEM_QUEUE);
@@ -245,6 +280,9 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
         Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
+        Ask::AcknowledgeAll => handle.acknowledge_all().await.map(|()| Answer::Done),
+        Ask::Silence { rule, machine, for_s } => handle.silence(rule, machine, for_s).await.map(|()| Answer::Done),
+        Ask::History(request) => handle.history(request).await.map(Answer::History),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
         Ask::Rename { harvester, name } => handle.rename(harvester, name).await.map(|()| Answer::Done),
         Ask::Snapshot => handle

@@ -97,7 +97,11 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
             writeln!(out, "{}", json_line(alarm)?)?;
             continue;
         }
-        let seen = if alarm.acknowledged { " (seen)" } else { "" };
+        let seen = match (alarm.acknowledged, alarm.silenced) {
+            (true, _) => " (seen)",
+            (false, true) => " (silenced)",
+            (false, false) => "",
+        };
         writeln!(
             out,
             "{} {}{seen}",

@@ -3,6 +3,7 @@
 //! The program sees only the public items of the library; what it prints goes through `format.rs`, how it ends through
 //! `exit.rs`.
 
+mod alarms;
 mod args;
 #[cfg(feature = "console")]
 mod attach;
@@ -17,10 +18,14 @@ mod exit;
 mod feed;
 mod format;
 mod harvester;
+mod history;
 mod keys;
 mod lists;
 mod plots;
 mod pool;
+mod record;
+#[cfg(feature = "console")]
+mod replay;
 mod root;
 mod secrets;
 mod shell;
@@ -93,7 +98,14 @@ async fn run(cli: Cli) -> Outcome {
         Command::Challenges { limit, output } => lists::challenges(&context()?, limit, output.json).await,
         Command::Attempts { limit, follow, output } => lists::attempts(&context()?, limit, follow, output.json).await,
         Command::Messages { limit, follow, output } => lists::messages(&context()?, limit, follow, output.json).await,
-        Command::Alarms { output } => lists::alarms(&context()?, output.json).await,
+        Command::Alarms {
+            command: Some(command), ..
+        } => alarms::run(&context()?, command).await,
+        Command::Alarms { output, .. } => lists::alarms(&context()?, output.json).await,
+        Command::Record(arguments) => record::run(&context()?, &arguments).await,
+        #[cfg(feature = "console")]
+        Command::Replay(arguments) => replay::run(&context()?, &arguments).await,
+        Command::History(arguments) => history::run(&context()?, &arguments),
         Command::Init { ca_dir, network } => root::init(&context()?, ca_dir, network),
         Command::Configure(changes) => configure::run(&context()?, &changes).await,
         Command::Config {

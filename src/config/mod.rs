@@ -9,6 +9,7 @@
 //! YAML and its crate are known in `document`, `key`, `locate` and `theme` only. Not here: what settings lead to, certificates
 //! (`tls`) and secret keys (`keys`).
 
+mod alarms;
 mod check;
 mod document;
 pub mod edit;
@@ -24,6 +25,7 @@ mod root;
 mod settings;
 mod theme;
 
+pub use alarms::{AlarmSettings, HookUrl, HookUrlError};
 pub use check::{Finding, check};
 pub use error::{ConfigError, ConfigWarning, ConfigWarningKind};
 pub use host_port::{HostPort, HostPortError};
@@ -31,8 +33,8 @@ pub use locate::Position;
 pub use pools::PoolList;
 pub use root::{Root, RootKind};
 pub use settings::{
-    BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, LoggingSettings, OwnSettings, PlotsRefreshParameter,
-    Settings, SimulatedChainSettings, is_simulator,
+    BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, HistorySettings, LoggingSettings, OwnSettings,
+    PlotsRefreshParameter, Settings, SimulatedChainSettings, is_simulator,
 };
 pub use theme::{NotATheme, ThemeColor, ThemeColors, read_theme};
 

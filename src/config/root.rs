@@ -75,6 +75,18 @@ impl Root {
         self.state_dir().join("farming-keys.yaml")
     }
 
+    /// `farmconsole/history.sqlite`: what became of every signage point, proof and incident.
+    #[must_use]
+    pub fn history_file(&self) -> PathBuf {
+        self.state_dir().join("history.sqlite")
+    }
+
+    /// `farmconsole/alarm-memory.json`: what people have said about alarms.
+    #[must_use]
+    pub fn alarm_memory_file(&self) -> PathBuf {
+        self.state_dir().join("alarm-memory.json")
+    }
+
     /// `pooling/pooling_share_state.yaml`: the pools this farm has joined, as the wallet writes it. Only read.
     #[must_use]
     pub fn pooling_file(&self) -> PathBuf {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::alarms::{AlarmSettings, alarms};
 use super::document::{Document, Node};
 use super::error::{ConfigError, ConfigWarning, ConfigWarningKind};
 use super::host_port::HostPort;
@@ -148,6 +149,31 @@ pub struct OwnSettings {
     pub harvester_fees: BTreeMap<PeerId, f64>,
     /// `theme`: name of the console's colours, or a file of them.
     pub theme: Option<String>,
+    /// `history`: what is kept of the past.
+    pub history: HistorySettings,
+    /// `alarms`: who is told of alarms.
+    pub alarms: AlarmSettings,
+}
+
+/// `farmconsole.history`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistorySettings {
+    /// `enabled`: whether a history is written at all.
+    pub enabled: bool,
+    /// `keep_days`: days that single answers are kept, 1–3650; sums are kept longer.
+    pub keep_days: u32,
+    /// `max_megabytes`: size of the file at which the oldest answers go, 16–1,000,000.
+    pub max_megabytes: u32,
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            keep_days: 30,
+            max_megabytes: 512,
+        }
+    }
 }
 
 /// `farmconsole.simulated_chain`.
@@ -427,9 +453,11 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
     r.only(
         "farmconsole",
         &[
+            "alarms",
             "classic_harvester_log",
             "full_node_pins",
             "harvester_fees",
+            "history",
             "simulated_chain",
             "theme",
         ],
@@ -440,6 +468,19 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
         full_node_pins: full_node_pins(r),
         harvester_fees: harvester_fees(r),
         theme: r.text("farmconsole.theme"),
+        history: history(r),
+        alarms: alarms(r),
+    }
+}
+
+fn history(r: &mut Reader<'_>) -> HistorySettings {
+    let path = "farmconsole.history";
+    r.only(path, &["enabled", "keep_days", "max_megabytes"]);
+    let default = HistorySettings::default();
+    HistorySettings {
+        enabled: r.truth(&format!("{path}.enabled"), default.enabled),
+        keep_days: r.number(&format!("{path}.keep_days"), default.keep_days, 1..=3650),
+        max_megabytes: r.number(&format!("{path}.max_megabytes"), default.max_megabytes, 16..=1_000_000),
     }
 }
 

@@ -407,3 +407,21 @@ mod anything {
         }
     }
 }
+
+#[test]
+fn alarms_and_history_are_read_and_checked() {
+    let own = fine(
+        "farmconsole:\n  alarms:\n    exec: [/bin/on-alarm, --loud]\n    webhook: https://hooks.example/x\n    minimum_severity: critical\n    dead_man_interval_seconds: 30\n  history: {keep_days: 7}\n",
+    )
+    .own;
+    assert_eq!(own.alarms.exec, ["/bin/on-alarm", "--loud"]);
+    assert_eq!(own.alarms.webhook.as_ref().map(HookUrl::host), Some("hooks.example"));
+    assert_eq!(own.alarms.minimum_severity, crate::snapshot::Severity::Critical);
+    assert_eq!(own.alarms.dead_man_interval.as_secs(), 30);
+    assert_eq!((own.history.keep_days, own.history.enabled), (7, true));
+    let wrong = errors(
+        "farmconsole:\n  alarms: {webhook: \"http://hooks.example/SECRET\", minimum_severity: loud, bel: true}\n  history: {keep_days: 0}\n",
+    );
+    assert_eq!(wrong.len(), 4, "{wrong:?}");
+    assert!(wrong.iter().all(|error| !error.contains("SECRET")), "{wrong:?}");
+}

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::{FeedEvent, RecentKind};
 use crate::snapshot::page::{Page, PageRequest};
-use crate::snapshot::{FarmSnapshot, HarvesterId, MachineSnapshot};
+use crate::snapshot::{FarmSnapshot, HarvesterId, HistoryPage, HistoryRequest, MachineSnapshot};
 
 /// Version of the frames; compared on attach. Raised only when an older peer could misunderstand.
 pub const CONTROL_PROTOCOL: u32 = 1;
@@ -78,6 +78,21 @@ pub enum Ask {
         /// Its number.
         alarm: u64,
     },
+    /// A person has seen every alarm that is open.
+    AcknowledgeAll,
+    /// Tell nobody of some alarms for a while.
+    Silence {
+        /// Only of this rule; `None` for all.
+        #[serde(default)]
+        rule: Option<String>,
+        /// Only of this machine; `None` for all.
+        #[serde(default)]
+        machine: Option<String>,
+        /// For how long, seconds; 0 ends a silence.
+        for_s: u64,
+    },
+    /// Part of the history.
+    History(HistoryRequest),
     /// Change the log level while running.
     SetLogLevel {
         /// `DEBUG`, `INFO`, `WARNING`, `ERROR`.
@@ -132,6 +147,8 @@ pub enum Answer {
     Page(Page),
     /// To [`Ask::Recent`].
     Recent(Vec<FeedEvent>),
+    /// To [`Ask::History`].
+    History(HistoryPage),
     /// Done, or begun.
     Done,
 }

@@ -290,6 +290,9 @@ async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
+        Ask::AcknowledgeAll => handle.acknowledge_all().await.map(|()| Answer::Done),
+        Ask::Silence { rule, machine, for_s } => handle.silence(rule, machine, for_s).await.map(|()| Answer::Done),
+        Ask::History(request) => handle.history(request).await.map(Answer::History),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
         Ask::Rename { harvester, name } => handle.rename(harvester, name).await.map(|()| Answer::Done),
     }
@@ -309,6 +312,9 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
         | Ask::Recent { .. }
         | Ask::Refresh { .. }
         | Ask::Acknowledge { .. }
+        | Ask::AcknowledgeAll
+        | Ask::Silence { .. }
+        | Ask::History(_)
         | Ask::Rename { .. } => Err("a harvester runs on this root, and no farmer".to_owned()),
     }
 }

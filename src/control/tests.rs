@@ -16,7 +16,7 @@ use crate::pos::Constants;
 use crate::runtime::handle::EngineRequest;
 use crate::runtime::{FarmHandle, FeedEvent};
 use crate::snapshot::page::{ListKind, Page, PageRequest};
-use crate::snapshot::{FarmSnapshot, Notice, RefusalCause};
+use crate::snapshot::{AlarmMemory, FarmSnapshot, Notice, RefusalCause};
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -38,6 +38,7 @@ fn empty_snapshot() -> FarmSnapshot {
         signage_point_interval: SIGNAGE_POINT_INTERVAL,
         keys: FarmerKeys::default(),
         names: BTreeMap::new(),
+        alarm_memory: AlarmMemory::default(),
         harvester_fees: BTreeMap::new(),
     };
     Farmer::new(config, Now::default()).snapshot(Now::default())
@@ -77,6 +78,7 @@ impl Bench {
             events: events.clone(),
             requests: asked,
             log: log.handle(),
+            history: None,
         };
         let stop = CancellationToken::new();
         let server = ControlServer::bind(&dir.path().join("control.sock"), &lock).unwrap();

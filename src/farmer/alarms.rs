@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::{Mono, Now};
-use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, Notice};
+use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmMemory, AlarmView, Notice, SeenIncident, Silence};
 
 /// Alarms that are open, and the last that were.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +13,10 @@ pub(super) struct Alarms {
     open: BTreeMap<String, Open>,
     history: VecDeque<AlarmView>,
     dropped: u64,
+    silences: Vec<Silence>,
+    /// Incidents that were open and seen when the last run ended.
+    seen_before: Vec<SeenIncident>,
+    started: Mono,
 }
 
 #[derive(Clone, Debug)]
@@ -23,6 +27,16 @@ struct Open {
 }
 
 impl Alarms {
+    /// Starts with what people said before.
+    pub(super) fn new(now: Now, memory: AlarmMemory) -> Self {
+        Self {
+            silences: memory.silences,
+            seen_before: memory.seen,
+            started: now.mono,
+            ..Self::default()
+        }
+    }
+
     /// Opens an alarm, or brings an open one up to date. The notice is for one that was not open.
     pub(super) fn raise(&mut self, now: Now, kind: AlarmKind) -> Option<Notice> {
         let key = kind.key();
@@ -45,16 +59,18 @@ impl Alarms {
             return None;
         }
         self.opened += 1;
+        let seen = self.take_seen_before(now, &kind);
         let view = AlarmView {
+            silenced: self.is_silenced(now, &kind),
             number: self.opened,
             severity: kind.severity(),
             text: kind.to_string(),
             remedy: kind.remedy(),
             kind,
-            opened_at_unix_ms: now.unix.0,
+            opened_at_unix_ms: seen.as_ref().map_or(now.unix.0, |seen| seen.opened_at_unix_ms),
             updated_at_unix_ms: now.unix.0,
             closed_at_unix_ms: None,
-            acknowledged: false,
+            acknowledged: seen.is_some(),
         };
         self.open.insert(
             key,
@@ -94,12 +110,16 @@ impl Alarms {
 
     /// A person has seen it. What only tells of something past closes; the kinds that did are returned too.
     pub(super) fn acknowledge(&mut self, now: Now, number: Option<u64>) -> (Vec<Notice>, Vec<AlarmKind>) {
+        let mut notices = Vec::new();
         for open in self
             .open
             .values_mut()
             .filter(|open| number.is_none_or(|number| number == open.view.number))
         {
-            open.view.acknowledged = true;
+            if !std::mem::replace(&mut open.view.acknowledged, true) {
+                let alarm = open.view.clone();
+                notices.push(Notice::AlarmSeen { alarm });
+            }
         }
         let is_settled = |open: &Open| open.view.acknowledged && is_of_the_past(&open.view.kind);
         let settled = self
@@ -108,7 +128,8 @@ impl Alarms {
             .filter(|open| is_settled(open))
             .map(|open| open.view.kind.clone())
             .collect();
-        (self.close_those(now, is_settled), settled)
+        notices.extend(self.close_those(now, is_settled));
+        (notices, settled)
     }
 
     /// Whether an alarm of this number is open.
@@ -117,8 +138,12 @@ impl Alarms {
     }
 
     /// Open alarms, worst and oldest first.
-    pub(super) fn views(&self) -> Vec<AlarmView> {
-        let mut views: Vec<_> = self.open.values().map(|open| open.view.clone()).collect();
+    pub(super) fn views(&self, now: Now) -> Vec<AlarmView> {
+        let view = |open: &Open| AlarmView {
+            silenced: self.is_silenced(now, &open.view.kind),
+            ..open.view.clone()
+        };
+        let mut views: Vec<_> = self.open.values().map(view).collect();
         views.sort_by_key(|view| (view.severity, view.opened_at_unix_ms, view.number));
         views
     }
@@ -131,6 +156,62 @@ impl Alarms {
     /// Alarms that were not opened because too many were.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Whether one silence more would be too many.
+    pub(super) fn may_silence(&self, rule: Option<&String>, machine: Option<&String>) -> bool {
+        let is_same = |silence: &Silence| silence.rule.as_ref() == rule && silence.machine.as_ref() == machine;
+        self.silences.len() < MAX_SILENCES || self.silences.iter().any(is_same)
+    }
+
+    /// Nobody is told of these alarms for a while, or from here on again.
+    pub(super) fn silence(&mut self, now: Now, rule: Option<String>, machine: Option<String>, for_s: u64) {
+        self.silences.retain(|silence| {
+            silence.until_unix_ms > now.unix.0 && (silence.rule != rule || silence.machine != machine)
+        });
+        if for_s > 0 {
+            self.silences.push(Silence {
+                rule,
+                machine,
+                until_unix_ms: now.unix.0.saturating_add(for_s.saturating_mul(1000)),
+            });
+        }
+    }
+
+    /// What is silenced now.
+    pub(super) fn silences(&self, now: Now) -> Vec<Silence> {
+        let holds = |silence: &&Silence| silence.until_unix_ms > now.unix.0;
+        self.silences.iter().filter(holds).cloned().collect()
+    }
+
+    /// What is to be known after a restart.
+    pub(super) fn memory(&self, now: Now) -> AlarmMemory {
+        let seen = self.open.values().filter(|open| open.view.acknowledged);
+        AlarmMemory {
+            silences: self.silences(now),
+            seen: seen
+                .map(|open| SeenIncident {
+                    incident: open.view.kind.incident(),
+                    opened_at_unix_ms: open.view.opened_at_unix_ms,
+                })
+                .collect(),
+        }
+    }
+
+    fn is_silenced(&self, now: Now, kind: &AlarmKind) -> bool {
+        let covers = |silence: &Silence| silence.until_unix_ms > now.unix.0 && silence.covers(kind);
+        self.silences.iter().any(covers)
+    }
+
+    /// The incident that was open and seen before the restart, if this is it: soon after the start it is.
+    fn take_seen_before(&mut self, now: Now, kind: &AlarmKind) -> Option<SeenIncident> {
+        if self.seen_before.is_empty() || now.mono.since(self.started) > HOUR {
+            self.seen_before.clear();
+            return None;
+        }
+        let incident = kind.incident();
+        let place = self.seen_before.iter().position(|seen| seen.incident == incident)?;
+        Some(self.seen_before.swap_remove(place))
     }
 
     fn close_those(&mut self, now: Now, is_over: impl Fn(&Open) -> bool) -> Vec<Notice> {
@@ -189,6 +270,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// More open alarms than anybody reads; 500 harvesters that all go at once fit.
 pub(super) const MAX_OPEN: usize = 1024;
 
+/// More silences than anybody remembers.
+pub(super) const MAX_SILENCES: usize = 64;
+
 /// Strangers must not push real alarms out.
 const MAX_REFUSALS: usize = 32;
 
@@ -218,7 +302,7 @@ mod tests {
         let later = Now::default().after(HOUR);
         assert!(alarms.raise(Now::default(), silent(2)).is_some());
         assert!(alarms.raise(later, silent(3)).is_none());
-        let views = alarms.views();
+        let views = alarms.views(Now::default());
         assert_eq!(views.len(), 1);
         assert_eq!(views[0].kind, silent(3));
         assert_eq!(
@@ -236,7 +320,7 @@ mod tests {
             matches!(kind, AlarmKind::HarvesterSilent { .. })
         });
         assert!(matches!(notices.as_slice(), [Notice::AlarmClosed { .. }]));
-        assert!(alarms.views().is_empty());
+        assert!(alarms.views(Now::default()).is_empty());
         assert_eq!(alarms.history()[0].closed_at_unix_ms, Some(3_600_000));
         assert!(
             alarms.raise(Now::default(), silent(2)).is_some(),
@@ -269,9 +353,13 @@ mod tests {
         alarms.raise(Now::default(), missed());
         alarms.raise(Now::default(), silent(2));
         let (notices, settled) = alarms.acknowledge(Now::default(), None);
-        assert_eq!((notices.len(), settled), (1, vec![missed()]));
-        assert_eq!(alarms.views().len(), 1);
-        assert!(alarms.views()[0].acknowledged);
+        assert_eq!(
+            (notices.len(), settled),
+            (3, vec![missed()]),
+            "two seen, one of them over"
+        );
+        assert_eq!(alarms.views(Now::default()).len(), 1);
+        assert!(alarms.views(Now::default())[0].acknowledged);
     }
 
     #[test]
@@ -281,7 +369,7 @@ mod tests {
         alarms.raise(Now::default().after(HOUR), silent(2));
         alarms.raise(Now::default().after(DAY), AlarmKind::NoKeys);
         let severities: Vec<_> = alarms
-            .views()
+            .views(Now::default())
             .into_iter()
             .map(|view| (view.severity, view.number))
             .collect();
@@ -302,7 +390,7 @@ mod tests {
             };
             alarms.raise(Now::default(), kind);
         }
-        assert_eq!(alarms.views().len(), MAX_REFUSALS);
+        assert_eq!(alarms.views(Now::default()).len(), MAX_REFUSALS);
         assert_eq!(alarms.dropped(), 1000 - MAX_REFUSALS as u64);
         assert!(alarms.raise(Now::default(), AlarmKind::NoKeys).is_some());
     }
@@ -316,5 +404,49 @@ mod tests {
         }
         assert_eq!(alarms.history().len(), ALARM_HISTORY_KEPT);
         assert_eq!(alarms.history()[0].number, 200);
+    }
+
+    #[test]
+    fn silence_covers_a_rule_or_a_machine_until_it_ends() {
+        let mut alarms = Alarms::default();
+        let (now, later) = (Now::default(), Now::default().after(HOUR));
+        alarms.silence(now, Some("harvester_silent".to_owned()), None, 1800);
+        let silenced = |alarms: &Alarms, now| alarms.views(now).iter().map(|view| view.silenced).collect::<Vec<_>>();
+        assert!(matches!(alarms.raise(now, silent(2)), Some(Notice::AlarmOpened { alarm }) if alarm.silenced));
+        alarms.raise(now, AlarmKind::NoKeys);
+        assert_eq!(silenced(&alarms, now), [true, false]);
+        assert_eq!(silenced(&alarms, later), [false, false]);
+        alarms.silence(now, None, Some("barn".to_owned()), 7200);
+        assert_eq!(silenced(&alarms, later), [true, false]);
+        alarms.silence(now, None, Some("barn".to_owned()), 0);
+        assert_eq!(alarms.silences(later), []);
+    }
+
+    #[test]
+    fn incident_that_was_seen_before_a_restart_is_the_same_one_after_it() {
+        let mut alarms = Alarms::default();
+        alarms.raise(Now::default(), silent(2));
+        alarms.acknowledge(Now::default(), None);
+        alarms.silence(Now::default(), None, None, 1_000_000);
+        let memory = alarms.memory(Now::default());
+        let restart = Now::default().after(DAY);
+        let other_number = AlarmKind::HarvesterSilent {
+            harvester: HarvesterId(7),
+            name: "barn".to_owned(),
+            unanswered: 5,
+        };
+        let mut alarms = Alarms::new(restart, memory.clone());
+        alarms.raise(restart, other_number.clone());
+        let view = alarms.views(restart).remove(0);
+        assert_eq!(
+            (view.opened_at_unix_ms, view.acknowledged, view.silenced),
+            (0, true, true)
+        );
+        let mut alarms = Alarms::new(restart, memory);
+        alarms.raise(restart.after(HOUR * 2), other_number);
+        assert!(
+            !alarms.views(restart).remove(0).acknowledged,
+            "hours later it is a new one"
+        );
     }
 }

@@ -41,6 +41,8 @@ impl Farmer {
         self.attempts.record(attempt.clone());
         self.notice(Notice::Attempt { attempt });
         self.review_answers(now, id);
+        self.count_chances(now, id, info);
+        self.begin_count(now, id, answer.index, info);
     }
 
     /// A harvester did not take a signage point in time.

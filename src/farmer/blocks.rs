@@ -282,6 +282,10 @@ impl Farmer {
         let is_accepted = matches!(proof.view.stage, ProofStage::BlockAccepted { .. });
         self.wins.last_block_unix_ms = Some(now.unix.0);
         self.wins.blocks_signed += u64::from(is_first);
+        if is_first {
+            self.luck.note_win(now);
+            self.keep_record();
+        }
         if !is_accepted {
             self.advance(block.proof, ProofStage::BlockSigned);
         }

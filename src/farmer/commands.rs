@@ -34,6 +34,14 @@ impl Farmer {
                     Err(CommandError::NoSuchAlarm { number })
                 }
             }
+            Command::SilenceAlarms { rule, machine, for_s } => {
+                let limit = super::alarms::MAX_SILENCES;
+                if *for_s == 0 || self.alarms.may_silence(rule.as_ref(), machine.as_ref()) {
+                    Ok(())
+                } else {
+                    Err(CommandError::TooManySilences { limit })
+                }
+            }
             Command::NameHarvester { harvester, name } => {
                 name_if(*harvester, true)?;
                 let name = name.trim();
@@ -64,7 +72,8 @@ impl Farmer {
             }
             Command::AcknowledgeAlarm { number } => {
                 let (notices, settled) = self.alarms.acknowledge(now, number);
-                self.note_closed(notices);
+                self.note_closed(now, notices);
+                self.keep_alarm_memory(now);
                 for kind in settled {
                     if let AlarmKind::PlotsLost {
                         harvester, directory, ..
@@ -74,6 +83,10 @@ impl Farmer {
                         slot.lost.remove(&directory.unwrap_or_default());
                     }
                 }
+            }
+            Command::SilenceAlarms { rule, machine, for_s } => {
+                self.alarms.silence(now, rule, machine, for_s);
+                self.keep_alarm_memory(now);
             }
             Command::NameHarvester { harvester, name } => {
                 let name = name.trim().to_owned();

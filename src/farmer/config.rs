@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::ids::{PeerId, PuzzleHash};
 use crate::pos::constants::Constants;
+use crate::snapshot::AlarmMemory;
 use crate::wire::{G1Bytes, HarvesterHandshake};
 
 /// Settings of a [`Farmer`](super::Farmer). All of it is checked by whoever makes it.
@@ -24,6 +25,8 @@ pub struct FarmerConfig {
     pub keys: FarmerKeys,
     /// Names that people gave to harvesters, by certificate.
     pub names: BTreeMap<PeerId, String>,
+    /// What people said about alarms before this start.
+    pub alarm_memory: AlarmMemory,
     /// Harvesters that may take a fee out of the farmer rewards they find (CHIP-22), by certificate, with the largest rate
     /// in percent, 0 to 100. No other may.
     pub harvester_fees: BTreeMap<PeerId, f64>,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::asks::Asks;
+use super::eligible::Eligibility;
 use super::plot_lists::PlotLists;
 use super::plot_sync::Receiver;
 use crate::clock::{Mono, Now, UnixMillis};
@@ -62,6 +63,8 @@ pub(super) struct Slot {
     pub(super) invalid_proofs: u64,
     /// Messages of unknown number.
     pub(super) ignored_messages: u64,
+    /// Its filter against chance and against our own count.
+    pub(super) eligibility: Eligibility,
 }
 
 /// A plot that went and has not come back.
@@ -175,6 +178,7 @@ impl Harvesters {
             proofs: 0,
             invalid_proofs: 0,
             ignored_messages: 0,
+            eligibility: Eligibility::default(),
         };
         self.slots.insert(id, slot);
         id

@@ -11,7 +11,9 @@ use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
-use crate::snapshot::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause, SimulatedChainView};
+use crate::snapshot::{
+    ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause, SimulatedChainView,
+};
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
 
@@ -188,6 +190,17 @@ pub enum Input {
     OuterCounters(OuterCounters),
     /// A person or a script wants something.
     Command(Command),
+    /// What earlier runs had of luck; from here on [`Output::Record`](super::Output::Record) says what is to be kept.
+    Past(Box<FarmRecord>),
+    /// How the history fares.
+    History(HistoryView),
+    /// An alarm hook was called.
+    AlarmHook {
+        /// Which.
+        hook: String,
+        /// Why it failed, as a fragment; `None` if it did not.
+        failure: Option<String>,
+    },
 }
 
 /// How a harvester is attached.
@@ -290,6 +303,8 @@ pub struct OuterCounters {
     pub dropped_log_lines: u64,
     /// Unauthenticated connections at this moment.
     pub unauthenticated: u32,
+    /// Calls of alarm hooks that were not made.
+    pub dropped_hook_calls: u64,
 }
 
 /// What a person or a script can ask for. [`Farmer::check`](super::Farmer::check) says whether it can be done.
@@ -305,6 +320,15 @@ pub enum Command {
     AcknowledgeAlarm {
         /// Which; `None` for all.
         number: Option<u64>,
+    },
+    /// Tell nobody of some alarms for a while; replaces what was said of the same ones before.
+    SilenceAlarms {
+        /// Only of this rule; `None` for all.
+        rule: Option<String>,
+        /// Only of this machine; `None` for all.
+        machine: Option<String>,
+        /// For how long, seconds; 0 ends a silence.
+        for_s: u64,
     },
     /// Give a harvester a name. It belongs to the certificate and so outlives the connection.
     NameHarvester {
@@ -346,6 +370,12 @@ pub enum CommandError {
     NoSuchAlarm {
         /// What was asked for.
         number: u64,
+    },
+    /// It would be one silence too many.
+    #[error("{limit} silences are enough: end one first")]
+    TooManySilences {
+        /// How many there may be.
+        limit: usize,
     },
     /// That is no name.
     #[error("a name has 1 to 64 characters and no control characters")]

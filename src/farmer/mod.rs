@@ -9,6 +9,7 @@
 //! nodes            signage points in, declarations out     signage_points, missed
 //! connections      harvesters come, go, come again         harvesters
 //! answers          who was asked, who answered, who not    asks, attempts
+//! luck, eligible   what was to be expected of the answers
 //! plots            what they have, what they lost          plot_sync, plot_lists, shared_plots
 //! partials         v2: worth solving?                      proofs
 //! verification     valid? good enough?                     proofs
@@ -28,9 +29,11 @@ mod commands;
 mod config;
 mod connections;
 mod declarations;
+mod eligible;
 mod fees;
 mod harvesters;
 mod input;
+mod luck;
 mod messages;
 mod missed;
 mod nodes;
@@ -66,7 +69,9 @@ pub use pools::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMemb
 
 use alarms::Alarms;
 use attempts::{Attempts, RollCall};
+use eligible::Counting;
 use harvesters::Harvesters;
+use luck::Luck;
 use missed::Missed;
 use nodes::Node;
 use pools::Pools;
@@ -77,7 +82,9 @@ use timers::{Timer, Timers};
 
 use crate::clock::{Mono, Now};
 use crate::ids::{NodeId, SessionId};
-use crate::snapshot::{AlarmKind, Counters, HarvesterId, Notice, RewardTarget, SimulatedChainView, WinCounts};
+use crate::snapshot::{
+    AlarmKind, Counters, HarvesterId, HistoryState, HistoryView, Notice, RewardTarget, SimulatedChainView, WinCounts,
+};
 use crate::wire::FromHarvester;
 
 /// The farm.
@@ -101,6 +108,9 @@ pub struct Farmer {
     /// When a refusal was last put into words, by its word.
     refusal_noticed: BTreeMap<&'static str, Mono>,
     wins: WinCounts,
+    luck: Luck,
+    counting: Counting,
+    history: HistoryView,
     listening: Vec<SocketAddr>,
     simulated_chain: Option<SimulatedChainView>,
     timers: Timers,
@@ -123,10 +133,13 @@ impl Farmer {
             shared_plots: SharedPlots::default(),
             proofs: Proofs::default(),
             pools: Pools::default(),
-            alarms: Alarms::default(),
+            alarms: Alarms::new(now, config.alarm_memory.clone()),
             counters: Counters::default(),
             refusal_noticed: BTreeMap::new(),
             wins: WinCounts::default(),
+            luck: Luck::new(now),
+            counting: Counting::default(),
+            history: HistoryView::default(),
             listening: Vec::new(),
             simulated_chain: None,
             timers: Timers::default(),
@@ -187,14 +200,28 @@ impl Farmer {
                 self.counters.refused = refused.map(|(word, count)| (word.to_owned(), count)).collect();
                 self.counters.dropped_log_lines = counters.dropped_log_lines;
                 self.counters.unauthenticated = counters.unauthenticated;
+                self.counters.dropped_hook_calls = counters.dropped_hook_calls;
             }
             Input::Command(command) => self.handle_command(now, command),
+            Input::AlarmHook { hook, failure } => match failure {
+                Some(why) => self.raise(now, AlarmKind::AlarmHookFailing { hook, why }),
+                None => self.close_alarm(
+                    now,
+                    &AlarmKind::AlarmHookFailing {
+                        hook,
+                        why: String::new(),
+                    },
+                ),
+            },
+            Input::History(view) => self.handle_history(now, view),
+            Input::Past(past) => self.luck.handle_past(now, *past),
         }
     }
 
     /// The next thing to do, until there is nothing.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        let proof = || self.proofs.take_changed().map(|proof| Output::Proof(Box::new(proof)));
+        self.outputs.pop_front().or_else(proof)
     }
 
     /// When [`Self::handle_timeout`] wants to be called, if nothing happens before.
@@ -218,9 +245,10 @@ impl Farmer {
                 Timer::Pool(contract) => self.handle_pool_timer(now, contract),
                 Timer::Partial(number) => self.handle_partial_timer(now, number),
                 Timer::Block(number) => self.handle_block_timer(now, number),
+                Timer::Count => self.handle_count_timer(now),
                 Timer::Alarms => {
                     let notices = self.alarms.close_old(now);
-                    self.note_closed(notices);
+                    self.note_closed(now, notices);
                     self.timers.put(Timer::Alarms, self.alarms.next_close());
                 }
             }
@@ -302,6 +330,21 @@ impl Farmer {
         }
     }
 
+    fn handle_history(&mut self, now: Now, view: HistoryView) {
+        let alarm = |why: &str| AlarmKind::HistoryNotWritten { why: why.to_owned() };
+        match &view.state {
+            HistoryState::Failing { why } => self.raise(now, alarm(why)),
+            HistoryState::Off | HistoryState::Writing | HistoryState::Newer { .. } => self.close_alarm(now, &alarm("")),
+        }
+        self.history = view;
+    }
+
+    /// Has what the next run should know kept, if somebody keeps it.
+    fn keep_record(&mut self) {
+        let record = self.luck.to_keep().map(|record| Output::Record(Box::new(record)));
+        self.outputs.extend(record);
+    }
+
     fn notice(&mut self, notice: Notice) {
         self.outputs.push_back(Output::Notice(notice));
     }
@@ -315,17 +358,27 @@ impl Farmer {
 
     fn close_alarms(&mut self, now: Now, is_over: impl Fn(&AlarmKind) -> bool) {
         let notices = self.alarms.close(now, is_over);
-        self.note_closed(notices);
+        self.note_closed(now, notices);
+    }
+
+    fn keep_alarm_memory(&mut self, now: Now) {
+        let memory = Box::new(self.alarms.memory(now));
+        self.outputs.push_back(Output::AlarmMemory(memory));
     }
 
     /// Closes the one alarm that is the same incident as this.
     fn close_alarm(&mut self, now: Now, same: &AlarmKind) {
         let notice = self.alarms.close_key(now, &same.key());
-        self.note_closed(notice.into_iter().collect());
+        self.note_closed(now, notice.into_iter().collect());
     }
 
-    fn note_closed(&mut self, notices: Vec<Notice>) {
+    fn note_closed(&mut self, now: Now, notices: Vec<Notice>) {
         if !notices.is_empty() {
+            let was_seen = |notice: &Notice| matches!(notice, Notice::AlarmClosed { alarm } if alarm.acknowledged);
+            if notices.iter().any(was_seen) {
+                let memory = Box::new(self.alarms.memory(now));
+                self.outputs.push_back(Output::AlarmMemory(memory));
+            }
             self.outputs.extend(notices.into_iter().map(Output::Notice));
             self.timers.put(Timer::Alarms, self.alarms.next_close());
         }

@@ -184,6 +184,7 @@ impl Farmer {
                 self.missed
                     .handle_arrival(now.mono, message.challenge_hash, message.signage_point_index);
                 self.timers.put(Timer::Missed, self.missed.due());
+                self.luck.note_signage_point(now);
                 self.roll_call.begin(now, &message);
                 let harvesters = self.ask_all(now, &message);
                 let signage_point = signage_point_view(now, &message);
@@ -191,6 +192,7 @@ impl Farmer {
                     signage_point,
                     harvesters,
                 });
+                self.keep_record();
             }
             Arrival::Duplicate => self.missed.handle_duplicate(),
             Arrival::OtherRewardChain => {
@@ -272,6 +274,7 @@ impl Farmer {
         if missed == 0 {
             return;
         }
+        self.luck.note_missed(now, missed);
         // Any node could have brought them, so all that should have are named.
         let names: Vec<_> = self.nodes.values().map(|node| node.status.name.as_str()).collect();
         let node = names.join(", ");

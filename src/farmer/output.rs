@@ -4,7 +4,7 @@ use super::pools::{PoolMembership, PoolRequest};
 use crate::clock::Mono;
 use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, QualityString, SessionId};
 use crate::pos::ProofContext;
-use crate::snapshot::{DisconnectCause, MessageRecord, Notice};
+use crate::snapshot::{AlarmMemory, DisconnectCause, FarmRecord, MessageRecord, Notice, ProofView};
 use crate::wire::{
     DeclareProofOfSpace, G1Bytes, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester,
 };
@@ -100,6 +100,12 @@ pub enum Output {
     Notice(Notice),
     /// A message of the harvester protocol passed, for the message screen.
     Message(MessageRecord),
+    /// Keep this for the next run: the record as it is, with the quarters of an hour that may have changed.
+    Record(Box<FarmRecord>),
+    /// Keep this for the next run: what people have said about alarms.
+    AlarmMemory(Box<AlarmMemory>),
+    /// A proof has got further. Said after everything else, once for however many steps.
+    Proof(Box<ProofView>),
 }
 
 /// What signatures are for.

@@ -22,6 +22,10 @@ pub(super) struct PlotLists {
     plot_bytes: ByteSize,
     effective_bytes: ByteSize,
     held_bytes: usize,
+    v2_plots: u64,
+    /// Expected sizes as consensus counts them, of v1 and of v2 plots.
+    expected_bytes: [f64; 2],
+    version: u64,
 }
 
 /// What is kept of a plot.
@@ -103,6 +107,8 @@ impl PlotLists {
         self.duplicates = update.duplicates;
         self.plot_bytes = self.plots.values().map(|plot| plot.file_size).sum();
         self.effective_bytes = iterations::total_effective_size(constants, self.plots.values().map(|plot| plot.size));
+        self.count_space(constants);
+        self.version += 1;
         self.held_bytes = self.plots.keys().map(|path| held_bytes_of(path)).sum::<usize>()
             + [&self.failed, &self.no_key, &self.duplicates]
                 .into_iter()
@@ -110,6 +116,16 @@ impl PlotLists {
                 .map(|path| held_bytes_of(path))
                 .sum::<usize>();
         change
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "for averages")]
+    fn count_space(&mut self, constants: &Constants) {
+        (self.v2_plots, self.expected_bytes) = (0, [0.0; 2]);
+        for plot in self.plots.values() {
+            let is_v2 = matches!(plot.size, PlotSize::V2 { .. });
+            self.v2_plots += u64::from(is_v2);
+            self.expected_bytes[usize::from(is_v2)] += iterations::expected_plot_size(constants, plot.size).0 as f64;
+        }
     }
 
     /// The lists as an update that says everything.
@@ -132,6 +148,26 @@ impl PlotLists {
     /// Sum of effective sizes, as official displays compute it.
     pub(super) const fn effective_bytes(&self) -> ByteSize {
         self.effective_bytes
+    }
+
+    /// v2 plots among the plots.
+    pub(super) const fn v2_plots(&self) -> u64 {
+        self.v2_plots
+    }
+
+    /// What consensus counts all v1 plots as, in bytes.
+    pub(super) const fn v1_bytes(&self) -> f64 {
+        self.expected_bytes[0]
+    }
+
+    /// What consensus counts all v2 plots as, in bytes.
+    pub(super) const fn v2_bytes(&self) -> f64 {
+        self.expected_bytes[1]
+    }
+
+    /// Another one after every change.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
     }
 
     /// Bytes of memory all this takes, roughly.

@@ -92,12 +92,13 @@ impl Farmer {
         }
         let (name, plots) = (slot.name.clone(), slot.lists.plots.len() as u64);
         let (added, removed) = (change.added.len() as u64, change.removed.len() as u64);
+        let removed_from = common_directory(change.removed.iter().map(|(path, _)| &**path));
         if was_known && added + removed > 0 {
             slot.last_plot_change = Some(PlotChangeView {
                 at_unix_ms: now.unix.0,
                 added,
                 removed,
-                removed_from: common_directory(change.removed.iter().map(|(path, _)| &**path)),
+                removed_from: removed_from.clone(),
             });
         }
         self.timers.clear(Timer::PlotSync(session_id));
@@ -108,6 +109,7 @@ impl Farmer {
                 plots,
                 added,
                 removed,
+                removed_from,
             });
         }
         self.review_returned_plots(now, &change.added);

@@ -1,7 +1,7 @@
 //! All proofs that can still matter: which wait to be verified, what is under way for them, and a record of every one for
 //! people.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::blocks::Block;
@@ -29,6 +29,8 @@ pub(super) struct Proofs {
     pub(super) blocks: BTreeMap<BlockNumber, Block>,
     pub(super) jobs: BTreeMap<JobId, Job>,
     views: VecDeque<ProofView>,
+    /// Those whose view has changed since it was told.
+    changed: BTreeSet<ProofNumber>,
     pub(super) seen: BTreeMap<ProofKey, ProofNumber>,
     seen_order: VecDeque<ProofKey>,
     /// Proofs that wait to be verified.
@@ -173,10 +175,23 @@ impl Proofs {
             && let Some(view) = self.views.iter_mut().find(|view| view.number == number.0)
         {
             view.clone_from(&proof.view);
+            self.changed.insert(number);
         }
     }
 
+    /// A proof whose view has changed, as it is now.
+    pub(super) fn take_changed(&mut self) -> Option<ProofView> {
+        while let Some(number) = self.changed.pop_first() {
+            let view = self.views.iter().find(|view| view.number == number.0);
+            if view.is_some() {
+                return view.cloned();
+            }
+        }
+        None
+    }
+
     pub(super) fn push_view(&mut self, view: ProofView) {
+        self.changed.insert(ProofNumber(view.number));
         self.views.truncate(PROOFS_KEPT - 1);
         self.views.push_front(view);
     }

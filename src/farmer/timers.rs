@@ -35,6 +35,8 @@ pub(super) enum Timer {
     Partial(PartialNumber),
     /// An alarm about something past is old enough to close.
     Alarms,
+    /// Eligible plots are to be counted on.
+    Count,
 }
 
 /// All timers that are set.

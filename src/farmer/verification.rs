@@ -218,6 +218,7 @@ impl Farmer {
         self.proofs.by_quality.insert(quality, number);
         let is_partial = self.begin_partial(now, number, &quality);
         if self.declare_where_good_enough(now, number) {
+            self.luck.note_good_proof(now);
             return;
         }
         self.wins.not_good_enough += u64::from(!is_partial);

@@ -10,7 +10,7 @@ use crate::clock::Now;
 use crate::ids::PeerId;
 use crate::snapshot::{
     Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, MonitorView, RollCallView,
-    SNAPSHOT_VERSION, SubSlotCell,
+    SNAPSHOT_VERSION, SignagePointCounts, SubSlotCell,
 };
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
 
@@ -40,7 +40,7 @@ impl Farmer {
             keys: self.keys_view(),
             signage_point: newest.map(|(point, message)| signage_point_view(point.received, message)),
             sub_slot,
-            signage_points: self.missed.counts(now.mono),
+            signage_points: self.signage_point_counts(now),
             harvesters: self
                 .harvesters
                 .all()
@@ -52,7 +52,7 @@ impl Farmer {
             totals: self.totals(),
             wins: self.wins,
             pools: self.pools.views(now),
-            alarms: self.alarms.views(),
+            alarms: self.alarms.views(now),
             alarm_history: self.alarms.history(),
             counters: Counters {
                 dropped_alarms: self.alarms.dropped(),
@@ -61,7 +61,19 @@ impl Farmer {
             simulated_chain: self.simulated_chain.clone(),
             // Whoever runs the farmer knows of queues and memory.
             monitor: MonitorView::default(),
+            luck: self.luck_view(now),
+            history: self.history.clone(),
+            silences: self.alarms.silences(now),
         }
+    }
+
+    /// Those of earlier runs count for the last 24 hours.
+    fn signage_point_counts(&self, now: Now) -> SignagePointCounts {
+        let mut counts = self.missed.counts(now.mono);
+        let (received, missed) = self.luck.points_before(now);
+        counts.received_24h += received;
+        counts.missed_24h += missed;
+        counts
     }
 
     /// Whether the farm farms: told from answers, never from an open connection.
@@ -164,6 +176,7 @@ impl Farmer {
             lookup_p95_ms: percentile(&sorted, 95),
             lookup_max_ms: sorted.last().copied(),
             ignored_messages: slot.ignored_messages,
+            eligibility: slot.eligibility.view(now),
         }
     }
 

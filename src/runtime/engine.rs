@@ -16,10 +16,12 @@ use super::pools::{PoolRequests, PoolWork};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
+use crate::history::HistorySender;
+use crate::hooks::Hooks;
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
-use crate::snapshot::{FarmSnapshot, MonitorView, Notice, QueueView};
+use crate::snapshot::{AlarmMemory, FarmSnapshot, MonitorView, Notice, QueueView};
 use crate::wire::ToFullNode;
 
 /// Snapshots are published at most this often.
@@ -49,6 +51,9 @@ pub(super) struct Engine {
     pub(super) nodes: BTreeMap<NodeId, mpsc::Sender<ToFullNode>>,
     pub(super) log: LogHandle,
     pub(super) server: Arc<Server>,
+    pub(super) history: Option<HistorySender>,
+    pub(super) hooks: Option<Hooks>,
+    pub(super) alarm_memory: watch::Sender<Option<Box<AlarmMemory>>>,
 }
 
 /// What the engine keeps beside the farmer.
@@ -262,9 +267,29 @@ impl Running {
                 }
                 Output::Notice(notice) => {
                     log_notice(&notice);
+                    if let Some(history) = &self.engine.history {
+                        history.note(&notice);
+                    }
+                    if let Some(hooks) = &self.engine.hooks {
+                        hooks.note(&notice);
+                    }
                     self.emit(FeedEvent::Notice(notice));
                 }
                 Output::Message(record) => self.emit(FeedEvent::Message(record)),
+                Output::Record(record) => {
+                    if let Some(history) = &self.engine.history {
+                        history.keep(record);
+                    }
+                }
+                Output::Proof(proof) => {
+                    if let Some(history) = &self.engine.history {
+                        history.note_proof(*proof);
+                    }
+                }
+                Output::AlarmMemory(memory) => {
+                    // Nobody keeps it in tests.
+                    let _ = self.engine.alarm_memory.send(Some(memory));
+                }
             }
         }
     }
@@ -346,6 +371,7 @@ impl Running {
             refused: net.refused,
             dropped_log_lines: self.engine.log.dropped_lines(),
             unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
+            dropped_hook_calls: self.engine.hooks.as_ref().map_or(0, Hooks::dropped),
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));
@@ -425,6 +451,7 @@ fn log_notice(notice: &Notice) {
         | Notice::HarvesterFee { .. }
         | Notice::BlockSigned { .. }
         | Notice::BlockAccepted { .. }
+        | Notice::AlarmSeen { .. }
         | Notice::PoolDifficultyChanged { .. }
         | Notice::AlarmClosed { .. } => tracing::info!(target: "farmer", "{notice}"),
         Notice::HarvesterDisconnected { .. }

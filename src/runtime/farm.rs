@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::alarm_memory;
 use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
@@ -24,6 +25,8 @@ use crate::control::{LockError, RootLock};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::harvester::{Service, ServiceOptions};
+use crate::history::{self, HistoryOptions, HistoryReader};
+use crate::hooks::{self, HookContext, WebError};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
 use crate::keys::{KeysError, Passphrase, address};
 use crate::logging::LogHandle;
@@ -76,6 +79,9 @@ pub enum StartError {
     /// Full nodes cannot be asked about the chain.
     #[error("ask full nodes about the chain: {0}")]
     Rpc(#[from] RpcError),
+    /// Alarms cannot be told.
+    #[error(transparent)]
+    Hooks(#[from] WebError),
     /// Pools cannot be asked.
     #[error(transparent)]
     Pools(#[from] PoolClientError),
@@ -222,6 +228,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         }
     }
 
+    let alarm_memory = alarm_memory::load(&root.alarm_memory_file());
     let farmer = Farmer::new(
         FarmerConfig {
             network: settings.network.clone(),
@@ -231,6 +238,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             signage_point_interval: interval,
             keys: public_keys,
             names,
+            alarm_memory,
             harvester_fees: settings.own.harvester_fees.clone(),
         },
         clock.now(),
@@ -253,7 +261,35 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         events: events.clone(),
         requests: requests_in,
         log: log.clone(),
+        history: settings
+            .own
+            .history
+            .enabled
+            .then(|| HistoryReader::new(root.history_file())),
     };
+    let history = settings.own.history.enabled.then(|| {
+        let options = HistoryOptions {
+            file: root.history_file(),
+            keep_days: settings.own.history.keep_days,
+            max_bytes: u64::from(settings.own.history.max_megabytes) << 20,
+        };
+        let (history, writer) = history::history(options, input_sender.clone());
+        tasks.spawn_blocking(move || writer.run());
+        history
+    });
+    let hooks = hooks::start(
+        &settings.own.alarms,
+        &HookContext {
+            network: settings.network.clone(),
+            clock,
+            farmer: input_sender.clone(),
+            handle: handle.clone(),
+            stop: stop.clone(),
+        },
+        &tasks,
+    )?;
+    let (alarm_memory, remembered) = watch::channel(None);
+    tasks.spawn(alarm_memory::keep(root.alarm_memory_file(), remembered));
 
     if !settings.harvester.plot_directories.is_empty() {
         let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);
@@ -279,6 +315,9 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         nodes,
         log,
         server: Arc::clone(&server),
+        history,
+        hooks,
+        alarm_memory,
     };
     let port = listener.address().port();
     let listening = Input::Listening {

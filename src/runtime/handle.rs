@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::farmer::Command;
+use crate::history::HistoryReader;
 use crate::logging::{LogHandle, LogRecord};
 use crate::snapshot::page::{Page, PageRequest};
-use crate::snapshot::{FarmSnapshot, HarvesterId, MessageRecord, Notice};
+use crate::snapshot::{FarmSnapshot, HarvesterId, HistoryPage, HistoryRequest, MessageRecord, Notice};
 
 /// Events kept for readers that are a little slow.
 pub const EVENT_QUEUE: usize = 1024;
@@ -61,6 +62,7 @@ pub struct FarmHandle {
     pub(crate) events: broadcast::Sender<FeedEvent>,
     pub(crate) requests: mpsc::Sender<EngineRequest>,
     pub(crate) log: LogHandle,
+    pub(crate) history: Option<HistoryReader>,
 }
 
 impl FarmHandle {
@@ -136,6 +138,36 @@ impl FarmHandle {
     pub async fn rename(&self, harvester: HarvesterId, name: String) -> Result<(), String> {
         self.ask(|reply| EngineRequest::Command(Command::NameHarvester { harvester, name }, reply))
             .await?
+    }
+
+    /// Marks all alarms as seen.
+    ///
+    /// # Errors
+    /// A sentence when the engine has ended.
+    pub async fn acknowledge_all(&self) -> Result<(), String> {
+        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: None }, reply))
+            .await?
+    }
+
+    /// Tells nobody of some alarms for a while (0 s: again).
+    ///
+    /// # Errors
+    /// A sentence when too much is silenced or the engine has ended.
+    pub async fn silence(&self, rule: Option<String>, machine: Option<String>, for_s: u64) -> Result<(), String> {
+        self.ask(|reply| EngineRequest::Command(Command::SilenceAlarms { rule, machine, for_s }, reply))
+            .await?
+    }
+
+    /// Part of the history. Does not concern the engine.
+    ///
+    /// # Errors
+    /// A sentence when there is no history or it cannot be read.
+    pub async fn history(&self, request: HistoryRequest) -> Result<HistoryPage, String> {
+        let Some(reader) = self.history.clone() else {
+            return Err("no history is written: see `farmconsole.history` in the settings".to_owned());
+        };
+        let read = tokio::task::spawn_blocking(move || reader.page(&request));
+        read.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())
     }
 
     /// Changes the log level while running.

@@ -3,6 +3,7 @@
 //! [`start`] puts a farm together and gives a [`RunningFarm`], whose [`FarmHandle`] is all that the rest of the program
 //! needs of it. [`start_harvester`] does the same for a harvester alone.
 
+mod alarm_memory;
 pub mod clock;
 mod embedded;
 mod engine;

@@ -19,6 +19,17 @@ pub enum Severity {
     Warning,
 }
 
+impl Severity {
+    /// As it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One kind of incident. Two alarms are the same incident when [`AlarmKind::key`] is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -193,6 +204,31 @@ pub enum AlarmKind {
         /// What is wrong with the block.
         reason: String,
     },
+    /// A harvester says of answer after answer that other plots passed the filter than do by their ids.
+    EligibleMismatch {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Answers in a row.
+        in_a_row: u64,
+        /// Eligible plots by our own count, of the last one.
+        expected: u64,
+        /// As it said.
+        passed: u64,
+    },
+    /// Somebody who should be told of alarms cannot be.
+    AlarmHookFailing {
+        /// How: `exec`, `webhook` or `dead man's switch`.
+        hook: String,
+        /// Why not, as a fragment.
+        why: String,
+    },
+    /// The history cannot be written.
+    HistoryNotWritten {
+        /// Why, as a fragment.
+        why: String,
+    },
     /// A harvester wanted the reward paid elsewhere and was refused.
     RewardOverrideRefused {
         /// Which.
@@ -336,6 +372,9 @@ impl AlarmKind {
             Self::ProofLost { .. } => "proof_lost".to_owned(),
             Self::TooManyProofs { harvester, .. } => format!("too_many_proofs/{harvester}"),
             Self::SigningRefused { node, .. } => format!("signing_refused/{node}"),
+            Self::EligibleMismatch { harvester, .. } => format!("eligible_mismatch/{harvester}"),
+            Self::AlarmHookFailing { hook, .. } => format!("alarm_hook_failing/{hook}"),
+            Self::HistoryNotWritten { .. } => "history_not_written".to_owned(),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
             Self::PoolFailing { launcher_id, .. } => format!("pool_failing/{launcher_id}"),
@@ -363,6 +402,7 @@ impl AlarmKind {
             | Self::PlotSyncFailing { harvester, .. }
             | Self::InvalidProofs { harvester, .. }
             | Self::TooManyProofs { harvester, .. }
+            | Self::EligibleMismatch { harvester, .. }
             | Self::RewardOverrideRefused { harvester, .. } => Some(*harvester),
             Self::NoSignagePoints { .. }
             | Self::NodeCertificateChanged { .. }
@@ -374,6 +414,8 @@ impl AlarmKind {
             | Self::SharedPlots { .. }
             | Self::ProofLost { .. }
             | Self::SigningRefused { .. }
+            | Self::HistoryNotWritten { .. }
+            | Self::AlarmHookFailing { .. }
             | Self::ConnectionRefused { .. }
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
@@ -394,6 +436,62 @@ impl AlarmKind {
             | Self::PoolClockDiffers { launcher_id, .. }
             | Self::PartialsLost { launcher_id, .. } => Some(*launcher_id),
             _ => None,
+        }
+    }
+
+    /// Name of the rule, the same for all incidents of this kind: `harvester_silent`. Alarms are silenced by it.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let key = self.key();
+        key.split('/').next().unwrap_or_default().to_owned()
+    }
+
+    /// Identity of the incident over a restart of the farmer: like [`Self::key`], but with names, since numbers of
+    /// harvesters are given anew.
+    #[must_use]
+    pub fn incident(&self) -> String {
+        let place = match self {
+            Self::PlotsLost { directory, .. } => directory.as_deref().unwrap_or_default(),
+            _ => "",
+        };
+        format!("{}/{}/{place}", self.rule(), self.machine().unwrap_or_default())
+    }
+
+    /// Machine it is about: the name of a harvester or node, or an address.
+    #[must_use]
+    pub fn machine(&self) -> Option<String> {
+        match self {
+            Self::NoSignagePoints { node, .. }
+            | Self::NodeCertificateChanged { node, .. }
+            | Self::NodeTakesNothing { node }
+            | Self::SignagePointsMissed { node, .. }
+            | Self::SigningRefused { node, .. } => Some(node.clone()),
+            Self::HarvesterAbsent { name, .. }
+            | Self::HarvesterSilent { name, .. }
+            | Self::HarvesterLate { name, .. }
+            | Self::PlotsLost { name, .. }
+            | Self::FailedPlots { name, .. }
+            | Self::NoKeyPlots { name, .. }
+            | Self::DuplicatePlots { name, .. }
+            | Self::PlotSyncFailing { name, .. }
+            | Self::InvalidProofs { name, .. }
+            | Self::ProofLost { name, .. }
+            | Self::TooManyProofs { name, .. }
+            | Self::EligibleMismatch { name, .. }
+            | Self::RewardOverrideRefused { name, .. } => Some(name.clone()),
+            Self::ConnectionRefused { address, .. } => Some(address.to_string()),
+            Self::PoolFailing { pool, .. }
+            | Self::PoolKeyMissing { pool, .. }
+            | Self::PoolNeedsOwner { pool, .. }
+            | Self::PoolClockDiffers { pool, .. }
+            | Self::PartialsLost { pool, .. } => Some(pool.clone()),
+            Self::NoKeys
+            | Self::NoRewardTarget { .. }
+            | Self::CertificateShared { .. }
+            | Self::SharedPlots { .. }
+            | Self::PoolsUnreadable { .. }
+            | Self::AlarmHookFailing { .. }
+            | Self::HistoryNotWritten { .. } => None,
         }
     }
 
@@ -426,6 +524,9 @@ impl AlarmKind {
             | Self::NoKeyPlots { .. }
             | Self::DuplicatePlots { .. }
             | Self::SharedPlots { .. }
+            | Self::EligibleMismatch { .. }
+            | Self::HistoryNotWritten { .. }
+            | Self::AlarmHookFailing { .. }
             | Self::ConnectionRefused { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
@@ -488,6 +589,15 @@ impl AlarmKind {
             }
             Self::SigningRefused { node, .. } => {
                 format!("find out who runs the full node {node} and whether its software is genuine")
+            }
+            Self::EligibleMismatch { name, .. } => {
+                format!("restart the harvester on {name}; if it stays, check its version and its plots")
+            }
+            Self::AlarmHookFailing { .. } => {
+                "see `farmconsole.alarms` in the settings file (`farmconsole config path`)".to_owned()
+            }
+            Self::HistoryNotWritten { .. } => {
+                "make room on the disk of this root, or mend what is named; farming goes on meanwhile".to_owned()
             }
             Self::RewardOverrideRefused { name, .. } => {
                 format!(
@@ -617,6 +727,19 @@ impl fmt::Display for AlarmKind {
                 )
             }
             Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
+            Self::EligibleMismatch {
+                name,
+                in_a_row,
+                expected,
+                passed,
+                ..
+            } => write!(
+                f,
+                "{name} says {passed} eligible plots where its plot ids make {expected}, {} in a row",
+                count(*in_a_row, "answer")
+            ),
+            Self::AlarmHookFailing { hook, why } => write!(f, "nobody is told of alarms by {hook}: {why}"),
+            Self::HistoryNotWritten { why } => write!(f, "the history is not written: {why}"),
             Self::RewardOverrideRefused { name, reason, .. } => {
                 write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
             }
@@ -681,6 +804,49 @@ pub struct AlarmView {
     pub closed_at_unix_ms: Option<u64>,
     /// A person has seen it.
     pub acknowledged: bool,
+    /// A person does not want to be told of it for now.
+    #[serde(default)]
+    pub silenced: bool,
+}
+
+/// Alarms that nobody is to be told of for a while. They are still shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Silence {
+    /// Only of this rule ([`AlarmKind::rule`]); `None` for all.
+    pub rule: Option<String>,
+    /// Only of this machine ([`AlarmKind::machine`]); `None` for all.
+    pub machine: Option<String>,
+    /// When it ends, unix milliseconds.
+    pub until_unix_ms: u64,
+}
+
+impl Silence {
+    /// Whether it is about this alarm, at any time.
+    #[must_use]
+    pub fn covers(&self, kind: &AlarmKind) -> bool {
+        self.rule.as_ref().is_none_or(|rule| *rule == kind.rule())
+            && (self.machine.is_none() || self.machine == kind.machine())
+    }
+}
+
+/// What people have said about alarms, which outlives the farmer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmMemory {
+    /// What is silenced.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
+    /// Open incidents that a person has seen.
+    #[serde(default)]
+    pub seen: Vec<SeenIncident>,
+}
+
+/// An open incident that a person has seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeenIncident {
+    /// Its [`AlarmKind::incident`].
+    pub incident: String,
+    /// When it opened, unix milliseconds.
+    pub opened_at_unix_ms: u64,
 }
 
 fn count(n: u64, what: &str) -> String {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::luck::EligibilityView;
 use super::peer::HarvesterId;
 use crate::ids::PeerId;
 
@@ -153,6 +154,9 @@ pub struct HarvesterView {
     pub lookup_max_ms: Option<u32>,
     /// Messages of unknown number that were ignored.
     pub ignored_messages: u64,
+    /// Its filter: luck, and whether it says what we computed ourselves.
+    #[serde(default)]
+    pub eligibility: EligibilityView,
 }
 
 impl HarvesterView {

@@ -10,6 +10,8 @@
 pub mod alarm;
 mod concern;
 mod harvester;
+pub mod history;
+mod luck;
 mod machine;
 pub mod notice;
 pub mod page;
@@ -18,9 +20,14 @@ mod pool;
 mod proof;
 mod signage_point;
 
-pub use alarm::{AlarmKind, AlarmView, OwnerNeed, RewardTarget, Severity};
+pub use alarm::{AlarmKind, AlarmMemory, AlarmView, OwnerNeed, RewardTarget, SeenIncident, Severity, Silence};
 pub use concern::{Concern, MachineStatus};
 pub use harvester::{CrossCheckView, HarvesterState, HarvesterView, LastAnswerView, PlotChangeView};
+pub use history::{
+    AlarmRow, AttemptRow, HistoryPage, HistoryRequest, HistoryRows, HistoryState, HistoryTable, HistoryView, HourRow,
+    PartialRow, PlotChangeRow,
+};
+pub use luck::{EligibilityView, EligibleView, FarmRecord, LuckBand, LuckVerdict, LuckView, QuarterCounts};
 pub use machine::{
     FarmerLinkState, FarmerLinkView, FileCounts, FileState, LOOKUPS_KEPT, LookupView, MachineSnapshot, PlotFileView,
     ScanView, TROUBLES_KEPT, VolumeState, VolumeView,
@@ -109,6 +116,15 @@ pub struct FarmSnapshot {
     /// How the process that watches the farm fares itself.
     #[serde(default)]
     pub monitor: MonitorView,
+    /// Effort, luck and expected time to win.
+    #[serde(default)]
+    pub luck: LuckView,
+    /// How the history fares.
+    #[serde(default)]
+    pub history: HistoryView,
+    /// Alarms that nobody is told of for now.
+    #[serde(default)]
+    pub silences: Vec<Silence>,
 }
 
 /// The one word of the header, with its reason.
@@ -288,6 +304,9 @@ pub struct Counters {
     /// Alarms that were not opened because too many are open.
     #[serde(default)]
     pub dropped_alarms: u64,
+    /// Calls of alarm hooks that were not made because too many waited.
+    #[serde(default)]
+    pub dropped_hook_calls: u64,
 }
 
 /// How the process that watches the farm fares itself.

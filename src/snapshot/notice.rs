@@ -52,6 +52,9 @@ pub enum Notice {
         added: u64,
         /// Plots removed.
         removed: u64,
+        /// Longest common directory of those removed: usually the drive.
+        #[serde(default)]
+        removed_from: Option<String>,
     },
     /// A plot sync message was refused.
     PlotSyncRefused {
@@ -198,6 +201,11 @@ pub enum Notice {
         /// It.
         alarm: AlarmView,
     },
+    /// A person has seen an alarm.
+    AlarmSeen {
+        /// It.
+        alarm: AlarmView,
+    },
     /// An alarm closed.
     AlarmClosed {
         /// It.
@@ -329,6 +337,7 @@ impl fmt::Display for Notice {
                 write!(f, "{pool} changed the difficulty from {from} to {to}")
             }
             Self::AlarmOpened { alarm } => write!(f, "alarm: {}", alarm.kind),
+            Self::AlarmSeen { alarm } => write!(f, "acknowledged: {}", alarm.kind),
             Self::AlarmClosed { alarm } => write!(f, "over: {}", alarm.kind),
         }
     }

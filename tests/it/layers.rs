@@ -20,15 +20,18 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 8] = [
+const RING_1: [&str; 11] = [
     "config",
     "tls",
     "net",
     "harvester",
+    "history",
+    "hooks",
     "runtime",
     "control",
     "logging",
     "keys",
+    "recorder",
 ];
 
 /// What ring 0 never names, with the reason that the failure shows.

@@ -11,6 +11,8 @@
 
 #[cfg(target_os = "linux")]
 mod disks;
+#[cfg(target_os = "linux")]
+mod history;
 mod keys;
 mod layers;
 mod plots;

@@ -270,6 +270,23 @@ fn attached_console_survives_a_restart_of_the_farmer_and_leaves_it_alone() {
 }
 
 #[test]
+fn recording_is_shown_on_the_same_screens_and_says_when_it_is_over() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let file = farm.dir.path().join("farm.recording");
+    let path = file.to_str().unwrap();
+    farm.ok(&["record", path, "--for", "3s"]);
+    farm.ok(&["stop"]);
+    let mut screen = Screen::open(100, 30, &["replay", path, "--speed", "4"]);
+    screen.until_shown("SIMULATED");
+    screen.press("2");
+    screen.until_shown("NO FARMER");
+    screen.press("q");
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+}
+
+#[test]
 fn harvester_has_a_console_of_its_own_and_one_that_attaches_leaves_it_alone() {
     let machine = Program::new();
     machine.ok(&["init", "--network", "simulator1"]);

@@ -263,6 +263,7 @@ fn alarm(number: u64, now: u64) -> AlarmView {
         updated_at_unix_ms: now,
         closed_at_unix_ms: None,
         acknowledged: false,
+        silenced: false,
     }
 }
 

@@ -28,6 +28,7 @@ pub(super) enum Action {
     Sort,
     Reverse,
     Acknowledge,
+    Silence,
     Rename,
     Copy,
     Save,
@@ -178,6 +179,14 @@ pub(super) const BINDINGS: &[Binding] = &[
         place: Place::On(Screen::Alarms),
         help: "acknowledge the selected alarm",
         hint: "acknowledge",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('z'), NONE)],
+        shown: "z",
+        action: Action::Silence,
+        place: Place::On(Screen::Alarms),
+        help: "tell nobody of such alarms of this machine for an hour; again: tell",
+        hint: "silence",
     },
     Binding {
         keys: &[(KeyCode::Left, NONE), (KeyCode::Char('h'), NONE)],

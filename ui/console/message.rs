@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossterm::event::KeyEvent;
 use farmconsole::runtime::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
-use farmconsole::snapshot::{FarmSnapshot, HarvesterId};
+use farmconsole::snapshot::{FarmSnapshot, HarvesterId, HistoryRequest, HistoryRows};
 
 use super::export::{Discretion, Format, Table};
 use super::hit::Mouse;
@@ -42,6 +42,15 @@ pub(super) enum Message<P = FarmSnapshot> {
         /// The page, or why there is none.
         result: Result<Page, String>,
     },
+    /// Answer to [`Effect::History`].
+    History {
+        /// What was asked.
+        request: HistoryRequest,
+        /// The rows, or why there are none.
+        result: Result<HistoryRows, String>,
+    },
+    /// Answer to [`Effect::Silence`], as a sentence.
+    Silenced(Result<String, String>),
     /// Answer to [`Effect::Acknowledge`].
     Acknowledged {
         /// Number of the alarm.
@@ -66,6 +75,17 @@ pub(super) enum Effect {
         kind: RecentKind,
         /// At most this many.
         limit: u32,
+    },
+    /// Ask for part of the history.
+    History(HistoryRequest),
+    /// Tell nobody of such alarms for a while; 0 s ends it.
+    Silence {
+        /// The rule.
+        rule: String,
+        /// The machine, if the alarm is about one.
+        machine: Option<String>,
+        /// For how long, seconds.
+        for_s: u64,
     },
     /// Tell the farmer that a person has seen this alarm.
     Acknowledge(u64),

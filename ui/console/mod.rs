@@ -19,6 +19,7 @@ mod message;
 mod model;
 mod order;
 mod palette;
+mod past;
 mod privacy;
 mod run;
 mod save;

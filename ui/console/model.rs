@@ -13,6 +13,7 @@ use farmconsole::snapshot::{
 use super::files::{FileList, file_count, fleet_count};
 use super::last_look::LastLook;
 use super::order::{Order, Orders, SortBy};
+use super::past::Past;
 use super::privacy::{self, Names};
 use super::stream::{Entry, Stream};
 use super::theme::Theme;
@@ -135,6 +136,8 @@ pub(super) struct Details {
     pub(super) facts_scroll: u16,
     /// The filter of the table below, which has nothing to say about files.
     pub(super) filter_before: String,
+    /// What the history says of it.
+    pub(super) past: Past,
 }
 
 /// Selected rows, by what they show, so that a newer picture does not move them.

@@ -333,6 +333,30 @@ impl<A: App> Running<A> {
                     }))
                 });
             }
+            Effect::History(request) => {
+                let answer = self.answer(Ask::History(request.clone()));
+                self.questions.spawn(async move {
+                    let result = answer.await.and_then(|answer| match answer {
+                        Answer::History(page) => Ok(page.rows),
+                        _ => Err(MISFIT.to_owned()),
+                    });
+                    Message::History { request, result }
+                });
+            }
+            Effect::Silence { rule, machine, for_s } => {
+                let words = match (&machine, for_s) {
+                    (_, 0) => "such alarms are told again".to_owned(),
+                    (Some(machine), _) => format!("nobody is told of such alarms of {machine} for an hour"),
+                    (None, _) => "nobody is told of such alarms for an hour".to_owned(),
+                };
+                let answer = self.answer(Ask::Silence {
+                    rule: Some(rule),
+                    machine,
+                    for_s,
+                });
+                self.questions
+                    .spawn(async move { Message::Silenced(answer.await.map(|_| words)) });
+            }
             Effect::Acknowledge(alarm) => {
                 let answer = self.answer(Ask::Acknowledge { alarm });
                 self.questions.spawn(async move {

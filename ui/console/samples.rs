@@ -84,6 +84,9 @@ pub(super) fn empty() -> FarmSnapshot {
         counters: Counters::default(),
         simulated_chain: None,
         monitor: MonitorView::default(),
+        luck: LuckView::default(),
+        history: HistoryView::default(),
+        silences: vec![],
     }
 }
 
@@ -280,6 +283,7 @@ fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u64) -> AlarmView {
         updated_at_unix_ms: opened_at_unix_ms,
         closed_at_unix_ms: None,
         acknowledged: false,
+        silenced: false,
     }
 }
 
@@ -421,6 +425,22 @@ pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
             ..WinCounts::default()
         },
         harvesters,
+        luck: LuckView {
+            expected_time_to_win_s: Some(443_000.0),
+            effort: 0.67,
+            counted_since_unix_ms: NOW - 8_000_000_000,
+            last_win_unix_ms: Some(NOW - 187_000_000),
+            won_24h: 0,
+            won_ever: 14,
+            filter_24h: LuckBand::judge(plots * 36 + plots / 4, plots as f64 * 35.99, plots as f64 * 35.85),
+            proofs_24h: LuckBand::judge(0, 0.2, 0.2),
+        },
+        history: HistoryView {
+            state: HistoryState::Writing,
+            written: 812_334,
+            dropped: 0,
+            file_bytes: 61 << 20,
+        },
         ..empty()
     }
 }
@@ -487,6 +507,11 @@ fn harvester(number: u32, (name, plots): (&str, u64), chance: &mut Chance) -> Ha
         lookup_max_ms: Some(sorted[63]),
         lookups_ms,
         ignored_messages: 0,
+        eligibility: EligibilityView {
+            filter_24h: LuckBand::judge(plots * 36, plots as f64 * 36.2, plots as f64 * 36.0),
+            compared: 9_200,
+            ..EligibilityView::default()
+        },
     }
 }
 
@@ -608,6 +633,47 @@ pub(super) fn monitor() -> MonitorView {
             queue("harvesters to farmer", 3, 1024),
             queue("events to viewers", 700, 1024),
         ],
+    }
+}
+
+/// Three days of a harvester that was slow on one night, and its plot changes.
+pub(super) fn past(request: &HistoryRequest) -> HistoryRows {
+    let name = request.harvester.clone().unwrap_or_default();
+    let this_hour = NOW - NOW % 3_600_000;
+    match request.table {
+        HistoryTable::Hours => {
+            let hour = |n: u64| HourRow {
+                start_unix_ms: this_hour - n * 3_600_000,
+                harvester: name.clone(),
+                answered: 384,
+                unanswered: u64::from(n == 40),
+                lookup_max_ms: Some(if (34..40).contains(&n) {
+                    9_400 + n * 400
+                } else {
+                    600 + n * 7
+                }),
+                ..HourRow::default()
+            };
+            HistoryRows::Hours((0..60).map(hour).collect())
+        }
+        _ => HistoryRows::PlotChanges(vec![
+            PlotChangeRow {
+                at_unix_ms: NOW - 420_000,
+                harvester: name.clone(),
+                plots: 1_078,
+                added: 0,
+                removed: 109,
+                removed_from: Some("/mnt/d7".to_owned()),
+            },
+            PlotChangeRow {
+                at_unix_ms: NOW - 200_000_000,
+                harvester: name,
+                plots: 1_187,
+                added: 20,
+                removed: 0,
+                removed_from: None,
+            },
+        ]),
     }
 }
 

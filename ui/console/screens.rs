@@ -140,6 +140,18 @@ fn harvester_details() {
     shot("harvester_loading", &model);
     answer(&mut model, &asked, samples::page(3, false));
     shot("harvester_failed_files", &model);
+    let past: Vec<_> = asked
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::History(request) => Some(request.clone()),
+            _ => None,
+        })
+        .collect();
+    for request in past {
+        let result = Ok(samples::past(&request));
+        update(&mut model, Message::History { request, result });
+    }
+    shot("harvester_past", &model);
     resize(&mut model, 80, 24);
     shot("harvester_narrow", &model);
     for _ in 0..40 {
@@ -323,6 +335,13 @@ fn alarms_screen() {
     shot("alarms_none", &on(samples::empty(), 120, 36));
     shot("alarms_troubled", &on(samples::troubled(), 120, 36));
     shot("alarms_small", &on(samples::troubled(), 60, 16));
+    let mut troubled = on(samples::troubled(), 120, 36);
+    let silenced = Effect::Silence {
+        rule: "harvester_absent".to_owned(),
+        machine: Some("garage".to_owned()),
+        for_s: 3_600,
+    };
+    assert_eq!(press(&mut troubled, 'z'), [silenced], "the first alarm that is open");
     let mut private = on(samples::troubled(), 120, 36);
     press(&mut private, 'p');
     press(&mut private, 'j');
@@ -543,7 +562,7 @@ fn long_lists_are_fetched_as_the_selection_nears_their_end() {
     press(&mut model, 'j');
     press(&mut model, 'j');
     let asked = code(&mut model, KeyCode::Enter);
-    assert!(matches!(asked.as_slice(), [Effect::Page(r)] if r.list == ListKind::Plots && r.offset == 0));
+    assert!(matches!(asked.as_slice(), [Effect::Page(r), ..] if r.list == ListKind::Plots && r.offset == 0));
     answer(&mut model, &asked, samples::page(1_204, true));
     assert_eq!(code(&mut model, KeyCode::Down), []);
     let asked = code(&mut model, KeyCode::End);
@@ -624,7 +643,7 @@ fn a_click_selects_what_was_drawn_there_and_a_second_one_opens_it() {
     click(&mut model, "plots↓");
     assert_eq!(model.harvesters()[0].name, "local", "and turns round");
     let asked = click(&mut model, "shelf-1");
-    assert!(matches!(&asked[..], [Effect::Page(r)] if r.harvester == Some(id)));
+    assert!(matches!(&asked[..], [Effect::Page(r), ..] if r.harvester == Some(id)));
     let asked = click(&mut model, "no key 0");
     assert!(matches!(&asked[..], [Effect::Page(r)] if r.list == ListKind::NoKey));
     press(&mut model, '?');
@@ -794,7 +813,7 @@ fn pass(model: &mut Model, at_unix_ms: u64, from: &str) {
 
 /// Answers the question for a page that `asked` holds.
 fn answer(model: &mut Model, asked: &[Effect], page: Page) {
-    let [Effect::Page(request)] = asked else {
+    let [Effect::Page(request), ..] = asked else {
         panic!("no page was asked for: {asked:?}")
     };
     update(

@@ -15,6 +15,7 @@ use super::keymap::{self, Action};
 use super::message::{Effect, Message, Save};
 use super::model::{Details, Dialog, Frozen, Link, Model, Report, Screen};
 use super::order::{Order, orders_of};
+use super::past::Past;
 use super::privacy::Names;
 use super::run::Left;
 use super::views;
@@ -96,6 +97,16 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
                 Ok((rows, path)) => format!("{} saved as {path}", crate::format::plural(rows, "row")),
                 Err(reason) => format!("not saved: {reason}"),
             });
+            Vec::new()
+        }
+        Message::History { request, result } => {
+            if let Some(details) = &mut model.details {
+                details.past.take(&request, result);
+            }
+            Vec::new()
+        }
+        Message::Silenced(result) => {
+            model.remark = Some(result.unwrap_or_else(|reason| format!("not silenced: {reason}")));
             Vec::new()
         }
         Message::Acknowledged { alarm, result } => {
@@ -360,6 +371,7 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
             return sort(model, Order { reversed, ..order });
         }
         Action::Acknowledge => return acknowledge(model),
+        Action::Silence => return silence(model),
         Action::Rename => rename(model),
         Action::Copy => return copy_selected(model),
         Action::Save => begin_to_save(model),
@@ -565,6 +577,25 @@ fn acknowledge(model: &mut Model) -> Vec<Effect> {
     }
 }
 
+/// Silences the rule of the selected (or first) open alarm on its machine, or ends that.
+fn silence(model: &mut Model) -> Vec<Effect> {
+    let selected = model.selection.alarm;
+    let rows = model.alarms();
+    let mut open = rows.iter().filter(|a| a.closed_at_unix_ms.is_none());
+    let alarm = open.find(|a| selected.is_none_or(|number| number == a.number));
+    match alarm {
+        Some(alarm) => vec![Effect::Silence {
+            rule: alarm.kind.rule(),
+            machine: alarm.kind.machine(),
+            for_s: if alarm.silenced { 0 } else { 3_600 },
+        }],
+        None => {
+            model.remark = Some("nothing to silence here".to_owned());
+            Vec::new()
+        }
+    }
+}
+
 /// Opens the selected drive, or the details of the selected (or first) harvester at the first list that has files.
 fn open(model: &mut Model) -> Vec<Effect> {
     if model.file_list().is_some() {
@@ -593,8 +624,23 @@ fn open(model: &mut Model) -> Vec<Effect> {
         files: FileList::new(Some(id), list),
         facts_scroll: 0,
         filter_before: std::mem::take(&mut model.filter),
+        past: Past::default(),
     });
-    ask_files(model)
+    let mut asks = ask_files(model);
+    asks.extend(ask_past(model));
+    asks
+}
+
+/// Asks for the past of the harvester whose details are open.
+fn ask_past(model: &mut Model) -> Vec<Effect> {
+    let Some((_, harvester)) = model.detailed() else {
+        return Vec::new();
+    };
+    let (name, now) = (harvester.name.clone(), model.snapshot.taken_at_unix_ms);
+    match &mut model.details {
+        Some(details) => details.past.ask(&name, now).map(Effect::History).to_vec(),
+        None => Vec::new(),
+    }
 }
 
 /// Shows the files of the selected drive.

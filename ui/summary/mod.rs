@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use farmconsole::control::Role;
-use farmconsole::snapshot::{AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, NodeView, ProofView};
+use farmconsole::snapshot::{
+    AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, HistoryView, LuckView, NodeView, ProofView,
+    Silence,
+};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -125,6 +128,7 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
         plural(wins.blocks_signed, "block"),
         wins.lost
     )?;
+    luck(out, snapshot)?;
     for harvester in &snapshot.harvesters {
         writeln!(
             out,
@@ -138,6 +142,8 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
         (counters.dropped_log_lines, "log line"),
         (counters.dropped_signage_points, "signage point"),
         (counters.dropped_verifications, "verification"),
+        (counters.dropped_hook_calls, "alarm hook call"),
+        (snapshot.history.dropped, "history row"),
     ];
     let dropped: Vec<_> = dropped
         .into_iter()
@@ -154,6 +160,43 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     for alarm in &snapshot.alarms {
         writeln!(out, "   {}", safe(&alarm.text))?;
         writeln!(out, "      {}", safe(&alarm.remedy))?;
+    }
+    Ok(())
+}
+
+/// Effort and luck; also of earlier runs, where a history is kept.
+fn luck(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
+    let luck = &snapshot.luck;
+    let ago = |ms: u64| span(snapshot.taken_at_unix_ms.saturating_sub(ms) / 1000);
+    let last = luck
+        .last_win_unix_ms
+        .map_or_else(String::new, |ms| format!(", the last one {} ago", ago(ms)));
+    writeln!(
+        out,
+        "Won: {} in 24 h, {} in {}{last}",
+        luck.won_24h,
+        luck.won_ever,
+        ago(luck.counted_since_unix_ms)
+    )?;
+    let expected = luck
+        .expected_time_to_win_s
+        .map_or_else(|| "unknown".to_owned(), |seconds| span(seconds as u64));
+    writeln!(
+        out,
+        "Effort: {:.0} % since the last win; a win is expected every {expected} with what is connected",
+        luck.effort * 100.0
+    )?;
+    for (what, band) in [("Filter", &luck.filter_24h), ("Proof", &luck.proofs_24h)] {
+        let share = band
+            .ratio()
+            .map_or_else(|| "–".to_owned(), |ratio| format!("{:.1} %", ratio * 100.0));
+        writeln!(
+            out,
+            "{what} luck in 24 h: {share} ({}), {} of {:.1} expected",
+            band.verdict.word(),
+            band.got,
+            band.expected
+        )?;
     }
     Ok(())
 }
@@ -313,6 +356,9 @@ struct SummaryJson<'a> {
     blocks_accepted: u64,
     harvesters: &'a [HarvesterView],
     alarms: &'a [AlarmView],
+    luck: &'a LuckView,
+    history: &'a HistoryView,
+    silences: &'a [Silence],
 }
 
 impl<'a> SummaryJson<'a> {
@@ -346,6 +392,9 @@ impl<'a> SummaryJson<'a> {
             blocks_accepted: snapshot.wins.blocks_accepted,
             harvesters: &snapshot.harvesters,
             alarms: &snapshot.alarms,
+            luck: &snapshot.luck,
+            history: &snapshot.history,
+            silences: &snapshot.silences,
         }
     }
 }

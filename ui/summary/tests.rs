@@ -2,8 +2,8 @@
 
 use farmconsole::ids::PeerId;
 use farmconsole::snapshot::{
-    AlarmKind, FarmTotals, HarvesterId, KeysView, LastAnswerView, MonitorView, NodeView, SNAPSHOT_VERSION,
-    SignagePointCounts, SimulatedChainView, WinCounts,
+    AlarmKind, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView, MonitorView,
+    NodeView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
 };
 
 use super::*;
@@ -215,6 +215,9 @@ fn farm_of_the_samples() -> FarmSnapshot {
         counters: farmconsole::snapshot::Counters::default(),
         simulated_chain: None,
         monitor: MonitorView::default(),
+        luck: LuckView::default(),
+        history: HistoryView::default(),
+        silences: vec![],
     };
     sum(&mut farm);
     farm
@@ -281,6 +284,7 @@ fn harvester(id: u32, host: &str, plots: u64, plot_bytes: f64, effective_bytes: 
         lookup_p95_ms: None,
         lookup_max_ms: None,
         ignored_messages: 0,
+        eligibility: EligibilityView::default(),
     }
 }
 
@@ -294,6 +298,7 @@ fn alarm(kind: AlarmKind) -> AlarmView {
         opened_at_unix_ms: NOW - 60_000,
         updated_at_unix_ms: NOW - 60_000,
         acknowledged: false,
+        silenced: false,
         closed_at_unix_ms: None,
     }
 }

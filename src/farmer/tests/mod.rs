@@ -2,6 +2,7 @@
 
 mod connections;
 mod fees;
+mod luck;
 mod operations;
 mod partials;
 mod plots;

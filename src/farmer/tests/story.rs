@@ -14,7 +14,8 @@ use crate::ids::{
 };
 use crate::pos::constants::Constants;
 use crate::snapshot::{
-    AlarmKind, ConnectedPeer, DisconnectCause, FarmSnapshot, HarvesterState, HarvesterView, Notice, ProofStage,
+    AlarmKind, AlarmMemory, ConnectedPeer, DisconnectCause, FarmSnapshot, HarvesterState, HarvesterView, Notice,
+    ProofStage,
 };
 use crate::units::{ByteSize, Difficulty, Height, PlotSize, SubSlotIters};
 use crate::wire::{
@@ -54,6 +55,7 @@ pub(super) fn config() -> FarmerConfig {
             .into_iter()
             .map(|name| (certificate(name), name.to_owned()))
             .collect(),
+        alarm_memory: AlarmMemory::default(),
         harvester_fees: BTreeMap::new(),
     }
 }

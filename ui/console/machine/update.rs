@@ -49,6 +49,8 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         Message::LastLook(_)
         | Message::Mouse(_)
         | Message::Page { .. }
+        | Message::History { .. }
+        | Message::Silenced(_)
         | Message::Acknowledged { .. }
         | Message::Renamed(_)
         | Message::Saved(_) => {}

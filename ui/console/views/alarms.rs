@@ -107,6 +107,10 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
             if alarm.acknowledged { "   seen" } else { "" },
             theme.style(Tone::Accent),
         ),
+        span(
+            if alarm.silenced { "   silenced" } else { "" },
+            theme.style(Tone::Accent),
+        ),
     ])];
     let room = columns.saturating_sub(6);
     for line in wrap(&model.outside(&alarm.text), room) {

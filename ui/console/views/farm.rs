@@ -1,6 +1,6 @@
 //! Screen 1: the farm at one glance.
 
-use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot, PartialCounts};
+use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot, LuckBand, LuckVerdict, PartialCounts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -207,16 +207,40 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     }
     let (to_win, tone) = expected_to_win(snapshot);
     rows.push(("Expected win", to_win, tone));
-    let blocks = if snapshot.simulated {
-        format!("{} SIMULATED", grouped(wins.blocks_accepted))
+    let luck = &snapshot.luck;
+    if !snapshot.simulated && luck.effort > 0.0 {
+        rows.push(("Effort", effort(luck.effort, model), Tone::Plain));
+    }
+    // A chain of our own says what it has accepted; elsewhere a signed block is as much as a farmer knows.
+    let (won, kind) = if snapshot.simulated {
+        (wins.blocks_accepted, " SIMULATED")
     } else {
-        format!("{} signed", grouped(wins.blocks_signed))
+        (luck.won_ever.max(wins.blocks_signed), "")
     };
     let last = wins
         .last_block_unix_ms
+        .or(luck.last_win_unix_ms)
         .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)));
-    let tone = if wins.blocks_signed > 0 { Tone::Win } else { Tone::Plain };
-    rows.push(("Blocks won", format!("{blocks}{}", last.unwrap_or_default()), tone));
+    let tone = if won > 0 { Tone::Win } else { Tone::Plain };
+    let text = format!(
+        "{} / {}{kind}{}",
+        grouped(luck.won_24h),
+        grouped(won),
+        last.unwrap_or_default()
+    );
+    rows.push(("Won 24 h/ever", text, tone));
+    rows.push((
+        "Filter luck",
+        luck_words(&luck.filter_24h),
+        luck_tone(luck.filter_24h.verdict),
+    ));
+    if luck.proofs_24h.expected >= 1.0 {
+        rows.push((
+            "Proof luck",
+            luck_words(&luck.proofs_24h),
+            luck_tone(luck.proofs_24h.verdict),
+        ));
+    }
     let proofs = format!(
         "{} · {} invalid · {} lost",
         grouped(wins.proofs),
@@ -289,19 +313,63 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     rows
 }
 
+/// A bar up to twice what was to be expected, and the share.
+fn effort(effort: f64, model: &Model) -> String {
+    const COLUMNS: usize = 12;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the columns"
+    )]
+    let filled = (effort / 2.0 * COLUMNS as f64).clamp(0.0, COLUMNS as f64) as usize;
+    let theme = model.theme;
+    let bar = theme.pick("█", "#").repeat(filled) + &theme.pick("░", ".").repeat(COLUMNS - filled);
+    format!("{bar} {:.0} %", effort * 100.0)
+}
+
+/// `101.3 % (normal, 98–102)`: what came of what was to be expected, whether that is chance, and within what it would be.
+pub(super) fn luck_words(luck: &LuckBand) -> String {
+    let word = luck.verdict.word();
+    match luck.ratio() {
+        Some(ratio) if luck.verdict != LuckVerdict::TooEarly => {
+            let share = |count: f64| count * 100.0 / luck.expected;
+            format!(
+                "{:.1} % ({word}, {:.1} to {:.1})",
+                ratio * 100.0,
+                share(luck.low),
+                share(luck.high)
+            )
+        }
+        _ => word.to_owned(),
+    }
+}
+
+/// How luck is meant: bad luck is nothing to mend, what is broken is.
+pub(super) const fn luck_tone(verdict: LuckVerdict) -> Tone {
+    match verdict {
+        LuckVerdict::TooEarly => Tone::Dim,
+        LuckVerdict::Lucky | LuckVerdict::Normal => Tone::Plain,
+        LuckVerdict::Unlucky => Tone::Warn,
+        LuckVerdict::Broken => Tone::Bad,
+    }
+}
+
 fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
     if snapshot.simulated {
         return ("none: SIMULATED chain".to_owned(), Tone::Win);
     }
     let node = snapshot.chain_node();
-    let minutes = node.and_then(|node| {
-        let seconds = node.average_block_seconds.unwrap_or(BLOCK_SECONDS);
-        Some(minutes_to_win(
-            snapshot.totals.effective_bytes as f64,
-            node.netspace_bytes?,
-            seconds,
-        ))
-    });
+    let by_space = || {
+        let seconds = node?.average_block_seconds.unwrap_or(BLOCK_SECONDS);
+        let effective = snapshot.totals.effective_bytes as f64;
+        Some(minutes_to_win(effective, node?.netspace_bytes?, seconds))
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "huge spans saturate")]
+    let by_difficulty = snapshot
+        .luck
+        .expected_time_to_win_s
+        .map(|seconds| (seconds / 60.0) as i64);
+    let minutes = by_space().or(by_difficulty);
     (
         minutes.map_or_else(|| "unknown: no network space".to_owned(), chia_minutes),
         Tone::Plain,

@@ -1,18 +1,20 @@
 //! The details of one harvester: who it is, how it answers, and the files that are not farmed, in full.
 
-use farmconsole::snapshot::HarvesterView;
+use farmconsole::snapshot::{HarvesterView, HourRow};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
 use super::super::files::{LISTS_OF_HARVESTER, file_count};
 use super::super::hit::Hit;
 use super::super::model::{Details, Model};
-use super::super::theme::Tone;
+use super::super::past::{DAY_MS, DAYS, HOUR_MS};
+use super::super::theme::{Theme, Tone};
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane, title};
 use super::super::widgets::table::plain;
 use super::super::widgets::text::{put, span, wrap};
+use super::farm::{luck_tone, luck_words};
 use super::{ago, files, harvester_tone, harvester_words, seconds};
 use crate::format::{chia_bytes, chia_effective_bytes, grouped, plural};
 
@@ -82,6 +84,10 @@ fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
     };
     let sparks = columns.min(64);
     add("look-ups", Line::from(sparkline(&harvester.lookups_ms, sparks, theme)));
+    let week = week(model, details);
+    for (label, line) in week {
+        add(&label, line);
+    }
     for (label, value, tone) in rows(model, harvester) {
         for (n, line) in wrap(&theme.plain(value), columns).into_iter().enumerate() {
             add(if n == 0 { label } else { "" }, plain(line, theme.style(tone)));
@@ -105,13 +111,56 @@ fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
     }
 }
 
+/// The last week as a heat map: a line a day, a cell an hour by the slowest look-up; a cross where answers are missing.
+fn week(model: &Model, details: &Details) -> Vec<(String, Line<'static>)> {
+    let theme = model.theme;
+    let past = &details.past;
+    let now = model.shown().taken_at_unix_ms;
+    if let Some(reason) = &past.missing {
+        let text = format!("no history: {}", model.outside(reason));
+        return vec![("by hour".to_owned(), plain(text, theme.style(Tone::Dim)))];
+    }
+    let Some((first, _)) = past.hours.first_key_value() else {
+        return Vec::new();
+    };
+    let this_hour = now - now % HOUR_MS;
+    let days = (this_hour - first.min(&this_hour)) / DAY_MS + 1;
+    let lines = (0..days.min(DAYS)).map(|day| {
+        let last = this_hour - day * DAY_MS;
+        let cells = (0..24)
+            .rev()
+            .map(|hour| cell(past.hours.get(&(last - hour * HOUR_MS)), theme));
+        let label = match day {
+            0 => "by hour".to_owned(),
+            day => format!("  {day} d before"),
+        };
+        let mut line = Line::from(cells.collect::<Vec<_>>());
+        if day == 0 {
+            line.push_span(span("  now at the right", theme.style(Tone::Dim)));
+        }
+        (label, line)
+    });
+    lines.collect()
+}
+
+fn cell(hour: Option<&HourRow>, theme: Theme) -> Span<'static> {
+    match hour {
+        None => span(theme.pick("·", " "), theme.style(Tone::Border)),
+        Some(hour) if hour.unanswered > 0 => span(theme.pick("×", "x"), theme.style(Tone::Bad)),
+        Some(hour) => {
+            let slowest = hour.lookup_max_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+            sparkline(&[slowest], 1, theme).pop().unwrap_or_default()
+        }
+    }
+}
+
 fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     let now = model.shown().taken_at_unix_ms;
     let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
     let s = |ms| seconds(ms, model);
     let mut rows = vec![
         (
-            "",
+            "took",
             format!(
                 "median {} · 95 % {} · max {} s",
                 s(h.lookup_p50_ms),
@@ -174,6 +223,37 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             format!("+{} −{}{from} at {at}", change.added, change.removed),
             warn_if(change.removed > 0),
         ));
+    }
+    let changes = model.details.iter().flat_map(|details| &details.past.changes);
+    for (n, change) in changes.enumerate() {
+        let from = change
+            .removed_from
+            .as_ref()
+            .map(|d| format!(" from {}", model.secret(d)))
+            .unwrap_or_default();
+        let text = format!(
+            "{} +{} −{}{from}, {} left",
+            model.zone.when(change.at_unix_ms, now),
+            change.added,
+            change.removed,
+            grouped(change.plots)
+        );
+        let label = if n == 0 { "plot changes" } else { "" };
+        rows.push((label, text, warn_if(change.removed > 0)));
+    }
+    let eligible = &h.eligibility;
+    rows.push((
+        "filter luck",
+        format!("{} in 24 h", luck_words(&eligible.filter_24h)),
+        luck_tone(eligible.filter_24h.verdict),
+    ));
+    if eligible.compared > 0 {
+        let text = format!(
+            "{} answers checked by plot id · {} said otherwise",
+            grouped(eligible.compared),
+            grouped(eligible.differed)
+        );
+        rows.push(("own count", text, warn_if(eligible.differs_in_a_row > 0)));
     }
     if let Some(check) = &h.cross_check {
         let text = format!(

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use farmconsole::snapshot::{AlarmView, HarvesterView};
+use farmconsole::snapshot::{AlarmView, HarvesterView, HistoryState};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -202,12 +202,28 @@ fn monitor(model: &Model) -> Vec<Paragraph> {
         let text = format!("{} of {}", grouped(queue.waiting), grouped(queue.size));
         out.push((model.outside(&queue.name), text, tone));
     }
+    let (words, tone) = match &farm.history.state {
+        HistoryState::Off => ("is not kept".to_owned(), Tone::Dim),
+        HistoryState::Writing => (
+            format!(
+                "{} facts written, {} dropped, {}",
+                grouped(farm.history.written),
+                grouped(farm.history.dropped),
+                chia_bytes(farm.history.file_bytes as f64)
+            ),
+            warn_if(farm.history.dropped),
+        ),
+        HistoryState::Failing { why } => (format!("cannot be written: {}", model.outside(why)), Tone::Bad),
+        HistoryState::Newer { .. } => ("is of a newer version and left alone".to_owned(), Tone::Warn),
+    };
+    out.push(("history".to_owned(), words, tone));
     out.push(head("Dropped, refused or ignored since the farmer started"));
     for (label, count) in [
         ("signage points", counters.dropped_signage_points),
         ("proofs not verified", counters.dropped_verifications),
         ("log lines", counters.dropped_log_lines),
         ("alarms", counters.dropped_alarms),
+        ("calls of alarm hooks", counters.dropped_hook_calls),
         ("messages unknown", counters.ignored_messages),
         ("answers nobody asked for", counters.unexpected_answers),
         ("proofs that came again", counters.duplicate_proofs),

@@ -1,0 +1,185 @@
+//! Our own count of the plots that pass the filter, from their ids, against what each harvester says.
+//!
+//! A difference is a stale list of plots, a wrong filter, or a harvester that says what is not so. Hashing 100,000 plot
+//! ids takes some ten milliseconds, so it is done after the answer, a slice at a time, with everything else in between.
+
+use std::collections::VecDeque;
+use std::ops::Bound;
+use std::time::Duration;
+
+use super::Farmer;
+use super::luck::FilterHours;
+use super::timers::Timer;
+use crate::clock::Now;
+use crate::ids::{ChallengeHash, SpHash};
+use crate::pos::{filter, v1_cut_off_height};
+use crate::snapshot::{AlarmKind, EligibilityView, EligibleView, HarvesterId};
+use crate::units::PlotSize;
+use crate::wire::FarmingInfo;
+
+/// Counts that are to be made.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counting {
+    waiting: VecDeque<Count>,
+}
+
+/// One answer that is looked into.
+#[derive(Clone, Debug)]
+struct Count {
+    harvester: HarvesterId,
+    /// Of the list of plots that is counted.
+    list_version: u64,
+    challenge_hash: ChallengeHash,
+    sp_hash: SpHash,
+    index: u8,
+    /// Prefix bits of the filter; `None` when no v1 plot may answer.
+    bits: Option<u8>,
+    passed: u64,
+    /// Plots up to this path are counted.
+    done_to: Option<Box<str>>,
+    counted: u64,
+}
+
+/// What is known of the filter of one harvester.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Eligibility {
+    /// Against chance.
+    pub(super) filter: FilterHours,
+    compared: u64,
+    differed: u64,
+    differs_in_a_row: u64,
+    not_compared: u64,
+    last: Option<EligibleView>,
+}
+
+impl Eligibility {
+    /// As it is shown.
+    pub(super) fn view(&self, now: Now) -> EligibilityView {
+        EligibilityView {
+            filter_24h: self.filter.band(now),
+            compared: self.compared,
+            differed: self.differed,
+            differs_in_a_row: self.differs_in_a_row,
+            not_compared: self.not_compared,
+            last: self.last,
+        }
+    }
+}
+
+impl Farmer {
+    /// Has an answer looked into, if it can be: it is about the list of plots that we have, and all of them are v1.
+    pub(super) fn begin_count(&mut self, now: Now, id: HarvesterId, index: u8, info: &FarmingInfo) {
+        let constants = &self.config.constants;
+        let message = self
+            .signage_points
+            .get(&info.sp_hash)
+            .and_then(|point| point.of_challenge(&info.challenge_hash));
+        let (Some(message), Some(slot)) = (message, self.harvesters.get_mut(id)) else {
+            return;
+        };
+        let is_synced = slot.session.as_ref().is_some_and(|session| session.synced);
+        let is_same_list = slot.lists.plots.len() as u64 == u64::from(info.total_plots);
+        let has_v2 = slot.lists.v2_plots() > 0 && message.last_tx_height >= constants.hard_fork2_height;
+        if !is_synced || !is_same_list || has_v2 || self.counting.waiting.len() >= MAX_WAITING {
+            slot.eligibility.not_compared += 1;
+            return;
+        }
+        let is_v1_farmed = i64::from(message.last_tx_height.0) < v1_cut_off_height(constants);
+        self.counting.waiting.push_back(Count {
+            harvester: id,
+            list_version: slot.lists.version(),
+            challenge_hash: info.challenge_hash,
+            sp_hash: info.sp_hash,
+            index,
+            bits: is_v1_farmed.then(|| filter::prefix_bits_v1(constants, message.peak_height)),
+            passed: u64::from(info.passed),
+            done_to: None,
+            counted: 0,
+        });
+        self.timers.set(Timer::Count, now.mono + PAUSE);
+    }
+
+    /// Counts a slice.
+    pub(super) fn handle_count_timer(&mut self, now: Now) {
+        let mut left = SLICE;
+        while left > 0
+            && let Some(mut count) = self.counting.waiting.pop_front()
+        {
+            let Some(slot) = self.harvesters.get_mut(count.harvester) else {
+                continue;
+            };
+            if slot.lists.version() != count.list_version {
+                slot.eligibility.not_compared += 1;
+                continue;
+            }
+            let from = match &count.done_to {
+                Some(path) => Bound::Excluded(&**path),
+                None => Bound::Unbounded,
+            };
+            let mut plots = slot.lists.plots.range::<str, _>((from, Bound::Unbounded));
+            let mut last = None;
+            for (path, plot) in plots.by_ref().take(left) {
+                last = Some(path);
+                left -= 1;
+                if let (PlotSize::V1 { .. }, Some(bits)) = (plot.size, count.bits) {
+                    let passes = filter::passes_v1(bits, &plot.plot_id, &count.challenge_hash, &count.sp_hash);
+                    count.counted += u64::from(passes);
+                }
+            }
+            if left == 0 && plots.next().is_some() {
+                count.done_to = last.cloned();
+                self.counting.waiting.push_front(count);
+                break;
+            }
+            self.compare_count(now, &count);
+        }
+        if !self.counting.waiting.is_empty() {
+            self.timers.set(Timer::Count, now.mono + PAUSE);
+        }
+    }
+
+    fn compare_count(&mut self, now: Now, count: &Count) {
+        let Some(slot) = self.harvesters.get_mut(count.harvester) else {
+            return;
+        };
+        let eligibility = &mut slot.eligibility;
+        eligibility.compared += 1;
+        eligibility.last = Some(EligibleView {
+            at_unix_ms: now.unix.0,
+            signage_point_index: count.index,
+            expected: count.counted,
+            passed: count.passed,
+        });
+        let differs = count.counted != count.passed;
+        if differs {
+            eligibility.differed += 1;
+            eligibility.differs_in_a_row += 1;
+        } else {
+            eligibility.differs_in_a_row = 0;
+        }
+        let alarm = AlarmKind::EligibleMismatch {
+            harvester: count.harvester,
+            name: slot.name.clone(),
+            in_a_row: eligibility.differs_in_a_row,
+            expected: count.counted,
+            passed: count.passed,
+        };
+        if !differs {
+            self.close_alarm(now, &alarm);
+        } else if eligibility.differs_in_a_row >= MISMATCH_FROM {
+            self.raise(now, alarm);
+        }
+    }
+}
+
+/// Plots that are counted at a time: a quarter of a millisecond.
+const SLICE: usize = 2_000;
+
+/// Between two slices.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Answers that wait to be looked into; more are not.
+const MAX_WAITING: usize = 4096;
+
+/// A list of plots may change between the question and the answer, but hardly three times in a row to the same length.
+const MISMATCH_FROM: u64 = 3;

@@ -1,0 +1,200 @@
+//! `farmconsole history`: what was written down, newest first. Reads the file itself, so it works without a farmer.
+
+use std::io::{self, Write};
+
+use farmconsole::history::{HistoryError, HistoryReader};
+use farmconsole::snapshot::{
+    AlarmRow, AttemptRow, HistoryRequest, HistoryRows, HistoryTable, HourRow, PartialRow, PlotChangeRow, ProofView,
+    QuarterCounts,
+};
+
+use crate::args::{HistoryArgs, HistoryList};
+use crate::context::Context;
+use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::format::{lookup_time, safe, span};
+use crate::lists::json_line;
+use crate::time::{date_time, unix_ms_now};
+
+/// Rows asked for at a time.
+const PAGE: u32 = 1000;
+
+/// Runs the command.
+pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
+    let now = unix_ms_now();
+    let reader = HistoryReader::new(context.root.history_file());
+    let mut out = io::stdout().lock();
+    let mut printed = 0;
+    while printed < arguments.limit {
+        let limit = PAGE.min(arguments.limit - printed);
+        let page = reader
+            .page(&HistoryRequest {
+                table: table(arguments.list),
+                from_unix_ms: now.saturating_sub(arguments.since.as_secs().saturating_mul(1000)),
+                to_unix_ms: u64::MAX,
+                harvester: arguments.harvester.clone(),
+                offset: u64::from(printed),
+                limit,
+            })
+            .map_err(unreadable)?;
+        for line in lines(&page.rows, arguments.output.json) {
+            writeln!(out, "{}", line?)?;
+        }
+        printed += limit;
+        if !page.has_more {
+            break;
+        }
+    }
+    Ok(Ended::Fine)
+}
+
+fn unreadable(error: HistoryError) -> Failure {
+    let failure = Failure::new(Status::Failed, &error);
+    match error {
+        HistoryError::Missing { .. } => failure.hint("a farmer writes one while it runs: `farmconsole --daemon`"),
+        HistoryError::OtherSchema { .. } => failure.hint("ask with the version that farms on this root"),
+        HistoryError::Sqlite { .. } => failure,
+    }
+}
+
+const fn table(list: HistoryList) -> HistoryTable {
+    match list {
+        HistoryList::Attempts => HistoryTable::Attempts,
+        HistoryList::Hours => HistoryTable::Hours,
+        HistoryList::Quarters => HistoryTable::Quarters,
+        HistoryList::Proofs => HistoryTable::Proofs,
+        HistoryList::Partials => HistoryTable::Partials,
+        HistoryList::Plots => HistoryTable::PlotChanges,
+        HistoryList::Alarms => HistoryTable::Alarms,
+    }
+}
+
+fn lines(rows: &HistoryRows, json: bool) -> Vec<Result<String, Failure>> {
+    fn each<T: serde::Serialize>(rows: &[T], json: bool, line: fn(&T) -> String) -> Vec<Result<String, Failure>> {
+        let one = |row| if json { json_line(row) } else { Ok(line(row)) };
+        rows.iter().map(one).collect()
+    }
+    match rows {
+        HistoryRows::Attempts(rows) => each(rows, json, attempt),
+        HistoryRows::Hours(rows) => each(rows, json, hour),
+        HistoryRows::Quarters(rows) => each(rows, json, quarter),
+        HistoryRows::Proofs(rows) => each(rows, json, proof),
+        HistoryRows::Partials(rows) => each(rows, json, partial),
+        HistoryRows::PlotChanges(rows) => each(rows, json, plot_change),
+        HistoryRows::Alarms(rows) => each(rows, json, alarm),
+    }
+}
+
+fn attempt(row: &AttemptRow) -> String {
+    let head = format!("{}  {:<20}", date_time(row.at_unix_ms), safe(&row.harvester));
+    let point = row.signage_point_index;
+    match (row.passed, row.lookup_ms) {
+        (Some(passed), Some(lookup_ms)) => format!(
+            "{head} {:>12}  {} proofs  {:>8}  signage point {point}",
+            format!("{passed}/{}", row.total),
+            row.proofs.unwrap_or_default(),
+            lookup_time(lookup_ms)
+        ),
+        _ => format!(
+            "{head} {:>12}  no answer  signage point {point}",
+            format!("–/{}", row.total)
+        ),
+    }
+}
+
+fn hour(row: &HourRow) -> String {
+    format!(
+        "{}  {:<20} {:>6} plots  {} answered, {} late, {} unanswered, {} passed, {} proofs, look-up {}",
+        date_time(row.start_unix_ms),
+        safe(&row.harvester),
+        row.plots,
+        row.answered,
+        row.late,
+        row.unanswered,
+        row.passed,
+        row.proofs,
+        match (row.lookup_mean_ms, row.lookup_max_ms) {
+            (Some(mean), Some(max)) => format!("{mean} ms, longest {max} ms"),
+            _ => "–".to_owned(),
+        }
+    )
+}
+
+fn quarter(row: &QuarterCounts) -> String {
+    format!(
+        "{}  {} signage points, {} missed, {} answers, {} plots passed ({:.1} expected), {} good proofs ({:.3} expected), \
+         {} blocks signed",
+        date_time(row.start_unix_ms),
+        row.signage_points,
+        row.missed,
+        row.answers,
+        row.passed,
+        row.expected_passed,
+        row.proofs,
+        row.expected_proofs,
+        row.blocks_signed
+    )
+}
+
+fn proof(row: &ProofView) -> String {
+    let stage = serde_json::to_value(&row.stage).ok();
+    let word = |key: &str| {
+        stage
+            .as_ref()
+            .and_then(|stage| stage.get(key)?.as_str().map(str::to_owned))
+    };
+    let reason = word("reason").map_or_else(String::new, |reason| format!(": {}", safe(&reason)));
+    format!(
+        "{}  {:<20} {}{reason}  {}",
+        date_time(row.found_at_unix_ms),
+        safe(&row.harvester_name),
+        word("stage").unwrap_or_default(),
+        safe(&row.plot_file)
+    )
+}
+
+fn partial(row: &PartialRow) -> String {
+    let detail = row
+        .detail
+        .as_ref()
+        .map_or_else(String::new, |detail| format!(": {}", safe(detail)));
+    format!(
+        "{}  {:<20} {}  {}, {} points, after {} ms{detail}",
+        date_time(row.at_unix_ms),
+        safe(&row.harvester),
+        safe(&row.pool),
+        safe(&row.outcome),
+        row.points,
+        row.after_ms
+    )
+}
+
+fn plot_change(row: &PlotChangeRow) -> String {
+    let from = row
+        .removed_from
+        .as_ref()
+        .map_or_else(String::new, |dir| format!(" from {}", safe(dir)));
+    format!(
+        "{}  {:<20} +{} −{}{from}, {} plots",
+        date_time(row.at_unix_ms),
+        safe(&row.harvester),
+        row.added,
+        row.removed,
+        row.plots
+    )
+}
+
+fn alarm(row: &AlarmRow) -> String {
+    let lasted = match row.closed_at_unix_ms {
+        Some(closed) => format!(
+            "over after {}",
+            span(closed.saturating_sub(row.opened_at_unix_ms) / 1000)
+        ),
+        None => "open".to_owned(),
+    };
+    format!(
+        "{}  {:<8} {}  ({lasted})",
+        date_time(row.opened_at_unix_ms),
+        row.severity,
+        safe(&row.text)
+    )
+}
