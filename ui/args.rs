@@ -332,6 +332,12 @@ pub(crate) enum PoolCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// A link that logs a browser in to the site of a pool for some minutes.
+    LoginLink {
+        /// The plotNFT: its launcher id, or the beginning of it [default: the only one].
+        #[arg(value_name = "LAUNCHER_ID")]
+        launcher_id: Option<String>,
+    },
     /// Register a plotNFT with its pool, or tell the pool its key; once, with the owner's key, which is not kept.
     Join(PoolOwnerCommand),
     /// Tell a pool where to pay, as the wallet has written it down; with the owner's key, which is not kept.

@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
                 offset: u64::from(printed),
                 limit,
             })
-            .map_err(unreadable)?;
+            .map_err(|error| unreadable(&error))?;
         for line in lines(&page.rows, arguments.output.json) {
             writeln!(out, "{}", line?)?;
         }
@@ -47,8 +47,8 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
     Ok(Ended::Fine)
 }
 
-fn unreadable(error: HistoryError) -> Failure {
-    let failure = Failure::new(Status::Failed, &error);
+fn unreadable(error: &HistoryError) -> Failure {
+    let failure = Failure::new(Status::Failed, error);
     match error {
         HistoryError::Missing { .. } => failure.hint("a farmer writes one while it runs: `farmconsole --daemon`"),
         HistoryError::OtherSchema { .. } => failure.hint("ask with the version that farms on this root"),

@@ -24,6 +24,8 @@ use crate::daemon::settings;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{grouped, plural, safe};
 use crate::keys::{KeyringChoice, bad_keys, wallet};
+use crate::lists::json_line;
+use crate::secrets;
 
 /// For each request to a pool.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -31,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) async fn run(context: &Context, command: PoolCommand) -> Outcome {
     match command {
         PoolCommand::List { output } => list(context, output.json).await,
+        PoolCommand::LoginLink { launcher_id } => login_link(context, launcher_id.as_deref()).await,
         PoolCommand::Join(owner) => tell(context, &owner, What::Join).await,
         PoolCommand::SetPayout(owner) => tell(context, &owner, What::SetPayout).await,
     }
@@ -49,8 +52,7 @@ async fn list(context: &Context, json: bool) -> Outcome {
     let mut out = io::stdout().lock();
     for pool in &snapshot.pools {
         if json {
-            serde_json::to_writer(&mut out, pool).map_err(io::Error::from)?;
-            writeln!(out)?;
+            writeln!(out, "{}", json_line(pool)?)?;
         } else {
             print(&mut out, pool)?;
         }
@@ -98,6 +100,36 @@ fn partials(counts: &PartialCounts) -> String {
     } else {
         words.join(", ")
     }
+}
+
+/// `farmconsole pool login-link`.
+async fn login_link(context: &Context, launcher_id: Option<&str>) -> Outcome {
+    let settings = settings(context)?;
+    let pool = choose(context, launcher_id)?;
+    let passphrase = secrets::to_unlock(context)?;
+    let keys = keys::load(&context.root.keys_file(), passphrase.as_ref()).map_err(bad_keys)?;
+    let asking = Asking {
+        client: client(&settings, keys)?,
+        pool,
+    };
+    let PoolReply::Info {
+        authentication_token_timeout: token_timeout,
+        ..
+    } = asking.ask(&PoolRequest::Info).await?
+    else {
+        return Err(asking.failed("GET /pool_info", "it answered something else"));
+    };
+    let account = PoolAccount {
+        unix_seconds: unix_seconds(),
+        token_timeout,
+    };
+    let link = asking.client.login_link(&asking.pool, account).map_err(|failure| {
+        asking
+            .failed("login link", failure)
+            .hint("import the farming keys again with `farmconsole keys import`")
+    })?;
+    writeln!(io::stdout().lock(), "{link}")?;
+    Ok(Ended::Fine)
 }
 
 /// `farmconsole pool join` and `farmconsole pool set-payout`.

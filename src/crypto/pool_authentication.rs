@@ -59,22 +59,33 @@ impl PoolAuthentication {
         &self.secret
     }
 
-    /// Signature of a request of the first protocol that only reads: `method_name` is `get_farmer` or `get_login`.
+    /// Signature of `GET /farmer` of the first protocol.
     #[must_use]
-    pub fn sign_request(
+    pub fn sign_get_farmer(
         &self,
-        method_name: &str,
         launcher_id: LauncherId,
         target_puzzle_hash: PuzzleHash,
         authentication_token: u64,
     ) -> Signature {
-        let payload = AuthenticationPayloadV1 {
-            method_name: method_name.to_owned(),
-            launcher_id,
-            target_puzzle_hash,
-            authentication_token,
-        };
-        sign(&self.secret, &sha256(&[&payload.to_bytes()]))
+        let message = payload_hash("get_farmer", launcher_id, target_puzzle_hash, authentication_token);
+        sign(&self.secret, &message)
+    }
+
+    /// Signature in the link with which a person logs in to the pool's site, in either protocol.
+    ///
+    /// # Errors
+    /// As [`Self::sign_login`].
+    pub fn sign_login_link(
+        &self,
+        launcher_id: LauncherId,
+        target_puzzle_hash: PuzzleHash,
+        authentication_token: u64,
+    ) -> Result<Signature, CryptoError> {
+        let message = payload_hash("get_login", launcher_id, target_puzzle_hash, authentication_token);
+        match self.version {
+            PoolVersion::V1 => Ok(sign(&self.secret, &message)),
+            PoolVersion::V2 => Ok(sign(&self.login_key()?, &message)),
+        }
     }
 
     /// Signature of a login of the second protocol.
@@ -108,6 +119,21 @@ impl PoolAuthentication {
     fn login_key(&self) -> Result<SecretKey, CryptoError> {
         self.secret.derive_child_unhardened(LOGIN_CHILD)
     }
+}
+
+fn payload_hash(
+    method_name: &str,
+    launcher_id: LauncherId,
+    target_puzzle_hash: PuzzleHash,
+    authentication_token: u64,
+) -> [u8; 32] {
+    let payload = AuthenticationPayloadV1 {
+        method_name: method_name.to_owned(),
+        launcher_id,
+        target_puzzle_hash,
+        authentication_token,
+    };
+    sha256(&[&payload.to_bytes()])
 }
 
 /// The unhardened child of an owner key that logs in. Source: chia `singleton_owner_sk_to_authv2_key`.

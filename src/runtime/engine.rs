@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
 use super::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent};
-use super::pools::{PoolRequests, PoolWork};
+use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
@@ -251,9 +251,9 @@ impl Running {
                         request,
                         deadline,
                     };
-                    if let Err(answer) = self.engine.pools.submit(work) {
+                    if let Err(job) = self.engine.pools.submit(work) {
                         let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, answer);
+                        self.engine.farmer.handle(now, busy(job));
                     }
                 }
                 Output::Declare {

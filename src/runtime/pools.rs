@@ -54,17 +54,20 @@ pub(super) fn asking(client: PoolClient, clock: Clock, results: &mpsc::Sender<In
 }
 
 impl PoolRequests {
-    /// Takes the work, or answers that there is too much of it already.
-    pub(super) fn submit(&self, work: PoolWork) -> Result<(), Input> {
-        self.works.try_send(work).map_err(|refused| Input::PoolAnswered {
-            job: refused.into_inner().job,
-            answer: PoolAnswer {
-                result: Err(PoolFailure::Busy),
-                server_unix_s: None,
-                moved_to: None,
-            },
-        })
+    /// Takes the work, or says that there is too much of it already.
+    pub(super) fn submit(&self, work: PoolWork) -> Result<(), JobId> {
+        self.works.try_send(work).map_err(|refused| refused.into_inner().job)
     }
+}
+
+/// The answer for a request that was not taken.
+pub(super) const fn busy(job: JobId) -> Input {
+    let answer = PoolAnswer {
+        result: Err(PoolFailure::Busy),
+        server_unix_s: None,
+        moved_to: None,
+    };
+    Input::PoolAnswered { job, answer }
 }
 
 impl Asking {

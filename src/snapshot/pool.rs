@@ -25,7 +25,7 @@ pub struct PoolView {
     /// What the pool calls itself, once it said so.
     pub name: Option<String>,
     /// Protocol it speaks.
-    pub version: PoolVersion,
+    pub protocol: PoolVersion,
     /// Whether partials can be sent.
     pub state: PoolState,
     /// Difficulty of partials.

@@ -21,6 +21,9 @@ use clap::Parser;
 
 use crate::console::cost::{SCREENS, Size, measure};
 
+// The modules of ui/main.rs.
+#[path = "../../ui/alarms.rs"]
+mod alarms;
 #[path = "../../ui/args.rs"]
 mod args;
 #[path = "../../ui/attach.rs"]
@@ -43,12 +46,20 @@ mod feed;
 mod format;
 #[path = "../../ui/harvester/mod.rs"]
 mod harvester;
+#[path = "../../ui/history.rs"]
+mod history;
 #[path = "../../ui/keys.rs"]
 mod keys;
 #[path = "../../ui/lists.rs"]
 mod lists;
 #[path = "../../ui/plots/mod.rs"]
 mod plots;
+#[path = "../../ui/pool.rs"]
+mod pool;
+#[path = "../../ui/record.rs"]
+mod record;
+#[path = "../../ui/replay.rs"]
+mod replay;
 #[path = "../../ui/root.rs"]
 mod root;
 #[path = "../../ui/secrets.rs"]

@@ -560,54 +560,108 @@ def v2_plots(world):
         farm.stop()
 
 
+class Pool:
+    """A pool made of the official package, which a farm has joined with the wallet of its keys."""
+
+    def __init__(self, world, farm):
+        self.python, self.output = world.venvs / "chia-2.7.5/bin/python", world.work / f"{farm.root.name}.jsonl"
+        self.port, self.payout = free_port(), "bb" * 32
+        joined = self.command("join", farm.root, f"http://127.0.0.1:{self.port}", CONTRACT, self.payout, MNEMONIC)
+        subprocess.run(joined, check=True, capture_output=True)
+        farm.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
+        errors = open(world.work / f"{farm.root.name}.err", "wb")
+        served = self.command("serve", self.port, self.output, CONTRACT, MNEMONIC)
+        self.process = subprocess.Popen(served, stdout=errors, stderr=errors, stdin=subprocess.DEVNULL)
+        wait_for("the pool listens", 20, lambda: self.output.exists())
+
+    def command(self, *args):
+        return [str(part) for part in (self.python, HERE / "pool.py", *args)]
+
+    def events(self, kind):
+        events = [json.loads(line) for line in self.output.read_text().splitlines(keepends=True) if line.endswith("\n")]
+        return [event for event in events if event["event"] == kind]
+
+    def refused_nothing(self):
+        if wrong := self.events("wrong") + self.events("error"):
+            raise Failed(f"the pool refuses: {wrong[:3]}")
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
 def partials_reach_a_pool(world):
     """A pool made of the official package: partials of an official harvester and of ours are refused until the owner has registered, then accepted, also after a 500."""
     farm = world.new_farm(world.farm.binary, "farm-pool")
     farm.set_up()
-    python = world.venvs / "chia-2.7.5/bin/python"
-    port, output, payout = free_port(), world.work / "pool.jsonl", "bb" * 32
-    run = lambda *args: [str(part) for part in (python, HERE / "pool.py", *args)]
-    subprocess.run(run("join", farm.root, f"http://127.0.0.1:{port}", CONTRACT, payout, MNEMONIC), check=True, capture_output=True)
-    farm.cli("keys", "import", "--mnemonic-file", "-", text=MNEMONIC)
-    errors = open(world.work / "pool.err", "wb")
-    pool = subprocess.Popen(run("serve", port, output, CONTRACT, MNEMONIC), stdout=errors, stderr=errors, stdin=subprocess.DEVNULL)
+    pool = Pool(world, farm)
     official = Harvester(world.work, world.venvs, "2.7.5", "h-pool")
     plots = world.plots()["nft"]
     official.set_up(farm, world.plot_directory("pool-official", plots[:5], None)[:1], farm.root / "config/ssl/ca")
     farm.cli("plots", "add", "-d", str(world.plot_directory("pool-own", plots[5:], None)[0]))
-    listed = lambda: json.loads(farm.cli("pool", "list", "--json").stdout)
-    events = lambda kind: [e for e in (json.loads(line) for line in output.read_text().splitlines()) if e["event"] == kind]
     try:
-        wait_for("the pool listens", 20, lambda: output.exists())
         farm.start()
         wait_for("the pool is not registered with", 20, lambda: ([a for a in farm.alarms() if a["kind"] == "pool_needs_owner" and a["need"]["need"] == "register"], farm.alarms()))
         joined = farm.cli("pool", "join", "--mnemonic-file", "-", text=MNEMONIC)
-        if "is registered with" not in joined.stdout or payout not in joined.stdout:
+        if "is registered with" not in joined.stdout or pool.payout not in joined.stdout:
             raise Failed(f"`pool join`: {joined.stdout}")
         told = farm.cli("pool", "set-payout", "--mnemonic-file", "-", text=MNEMONIC)
-        if [e["method"] for e in events("registered")] != ["POST", "PUT"]:
-            raise Failed(f"`pool set-payout`: {told.stdout}, {events('registered')}")
+        if [e["method"] for e in pool.events("registered")] != ["POST", "PUT"]:
+            raise Failed(f"`pool set-payout`: {told.stdout}, {pool.events('registered')}")
         official.start()
 
         def check():
-            versions = [e["harvester"] for e in events("accepted")]
+            versions = [e["harvester"] for e in pool.events("accepted")]
             return min(versions.count("2.7.5"), len(versions) - versions.count("2.7.5")) >= 15, sorted(set(versions)) + [len(versions)]
 
         wait_for("15 partials of each harvester", 180, check)
-        if wrong := events("wrong") + events("error"):
-            raise Failed(f"the pool refuses: {wrong[:3]}")
-        if not [e for e in events("accepted") if e["again"]]:
+        pool.refused_nothing()
+        again = len([e for e in pool.events("accepted") if e["again"]])
+        if not again:
             raise Failed("no partial was sent again after a 500")
-        view = listed()
+        view = json.loads(farm.cli("pool", "list", "--json").stdout)
         counts = view["partials"]
         if view["difficulty"] != 2 or view["state"]["state"] != "ready" or view["points_acknowledged"] < 30 or counts["invalid"] or counts["late"]:
             raise Failed(f"the farm says: {view['state']}, difficulty {view['difficulty']}, {view['points_acknowledged']} points, {counts}")
-        print(f"       {len(events('accepted'))} partials accepted, {len([e for e in events('accepted') if e['again']])} of them after a 500; the farm counts {counts}, {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
+        print(f"       {len(pool.events('accepted'))} partials accepted, {again} of them after a 500; {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
     finally:
         official.stop()
         farm.stop()
-        pool.terminate()
-        pool.wait(10)
+        pool.stop()
+
+
+def v2_partials_reach_a_pool(world):
+    """After hard fork 2: v2 partial proofs that are far from a block are solved for a pool, which verifies them with the official package."""
+    farm = world.new_farm(world.farm.binary, "farm-pool-v2")
+    constants = json.loads((HERE / "simulator1.json").read_text())
+    # A partial is thirty times as likely as a block: the difficulty of the chain is 30.
+    constants.update(HARD_FORK2_HEIGHT=6, DIFFICULTY_CONSTANT_FACTOR=3_000_000_000)
+    path = world.work / "simulator3.json"
+    path.write_text(json.dumps(constants))
+    farm.set_up("simulator2", constants)
+    pool = Pool(world, farm)
+    plots = world.v2_plots(farm)["v2-nft"]
+    official = Harvester(world.work, world.venvs, "2.7.5", "h-pool-v2")
+    half = len(plots) // 2
+    official.set_up(farm, world.plot_directory("pool-v2-official", plots[:half], None)[:1], farm.root / "config/ssl/ca", "simulator2", path)
+    farm.cli("plots", "add", "-d", str(world.plot_directory("pool-v2-own", plots[half:], None)[0]))
+    farm.start()
+    try:
+        farm.cli("pool", "join", "--mnemonic-file", "-", text=MNEMONIC)
+        official.start()
+
+        def check():
+            versions = [e["harvester"] for e in pool.events("accepted") if e["v2"]]
+            return min(versions.count("2.7.5"), len(versions) - versions.count("2.7.5")) >= 5, sorted(set(versions)) + [len(versions)]
+
+        wait_for("5 v2 partials of each harvester", 120, check)
+        pool.refused_nothing()
+        summary, view = farm.summary(), json.loads(farm.cli("pool", "list", "--json").stdout)
+        print(f"       {len(pool.events('accepted'))} v2 partials accepted, {view['partials']}; {summary['proofs_found']} proofs, {summary['blocks_accepted']} blocks, {summary['proofs_lost']} lost")
+    finally:
+        official.stop()
+        farm.stop()
+        pool.stop()
 
 
 def log_lines(world):
@@ -625,7 +679,8 @@ def log_lines(world):
 
 SCENARIOS = [
     connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
-    shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool, farmer_restart, farmer_killed,
+    shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool,
+    v2_partials_reach_a_pool, farmer_restart, farmer_killed,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
 

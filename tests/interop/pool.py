@@ -116,11 +116,15 @@ class Pool:
         self.accepted[message] = self.difficulty
         if len(self.accepted) == 10:
             self.difficulty = 2
-        self.note("accepted", harvester=headers["chia-harvester-version"], again=message in self.failed, end_of_sub_slot=payload.end_of_sub_slot)
+        self.note("accepted", harvester=headers["chia-harvester-version"], again=message in self.failed, v2=proof.param().size_v1 is None)
         return {"new_difficulty": self.difficulty}
 
 
 def valid(proof):
+    if proof.param().size_v1 is None:
+        from chia_rs import validate_proof_v2
+
+        return validate_proof_v2(proof.compute_plot_id(), len(proof.proof) // 16, proof.challenge, proof.param().strength_v2, bytes(proof.proof), True) is not None
     from chiapos import Verifier
 
     plot_id = hashlib.sha256(bytes(proof.pool_contract_puzzle_hash) + bytes(proof.plot_public_key)).digest()

@@ -180,7 +180,7 @@ impl Pool {
             p2_singleton_puzzle_hash: membership.p2_singleton_puzzle_hash,
             url: self.url.clone(),
             name: self.name.clone(),
-            version: membership.version,
+            protocol: membership.version,
             state: self.state(),
             difficulty: self.difficulty,
             points: self.points,

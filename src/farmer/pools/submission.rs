@@ -186,12 +186,9 @@ impl Farmer {
         partial.is_signing = true;
         let number = PartialNumber(partial.view.number);
         let (proof, contract) = (Box::new(partial.proof.clone()), partial.contract);
-        let owner = self
-            .pools
-            .pools
-            .get(&contract)
-            .map(|pool| pool.joined.membership.owner_public_key);
-        let owner_public_key = owner.unwrap_or_else(|| crate::wire::G1Bytes([0; 48]));
+        // Without its pool, which was left meanwhile, its time runs out.
+        let pool = self.pools.pools.get(&contract)?;
+        let owner_public_key = pool.joined.membership.owner_public_key;
         let job = self.proofs.new_job(Job::SignPartial(number));
         self.outputs.push_back(Output::Sign {
             job,

@@ -143,7 +143,7 @@ impl PoolClient {
                 let Some(key) = self.key(pool) else {
                     return failed(PoolFailure::NoKey);
                 };
-                let signature = key.sign_request("get_farmer", pool.launcher_id, pool.target_puzzle_hash, token);
+                let signature = key.sign_get_farmer(pool.launcher_id, pool.target_puzzle_hash, token);
                 json::get_farmer_v1(&pool.launcher_id, token, &signature.to_g2())
             }
             PoolVersion::V2 => match self.session_token(pool, deadline, unix_seconds).await {
@@ -234,6 +234,24 @@ impl PoolClient {
             .send(pool, method, "farmer", &[], HeaderMap::new(), Some(&body), deadline)
             .await;
         answer(exchange, pool, |_| Ok(PoolReply::Done))
+    }
+
+    /// The link with which a person logs in to the pool's site; good for as long as its token.
+    ///
+    /// # Errors
+    /// [`PoolFailure::NoKey`] if the key that speaks for the plotNFT is not here, or what is wrong with the address.
+    pub fn login_link(&self, pool: &PoolMembership, account: PoolAccount) -> Result<String, PoolFailure> {
+        let key = self.key(pool).ok_or(PoolFailure::NoKey)?;
+        let token = authentication_token(account.unix_seconds, account.token_timeout);
+        let signature = key
+            .sign_login_link(pool.launcher_id, pool.target_puzzle_hash, token)
+            .map_err(|_| PoolFailure::NoKey)?;
+        let mut url = self.url(&pool.pool_url, &path(pool.version, "login"))?;
+        url.query_pairs_mut()
+            .append_pair("launcher_id", &pool.launcher_id.to_string())
+            .append_pair("authentication_token", &token.to_string())
+            .append_pair("signature", &signature.to_string());
+        Ok(url.into())
     }
 
     /// The token of a login at a pool of the second protocol; logs in if there is none that holds.

@@ -443,6 +443,57 @@ async fn a_session_is_used_until_it_ends_or_the_pool_forgets_it() {
 }
 
 #[tokio::test]
+async fn the_token_of_a_session_is_in_no_error() {
+    let pool = FakePool::start(|request| match request.path.as_str() {
+        "/v2/farmer" => Behaviour::HangUp,
+        _ => honest(request),
+    })
+    .await;
+    let (client, v2) = (client_of(&pool), membership(PoolVersion::V2, &pool.url));
+    let answer = ask(
+        &client,
+        &v2,
+        &PoolRequest::Farmer {
+            authentication_token: 0,
+        },
+    )
+    .await;
+    let failure = answer.result.unwrap_err();
+    assert!(
+        !format!("{failure} {failure:?} {client:?}").contains("tok-abc"),
+        "{failure:?}"
+    );
+    assert_eq!(pool.requests()[1].query["authentication_token_v2"], "tok-abc");
+}
+
+#[test]
+fn a_login_link_is_that_of_the_official_farmer() {
+    let client = client(mozilla_roots());
+    let account = PoolAccount {
+        unix_seconds: UNIX_SECONDS,
+        token_timeout: 5,
+    };
+    for (version, path) in [(PoolVersion::V1, "login"), (PoolVersion::V2, "v2/login")] {
+        let pool = membership(version, "https://pool.example");
+        let link = client.login_link(&pool, account).unwrap();
+        let start = format!(
+            "https://pool.example/{path}?launcher_id={}&authentication_token={TOKEN}&signature=",
+            pool.launcher_id
+        );
+        let signature = link.strip_prefix(&start).unwrap_or_else(|| panic!("{link}"));
+        let expected = match version {
+            PoolVersion::V1 => LOGIN_V1,
+            PoolVersion::V2 => LOGIN_V2,
+        };
+        assert_eq!(signature, expected);
+    }
+}
+
+/// Made with the official package: `AugSchemeMPL.sign(key, AuthenticationPayloadV1("get_login", …).get_hash())`.
+const LOGIN_V1: &str = "adc5381e5932cd56214b5741776550a761965fdb7bc3feb0fbdf40c9ed5250acd6a4ebe23021d2e0024e2b40a55531020daf4a0452c72412c91a982ecfd9bb202401fe90ea6c8d2384e4f2c7c58fcd496fdf8a0cf22fa005eae0fee3cb2ad0c6";
+const LOGIN_V2: &str = "a80a082e1b505869cfc83d2d97bc519cc94d306515e39fd04ce1900f13c4951b9021229f8aa09e8c1693fdd9aa5bfaed078f56cebbde0e749277021f43c020ec8e0626c2701f3c8b91ef6b96b0fc7cdc299bff63ddeeb85594ba175d19facecb";
+
+#[tokio::test]
 async fn without_its_key_a_plotnft_says_nothing() {
     let pool = FakePool::start(honest).await;
     let v1 = PoolMembership {
