@@ -284,11 +284,11 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
         Ask::Silence { rule, machine, for_s } => handle.silence(rule, machine, for_s).await.map(|()| Answer::Done),
         Ask::History(request) => handle.history(request).await.map(Answer::History),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
-        Ask::Rename { harvester, name } => handle.rename(harvester, name).await.map(|()| Answer::Done),
         Ask::Snapshot => handle
             .snapshot()
             .await
             .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
+        Ask::Fleet(ask) => handle.fleet(ask).await.map(|it| Answer::Fleet(Box::new(it))),
         Ask::Machine => Err("a farmer runs here, and no harvester alone".to_owned()),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
     }

@@ -26,6 +26,7 @@ mod plot_v2;
 mod prove;
 mod queue;
 mod reader;
+mod renewal;
 mod scan;
 mod scanner;
 mod service;
@@ -43,7 +44,7 @@ pub use check::{
     CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
     WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
 };
-pub use dial::{DialError, DialSettings, dial};
+pub use dial::{DialError, DialSettings, TlsSource, dial, examine_farmer};
 pub use file::{FileStamp, PlotFile, plot_name};
 pub use lookup::LogLine;
 pub use make::{
@@ -53,6 +54,7 @@ pub use make::{
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
 pub use queue::{ABANDON_AFTER, WARN_AFTER};
+pub use renewal::keep_fresh;
 pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::fleet::FleetHandle;
+use crate::control::{FleetAnswer, FleetAsk};
 use crate::farmer::Command;
 use crate::history::HistoryReader;
 use crate::logging::{LogHandle, LogRecord};
@@ -63,9 +65,18 @@ pub struct FarmHandle {
     pub(crate) requests: mpsc::Sender<EngineRequest>,
     pub(crate) log: LogHandle,
     pub(crate) history: Option<HistoryReader>,
+    pub(crate) fleet: FleetHandle,
 }
 
 impl FarmHandle {
+    /// Asks or orders something about the harvesters and their certificates.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub async fn fleet(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+        self.fleet.ask(ask).await
+    }
+
     /// The farm at this moment.
     ///
     /// # Errors
@@ -128,15 +139,6 @@ impl FarmHandle {
     /// A sentence when there is no such alarm or the engine has ended.
     pub async fn acknowledge(&self, alarm: u64) -> Result<(), String> {
         self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: Some(alarm) }, reply))
-            .await?
-    }
-
-    /// Gives a harvester another name.
-    ///
-    /// # Errors
-    /// A sentence when there is no such harvester, when the name is no name, or when the engine has ended.
-    pub async fn rename(&self, harvester: HarvesterId, name: String) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Command(Command::NameHarvester { harvester, name }, reply))
             .await?
     }
 

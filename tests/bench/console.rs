@@ -28,6 +28,8 @@ mod alarms;
 mod args;
 #[path = "../../ui/attach.rs"]
 mod attach;
+#[path = "../../ui/ca.rs"]
+mod ca;
 #[path = "../../ui/configure.rs"]
 mod configure;
 #[path = "../../ui/console/mod.rs"]
@@ -64,6 +66,8 @@ mod replay;
 mod root;
 #[path = "../../ui/secrets.rs"]
 mod secrets;
+#[path = "../../ui/security.rs"]
+mod security;
 #[path = "../../ui/shell.rs"]
 mod shell;
 #[path = "../../ui/stop.rs"]

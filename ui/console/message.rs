@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
+use farmconsole::ids::PeerId;
+use farmconsole::registry::HarvesterName;
 use farmconsole::runtime::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
-use farmconsole::snapshot::{FarmSnapshot, HarvesterId, HistoryRequest, HistoryRows};
+use farmconsole::snapshot::{FarmSnapshot, HistoryRequest, HistoryRows};
 
 use super::export::{Discretion, Format, Table};
 use super::hit::Mouse;
@@ -91,10 +93,10 @@ pub(super) enum Effect {
     Acknowledge(u64),
     /// Give a harvester another name.
     Rename {
-        /// Which.
-        harvester: HarvesterId,
+        /// Whose certificate this is.
+        peer_id: PeerId,
         /// Its new name.
-        name: String,
+        name: HarvesterName,
     },
     /// Put this on the clipboard.
     Copy(String),

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::control::{Answer, Ask};
+use farmconsole::control::{Answer, Ask, FleetAsk};
 use farmconsole::snapshot::page::Page;
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 use ratatui::Frame;
@@ -366,14 +366,14 @@ impl<A: App> Running<A> {
                     }
                 });
             }
-            Effect::Rename { harvester, name } => {
-                let ask = Ask::Rename {
-                    harvester,
-                    name: name.clone(),
-                };
-                let answer = self.answer(ask);
+            Effect::Rename { peer_id, name } => {
+                let words = name.to_string();
+                let answer = self.answer(Ask::Fleet(FleetAsk::Rename {
+                    who: peer_id.to_string(),
+                    name,
+                }));
                 self.questions
-                    .spawn(async move { Message::Renamed(answer.await.map(|_| name)) });
+                    .spawn(async move { Message::Renamed(answer.await.map(|_| words)) });
             }
             Effect::Save { path, format, rows } => match rows {
                 Save::Table(table) => {

@@ -240,13 +240,13 @@ fn lines_that_are_typed() {
     press(&mut model, '2');
     press(&mut model, 'j');
     press(&mut model, 'n');
-    type_in(&mut model, " (left)");
+    type_in(&mut model, "-left");
     let mut lines = vec![last_line(&model)];
     assert_eq!(
         code(&mut model, KeyCode::Enter),
         [Effect::Rename {
-            harvester: samples::many().harvesters[0].id,
-            name: "local (left)".to_owned()
+            peer_id: samples::many().harvesters[0].peer_id,
+            name: "local-left".parse().unwrap(),
         }]
     );
     control(&mut model, 's');

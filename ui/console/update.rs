@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use farmconsole::registry::HarvesterName;
 use farmconsole::runtime::RecentKind;
 use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::{Grouping, ListKind};
@@ -183,7 +184,7 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 model.dialog = Some(Dialog::Rename { harvester, name });
                 Vec::new()
             }
-            Typing::Done => vec![Effect::Rename { harvester, name }],
+            Typing::Done => renamed(model, harvester, name),
             Typing::Undone => Vec::new(),
         },
     }
@@ -509,6 +510,28 @@ fn rename(model: &mut Model) {
             });
         }
         None => model.remark = Some("select a harvester first, on screen 2".to_owned()),
+    }
+}
+
+/// Has the harvester renamed, if that is a name.
+fn renamed(model: &mut Model, harvester: HarvesterId, name: String) -> Vec<Effect> {
+    let peer_id = model
+        .snapshot
+        .harvesters
+        .iter()
+        .find(|h| h.id == harvester)
+        .map(|h| h.peer_id);
+    match (peer_id, name.trim().parse()) {
+        (Some(peer_id), Ok::<HarvesterName, _>(name)) => vec![Effect::Rename { peer_id, name }],
+        (Some(_), Err(why)) => {
+            model.remark = Some(format!("{why}"));
+            model.dialog = Some(Dialog::Rename { harvester, name });
+            Vec::new()
+        }
+        (None, _) => {
+            model.remark = Some("that harvester is not remembered any more".to_owned());
+            Vec::new()
+        }
     }
 }
 
