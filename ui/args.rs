@@ -21,6 +21,10 @@ pub(crate) struct Cli {
     /// Draw with ASCII characters only.
     #[arg(long, global = true)]
     pub(crate) ascii: bool,
+    /// Colours of the console: dark, light, mono, high-contrast, colour-blind, or a file of your own [default: that of
+    /// the settings, else by the terminal's ground].
+    #[arg(long, global = true, value_name = "THEME")]
+    pub(crate) theme: Option<String>,
     /// File with the passphrase of the farming keys, if they are locked; `-` reads standard input [default: the systemd
     /// credential farmconsole-passphrase, else asks].
     #[arg(long, global = true, value_name = "FILE")]

@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
+use farmconsole::config::Settings;
 use farmconsole::control::{ControlClient, ControlError, Role};
 use farmconsole::runtime::{RunningFarm, RunningHarvester};
 
-use crate::console::{self, ConsoleOptions, Left};
+use crate::console::{self, ConsoleOptions, LastLook, Left, Palette};
 use crate::context::{Attached, Context, not_attached};
 use crate::daemon;
-use crate::exit::{Ended, Outcome};
+use crate::exit::{Ended, Failure, Outcome};
 use crate::feed::Feed;
 
 /// How long the farm may take to say goodbye when its console ends: nobody likes to wait for a prompt, and a console
@@ -31,7 +32,8 @@ async fn watch(context: &Context, client: ControlClient) -> Outcome {
     let mut attached = Attached { client };
     let first = attached.snapshot().await?;
     let feed = Feed::attached(attached.client, first, context.root.control_socket());
-    console::run(feed, options(context)).await?;
+    let (_, look) = console::run(feed, options(context)?).await?;
+    remember(context, look);
     Ok(Ended::Fine)
 }
 
@@ -40,14 +42,17 @@ async fn watch_harvester(context: &Context, client: ControlClient) -> Outcome {
     let mut attached = Attached { client };
     let first = attached.machine().await?;
     let feed = Feed::attached(attached.client, first, context.root.control_socket());
-    console::run_harvester(feed, options(context)).await?;
+    console::run_harvester(feed, options(context)?).await?;
     Ok(Ended::Fine)
 }
 
 /// The console on a harvester of this process.
 pub(crate) async fn console_on_harvester(context: &Context, harvester: RunningHarvester) -> Outcome {
     let feed = Feed::embedded_harvester(harvester.handle.clone(), harvester.stop.clone());
-    let left = console::run_harvester(feed, options(context)).await;
+    let left = match options(context) {
+        Ok(options) => console::run_harvester(feed, options).await,
+        Err(failure) => Err(failure),
+    };
     harvester.stop.cancel();
     harvester.ended(GOODBYE).await;
     match left? {
@@ -64,18 +69,34 @@ async fn farm_here(context: &Context) -> Outcome {
 
 /// The console on a farm of this process.
 pub(crate) async fn console_on(context: &Context, farm: RunningFarm) -> Outcome {
-    let left = console::run(Feed::embedded(farm.handle.clone()), options(context)).await;
+    let left = match options(context) {
+        Ok(options) => console::run(Feed::embedded(farm.handle.clone()), options).await,
+        Err(failure) => Err(failure),
+    };
     farm.stop.cancel();
     farm.ended(GOODBYE).await;
-    match left? {
-        Left::Detached | Left::Stop => Ok(Ended::Fine),
-    }
+    let (Left::Detached | Left::Stop, look) = left?;
+    remember(context, look);
+    Ok(Ended::Fine)
 }
 
-/// How the console looks.
-pub(crate) fn options(context: &Context) -> ConsoleOptions {
-    ConsoleOptions {
-        color: context.color,
-        ascii: context.ascii,
+/// How the console looks: the command line says it, else the settings, where they can be read. Whether they are right
+/// is the farmer's business, and a console can be attached to it all the same.
+pub(crate) fn options(context: &Context) -> Result<ConsoleOptions, Failure> {
+    let of_settings = || Settings::load(&context.root).ok()?.own.theme;
+    let theme = context.looks.theme.clone().or_else(of_settings);
+    let palette = theme.map(|theme| Palette::named(&theme)).transpose()?;
+    Ok(ConsoleOptions {
+        color: context.looks.color,
+        ascii: context.looks.ascii,
+        palette,
+        last_look: LastLook::load(&context.root.last_look_file()),
+    })
+}
+
+/// What was seen is kept for the next console; if it cannot be, that one has nothing to compare with, and no more.
+fn remember(context: &Context, look: LastLook) {
+    if let Err(error) = look.store(&context.root.last_look_file()) {
+        tracing::debug!(target: "console", "what was seen is not kept: {error}");
     }
 }

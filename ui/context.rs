@@ -20,12 +20,22 @@ const LONGEST_SOCKET: usize = 103;
 pub(crate) struct Context {
     /// Where everything lives.
     pub(crate) root: Root,
+    /// How the console looks.
+    pub(crate) looks: Looks,
+    /// Where the passphrase of the farming keys is.
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// How the console looks, from the command line.
+#[derive(Clone, Debug)]
+#[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
+pub(crate) struct Looks {
     /// When to use colours.
     pub(crate) color: ColorChoice,
     /// ASCII characters only.
     pub(crate) ascii: bool,
-    /// Where the passphrase of the farming keys is.
-    pub(crate) passphrase_file: Option<PathBuf>,
+    /// Name of a theme or a file with one.
+    pub(crate) theme: Option<String>,
 }
 
 impl Context {
@@ -33,8 +43,7 @@ impl Context {
     pub(crate) fn new(
         root: Option<PathBuf>,
         default_name: &str,
-        color: ColorChoice,
-        ascii: bool,
+        looks: Looks,
         passphrase_file: Option<PathBuf>,
     ) -> Result<Self, Failure> {
         let dir = match root {
@@ -63,8 +72,7 @@ impl Context {
         }
         Ok(Self {
             root,
-            color,
-            ascii,
+            looks,
             passphrase_file,
         })
     }
@@ -172,8 +180,11 @@ mod tests {
             Context::new(
                 Some(PathBuf::from("/srv").join(name)),
                 "mainnet",
-                ColorChoice::Auto,
-                false,
+                Looks {
+                    color: ColorChoice::Auto,
+                    ascii: false,
+                    theme: None,
+                },
                 None,
             )
         };

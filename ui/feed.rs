@@ -187,8 +187,24 @@ impl<P: Picture> Feed<P> {
 
     /// Asks without waiting; the answer arrives in the returned receiver, which is dropped when the farmer goes away.
     pub(crate) fn ask(&self, ask: Ask) -> oneshot::Receiver<Result<Answer, String>> {
+        self.asker().ask(ask)
+    }
+
+    /// What asks, for a task of its own.
+    pub(crate) fn asker(&self) -> Asker {
+        Asker(self.questions.clone())
+    }
+}
+
+/// The way to the farmer for one who only asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker(mpsc::Sender<Question>);
+
+impl Asker {
+    /// As [`Feed::ask`].
+    pub(crate) fn ask(&self, ask: Ask) -> oneshot::Receiver<Result<Answer, String>> {
         let (reply, answer) = oneshot::channel();
-        if let Err(refused) = self.questions.try_send(Question { ask, reply }) {
+        if let Err(refused) = self.0.try_send(Question { ask, reply }) {
             let Question { reply, .. } = refused.into_inner();
             // The receiver is still in our hands, so this cannot fail.
             let _ = reply.send(Err("too many questions are waiting for the farmer".to_owned()));

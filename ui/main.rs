@@ -41,7 +41,7 @@ use clap::Parser;
 use farmconsole::control::FleetAsk;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
-use crate::context::Context;
+use crate::context::{Context, Looks};
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
@@ -70,6 +70,7 @@ async fn run(cli: Cli) -> Outcome {
         root,
         color,
         ascii,
+        theme,
         passphrase_file,
         daemon,
         command,
@@ -79,7 +80,8 @@ async fn run(cli: Cli) -> Outcome {
     } else {
         "mainnet"
     };
-    let context = || Context::new(root.clone(), default_root, color, ascii, passphrase_file.clone());
+    let looks = Looks { color, ascii, theme };
+    let context = || Context::new(root.clone(), default_root, looks.clone(), passphrase_file.clone());
     let Some(command) = command else {
         return if daemon {
             daemon::run(&context()?).await

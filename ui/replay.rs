@@ -43,7 +43,12 @@ pub(crate) async fn run(context: &Context, arguments: &ReplayArgs) -> Outcome {
     });
     let (feed, playback) = Feed::of_recording(first);
     tokio::spawn(play(begin, arguments.speed, events, playback));
-    console::run(feed, crate::attach::options(context)).await?;
+    let options = console::ConsoleOptions {
+        // What was seen last was another farm.
+        last_look: None,
+        ..crate::attach::options(context)?
+    };
+    console::run(feed, options).await?;
     Ok(Ended::Fine)
 }
 

@@ -6,7 +6,7 @@
 //!   A mistake is a [`ConfigError`] with line and column, a doubt a [`ConfigWarning`]; [`check()`] lists both.
 //! * [`edit`] changes single values in the text and leaves its comments, order and anchors alone.
 //!
-//! YAML and its crate are known in `document`, `key` and `locate` only. Not here: what settings lead to, certificates
+//! YAML and its crate are known in `document`, `key`, `locate` and `theme` only. Not here: what settings lead to, certificates
 //! (`tls`) and secret keys (`keys`).
 
 mod alarms;
@@ -24,6 +24,7 @@ mod pools;
 mod reader;
 mod root;
 mod settings;
+mod theme;
 
 pub use alarms::{AlarmSettings, HookUrl, HookUrlError};
 pub use check::{Finding, check};
@@ -36,6 +37,7 @@ pub use settings::{
     BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, HistorySettings, LoggingSettings, OwnSettings,
     PlotsRefreshParameter, Settings, SimulatedChainSettings, is_simulator,
 };
+pub use theme::{NotATheme, ThemeColor, ThemeColors, read_theme};
 
 /// The commented settings file of a new root: what `farmconsole config print-default` prints.
 pub const DEFAULT_SETTINGS: &str = include_str!("../../config/default.yaml");

@@ -99,6 +99,12 @@ impl Root {
         self.state_dir().join("known-nodes")
     }
 
+    /// `farmconsole/last-look.json`: what a person saw of the farm last. Nothing is lost with it but a summary.
+    #[must_use]
+    pub fn last_look_file(&self) -> PathBuf {
+        self.state_dir().join("last-look.json")
+    }
+
     /// `farmconsole/harvesters.json`: the harvesters of the farm and their certificates.
     #[must_use]
     pub fn registry_file(&self) -> PathBuf {

@@ -150,6 +150,8 @@ pub struct OwnSettings {
     /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by certificate, with the largest
     /// rate in percent, 0 to 100.
     pub harvester_fees: BTreeMap<PeerId, f64>,
+    /// `theme`: name of the console's colours, or a file of them.
+    pub theme: Option<String>,
     /// `history`: what is kept of the past.
     pub history: HistorySettings,
     /// `alarms`: who is told of alarms.
@@ -461,6 +463,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
             "harvester_fees",
             "history",
             "simulated_chain",
+            "theme",
         ],
     );
     OwnSettings {
@@ -469,6 +472,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
         full_node_pins: full_node_pins(r),
         legacy_ca: legacy_ca(r),
         harvester_fees: harvester_fees(r),
+        theme: r.text("farmconsole.theme"),
         history: history(r),
         alarms: alarms(r),
     }

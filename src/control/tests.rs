@@ -121,26 +121,20 @@ async fn a_client_is_greeted_and_gets_the_snapshot() {
 async fn pages_come_from_the_engine() {
     let mut bench = Bench::start();
     let mut client = bench.client().await;
-    let request = PageRequest {
-        harvester: None,
-        list: ListKind::Failed,
-        contains: String::new(),
-        offset: 0,
-        limit: 10,
-    };
+    let request = PageRequest::first(None, ListKind::Failed, 10);
     let asked = tokio::spawn(async move { client.ask(Ask::Page(request)).await });
     let (request, reply) = bench.pages.recv().await.unwrap();
     reply
         .send(Page {
             total: u64::from(request.limit),
-            items: Vec::new(),
+            ..Page::default()
         })
         .unwrap();
     assert_eq!(
         asked.await.unwrap().unwrap(),
         Answer::Page(Page {
             total: 10,
-            items: Vec::new()
+            ..Page::default()
         })
     );
 }

@@ -48,7 +48,7 @@ pub(super) struct Slot {
     /// What it has, as of its last finished plot sync on any connection.
     pub(super) lists: PlotLists,
     /// Plots that went and have not come back, by directory, while an alarm says so.
-    pub(super) lost: BTreeMap<String, BTreeSet<PlotId>>,
+    pub(super) lost: BTreeMap<String, BTreeMap<PlotId, LostPlot>>,
     /// Last finished plot sync.
     pub(super) last_sync: Option<UnixMillis>,
     /// Last plot sync message that was refused, until a sync is finished.
@@ -65,6 +65,15 @@ pub(super) struct Slot {
     pub(super) ignored_messages: u64,
     /// Its filter against chance and against our own count.
     pub(super) eligibility: Eligibility,
+}
+
+/// A plot that went and has not come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LostPlot {
+    /// Where it was.
+    pub(super) path: Box<str>,
+    /// When it went.
+    pub(super) at: UnixMillis,
 }
 
 /// One connection of a harvester.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Farmer;
 use super::connections::SYNC_STALLS_AFTER;
+use super::harvesters::LostPlot;
 use super::output::Output;
 use super::plot_lists::{Change, Completeness, ListUpdate, PlotLists, common_directory, directory_of};
 use super::plot_sync::{Finished, SyncError};
@@ -328,16 +329,19 @@ impl Farmer {
             return;
         };
         let before = (slot.lists.plots.len() + change.removed.len()).saturating_sub(change.added.len());
-        let mut by_directory: BTreeMap<String, BTreeSet<PlotId>> = BTreeMap::new();
+        let plot = |path: &str| LostPlot {
+            path: path.into(),
+            at: now.unix,
+        };
+        let mut by_directory: BTreeMap<String, BTreeMap<PlotId, LostPlot>> = BTreeMap::new();
         for (path, plot_id) in &lost {
-            by_directory
-                .entry(directory_of(path).to_owned())
-                .or_default()
-                .insert(*plot_id);
+            let directory = by_directory.entry(directory_of(path).to_owned()).or_default();
+            directory.insert(*plot_id, plot(path));
         }
         if by_directory.len() > MAX_LOST_DIRECTORIES {
             let common = common_directory(lost.iter().map(|(path, _)| &**path)).unwrap_or_default();
-            by_directory = BTreeMap::from([(common, lost.iter().map(|(_, plot_id)| *plot_id).collect())]);
+            let all = lost.iter().map(|(path, plot_id)| (*plot_id, plot(path))).collect();
+            by_directory = BTreeMap::from([(common, all)]);
         }
         let mut alarms = Vec::new();
         for (directory, plots) in by_directory {
@@ -359,7 +363,7 @@ impl Farmer {
     }
 }
 
-fn lost_alarm(harvester: HarvesterId, name: &str, directory: &str, lost: &BTreeSet<PlotId>) -> AlarmKind {
+fn lost_alarm(harvester: HarvesterId, name: &str, directory: &str, lost: &BTreeMap<PlotId, LostPlot>) -> AlarmKind {
     AlarmKind::PlotsLost {
         harvester,
         name: name.to_owned(),

@@ -97,6 +97,12 @@ impl SharedPlots {
         self.holders.contains_key(plot_id)
     }
 
+    /// Whether this plot is farmed more than once.
+    pub(super) fn is_shared(&self, plot_id: &PlotId) -> bool {
+        let holders = self.holders.get(plot_id);
+        holders.is_some_and(|holders| !holders.others.is_empty())
+    }
+
     fn less(&mut self, harvester: HarvesterId) {
         if let Some(count) = self.of_harvester.get_mut(&harvester) {
             *count -= 1;
@@ -138,6 +144,7 @@ mod tests {
                     prop_assert_eq!(shared.harvesters().any(|it| it == id), of > 0);
                 }
                 prop_assert_eq!(shared.is_farmed(&plot), !model[&plot].is_empty());
+                prop_assert_eq!(shared.is_shared(&plot), model[&plot].len() > 1);
             }
         }
     }

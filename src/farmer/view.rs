@@ -9,7 +9,7 @@ use super::nodes::{Node, signage_point_view};
 use crate::clock::Now;
 use crate::ids::PeerId;
 use crate::snapshot::{
-    Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, RollCallView,
+    Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, MonitorView, RollCallView,
     SNAPSHOT_VERSION, SignagePointCounts, SubSlotCell,
 };
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
@@ -59,6 +59,8 @@ impl Farmer {
                 ..self.counters.clone()
             },
             simulated_chain: self.simulated_chain.clone(),
+            // Whoever runs the farmer knows of queues and memory.
+            monitor: MonitorView::default(),
             luck: self.luck_view(now),
             history: self.history.clone(),
             silences: self.alarms.silences(now),

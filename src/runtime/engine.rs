@@ -11,7 +11,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::Clock;
-use super::handle::{EngineRequest, FeedEvent, Recent};
+use super::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent};
 use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
@@ -21,7 +21,7 @@ use crate::hooks::Hooks;
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
-use crate::snapshot::{AlarmMemory, FarmSnapshot, Notice};
+use crate::snapshot::{AlarmMemory, FarmSnapshot, MonitorView, Notice, QueueView};
 use crate::wire::ToFullNode;
 
 /// Snapshots are published at most this often.
@@ -375,10 +375,53 @@ impl Running {
         };
         let now = self.engine.clock.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));
-        let snapshot = Arc::new(self.engine.farmer.snapshot(now));
+        let mut snapshot = self.engine.farmer.snapshot(now);
+        snapshot.monitor = self.monitor();
+        let snapshot = Arc::new(snapshot);
         self.engine.snapshots.send_replace(Arc::clone(&snapshot));
         snapshot
     }
+}
+
+impl Running {
+    /// How this process fares.
+    fn monitor(&self) -> MonitorView {
+        let engine = &self.engine;
+        let queue = |name: &str, waiting: usize, size: usize| QueueView {
+            name: name.to_owned(),
+            waiting: waiting as u64,
+            size: size as u64,
+        };
+        MonitorView {
+            memory_bytes: resident_bytes(),
+            queues: vec![
+                queue(
+                    "harvesters to farmer",
+                    engine.sessions.len(),
+                    engine.sessions.max_capacity(),
+                ),
+                queue(
+                    "nodes, workers and commands to farmer",
+                    engine.inputs.len(),
+                    engine.inputs.max_capacity(),
+                ),
+                queue(
+                    "questions to farmer",
+                    engine.requests.len(),
+                    engine.requests.max_capacity(),
+                ),
+                queue("events to viewers", engine.events.len(), EVENT_QUEUE),
+            ],
+        }
+    }
+}
+
+/// Memory of this process, where the system has a file that says so.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib.saturating_mul(1024))
 }
 
 /// Sleeps until `deadline`, or for ever without one.

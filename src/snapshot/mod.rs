@@ -115,6 +115,9 @@ pub struct FarmSnapshot {
     pub counters: Counters,
     /// What the simulated chain says, when there is one.
     pub simulated_chain: Option<SimulatedChainView>,
+    /// How the process that watches the farm fares itself.
+    #[serde(default)]
+    pub monitor: MonitorView,
     /// Effort, luck and expected time to win.
     #[serde(default)]
     pub luck: LuckView,
@@ -306,6 +309,26 @@ pub struct Counters {
     /// Calls of alarm hooks that were not made because too many waited.
     #[serde(default)]
     pub dropped_hook_calls: u64,
+}
+
+/// How the process that watches the farm fares itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonitorView {
+    /// Memory it holds (resident), bytes, where the system says so.
+    pub memory_bytes: Option<u64>,
+    /// Its queues.
+    pub queues: Vec<QueueView>,
+}
+
+/// One queue between two parts of the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueView {
+    /// From whom to whom.
+    pub name: String,
+    /// Items that wait at this moment.
+    pub waiting: u64,
+    /// Items that may wait.
+    pub size: u64,
 }
 
 /// What the simulated chain says.

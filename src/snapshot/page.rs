@@ -20,6 +20,36 @@ pub enum ListKind {
     NoKey,
     /// Files the harvester calls duplicates.
     Duplicates,
+    /// Plots that are farmed more than once, by plot id: each copy is an item.
+    Shared,
+    /// Plots that went and have not come back, until somebody acknowledges their loss.
+    Lost,
+}
+
+/// Order of the items of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileOrder {
+    /// By harvester, then by file name; copies of one plot stand together in [`ListKind::Shared`].
+    #[default]
+    Harvester,
+    /// By file name, whosever it is.
+    File,
+    /// The largest file (or directory) first.
+    Size,
+    /// The newest file first.
+    Newest,
+}
+
+/// Whether a page lists files or what they are in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Grouping {
+    /// One item a file: [`Page::items`].
+    #[default]
+    None,
+    /// One item a directory of a harvester, which usually is a drive: [`Page::directories`].
+    Directory,
 }
 
 /// Asks for part of a list.
@@ -32,19 +62,71 @@ pub struct PageRequest {
     /// Only items whose file name contains this; empty for all.
     #[serde(default)]
     pub contains: String,
+    /// Only items with each of these words in their file name or in the name of their harvester; case does not matter.
+    #[serde(default)]
+    pub words: String,
+    /// Only files that are directly in this directory.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// In which order.
+    #[serde(default)]
+    pub order: FileOrder,
+    /// The other way round.
+    #[serde(default)]
+    pub reversed: bool,
+    /// Files, or what they are in.
+    #[serde(default)]
+    pub grouping: Grouping,
     /// Items to skip.
     pub offset: u64,
     /// Items wanted, at most [`PAGE_LIMIT`].
     pub limit: u32,
 }
 
-/// Part of a list, ordered by harvester and file name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl PageRequest {
+    /// The first items of a list, by harvester and file name.
+    #[must_use]
+    pub const fn first(harvester: Option<HarvesterId>, list: ListKind, limit: u32) -> Self {
+        Self {
+            harvester,
+            list,
+            contains: String::new(),
+            words: String::new(),
+            directory: None,
+            order: FileOrder::Harvester,
+            reversed: false,
+            grouping: Grouping::None,
+            offset: 0,
+            limit,
+        }
+    }
+}
+
+/// Part of a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Page {
-    /// Items that match in all.
+    /// Items (or directories, when they are asked for) that match in all.
     pub total: u64,
     /// The items from `offset` on.
     pub items: Vec<FileView>,
+    /// The directories from `offset` on, when they are asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub directories: Vec<DirectoryView>,
+}
+
+/// What one directory of a harvester has of a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryView {
+    /// Whose.
+    pub harvester: HarvesterId,
+    /// Its name.
+    pub harvester_name: String,
+    /// Path as the harvester says it, without the separator at its end; not escaped.
+    pub directory: String,
+    /// Files of the list in it.
+    pub files: u64,
+    /// Sum of their sizes, bytes; 0 where sizes are not known.
+    pub bytes: u64,
 }
 
 /// One file of a harvester.
@@ -56,8 +138,14 @@ pub struct FileView {
     pub harvester_name: String,
     /// Path as the harvester says it; not escaped.
     pub filename: String,
-    /// What is known of the plot (only for [`ListKind::Plots`]).
+    /// What is known of the plot (only for [`ListKind::Plots`] and [`ListKind::Shared`]).
     pub plot: Option<PlotView>,
+    /// Plot id (only for [`ListKind::Lost`]; elsewhere it is in `plot`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_plot_id: Option<PlotId>,
+    /// When it was lost, unix milliseconds (only for [`ListKind::Lost`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_at_unix_ms: Option<u64>,
 }
 
 /// What is known of a plot.

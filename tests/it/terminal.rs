@@ -28,7 +28,7 @@ struct Screen {
     /// Reads what is drawn; it holds the terminal too, until it is told to look away.
     reader: Option<JoinHandle<()>>,
     look_away: Arc<AtomicBool>,
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 impl Screen {
@@ -74,8 +74,13 @@ impl Screen {
             emulator,
             reader: Some(reader),
             look_away,
-            _root: root,
+            root,
         }
+    }
+
+    /// The home directory of the program.
+    fn home(&self) -> &std::path::Path {
+        self.root.path()
     }
 
     fn press(&mut self, keys: &str) {
@@ -149,7 +154,8 @@ impl Screen {
     /// Waits until the terminal is as it was before: normal screen, cursor shown.
     fn until_restored(&mut self) {
         self.until("the terminal is restored", |screen| {
-            !screen.alternate_screen() && !screen.hide_cursor()
+            let mouse = screen.mouse_protocol_mode() != vt100::MouseProtocolMode::None;
+            !screen.alternate_screen() && !screen.hide_cursor() && !mouse
         });
     }
 }
@@ -178,7 +184,7 @@ fn demo_opens_says_simulated_and_farms() {
 fn every_size_is_drawn() {
     let mut screen = Screen::demo(100, 30);
     screen.until_shown("SIMULATED");
-    for key in ["1", "2", "4", "6", "7", "?"] {
+    for key in ["1", "2", "3", "4", "5", "6", "7", "?"] {
         screen.press(key);
         for (columns, rows) in [(80, 24), (20, 5), (130, 40), (1, 1)] {
             screen.resize(columns, rows);
@@ -198,6 +204,53 @@ fn ascii_is_kept_to() {
     screen.until_shown("SIMULATED");
     screen.until_shown("SP ");
     assert!(screen.text().is_ascii(), "{}", screen.text());
+}
+
+#[test]
+fn tables_are_clicked_filtered_and_saved() {
+    let mut screen = Screen::demo(120, 30);
+    screen.until_shown("1 plot ");
+    screen.until("clicks come to the console", |s| {
+        s.mouse_protocol_mode() != vt100::MouseProtocolMode::None
+    });
+    // The left button, on column 27 and row 4: the third tab.
+    screen.press("\u{1b}[<0;27;4M");
+    screen.until_shown("farmed twice 0");
+    screen.until_shown(".plot");
+    screen.press("/no such file\r");
+    screen.until_shown("nothing has these words");
+    screen.press("\u{1b}");
+    screen.until_shown(".plot");
+    let path = screen.home().join("plots.csv");
+    screen.press(&format!("\u{13}\u{15}{}\r", path.display()));
+    screen.until_shown("1 row saved");
+    let saved = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        saved.starts_with("harvester,file,plot_id,") && saved.contains("demo-1,"),
+        "{saved}"
+    );
+    screen.press("m");
+    screen.until("clicks go to the terminal", |s| {
+        s.mouse_protocol_mode() == vt100::MouseProtocolMode::None
+    });
+}
+
+#[test]
+fn suspended_console_gives_the_terminal_back_and_takes_it_again() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let mut screen = Screen::open(100, 30, &["--root", farm.root().to_str().unwrap()]);
+    screen.until_shown("SIMULATED");
+    screen.press("\u{1a}");
+    screen.until_restored();
+    let pid = screen.child.process_id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-CONT", &pid]).status().unwrap().success());
+    screen.until("the console is back", |s| {
+        s.alternate_screen() && s.contents().contains("SIMULATED")
+    });
+    screen.press("q");
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::Screen;
+use super::model::{Report, Screen};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,14 @@ pub(super) enum Action {
     Sort,
     Reverse,
     Acknowledge,
+    Silence,
+    Rename,
+    Copy,
+    Save,
+    Drives,
+    Mouse,
+    HeatMap,
+    Tell(Report),
     Privacy,
     Help,
     Leave,
@@ -44,6 +52,20 @@ pub(super) enum Place {
     On(Screen),
     /// In the details of a harvester.
     Details,
+    /// Where lists of files are: in the details of a harvester, and on Plots.
+    Files,
+}
+
+impl Place {
+    /// Whether `screen`, or the details that are open on it, is such a place.
+    pub(super) fn is(self, screen: Screen, in_details: bool) -> bool {
+        match self {
+            Self::Everywhere => true,
+            Self::On(place) => place == screen,
+            Self::Details => in_details,
+            Self::Files => in_details || screen == Screen::Plots,
+        }
+    }
 }
 
 /// One line of the table.
@@ -68,11 +90,7 @@ pub(super) fn action(key: KeyEvent, screen: Screen, in_details: bool) -> Option<
     let modifiers = key.modifiers - KeyModifiers::SHIFT;
     BINDINGS
         .iter()
-        .filter(|b| match b.place {
-            Place::Everywhere => true,
-            Place::On(place) => place == screen,
-            Place::Details => in_details,
-        })
+        .filter(|b| b.place.is(screen, in_details))
         .find(|b| b.keys.contains(&(key.code, modifiers)))
         .map(|b| b.action)
 }
@@ -142,17 +160,17 @@ pub(super) const BINDINGS: &[Binding] = &[
         keys: &[(KeyCode::Char('s'), NONE)],
         shown: "s",
         action: Action::Sort,
-        place: Place::On(Screen::Harvesters),
-        help: "sort by the next column",
+        place: Place::Everywhere,
+        help: "sort by the next column; a click on the head of a column sorts by it",
         hint: "sort",
     },
     Binding {
         keys: &[(KeyCode::Char('r'), NONE)],
         shown: "r",
         action: Action::Reverse,
-        place: Place::On(Screen::Harvesters),
+        place: Place::Everywhere,
         help: "reverse the order",
-        hint: "reverse",
+        hint: "",
     },
     Binding {
         keys: &[(KeyCode::Char('a'), NONE)],
@@ -163,10 +181,18 @@ pub(super) const BINDINGS: &[Binding] = &[
         hint: "acknowledge",
     },
     Binding {
+        keys: &[(KeyCode::Char('z'), NONE)],
+        shown: "z",
+        action: Action::Silence,
+        place: Place::On(Screen::Alarms),
+        help: "tell nobody of such alarms of this machine for an hour; again: tell",
+        hint: "silence",
+    },
+    Binding {
         keys: &[(KeyCode::Left, NONE), (KeyCode::Char('h'), NONE)],
         shown: "left h",
         action: Action::Left,
-        place: Place::Details,
+        place: Place::Files,
         help: "previous list of files",
         hint: "",
     },
@@ -174,8 +200,8 @@ pub(super) const BINDINGS: &[Binding] = &[
         keys: &[(KeyCode::Right, NONE), (KeyCode::Char('l'), NONE)],
         shown: "right l",
         action: Action::Right,
-        place: Place::Details,
-        help: "next list of files: failed, no key, duplicates, plots",
+        place: Place::Files,
+        help: "next list of files: plots, failed, no key, duplicates; on Plots also farmed twice and lost",
         hint: "next list",
     },
     Binding {
@@ -195,11 +221,83 @@ pub(super) const BINDINGS: &[Binding] = &[
         hint: "",
     },
     Binding {
+        keys: &[(KeyCode::Char('d'), NONE)],
+        shown: "d",
+        action: Action::Drives,
+        place: Place::Files,
+        help: "group the files by drive (the directory they are in); enter opens one",
+        hint: "by drive",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('t'), NONE)],
+        shown: "t",
+        action: Action::HeatMap,
+        place: Place::On(Screen::Harvesters),
+        help: "look-ups over time: every harvester by the last 64 signage points; again the columns",
+        hint: "over time",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('u'), NONE)],
+        shown: "u",
+        action: Action::Tell(Report::Upgrade),
+        place: Place::Everywhere,
+        help: "who speaks which protocol, and what an upgrade would break",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('i'), NONE)],
+        shown: "i",
+        action: Action::Tell(Report::Monitor),
+        place: Place::Everywhere,
+        help: "how this monitor itself fares: memory, queues, what was dropped",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('w'), NONE)],
+        shown: "w",
+        action: Action::Tell(Report::SinceLastLook),
+        place: Place::Everywhere,
+        help: "what happened since you last looked",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('n'), NONE)],
+        shown: "n",
+        action: Action::Rename,
+        place: Place::Everywhere,
+        help: "rename the selected harvester",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('y'), NONE)],
+        shown: "y",
+        action: Action::Copy,
+        place: Place::Everywhere,
+        help: "copy what the selected row is about: node id, path, message (OSC 52)",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('s'), CTRL)],
+        shown: "ctrl-s",
+        action: Action::Save,
+        place: Place::Everywhere,
+        help: "save the table as a new file: .csv or .json by the ending of its name",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('m'), NONE)],
+        shown: "m",
+        action: Action::Mouse,
+        place: Place::Everywhere,
+        help: "give the mouse back to the terminal, to select text; again takes it",
+        hint: "",
+    },
+    Binding {
         keys: &[(KeyCode::Char('p'), NONE)],
         shown: "p",
         action: Action::Privacy,
         place: Place::Everywhere,
-        help: "hide ids, addresses and paths, for screenshots",
+        help: "hide ids, addresses, paths and names, for screenshots",
         hint: "privacy",
     },
     Binding {
@@ -216,6 +314,14 @@ pub(super) const BINDINGS: &[Binding] = &[
         action: Action::Show(Screen::Harvesters),
         place: Place::Everywhere,
         help: "harvesters: one row each, remembered after it has gone",
+        hint: "",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('3'), NONE)],
+        shown: "3",
+        action: Action::Show(Screen::Plots),
+        place: Place::Everywhere,
+        help: "plots: every file of the fleet, and what is wrong with it",
         hint: "",
     },
     Binding {
@@ -338,9 +444,15 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_in_one_place() {
+        let screens = Screen::ALL
+            .into_iter()
+            .flat_map(|screen| [(screen, false), (screen, true)]);
+        let places: Vec<_> = screens.collect();
         for (n, a) in BINDINGS.iter().enumerate() {
             for b in &BINDINGS[n + 1..] {
-                let meet = a.place == b.place || a.place == Place::Everywhere || b.place == Place::Everywhere;
+                let meet = places
+                    .iter()
+                    .any(|(screen, in_details)| a.place.is(*screen, *in_details) && b.place.is(*screen, *in_details));
                 let shared = a.keys.iter().any(|key| b.keys.contains(key));
                 assert!(!(meet && shared), "{} and {}", a.shown, b.shown);
             }

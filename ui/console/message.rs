@@ -3,10 +3,15 @@
 use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
+use farmconsole::ids::PeerId;
+use farmconsole::registry::HarvesterName;
 use farmconsole::runtime::{FeedEvent, RecentKind};
-use farmconsole::snapshot::FarmSnapshot;
 use farmconsole::snapshot::page::{Page, PageRequest};
+use farmconsole::snapshot::{FarmSnapshot, HistoryRequest, HistoryRows};
 
+use super::export::{Discretion, Format, Table};
+use super::hit::Mouse;
+use super::last_look::LastLook;
 use super::run::Left;
 use crate::feed::FeedItem;
 
@@ -15,6 +20,10 @@ use crate::feed::FeedItem;
 pub(super) enum Message<P = FarmSnapshot> {
     /// A key was pressed.
     Key(KeyEvent),
+    /// What the person saw last; comes first.
+    LastLook(LastLook),
+    /// The mouse did something.
+    Mouse(Mouse),
     /// The terminal has this many columns and rows.
     Resized(u16, u16),
     /// A newer picture of the farm or harvester.
@@ -35,6 +44,15 @@ pub(super) enum Message<P = FarmSnapshot> {
         /// The page, or why there is none.
         result: Result<Page, String>,
     },
+    /// Answer to [`Effect::History`].
+    History {
+        /// What was asked.
+        request: HistoryRequest,
+        /// The rows, or why there are none.
+        result: Result<HistoryRows, String>,
+    },
+    /// Answer to [`Effect::Silence`], as a sentence.
+    Silenced(Result<String, String>),
     /// Answer to [`Effect::Acknowledge`].
     Acknowledged {
         /// Number of the alarm.
@@ -42,10 +60,14 @@ pub(super) enum Message<P = FarmSnapshot> {
         /// Or why not.
         result: Result<(), String>,
     },
+    /// Answer to [`Effect::Rename`]: the name, or why not.
+    Renamed(Result<String, String>),
+    /// Answer to [`Effect::Save`]: rows and path, or why not.
+    Saved(Result<(u64, String), String>),
 }
 
 /// What shall happen outside the model.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     /// Ask for part of a long list.
     Page(PageRequest),
@@ -56,12 +78,57 @@ pub(super) enum Effect {
         /// At most this many.
         limit: u32,
     },
+    /// Ask for part of the history.
+    History(HistoryRequest),
+    /// Tell nobody of such alarms for a while; 0 s ends it.
+    Silence {
+        /// The rule.
+        rule: String,
+        /// The machine, if the alarm is about one.
+        machine: Option<String>,
+        /// For how long, seconds.
+        for_s: u64,
+    },
     /// Tell the farmer that a person has seen this alarm.
     Acknowledge(u64),
+    /// Give a harvester another name.
+    Rename {
+        /// Whose certificate this is.
+        peer_id: PeerId,
+        /// Its new name.
+        name: HarvesterName,
+    },
+    /// Put this on the clipboard.
+    Copy(String),
+    /// Take the clicks, or leave them to the terminal.
+    CaptureMouse(bool),
+    /// Write a table into a new file.
+    Save {
+        /// Its path.
+        path: String,
+        /// How.
+        format: Format,
+        /// What.
+        rows: Save,
+    },
     /// Give the terminal back to the shell until it continues us.
     Suspend,
     /// Draw everything anew.
     Repaint,
     /// Leave the console.
     Leave(Left),
+}
+
+/// What is saved.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Save {
+    /// All of it.
+    Table(Table),
+    /// All pages of a list that the farmer has.
+    Pages {
+        /// The first of them.
+        first: PageRequest,
+        /// What of them may be told.
+        tell: Discretion,
+    },
 }

@@ -8,11 +8,21 @@
 //!
 //! It draws what the snapshot says and nothing else: no clock, no list of plots, no decision of its own.
 
+mod copy;
+mod export;
+mod files;
+mod hit;
 mod keymap;
+mod last_look;
 mod machine;
 mod message;
 mod model;
+mod order;
+mod palette;
+mod past;
+mod privacy;
 mod run;
+mod save;
 mod stream;
 mod terminal;
 mod theme;
@@ -23,10 +33,14 @@ mod views;
 mod widgets;
 
 #[cfg(test)]
+pub(crate) mod cost;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod screens;
 #[cfg(test)]
 mod svg;
 
+pub(crate) use last_look::LastLook;
+pub(crate) use palette::Palette;
 pub(crate) use run::{ConsoleOptions, Left, require_terminal, run, run_harvester};

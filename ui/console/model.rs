@@ -1,28 +1,32 @@
 //! All there is to see. Written only by [`super::update::update`].
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use farmconsole::ids::LauncherId;
-use farmconsole::snapshot::page::{ListKind, Page, PageRequest};
+use farmconsole::snapshot::page::ListKind;
 use farmconsole::snapshot::{
     AlarmView, AttemptOutcome, AttemptView, FarmSnapshot, HarvesterId, HarvesterView, PoolState, PoolView, ProofStage,
     ProofView,
 };
 
+use super::files::{FileList, file_count, fleet_count};
+use super::last_look::LastLook;
+use super::order::{Order, Orders, SortBy};
+use super::past::Past;
+use super::privacy::{self, Names};
 use super::stream::{Entry, Stream};
 use super::theme::Theme;
 use super::times::Zone;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
 
-/// Files asked for at once.
-pub(super) const FILE_PAGE: u32 = 500;
-
 /// One screen. Their numbers are those of the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Screen {
     Farm,
     Harvesters,
+    Plots,
     Proofs,
     Pools,
     Messages,
@@ -31,9 +35,10 @@ pub(super) enum Screen {
 
 impl Screen {
     /// All, in order.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Farm,
         Self::Harvesters,
+        Self::Plots,
         Self::Proofs,
         Self::Pools,
         Self::Messages,
@@ -45,6 +50,7 @@ impl Screen {
         match self {
             Self::Farm => ('1', "Farm"),
             Self::Harvesters => ('2', "Harvesters"),
+            Self::Plots => ('3', "Plots"),
             Self::Proofs => ('4', "Proofs"),
             Self::Pools => ('5', "Pools"),
             Self::Messages => ('6', "Messages"),
@@ -68,6 +74,36 @@ pub(super) enum Dialog {
         /// The filter before, to go back to.
         before: String,
     },
+    /// A page of text about the farm.
+    Report {
+        /// About what.
+        what: Report,
+        /// Lines scrolled away.
+        scroll: u16,
+    },
+    /// The name of a file for the table is being typed.
+    Save {
+        /// It so far.
+        name: String,
+    },
+    /// The name of a harvester is being typed.
+    Rename {
+        /// Whose.
+        harvester: HarvesterId,
+        /// It so far.
+        name: String,
+    },
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Report {
+    /// Who speaks which protocol, and what an upgrade would break.
+    Upgrade,
+    /// How the monitor itself fares: memory, queues, what was dropped.
+    Monitor,
+    /// What happened since a person looked last.
+    SinceLastLook,
 }
 
 /// Whether the farmer is there.
@@ -91,70 +127,17 @@ pub(super) struct Frozen {
     pub(super) passed: u64,
 }
 
-/// What the harvesters are sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SortBy {
-    /// Order of first connection.
-    FirstSeen,
-    /// What is wrong first.
-    State,
-    Name,
-    Plots,
-    Lookup,
-}
-
-impl SortBy {
-    /// The next one, round and round.
-    pub(super) const fn next(self) -> Self {
-        match self {
-            Self::FirstSeen => Self::State,
-            Self::State => Self::Name,
-            Self::Name => Self::Plots,
-            Self::Plots => Self::Lookup,
-            Self::Lookup => Self::FirstSeen,
-        }
-    }
-
-    /// In words.
-    pub(super) const fn words(self) -> &'static str {
-        match self {
-            Self::FirstSeen => "first seen",
-            Self::State => "state",
-            Self::Name => "name",
-            Self::Plots => "plots",
-            Self::Lookup => "slowest look-up",
-        }
-    }
-}
-
-/// The files of one harvester, as far as they are known here.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Files {
-    /// Asked for.
-    Loading,
-    /// There.
-    Ready {
-        /// Items skipped before the first one here.
-        offset: u64,
-        page: Page,
-    },
-    /// Not to be had.
-    Failed(String),
-}
-
 /// The details of one harvester.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Details {
     pub(super) harvester: HarvesterId,
-    /// List that is shown.
-    pub(super) list: ListKind,
-    pub(super) files: Files,
-    /// Selected file, counted from the first of the list.
-    pub(super) selected: u64,
+    pub(super) files: FileList,
     /// Lines of the facts above the first one that is shown.
     pub(super) facts_scroll: u16,
-    /// How many files the list had when it was last asked for.
-    pub(super) asked_at_count: u64,
+    /// The filter of the table below, which has nothing to say about files.
+    pub(super) filter_before: String,
+    /// What the history says of it.
+    pub(super) past: Past,
 }
 
 /// Selected rows, by what they show, so that a newer picture does not move them.
@@ -190,14 +173,23 @@ pub(super) struct Model {
     pub(super) frozen: Option<Frozen>,
     pub(super) screen: Screen,
     pub(super) details: Option<Details>,
+    /// The files of the fleet, on the Plots screen.
+    pub(super) plots: FileList,
     pub(super) dialog: Option<Dialog>,
     pub(super) selection: Selection,
     /// Words that rows must contain.
     pub(super) filter: String,
     pub(super) only_wrong: bool,
-    pub(super) sort: SortBy,
-    pub(super) reversed: bool,
+    pub(super) orders: Orders,
     pub(super) privacy: bool,
+    /// Look-ups over time instead of the other columns of the harvesters.
+    pub(super) heat_map: bool,
+    /// What the person saw last, if that is known.
+    pub(super) last_look: Option<LastLook>,
+    /// What stands for the harvesters' names while they are hidden.
+    pub(super) names: Names,
+    /// Whether clicks come to the console, and not to the terminal.
+    pub(super) mouse: bool,
     /// Answer to the last key, when it has one.
     pub(super) remark: Option<String>,
 }
@@ -217,13 +209,17 @@ impl Model {
             frozen: None,
             screen: Screen::Farm,
             details: None,
+            plots: FileList::new(None, ListKind::Plots),
             dialog: None,
             selection: Selection::default(),
             filter: String::new(),
             only_wrong: false,
-            sort: SortBy::FirstSeen,
-            reversed: false,
+            orders: Orders::default(),
             privacy: false,
+            heat_map: false,
+            last_look: None,
+            names: Names::default(),
+            mouse: true,
             remark: None,
         }
     }
@@ -236,7 +232,11 @@ impl Model {
     /// Text that came from outside, ready to be drawn.
     pub(super) fn outside(&self, text: &str) -> String {
         let text = safe(text);
-        let text = if self.privacy { hide(&text, self.hidden()) } else { text };
+        let text = if self.privacy {
+            self.names.hide(&text, self.hidden())
+        } else {
+            text
+        };
         self.theme.plain(text)
     }
 
@@ -254,10 +254,10 @@ impl Model {
         self.theme.pick("•••", "***")
     }
 
-    /// Name of a harvester; its number where the name is its address and addresses are hidden.
+    /// Name of a harvester, or what stands for it.
     pub(super) fn harvester_name(&self, harvester: &HarvesterView) -> String {
-        if self.privacy && harvester.name.contains(&harvester.host) {
-            format!("harvester {}", harvester.id)
+        if self.privacy {
+            privacy::alias(harvester)
         } else {
             self.outside(&harvester.name)
         }
@@ -265,8 +265,25 @@ impl Model {
 
     /// Name of a harvester that only a name is known of.
     pub(super) fn name(&self, name: &str) -> String {
-        let known = self.shown().harvesters.iter().find(|h| h.name == name);
-        known.map_or_else(|| self.outside(name), |harvester| self.harvester_name(harvester))
+        if !self.privacy {
+            return self.outside(name);
+        }
+        let alias = self.names.alias(name).unwrap_or_else(|| self.hidden());
+        alias.to_owned()
+    }
+
+    /// The screen whose order the table has that takes the keys: lists of files have one wherever they are.
+    pub(super) const fn ordered_as(&self) -> Screen {
+        if self.file_list().is_some() {
+            Screen::Plots
+        } else {
+            self.screen
+        }
+    }
+
+    /// The order of the table that takes the keys.
+    pub(super) const fn order(&self) -> Order {
+        self.orders.of(self.ordered_as())
     }
 
     /// Harvesters in the order and choice of the person.
@@ -276,40 +293,90 @@ impl Model {
             .harvesters
             .iter()
             .filter(|h| !self.only_wrong || is_wrong(h))
-            .filter(|h| self.matches(&[&h.name, &h.host, &h.state.words(), &h.software_version]))
+            .filter(|h| {
+                self.passes(|| {
+                    [
+                        h.name.clone(),
+                        h.host.clone(),
+                        h.state.words(),
+                        h.software_version.clone(),
+                    ]
+                })
+            })
             .collect();
-        match self.sort {
-            SortBy::FirstSeen => {}
+        let order = self.orders.of(Screen::Harvesters);
+        match order.by {
             SortBy::State => rows.sort_by_key(|h| (h.state.is_fine(), !is_wrong(h))),
             SortBy::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
-            SortBy::Plots => rows.sort_by_key(|h| std::cmp::Reverse(h.plots)),
-            SortBy::Lookup => rows.sort_by_key(|h| std::cmp::Reverse(h.lookup_max_ms)),
+            SortBy::Plots => rows.sort_by_key(|h| Reverse(h.plots)),
+            SortBy::Size => rows.sort_by_key(|h| Reverse(h.plot_bytes)),
+            SortBy::Lookup => rows.sort_by_key(|h| Reverse(h.lookup_max_ms)),
+            SortBy::NotFarmed => rows.sort_by_key(|h| Reverse(not_farmed(h))),
+            SortBy::Newest => rows.sort_by_key(|h| Reverse(h.last_answer.as_ref().map(|a| a.at_unix_ms))),
+            SortBy::Natural | SortBy::Passed => {}
         }
-        if self.reversed {
+        if order.reversed {
             rows.reverse();
         }
         rows
     }
 
-    /// Answers, newest first.
-    pub(super) fn attempts(&self) -> impl Iterator<Item = &AttemptView> {
-        self.shown()
+    /// Answers, newest first unless the person wants them otherwise.
+    pub(super) fn attempts(&self) -> Vec<&AttemptView> {
+        let mut rows: Vec<_> = self
+            .shown()
             .attempts
             .iter()
             .filter(|a| !self.only_wrong || lateness(&a.outcome) != Lateness::InTime)
-            .filter(|a| self.matches(&[&a.harvester_name]))
+            .filter(|a| self.passes(|| [a.harvester_name.clone()]))
+            .collect();
+        let numbers = |a: &AttemptView| match a.outcome {
+            AttemptOutcome::Answered {
+                passed,
+                proofs,
+                lookup_ms,
+                round_trip_ms,
+                ..
+            } => ((proofs, passed), Some(lookup_ms.max(round_trip_ms))),
+            AttemptOutcome::NoAnswer { .. } => ((0, 0), None),
+        };
+        let order = self.orders.of(Screen::Farm);
+        match order.by {
+            SortBy::Name => rows.sort_by(|a, b| a.harvester_name.cmp(&b.harvester_name)),
+            SortBy::Passed => rows.sort_by_key(|a| Reverse(numbers(a).0)),
+            // No answer at all is slower than any.
+            SortBy::Lookup => rows.sort_by_key(|a| Reverse(numbers(a).1.unwrap_or(u32::MAX))),
+            _ => {}
+        }
+        if order.reversed {
+            rows.reverse();
+        }
+        rows
     }
 
-    /// Proofs, newest first.
-    pub(super) fn proofs(&self) -> impl Iterator<Item = &ProofView> {
-        self.shown()
+    /// Proofs, newest first unless the person wants them otherwise.
+    pub(super) fn proofs(&self) -> Vec<&ProofView> {
+        let is_wrong = |p: &ProofView| matches!(p.stage, ProofStage::Invalid { .. } | ProofStage::Lost { .. });
+        let mut rows: Vec<_> = self
+            .shown()
             .proofs
             .iter()
-            .filter(|p| !self.only_wrong || matches!(p.stage, ProofStage::Invalid { .. } | ProofStage::Lost { .. }))
-            .filter(|p| self.matches(&[&p.harvester_name, &p.plot_file]))
+            .filter(|p| !self.only_wrong || is_wrong(p))
+            .filter(|p| self.passes(|| [p.harvester_name.clone(), p.plot_file.clone()]))
+            .collect();
+        let order = self.orders.of(Screen::Proofs);
+        match order.by {
+            SortBy::Name => rows.sort_by(|a, b| a.harvester_name.cmp(&b.harvester_name)),
+            SortBy::State => rows.sort_by_key(|p| (!is_wrong(p), Reverse(proof_rank(&p.stage)))),
+            _ => {}
+        }
+        if order.reversed {
+            rows.reverse();
+        }
+        rows
     }
 
-    /// Pools that have the words of the filter; or those with something wrong.
+    /// Pools in the order and choice of the person.
     pub(super) fn pools(&self) -> Vec<&PoolView> {
         let is_wrong = |pool: &PoolView| {
             !matches!(
@@ -317,36 +384,56 @@ impl Model {
                 PoolState::Ready | PoolState::Asking | PoolState::SelfPooling
             )
         };
-        let pools = self.shown().pools.iter();
-        pools
+        let mut rows: Vec<_> = self
+            .shown()
+            .pools
+            .iter()
             .filter(|pool| !self.only_wrong || is_wrong(pool))
-            .filter(|pool| self.matches(&[&pool.label(), pool.name.as_deref().unwrap_or_default()]))
-            .collect()
+            .filter(|pool| self.passes(|| [pool.label(), pool.name.clone().unwrap_or_default()]))
+            .collect();
+        let order = self.orders.of(Screen::Pools);
+        match order.by {
+            SortBy::Name => rows.sort_by_key(|pool| pool.label()),
+            SortBy::State => rows.sort_by_key(|pool| !is_wrong(pool)),
+            SortBy::Size => rows.sort_by_key(|pool| Reverse(pool.points_found_24h)),
+            _ => {}
+        }
+        if order.reversed {
+            rows.reverse();
+        }
+        rows
     }
 
     /// Open alarms, then the history.
-    pub(super) fn alarms(&self) -> impl Iterator<Item = &AlarmView> {
+    pub(super) fn alarms(&self) -> Vec<&AlarmView> {
         let shown = self.shown();
+        let passes = |a: &&AlarmView| self.passes(|| [a.text.clone(), a.remedy.clone()]);
+        let mut open: Vec<_> = shown.alarms.iter().filter(passes).collect();
+        let order = self.orders.of(Screen::Alarms);
+        if order.by == SortBy::Newest {
+            open.sort_by_key(|a| Reverse(a.opened_at_unix_ms));
+        }
+        if order.reversed {
+            open.reverse();
+        }
         let history = shown.alarm_history.iter().filter(|_| !self.only_wrong);
-        shown
-            .alarms
-            .iter()
-            .chain(history)
-            .filter(|a| self.matches(&[&a.text, &a.remedy]))
+        open.extend(history.filter(passes));
+        open
     }
 
-    /// Messages and records, oldest first.
+    /// Messages and records, oldest first unless the person wants them otherwise.
     pub(super) fn entries(&self) -> impl DoubleEndedIterator<Item = &Arc<Entry>> {
         let (frozen, live) = match &self.frozen {
             Some(frozen) => (Some(frozen.entries.iter()), None),
             None => (None, Some(self.stream.entries())),
         };
+        let words = words(&self.filter);
         frozen
             .into_iter()
             .flatten()
             .chain(live.into_iter().flatten())
             .filter(|e| !self.only_wrong || e.is_wrong())
-            .filter(|e| self.filter.is_empty() || self.matches(&[&super::views::messages::text(e)]))
+            .filter(move |e| words.iter().all(|word| e.search_text().contains(word)))
     }
 
     /// The harvester whose details are open.
@@ -356,35 +443,55 @@ impl Model {
         Some((details, harvester))
     }
 
-    /// Every word of the filter is in one of `texts`; case does not matter.
-    fn matches(&self, texts: &[&str]) -> bool {
-        self.filter.split_whitespace().all(|word| {
-            let word = word.to_lowercase();
-            texts.iter().any(|text| text.to_lowercase().contains(&word))
-        })
-    }
-}
-
-impl Details {
-    /// The request for the part of the list around the selected file.
-    pub(super) fn request(&self) -> PageRequest {
-        PageRequest {
-            harvester: Some(self.harvester),
-            list: self.list,
-            contains: String::new(),
-            offset: self.selected.saturating_sub(u64::from(FILE_PAGE) / 2),
-            limit: FILE_PAGE,
+    /// The list of files that is open, if one is.
+    pub(super) const fn file_list(&self) -> Option<&FileList> {
+        match (&self.details, self.screen) {
+            (Some(details), _) => Some(&details.files),
+            (None, Screen::Plots) => Some(&self.plots),
+            (None, _) => None,
         }
     }
+
+    /// How many files the list that is open has.
+    pub(super) fn file_count(&self) -> u64 {
+        match self.detailed() {
+            Some((details, harvester)) => file_count(self.shown(), harvester, details.files.list),
+            None => fleet_count(self.shown(), self.plots.list),
+        }
+    }
+
+    /// Every word of the filter is in one of the texts; case does not matter. The texts are made only for a filter.
+    fn passes<const N: usize>(&self, texts: impl FnOnce() -> [String; N]) -> bool {
+        if self.filter.is_empty() {
+            return true;
+        }
+        let texts = texts().map(|text| text.to_lowercase());
+        words(&self.filter)
+            .iter()
+            .all(|word| texts.iter().any(|text| text.contains(word)))
+    }
 }
 
-/// How many files `list` of `harvester` has.
-pub(super) const fn file_count(harvester: &HarvesterView, list: ListKind) -> u64 {
-    match list {
-        ListKind::Plots => harvester.plots,
-        ListKind::Failed => harvester.failed,
-        ListKind::NoKey => harvester.no_key,
-        ListKind::Duplicates => harvester.duplicates,
+/// The words of a filter, in lower case.
+fn words(filter: &str) -> Vec<String> {
+    filter.split_whitespace().map(str::to_lowercase).collect()
+}
+
+/// Files of a harvester that earn nothing.
+pub(super) const fn not_farmed(harvester: &HarvesterView) -> u64 {
+    harvester.failed + harvester.no_key + harvester.duplicates + harvester.shared_plots
+}
+
+/// How far a proof got.
+const fn proof_rank(stage: &ProofStage) -> u8 {
+    match stage {
+        ProofStage::Invalid { .. } | ProofStage::Lost { .. } => 0,
+        ProofStage::NotGoodEnough => 1,
+        ProofStage::Found => 2,
+        ProofStage::Verified => 3,
+        ProofStage::Declared => 4,
+        ProofStage::BlockSigned => 5,
+        ProofStage::BlockAccepted { .. } => 6,
     }
 }
 
@@ -392,10 +499,7 @@ pub(super) const fn file_count(harvester: &HarvesterView, list: ListKind) -> u64
 pub(super) const fn is_wrong(harvester: &HarvesterView) -> bool {
     !harvester.state.is_fine()
         || harvester.certificate_shared
-        || harvester.failed > 0
-        || harvester.no_key > 0
-        || harvester.duplicates > 0
-        || harvester.shared_plots > 0
+        || not_farmed(harvester) > 0
         || harvester.invalid_proofs > 0
         || harvester.last_sync_error.is_some()
 }
@@ -443,62 +547,9 @@ pub(super) fn lateness(outcome: &AttemptOutcome) -> Lateness {
     }
 }
 
-/// Replaces what could name a person or a machine: addresses, paths, ids.
-pub(super) fn hide(text: &str, by: &str) -> String {
-    text.split_inclusive([' ', '(', ')', ',', '"', '\'', '`', '='])
-        .map(|piece| {
-            let end = piece.trim_end_matches([' ', '(', ')', ',', '"', '\'', '`', '=', ':', ';', '.', '…']);
-            if is_telling(end) {
-                format!("{by}{}", &piece[end.len()..])
-            } else {
-                piece.to_owned()
-            }
-        })
-        .collect()
-}
-
-fn is_telling(word: &str) -> bool {
-    let is_count = |c: char| c.is_ascii_digit() || matches!(c, '/' | ',' | '.' | '–');
-    let is_path = (word.contains('/') || word.contains('\\') || word.ends_with(".plot")) && !word.chars().all(is_count);
-    let bare = word.trim_start_matches('[');
-    let host = bare
-        .rsplit_once(':')
-        .map_or(bare, |(host, _port)| host.trim_end_matches(']'));
-    let is_address = [bare, host].iter().any(|a| a.parse::<std::net::IpAddr>().is_ok());
-    let hex = word.trim_start_matches("0x");
-    let is_id = hex.len() >= 8 && hex.chars().all(|c| c.is_ascii_hexdigit()) && hex.chars().any(|c| c.is_ascii_digit());
-    let is_bech32 = word.len() > 40 && word.contains("ch1");
-    is_path || is_address || is_id || is_bech32
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn privacy_hides_what_names_a_machine_and_keeps_the_rest() {
-        for (text, shown) in [
-            (
-                "refused 10.0.0.7 (3×): does not speak TLS",
-                "refused * (3×): does not speak TLS",
-            ),
-            (
-                "check the drive mounted at /mnt/d7 on barn-3",
-                "check the drive mounted at * on barn-3",
-            ),
-            (
-                "barn-3 answered 3/864 at 14:02:27.412",
-                "barn-3 answered 3/864 at 14:02:27.412",
-            ),
-            ("from [fe80::1]:8447: closed", "from *: closed"),
-            ("[::1]:8447 and 127.0.0.1:8444, both", "* and *, both"),
-            ("last plot-k32-2021.plot: bad proof", "last *: bad proof"),
-            ("peer 6f1c0d2e9a3b4c5d6f1c0d2e", "peer *"),
-            ("facade of 12 plots", "facade of 12 plots"),
-        ] {
-            assert_eq!(hide(text, "*"), shown);
-        }
-    }
 
     #[test]
     fn deadlines_are_those_of_chia() {

@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::control::{Answer, Ask};
+use farmconsole::control::{Answer, Ask, FleetAsk};
+use farmconsole::snapshot::page::Page;
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 use ratatui::Frame;
 use rustix::process::{Signal, getpid, kill_process};
@@ -14,13 +15,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::message::{Effect, Message};
+use super::hit::{self, Hit, Mouse};
+use super::last_look::LastLook;
+use super::message::{Effect, Message, Save};
 use super::model::{Link, Model};
+use super::palette::Palette;
 use super::terminal::{self, Console, Input};
 use super::theme::{Environment, Theme};
 use super::times::Zone;
 use super::update::{first_questions, update};
-use super::{machine, view};
+use super::{machine, save, view};
 use crate::args::ColorChoice;
 use crate::exit::{Failure, Status};
 use crate::feed::{FarmerPlace, Feed, Picture};
@@ -32,6 +36,10 @@ pub(crate) struct ConsoleOptions {
     pub(crate) color: ColorChoice,
     /// ASCII characters only.
     pub(crate) ascii: bool,
+    /// The colours somebody chose.
+    pub(crate) palette: Option<Palette>,
+    /// What the person saw last.
+    pub(crate) last_look: Option<LastLook>,
 }
 
 /// How the console was left.
@@ -64,8 +72,9 @@ pub(crate) fn require_terminal() -> Result<(), Failure> {
 ///
 /// # Errors
 /// When there is no terminal, or some part of the program has panicked.
-pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Failure> {
-    show::<Model>(feed, options).await
+pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<(Left, LastLook), Failure> {
+    let (left, model) = show::<Model>(feed, options).await?;
+    Ok((left, LastLook::at(&model.snapshot)))
 }
 
 /// The same for a harvester alone.
@@ -73,7 +82,8 @@ pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<Left, Fai
 /// # Errors
 /// As for [`run`].
 pub(crate) async fn run_harvester(feed: Feed<MachineSnapshot>, options: ConsoleOptions) -> Result<Left, Failure> {
-    show::<machine::Model>(feed, options).await
+    let (left, _) = show::<machine::Model>(feed, options).await?;
+    Ok(left)
 }
 
 /// What the loop runs: a model, its update and its view. Both are pure.
@@ -96,8 +106,11 @@ pub(super) trait App: Sized {
     /// Takes one message in.
     fn update(&mut self, message: Message<Self::Picture>) -> Vec<Effect>;
 
-    /// Draws all of it.
-    fn draw(&self, frame: &mut Frame<'_>);
+    /// Whether clicks are of use to it.
+    const HAS_MOUSE: bool;
+
+    /// Draws all of it, and says where what can be clicked stands.
+    fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit>;
 }
 
 impl App for Model {
@@ -125,33 +138,47 @@ impl App for Model {
         update(self, message)
     }
 
-    fn draw(&self, frame: &mut Frame<'_>) {
-        view::draw(self, frame);
+    const HAS_MOUSE: bool = true;
+
+    fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit> {
+        view::draw(self, frame)
     }
 }
 
-async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result<Left, Failure> {
+async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result<(Left, A), Failure> {
     require_terminal()?;
-    let theme = Theme::choose(options.color, options.ascii, &Environment::of_process());
+    let theme = Theme::choose(
+        options.color,
+        options.ascii,
+        options.palette,
+        &Environment::of_process(),
+    );
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());
-    let model = A::open(feed.place, first, theme, Zone::system(), size);
+    let mut model = A::open(feed.place, first, theme, Zone::system(), size);
+    if let Some(look) = options.last_look {
+        model.update(Message::LastLook(look));
+    }
     let (console, inputs) = Console::take(size).await.map_err(|e| no_terminal(&e))?;
+    if A::HAS_MOUSE {
+        console.capture_mouse(true);
+    }
     let mut running = Running {
         model,
         feed,
         console,
+        hits: Vec::new(),
         questions: JoinSet::new(),
     };
     let ended = running.serve(inputs).await;
     match ended {
         Ok(Ended::Left(left)) => {
             running.console.restore().await;
-            Ok(left)
+            Ok((left, running.model))
         }
         Ok(Ended::TerminalGone) => {
             running.console.abandon();
-            Ok(running.left())
+            Ok((running.left(), running.model))
         }
         Ok(Ended::Panicked) => Err(Failure::new(Status::Failed, "a part of the program has panicked")
             .hint("the message above says where; please report it")),
@@ -177,6 +204,8 @@ struct Running<A: App> {
     model: A,
     feed: Feed<A::Picture>,
     console: Console,
+    /// Where what can be clicked stands in the last frame.
+    hits: Vec<Hit>,
     questions: JoinSet<Message<A::Picture>>,
 }
 
@@ -225,12 +254,16 @@ impl<A: App> Running<A> {
                 _ = resized.recv() => Some(self.size()?),
                 input = inputs.recv() => match input {
                     Some(Input::Key(key)) => Some(Message::Key(key)),
+                    Some(Input::Wheel(rows)) => Some(Message::Mouse(Mouse::Wheel(rows))),
+                    Some(Input::Click(column, row)) => {
+                        hit::at(&self.hits, column, row).map(|target| Message::Mouse(Mouse::Click(target)))
+                    }
                     Some(Input::Gone) | None => return Ok(Ended::TerminalGone),
                 },
                 _gone = self.console.watch() => return Ok(Ended::TerminalGone),
                 () = free_at(&self.console, next_frame), if changed => {
-                    let model = &self.model;
-                    self.console.draw(|frame| model.draw(frame))?;
+                    let (model, hits) = (&self.model, &mut self.hits);
+                    self.console.draw(|frame| *hits = model.draw(frame))?;
                     changed = false;
                     next_frame = Instant::now() + FRAME;
                     None
@@ -259,6 +292,8 @@ impl<A: App> Running<A> {
                     Effect::Leave(left) => return Ok(Ended::Left(left)),
                     Effect::Suspend => self.suspend().await?,
                     Effect::Repaint => self.console.repaint()?,
+                    Effect::CaptureMouse(on) => self.console.capture_mouse(on),
+                    Effect::Copy(text) => self.console.copy(&text),
                     effect => self.ask(effect),
                 }
             }
@@ -285,10 +320,7 @@ impl<A: App> Running<A> {
             Effect::Page(request) => {
                 let answer = self.answer(Ask::Page(request.clone()));
                 self.questions.spawn(async move {
-                    let result = answer.await.and_then(|answer| match answer {
-                        Answer::Page(page) => Ok(page),
-                        _ => Err(MISFIT.to_owned()),
-                    });
+                    let result = page_of(answer.await);
                     Message::Page { request, result }
                 });
             }
@@ -301,6 +333,30 @@ impl<A: App> Running<A> {
                     }))
                 });
             }
+            Effect::History(request) => {
+                let answer = self.answer(Ask::History(request.clone()));
+                self.questions.spawn(async move {
+                    let result = answer.await.and_then(|answer| match answer {
+                        Answer::History(page) => Ok(page.rows),
+                        _ => Err(MISFIT.to_owned()),
+                    });
+                    Message::History { request, result }
+                });
+            }
+            Effect::Silence { rule, machine, for_s } => {
+                let words = match (&machine, for_s) {
+                    (_, 0) => "such alarms are told again".to_owned(),
+                    (Some(machine), _) => format!("nobody is told of such alarms of {machine} for an hour"),
+                    (None, _) => "nobody is told of such alarms for an hour".to_owned(),
+                };
+                let answer = self.answer(Ask::Silence {
+                    rule: Some(rule),
+                    machine,
+                    for_s,
+                });
+                self.questions
+                    .spawn(async move { Message::Silenced(answer.await.map(|_| words)) });
+            }
             Effect::Acknowledge(alarm) => {
                 let answer = self.answer(Ask::Acknowledge { alarm });
                 self.questions.spawn(async move {
@@ -310,19 +366,49 @@ impl<A: App> Running<A> {
                     }
                 });
             }
-            Effect::Suspend | Effect::Repaint | Effect::Leave(_) => {}
+            Effect::Rename { peer_id, name } => {
+                let words = name.to_string();
+                let answer = self.answer(Ask::Fleet(FleetAsk::Rename {
+                    who: peer_id.to_string(),
+                    name,
+                }));
+                self.questions
+                    .spawn(async move { Message::Renamed(answer.await.map(|_| words)) });
+            }
+            Effect::Save { path, format, rows } => match rows {
+                Save::Table(table) => {
+                    let saving = save::save_table(path, format, table);
+                    self.questions.spawn(async move { Message::Saved(saving.await) });
+                }
+                Save::Pages { first, tell } => {
+                    let asker = self.feed.asker();
+                    let ask = move |request| {
+                        let answer = asker.ask(Ask::Page(request));
+                        async move { page_of(answer.await.unwrap_or_else(|_| Err(GONE.to_owned()))) }
+                    };
+                    let saving = save::save_pages(path, format, first, tell, ask);
+                    self.questions.spawn(async move { Message::Saved(saving.await) });
+                }
+            },
+            Effect::Suspend | Effect::Repaint | Effect::Leave(_) | Effect::CaptureMouse(_) | Effect::Copy(_) => {}
         }
     }
 
     fn answer(&self, ask: Ask) -> impl Future<Output = Result<Answer, String>> + Send + 'static {
         let answer = self.feed.ask(ask);
-        async move {
-            answer
-                .await
-                .unwrap_or_else(|_| Err("the farmer went away before it answered".to_owned()))
-        }
+        async move { answer.await.unwrap_or_else(|_| Err(GONE.to_owned())) }
     }
 }
+
+fn page_of(answer: Result<Answer, String>) -> Result<Page, String> {
+    match answer? {
+        Answer::Page(page) => Ok(page),
+        _ => Err(MISFIT.to_owned()),
+    }
+}
+
+/// The farmer's end came before its answer.
+const GONE: &str = "the farmer went away before it answered";
 
 /// A farmer of another version answered another question.
 const MISFIT: &str = "the farmer's answer does not fit the question";

@@ -7,10 +7,11 @@ use farmconsole::clock::UnixMillis;
 use farmconsole::ids::{ChallengeHash, LauncherId, PeerId, PlotId, PuzzleHash, QualityString, SpHash};
 use farmconsole::logging::{LogLevel, LogRecord, Service};
 use farmconsole::runtime::FeedEvent;
-use farmconsole::snapshot::page::{FileView, Page, PlotView};
+use farmconsole::snapshot::page::{DirectoryView, FileView, Page, PlotView};
 use farmconsole::snapshot::*;
 
 use super::model::Model;
+use super::palette::Palette;
 use super::theme::{Charset, Depth, Theme};
 use super::times::Zone;
 use crate::feed::FarmerPlace;
@@ -23,6 +24,7 @@ pub(super) fn model(snapshot: FarmSnapshot, columns: u16, rows: u16) -> Model {
     let theme = Theme {
         depth: Depth::True,
         charset: Charset::Unicode,
+        palette: Palette::built_in("dark"),
     };
     let mut model = Model::new(FarmerPlace::Elsewhere, Arc::new(snapshot), theme, Zone::utc());
     model.size = (columns, rows);
@@ -81,6 +83,7 @@ pub(super) fn empty() -> FarmSnapshot {
         alarm_history: vec![],
         counters: Counters::default(),
         simulated_chain: None,
+        monitor: MonitorView::default(),
         luck: LuckView::default(),
         history: HistoryView::default(),
         silences: vec![],
@@ -422,6 +425,22 @@ pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
             ..WinCounts::default()
         },
         harvesters,
+        luck: LuckView {
+            expected_time_to_win_s: Some(443_000.0),
+            effort: 0.67,
+            counted_since_unix_ms: NOW - 8_000_000_000,
+            last_win_unix_ms: Some(NOW - 187_000_000),
+            won_24h: 0,
+            won_ever: 14,
+            filter_24h: LuckBand::judge(plots * 36 + plots / 4, plots as f64 * 35.99, plots as f64 * 35.85),
+            proofs_24h: LuckBand::judge(0, 0.2, 0.2),
+        },
+        history: HistoryView {
+            state: HistoryState::Writing,
+            written: 812_334,
+            dropped: 0,
+            file_bytes: 61 << 20,
+        },
         ..empty()
     }
 }
@@ -488,7 +507,11 @@ fn harvester(number: u32, (name, plots): (&str, u64), chance: &mut Chance) -> Ha
         lookup_max_ms: Some(sorted[63]),
         lookups_ms,
         ignored_messages: 0,
-        eligibility: EligibilityView::default(),
+        eligibility: EligibilityView {
+            filter_24h: LuckBand::judge(plots * 36, plots as f64 * 36.2, plots as f64 * 36.0),
+            compared: 9_200,
+            ..EligibilityView::default()
+        },
     }
 }
 
@@ -587,11 +610,100 @@ pub(super) fn page(total: u64, with_plots: bool) -> Page {
             compression_level: 0,
             contract: None,
         }),
+        lost_plot_id: None,
+        lost_at_unix_ms: None,
     });
     Page {
         total,
         items: items.collect(),
+        ..Page::default()
     }
+}
+
+/// A monitor with one queue that fills up.
+pub(super) fn monitor() -> MonitorView {
+    let queue = |name: &str, waiting, size| QueueView {
+        name: name.to_owned(),
+        waiting,
+        size,
+    };
+    MonitorView {
+        memory_bytes: Some(31 << 20),
+        queues: vec![
+            queue("harvesters to farmer", 3, 1024),
+            queue("events to viewers", 700, 1024),
+        ],
+    }
+}
+
+/// Three days of a harvester that was slow on one night, and its plot changes.
+pub(super) fn past(request: &HistoryRequest) -> HistoryRows {
+    let name = request.harvester.clone().unwrap_or_default();
+    let this_hour = NOW - NOW % 3_600_000;
+    match request.table {
+        HistoryTable::Hours => {
+            let hour = |n: u64| HourRow {
+                start_unix_ms: this_hour - n * 3_600_000,
+                harvester: name.clone(),
+                answered: 384,
+                unanswered: u64::from(n == 40),
+                lookup_max_ms: Some(if (34..40).contains(&n) {
+                    9_400 + n * 400
+                } else {
+                    600 + n * 7
+                }),
+                ..HourRow::default()
+            };
+            HistoryRows::Hours((0..60).map(hour).collect())
+        }
+        _ => HistoryRows::PlotChanges(vec![
+            PlotChangeRow {
+                at_unix_ms: NOW - 420_000,
+                harvester: name.clone(),
+                plots: 1_078,
+                added: 0,
+                removed: 109,
+                removed_from: Some("/mnt/d7".to_owned()),
+            },
+            PlotChangeRow {
+                at_unix_ms: NOW - 200_000_000,
+                harvester: name,
+                plots: 1_187,
+                added: 20,
+                removed: 0,
+                removed_from: None,
+            },
+        ]),
+    }
+}
+
+/// The drives of the fleet.
+pub(super) fn drives() -> Page {
+    let drives = [(2, "barn-2", 7), (3, "barn-3", 4), (5, "shelf-2", 9)];
+    let directories = drives.into_iter().flat_map(|(id, name, count)| {
+        (1..=count).map(move |n| DirectoryView {
+            harvester: HarvesterId(id),
+            harvester_name: name.to_owned(),
+            directory: format!("/mnt/d{n}/plots"),
+            files: 100 + n * 3,
+            bytes: (100 + n * 3) * PLOT_BYTES,
+        })
+    });
+    Page {
+        total: 20,
+        items: Vec::new(),
+        directories: directories.collect(),
+    }
+}
+
+/// Plots that a drive lost.
+pub(super) fn lost_page() -> Page {
+    let mut page = page(109, false);
+    for item in &mut page.items {
+        item.lost_plot_id = Some(PlotId([0x3c; 32]));
+        item.lost_at_unix_ms = Some(NOW - 420_000);
+    }
+    page
 }
 
 /// Numbers that look like chance and are the same every time (xorshift).

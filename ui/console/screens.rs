@@ -5,14 +5,19 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use farmconsole::logging::LogLevel;
 use farmconsole::runtime::FeedEvent;
-use farmconsole::snapshot::page::{ListKind, Page};
+use farmconsole::snapshot::page::{Grouping, ListKind, Page};
 use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 
-use super::message::{Effect, Message};
-use super::model::{Model, Screen};
+use super::export::Format;
+use super::hit::{self, Mouse};
+use super::last_look::LastLook;
+use super::message::{Effect, Message, Save};
+use super::model::{Lateness, Model, Screen, lateness};
+use super::order::orders_of;
+use super::palette::Palette;
 use super::run::Left;
 use super::samples;
 use super::theme::{Charset, Depth, Theme};
@@ -76,6 +81,7 @@ fn looks() {
     plain.theme = Theme {
         depth: Depth::None,
         charset: Charset::Ascii,
+        palette: Palette::built_in("dark"),
     };
     assert!(
         text(&plain).is_ascii(),
@@ -89,8 +95,15 @@ fn looks() {
     sixteen.theme = Theme {
         depth: Depth::Sixteen,
         charset: Charset::Unicode,
+        palette: Palette::built_in("dark"),
     };
     shot("farm_sixteen_colours", &sixteen);
+    for name in ["light", "high-contrast", "colour-blind", "mono"] {
+        let mut model = console(samples::troubled(), 60, 16);
+        model.theme.palette = Palette::built_in(name);
+        press(&mut model, '7');
+        shot(&format!("alarms_theme_{name}"), &model);
+    }
 }
 
 #[test]
@@ -109,6 +122,11 @@ fn harvesters_screen() {
     press(&mut wrong, '!');
     press(&mut wrong, 'j');
     shot("harvesters_only_wrong", &wrong);
+    let mut over_time = on(samples::troubled(), 120, 36);
+    press(&mut over_time, 't');
+    shot("harvesters_over_time", &over_time);
+    resize(&mut over_time, 80, 24);
+    shot("harvesters_over_time_narrow", &over_time);
 }
 
 #[test]
@@ -122,6 +140,18 @@ fn harvester_details() {
     shot("harvester_loading", &model);
     answer(&mut model, &asked, samples::page(3, false));
     shot("harvester_failed_files", &model);
+    let past: Vec<_> = asked
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::History(request) => Some(request.clone()),
+            _ => None,
+        })
+        .collect();
+    for request in past {
+        let result = Ok(samples::past(&request));
+        update(&mut model, Message::History { request, result });
+    }
+    shot("harvester_past", &model);
     resize(&mut model, 80, 24);
     shot("harvester_narrow", &model);
     for _ in 0..40 {
@@ -134,7 +164,7 @@ fn harvester_details() {
     assert_eq!(model.details.as_ref().map(|it| it.facts_scroll), Some(0));
     resize(&mut model, 120, 36);
     let mut asked = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..4 {
         asked = code(&mut model, KeyCode::Right);
     }
     answer(&mut model, &asked, samples::page(1_078, true));
@@ -142,6 +172,104 @@ fn harvester_details() {
     shot("harvester_plots", &model);
     press(&mut model, 'p');
     shot("harvester_private", &model);
+}
+
+#[test]
+fn plots_screen() {
+    let mut model = console(samples::troubled(), 120, 36);
+    let asked = press(&mut model, '3');
+    shot("plots_loading", &model);
+    answer(&mut model, &asked, samples::page(6_585, true));
+    press(&mut model, 'j');
+    shot("plots_many", &model);
+    press(&mut model, 'p');
+    shot("plots_private", &model);
+    press(&mut model, 'p');
+    let asked = press(&mut model, 'd');
+    answer(&mut model, &asked, samples::drives());
+    shot("plots_by_drive", &model);
+    let asked = press(&mut model, '!');
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.list == ListKind::Failed));
+    resize(&mut model, 80, 24);
+    let asked = press(&mut model, 'd');
+    answer(&mut model, &asked, samples::page(0, false));
+    shot("plots_none_narrow", &model);
+    let mut lost = console(samples::troubled(), 80, 24);
+    press(&mut lost, '3');
+    let asked = code(&mut lost, KeyCode::Left);
+    answer(&mut lost, &asked, samples::lost_page());
+    shot("plots_lost_narrow", &lost);
+    resize(&mut lost, 60, 16);
+    shot("plots_lost_small", &lost);
+}
+
+#[test]
+fn reports() {
+    let mut farm = samples::troubled();
+    for (n, protocol) in [(1, "0.0.36"), (2, "0.0.37"), (3, "0.0.37"), (8, "0.0.35")] {
+        farm.harvesters[n].protocol_version = protocol.to_owned();
+    }
+    farm.monitor = samples::monitor();
+    farm.counters.duplicate_proofs = 2;
+    let mut model = console(farm, 120, 36);
+    press(&mut model, 'u');
+    shot("report_upgrade", &model);
+    press(&mut model, 'i');
+    shot("report_monitor", &model);
+    press(&mut model, 'i');
+    assert_eq!(model.dialog, None);
+    press(&mut model, 'w');
+    assert!(text(&model).contains("this is the first console"));
+    code(&mut model, KeyCode::Esc);
+    let look = LastLook {
+        at_unix_ms: samples::NOW - 3_600_000,
+        plots: 6_694,
+        connected: 9,
+        ..LastLook::at(&model.snapshot)
+    };
+    update(&mut model, Message::LastLook(look));
+    shot("report_since_last_look", &model);
+    resize(&mut model, 60, 16);
+    press(&mut model, 'j');
+    shot("report_since_last_look_small", &model);
+}
+
+#[test]
+fn lines_that_are_typed() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '2');
+    press(&mut model, 'j');
+    press(&mut model, 'n');
+    type_in(&mut model, "-left");
+    let mut lines = vec![last_line(&model)];
+    assert_eq!(
+        code(&mut model, KeyCode::Enter),
+        [Effect::Rename {
+            peer_id: samples::many().harvesters[0].peer_id,
+            name: "local-left".parse().unwrap(),
+        }]
+    );
+    control(&mut model, 's');
+    lines.push(last_line(&model));
+    control(&mut model, 'u');
+    type_in(&mut model, "farm.txt");
+    assert_eq!(code(&mut model, KeyCode::Enter), [], "no such format");
+    lines.push(last_line(&model));
+    for _ in 0..3 {
+        code(&mut model, KeyCode::Backspace);
+    }
+    type_in(&mut model, "json");
+    let saved = code(&mut model, KeyCode::Enter);
+    assert!(
+        matches!(&saved[..], [Effect::Save { path, format: Format::Json, rows: Save::Table(table) }]
+        if path == "farm.json" && table.rows() == 9),
+        "{saved:?}"
+    );
+    update(&mut model, Message::Saved(Ok((9, "/home/ann/farm.json".to_owned()))));
+    lines.push(last_line(&model));
+    press(&mut model, 'm');
+    lines.push(last_line(&model));
+    in_files(|| insta::assert_snapshot!("typed_lines", lines.join("\n")));
 }
 
 #[test]
@@ -207,6 +335,13 @@ fn alarms_screen() {
     shot("alarms_none", &on(samples::empty(), 120, 36));
     shot("alarms_troubled", &on(samples::troubled(), 120, 36));
     shot("alarms_small", &on(samples::troubled(), 60, 16));
+    let mut troubled = on(samples::troubled(), 120, 36);
+    let silenced = Effect::Silence {
+        rule: "harvester_absent".to_owned(),
+        machine: Some("garage".to_owned()),
+        for_s: 3_600,
+    };
+    assert_eq!(press(&mut troubled, 'z'), [silenced], "the first alarm that is open");
     let mut private = on(samples::troubled(), 120, 36);
     press(&mut private, 'p');
     press(&mut private, 'j');
@@ -278,6 +413,7 @@ fn no_size_panics() {
     plain.theme = Theme {
         depth: Depth::None,
         charset: Charset::Ascii,
+        palette: Palette::built_in("dark"),
     };
     models.push(plain);
     for model in models {
@@ -426,7 +562,7 @@ fn long_lists_are_fetched_as_the_selection_nears_their_end() {
     press(&mut model, 'j');
     press(&mut model, 'j');
     let asked = code(&mut model, KeyCode::Enter);
-    assert!(matches!(asked.as_slice(), [Effect::Page(r)] if r.list == ListKind::Plots && r.offset == 0));
+    assert!(matches!(asked.as_slice(), [Effect::Page(r), ..] if r.list == ListKind::Plots && r.offset == 0));
     answer(&mut model, &asked, samples::page(1_204, true));
     assert_eq!(code(&mut model, KeyCode::Down), []);
     let asked = code(&mut model, KeyCode::End);
@@ -494,7 +630,153 @@ fn only_wrong_messages_are_warnings_and_errors() {
     assert_eq!(levels, [LogLevel::Warning, LogLevel::Error]);
 }
 
+#[test]
+fn a_click_selects_what_was_drawn_there_and_a_second_one_opens_it() {
+    let mut model = console(samples::many(), 120, 36);
+    click(&mut model, "2 Harvesters");
+    assert_eq!(model.screen, Screen::Harvesters);
+    click(&mut model, "shelf-1");
+    let id = samples::many().harvesters[4].id;
+    assert_eq!((model.selection.harvester, model.details.is_some()), (Some(id), false));
+    click(&mut model, "plots ");
+    assert_eq!(model.harvesters()[0].name, "garage", "the head of a column sorts");
+    click(&mut model, "plots↓");
+    assert_eq!(model.harvesters()[0].name, "local", "and turns round");
+    let asked = click(&mut model, "shelf-1");
+    assert!(matches!(&asked[..], [Effect::Page(r), ..] if r.harvester == Some(id)));
+    let asked = click(&mut model, "no key 0");
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.list == ListKind::NoKey));
+    press(&mut model, '?');
+    assert_eq!(click(&mut model, "1 Farm"), [], "what is under a dialog is not meant");
+}
+
+#[test]
+fn plots_of_a_drive_are_opened_searched_and_left_again() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '3');
+    let asked = press(&mut model, 'd');
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.grouping == Grouping::Directory));
+    answer(&mut model, &asked, samples::drives());
+    press(&mut model, 'j');
+    let asked = code(&mut model, KeyCode::Enter);
+    let drive = &samples::drives().directories[1];
+    let [Effect::Page(request)] = &asked[..] else {
+        panic!("{asked:?}")
+    };
+    assert_eq!(
+        (request.harvester, request.directory.as_ref(), request.grouping),
+        (Some(drive.harvester), Some(&drive.directory), Grouping::None)
+    );
+    press(&mut model, '/');
+    let typed = press(&mut model, 'k');
+    let [Effect::Page(typed)] = &typed[..] else {
+        panic!("{typed:?}")
+    };
+    assert!(typed.words == "k" && typed.directory.is_some());
+    let asked = code(&mut model, KeyCode::Esc);
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.words.is_empty()));
+    let late = Message::Page {
+        request: typed.clone(),
+        result: Err("the answer to a question that is no longer asked".to_owned()),
+    };
+    update(&mut model, late);
+    answer(&mut model, &asked, samples::page(12, true));
+    assert_eq!(model.plots.total(), Some(12));
+    let asked = code(&mut model, KeyCode::Esc);
+    assert!(matches!(&asked[..], [Effect::Page(r)] if r.grouping == Grouping::Directory && r.harvester.is_none()));
+    control(&mut model, 's');
+    let saved = code(&mut model, KeyCode::Enter);
+    assert!(
+        matches!(&saved[..], [Effect::Save { rows: Save::Pages { first, .. }, .. }]
+        if first.offset == 0 && first.grouping == Grouping::Directory),
+        "{saved:?}"
+    );
+}
+
+#[test]
+fn every_table_is_sorted_and_turned_round() {
+    let mut model = console(samples::troubled(), 120, 36);
+    for screen in Screen::ALL {
+        press(&mut model, screen.tab().0);
+        for by in orders_of(screen).iter().skip(1).chain(&orders_of(screen)[..1]) {
+            press(&mut model, 's');
+            assert_eq!(model.order().by, *by, "{screen:?}");
+        }
+    }
+    press(&mut model, '1');
+    for _ in 0..3 {
+        press(&mut model, 's');
+    }
+    let slowest = model.attempts()[0].clone();
+    assert_eq!(lateness(&slowest.outcome), Lateness::NoAnswer);
+    press(&mut model, 'r');
+    assert_eq!(model.attempts().last().map(|a| a.at_unix_ms), Some(slowest.at_unix_ms));
+}
+
+#[test]
+fn copying_takes_the_whole_text_even_where_it_is_hidden() {
+    let mut model = console(samples::many(), 120, 36);
+    assert_eq!(press(&mut model, 'y'), [], "nothing is selected");
+    press(&mut model, 'p');
+    press(&mut model, '2');
+    press(&mut model, 'j');
+    let id = samples::many().harvesters[0].peer_id.to_string();
+    assert_eq!(press(&mut model, 'y'), [Effect::Copy(id)]);
+    let asked = press(&mut model, '3');
+    answer(&mut model, &asked, samples::page(3, true));
+    let path = samples::page(3, true).items[0].filename.clone();
+    assert_eq!(press(&mut model, 'y'), [Effect::Copy(path)]);
+}
+
+#[test]
+fn nothing_telling_is_drawn_in_private() {
+    let mut farm = samples::troubled();
+    farm.pools = samples::pooled().pools;
+    let mut model = console(farm.clone(), 180, 50);
+    press(&mut model, 'p');
+    for key in ['1', '2', '3', '4', '5', '6', '7'] {
+        let asked = press(&mut model, key);
+        if key == '3' {
+            answer(&mut model, &asked, samples::page(100, true));
+        }
+        let drawn = text(&model);
+        for harvester in &farm.harvesters {
+            for telling in [&harvester.name, &harvester.host] {
+                assert!(!drawn.contains(telling.as_str()), "{telling} on screen {key}:\n{drawn}");
+            }
+        }
+        for telling in ["/mnt/", "example", "1a1a1a1a", "bbbbbbbb"] {
+            assert!(!drawn.contains(telling), "{telling} on screen {key}:\n{drawn}");
+        }
+    }
+}
+
 // ---- helpers ----
+
+fn control(model: &mut Model, key: char) -> Vec<Effect> {
+    update(
+        model,
+        Message::Key(KeyEvent::new(KeyCode::Char(key), KeyModifiers::CONTROL)),
+    )
+}
+
+/// Clicks on the first place where `words` are drawn and something can be clicked.
+fn click(model: &mut Model, words: &str) -> Vec<Effect> {
+    let mut hits = Vec::new();
+    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    terminal.draw(|frame| hits = view::draw(model, frame)).unwrap();
+    let drawn = text(model);
+    let mut places = drawn.lines().enumerate().filter_map(|(row, line)| {
+        let column = line[..line.find(words)?].chars().count();
+        hit::at(&hits, column as u16 + 1, row as u16)
+    });
+    let target = places.next().unwrap();
+    update(model, Message::Mouse(Mouse::Click(target)))
+}
+
+fn last_line(model: &Model) -> String {
+    text(model).lines().last().unwrap_or_default().trim_end().to_owned()
+}
 
 /// A console on a picture, with what passed in the last seconds.
 fn console(farm: FarmSnapshot, columns: u16, rows: u16) -> Model {
@@ -531,7 +813,7 @@ fn pass(model: &mut Model, at_unix_ms: u64, from: &str) {
 
 /// Answers the question for a page that `asked` holds.
 fn answer(model: &mut Model, asked: &[Effect], page: Page) {
-    let [Effect::Page(request)] = asked else {
+    let [Effect::Page(request), ..] = asked else {
         panic!("no page was asked for: {asked:?}")
     };
     update(
@@ -545,7 +827,7 @@ fn answer(model: &mut Model, asked: &[Effect], page: Page) {
 
 fn buffer(model: &Model) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
-    terminal.draw(|frame| view::draw(model, frame)).unwrap();
+    terminal.draw(|frame| drop(view::draw(model, frame))).unwrap();
     terminal.backend().buffer().clone()
 }
 

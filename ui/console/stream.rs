@@ -1,7 +1,7 @@
 //! Protocol messages, log records and notices in one bounded stream, oldest first.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use farmconsole::logging::LogLevel;
 use farmconsole::runtime::FeedEvent;
@@ -22,9 +22,26 @@ pub(super) struct Entry {
     pub(super) at_unix_ms: u64,
     /// It.
     pub(super) event: FeedEvent,
+    /// What a filter looks at, once one has: making it anew for thousands of entries would cost every frame dear.
+    search_text: OnceLock<Box<str>>,
 }
 
 impl Entry {
+    const fn new(number: u64, at_unix_ms: u64, event: FeedEvent) -> Self {
+        Self {
+            number,
+            at_unix_ms,
+            event,
+            search_text: OnceLock::new(),
+        }
+    }
+
+    /// Everything its row says, in lower case.
+    pub(super) fn search_text(&self) -> &str {
+        let text = || super::views::messages::text(self).to_lowercase().into_boxed_str();
+        self.search_text.get_or_init(text)
+    }
+
     /// How important: log records say it, a notice is what its log line would be, a message passes by.
     pub(super) fn level(&self) -> LogLevel {
         match &self.event {
@@ -78,11 +95,8 @@ impl Stream {
         // The clock of the picture is a little behind, and nothing comes before what came before it.
         let newest = self.entries.back().map_or(0, |e| e.at_unix_ms);
         let at_unix_ms = time_of(&event).unwrap_or_else(|| now_unix_ms.max(newest));
-        self.entries.push_back(Arc::new(Entry {
-            number: self.next,
-            at_unix_ms,
-            event,
-        }));
+        self.entries
+            .push_back(Arc::new(Entry::new(self.next, at_unix_ms, event)));
         self.next += 1;
         true
     }
@@ -102,14 +116,8 @@ impl Stream {
                 self.entries.pop_front();
             }
             let at = self.entries.partition_point(|e| e.at_unix_ms <= at_unix_ms);
-            self.entries.insert(
-                at,
-                Arc::new(Entry {
-                    number: self.next,
-                    at_unix_ms,
-                    event,
-                }),
-            );
+            self.entries
+                .insert(at, Arc::new(Entry::new(self.next, at_unix_ms, event)));
             self.next += 1;
         }
     }

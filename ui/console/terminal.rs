@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
-use crossterm::event::{Event, KeyEvent};
+use crossterm::event::{Event, KeyEvent, MouseButton, MouseEvent, MouseEventKind};
+use crossterm::style::Print;
 use crossterm::{cursor, event, execute, terminal};
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
@@ -29,6 +30,10 @@ use tokio::sync::{mpsc, oneshot};
 pub(super) enum Input {
     /// A key.
     Key(KeyEvent),
+    /// The left button went down on this column and row.
+    Click(u16, u16),
+    /// The wheel turned, down if positive.
+    Wheel(i64),
     /// The terminal is gone.
     Gone,
 }
@@ -41,6 +46,17 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether the terminal is ours at this moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether clicks come to us at this moment, as far as the terminal was told.
+static MOUSE: AtomicBool = AtomicBool::new(false);
+
+/// Asks the terminal for presses and the wheel, with positions in decimal; not for movements, which are many and of no
+/// use here.
+const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
+const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+
+/// Rows a notch of the wheel moves.
+const WHEEL_ROWS: i64 = 3;
 
 /// Whether some thread has panicked.
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -117,6 +133,23 @@ impl Console {
         self.terminal.clear()
     }
 
+    /// Takes clicks, or leaves them to the terminal; with the next frame.
+    pub(super) fn capture_mouse(&self, on: bool) {
+        MOUSE.store(on, Ordering::SeqCst);
+        self.say(if on { MOUSE_ON } else { MOUSE_OFF });
+    }
+
+    /// Puts `text` on the clipboard of the terminal's machine, if the terminal allows it; with the next frame.
+    pub(super) fn copy(&self, text: &str) {
+        let text = data_encoding::BASE64.encode(text.as_bytes());
+        self.say(&format!("\x1b]52;c;{text}\x07"));
+    }
+
+    fn say(&self, sequence: &str) {
+        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        bytes.extend_from_slice(sequence.as_bytes());
+    }
+
     /// The terminal has another size.
     pub(super) fn resize(&mut self, size: (u16, u16)) {
         self.terminal.backend_mut().size = size;
@@ -191,6 +224,9 @@ impl Drop for Console {
 /// Gives the terminal back if it is ours. Errors are left alone: there is nobody to tell.
 fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
+        if MOUSE.load(Ordering::SeqCst) {
+            let _ = execute!(io::stdout(), Print(MOUSE_OFF));
+        }
         let _ = terminal::disable_raw_mode();
         let _ = execute!(io::stdout(), terminal::LeaveAlternateScreen, cursor::Show);
     }
@@ -226,7 +262,11 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, gone: &mpsc::Sender<Input>) {
             Order::Take(done) => {
                 let result = terminal::enable_raw_mode().and_then(|()| {
                     TAKEN.store(true, Ordering::SeqCst);
-                    execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)
+                    execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
+                    if MOUSE.load(Ordering::SeqCst) {
+                        execute!(io::stdout(), Print(MOUSE_ON))?;
+                    }
+                    Ok(())
                 });
                 // Nobody waits any more when the console is being dropped.
                 let _ = done.send(result);
@@ -262,6 +302,12 @@ fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>) {
         while matches!(event::poll(Duration::ZERO), Ok(true)) {
             let told = match event::read() {
                 Ok(Event::Key(key)) => inputs.blocking_send(Input::Key(key)),
+                Ok(Event::Mouse(MouseEvent { kind, column, row, .. })) => match kind {
+                    MouseEventKind::Down(MouseButton::Left) => inputs.blocking_send(Input::Click(column, row)),
+                    MouseEventKind::ScrollUp => inputs.blocking_send(Input::Wheel(-WHEEL_ROWS)),
+                    MouseEventKind::ScrollDown => inputs.blocking_send(Input::Wheel(WHEEL_ROWS)),
+                    _ => Ok(()),
+                },
                 Ok(_) => Ok(()),
                 Err(_) => inputs.blocking_send(Input::Gone),
             };

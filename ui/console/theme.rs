@@ -6,6 +6,7 @@
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
+use super::palette::{Ink, Palette};
 use crate::args::ColorChoice;
 
 /// How something is meant.
@@ -58,6 +59,8 @@ pub(super) struct Theme {
     pub(super) depth: Depth,
     /// Characters.
     pub(super) charset: Charset,
+    /// Which colours.
+    pub(super) palette: Palette,
 }
 
 /// What the environment says about the terminal; read in one place so that the decision is a pure function.
@@ -66,6 +69,8 @@ pub(super) struct Environment {
     pub(super) no_color: Option<String>,
     pub(super) term: Option<String>,
     pub(super) colorterm: Option<String>,
+    /// What some terminals say of their colours: `15;0` is white on black.
+    pub(super) colorfgbg: Option<String>,
     /// First of LC_ALL, LC_CTYPE, LANG that is set and not empty.
     pub(super) locale: Option<String>,
 }
@@ -78,6 +83,7 @@ impl Environment {
             no_color: var("NO_COLOR"),
             term: var("TERM"),
             colorterm: var("COLORTERM"),
+            colorfgbg: var("COLORFGBG"),
             locale: var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG")),
         }
     }
@@ -85,7 +91,13 @@ impl Environment {
 
 impl Theme {
     /// Decides by the command line first, then by the environment.
-    pub(super) fn choose(color: ColorChoice, ascii: bool, environment: &Environment) -> Self {
+    pub(super) fn choose(color: ColorChoice, ascii: bool, palette: Option<Palette>, environment: &Environment) -> Self {
+        let ground = environment.colorfgbg.as_deref().and_then(|it| it.rsplit(';').next());
+        let by_ground = if matches!(ground, Some("7" | "15")) {
+            "light"
+        } else {
+            "dark"
+        };
         let dumb = environment.term.as_deref() == Some("dumb");
         let full = match environment.colorterm.as_deref() {
             Some("truecolor" | "24bit") => Depth::True,
@@ -106,51 +118,49 @@ impl Theme {
         } else {
             Charset::Unicode
         };
-        Self { depth, charset }
+        Self {
+            depth,
+            charset,
+            palette: palette.unwrap_or_else(|| Palette::built_in(by_ground)),
+        }
+    }
+
+    fn color(self, ink: Option<Ink>) -> Option<Color> {
+        match self.depth {
+            Depth::None => None,
+            Depth::Sixteen => ink.map(|ink| ink.sixteen),
+            Depth::True => ink.map(|ink| ink.full),
+        }
     }
 
     /// The style of a meaning.
     pub(super) fn style(self, tone: Tone) -> Style {
-        let style = Style::new();
-        let (sixteen, rgb) = match tone {
-            Tone::Plain => return style,
-            Tone::Dim => (Color::DarkGray, Color::Rgb(0x7d, 0x87, 0x99)),
-            Tone::Border => (Color::DarkGray, Color::Rgb(0x3b, 0x45, 0x57)),
-            Tone::Title => (Color::White, Color::Rgb(0xc9, 0xd3, 0xe3)),
-            Tone::Accent => (Color::Cyan, Color::Rgb(0x6c, 0xb6, 0xff)),
-            Tone::Good => (Color::Green, Color::Rgb(0x57, 0xc2, 0x6e)),
-            Tone::Warn => (Color::Yellow, Color::Rgb(0xe3, 0xb3, 0x41)),
-            Tone::Bad => (Color::LightRed, Color::Rgb(0xff, 0x6b, 0x64)),
-            Tone::Win => (Color::LightMagenta, Color::Rgb(0xd2, 0x9b, 0xff)),
+        let color = self.color(self.palette.ink(tone));
+        let style = Style {
+            fg: color,
+            ..Style::new()
         };
-        let style = match self.depth {
-            Depth::None => style,
-            Depth::Sixteen => style.fg(sixteen),
-            Depth::True => style.fg(rgb),
-        };
-        match (self.depth, tone) {
+        match (color, tone) {
             (_, Tone::Title | Tone::Bad | Tone::Win) => style.add_modifier(Modifier::BOLD),
-            (Depth::None, Tone::Dim | Tone::Border) => style.add_modifier(Modifier::DIM),
-            (Depth::None, Tone::Warn) => style.add_modifier(Modifier::BOLD),
+            (None, Tone::Dim | Tone::Border) => style.add_modifier(Modifier::DIM),
+            (None, Tone::Warn) => style.add_modifier(Modifier::BOLD),
             _ => style,
         }
     }
 
     /// A loud patch: dark text on the colour of `tone`.
     pub(super) fn badge(self, tone: Tone) -> Style {
-        match self.style(tone).fg {
-            Some(color) => Style::new().fg(Color::Black).bg(color).add_modifier(Modifier::BOLD),
-            None => Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED),
+        match (self.color(self.palette.ink(tone)), self.color(self.palette.patch)) {
+            (Some(ground), Some(letters)) => Style::new().fg(letters).bg(ground).add_modifier(Modifier::BOLD),
+            _ => Style::new().add_modifier(Modifier::BOLD | Modifier::REVERSED),
         }
     }
 
     /// What is laid over the selected row.
     pub(super) fn selected(self) -> Style {
-        match self.depth {
-            Depth::None | Depth::Sixteen => Style::new().add_modifier(Modifier::REVERSED),
-            Depth::True => Style::new()
-                .bg(Color::Rgb(0x22, 0x33, 0x4d))
-                .add_modifier(Modifier::BOLD),
+        match self.color(self.palette.selected) {
+            None | Some(Color::Reset) => Style::new().add_modifier(Modifier::REVERSED),
+            Some(ground) => Style::new().bg(ground).add_modifier(Modifier::BOLD),
         }
     }
 
@@ -232,6 +242,7 @@ mod tests {
             no_color: no_color.map(str::to_owned),
             term: Some(term.to_owned()),
             colorterm: Some("truecolor".to_owned()),
+            colorfgbg: None,
             locale: locale.map(str::to_owned),
         }
     }
@@ -297,9 +308,26 @@ mod tests {
                 Charset::Ascii,
             ),
         ] {
-            let theme = Theme::choose(color, ascii, &environment);
-            assert_eq!(theme, Theme { depth, charset }, "{color:?} {ascii} {environment:?}");
+            let theme = Theme::choose(color, ascii, None, &environment);
+            assert_eq!(
+                (theme.depth, theme.charset),
+                (depth, charset),
+                "{color:?} {ascii} {environment:?}"
+            );
         }
+    }
+
+    #[test]
+    fn ground_of_the_terminal_decides_where_nobody_else_does() {
+        let on = |ground: &str, palette| {
+            let mut environment = terminal(None, "xterm", Some("C.UTF-8"));
+            environment.colorfgbg = Some(ground.to_owned());
+            Theme::choose(ColorChoice::Auto, false, palette, &environment).palette
+        };
+        assert_eq!(on("0;15", None), Palette::built_in("light"));
+        assert_eq!(on("15;default;0", None), Palette::built_in("dark"));
+        let chosen = Palette::built_in("colour-blind");
+        assert_eq!(on("0;15", Some(chosen)), chosen);
     }
 
     #[test]
@@ -307,6 +335,7 @@ mod tests {
         let theme = Theme {
             depth: Depth::None,
             charset: Charset::Ascii,
+            palette: Palette::built_in("dark"),
         };
         for tone in [Tone::Good, Tone::Warn, Tone::Bad, Tone::Win, Tone::Dim] {
             assert_ne!(theme.sign(tone), theme.sign(Tone::Plain));

@@ -55,6 +55,16 @@ impl Zone {
         self.format(unix_ms, "%Y-%m-%d %H:%M:%S", "unknown")
     }
 
+    /// `2026-11-20`.
+    pub(super) fn date(&self, unix_ms: u64) -> String {
+        self.format(unix_ms, "%Y-%m-%d", "unknown")
+    }
+
+    /// `20261120-140227`, for names of files.
+    pub(super) fn file_stamp(&self, unix_ms: u64) -> String {
+        self.format(unix_ms, "%Y%m%d-%H%M%S", "unknown")
+    }
+
     fn is_same_day(&self, a: u64, b: u64) -> bool {
         let day = |ms| self.format(ms, "%Y-%m-%d", "");
         day(a) == day(b)

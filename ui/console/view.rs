@@ -10,31 +10,34 @@
 //! keys of this screen, or the filter that is being typed, or an answer
 //! ```
 
+use farmconsole::snapshot::page::Grouping;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::hit::Hit;
 use super::keymap::{self, Place};
 use super::model::{Dialog, Model, Screen};
 use super::theme::Tone;
-use super::views::{alarms, farm, harvester, harvesters, header, help, messages, pools, proofs};
+use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, pools, proofs, report};
 use super::widgets::pane::{popup, title};
 use super::widgets::text::{line_width, put, put_ends, span, wrap};
+use crate::format::{grouped, safe};
 
 /// Smallest terminal that gets a picture.
 const SMALLEST: (u16, u16) = (40, 10);
 
-/// Draws everything.
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
+/// Draws everything, and says where what can be clicked stands.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) -> Vec<Hit> {
     let area = frame.area();
-    draw_in(model, area, frame.buffer_mut());
+    draw_in(model, area, frame.buffer_mut())
 }
 
-fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         too_small(model, area, buffer);
-        return;
+        return Vec::new();
     }
     let header_rows = header::rows(area.height);
     let header_area = Rect {
@@ -51,22 +54,25 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) {
         height: area.height - header_rows - 1,
         ..area
     };
-    header::draw(model, header_area, buffer);
-    match (model.screen, model.details.is_some()) {
+    let mut hits = header::draw(model, header_area, buffer);
+    hits.extend(match (model.screen, model.details.is_some()) {
         (Screen::Farm, _) => farm::draw(model, body, buffer),
         (Screen::Harvesters, false) => harvesters::draw(model, body, buffer),
         (Screen::Harvesters, true) => harvester::draw(model, body, buffer),
+        (Screen::Plots, _) => plots::draw(model, body, buffer),
         (Screen::Proofs, _) => proofs::draw(model, body, buffer),
         (Screen::Pools, _) => pools::draw(model, body, buffer),
         (Screen::Messages, _) => messages::draw(model, body, buffer),
         (Screen::Alarms, _) => alarms::draw(model, body, buffer),
-    }
+    });
     last_line(model, last, buffer);
     match &model.dialog {
         Some(Dialog::Help { scroll }) => help::draw(model, *scroll, area, buffer),
         Some(Dialog::Quit) => quit(model, area, buffer),
-        Some(Dialog::Filter { .. }) | None => {}
+        Some(Dialog::Report { what, scroll }) => report::draw(model, *what, *scroll, area, buffer),
+        Some(Dialog::Filter { .. } | Dialog::Save { .. } | Dialog::Rename { .. }) | None => {}
     }
+    hits
 }
 
 /// The one sentence there is room for.
@@ -101,14 +107,17 @@ fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
 fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let mark = theme.pick("…", "~");
-    if matches!(model.dialog, Some(Dialog::Filter { .. })) {
+    if let Some((label, text, end)) = typed(model) {
         let line = Line::from(vec![
-            span(" / ", theme.style(Tone::Accent)),
-            span(model.outside(&model.filter), theme.style(Tone::Title)),
+            span(format!(" {label} "), theme.style(Tone::Accent)),
+            span(theme.plain(safe(text)), theme.style(Tone::Title)),
             span(theme.pick("▏", "_"), theme.style(Tone::Accent)),
         ]);
-        let hint = Line::from(span("enter keep  esc undo ", theme.style(Tone::Dim)));
-        put_ends(buffer, area, 0, line, hint, mark);
+        let mut hint = vec![span(format!("enter {end}  esc undo "), theme.style(Tone::Dim))];
+        if let Some(remark) = &model.remark {
+            hint.insert(0, span(format!("{}  ", model.outside(remark)), theme.style(Tone::Warn)));
+        }
+        put_ends(buffer, area, 0, line, Line::from(hint), mark);
         return;
     }
     let mut right = Vec::new();
@@ -116,15 +125,15 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         right.push(span(model.outside(remark), theme.style(Tone::Warn)));
         right.push(span(" ", theme.style(Tone::Plain)));
     } else {
-        for (on, word) in [
-            (model.frozen.is_some(), "FROZEN"),
-            (model.only_wrong, "ONLY WRONG"),
-            (model.privacy, "PRIVATE"),
-        ] {
-            if on {
-                right.push(span(format!(" {word} "), theme.badge(Tone::Accent)));
-                right.push(span(" ", theme.style(Tone::Plain)));
-            }
+        let frozen = model.frozen.as_ref().map(|frozen| match frozen.passed {
+            0 => "FROZEN".to_owned(),
+            passed => format!("FROZEN, {} passed", grouped(passed)),
+        });
+        let only_wrong = model.only_wrong.then(|| "ONLY WRONG".to_owned());
+        let private = model.privacy.then(|| "PRIVATE".to_owned());
+        for word in [frozen, only_wrong, private].into_iter().flatten() {
+            right.push(span(format!(" {word} "), theme.badge(Tone::Accent)));
+            right.push(span(" ", theme.style(Tone::Plain)));
         }
     }
     let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
@@ -136,8 +145,8 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         .filter(|b| !b.hint.is_empty())
         .filter(|b| match b.place {
             Place::Everywhere => b.action != keymap::Action::Open || opens(model),
-            Place::On(screen) => screen == model.screen && !in_details,
-            Place::Details => in_details,
+            Place::On(_) => b.place.is(model.screen, in_details) && !in_details,
+            Place::Details | Place::Files => b.place.is(model.screen, in_details),
         });
     for binding in here {
         let wide = u16::try_from(binding.shown.len() + binding.hint.len() + 3).unwrap_or(u16::MAX);
@@ -151,8 +160,21 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     put_ends(buffer, area, 0, Line::from(hints), Line::from(right), mark);
 }
 
+/// The line that is being typed: what it is, it so far, and what enter does with it.
+fn typed(model: &Model) -> Option<(&'static str, &str, &'static str)> {
+    match model.dialog.as_ref()? {
+        Dialog::Filter { .. } => Some(("/", &model.filter, "keep")),
+        Dialog::Save { name } => Some(("save the table as", name, "save")),
+        Dialog::Rename { name, .. } => Some(("new name", name, "rename")),
+        Dialog::Help { .. } | Dialog::Quit | Dialog::Report { .. } => None,
+    }
+}
+
 fn opens(model: &Model) -> bool {
-    matches!(model.screen, Screen::Farm | Screen::Harvesters) && model.details.is_none()
+    match model.file_list() {
+        Some(list) => list.grouping == Grouping::Directory,
+        None => matches!(model.screen, Screen::Farm | Screen::Harvesters),
+    }
 }
 
 fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {

@@ -91,11 +91,8 @@ async fn print_files(attached: &mut Attached, list: ListKind, json: bool) -> Res
     let mut offset = 0;
     loop {
         let request = PageRequest {
-            harvester: None,
-            list,
-            contains: String::new(),
             offset,
-            limit: PAGE_LIMIT,
+            ..PageRequest::first(None, list, PAGE_LIMIT)
         };
         let page = attached.page(request).await?;
         let mut out = io::stdout().lock();
@@ -120,6 +117,8 @@ fn what(list: ListKind) -> &'static str {
     match list {
         ListKind::Failed => "file that could not be opened",
         ListKind::NoKey => "plot made for other keys",
+        ListKind::Shared => "plot that is farmed twice",
+        ListKind::Lost => "lost plot",
         ListKind::Duplicates => "duplicate file",
         ListKind::Plots => "plot",
     }

@@ -2,8 +2,8 @@
 
 use farmconsole::ids::PeerId;
 use farmconsole::snapshot::{
-    AlarmKind, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView, NodeView,
-    SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
+    AlarmKind, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView, MonitorView,
+    NodeView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
 };
 
 use super::*;
@@ -214,6 +214,7 @@ fn farm_of_the_samples() -> FarmSnapshot {
         alarm_history: vec![],
         counters: farmconsole::snapshot::Counters::default(),
         simulated_chain: None,
+        monitor: MonitorView::default(),
         luck: LuckView::default(),
         history: HistoryView::default(),
         silences: vec![],

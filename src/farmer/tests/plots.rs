@@ -2,8 +2,9 @@
 
 use super::story::*;
 use crate::farmer::{Command, Input, Output};
-use crate::snapshot::page::{ListKind, PageRequest};
+use crate::snapshot::page::{FileOrder, Grouping, ListKind, PageRequest};
 use crate::snapshot::{AlarmKind, DisconnectCause, HarvesterId, HarvesterState, Notice};
+use crate::units::ByteSize;
 use crate::wire::{
     FromHarvester, Plot, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList,
     PlotSyncResponse, PlotSyncStart, RespondPlots, ToHarvester,
@@ -622,11 +623,9 @@ fn lists_are_paged_and_filtered() {
     story.connect_with("barn", &plots("/mnt/d1", 30));
     story.connect_with("shelf", &plots("/mnt/d2", 30));
     let request = |contains: &str, offset, limit| PageRequest {
-        harvester: None,
-        list: ListKind::Plots,
         contains: contains.to_owned(),
         offset,
-        limit,
+        ..PageRequest::first(None, ListKind::Plots, limit)
     };
     let page = story.farmer.page(&request("", 25, 10));
     assert_eq!((page.total, page.items.len()), (60, 10));
@@ -640,6 +639,91 @@ fn lists_are_paged_and_filtered() {
     assert_eq!(page.items[0].plot.as_ref().expect("a plot").size, "k32");
     assert_eq!(story.farmer.page(&request("d2-7", 0, 10)).total, 1);
     assert_eq!(story.farmer.page(&request("", u64::MAX, u32::MAX)).items, []);
+}
+
+#[test]
+fn fleet_is_searched_ordered_and_grouped_by_drive() {
+    let mut story = Story::new();
+    let mut on_shelf = plots("/mnt/d2", 3);
+    on_shelf.extend(plots("/mnt/d3", 2));
+    on_shelf[1].file_size = ByteSize(on_shelf[1].file_size.0 + 1);
+    on_shelf[2].time_modified += 1;
+    story.connect_with("barn", &plots("/mnt/d1", 3));
+    story.connect_with("shelf", &on_shelf);
+    let all = PageRequest::first(None, ListKind::Plots, 100);
+    let names = |request: &PageRequest| {
+        let items = story.farmer.page(request).items;
+        items.into_iter().map(|item| item.filename).collect::<Vec<_>>()
+    };
+    let words = PageRequest {
+        words: "SHELF -1".to_owned(),
+        ..all.clone()
+    };
+    assert_eq!(
+        names(&words),
+        [on_shelf[1].filename.clone(), on_shelf[4].filename.clone()]
+    );
+    for (order, first) in [(FileOrder::Size, 1), (FileOrder::Newest, 2)] {
+        let request = PageRequest { order, ..all.clone() };
+        assert_eq!(names(&request)[0], on_shelf[first].filename, "{order:?}");
+        let request = PageRequest {
+            reversed: true,
+            ..request
+        };
+        assert_eq!(names(&request)[7], on_shelf[first].filename, "{order:?}");
+    }
+    let drives = PageRequest {
+        grouping: Grouping::Directory,
+        order: FileOrder::Size,
+        offset: 1,
+        ..all.clone()
+    };
+    let page = story.farmer.page(&drives);
+    let told: Vec<_> = page
+        .directories
+        .iter()
+        .map(|it| (it.harvester_name.as_str(), it.directory.as_str(), it.files))
+        .collect();
+    assert_eq!(
+        (page.total, told),
+        (3, vec![("barn", "/mnt/d1", 3), ("shelf", "/mnt/d3", 2)])
+    );
+    let in_one = PageRequest {
+        directory: Some("/mnt/d3".to_owned()),
+        ..all
+    };
+    assert_eq!(names(&in_one).len(), 2);
+}
+
+#[test]
+fn copies_of_a_plot_stand_together_and_lost_plots_are_named_until_acknowledged() {
+    let mut story = Story::new();
+    let mut copies = plots("/mnt/d1", 3);
+    let barn = story.connect_with("barn", &copies);
+    for copy in &mut copies {
+        copy.filename = copy.filename.replace("/mnt/d1", "/mnt/d9");
+    }
+    let shelf = story.connect_with("shelf", &copies[1..]);
+    let list = |story: &Story, list| story.farmer.page(&PageRequest::first(None, list, 100)).items;
+    let shared = list(&story, ListKind::Shared);
+    let holders: Vec<_> = shared.iter().map(|item| item.harvester_name.as_str()).collect();
+    assert_eq!(holders, ["barn", "shelf", "barn", "shelf"]);
+    let ids: Vec<_> = shared
+        .iter()
+        .filter_map(|item| Some(item.plot.as_ref()?.plot_id))
+        .collect();
+    assert!(ids[0] == ids[1] && ids[2] == ids[3] && ids[0] != ids[2]);
+
+    story.sync_all(shelf, &[]);
+    assert_eq!(list(&story, ListKind::Shared), [], "one copy is left of each");
+    assert_eq!(list(&story, ListKind::Lost), [], "barn farms them still");
+    story.sync_all(barn, &[]);
+    let lost = list(&story, ListKind::Lost);
+    let paths: Vec<_> = lost.iter().map(|item| item.filename.as_str()).collect();
+    assert!(paths.len() == 3 && paths.iter().all(|path| path.starts_with("/mnt/d1/")));
+    assert!(lost.iter().all(|item| item.lost_at_unix_ms.is_some()));
+    story.input(Input::Command(Command::AcknowledgeAlarm { number: None }));
+    assert_eq!(list(&story, ListKind::Lost), []);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use farmconsole::runtime::RecentKind;
 use farmconsole::snapshot::MachineSnapshot;
 use ratatui::Frame;
 
+use super::hit::Hit;
 use super::message::{Effect, Message};
 use super::model::Link;
 use super::run::App;
@@ -54,7 +55,10 @@ impl App for Model {
         update::update(self, message)
     }
 
-    fn draw(&self, frame: &mut Frame<'_>) {
+    const HAS_MOUSE: bool = false;
+
+    fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit> {
         view::draw(self, frame);
+        Vec::new()
     }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use farmconsole::logging::LogRecord;
 use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeState, VolumeView};
 
-use super::super::model::{Link, hide};
+use super::super::model::Link;
+use super::super::privacy::hide;
 use super::super::theme::Theme;
 use super::super::times::Zone;
 use crate::feed::FarmerPlace;

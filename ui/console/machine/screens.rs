@@ -11,6 +11,7 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 
 use super::super::message::{Effect, Message};
+use super::super::palette::Palette;
 use super::super::run::Left;
 use super::super::samples::{NOW, log_record};
 use super::super::screens::shot_of;
@@ -53,6 +54,7 @@ fn machine_screen_in_every_look() {
     plain.theme = Theme {
         depth: Depth::None,
         charset: Charset::Ascii,
+        palette: Palette::built_in("dark"),
     };
     assert!(text(&plain).is_ascii(), "{}", text(&plain));
     shot("machine_ascii_no_color", &plain);
@@ -179,6 +181,7 @@ fn console(machine: MachineSnapshot, columns: u16, rows: u16) -> Model {
     let theme = Theme {
         depth: Depth::True,
         charset: Charset::Unicode,
+        palette: Palette::built_in("dark"),
     };
     let place = FarmerPlace::Elsewhere;
     let mut model = Model::new(place, Arc::new(machine), theme, Zone::utc(), (columns, rows));

@@ -45,7 +45,15 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         }
         Message::Recent(Ok(events)) => events.into_iter().for_each(|event| add(model, event)),
         Message::Recent(Err(reason)) => model.remark = Some(format!("the log is not to be had: {reason}")),
-        Message::Page { .. } | Message::Acknowledged { .. } => {}
+        // Only the console of a farm asks for these.
+        Message::LastLook(_)
+        | Message::Mouse(_)
+        | Message::Page { .. }
+        | Message::History { .. }
+        | Message::Silenced(_)
+        | Message::Acknowledged { .. }
+        | Message::Renamed(_)
+        | Message::Saved(_) => {}
     }
     Vec::new()
 }

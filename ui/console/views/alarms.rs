@@ -5,19 +5,23 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::Model;
+use super::super::hit::{Hit, Target};
+use super::super::model::{Model, Screen};
 use super::super::theme::Tone;
-use super::super::widgets::pane::pane;
+use super::super::widgets::pane::pane_with;
 use super::super::widgets::text::{put, span, wrap};
 use super::{ago, list_title, nothing};
 
 /// Draws it: each open alarm with what to do, then the history.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let shown = model.shown();
-    let alarms: Vec<_> = model.alarms().collect();
+    let alarms = model.alarms();
     let all = shown.alarms.len() + shown.alarm_history.len();
-    let inner = pane(buffer, area, theme, list_title(model, "Alarms", alarms.len(), all));
+    let order = model.orders.of(Screen::Alarms).words(Screen::Alarms);
+    let order = Line::from(span(order, theme.style(Tone::Dim)));
+    let name = list_title(model, "Alarms", alarms.len(), all);
+    let inner = pane_with(buffer, area, theme, name, order);
     if alarms.is_empty() {
         let text = if all == 0 {
             "no alarm since this farmer started"
@@ -25,8 +29,9 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             "no alarm is open"
         };
         put(buffer, inner, 0, &nothing(model, text));
-        return;
+        return Vec::new();
     }
+    let mut hits = Vec::new();
     let mut lines: Vec<(u64, Line<'static>)> = Vec::new();
     let mut history = false;
     for alarm in alarms {
@@ -58,15 +63,17 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     for (row, (number, line)) in lines.iter().skip(first).take(height).enumerate() {
         let row = u16::try_from(row).unwrap_or(u16::MAX);
         put(buffer, inner, row, line);
+        let area = Rect {
+            y: inner.y + row,
+            height: 1,
+            ..inner
+        };
         if Some(*number) == selected {
-            buffer.set_style(
-                Rect {
-                    y: inner.y + row,
-                    height: 1,
-                    ..inner
-                },
-                theme.selected(),
-            );
+            buffer.set_style(area, theme.selected());
+        }
+        if *number != u64::MAX {
+            let target = Target::Alarm(*number);
+            hits.push(Hit { area, target });
         }
     }
     if lines.len() > first + height && height > 0 {
@@ -78,6 +85,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         };
         put(buffer, corner, inner.height - 1, &more);
     }
+    hits
 }
 
 fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
@@ -97,6 +105,10 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
         span(since, theme.style(Tone::Dim)),
         span(
             if alarm.acknowledged { "   seen" } else { "" },
+            theme.style(Tone::Accent),
+        ),
+        span(
+            if alarm.silenced { "   silenced" } else { "" },
             theme.style(Tone::Accent),
         ),
     ])];

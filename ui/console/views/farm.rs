@@ -1,11 +1,13 @@
 //! Screen 1: the farm at one glance.
 
-use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot, PartialCounts};
+use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot, LuckBand, LuckVerdict, PartialCounts};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::{Lateness, Model, lateness};
+use super::super::hit::{Hit, Target};
+use super::super::model::{Lateness, Model, Screen, lateness};
+use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title};
 use super::super::widgets::pane::{pane, pane_with, title};
@@ -17,10 +19,9 @@ use crate::format::{
 };
 
 /// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     if area.height < 15 {
-        attempts(model, area, buffer);
-        return;
+        return attempts(model, area, buffer);
     }
     let harvesters = u16::try_from(model.harvesters().len()).unwrap_or(u16::MAX).max(1);
     let messages_rows = if area.height >= 26 { 7 } else { 4 };
@@ -43,16 +44,14 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         height: messages_rows,
         ..area
     };
+    let mut hits = Vec::new();
     if area.width >= 120 {
         let right = (area.width * 2 / 5).clamp(46, 52).min(46 + (area.width - 120));
-        attempts(
-            model,
-            Rect {
-                width: area.width - right,
-                ..upper
-            },
-            buffer,
-        );
+        let left = Rect {
+            width: area.width - right,
+            ..upper
+        };
+        hits.extend(attempts(model, left, buffer));
         facts(
             model,
             Rect {
@@ -63,26 +62,23 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     } else {
-        attempts(model, upper, buffer);
+        hits.extend(attempts(model, upper, buffer));
     }
-    roll_call::draw(model, middle, buffer);
+    hits.extend(roll_call::draw(model, middle, buffer));
     messages::tail(model, lower, buffer);
+    hits
 }
 
-fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
+    let rows = model.attempts();
+    let order = model.orders.of(Screen::Farm);
     let name = if model.only_wrong || !model.filter.is_empty() {
-        list_title(
-            model,
-            "Last Attempted Proofs",
-            model.attempts().count(),
-            model.shown().attempts.len(),
-        )
+        list_title(model, "Last Attempted Proofs", rows.len(), model.shown().attempts.len())
     } else {
         title(theme, "Last Attempted Proofs")
     };
     let inner = pane(buffer, area, theme, name);
-    let rows: Vec<&AttemptView> = model.attempts().collect();
     if rows.is_empty() {
         put(
             buffer,
@@ -93,18 +89,18 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
                 "no answer yet: harvesters answer each signage point they are sent",
             ),
         );
-        return;
+        return Vec::new();
     }
     let columns = [
-        Column::new("time", 10, 0),
-        Column::new("harvester", 11, 0).grows(),
-        Column::new("passed", 8, 0).right(),
+        Column::new("time", 10, 0).sorts(SortBy::Natural, order),
+        Column::new("harvester", 11, 0).grows().sorts(SortBy::Name, order),
+        Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
-        Column::new("lookup", 7, 0).right(),
+        Column::new("lookup", 7, 0).right().sorts(SortBy::Lookup, order),
         Column::new(lookup_bar_title(), LOOKUP_BAR, 3),
         Column::new("SP", 2, 2).right(),
     ];
-    let rows = Rows {
+    let shown = Rows {
         count: rows.len(),
         selected: None,
         follows_end: false,
@@ -115,7 +111,9 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) {
         width: inner.width.saturating_sub(2),
         ..inner
     };
-    table(buffer, inner, theme, &columns, &rows);
+    // Who answered can be clicked: the answer itself has nothing more to say.
+    let harvester = |n: usize| Some(Target::Harvester(rows.get(n)?.harvester));
+    table(buffer, inner, theme, &columns, &shown).hits(harvester)
 }
 
 fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
@@ -209,16 +207,40 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     }
     let (to_win, tone) = expected_to_win(snapshot);
     rows.push(("Expected win", to_win, tone));
-    let blocks = if snapshot.simulated {
-        format!("{} SIMULATED", grouped(wins.blocks_accepted))
+    let luck = &snapshot.luck;
+    if !snapshot.simulated && luck.effort > 0.0 {
+        rows.push(("Effort", effort(luck.effort, model), Tone::Plain));
+    }
+    // A chain of our own says what it has accepted; elsewhere a signed block is as much as a farmer knows.
+    let (won, kind) = if snapshot.simulated {
+        (wins.blocks_accepted, " SIMULATED")
     } else {
-        format!("{} signed", grouped(wins.blocks_signed))
+        (luck.won_ever.max(wins.blocks_signed), "")
     };
     let last = wins
         .last_block_unix_ms
+        .or(luck.last_win_unix_ms)
         .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)));
-    let tone = if wins.blocks_signed > 0 { Tone::Win } else { Tone::Plain };
-    rows.push(("Blocks won", format!("{blocks}{}", last.unwrap_or_default()), tone));
+    let tone = if won > 0 { Tone::Win } else { Tone::Plain };
+    let text = format!(
+        "{} / {}{kind}{}",
+        grouped(luck.won_24h),
+        grouped(won),
+        last.unwrap_or_default()
+    );
+    rows.push(("Won 24 h/ever", text, tone));
+    rows.push((
+        "Filter luck",
+        luck_words(&luck.filter_24h),
+        luck_tone(luck.filter_24h.verdict),
+    ));
+    if luck.proofs_24h.expected >= 1.0 {
+        rows.push((
+            "Proof luck",
+            luck_words(&luck.proofs_24h),
+            luck_tone(luck.proofs_24h.verdict),
+        ));
+    }
     let proofs = format!(
         "{} · {} invalid · {} lost",
         grouped(wins.proofs),
@@ -291,19 +313,63 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     rows
 }
 
+/// A bar up to twice what was to be expected, and the share.
+fn effort(effort: f64, model: &Model) -> String {
+    const COLUMNS: usize = 12;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the columns"
+    )]
+    let filled = (effort / 2.0 * COLUMNS as f64).clamp(0.0, COLUMNS as f64) as usize;
+    let theme = model.theme;
+    let bar = theme.pick("█", "#").repeat(filled) + &theme.pick("░", ".").repeat(COLUMNS - filled);
+    format!("{bar} {:.0} %", effort * 100.0)
+}
+
+/// `101.3 % (normal, 98–102)`: what came of what was to be expected, whether that is chance, and within what it would be.
+pub(super) fn luck_words(luck: &LuckBand) -> String {
+    let word = luck.verdict.word();
+    match luck.ratio() {
+        Some(ratio) if luck.verdict != LuckVerdict::TooEarly => {
+            let share = |count: f64| count * 100.0 / luck.expected;
+            format!(
+                "{:.1} % ({word}, {:.1} to {:.1})",
+                ratio * 100.0,
+                share(luck.low),
+                share(luck.high)
+            )
+        }
+        _ => word.to_owned(),
+    }
+}
+
+/// How luck is meant: bad luck is nothing to mend, what is broken is.
+pub(super) const fn luck_tone(verdict: LuckVerdict) -> Tone {
+    match verdict {
+        LuckVerdict::TooEarly => Tone::Dim,
+        LuckVerdict::Lucky | LuckVerdict::Normal => Tone::Plain,
+        LuckVerdict::Unlucky => Tone::Warn,
+        LuckVerdict::Broken => Tone::Bad,
+    }
+}
+
 fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
     if snapshot.simulated {
         return ("none: SIMULATED chain".to_owned(), Tone::Win);
     }
     let node = snapshot.chain_node();
-    let minutes = node.and_then(|node| {
-        let seconds = node.average_block_seconds.unwrap_or(BLOCK_SECONDS);
-        Some(minutes_to_win(
-            snapshot.totals.effective_bytes as f64,
-            node.netspace_bytes?,
-            seconds,
-        ))
-    });
+    let by_space = || {
+        let seconds = node?.average_block_seconds.unwrap_or(BLOCK_SECONDS);
+        let effective = snapshot.totals.effective_bytes as f64;
+        Some(minutes_to_win(effective, node?.netspace_bytes?, seconds))
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "huge spans saturate")]
+    let by_difficulty = snapshot
+        .luck
+        .expected_time_to_win_s
+        .map(|seconds| (seconds / 60.0) as i64);
+    let minutes = by_space().or(by_difficulty);
     (
         minutes.map_or_else(|| "unknown: no network space".to_owned(), chia_minutes),
         Tone::Plain,

@@ -1,64 +1,62 @@
 //! The details of one harvester: who it is, how it answers, and the files that are not farmed, in full.
 
-use farmconsole::snapshot::HarvesterView;
-use farmconsole::snapshot::page::{FileView, ListKind};
+use farmconsole::snapshot::{HarvesterView, HourRow};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::text::Line;
+use ratatui::text::{Line, Span};
 
-use super::super::model::{Details, Files, Model, file_count};
-use super::super::theme::Tone;
+use super::super::files::{LISTS_OF_HARVESTER, file_count};
+use super::super::hit::Hit;
+use super::super::model::{Details, Model};
+use super::super::past::{DAY_MS, DAYS, HOUR_MS};
+use super::super::theme::{Theme, Tone};
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane, title};
-use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{fit_end, put, span, wrap};
-use super::{ago, harvester_tone, harvester_words, seconds};
+use super::super::widgets::table::plain;
+use super::super::widgets::text::{put, span, wrap};
+use super::farm::{luck_tone, luck_words};
+use super::{ago, files, harvester_tone, harvester_words, seconds};
 use crate::format::{chia_bytes, chia_effective_bytes, grouped, plural};
 
 /// Columns of the labels.
 const LABEL: usize = 13;
 
 /// Draws it.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let Some((details, harvester)) = model.detailed() else {
         let inner = pane(buffer, area, model.theme, title(model.theme, "Harvester"));
         let text = " this harvester is not remembered any more; esc goes back";
         put(buffer, inner, 0, &Line::from(span(text, model.theme.style(Tone::Dim))));
-        return;
+        return Vec::new();
+    };
+    let list = &details.files;
+    let files = |area: Rect, buffer: &mut Buffer| {
+        let count = |kind| file_count(model.shown(), harvester, kind);
+        files::draw(model, list, &LISTS_OF_HARVESTER, count, area, buffer)
     };
     if area.width >= 110 {
         let left = area.width / 2;
         facts(model, details, harvester, Rect { width: left, ..area }, buffer);
-        files(
-            model,
-            details,
-            harvester,
-            Rect {
-                x: area.x + left,
-                width: area.width - left,
-                ..area
-            },
-            buffer,
-        );
+        let right = Rect {
+            x: area.x + left,
+            width: area.width - left,
+            ..area
+        };
+        files(right, buffer)
     } else if area.height >= 14 {
-        let wanted = u16::try_from(file_count(harvester, details.list))
+        let wanted = u16::try_from(file_count(model.shown(), harvester, list.list))
             .unwrap_or(u16::MAX)
             .saturating_add(2);
         let upper = area.height - wanted.clamp(5, area.height / 2);
         facts(model, details, harvester, Rect { height: upper, ..area }, buffer);
-        files(
-            model,
-            details,
-            harvester,
-            Rect {
-                y: area.y + upper,
-                height: area.height - upper,
-                ..area
-            },
-            buffer,
-        );
+        let lower = Rect {
+            y: area.y + upper,
+            height: area.height - upper,
+            ..area
+        };
+        files(lower, buffer)
     } else {
-        files(model, details, harvester, area, buffer);
+        files(area, buffer)
     }
 }
 
@@ -86,6 +84,10 @@ fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
     };
     let sparks = columns.min(64);
     add("look-ups", Line::from(sparkline(&harvester.lookups_ms, sparks, theme)));
+    let week = week(model, details);
+    for (label, line) in week {
+        add(&label, line);
+    }
     for (label, value, tone) in rows(model, harvester) {
         for (n, line) in wrap(&theme.plain(value), columns).into_iter().enumerate() {
             add(if n == 0 { label } else { "" }, plain(line, theme.style(tone)));
@@ -109,13 +111,56 @@ fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect
     }
 }
 
+/// The last week as a heat map: a line a day, a cell an hour by the slowest look-up; a cross where answers are missing.
+fn week(model: &Model, details: &Details) -> Vec<(String, Line<'static>)> {
+    let theme = model.theme;
+    let past = &details.past;
+    let now = model.shown().taken_at_unix_ms;
+    if let Some(reason) = &past.missing {
+        let text = format!("no history: {}", model.outside(reason));
+        return vec![("by hour".to_owned(), plain(text, theme.style(Tone::Dim)))];
+    }
+    let Some((first, _)) = past.hours.first_key_value() else {
+        return Vec::new();
+    };
+    let this_hour = now - now % HOUR_MS;
+    let days = (this_hour - first.min(&this_hour)) / DAY_MS + 1;
+    let lines = (0..days.min(DAYS)).map(|day| {
+        let last = this_hour - day * DAY_MS;
+        let cells = (0..24)
+            .rev()
+            .map(|hour| cell(past.hours.get(&(last - hour * HOUR_MS)), theme));
+        let label = match day {
+            0 => "by hour".to_owned(),
+            day => format!("  {day} d before"),
+        };
+        let mut line = Line::from(cells.collect::<Vec<_>>());
+        if day == 0 {
+            line.push_span(span("  now at the right", theme.style(Tone::Dim)));
+        }
+        (label, line)
+    });
+    lines.collect()
+}
+
+fn cell(hour: Option<&HourRow>, theme: Theme) -> Span<'static> {
+    match hour {
+        None => span(theme.pick("·", " "), theme.style(Tone::Border)),
+        Some(hour) if hour.unanswered > 0 => span(theme.pick("×", "x"), theme.style(Tone::Bad)),
+        Some(hour) => {
+            let slowest = hour.lookup_max_ms.map(|ms| u32::try_from(ms).unwrap_or(u32::MAX));
+            sparkline(&[slowest], 1, theme).pop().unwrap_or_default()
+        }
+    }
+}
+
 fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     let now = model.shown().taken_at_unix_ms;
     let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
     let s = |ms| seconds(ms, model);
     let mut rows = vec![
         (
-            "",
+            "took",
             format!(
                 "median {} · 95 % {} · max {} s",
                 s(h.lookup_p50_ms),
@@ -178,6 +223,37 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             format!("+{} −{}{from} at {at}", change.added, change.removed),
             warn_if(change.removed > 0),
         ));
+    }
+    let changes = model.details.iter().flat_map(|details| &details.past.changes);
+    for (n, change) in changes.enumerate() {
+        let from = change
+            .removed_from
+            .as_ref()
+            .map(|d| format!(" from {}", model.secret(d)))
+            .unwrap_or_default();
+        let text = format!(
+            "{} +{} −{}{from}, {} left",
+            model.zone.when(change.at_unix_ms, now),
+            change.added,
+            change.removed,
+            grouped(change.plots)
+        );
+        let label = if n == 0 { "plot changes" } else { "" };
+        rows.push((label, text, warn_if(change.removed > 0)));
+    }
+    let eligible = &h.eligibility;
+    rows.push((
+        "filter luck",
+        format!("{} in 24 h", luck_words(&eligible.filter_24h)),
+        luck_tone(eligible.filter_24h.verdict),
+    ));
+    if eligible.compared > 0 {
+        let text = format!(
+            "{} answers checked by plot id · {} said otherwise",
+            grouped(eligible.compared),
+            grouped(eligible.differed)
+        );
+        rows.push(("own count", text, warn_if(eligible.differs_in_a_row > 0)));
     }
     if let Some(check) = &h.cross_check {
         let text = format!(
@@ -242,102 +318,4 @@ fn sync(model: &Model, h: &HarvesterView) -> String {
         Some(at) => format!("finished {} ago", ago(at, model.shown().taken_at_unix_ms)),
         None => "not finished yet".to_owned(),
     }
-}
-
-fn files(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
-    let theme = model.theme;
-    let mut heads = Line::default();
-    for (list, name) in [
-        (ListKind::Failed, "failed"),
-        (ListKind::NoKey, "no key"),
-        (ListKind::Duplicates, "duplicates"),
-        (ListKind::Plots, "plots"),
-    ] {
-        let count = file_count(harvester, list);
-        let head = format!(" {name} {} ", grouped(count));
-        let wrong = count > 0 && list != ListKind::Plots;
-        let style = match (list == details.list, wrong) {
-            (true, _) => theme.badge(if wrong { Tone::Warn } else { Tone::Accent }),
-            (false, true) => theme.style(Tone::Warn),
-            (false, false) => theme.style(Tone::Dim),
-        };
-        heads.push_span(span(head, style));
-    }
-    let inner = pane(buffer, area, theme, heads);
-    let dim = |text: &str| Line::from(span(format!(" {text}"), theme.style(Tone::Dim)));
-    match &details.files {
-        Files::Loading => put(
-            buffer,
-            inner,
-            0,
-            &dim(theme.pick("asking the farmer …", "asking the farmer ...")),
-        ),
-        Files::Failed(reason) => {
-            let text = format!(" not to be had: {}", model.outside(reason));
-            put(buffer, inner, 0, &Line::from(span(text, theme.style(Tone::Bad))));
-        }
-        Files::Ready { page, .. } if page.total == 0 => put(buffer, inner, 0, &dim("none")),
-        Files::Ready { offset, page } => {
-            let columns = [
-                Column::new("", 20, 0).grows(),
-                Column::new("", 10, 1).right(),
-                Column::new("", 11, 2).right(),
-            ];
-            let columns = if details.list == ListKind::Plots {
-                &columns[..]
-            } else {
-                &columns[..1]
-            };
-            let at = details
-                .selected
-                .checked_sub(*offset)
-                .and_then(|n| usize::try_from(n).ok());
-            let at = at.filter(|n| *n < page.items.len());
-            // The selected file in full stands below the list.
-            let below = if inner.height >= 10 { 3 } else { 0 };
-            let room = Rect {
-                x: inner.x + 1,
-                width: inner.width.saturating_sub(2),
-                height: inner.height - below,
-                ..inner
-            };
-            let names = if columns.len() > 1 {
-                room.width.saturating_sub(25)
-            } else {
-                room.width
-            };
-            let rows = Rows {
-                count: page.items.len(),
-                selected: at,
-                follows_end: false,
-                row: |n: usize| file(model, &page.items[n], names.max(20)),
-            };
-            table(buffer, room, theme, columns, &rows);
-            if let (Some(at), true) = (at, below > 0) {
-                let below = Rect {
-                    y: room.bottom(),
-                    height: below,
-                    ..room
-                };
-                let number = format!("{} of {}", grouped(details.selected + 1), grouped(page.total));
-                put(buffer, below, 0, &Line::from(span(number, theme.style(Tone::Dim))));
-                let name = model.secret(&page.items[at].filename);
-                for (row, line) in (1..).zip(wrap(&name, below.width)) {
-                    put(buffer, below, row, &Line::from(span(line, theme.style(Tone::Title))));
-                }
-            }
-        }
-    }
-}
-
-/// The end of a path tells files apart, so the front is cut.
-fn file(model: &Model, file: &FileView, columns: u16) -> Vec<Line<'static>> {
-    let theme = model.theme;
-    let name = fit_end(&model.secret(&file.filename), columns, theme.pick("…", "~"));
-    let mut cells = vec![plain(name, theme.style(Tone::Plain))];
-    if let Some(plot) = &file.plot {
-        cells.push(plain(model.outside(&plot.size), theme.style(Tone::Dim)));
-        cells.push(plain(chia_bytes(plot.file_size as f64), theme.style(Tone::Dim)));
-    }
-    cells
 }

@@ -5,7 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::Model;
+use super::super::hit::{Hit, Target};
+use super::super::model::{Model, Screen, lateness_of_ms};
+use super::super::order::{Order, SortBy};
 use super::super::theme::Tone;
 use super::super::widgets::bars::{lateness_tone, sparkline};
 use super::super::widgets::pane::pane_with;
@@ -13,39 +15,46 @@ use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
 use super::header::short_bytes;
 use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
-use crate::console::model::lateness_of_ms;
 use crate::format::grouped;
 
 /// Columns of the sparkline in a row.
 const SPARK: u16 = 16;
 
 /// Draws it.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let rows = model.harvesters();
-    let direction = if model.reversed { " reversed" } else { "" };
-    let order = Line::from(span(
-        format!("by {}{direction}", model.sort.words()),
-        theme.style(Tone::Dim),
-    ));
+    let order = model.orders.of(Screen::Harvesters);
     let name = list_title(model, "Harvesters", rows.len(), model.shown().harvesters.len());
-    let inner = pane_with(buffer, area, theme, name, order);
+    let inner = pane_with(buffer, area, theme, name, fleet(model, order));
     if rows.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no harvester has connected yet"));
-        return;
+        return Vec::new();
     }
+    // Sign, name and the longest stay; the newest look-ups are those that are in sight.
+    let over_time_columns = area.width.saturating_sub(28).clamp(8, 64);
+    let over_time = [
+        Column::new("", 1, 0),
+        Column::new("name", 12, 0).grows().sorts(SortBy::Name, order),
+        Column::new("last 64 signage points, the newest at the right", over_time_columns, 0),
+        Column::new("p50", 5, 4).right(),
+        Column::new("p95", 5, 3).right(),
+        Column::new("max", 5, 1).right().sorts(SortBy::Lookup, order),
+        Column::new("late", 6, 2).right(),
+        Column::new("none", 6, 2).right(),
+    ];
     let columns = [
         Column::new("", 1, 0),
-        Column::new("name", 10, 0),
-        Column::new("state", 20, 0).grows(),
-        Column::new("plots", 6, 0).right(),
-        Column::new("size", 9, 2).right(),
-        Column::new("answered", 8, 3).right(),
+        Column::new("name", 10, 0).sorts(SortBy::Name, order),
+        Column::new("state", 20, 0).grows().sorts(SortBy::State, order),
+        Column::new("plots", 6, 0).right().sorts(SortBy::Plots, order),
+        Column::new("size", 9, 2).right().sorts(SortBy::Size, order),
+        Column::new("answered", 8, 3).right().sorts(SortBy::Newest, order),
         Column::new("p50", 4, 5).right(),
         Column::new("p95", 5, 6).right(),
-        Column::new("max", 5, 1).right(),
+        Column::new("max", 5, 1).right().sorts(SortBy::Lookup, order),
         Column::new("look-ups", SPARK, 7),
-        Column::new("not farmed", 12, 4),
+        Column::new("not farmed", 12, 4).sorts(SortBy::NotFarmed, order),
         Column::new("last change", 15, 9),
         Column::new("address", 15, 8),
         Column::new("version", 14, 10),
@@ -56,13 +65,56 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         width: inner.width.saturating_sub(2),
         ..inner
     };
-    let rows = Rows {
+    let shown = Rows {
         count: rows.len(),
         selected,
         follows_end: false,
-        row: |n: usize| row(model, rows[n]),
+        row: |n: usize| {
+            if model.heat_map {
+                row_over_time(model, rows[n], over_time_columns)
+            } else {
+                row(model, rows[n])
+            }
+        },
     };
-    table(buffer, inner, theme, &columns, &rows);
+    let columns = if model.heat_map { &over_time[..] } else { &columns[..] };
+    table(buffer, inner, theme, columns, &shown).hits(|n| Some(Target::Harvester(rows.get(n)?.id)))
+}
+
+/// The look-ups of one harvester as a row of the heat map: height and colour say how long, a cross that none came.
+fn row_over_time(model: &Model, harvester: &HarvesterView, columns: u16) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let tone = harvester_tone(harvester);
+    let text = theme.style(Tone::Plain);
+    let count = |count: u64| match count {
+        0 => plain("0", theme.style(Tone::Dim)),
+        count => plain(grouped(count), theme.style(Tone::Warn)),
+    };
+    vec![
+        plain(theme.sign(tone), theme.style(tone)),
+        plain(model.harvester_name(harvester), theme.style(Tone::Title)),
+        Line::from(sparkline(&harvester.lookups_ms, columns, theme)),
+        plain(seconds(harvester.lookup_p50_ms, model), text),
+        plain(seconds(harvester.lookup_p95_ms, model), text),
+        plain(seconds(harvester.lookup_max_ms, model), text),
+        count(harvester.answered_late),
+        count(harvester.unanswered),
+    ]
+}
+
+/// How many of the harvesters that are expected are there, and the order.
+fn fleet(model: &Model, order: Order) -> Line<'static> {
+    let theme = model.theme;
+    let totals = &model.shown().totals;
+    let mut line = Line::default();
+    if totals.absent > 0 {
+        let expected = totals.connected + totals.absent;
+        let text = format!("expected {expected}, have {}", totals.connected);
+        line.push_span(span(text, theme.style(Tone::Warn)));
+        line.push_span(span(theme.dot(), theme.style(Tone::Dim)));
+    }
+    line.push_span(span(order.words(Screen::Harvesters), theme.style(Tone::Dim)));
+    line
 }
 
 fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {

@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::super::hit::{Hit, Target};
 use super::super::model::{Link, Model, Screen};
 use super::super::theme::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
@@ -33,13 +34,13 @@ pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
 }
 
 /// Draws it.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     first_line(model, area, buffer);
     if area.height >= 4 {
         node_line(model, area, buffer);
         sub_slot_line(model, area, buffer);
     }
-    tabs(model, area, area.height - 1, buffer);
+    tabs(model, area, area.height - 1, buffer)
 }
 
 /// One part of the first line; parts of the highest rank are left out first, rank 0 never.
@@ -319,30 +320,51 @@ fn sub_slot_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     );
 }
 
-fn tabs(model: &Model, area: Rect, row: u16, buffer: &mut Buffer) {
+fn tabs(model: &Model, area: Rect, row: u16, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
-    let narrow = area.width < 70;
+    let narrow = area.width < 80;
     let mut line = vec![span(" ", theme.style(Tone::Plain))];
+    let mut hits = Vec::new();
+    let mut x = area.x + 1;
     for screen in Screen::ALL {
         let (key, name) = screen.tab();
-        if screen == model.screen {
-            line.push(span(format!(" {key} {name} "), theme.badge(Tone::Accent)));
+        let tab = if screen == model.screen {
+            vec![span(format!(" {key} {name} "), theme.badge(Tone::Accent))]
         } else {
-            line.push(span(format!(" {key}"), theme.style(Tone::Accent)));
             let name = if narrow { String::new() } else { format!(" {name} ") };
-            line.push(span(name, theme.style(Tone::Dim)));
-        }
+            vec![
+                span(format!(" {key}"), theme.style(Tone::Accent)),
+                span(name, theme.style(Tone::Dim)),
+            ]
+        };
+        let wide = line_width(&Line::from(tab.clone()));
+        let place = Rect {
+            x,
+            y: area.y + row,
+            width: wide,
+            height: 1,
+        };
+        hits.push(Hit {
+            area: place.intersection(area),
+            target: Target::Screen(screen),
+        });
+        x = x.saturating_add(wide);
+        line.extend(tab);
     }
-    let help = vec![
+    let help = Line::from(vec![
         span("?", theme.style(Tone::Accent)),
         span(" help ", theme.style(Tone::Dim)),
-    ];
-    put_ends(
-        buffer,
-        area,
-        row,
-        Line::from(line),
-        Line::from(help),
-        theme.pick("…", "~"),
-    );
+    ]);
+    let place = Rect {
+        x: area.right().saturating_sub(line_width(&help)),
+        y: area.y + row,
+        width: line_width(&help),
+        height: 1,
+    };
+    hits.push(Hit {
+        area: place.intersection(area),
+        target: Target::Help,
+    });
+    put_ends(buffer, area, row, Line::from(line), help, theme.pick("…", "~"));
+    hits
 }

@@ -24,6 +24,7 @@ pub(in super::super) fn draw(model: &Model, scroll: u16, area: Rect, buffer: &mu
             Place::Everywhere => String::new(),
             Place::On(screen) => format!("{}: ", screen.tab().1),
             Place::Details => "details of a harvester: ".to_owned(),
+            Place::Files => "lists of files: ".to_owned(),
         };
         for (n, text) in wrap(&format!("{place}{}", binding.help), room).into_iter().enumerate() {
             let keys = if n == 0 { binding.shown } else { "" };

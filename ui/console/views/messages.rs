@@ -7,7 +7,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::Model;
+use super::super::hit::{Hit, Target};
+use super::super::model::{Model, Screen};
 use super::super::stream::Entry;
 use super::super::theme::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
@@ -17,9 +18,14 @@ use super::{list_title, nothing};
 use crate::format::{grouped, plural};
 
 /// Draws the screen: the stream, and the selected entry in full.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
-    let rows: Vec<_> = model.entries().collect();
+    let reversed = model.orders.of(Screen::Messages).reversed;
+    let rows: Vec<_> = if reversed {
+        model.entries().rev().collect()
+    } else {
+        model.entries().collect()
+    };
     let all = model
         .frozen
         .as_ref()
@@ -53,10 +59,10 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let table_rows = Rows {
         count: rows.len(),
         selected,
-        follows_end: true,
+        follows_end: !reversed,
         row: |n: usize| row(model, rows[n]),
     };
-    table(buffer, area, theme, &columns, &table_rows);
+    let places = table(buffer, area, theme, &columns, &table_rows);
     if let (Some(selected), true) = (selected, detail > 0) {
         let below = Rect {
             y: list.bottom(),
@@ -65,6 +71,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         };
         in_full(model, rows[selected], below, buffer);
     }
+    places.hits(|n| Some(Target::Entry(rows.get(n)?.number)))
 }
 
 /// The newest entries, for the Farm screen.

@@ -2,13 +2,16 @@
 
 pub(super) mod alarms;
 pub(super) mod farm;
+mod files;
 pub(super) mod harvester;
 pub(super) mod harvesters;
 pub(super) mod header;
 pub(super) mod help;
 pub(super) mod messages;
+pub(super) mod plots;
 pub(super) mod pools;
 pub(super) mod proofs;
+pub(super) mod report;
 mod roll_call;
 
 use farmconsole::snapshot::{HarvesterState, HarvesterView};

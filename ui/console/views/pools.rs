@@ -5,7 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::Model;
+use super::super::hit::{Hit, Target};
+use super::super::model::{Model, Screen};
+use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
@@ -17,7 +19,7 @@ use crate::format::{grouped, plural};
 const LIST_ROWS: u16 = 8;
 
 /// Draws it: the list, and the selected (or first) pool in full.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let rows = model.pools();
     let selected = rows.iter().position(|it| Some(it.launcher_id) == model.selection.pool);
@@ -48,13 +50,14 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             0,
             &nothing(model, "no plotNFT: the wallet has joined no pool on this root"),
         );
-        return;
+        return Vec::new();
     }
+    let order = model.orders.of(Screen::Pools);
     let columns = [
-        Column::new("pool", 16, 0),
-        Column::new("state", 14, 0).grows(),
+        Column::new("pool", 16, 0).sorts(SortBy::Name, order),
+        Column::new("state", 14, 0).grows().sorts(SortBy::State, order),
         Column::new("difficulty", 10, 2).right(),
-        Column::new("found 24 h", 11, 3).right(),
+        Column::new("found 24 h", 11, 3).right().sorts(SortBy::Size, order),
         Column::new("acknowledged", 12, 1).right(),
         Column::new("partials 24 h", 24, 4),
     ];
@@ -69,7 +72,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         follows_end: false,
         row: |n: usize| row(model, rows[n]),
     };
-    table(buffer, room, theme, &columns, &shown);
+    let places = table(buffer, room, theme, &columns, &shown);
     if has_details && let Some(pool) = selected.map_or_else(|| rows.first(), |n| rows.get(n)) {
         let below = Rect {
             y: list.bottom(),
@@ -78,6 +81,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         };
         in_full(model, pool, below, buffer);
     }
+    places.hits(|n| Some(Target::Pool(rows.get(n)?.launcher_id)))
 }
 
 fn row(model: &Model, pool: &PoolView) -> Vec<Line<'static>> {

@@ -5,7 +5,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::Model;
+use super::super::hit::{Hit, Target};
+use super::super::model::{Model, Screen};
+use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
@@ -14,9 +16,10 @@ use super::{list_title, nothing};
 use crate::format::grouped;
 
 /// Draws it: the list, and the selected (or newest) proof in full.
-pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
-    let rows: Vec<_> = model.proofs().collect();
+    let order = model.orders.of(Screen::Proofs);
+    let rows = model.proofs();
     let selected = rows.iter().position(|p| Some(p.number) == model.selection.proof);
     let detail = if !rows.is_empty() && area.height >= 15 { 8 } else { 0 };
     let list = Rect {
@@ -40,13 +43,13 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             0,
             &nothing(model, "no proof yet: most signage points have none"),
         );
-        return;
+        return Vec::new();
     }
     let columns = [
-        Column::new("time", 11, 0),
-        Column::new("harvester", 10, 0),
+        Column::new("time", 11, 0).sorts(SortBy::Natural, order),
+        Column::new("harvester", 10, 0).sorts(SortBy::Name, order),
         Column::new("SP", 2, 6).right(),
-        Column::new("state", 16, 0).grows(),
+        Column::new("state", 16, 0).grows().sorts(SortBy::State, order),
         Column::new("verified", 9, 1).right(),
         Column::new("signed", 9, 2).right(),
         Column::new("declared", 9, 3).right(),
@@ -63,7 +66,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
         follows_end: false,
         row: |n: usize| row(model, rows[n]),
     };
-    table(buffer, room, theme, &columns, &shown);
+    let places = table(buffer, room, theme, &columns, &shown);
     if detail > 0
         && let Some(proof) = selected.map_or_else(|| rows.first(), |n| rows.get(n))
     {
@@ -78,6 +81,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             buffer,
         );
     }
+    places.hits(|n| Some(Target::Proof(rows.get(n)?.number)))
 }
 
 fn row(model: &Model, proof: &ProofView) -> Vec<Line<'static>> {

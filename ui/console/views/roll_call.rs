@@ -5,6 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::super::hit::{Hit, Target};
 use super::super::model::{Model, is_wrong};
 use super::super::theme::Tone;
 use super::super::widgets::bars::sparkline;
@@ -14,7 +15,7 @@ use super::{harvester_tone, nothing, seconds, short_words, worst_first};
 use crate::format::plural;
 
 /// Draws the pane.
-pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let mut right = Line::default();
     let (asked, in_time) = totals(model);
@@ -28,8 +29,9 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     let all = model.harvesters();
     if all.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no harvester has connected yet"));
-        return;
+        return Vec::new();
     }
+    let mut hits = Vec::new();
     let room = usize::from(inner.height);
     let rows = worst_first(&all, room);
     let shown = if rows.len() > room {
@@ -40,16 +42,16 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     for (row, harvester) in rows.iter().take(shown).enumerate() {
         let y = u16::try_from(row).unwrap_or(u16::MAX);
         put(buffer, inner, y, &line(model, harvester, inner.width));
+        let area = Rect {
+            y: inner.y + y,
+            height: 1,
+            ..inner
+        };
         if model.selection.harvester == Some(harvester.id) {
-            buffer.set_style(
-                Rect {
-                    y: inner.y + y,
-                    height: 1,
-                    ..inner
-                },
-                theme.selected(),
-            );
+            buffer.set_style(area, theme.selected());
         }
+        let target = Target::Harvester(harvester.id);
+        hits.push(Hit { area, target });
     }
     if let Some(rest) = rows.get(shown..).filter(|rest| !rest.is_empty()) {
         let wrong = rest.iter().filter(|h| is_wrong(h)).count();
@@ -69,6 +71,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             &Line::from(span(text, theme.style(Tone::Dim))),
         );
     }
+    hits
 }
 
 /// Harvesters asked and answered in time, summed over the signage points whose deadline has passed.

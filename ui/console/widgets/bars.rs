@@ -123,17 +123,17 @@ const STEPS_MS: [u32; 7] = [500, 1_000, 2_000, 4_000, WARN_MS, 16_000, POOL_MS];
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::palette::Palette;
     use super::super::super::theme::Depth;
     use super::*;
 
-    const UNICODE: Theme = Theme {
-        depth: Depth::True,
-        charset: Charset::Unicode,
-    };
-    const ASCII: Theme = Theme {
-        depth: Depth::None,
-        charset: Charset::Ascii,
-    };
+    fn theme(charset: Charset) -> Theme {
+        Theme {
+            depth: Depth::None,
+            charset,
+            palette: Palette::default(),
+        }
+    }
 
     #[test]
     fn look_up_bar_reaches_its_marks_at_the_deadlines() {
@@ -145,14 +145,16 @@ mod tests {
             (25_000, "████████████▌·"),
             (99_000, "██████████████"),
         ] {
-            assert_eq!(lookup_bar(ms, UNICODE).to_string(), bar, "{ms}");
+            assert_eq!(lookup_bar(ms, theme(Charset::Unicode)).to_string(), bar, "{ms}");
         }
-        assert_eq!(lookup_bar(9_000, ASCII).to_string(), "#####       : ");
+        assert_eq!(lookup_bar(9_000, theme(Charset::Ascii)).to_string(), "#####       : ");
     }
 
     #[test]
     fn sparkline_keeps_the_newest_at_the_right() {
-        let text = |lookups: &[Option<u32>], columns| Line::from(sparkline(lookups, columns, UNICODE)).to_string();
+        let text = |lookups: &[Option<u32>], columns| {
+            Line::from(sparkline(lookups, columns, theme(Charset::Unicode))).to_string()
+        };
         assert_eq!(text(&[Some(100), None, Some(9_000)], 5), "  ▁×▆");
         assert_eq!(text(&[Some(100), None, Some(30_000)], 2), "×█");
         assert_eq!(text(&[], 0), "");
@@ -162,7 +164,7 @@ mod tests {
     fn a_narrow_strip_shows_the_worst() {
         let mut cells = vec![SubSlotCell::Answered; 64];
         cells[5] = SubSlotCell::Missed;
-        let strip = Line::from(sub_slot(&cells, 32, UNICODE)).to_string();
+        let strip = Line::from(sub_slot(&cells, 32, theme(Charset::Unicode))).to_string();
         assert_eq!(strip.chars().count(), 32);
         assert_eq!(strip.chars().nth(2), Some('×'));
     }

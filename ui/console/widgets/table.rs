@@ -5,8 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::super::hit::{Hit, Target};
+use super::super::order::{Order, SortBy};
 use super::super::theme::{Theme, Tone};
-use super::text::{fit_line, line_width, put, span};
+use super::text::{fit_end, fit_line, line_width, put, span};
 
 /// One column.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,8 @@ pub(in super::super) struct Column {
     grows: bool,
     right: bool,
     rank: u8,
+    cut: Cut,
+    sort: Option<(SortBy, Order)>,
 }
 
 impl Column {
@@ -27,6 +31,8 @@ impl Column {
             grows: false,
             right: false,
             rank,
+            cut: Cut::End,
+            sort: None,
         }
     }
 
@@ -35,10 +41,48 @@ impl Column {
         Self { right: true, ..self }
     }
 
+    /// What does not fit is cut in front: the end of a path tells files apart.
+    pub(in super::super) const fn keeps_end(self) -> Self {
+        Self {
+            cut: Cut::Front,
+            ..self
+        }
+    }
+
+    /// Its head sorts the table, which is in `order`, by it.
+    pub(in super::super) const fn sorts(self, by: SortBy, order: Order) -> Self {
+        Self {
+            sort: Some((by, order)),
+            ..self
+        }
+    }
+
+    /// What its head says, with an arrow on the one the table is sorted by.
+    fn head(&self, theme: Theme) -> String {
+        match self.sort {
+            Some((by, order)) if by == order.by && by != SortBy::Natural => {
+                let arrow = if order.reversed {
+                    theme.pick("↑", "^")
+                } else {
+                    theme.pick("↓", "v")
+                };
+                format!("{}{arrow}", self.title)
+            }
+            _ => self.title.to_owned(),
+        }
+    }
+
     /// Takes what is left; one column of a table should.
     pub(in super::super) const fn grows(self) -> Self {
         Self { grows: true, ..self }
     }
+}
+
+/// Where what does not fit is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    Front,
+    End,
 }
 
 /// Rows of a table.
@@ -54,33 +98,61 @@ pub(in super::super) struct Rows<F> {
     pub(in super::super) row: F,
 }
 
-/// Draws the titles and as many rows as fit.
-pub(in super::super) fn table<F>(buffer: &mut Buffer, area: Rect, theme: Theme, columns: &[Column], rows: &Rows<F>)
+/// Where the parts of a table stand.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Places {
+    heads: Vec<Hit>,
+    rows: Vec<(Rect, usize)>,
+}
+
+impl Places {
+    /// What can be clicked, where row `n` is `target(n)`.
+    pub(in super::super) fn hits(self, target: impl Fn(usize) -> Option<Target>) -> Vec<Hit> {
+        let mut hits = self.heads;
+        let rows = self.rows.into_iter();
+        hits.extend(rows.filter_map(|(area, n)| {
+            Some(Hit {
+                area,
+                target: target(n)?,
+            })
+        }));
+        hits
+    }
+}
+
+/// Draws the titles and as many rows as fit, and says where they stand.
+pub(in super::super) fn table<F>(
+    buffer: &mut Buffer,
+    area: Rect,
+    theme: Theme,
+    columns: &[Column],
+    rows: &Rows<F>,
+) -> Places
 where
     F: Fn(usize) -> Vec<Line<'static>>,
 {
+    let mut drawn = Places::default();
     let area = area.intersection(buffer.area);
     if area.width == 0 || area.height == 0 {
-        return;
+        return drawn;
     }
     let mark = theme.pick("…", "~");
     let places = places(columns, area.width);
     let with_titles = area.height > 1 && columns.iter().any(|c| !c.title.is_empty());
     if with_titles {
         for (column, (x, width)) in columns.iter().zip(&places).filter_map(|(c, p)| p.map(|p| (c, p))) {
-            let title = Line::from(span(column.title, theme.style(Tone::Dim)));
-            cell(
-                buffer,
-                Rect {
-                    x: area.x + x,
-                    width,
-                    height: 1,
-                    ..area
-                },
-                column,
-                title,
-                mark,
-            );
+            let title = Line::from(span(column.head(theme), theme.style(Tone::Dim)));
+            let head = Rect {
+                x: area.x + x,
+                width,
+                height: 1,
+                ..area
+            };
+            if let Some((by, _)) = column.sort {
+                let target = Target::Sort(by);
+                drawn.heads.push(Hit { area: head, target });
+            }
+            cell(buffer, head, column, title, mark);
         }
     }
     let top = u16::from(with_titles);
@@ -107,10 +179,13 @@ where
                 mark,
             );
         }
+        let whole = Rect { y, height: 1, ..body };
         if rows.selected == Some(n) {
-            buffer.set_style(Rect { y, height: 1, ..body }, theme.selected());
+            buffer.set_style(whole, theme.selected());
         }
+        drawn.rows.push((whole, n));
     }
+    drawn
 }
 
 /// First row in sight: the selected one stands in the middle where that is possible.
@@ -160,7 +235,12 @@ fn places(columns: &[Column], width: u16) -> Vec<Option<(u16, u16)>> {
 }
 
 fn cell(buffer: &mut Buffer, area: Rect, column: &Column, line: Line<'static>, mark: &str) {
-    let line = fit_line(line, area.width, mark);
+    let line = match (column.cut, line.spans.first()) {
+        (Cut::Front, Some(only)) if line.spans.len() == 1 => {
+            plain(fit_end(&only.content, area.width, mark), only.style)
+        }
+        _ => fit_line(line, area.width, mark),
+    };
     let indent = if column.right {
         area.width.saturating_sub(line_width(&line))
     } else {
