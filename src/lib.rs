@@ -5,8 +5,8 @@
 //! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`simulator`],
 //!   [`snapshot`] and [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance
 //!   and keys are arguments. `cargo core` builds this ring alone.
-//! * **ring 1** (feature `net`): `config`, `tls`, `net`, `harvester`, `history`, `hooks`, `runtime`, `control`, `recorder`,
-//!   `keys`, `logging`: all that touches the world.
+//! * **ring 1** (feature `net`): `config`, `registry`, `tls`, `enrol`, `net`, `harvester`, `history`, `hooks`, `runtime`,
+//!   `control`, `recorder`, `keys`, `logging`: all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
 //!   items of this library.
 //!
@@ -29,6 +29,8 @@ pub mod config;
 #[cfg(feature = "net")]
 pub mod control;
 #[cfg(feature = "net")]
+pub mod enrol;
+#[cfg(feature = "net")]
 pub mod harvester;
 #[cfg(feature = "net")]
 pub mod history;
@@ -42,6 +44,7 @@ pub mod logging;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod recorder;
+pub mod registry;
 #[cfg(feature = "net")]
 pub mod runtime;
 #[cfg(feature = "net")]

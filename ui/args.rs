@@ -1,8 +1,10 @@
 //! The command line: a contract that scripts rely on.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use farmconsole::registry::HarvesterName;
 
 /// A Chia farmer, harvester and console: one glance says fine or not fine.
 ///
@@ -131,6 +133,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: HarvesterCommand,
     },
+    /// The farm's certificate authorities.
+    Ca {
+        #[command(subcommand)]
+        command: CaCommand,
+    },
+    /// Whether keys lie where they should, and only there.
+    Security {
+        #[command(subcommand)]
+        command: SecurityCommand,
+    },
     /// A whole farm with nothing installed: simulated chain, small real plots, harvesters on loopback.
     Demo(Demo),
     /// Shell completions.
@@ -167,7 +179,7 @@ pub(crate) enum AlarmsCommand {
         machine: Option<String>,
         /// For how long: 90s, 30m, 2h, 7d [default: 1h].
         #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
-        span: Option<std::time::Duration>,
+        span: Option<Duration>,
         /// End the silence of this rule and machine.
         #[arg(long, conflicts_with = "span")]
         end: bool,
@@ -183,7 +195,7 @@ pub(crate) struct RecordArgs {
     pub(crate) raw: bool,
     /// End after this time: 90s, 30m, 2h [default: at Ctrl-C].
     #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
-    pub(crate) span: Option<std::time::Duration>,
+    pub(crate) span: Option<Duration>,
 }
 
 #[cfg(feature = "console")]
@@ -210,7 +222,7 @@ pub(crate) struct HistoryArgs {
     pub(crate) list: HistoryList,
     /// How far back: 90s, 30m, 24h, 7d.
     #[arg(long, default_value = "24h", value_name = "SPAN", value_parser = crate::alarms::time_span)]
-    pub(crate) since: std::time::Duration,
+    pub(crate) since: Duration,
     /// Only of this harvester (of alarms: machine), by name.
     #[arg(long, value_name = "NAME")]
     pub(crate) harvester: Option<String>,
@@ -497,7 +509,7 @@ pub(crate) enum HarvesterCommand {
     /// Harvest on this machine for a farmer on another one.
     ///
     /// In a terminal with a console of its own, else headless as under systemd. The farmer is the first of
-    /// `harvester.farmer_peers`; certificates are made with `farmconsole init -c CA_DIR`.
+    /// `harvester.farmer_peers`; its certificate comes from `farmconsole harvester join TOKEN`.
     Run(HarvesterRun),
     /// Every harvester, connected or remembered.
     List {
@@ -513,6 +525,117 @@ pub(crate) enum HarvesterCommand {
         /// List duplicate files.
         #[arg(long)]
         duplicates: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Invite a machine: prints the one command that makes it a harvester of this farm.
+    Invite(HarvesterInvite),
+    /// Join a farm with the token that `harvester invite` printed.
+    ///
+    /// Makes a key here, gets a certificate for it, and points this root at the farmer. No CA key leaves the farmer.
+    Join(HarvesterJoin),
+    /// Harvesters of the registry: names, certificates, and who waits or is invited.
+    Members {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Give a harvester a name.
+    Rename {
+        /// Its name, the beginning of its fingerprint, or its address.
+        who: String,
+        /// The new name: a-z, 0-9 and hyphens.
+        name: HarvesterName,
+    },
+    /// Take the certificates of a harvester back: it is disconnected at once and never let in again.
+    Revoke {
+        /// Its name, the beginning of its fingerprint, or its address.
+        who: String,
+    },
+    /// Let in a harvester that waits for it (`legacy_ca: approve`).
+    Approve {
+        /// The beginning of its fingerprint, or its address.
+        who: String,
+        /// A name for it.
+        #[arg(long)]
+        name: Option<HarvesterName>,
+    },
+    /// Write a note on a harvester, as where it stands.
+    Note {
+        /// Its name, the beginning of its fingerprint, or its address.
+        who: String,
+        /// What to write.
+        note: String,
+    },
+    /// Sign a certificate request made elsewhere (`openssl req -new`), for machines without farmconsole.
+    SignCsr {
+        /// Name of the harvester.
+        name: HarvesterName,
+        /// The request, PEM; `-` reads standard input.
+        request: PathBuf,
+        /// Directory for private_harvester.crt and private_ca.crt.
+        #[arg(short, long, default_value = ".", value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Why harvesters cannot connect: every refused connection with its cause and remedy; on a harvester's machine, its
+    /// certificates and settings. Exit status 1 if anything is wrong.
+    Doctor {
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HarvesterInvite {
+    /// Name of the new harvester: a-z, 0-9 and hyphens.
+    pub(crate) name: HarvesterName,
+    /// How long the token is good, as 60m or 24h; at most 24 hours, and no longer than the farmer runs.
+    #[arg(long, default_value = "60m", value_name = "TIME", value_parser = ttl)]
+    pub(crate) ttl: Duration,
+    /// For an installed official harvester.
+    #[arg(long)]
+    pub(crate) official: bool,
+    /// Only from this address or range, as 10.0.0.0/24.
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) from: Option<String>,
+    /// Where that machine reaches this one [default: this machine's address].
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) address: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HarvesterJoin {
+    /// The token; `-` reads it from standard input, which keeps it out of the shell's history.
+    pub(crate) token: String,
+    /// Set up the official harvester of this machine instead of farmconsole's.
+    #[arg(long)]
+    pub(crate) official: bool,
+    /// Root of the official software [default: $CHIA_ROOT or ~/.chia/mainnet].
+    #[arg(long, value_name = "DIR", requires = "official")]
+    pub(crate) chia_root: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Stop accepting certificates of Chia's private CA, once every harvester has joined.
+    Harden {
+        /// Also if harvesters are cut off by it.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make new authorities. Harvesters of farmconsole follow by themselves; the others join again.
+    Rotate {
+        /// End a rotation: what the old authorities signed counts no more.
+        #[arg(long)]
+        finish: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum SecurityCommand {
+    /// Copied CA keys, files open to others, keys in wrong places. Exit status 1 if there are any.
+    Audit {
         #[command(flatten)]
         output: Output,
     },
@@ -542,6 +665,18 @@ pub(crate) struct Demo {
     /// Farm without a console.
     #[arg(long)]
     pub(crate) daemon: bool,
+}
+
+fn ttl(text: &str) -> Result<Duration, String> {
+    let unit = |suffix: &str, seconds: u64| {
+        let number = text.strip_suffix(suffix)?.parse::<u64>().ok()?;
+        number.checked_mul(seconds)
+    };
+    let seconds = unit("m", 60).or_else(|| unit("h", 3_600)).or_else(|| unit("s", 1));
+    match seconds {
+        Some(s @ 1..=86_400) => Ok(Duration::from_secs(s)),
+        _ => Err("expected a time as 60m or 24h, at most 24 hours".to_owned()),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

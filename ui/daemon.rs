@@ -187,6 +187,10 @@ pub(crate) fn not_started(error: StartError) -> Failure {
             Failure::new(Status::Settings, tls)
                 .hint(hint.unwrap_or_else(|| "make certificates with `farmconsole init`".to_owned()))
         }
+        StartError::Fleet(fleet) => {
+            let hint = fleet.hint();
+            with_hint(Failure::new(Status::Settings, fleet), hint)
+        }
         StartError::Address { setting, .. } => {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
         }

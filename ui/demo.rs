@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, PRIVATE_FILE, create_private_dirs, replace_file};
 use farmconsole::config::{HostPort, Root, Settings, SimulatedChainSettings};
-use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions, dial, make_plot};
+use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions, TlsSource, dial, make_plot};
 use farmconsole::ids::PeerId;
 use farmconsole::keys::{ExistingKeys, ImportSource, KeysError, PoolsToImport};
 use farmconsole::logging;
@@ -208,7 +208,7 @@ fn start_harvesters(settings: &Settings, homes: &[Home], farm: &RunningFarm) -> 
         let dialling = DialSettings {
             farmer,
             not_dialled: Vec::new(),
-            tls,
+            tls: TlsSource::Given(tls.into()),
             network: settings.network.clone(),
         };
         tokio::spawn(dial(dialling, Service::new(options, Clock::start()), farm.stop.clone()));

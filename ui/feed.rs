@@ -272,6 +272,7 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
             .snapshot()
             .await
             .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
+        Ask::Fleet(ask) => handle.fleet(ask).await.map(|it| Answer::Fleet(Box::new(it))),
         Ask::Machine => Err("a farmer runs here, and no harvester alone".to_owned()),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
     }

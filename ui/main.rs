@@ -7,6 +7,7 @@ mod alarms;
 mod args;
 #[cfg(feature = "console")]
 mod attach;
+mod ca;
 mod configure;
 #[cfg(feature = "console")]
 mod console;
@@ -28,6 +29,7 @@ mod record;
 mod replay;
 mod root;
 mod secrets;
+mod security;
 mod shell;
 mod stop;
 mod summary;
@@ -36,6 +38,7 @@ mod time;
 use std::process::ExitCode;
 
 use clap::Parser;
+use farmconsole::control::FleetAsk;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
 use crate::context::Context;
@@ -134,29 +137,48 @@ async fn run(cli: Cli) -> Outcome {
         } => keys::remove_passphrase(&context()?),
         Command::Pool { command } => pool::run(&context()?, command).await,
         Command::Plots { command } => plots::run(&context()?, command).await,
-        Command::Harvester {
-            command:
-                HarvesterCommand::List {
-                    refresh,
-                    failed,
-                    no_key,
-                    duplicates,
-                    output,
-                },
+        Command::Harvester { command } => fleet_command(&context()?, command).await,
+        Command::Ca { command } => ca::run(&context()?, command).await,
+        Command::Security { command } => security::run(&context()?, command),
+        Command::Demo(options) => demo::run(&context()?, options).await,
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man => shell::man(),
+    }
+}
+
+/// Commands about the certificates of harvesters.
+async fn fleet_command(context: &Context, command: HarvesterCommand) -> Outcome {
+    use harvester::fleet;
+
+    match command {
+        HarvesterCommand::Invite(options) => fleet::invite(context, options).await,
+        HarvesterCommand::Join(options) => harvester::join(context, options).await,
+        HarvesterCommand::Members { output } => fleet::members(context, output.json).await,
+        HarvesterCommand::Rename { who, name } => {
+            fleet::order(context, FleetAsk::Rename { who, name }, "renamed").await
+        }
+        HarvesterCommand::Revoke { who } => fleet::order(context, FleetAsk::Revoke { who }, "revoked").await,
+        HarvesterCommand::Approve { who, name } => {
+            fleet::order(context, FleetAsk::Approve { who, name }, "let in").await
+        }
+        HarvesterCommand::Note { who, note } => fleet::order(context, FleetAsk::Note { who, note }, "noted").await,
+        HarvesterCommand::SignCsr { name, request, out } => fleet::sign_csr(context, name, &request, &out).await,
+        HarvesterCommand::Doctor { output } => harvester::doctor(context, output.json).await,
+        HarvesterCommand::Run(options) => harvester::run(context, options).await,
+        HarvesterCommand::List {
+            refresh,
+            failed,
+            no_key,
+            duplicates,
+            output,
         } => {
             let files = harvester::Files {
                 failed,
                 no_key,
                 duplicates,
             };
-            harvester::list(&context()?, refresh, files, output.json).await
+            harvester::list(context, refresh, files, output.json).await
         }
-        Command::Harvester {
-            command: HarvesterCommand::Run(options),
-        } => harvester::run(&context()?, options).await,
-        Command::Demo(options) => demo::run(&context()?, options).await,
-        Command::Completions { shell } => shell::completions(shell),
-        Command::Man => shell::man(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::document::Document;
 use super::error::{ConfigError, ConfigWarning};
+use super::peers;
 use super::settings::Settings;
 
 /// One thing to say about a settings file.
@@ -60,6 +61,11 @@ pub fn check(file: &Path) -> Vec<Finding> {
                 .map(|doubt| (doubt.at, Finding::Doubt(doubt))),
         )
         .collect();
+    findings.extend(
+        peers::doubts(&document)
+            .into_iter()
+            .map(|doubt| (doubt.at, Finding::Doubt(doubt))),
+    );
     findings.sort_by_key(|(position, _)| *position);
     findings.into_iter().map(|(_, finding)| finding).collect()
 }

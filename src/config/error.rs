@@ -202,6 +202,35 @@ pub enum ConfigWarningKind {
         /// What happens instead.
         instead: String,
     },
+    /// The harvester is told of more than one farmer.
+    SeveralFarmers {
+        /// Which, as they are written.
+        farmers: Vec<String>,
+    },
+    /// The farmer is named in two ways, the list and the single one of old settings.
+    FarmerNamedTwice,
+    /// The port of the farmer is one of something else.
+    NotAFarmersPort {
+        /// Which.
+        port: u16,
+        /// Whose port that is.
+        whose: &'static str,
+    },
+    /// A plot directory is there twice, or inside another one that is searched with its folders.
+    PlotDirectoryTwice {
+        /// Which.
+        directory: String,
+    },
+    /// Beside the settings there is no CA certificate, so no farmer can be trusted.
+    NoCaCertificate {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// Beside the settings of a harvester lies the key of the farm's CA.
+    CaKeyBeside {
+        /// Where.
+        path: PathBuf,
+    },
 }
 
 impl fmt::Display for ConfigWarning {
@@ -214,6 +243,35 @@ impl fmt::Display for ConfigWarning {
                 "{section}.network_overrides has other constants for the selected network; the farmer's are used"
             ),
             ConfigWarningKind::NotFollowed { key, instead } => write!(f, "{key} is not followed: {instead}"),
+            ConfigWarningKind::SeveralFarmers { farmers } => write!(
+                f,
+                "{} farmers for one harvester ({}): farmconsole serves the first; an official harvester loses each to the \
+                 other again and again",
+                farmers.len(),
+                farmers.join(", ")
+            ),
+            ConfigWarningKind::FarmerNamedTwice => f.write_str(
+                "harvester.farmer_peer and harvester.farmer_peers are both there, and both count: keep one of them",
+            ),
+            ConfigWarningKind::NotAFarmersPort { port, whose } => {
+                write!(
+                    f,
+                    "port {port} is that of {whose}; a farmer's is 8447 unless set otherwise"
+                )
+            }
+            ConfigWarningKind::PlotDirectoryTwice { directory } => {
+                write!(f, "the plots in {directory} are found twice")
+            }
+            ConfigWarningKind::NoCaCertificate { path } => write!(
+                f,
+                "{} is missing, so no farmer can be trusted: join one with `farmconsole harvester join TOKEN`",
+                path.display()
+            ),
+            ConfigWarningKind::CaKeyBeside { path } => write!(
+                f,
+                "{} is the key of the whole farm, and a harvester needs none: `farmconsole security audit` says more",
+                path.display()
+            ),
         }
     }
 }

@@ -19,6 +19,7 @@ mod host_port;
 pub mod init;
 mod key;
 mod locate;
+mod peers;
 mod pools;
 mod reader;
 mod root;

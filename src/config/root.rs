@@ -99,6 +99,30 @@ impl Root {
         self.state_dir().join("known-nodes")
     }
 
+    /// `farmconsole/harvesters.json`: the harvesters of the farm and their certificates.
+    #[must_use]
+    pub fn registry_file(&self) -> PathBuf {
+        self.state_dir().join("harvesters.json")
+    }
+
+    /// `farmconsole/audit.log`: what was done with certificates.
+    #[must_use]
+    pub fn audit_file(&self) -> PathBuf {
+        self.state_dir().join("audit.log")
+    }
+
+    /// `farmconsole/ca`: the farm's own certificate authorities, with their keys.
+    #[must_use]
+    pub fn farm_ca_dir(&self) -> PathBuf {
+        self.state_dir().join("ca")
+    }
+
+    /// `farmconsole/membership.json`: certificate and key with which the harvester of this root joined a farm.
+    #[must_use]
+    pub fn membership_file(&self) -> PathBuf {
+        self.state_dir().join("membership.json")
+    }
+
     /// The log file where settings do not say otherwise: `log/debug.log`, in an adopted root
     /// `farmconsole/log/debug.log`, so that two programs never rotate one file.
     #[must_use]

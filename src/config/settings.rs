@@ -13,6 +13,7 @@ use super::root::{DEFAULT_LOG_FILENAME, Root, RootKind};
 use crate::ids::PeerId;
 use crate::logging::LogLevel;
 use crate::pos::constants::{ConstantError, Constants};
+use crate::registry::LegacyCa;
 use crate::wire::G1Bytes;
 
 /// Everything the settings file says that farmconsole follows. Keys have Chia's names and meanings; a missing one has
@@ -144,6 +145,8 @@ pub struct OwnSettings {
     pub classic_harvester_log: bool,
     /// `full_node_pins`: SHA-256 of the certificates of full nodes. Others are remembered as they are first seen.
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
+    /// `legacy_ca`: what certificates of Chia's private CA are worth; where it is not set, `open` if the root has one.
+    pub legacy_ca: Option<LegacyCa>,
     /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by certificate, with the largest
     /// rate in percent, 0 to 100.
     pub harvester_fees: BTreeMap<PeerId, f64>,
@@ -454,6 +457,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
             "alarms",
             "classic_harvester_log",
             "full_node_pins",
+            "legacy_ca",
             "harvester_fees",
             "history",
             "simulated_chain",
@@ -463,6 +467,7 @@ fn own(r: &mut Reader<'_>, network: &str) -> OwnSettings {
         simulated_chain: simulated_chain(r, network),
         classic_harvester_log: r.truth("farmconsole.classic_harvester_log", false),
         full_node_pins: full_node_pins(r),
+        legacy_ca: legacy_ca(r),
         harvester_fees: harvester_fees(r),
         history: history(r),
         alarms: alarms(r),
@@ -477,6 +482,20 @@ fn history(r: &mut Reader<'_>) -> HistorySettings {
         enabled: r.truth(&format!("{path}.enabled"), default.enabled),
         keep_days: r.number(&format!("{path}.keep_days"), default.keep_days, 1..=3650),
         max_megabytes: r.number(&format!("{path}.max_megabytes"), default.max_megabytes, 16..=1_000_000),
+    }
+}
+
+fn legacy_ca(r: &mut Reader<'_>) -> Option<LegacyCa> {
+    let path = "farmconsole.legacy_ca";
+    match r.text(path)?.as_str() {
+        "open" => Some(LegacyCa::Open),
+        "approve" => Some(LegacyCa::Approve),
+        // What YAML 1.1 makes of `off`.
+        "off" | "false" => Some(LegacyCa::Off),
+        other => {
+            r.wrong(path, "open, approve or off", &format!("{other:?}"));
+            None
+        }
     }
 }
 

@@ -9,6 +9,7 @@
 //! socket.
 
 pub mod client;
+mod fleet;
 mod frame;
 pub mod lock;
 pub mod protocol;
@@ -17,5 +18,6 @@ pub mod server;
 mod tests;
 
 pub use client::{ControlClient, ControlError};
+pub use fleet::{FleetAnswer, FleetAsk, FleetView};
 pub use lock::{LockError, RootLock};
 pub use protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, Request, Role, Watch};

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fleet::{FleetAnswer, FleetAsk};
 use crate::runtime::{FeedEvent, RecentKind};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, HistoryPage, HistoryRequest, MachineSnapshot};
@@ -100,6 +101,8 @@ pub enum Ask {
     },
     /// End the program.
     Stop,
+    /// Something about the harvesters and their certificates.
+    Fleet(FleetAsk),
 }
 
 /// Which events a client wants.
@@ -144,6 +147,8 @@ pub enum Answer {
     History(HistoryPage),
     /// Done, or begun.
     Done,
+    /// To [`Ask::Fleet`].
+    Fleet(Box<FleetAnswer>),
 }
 
 /// A frame of the server after [`Hello`].

@@ -294,6 +294,7 @@ async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
         Ask::Silence { rule, machine, for_s } => handle.silence(rule, machine, for_s).await.map(|()| Answer::Done),
         Ask::History(request) => handle.history(request).await.map(Answer::History),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
+        Ask::Fleet(ask) => handle.fleet(ask).await.map(|it| Answer::Fleet(Box::new(it))),
     }
 }
 
@@ -313,7 +314,8 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
         | Ask::Acknowledge { .. }
         | Ask::AcknowledgeAll
         | Ask::Silence { .. }
-        | Ask::History(_) => Err("a harvester runs on this root, and no farmer".to_owned()),
+        | Ask::History(_)
+        | Ask::Fleet(_) => Err("a harvester runs on this root, and no farmer".to_owned()),
     }
 }
 

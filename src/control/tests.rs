@@ -10,11 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::server::{ControlServer, MAX_CLIENTS, Served};
 use super::{Answer, Ask, ControlClient, ControlError, Event, Role, RootLock, Watch};
 use crate::clock::Now;
+use crate::config::Root;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 use crate::logging::{LogGuard, LogLevel, LogOptions, Service, build};
 use crate::pos::Constants;
 use crate::runtime::handle::EngineRequest;
-use crate::runtime::{FarmHandle, FeedEvent};
+use crate::runtime::{FarmHandle, FeedEvent, FleetHandle};
 use crate::snapshot::page::{ListKind, Page, PageRequest};
 use crate::snapshot::{AlarmMemory, FarmSnapshot, Notice, RefusalCause};
 
@@ -79,6 +80,7 @@ impl Bench {
             requests: asked,
             log: log.handle(),
             history: None,
+            fleet: FleetHandle::of_test_root(&Root::new(dir.path())),
         };
         let stop = CancellationToken::new();
         let server = ControlServer::bind(&dir.path().join("control.sock"), &lock).unwrap();

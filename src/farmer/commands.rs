@@ -1,7 +1,7 @@
 //! What people and scripts ask for.
 
 use super::Farmer;
-use super::input::{Command, CommandError};
+use super::input::{Command, CommandError, FleetStatus};
 use crate::clock::Now;
 use crate::snapshot::{AlarmKind, HarvesterId};
 
@@ -52,6 +52,30 @@ impl Farmer {
                 (true, _) => Ok(()),
                 (false, name) => Err(CommandError::Connected { name }),
             },
+        }
+    }
+
+    /// Names and alarms of certificates have changed.
+    pub(super) fn handle_fleet(&mut self, now: Now, status: FleetStatus) {
+        let FleetStatus { names, alarms } = status;
+        let named: Vec<_> = self
+            .harvesters
+            .all()
+            .filter(|(_, slot)| !slot.embedded)
+            .filter_map(|(id, slot)| Some((id, names.get(&slot.peer.peer_id)?.clone(), slot.peer.peer_id)))
+            .filter(|(_, name, certificate)| self.config.names.get(certificate) != Some(name))
+            .collect();
+        for (id, name, _) in named {
+            let unique = self.harvesters.unique_name(name, id);
+            if let Some(slot) = self.harvesters.get_mut(id) {
+                slot.name = unique;
+            }
+        }
+        self.config.names.extend(names);
+        let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
+        self.close_alarms(now, |kind| kind.is_of_certificates() && !keys.contains(&kind.key()));
+        for alarm in alarms.into_iter().filter(AlarmKind::is_of_certificates) {
+            self.raise(now, alarm);
         }
     }
 

@@ -12,7 +12,7 @@ use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
 use crate::snapshot::{
-    ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause, SimulatedChainView,
+    AlarmKind, ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause, SimulatedChainView,
 };
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
@@ -201,6 +201,17 @@ pub enum Input {
         /// Why it failed, as a fragment; `None` if it did not.
         failure: Option<String>,
     },
+    /// Names of harvesters, and what is wrong with their certificates.
+    Fleet(FleetStatus),
+}
+
+/// What is known of the farm's certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FleetStatus {
+    /// Names that people gave, by certificate.
+    pub names: BTreeMap<PeerId, String>,
+    /// Alarms about certificates and invitations ([`AlarmKind::is_of_certificates`]): all of them.
+    pub alarms: Vec<AlarmKind>,
 }
 
 /// How a harvester is attached.

@@ -61,8 +61,8 @@ use std::time::Duration;
 
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
-    ChainState, Command, CommandError, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust, OuterCounters,
-    PlotSignatures, SignError,
+    ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
+    OuterCounters, PlotSignatures, SignError,
 };
 pub use output::{JobId, Output, SignPurpose};
 pub use pools::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
@@ -215,6 +215,7 @@ impl Farmer {
             },
             Input::History(view) => self.handle_history(now, view),
             Input::Past(past) => self.luck.handle_past(now, *past),
+            Input::Fleet(status) => self.handle_fleet(now, status),
         }
     }
 

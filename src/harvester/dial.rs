@@ -1,22 +1,20 @@
 //! A harvester's connection to a farmer over the network: dial, TLS, handshake, serve, and dial again.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
 use super::service::{FarmerChannels, Service};
-use crate::config::HostPort;
+use crate::config::{HostPort, Root, Settings};
 use crate::logging::target::HARVESTER_SERVER;
 use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, ReachError, Reached, chance, connect, reach};
 use crate::snapshot::{DisconnectCause, FarmerLinkState};
-use crate::tls::RefusalCause;
+use crate::tls::{HarvesterTls, RefusalCause, TlsError, harvester_tls};
 use crate::wire::ProtocolVersion;
 
 /// Whom to dial and how to present oneself.
@@ -26,10 +24,28 @@ pub struct DialSettings {
     pub farmer: HostPort,
     /// Farmers that the settings name besides it. They are not dialled: a harvester tells one farmer of its plots.
     pub not_dialled: Vec<HostPort>,
-    /// Our certificate and the private CA ([`crate::tls::harvester_client_config`]).
-    pub tls: Arc<ClientConfig>,
+    /// Our certificate, and whom we trust.
+    pub tls: TlsSource,
     /// Network id.
     pub network: String,
+}
+
+/// Where a harvester has its certificate from.
+#[derive(Clone, Debug)]
+pub enum TlsSource {
+    /// It was read already.
+    Given(HarvesterTls),
+    /// Read before every dial, so that a new one counts from the next connection on.
+    Root(Root),
+}
+
+impl TlsSource {
+    fn current(&self) -> Result<HarvesterTls, TlsError> {
+        match self {
+            Self::Given(tls) => Ok(tls.clone()),
+            Self::Root(root) => harvester_tls(root),
+        }
+    }
 }
 
 /// Serves one farmer until `stop`: whenever the connection ends, it is dialled again. Trouble goes to the log, each kind
@@ -93,9 +109,54 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
     }
 }
 
+/// Whether the harvester of a root reaches its farmer and is let in, as far as that shows before the handshake of the
+/// harvester protocol.
+///
+/// # Errors
+/// What is wrong, as a sentence, and what to do.
+pub async fn examine_farmer(root: &Root) -> Result<(), (String, String)> {
+    let settings = Settings::load(root).map_err(|error| {
+        let hint = error
+            .hint()
+            .unwrap_or_else(|| "`farmconsole harvester join TOKEN` makes a root".to_owned());
+        (error.to_string(), hint)
+    })?;
+    let mut farmers = settings.harvester.farmer_peers.into_iter();
+    let Some(farmer) = farmers.next() else {
+        let hint = "`farmconsole configure --set-farmer-peer HOST:8447`".to_owned();
+        return Err(("the settings name no farmer".to_owned(), hint));
+    };
+    let settings = DialSettings {
+        farmer,
+        not_dialled: farmers.collect(),
+        tls: TlsSource::Root(root.clone()),
+        network: settings.network,
+    };
+    knock(&settings).await.map_err(|error| {
+        let hint = error.hint(&settings);
+        (format!("cannot connect to farmer {}: {error}", settings.farmer), hint)
+    })
+}
+
+/// Dials, and goes as far as the websocket: the farmer has judged our certificate then.
+async fn knock(settings: &DialSettings) -> Result<(), DialError> {
+    let tls = settings.tls.current()?;
+    let reached = reach(&settings.farmer, &tls.config, tls.farmer_name).await?;
+    let upgraded = tokio_tungstenite::client_async(format!("wss://{}/ws", settings.farmer), reached.stream).await;
+    let detail = |error: tokio_tungstenite::tungstenite::Error| ConnectError::NotWebSocket {
+        detail: error.to_string(),
+    };
+    upgraded
+        .map(drop)
+        .map_err(|error| refusal(detail(error), &settings.network))
+}
+
 /// Why no farmer could be reached. Each attempt may be repeated without harm.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
+    /// Our own certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// There is no farmer of our CA.
     #[error(transparent)]
     Reach(#[from] ReachError),
@@ -136,8 +197,8 @@ impl DialError {
                 "is the machine on, and is `harvester.farmer_peers` right?"
             }
             Self::Reach(ReachError::Tls(RefusalCause::UnknownCa)) | Self::CertificateRefused => {
-                "farmer and harvester must have certificates of the same private CA: copy config/ssl/ca from the \
-                 farmer's machine, then `farmconsole init -c COPY`"
+                "this machine does not belong to that farm: `farmconsole harvester invite NAME` on the farmer's machine \
+                 prints the command that joins it"
             }
             Self::Reach(ReachError::Tls(RefusalCause::Expired | RefusalCause::NotValidYet)) => {
                 "is the clock of this machine right?"
@@ -148,6 +209,9 @@ impl DialError {
             }
             Self::WrongNetwork { .. } | Self::Handshake(ConnectError::WrongNetwork { .. }) => {
                 "`selected_network` must be the same on both machines"
+            }
+            Self::Tls(error) => {
+                return error.hint().unwrap_or_else(|| "join the farm again: `farmconsole harvester join TOKEN`".to_owned());
             }
             Self::Banned => "it passes by itself; the farmer's log says what went wrong",
             Self::Reach(_) | Self::Handshake(_) => "the farmer's log says more",
@@ -181,6 +245,7 @@ fn end_in_words(cause: &DisconnectCause) -> (String, &'static str) {
         DisconnectCause::Flood
         | DisconnectCause::OutboxFull
         | DisconnectCause::Replaced
+        | DisconnectCause::Revoked
         | DisconnectCause::Shutdown => ("the connection ended".to_owned(), again),
     }
 }
@@ -194,11 +259,12 @@ fn is_this_machine(host: &str) -> bool {
 /// # Errors
 /// [`DialError`].
 async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>>, DialError> {
+    let tls = settings.tls.current()?;
     let Reached {
         stream,
         address,
         peer_id: farmer_id,
-    } = reach(&settings.farmer, &settings.tls).await?;
+    } = reach(&settings.farmer, &tls.config, tls.farmer_name).await?;
     let options = DialOptions {
         network_id: settings.network.clone(),
         protocol_version: ProtocolVersion::CURRENT,
@@ -252,13 +318,13 @@ const OTHER_PORTS: [u16; 8] = [8444, 18444, 58444, 8555, 8559, 8560, 8449, 55400
 mod tests {
     use std::net::SocketAddr;
     use std::path::Path;
+    use std::sync::Arc;
 
     use tokio::time::timeout;
 
     use super::super::testing::{HEIGHTS, keys, original, service, signage_point};
     use super::*;
     use crate::clock::UnixMillis;
-    use crate::config::Root;
     use crate::config::files::{PRIVATE_FILE, set_mode};
     use crate::net::{
         AdmissionLimits, IdentityRates, Listener, Outbox, Server, ServerOptions, SessionEvent, SessionIds,
@@ -267,7 +333,7 @@ mod tests {
     use crate::snapshot::DisconnectCause;
     use crate::tls::issue::{Issuer, make_private_ca};
     use crate::tls::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
-    use crate::tls::{farmer_server_config, harvester_client_config};
+    use crate::tls::{FarmerTls, harvester_client_config};
     use crate::wire::{FromHarvester, PlotSync, PlotSyncResponse, ToHarvester};
 
     /// 2024-06-01: before any clock this runs under.
@@ -315,6 +381,7 @@ mod tests {
             let shutdown = CancellationToken::new();
             let listener = Listener::bind_to(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
             let port = listener.address().port();
+            let tls = FarmerTls::of_test_root(&root);
             let server = Server::new(ServerOptions {
                 network_id: "simulator1".to_owned(),
                 server_port: port,
@@ -324,8 +391,10 @@ mod tests {
                 clock: Clock::start(),
                 admission: AdmissionLimits::default(),
                 identities: IdentityRates::default(),
+                list: Arc::clone(tls.list()),
+                desk: None,
             });
-            tokio::spawn(listener.serve(farmer_server_config(&root).unwrap(), server));
+            tokio::spawn(listener.serve(tls, server));
             Self {
                 _dir: dir,
                 root,
@@ -342,7 +411,7 @@ mod tests {
                     port: self.port,
                 },
                 not_dialled: Vec::new(),
-                tls: harvester_client_config(tls).unwrap(),
+                tls: TlsSource::Given(harvester_client_config(tls).unwrap().into()),
                 network: network.to_owned(),
             }
         }
@@ -392,8 +461,7 @@ mod tests {
         let farm = Farm::start();
         let foreign = tempfile::tempdir().unwrap();
         let foreign = make_root(foreign.path());
-        let same_ca = "farmer and harvester must have certificates of the same private CA: copy config/ssl/ca from the \
-                       farmer's machine, then `farmconsole init -c COPY`";
+        let same_ca = "this machine does not belong to that farm: `farmconsole harvester invite NAME` on the farmer's machine prints the command that joins it";
 
         let other_network = farm.settings(&farm.root, "mainnet");
         let network = "`selected_network` must be the same on both machines";
@@ -520,7 +588,7 @@ mod tests {
         let settings = DialSettings {
             farmer: HostPort::new("127.0.0.1", silent.local_addr().unwrap().port()),
             not_dialled: Vec::new(),
-            tls: harvester_client_config(&make_root(dir.path())).unwrap(),
+            tls: TlsSource::Given(harvester_client_config(&make_root(dir.path())).unwrap().into()),
             network: "simulator1".to_owned(),
         };
         let error = open(&settings).await.expect_err("connected");
@@ -568,7 +636,7 @@ mod tests {
         let settings = DialSettings {
             farmer: HostPort::new("127.0.0.1", port),
             not_dialled: vec![HostPort::new("10.0.0.2", 8447)],
-            tls: harvester_client_config(&make_root(dir.path())).unwrap(),
+            tls: TlsSource::Given(harvester_client_config(&make_root(dir.path())).unwrap().into()),
             network: "simulator1".to_owned(),
         };
         let stop = CancellationToken::new();

@@ -122,7 +122,7 @@ impl<S> FarmerLink<S> {
                 tracing::warn!(target: target::HARVESTER_SERVER, "farmer {host}: {cause}");
             }
         };
-        link::run(self.socket, &side, &self.meter, LIVENESS, shutdown, ended).await
+        link::run(self.socket, &side, &self.meter, LIVENESS, link::until(shutdown), ended).await
     }
 }
 

@@ -71,13 +71,19 @@ pub(super) enum ToSend {
     Ping,
 }
 
-/// Runs a link until it ends, and closes it. Says why it ended as soon as that is known, before the goodbye.
+/// What ends a link that is ended by nothing but the end of the program.
+pub(super) async fn until(shutdown: &CancellationToken) -> DisconnectCause {
+    shutdown.cancelled().await;
+    DisconnectCause::Shutdown
+}
+
+/// Runs a link until it ends or `over` is ready, and closes it. Says why it ended as soon as that is known, before the goodbye.
 pub(super) async fn run<S, P>(
     socket: WebSocketStream<S>,
     side: &P,
     meter: &Meter,
     liveness: Liveness,
-    shutdown: &CancellationToken,
+    over: impl Future<Output = DisconnectCause>,
     ended: impl AsyncFnOnce(&DisconnectCause),
 ) -> DisconnectCause
 where
@@ -88,7 +94,7 @@ where
     let pulse = Pulse::new();
     let cause = tokio::select! {
         biased;
-        () = shutdown.cancelled() => DisconnectCause::Shutdown,
+        cause = over => cause,
         cause = read(&mut stream, side, meter, &pulse) => cause,
         cause = write(&mut sink, side, meter, &pulse, liveness) => cause,
         cause = watch(side, meter, &pulse, liveness) => cause,
@@ -364,7 +370,9 @@ fn goodbye(cause: &DisconnectCause) -> Option<CloseFrame> {
         DisconnectCause::Shutdown => close_frame(CloseCode::Away, ""),
         DisconnectCause::Malformed { .. } => close_frame(CloseCode::Protocol, INVALID_PROTOCOL_MESSAGE),
         DisconnectCause::ProtocolViolation { .. } => close_frame(CloseCode::Protocol, UNKNOWN),
-        DisconnectCause::Flood | DisconnectCause::OutboxFull => close_frame(CloseCode::Policy, UNKNOWN),
+        DisconnectCause::Flood | DisconnectCause::OutboxFull | DisconnectCause::Revoked => {
+            close_frame(CloseCode::Policy, UNKNOWN)
+        }
         DisconnectCause::Silent | DisconnectCause::SlowReader | DisconnectCause::Lost { .. } => return None,
     })
 }

@@ -13,10 +13,11 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::rustls::server::Acceptor;
+use tokio_rustls::rustls::{Error as RustlsError, ServerConfig};
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use tokio_tungstenite::WebSocketStream;
 use tokio_util::task::TaskTracker;
 
@@ -27,8 +28,9 @@ use super::server::{Server, Ticket};
 use super::session;
 use crate::ids::PeerId;
 use crate::logging::target;
+use crate::registry::Verdict;
 use crate::snapshot::RefusalCause;
-use crate::tls;
+use crate::tls::{self, CertificateFacts, Examination, Examined, FarmerTls, Objection};
 
 /// A bound port. Binding is separate from serving, so that a port in use is an error message and not a log line.
 #[derive(Debug)]
@@ -132,7 +134,7 @@ impl Listener {
     }
 
     /// Accepts connections until shutdown, then waits a few seconds for the sessions to say goodbye.
-    pub async fn serve(self, tls: Arc<ServerConfig>, server: Arc<Server>) {
+    pub async fn serve(self, tls: Arc<FarmerTls>, server: Arc<Server>) {
         tracing::info!(target: target::FARMER_SERVER, "Started listening on port: {}", self.address.port());
         serve_incoming(self.socket, self.address, tls, server).await;
     }
@@ -161,10 +163,9 @@ impl Incoming for TcpListener {
 pub(super) async fn serve_incoming<I: Incoming>(
     mut incoming: I,
     address: SocketAddr,
-    tls: Arc<ServerConfig>,
+    tls: Arc<FarmerTls>,
     server: Arc<Server>,
 ) {
-    let acceptor = TlsAcceptor::from(tls);
     let tasks = TaskTracker::new();
     let mut pause = FIRST_PAUSE;
     loop {
@@ -178,9 +179,9 @@ pub(super) async fn serve_incoming<I: Incoming>(
                 pause = FIRST_PAUSE;
                 match server.admit(address.ip()) {
                     Ok(ticket) => {
-                        tasks.spawn(attend(stream, address, ticket, acceptor.clone(), Arc::clone(&server)));
+                        tasks.spawn(attend(stream, address, ticket, Arc::clone(&tls), Arc::clone(&server)));
                     }
-                    Err(cause) => server.refuse(address, cause),
+                    Err(cause) => server.refuse(address, cause, None),
                 }
             }
             Err(error) if is_their_fault(&error) => server.note_accept_error(),
@@ -191,6 +192,7 @@ pub(super) async fn serve_incoming<I: Incoming>(
                     RefusalCause::OurFault {
                         detail: error.to_string(),
                     },
+                    None,
                 );
                 // Out of file descriptors or memory: the connection stays in the backlog, asking again at once would spin.
                 sleep(pause).await;
@@ -204,52 +206,236 @@ pub(super) async fn serve_incoming<I: Incoming>(
 }
 
 /// Everything about one connection after it was accepted.
-async fn attend<S>(stream: S, address: SocketAddr, ticket: Ticket, acceptor: TlsAcceptor, server: Arc<Server>)
+async fn attend<S>(stream: S, address: SocketAddr, ticket: Ticket, tls: Arc<FarmerTls>, server: Arc<Server>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let (stream, meter) = Metered::new(stream, UNAUTHENTICATED_BYTES);
-    let authenticated = tokio::select! {
+    let arrived = tokio::select! {
         biased;
         () = server.shutdown.cancelled() => return,
-        result = authenticate(stream, &meter, &acceptor, &server) => result,
+        result = arrive(stream, address, &meter, &tls, &server) => result,
     };
-    match authenticated {
-        Ok((socket, greeting, peer_id)) => {
+    match arrived {
+        Ok(Arrived::Harvester {
+            socket,
+            greeting,
+            peer_id,
+        }) => {
             ticket.authenticated();
-            session::run(socket, greeting, peer_id, address, &meter, &server).await;
+            let (now, host) = (server.clock.now().unix.seconds(), address.ip().to_string());
+            server
+                .list
+                .handle_connected(peer_id, &host, &greeting.software_version, now);
+            session::run(*socket, greeting, peer_id, address, &meter, &server).await;
         }
-        Err(cause) => {
+        // What it came for is done.
+        Ok(Arrived::Served) => ticket.authenticated(),
+        Err(Refused { cause, certificate }) => {
             drop(ticket);
-            server.refuse(address, cause);
+            server.refuse(address, cause, certificate);
         }
     }
 }
 
-type Authenticated<S> = (WebSocketStream<TlsStream<Metered<S>>>, Greeting, PeerId);
+/// What a connection turned out to be.
+enum Arrived<S> {
+    /// A harvester of this farm.
+    Harvester {
+        socket: Box<WebSocketStream<TlsStream<Metered<S>>>>,
+        greeting: Greeting,
+        peer_id: PeerId,
+    },
+    /// A machine that joined, or a harvester that renewed its certificate.
+    Served,
+}
 
-async fn authenticate<S>(
+/// Why a connection ends here.
+struct Refused {
+    cause: RefusalCause,
+    /// What is known of the certificate that it showed.
+    certificate: Option<String>,
+}
+
+impl From<RefusalCause> for Refused {
+    fn from(cause: RefusalCause) -> Self {
+        Self {
+            cause,
+            certificate: None,
+        }
+    }
+}
+
+/// Reads the first message of TLS, which says what the other side came for, and deals with it.
+async fn arrive<S>(
     stream: Metered<S>,
+    address: SocketAddr,
     meter: &Meter,
-    acceptor: &TlsAcceptor,
+    tls: &FarmerTls,
     server: &Server,
-) -> Result<Authenticated<S>, RefusalCause>
+) -> Result<Arrived<S>, Refused>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let stream = timeout(TLS_DEADLINE, acceptor.accept(stream))
+    let deadline = Instant::now() + TLS_DEADLINE;
+    let start = timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), stream))
         .await
         .map_err(|_| RefusalCause::TlsTimeout)?
         .map_err(|error| tls_refusal(&error, meter))?;
+    match purpose(&start) {
+        Purpose::Farm => {
+            let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;
+            let stream = shake(start, config, examined, deadline, meter, server).await?;
+            let peer_id = identify(&stream, server)?;
+            let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
+            let (socket, greeting) = match timeout(HANDSHAKE_DEADLINE, shaken).await {
+                Err(_) => return Err(RefusalCause::HandshakeTimeout.into()),
+                // A machine that joined, or its doctor, looks whether it is let in.
+                Ok(Err(RefusalCause::ClosedEarly)) => return Ok(Arrived::Served),
+                Ok(shaken) => shaken?,
+            };
+            Ok(Arrived::Harvester {
+                socket: Box::new(socket),
+                greeting,
+                peer_id,
+            })
+        }
+        Purpose::Join => {
+            let closed = || join_refused("nobody is invited");
+            let desk = server.desk.as_ref().ok_or_else(closed)?;
+            // Before anything is computed for it: mostly nobody is invited, and then there is nothing here to attack.
+            let place = desk.admit(address.ip(), server.clock.now().mono)?;
+            let config = tls.for_joiner().map_err(|error| ours(&error))?.ok_or_else(closed)?;
+            let stream = timeout_at(deadline, start.into_stream(config))
+                .await
+                .map_err(|_| RefusalCause::TlsTimeout)?
+                .map_err(|error| tls_refusal(&error, meter))?;
+            timeout(HANDSHAKE_DEADLINE, desk.serve_joiner(stream, address.ip(), place))
+                .await
+                .map_err(|_| RefusalCause::HandshakeTimeout)??;
+            Ok(Arrived::Served)
+        }
+        Purpose::Renew => {
+            let desk = server
+                .desk
+                .as_ref()
+                .ok_or_else(|| join_refused("nothing is renewed here"))?;
+            let (config, examined) = tls.for_renewal().map_err(|error| ours(&error))?;
+            let stream = shake(start, config, examined, deadline, meter, server).await?;
+            let peer_id = identify(&stream, server)?;
+            timeout(HANDSHAKE_DEADLINE, desk.serve_renewal(stream, peer_id))
+                .await
+                .map_err(|_| RefusalCause::HandshakeTimeout)??;
+            Ok(Arrived::Served)
+        }
+    }
+}
+
+/// What the other side wants, by the protocol it names. Harvesters name none.
+enum Purpose {
+    Farm,
+    Join,
+    Renew,
+}
+
+fn purpose<S>(start: &StartHandshake<S>) -> Purpose
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let hello = start.client_hello();
+    let named: Vec<&[u8]> = hello.alpn().into_iter().flatten().collect();
+    if named.contains(&tls::ENROL_ALPN) {
+        Purpose::Join
+    } else if named.contains(&tls::RENEW_ALPN) {
+        Purpose::Renew
+    } else {
+        Purpose::Farm
+    }
+}
+
+/// TLS with somebody who must show a certificate.
+async fn shake<S>(
+    start: StartHandshake<Metered<S>>,
+    config: Arc<ServerConfig>,
+    examined: Examined,
+    deadline: Instant,
+    meter: &Meter,
+    server: &Server,
+) -> Result<TlsStream<Metered<S>>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let shaken = timeout_at(deadline, start.into_stream(config)).await;
+    let examination = examined.take();
+    let error = match shaken {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => error,
+        Err(_) => return Err(RefusalCause::TlsTimeout.into()),
+    };
+    let now = server.clock.now().unix.seconds();
+    let cause = examination
+        .as_ref()
+        .and_then(objection)
+        .unwrap_or_else(|| tls_refusal(&error, meter));
+    let facts = examination.and_then(|it| it.facts);
+    Err(Refused {
+        cause: in_words(cause, facts.as_ref(), now),
+        certificate: facts.map(|it| it.to_string()),
+    })
+}
+
+/// Who it is by its certificate, looked up once more: the list may have changed since the certificate was verified.
+fn identify<S>(stream: &TlsStream<S>, server: &Server) -> Result<PeerId, RefusalCause> {
     let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
     let leaf = certificates.first().ok_or(RefusalCause::NoCertificate)?;
     let peer_id = tls::peer_id(leaf);
+    match server.list.judge(peer_id) {
+        Verdict::Allowed => {}
+        Verdict::Pending => return Err(RefusalCause::Pending),
+        Verdict::Revoked => return Err(RefusalCause::Revoked),
+        Verdict::Unknown => return Err(RefusalCause::NotListed),
+    }
     server.admit_identity(peer_id)?;
-    let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
-    let (socket, greeting) = timeout(HANDSHAKE_DEADLINE, shaken)
-        .await
-        .map_err(|_| RefusalCause::HandshakeTimeout)??;
-    Ok((socket, greeting, peer_id))
+    Ok(peer_id)
+}
+
+/// Why a certificate was not let in, where it was not the verifier that said so.
+fn objection(examination: &Examination) -> Option<RefusalCause> {
+    Some(match examination.objection.clone()? {
+        Objection::NotValid => return None,
+        Objection::OtherCa { which } => RefusalCause::OtherCa { which },
+        Objection::Revoked => RefusalCause::Revoked,
+        Objection::Pending => RefusalCause::Pending,
+        Objection::NotListed => RefusalCause::NotListed,
+        Objection::LegacyOff => RefusalCause::LegacyOff,
+        Objection::OtherService { service } => RefusalCause::OtherService {
+            service: service.to_owned(),
+        },
+    })
+}
+
+/// With the dates, if those are what is wrong.
+fn in_words(cause: RefusalCause, facts: Option<&CertificateFacts>, now_unix_s: u64) -> RefusalCause {
+    match (cause, facts) {
+        (RefusalCause::CertificateExpired, Some(facts)) => RefusalCause::OutOfDate {
+            from_unix_s: facts.record.not_before_unix_s,
+            until_unix_s: facts.record.not_after_unix_s,
+            now_unix_s,
+        },
+        (cause, _) => cause,
+    }
+}
+
+fn join_refused(reason: &str) -> RefusalCause {
+    RefusalCause::JoinRefused {
+        reason: reason.to_owned(),
+    }
+}
+
+fn ours(error: &RustlsError) -> RefusalCause {
+    RefusalCause::OurFault {
+        detail: error.to_string(),
+    }
 }
 
 /// Why a TLS handshake failed, in the words of the snapshot.

@@ -109,7 +109,7 @@ impl<S> FullNodeLink<S> {
                 tracing::warn!(target: target::FARMER_SERVER, "full node {host}: {cause}");
             }
         };
-        link::run(self.socket, &side, &self.meter, LIVENESS, shutdown, ended).await
+        link::run(self.socket, &side, &self.meter, LIVENESS, link::until(shutdown), ended).await
     }
 }
 

@@ -10,10 +10,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::HostPort;
 use crate::ids::PeerId;
-use crate::tls::{self, chia_server_name, peer_id};
+use crate::tls::{self, peer_id};
 
 /// A peer that was reached; nothing was said yet.
 #[derive(Debug)]
@@ -43,17 +44,17 @@ pub enum ReachError {
     Tls(tls::RefusalCause),
 }
 
-/// Dials `peer`, within 10 s.
+/// Dials `peer`, whose certificate must have `name`, within 10 s.
 ///
 /// # Errors
 /// [`ReachError`].
-pub async fn reach(peer: &HostPort, tls: &Arc<ClientConfig>) -> Result<Reached, ReachError> {
-    timeout(PATIENCE, dial(peer, tls))
+pub async fn reach(peer: &HostPort, tls: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Reached, ReachError> {
+    timeout(PATIENCE, dial(peer, tls, name))
         .await
         .map_err(|_| ReachError::TimedOut)?
 }
 
-async fn dial(peer: &HostPort, tls: &Arc<ClientConfig>) -> Result<Reached, ReachError> {
+async fn dial(peer: &HostPort, tls: &Arc<ClientConfig>, name: ServerName<'static>) -> Result<Reached, ReachError> {
     let HostPort { host, port } = peer;
     let stream = TcpStream::connect((host.as_str(), *port))
         .await
@@ -64,7 +65,7 @@ async fn dial(peer: &HostPort, tls: &Arc<ClientConfig>) -> Result<Reached, Reach
     stream.set_nodelay(true).map_err(ReachError::Unreachable)?;
     let address = stream.peer_addr().map_err(ReachError::Unreachable)?;
     let connector = TlsConnector::from(Arc::clone(tls));
-    let stream = connector.connect(chia_server_name(), stream).await;
+    let stream = connector.connect(name, stream).await;
     let stream = stream.map_err(|error| ReachError::Tls(tls::cause(&error)))?;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let peer_id = certificate

@@ -13,10 +13,12 @@ use super::admission::{Admission, AdmissionLimits};
 use super::identity::{Identities, IdentityRates};
 use super::refusals::Refusals;
 use super::session::{SessionEvent, SessionIds};
+use crate::enrol::Desk;
 use crate::ids::PeerId;
 use crate::logging::target;
+use crate::registry::AllowList;
 use crate::runtime::Clock;
-use crate::snapshot::RefusalCause;
+use crate::snapshot::{RefusalCause, RefusalView};
 
 /// How a farmer presents itself and where its connections report to.
 #[derive(Clone, Debug)]
@@ -37,6 +39,10 @@ pub struct ServerOptions {
     pub admission: AdmissionLimits,
     /// Rates per certificate.
     pub identities: IdentityRates,
+    /// Whose certificates count.
+    pub list: Arc<AllowList>,
+    /// Where machines join; nowhere if there is none.
+    pub desk: Option<Arc<Desk>>,
 }
 
 /// The shared state of all connections. Kept in an `Arc`.
@@ -48,6 +54,8 @@ pub struct Server {
     pub(super) session_ids: SessionIds,
     pub(super) shutdown: CancellationToken,
     pub(super) clock: Clock,
+    pub(super) list: Arc<AllowList>,
+    pub(super) desk: Option<Arc<Desk>>,
     admission: Mutex<Admission>,
     identities: Mutex<Identities>,
     refusals: Mutex<Refusals>,
@@ -87,6 +95,8 @@ impl Server {
             session_ids: options.session_ids,
             shutdown: options.shutdown,
             clock: options.clock,
+            list: options.list,
+            desk: options.desk,
             admission: Mutex::new(Admission::new(options.admission)),
             identities: Mutex::new(Identities::new(options.identities)),
             refusals: Mutex::default(),
@@ -144,17 +154,25 @@ impl Server {
         self.counters.accept_errors.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a refusal; tells the log and the core about it unless it is one of a flood.
-    pub(super) fn refuse(&self, address: SocketAddr, cause: RefusalCause) {
-        let now = self.clock.now().mono;
-        let told = lock(&self.refusals).handle_refusal(&cause, now);
+    /// Who was refused lately, the last one first.
+    #[must_use]
+    pub fn refused(&self) -> Vec<RefusalView> {
+        lock(&self.refusals).kept()
+    }
+
+    /// Counts a refusal; tells the log and the core about it unless it is one of a flood. `certificate` is what is known
+    /// of the certificate that was shown, as a fragment.
+    pub(super) fn refuse(&self, address: SocketAddr, cause: RefusalCause, certificate: Option<String>) {
+        let now = self.clock.now();
+        let told = lock(&self.refusals).handle_refusal(address.ip(), &cause, certificate.as_deref(), now);
         let Some(untold) = told else { return };
         let like_it = match untold {
             0 => String::new(),
             n => format!(" ({n} more like it were not logged)"),
         };
         if cause.needs_a_person() {
-            tracing::warn!(target: target::FARMER_SERVER, "refused {address}: {cause}{like_it}");
+            let shown = certificate.map(|it| format!("; {it}")).unwrap_or_default();
+            tracing::warn!(target: target::FARMER_SERVER, "refused {address}: {cause}{shown}{like_it}");
         } else {
             tracing::info!(target: target::FARMER_SERVER, "refused {address}: {cause}{like_it}");
         }

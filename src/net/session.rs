@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Bytes;
 
@@ -25,6 +25,7 @@ use super::server::Server;
 use crate::farmer::HarvesterOrigin;
 use crate::ids::{PeerId, SessionId};
 use crate::logging::{escape, target};
+use crate::registry::Verdict;
 use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
 use crate::wire::{
     ErrorMessage, FromHarvester, HarvesterLayout, Message, MessageType, Streamable as _, ToHarvester, WireError, limits,
@@ -116,6 +117,9 @@ pub(super) async fn run<S>(
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    // From here on no change is missed; one that came since the handshake is seen at once.
+    let mut changes = server.list.changes();
+    changes.mark_changed();
     let session = server.session_ids.next();
     let peer = ConnectedPeer {
         peer_id,
@@ -152,12 +156,28 @@ pub(super) async fn run<S>(
         return;
     }
     let ended = async |cause: &DisconnectCause| side.report_end(cause).await;
-    let running = link::run(socket, &side, meter, LIVENESS, &server.shutdown, ended);
+    let over = async {
+        tokio::select! {
+            cause = link::until(&server.shutdown) => cause,
+            () = counts_no_more(changes, server, peer_id) => DisconnectCause::Revoked,
+        }
+    };
+    let running = link::run(socket, &side, meter, LIVENESS, over, ended);
     // A bug in one session must not leave a ghost in the core.
     if AssertUnwindSafe(running).catch_unwind().await.is_err() {
         tracing::error!(target: target::FARMER_SERVER, "session {session} of {} failed: this is a bug", address.ip());
         let detail = "an error in this program".to_owned();
         side.report_end(&DisconnectCause::Lost { detail }).await;
+    }
+}
+
+/// Waits until this certificate does not count any more.
+async fn counts_no_more(mut changes: watch::Receiver<u64>, server: &Server, peer_id: PeerId) {
+    // The registry lives as long as the server.
+    while changes.changed().await.is_ok() {
+        if server.list.judge(peer_id) != Verdict::Allowed {
+            return;
+        }
     }
 }
 

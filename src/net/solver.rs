@@ -233,7 +233,7 @@ where
             tracing::info!(target: FARMER_SERVER, "Connection to solver {} closed: {cause}", PeerInfo(address));
         };
         shared.connected.fetch_add(1, Ordering::Relaxed);
-        link::run(self.socket, &side, &self.meter, LIVENESS, stop, ended).await;
+        link::run(self.socket, &side, &self.meter, LIVENESS, link::until(stop), ended).await;
         shared.connected.fetch_sub(1, Ordering::Relaxed);
     }
 }

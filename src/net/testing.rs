@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::ids::{Bytes32, ChallengeHash, PeerId, SpHash};
+use crate::registry::{AllowList, CertificateRecord, LegacyCa, MemberOrigin, Registry};
 use crate::runtime::Clock;
 use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
 use crate::units::{Difficulty, Height, SubSlotIters};
@@ -39,6 +40,21 @@ impl Farm {
     }
 
     pub(super) fn with_queue(depth: usize) -> Self {
+        let mut registry = Registry::new("00112233".to_owned());
+        let certificate = CertificateRecord {
+            sha256: PEER,
+            spki_sha256: Bytes32([7; 32]),
+            serial: "07".to_owned(),
+            not_before_unix_s: 0,
+            not_after_unix_s: u64::MAX,
+        };
+        let name = "rack1-a".parse().expect("a name");
+        registry.enrol(&name, MemberOrigin::Own, certificate, 0).expect("room");
+        Self::with_list(depth, Arc::new(AllowList::in_memory(registry, LegacyCa::Off)))
+    }
+
+    /// A farmer's end whose connections are those of `list`.
+    pub(super) fn with_list(depth: usize, list: Arc<AllowList>) -> Self {
         let (sender, events) = mpsc::channel(depth);
         let server = Server::new(ServerOptions {
             network_id: NETWORK.to_owned(),
@@ -49,6 +65,8 @@ impl Farm {
             clock: Clock::start(),
             admission: AdmissionLimits::default(),
             identities: IdentityRates::default(),
+            list,
+            desk: None,
         });
         Self { server, events }
     }
@@ -61,7 +79,7 @@ impl Farm {
             let (stream, meter) = Metered::new(ours, 64 << 10);
             match handshake::accept(stream, &server.network_id, server.server_port, &meter).await {
                 Ok((socket, greeting)) => session::run(socket, greeting, PEER, address(), &meter, &server).await,
-                Err(cause) => server.refuse(address(), cause),
+                Err(cause) => server.refuse(address(), cause, None),
             }
         });
         theirs

@@ -13,6 +13,7 @@ use super::alarm_memory;
 use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
+use super::fleet::{Fleet, FleetHandle, FleetStartError};
 use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::pools::{PoolWatch, asking};
@@ -36,7 +37,7 @@ use crate::net::{
     solver_peers,
 };
 use crate::simulator::{SimulatedChain, SimulatorError};
-use crate::tls::{TlsError, farmer_server_config, node_client_config, node_rpc_client_config};
+use crate::tls::{TlsError, node_client_config, node_rpc_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.
 const SESSION_QUEUE: usize = 4096;
@@ -62,6 +63,9 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The farm's own certificates or its registry cannot be used.
+    #[error(transparent)]
+    Fleet(#[from] FleetStartError),
     /// The farming keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -133,11 +137,13 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let lock = RootLock::take(&root.lock_file())?;
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
-    let tls = farmer_server_config(&root)?;
     let keys = Arc::new(load_keys(&root, passphrase.as_deref())?);
     let public_keys = public_keys(&settings, &keys)?;
     let constants = Arc::new(settings.constants.clone());
     let clock = Clock::start();
+    let bound = listener.address().port();
+    let fleet = Fleet::open(&root, settings.own.legacy_ca, &settings.network, bound, clock)?;
+    let fleet = Arc::new(fleet);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
 
@@ -237,7 +243,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             constants: settings.constants.clone(),
             signage_point_interval: interval,
             keys: public_keys,
-            names,
+            names: names.into_iter().chain(fleet.list().registry().names()).collect(),
             alarm_memory,
             harvester_fees: settings.own.harvester_fees.clone(),
         },
@@ -253,6 +259,8 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         clock,
         admission: AdmissionLimits::default(),
         identities: IdentityRates::default(),
+        list: Arc::clone(fleet.list()),
+        desk: Some(Arc::clone(fleet.desk())),
     });
     let (snapshots, _) = watch::channel(Arc::new(farmer.snapshot(clock.now())));
     let (events, _) = broadcast::channel(EVENT_QUEUE);
@@ -266,6 +274,10 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             .history
             .enabled
             .then(|| HistoryReader::new(root.history_file())),
+        fleet: FleetHandle {
+            fleet: Arc::clone(&fleet),
+            server: Arc::clone(&server),
+        },
     };
     let history = settings.own.history.enabled.then(|| {
         let options = HistoryOptions {
@@ -326,7 +338,8 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     // The queue is empty and nobody else sends yet.
     let _ = input_sender.try_send(listening);
     tasks.spawn(engine.run(stop.clone()));
-    tasks.spawn(listener.serve(tls, server));
+    tasks.spawn(listener.serve(Arc::clone(fleet.tls()), server));
+    tasks.spawn(fleet.keep(input_sender, stop.clone()));
     tasks.spawn(control.run(Served::Farmer(handle.clone()), stop.clone()));
     tasks.spawn(solving.run(stop.clone()));
     tasks.spawn(asking.run(stop.clone()));

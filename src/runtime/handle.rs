@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use super::fleet::FleetHandle;
+use crate::control::{FleetAnswer, FleetAsk};
 use crate::farmer::Command;
 use crate::history::HistoryReader;
 use crate::logging::{LogHandle, LogRecord};
@@ -63,9 +65,18 @@ pub struct FarmHandle {
     pub(crate) requests: mpsc::Sender<EngineRequest>,
     pub(crate) log: LogHandle,
     pub(crate) history: Option<HistoryReader>,
+    pub(crate) fleet: FleetHandle,
 }
 
 impl FarmHandle {
+    /// Asks or orders something about the harvesters and their certificates.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub async fn fleet(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+        self.fleet.ask(ask).await
+    }
+
     /// The farm at this moment.
     ///
     /// # Errors

@@ -12,10 +12,10 @@ use super::handle::FeedEvent;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::{BindError, ControlServer, Served};
 use crate::control::{LockError, RootLock};
-use crate::harvester::{DialSettings, Service, ServiceOptions, StatusHandle, dial};
+use crate::harvester::{DialSettings, Service, ServiceOptions, StatusHandle, TlsSource, dial, keep_fresh};
 use crate::logging::{LogHandle, LogPage};
 use crate::snapshot::MachineSnapshot;
-use crate::tls::{TlsError, harvester_client_config};
+use crate::tls::{TlsError, harvester_tls};
 
 /// Why a harvester cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -66,13 +66,14 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
     let HarvesterOptions { root, settings, log } = options;
     let lock = RootLock::take(&root.lock_file())?;
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
-    let tls = harvester_client_config(&root)?;
+    // Read again before every dial; what is wrong with it now is an error message now.
+    harvester_tls(&root)?;
     let mut farmers = settings.harvester.farmer_peers.iter().cloned();
     let farmer = farmers.next().ok_or(HarvesterStartError::NoFarmer)?;
     let dialling = DialSettings {
         farmer: farmer.clone(),
         not_dialled: farmers.collect(),
-        tls,
+        tls: TlsSource::Root(root.clone()),
         network: settings.network.clone(),
     };
     let service = Service::new(ServiceOptions::of(&settings), Clock::start());
@@ -83,6 +84,7 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(control.run(Served::Harvester(handle.clone()), stop.clone()));
     tasks.spawn(dial(dialling, service, stop.clone()));
+    tasks.spawn(keep_fresh(root, farmer.clone(), stop.clone()));
     tasks.close();
     Ok(RunningHarvester {
         handle,

@@ -8,6 +8,7 @@ pub mod clock;
 mod embedded;
 mod engine;
 mod farm;
+mod fleet;
 pub mod handle;
 mod machine;
 mod node;
@@ -17,5 +18,8 @@ mod workers;
 
 pub use clock::Clock;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
+#[cfg(test)]
+pub(crate) use fleet::FleetHandle;
+pub use fleet::FleetStartError;
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
 pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};

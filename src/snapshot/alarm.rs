@@ -247,6 +247,25 @@ pub enum AlarmKind {
         /// How often in this incident.
         times: u64,
     },
+    /// A harvester with a certificate of Chia's private CA waits to be let in.
+    HarvesterPending {
+        /// SHA-256 of its certificate, in hex.
+        fingerprint: String,
+    },
+    /// A certificate ends soon.
+    CertificateEnds {
+        /// Whose, as people call it.
+        name: String,
+        /// Whole days until then.
+        days_left: u64,
+    },
+    /// Somebody showed an invitation without knowing its secret, again and again; it is cancelled.
+    InvitationGuessed {
+        /// Who was invited.
+        name: String,
+        /// From where it was tried last.
+        address: IpAddr,
+    },
     /// A pool gives no answer that can be used.
     PoolFailing {
         /// Pool.
@@ -377,6 +396,9 @@ impl AlarmKind {
             Self::HistoryNotWritten { .. } => "history_not_written".to_owned(),
             Self::RewardOverrideRefused { harvester, .. } => format!("reward_override_refused/{harvester}"),
             Self::ConnectionRefused { address, cause, .. } => format!("connection_refused/{address}/{}", cause.word()),
+            Self::HarvesterPending { fingerprint } => format!("harvester_pending/{fingerprint}"),
+            Self::CertificateEnds { name, .. } => format!("certificate_ends/{name}"),
+            Self::InvitationGuessed { name, .. } => format!("invitation_guessed/{name}"),
             Self::PoolFailing { launcher_id, .. } => format!("pool_failing/{launcher_id}"),
             Self::PoolKeyMissing { launcher_id, .. } => format!("pool_key_missing/{launcher_id}"),
             Self::PoolNeedsOwner { launcher_id, .. } => format!("pool_needs_owner/{launcher_id}"),
@@ -417,6 +439,9 @@ impl AlarmKind {
             | Self::HistoryNotWritten { .. }
             | Self::AlarmHookFailing { .. }
             | Self::ConnectionRefused { .. }
+            | Self::HarvesterPending { .. }
+            | Self::CertificateEnds { .. }
+            | Self::InvitationGuessed { .. }
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
             | Self::PoolNeedsOwner { .. }
@@ -478,7 +503,10 @@ impl AlarmKind {
             | Self::ProofLost { name, .. }
             | Self::TooManyProofs { name, .. }
             | Self::EligibleMismatch { name, .. }
-            | Self::RewardOverrideRefused { name, .. } => Some(name.clone()),
+            | Self::CertificateEnds { name, .. }
+            | Self::InvitationGuessed { name, .. }
+            | Self::RewardOverrideRefused { name, .. } => Some(name.to_string()),
+            Self::HarvesterPending { fingerprint } => Some(fingerprint.to_string()),
             Self::ConnectionRefused { address, .. } => Some(address.to_string()),
             Self::PoolFailing { pool, .. }
             | Self::PoolKeyMissing { pool, .. }
@@ -493,6 +521,15 @@ impl AlarmKind {
             | Self::AlarmHookFailing { .. }
             | Self::HistoryNotWritten { .. } => None,
         }
+    }
+
+    /// Whether it is one of those that [`crate::farmer::FleetStatus`] lists in full.
+    #[must_use]
+    pub const fn is_of_certificates(&self) -> bool {
+        matches!(
+            self,
+            Self::HarvesterPending { .. } | Self::CertificateEnds { .. } | Self::InvitationGuessed { .. }
+        )
     }
 
     /// How bad it is.
@@ -528,6 +565,9 @@ impl AlarmKind {
             | Self::HistoryNotWritten { .. }
             | Self::AlarmHookFailing { .. }
             | Self::ConnectionRefused { .. }
+            | Self::HarvesterPending { .. }
+            | Self::CertificateEnds { .. }
+            | Self::InvitationGuessed { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
             | Self::PoolsUnreadable { .. } => Severity::Warning,
@@ -561,7 +601,9 @@ impl AlarmKind {
             }
             Self::HarvesterLate { name, .. } => format!("look for a slow, sleeping or dying drive on {name}"),
             Self::CertificateShared { .. } => {
-                "run `chia init -c DIR` on one of these machines so that each has a certificate of its own".to_owned()
+                "give all but one of them certificates of their own: `farmconsole harvester invite NAME` here, and there \
+                 the command that this prints"
+                    .to_owned()
             }
             Self::PlotsLost { name, directory, .. } => match directory {
                 Some(dir) => format!("check the drive mounted at {dir} on {name}"),
@@ -606,6 +648,18 @@ impl AlarmKind {
                 )
             }
             Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
+            Self::HarvesterPending { fingerprint } => {
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                format!(
+                    "if it is yours: `farmconsole harvester approve {short} --name NAME`, else `farmconsole harvester revoke {short}`"
+                )
+            }
+            Self::CertificateEnds { name, .. } => {
+                format!("`farmconsole harvester invite {name}` here, and there the command that this prints")
+            }
+            Self::InvitationGuessed { name, .. } => {
+                format!("find out who that is; `farmconsole harvester invite {name}` makes a new one")
+            }
             Self::PoolFailing { pool, .. } => {
                 format!("look at what {pool} says of itself, and at this machine's network and clock")
             }
@@ -744,6 +798,20 @@ impl fmt::Display for AlarmKind {
                 write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
             }
             Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
+            Self::HarvesterPending { fingerprint } => {
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                write!(f, "a harvester waits to be let in (certificate {short})")
+            }
+            Self::CertificateEnds { name, days_left: 0 } => write!(f, "the certificate of {name} has ended"),
+            Self::CertificateEnds { name, days_left } => {
+                write!(f, "the certificate of {name} ends in {}", count(*days_left, "day"))
+            }
+            Self::InvitationGuessed { name, address } => {
+                write!(
+                    f,
+                    "{address} tried to join as {name} without the right token; the invitation is cancelled"
+                )
+            }
             Self::PoolFailing { pool, why, .. } => write!(f, "pool {pool} gives no usable answer: {why}"),
             Self::PoolKeyMissing { pool, .. } => {
                 write!(

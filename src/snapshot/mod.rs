@@ -18,6 +18,7 @@ pub mod page;
 pub mod peer;
 mod pool;
 mod proof;
+mod refusal;
 mod signage_point;
 
 pub use alarm::{AlarmKind, AlarmMemory, AlarmView, OwnerNeed, RewardTarget, SeenIncident, Severity, Silence};
@@ -39,6 +40,7 @@ pub use pool::{
     PoolState, PoolView, pool_label,
 };
 pub use proof::{ProofStage, ProofView, WinCounts};
+pub use refusal::RefusalView;
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};
 
 use serde::{Deserialize, Serialize};

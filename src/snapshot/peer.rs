@@ -99,6 +99,38 @@ pub enum RefusalCause {
         /// Operating system's words.
         detail: String,
     },
+    /// Its certificate is signed by a CA that we know, but that is not one for harvesters of this farm.
+    OtherCa {
+        /// Which, as a fragment.
+        which: String,
+    },
+    /// Its certificate is outside its dates by our clock.
+    OutOfDate {
+        /// Valid from, unix seconds.
+        from_unix_s: u64,
+        /// Valid until, unix seconds.
+        until_unix_s: u64,
+        /// What our clock says, unix seconds.
+        now_unix_s: u64,
+    },
+    /// Its harvester was revoked.
+    Revoked,
+    /// A person has to let it in first (`legacy_ca: approve`).
+    Pending,
+    /// Its certificate is good, but not in this farm's registry.
+    NotListed,
+    /// It has a certificate of Chia's private CA, which counts no more (`legacy_ca: off`).
+    LegacyOff,
+    /// Its certificate is that of another service of the farmer's own root.
+    OtherService {
+        /// Which, as `wallet`.
+        service: String,
+    },
+    /// It wanted to join and may not.
+    JoinRefused {
+        /// Why, as a fragment.
+        reason: String,
+    },
 }
 
 impl RefusalCause {
@@ -126,6 +158,14 @@ impl RefusalCause {
             Self::BadHandshake { .. } => "bad_handshake",
             Self::RateLimited => "rate_limited",
             Self::OurFault { .. } => "our_fault",
+            Self::OtherCa { .. } => "other_ca",
+            Self::OutOfDate { .. } => "out_of_date",
+            Self::Revoked => "revoked",
+            Self::Pending => "pending",
+            Self::NotListed => "not_listed",
+            Self::LegacyOff => "legacy_off",
+            Self::OtherService { .. } => "other_service",
+            Self::JoinRefused { .. } => "join_refused",
         }
     }
 
@@ -143,6 +183,13 @@ impl RefusalCause {
                 | Self::WrongNodeType { .. }
                 | Self::BadHandshake { .. }
                 | Self::OurFault { .. }
+                | Self::OtherCa { .. }
+                | Self::OutOfDate { .. }
+                | Self::Revoked
+                | Self::Pending
+                | Self::NotListed
+                | Self::LegacyOff
+                | Self::OtherService { .. }
         )
     }
 
@@ -150,11 +197,16 @@ impl RefusalCause {
     #[must_use]
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Self::ForeignCa | Self::PeerRefusedUs { .. } | Self::NoCertificate => {
-                "copy this farm's CA directory (`config/ssl/ca`) to that machine and run `chia init -c DIR` there, then restart its harvester"
+            Self::ForeignCa
+            | Self::PeerRefusedUs { .. }
+            | Self::NoCertificate
+            | Self::OtherCa { .. }
+            | Self::LegacyOff
+            | Self::NotListed => {
+                "invite it: `farmconsole harvester invite NAME` here, and there the command that this prints"
             }
             Self::CertificateExpired => {
-                "check the clocks of both machines, then make new certificates with `chia init -c DIR`"
+                "check the clocks of both machines; if they are right: `farmconsole harvester invite NAME`"
             }
             Self::OldTls => "update that machine's software: TLS 1.3 is needed",
             Self::WrongNetwork { .. } => {
@@ -165,6 +217,15 @@ impl RefusalCause {
                 "this port speaks the harvester protocol over TLS; point that program elsewhere"
             }
             Self::OurFault { .. } => "raise the limit of open files (`ulimit -n`) or free memory on this machine",
+            Self::OutOfDate { .. } => {
+                "set the clocks of both machines right; if they are, the certificate is too old: `farmconsole harvester invite NAME`"
+            }
+            Self::Revoked => "nothing, if it was meant; to take that machine back: `farmconsole harvester invite NAME`",
+            Self::Pending => "if it is yours, let it in: `farmconsole harvester approve ADDRESS`",
+            Self::OtherService { .. } => {
+                "give that machine a certificate of its own: `farmconsole harvester invite NAME`"
+            }
+            Self::JoinRefused { .. } => "make a new invitation: `farmconsole harvester invite NAME`",
             _ => "look at that machine's harvester log",
         }
     }
@@ -193,7 +254,39 @@ impl fmt::Display for RefusalCause {
             Self::BadHandshake { detail } => write!(f, "bad handshake: {detail}"),
             Self::RateLimited => f.write_str("reconnects too often"),
             Self::OurFault { detail } => write!(f, "this machine could not take it: {detail}"),
+            Self::OtherCa { which } => write!(f, "its certificate is signed by {which}"),
+            Self::OutOfDate {
+                from_unix_s,
+                until_unix_s,
+                now_unix_s,
+            } => {
+                if now_unix_s < from_unix_s {
+                    let off = apart(from_unix_s - now_unix_s);
+                    write!(
+                        f,
+                        "its certificate begins {off} after this machine's time: a clock is wrong"
+                    )
+                } else {
+                    let off = apart(now_unix_s.saturating_sub(*until_unix_s));
+                    write!(f, "its certificate ended {off} ago by this machine's clock")
+                }
+            }
+            Self::Revoked => f.write_str("it was revoked"),
+            Self::Pending => f.write_str("it waits to be let in"),
+            Self::NotListed => f.write_str("its certificate is not in this farm's registry"),
+            Self::LegacyOff => f.write_str("certificates of Chia's private CA count no more here"),
+            Self::OtherService { service } => write!(f, "it shows the {service} certificate of the farmer's machine"),
+            Self::JoinRefused { reason } => write!(f, "it may not join: {reason}"),
         }
+    }
+}
+
+/// A span of time, roughly.
+fn apart(seconds: u64) -> String {
+    match seconds {
+        0..=7_199 => format!("{} min", seconds.div_ceil(60)),
+        7_200..=172_799 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 
@@ -232,6 +325,8 @@ pub enum DisconnectCause {
     Replaced,
     /// We are shutting down.
     Shutdown,
+    /// Its certificate was revoked, or replaced by a newer one of the same harvester.
+    Revoked,
 }
 
 impl DisconnectCause {
@@ -255,6 +350,7 @@ impl fmt::Display for DisconnectCause {
             Self::OutboxFull => f.write_str("too many signature requests waiting"),
             Self::Replaced => f.write_str("the harvester has connected again"),
             Self::Shutdown => f.write_str("this farmer is shutting down"),
+            Self::Revoked => f.write_str("its certificate counts no more"),
         }
     }
 }

@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
+#[cfg(test)]
+use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+#[cfg(test)]
+use tokio_rustls::rustls::server::NoServerSessionStorage;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::version::TLS13;
-use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore, ServerConfig};
+use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore};
 
 use super::identity::read_anchors;
 use super::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout, TlsError};
@@ -21,13 +26,15 @@ pub fn chia_server_name() -> ServerName<'static> {
     ServerName::try_from("chia.net").expect("a DNS name")
 }
 
-/// What the farmer answers harvesters with: its private certificate; clients must show one of the private CA.
+/// What an official farmer answers harvesters with, for tests: its private certificate; clients must show one of the
+/// private CA.
 ///
 /// TLS 1.3 only. Nothing is resumed: a resumed session skips the verifier, so a certificate that was replaced or
 /// revoked would stay welcome.
 ///
 /// # Errors
 /// When a certificate file is missing, damaged or does not fit the others, or others can read the private key.
+#[cfg(test)]
 pub fn farmer_server_config(root: &Root) -> Result<Arc<ServerConfig>, TlsError> {
     let layout = SslLayout::of(root);
     let setup = |source| setup_error(&layout, source);
@@ -53,7 +60,7 @@ pub fn farmer_server_config(root: &Root) -> Result<Arc<ServerConfig>, TlsError> 
 /// name [`chia_server_name`].
 ///
 /// # Errors
-/// As [`farmer_server_config`].
+/// When a certificate file is missing, damaged or does not fit the others, or others can read the private key.
 pub fn harvester_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
     client_config(
         &SslLayout::of(root),
@@ -66,7 +73,7 @@ pub fn harvester_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsErro
 /// which proves nothing (anybody can make one) but is what the protocol asks for.
 ///
 /// # Errors
-/// As [`farmer_server_config`].
+/// As [`harvester_client_config`].
 pub fn node_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
     client_config(&SslLayout::of(root), CertificateAuthority::Chia, ServiceName::Farmer)
 }
@@ -75,7 +82,7 @@ pub fn node_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
 /// must show one of the private CA.
 ///
 /// # Errors
-/// As [`farmer_server_config`].
+/// As [`harvester_client_config`].
 pub fn node_rpc_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
     client_config(&SslLayout::of(root), CertificateAuthority::Private, ServiceName::Farmer)
 }
@@ -83,6 +90,13 @@ pub fn node_rpc_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError
 /// The one cryptography provider of the program, named explicitly so that no process-wide default is needed.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
+}
+
+/// The stock verifier of clients' certificates that lead to one of `anchors`.
+pub(super) fn client_verifier(anchors: RootCertStore) -> Result<Arc<dyn ClientCertVerifier>, RustlsError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(anchors), provider())
+        .build()
+        .map_err(|error| RustlsError::General(error.to_string()))
 }
 
 /// Checks a leaf exactly as a peer with stock verifiers would, in both roles.
@@ -101,6 +115,23 @@ pub(super) fn verify_leaf(leaf: &CertificateDer<'_>, anchors: RootCertStore, now
         .map_err(|error| general(&error))?
         .verify_client_cert(leaf, &[], now)?;
     Ok(())
+}
+
+/// Checks that a server certificate leads to one of `anchors` over `intermediates`, for the name that Chia's clients
+/// expect.
+pub(super) fn verify_server(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    anchors: RootCertStore,
+    now: UnixTime,
+) -> Result<(), RustlsError> {
+    use tokio_rustls::rustls::client::danger::ServerCertVerifier;
+
+    WebPkiServerVerifier::builder_with_provider(Arc::new(anchors), provider())
+        .build()
+        .map_err(|error| RustlsError::General(error.to_string()))?
+        .verify_server_cert(leaf, intermediates, &chia_server_name(), &[], now)
+        .map(drop)
 }
 
 fn client_config(
@@ -125,7 +156,7 @@ fn client_config(
 }
 
 /// Loads what this program is on a link, from files nobody else can have read: whoever has the key can be it too.
-fn load_private(paths: &CertificatePaths) -> Result<Identity, TlsError> {
+pub(super) fn load_private(paths: &CertificatePaths) -> Result<Identity, TlsError> {
     // A file that cannot be looked at cannot be read either, and that error says why.
     match std::fs::metadata(&paths.key)
         .ok()

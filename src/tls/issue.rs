@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer as RcgenIssuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, PublicKeyData, date_time_ymd,
 };
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -75,6 +75,18 @@ impl Issuer {
         Self::new(paths, pem, now)
     }
 
+    /// A CA that lies nowhere.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn of_pem(pem: PemPair, now: UnixMillis) -> Result<Self, TlsError> {
+        let paths = CertificatePaths {
+            crt: "memory.crt".into(),
+            key: "memory.key".into(),
+        };
+        Self::new(paths, pem, now)
+    }
+
     /// A new key and a certificate for it, with the official names, from a day before `now` to
     /// 2100 as the official ones: what ends is the CA, and a farm must not stop on a day nobody remembers.
     ///
@@ -106,6 +118,17 @@ impl Issuer {
             crt: certificate.pem(),
             key: Zeroizing::new(key.serialize_pem()),
         })
+    }
+
+    /// Signs a certificate for somebody else's key.
+    pub(super) fn sign(
+        &self,
+        params: &CertificateParams,
+        key: &impl PublicKeyData,
+    ) -> Result<rcgen::Certificate, TlsError> {
+        params
+            .signed_by(key, &self.signer)
+            .map_err(|error| issue_error("a certificate", &error))
     }
 
     /// The CA certificate.
@@ -176,7 +199,8 @@ pub fn make_private_ca(now: UnixMillis) -> Result<PemPair, TlsError> {
     ]);
     back_date(&mut params, now);
     params.not_after = params.not_before + Duration::from_secs(CA_DAYS * 86_400);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    // No path length, as the official ones: it signs the farm's server CA.
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let certificate = params.self_signed(&key).map_err(failed)?;
     Ok(PemPair {
@@ -204,11 +228,11 @@ fn check_ca(path: &Path, certificate: &CertificateDer<'_>, now: UnixMillis) -> R
     Ok(())
 }
 
-fn unix_time(now: UnixMillis) -> UnixTime {
+pub(super) fn unix_time(now: UnixMillis) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_millis(now.0))
 }
 
-fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
+pub(super) fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
     let mut name = DistinguishedName::new();
     for (kind, text) in parts {
         name.push(kind.clone(), *text);
@@ -217,7 +241,7 @@ fn name(parts: &[(DnType, &str)]) -> DistinguishedName {
 }
 
 /// Valid from a day before `now`, because clocks of farm machines differ.
-fn back_date(params: &mut CertificateParams, now: UnixMillis) {
+pub(super) fn back_date(params: &mut CertificateParams, now: UnixMillis) {
     params.not_before =
         date_time_ymd(1970, 1, 1) + Duration::from_secs(now.seconds().clamp(DAY, MAX_UNIX_SECONDS) - DAY);
 }
@@ -227,21 +251,21 @@ const DAY: u64 = 86_400;
 /// 2090-01-01: a clock beyond it is wrong, and dates must stay inside what certificates can say.
 const MAX_UNIX_SECONDS: u64 = 3_786_912_000;
 
-fn bad_certificate(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
+pub(super) fn bad_certificate(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::BadCertificate {
         path: path.to_path_buf(),
         reason: reason.to_string(),
     }
 }
 
-fn bad_key(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
+pub(super) fn bad_key(path: &Path, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::BadKey {
         path: path.to_path_buf(),
         reason: reason.to_string(),
     }
 }
 
-fn issue_error(what: &'static str, reason: &dyn std::fmt::Display) -> TlsError {
+pub(super) fn issue_error(what: &'static str, reason: &dyn std::fmt::Display) -> TlsError {
     TlsError::Issue {
         what,
         reason: reason.to_string(),

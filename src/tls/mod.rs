@@ -1,8 +1,10 @@
 //! Who is who: certificate authorities, certificates, and the TLS configurations of every link.
 //!
 //! * [`SslLayout`] knows which certificate lies where in a root; [`issue`] makes them; [`Identity`] reads one pair.
-//! * [`farmer_server_config`], [`harvester_client_config`] and [`node_client_config`] are complete rustls
-//!   configurations: TLS 1.3 only, the stock webpki verifiers, no session resumption, no early data.
+//! * [`FarmerTls`], [`harvester_client_config`] and [`node_client_config`] are complete rustls configurations: TLS 1.3
+//!   only, the stock webpki verifiers, no session resumption, no early data. At the farmer's port the registry is asked
+//!   besides.
+//! * [`FarmCa`] holds the farm's own two authorities and signs with them; [`RequestedKey`] reads what is to be signed.
 //! * [`cause()`] says in one word why a handshake failed.
 //!
 //! Chia has two kinds of certificate authority. The **private CA** of a farm is a secret: farmer and harvesters accept
@@ -12,25 +14,39 @@
 //! by the official software bear the name of the public one, so a CA is chosen by file, never by name.
 //!
 //! Official certificates carry the fixed DNS name `chia.net` and are used on any host; the stock verifier is therefore
-//! asked for exactly that name ([`chia_server_name`]). There is no verifier of our own anywhere.
+//! asked for exactly that name ([`chia_server_name`]). No verifier of ours ever says yes where the stock one says no.
 //!
 //! Not here: sockets and handshakes (`net`), and settings (`config`).
 
+mod audit;
 mod cause;
 mod config;
 mod error;
+mod facts;
+mod farm_ca;
+mod farmer;
+mod gate;
 mod identity;
 pub mod issue;
 mod layout;
+mod membership;
+mod request;
 
+pub use audit::{AuditFinding, audit};
 pub use cause::{RefusalCause, cause};
+#[cfg(test)]
+pub use config::farmer_server_config;
 pub(crate) use config::provider;
-pub use config::{
-    chia_server_name, farmer_server_config, harvester_client_config, node_client_config, node_rpc_client_config,
-};
+pub use config::{chia_server_name, harvester_client_config, node_client_config, node_rpc_client_config};
 pub use error::TlsError;
+pub use facts::CertificateFacts;
+pub use farm_ca::{CaKey, FarmCa, IssuedCertificate, ca_key, farmer_name, farmer_server_name};
+pub use farmer::{ENROL_ALPN, FarmerTls, RENEW_ALPN};
+pub use gate::{Examination, Examined, Objection};
 pub use identity::{Identity, peer_id};
 pub use layout::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
+pub use membership::{HarvesterTls, Membership, harvester_tls, joiner_config};
+pub use request::{MAX_REQUEST_BYTES, RequestError, RequestedKey};
 
 /// Certificate of the public Chia CA as official 2.7.5 ships it (valid until 2037-12-31).
 pub const CHIA_CA_CRT: &str = include_str!("../../assets/chia_ca.crt");
@@ -39,5 +55,7 @@ pub const CHIA_CA_CRT: &str = include_str!("../../assets/chia_ca.crt");
 /// certificate that full nodes ask for. It protects nothing.
 pub const CHIA_CA_KEY: &str = include_str!("../../assets/chia_ca.key");
 
+#[cfg(test)]
+mod farm_tests;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 
 mod block;
 mod codec;
+pub mod enrol;
 mod error;
 mod full_node;
 mod handshake;
@@ -25,6 +26,7 @@ mod proof;
 mod solver;
 #[cfg(test)]
 mod tests;
+pub mod token;
 
 pub use block::{
     ChallengeChainSubSlot, FoliageBlockData, FoliageTransactionBlock, PoolTarget, RewardChainBlockUnfinished,

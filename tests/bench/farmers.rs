@@ -11,7 +11,9 @@ use farmconsole::ids::SpHash;
 use farmconsole::runtime::Clock;
 use farmconsole::snapshot::SignagePointView;
 use farmconsole::tls::issue::Issuer;
-use farmconsole::tls::{CertificateAuthority, SslLayout};
+use farmconsole::tls::{CaKey, CertificateAuthority, SslLayout, ca_key};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep, timeout};
@@ -89,6 +91,24 @@ impl Farmer {
             &ssl.ca(CertificateAuthority::Private),
             Clock::start().now().unix,
         )?)
+    }
+
+    /// Key of the farm's server CA, as tokens carry it; none of an official farmer.
+    pub(crate) fn farm_key(&self) -> Result<Option<CaKey>> {
+        let file = Root::new(self.root.path()).farm_ca_dir().join("server_ca.crt");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let certificate = CertificateDer::from_pem_slice(&fs::read(file)?)?;
+        Ok(ca_key(&certificate))
+    }
+
+    /// Opens an invitation, where there are any.
+    pub(crate) fn invite(&self, name: &str) -> Result<()> {
+        if self.farm_key()?.is_none() {
+            return Ok(());
+        }
+        set_up(ours_command(self.root.path()).args(["harvester", "invite", name]))
     }
 
     /// What it has used so far.

@@ -1,12 +1,12 @@
-//! The hostile benchmark: 1,000 hostile connections of each kind at once against a farmer with 20 healthy harvesters,
-//! farmconsole and, if there is one, the official farmer 2.7.5 beside it in the same run.
+//! The hostile benchmark: 1,000 hostile connections of each kind at once against a farmer with 20 healthy harvesters
+//! (`--healthy N`), farmconsole and, if there is one, the official farmer 2.7.5 beside it in the same run.
 //!
 //!     cargo bench --bench hostile -- [--kinds KIND,…] [--connections N] [--sources N] [--seconds S]
-//!         [--official VENV_PYTHON]
+//!         [--healthy N] [--official VENV_PYTHON]
 //!
 //! For each kind: how much memory and how many files the farmer had before, at most and afterwards, and how long until
 //! it was as before; how long healthy harvesters took to connect meanwhile (those from addresses known to the farmer,
-//! and how many from new addresses got in); and how many signage points the 20 lost, and the slowest that came. Goals
+//! and how many from new addresses got in); and how many signage points they lost, and the slowest that came. Goals
 //! (DESIGN.md §5): less than 64 MiB and back, p99 of the handshakes below 50 ms, no signage point lost.
 //!
 //! Attackers come from ten (or `--sources`) addresses 127.0.1.x and come again a second after they were thrown out; they have a thread
@@ -55,6 +55,9 @@ struct Args {
     /// Addresses the attackers come from.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(1..=250))]
     sources: u8,
+    /// Healthy harvesters.
+    #[arg(long, default_value_t = HEALTHY, value_parser = clap::value_parser!(u8).range(1..=250))]
+    healthy: u8,
     /// How long each attack lasts.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -86,10 +89,10 @@ async fn run(args: &Args, attackers: &Runtime) -> Result<()> {
     let mut out = io::stdout().lock();
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    let (connections, sources, seconds) = (args.connections, args.sources, args.seconds);
+    let (connections, sources, seconds, healthy) = (args.connections, args.sources, args.seconds, args.healthy);
     writeln!(
         out,
-        "{HEALTHY} harvesters, a signage point every {INTERVAL:?}; {connections} attackers from {sources} addresses for {seconds} s; load {load}\n\
+        "{healthy} harvesters, a signage point every {INTERVAL:?}; {connections} attackers from {sources} addresses for {seconds} s; load {load}\n\
          conns: hostile connections made; open: most at once; kept: longest; MB, files: of the farmer; back: until as before\n\
          p50, p99: ms for a known harvester to connect; new: harvesters from new addresses that got in\n\
          lost: signage points not received; slowest: ms, node to last harvester"
@@ -142,7 +145,7 @@ async fn measure(
 ) -> Result<Vec<Measured>> {
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
     let harvester = |plots, address| Ok(Harvester::new(&private_ca, plots, &keys, now)?.at(address));
-    let arms = Arms::new(farmer.address, args.sources, &private_ca, now)?;
+    let arms = Arms::new(farmer.address, args.sources, &private_ca, farmer.farm_key()?, now)?;
     let comers = (0..COMERS)
         .map(|n| harvester(0..0, Ipv4Addr::new(127, 0, 2, n + 101)))
         .collect::<Result<Vec<Harvester>>>()?;
@@ -153,16 +156,16 @@ async fn measure(
     }
     let (progress, (phase, phases)) = (Progress::new(), watch::channel(Phase::Connect));
     let mut healthy = JoinSet::new();
-    for n in 0..HEALTHY {
+    for n in 0..args.healthy {
         let plots = u32::from(n) * PLOTS..u32::from(n + 1) * PLOTS;
         let harvester: Result<Harvester> = harvester(plots, Ipv4Addr::new(127, 0, 2, n + 1));
         healthy.spawn(harvester?.live(farmer.address, phases.clone(), Arc::clone(&progress)));
     }
-    timeout(START_DEADLINE, progress.connected.acquire_many(HEALTHY.into()))
+    timeout(START_DEADLINE, progress.connected.acquire_many(args.healthy.into()))
         .await??
         .forget();
     phase.send(Phase::PlotSync)?;
-    timeout(START_DEADLINE, progress.synced.acquire_many(HEALTHY.into()))
+    timeout(START_DEADLINE, progress.synced.acquire_many(args.healthy.into()))
         .await??
         .forget();
     sleep(Duration::from_secs(3)).await;
@@ -191,13 +194,13 @@ async fn measure(
         }
     }
     for (measured, points) in measured.iter_mut().zip(&windows) {
-        measured.points = lost(points, &arrivals);
+        measured.points = lost(points, &arrivals, args.healthy);
     }
     Ok(measured)
 }
 
-fn lost(points: &Arrivals, arrivals: &BTreeMap<SpHash, Vec<Instant>>) -> Points {
-    let expected = points.len() * usize::from(HEALTHY);
+fn lost(points: &Arrivals, arrivals: &BTreeMap<SpHash, Vec<Instant>>, healthy: u8) -> Points {
+    let expected = points.len() * usize::from(healthy);
     let got = |sp_hash| arrivals.get(sp_hash).map_or(&[][..], Vec::as_slice);
     let slowest = points
         .iter()
@@ -220,6 +223,9 @@ async fn attack(
     comers: &[Harvester],
     strangers: &mut u16,
 ) -> Result<Measured> {
+    if kind == Kind::Joining {
+        farmer.invite("somebody")?;
+    }
     let before = farmer.usage()?;
     let (toll, end) = (Arc::new(Toll::default()), CancellationToken::new());
     let count = if kind == Kind::Quiet { 0 } else { args.connections };
@@ -304,7 +310,7 @@ fn raise_open_files() -> Result<()> {
 /// a minute (100, of which it uses `outbound_rate_limit_percent`), attacked or not.
 const INTERVAL: Duration = Duration::from_millis(2_500);
 
-/// Healthy harvesters, and plots of each.
+/// Healthy harvesters unless said otherwise, and plots of each.
 const HEALTHY: u8 = 20;
 const PLOTS: u32 = 300;
 

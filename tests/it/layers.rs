@@ -20,9 +20,11 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 11] = [
+const RING_1: [&str; 13] = [
     "config",
+    "registry",
     "tls",
+    "enrol",
     "net",
     "harvester",
     "history",

@@ -118,4 +118,4 @@ async fn end_other(context: &Context) -> Result<(), Failure> {
 }
 
 /// What to do where certificates or settings are missing.
-const JOIN: &str = "copy the directory config/ssl/ca from the farmer's machine, then `farmconsole init -c COPY`";
+const JOIN: &str = "`farmconsole harvester invite NAME` on the farmer's machine prints the command that joins this one";

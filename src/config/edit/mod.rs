@@ -146,6 +146,36 @@ impl Editor {
         self.set_peer("harvester", "farmer", peer)
     }
 
+    /// Makes this the only farmer that the harvester connects to: a harvester that tells two farmers of its plots is
+    /// thrown out by both, in the official software.
+    ///
+    /// # Errors
+    /// [`EditError::TooIntricate`].
+    pub fn set_only_farmer(&mut self, peer: &HostPort) -> Result<Outcome, EditError> {
+        let mut outcome = self.set_farmer_peer(peer)?;
+        let path = parts("harvester.farmer_peers");
+        while let Some(Node::List(peers)) = self.document.root().at(&path)
+            && peers.len() > 1
+        {
+            let last = peers.len() - 1;
+            let rewritten = rewrite::remove(&self.document, &path, last);
+            outcome = self.accept(&path, rewritten, |root| {
+                if let Some(Node::List(peers)) = make(root, &path) {
+                    peers.pop();
+                }
+            })?;
+        }
+        Ok(outcome)
+    }
+
+    /// Sets `farmconsole.legacy_ca`.
+    ///
+    /// # Errors
+    /// [`EditError::TooIntricate`].
+    pub fn set_legacy_ca(&mut self, word: &str) -> Result<Outcome, EditError> {
+        self.set(&parts("farmconsole.legacy_ca"), &Node::Text(word.to_owned()))
+    }
+
     /// Sets the full node that the farmer connects to, in the same way.
     ///
     /// # Errors

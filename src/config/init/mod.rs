@@ -209,14 +209,20 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
                 .map_or_else(|| network.unwrap_or("mainnet"), |settings| &settings.network);
             let mut report = InitReport::new(root, RootKind::Own, network);
             report.given_ca = ca.is_some();
-            certificates::refuse_lost_ca(&layout, ca.as_ref(), options.now)?;
+            // A root that joined a farm has no authority of its own and needs none.
+            let is_member = root.membership_file().exists() && ca.is_none();
+            if !is_member {
+                certificates::refuse_lost_ca(&layout, ca.as_ref(), options.now)?;
+            }
             let _lock = start(root, &mut report)?;
             let marker = root.own_marker();
             if !marker.is_file() {
                 files::replace_file(&marker, MARKER_TEXT, FileMode::Exactly(files::PRIVATE_FILE))
                     .map_err(InitError::unwritable(&marker))?;
             }
-            certificates::complete(&layout, ca.as_ref(), options.now, &mut report)?;
+            if !is_member {
+                certificates::complete(&layout, ca.as_ref(), options.now, &mut report)?;
+            }
             if settings.is_none() {
                 write_settings(root, network)?;
                 report.steps.push(InitStep::WroteSettings);
@@ -225,6 +231,39 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
             Ok(report)
         }
     }
+}
+
+/// Makes the root of a machine that harvests for a farm it joined: settings, and no certificate authority. What is there
+/// stays.
+///
+/// # Errors
+/// When the directory holds something else, is set to another network, or cannot be written.
+pub fn init_harvester(root: &Root, network: &str) -> Result<(), InitError> {
+    match Settings::load(root) {
+        Ok(settings) if settings.network == network => return Ok(()),
+        Ok(settings) => {
+            return Err(InitError::OtherNetwork {
+                file: root.config_file(),
+                set: settings.network,
+                asked: network.to_owned(),
+            });
+        }
+        Err(ConfigError::Missing { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
+    if !BUILT_IN_NETWORKS.contains(&network) {
+        return Err(InitError::UnknownNetwork {
+            network: network.to_owned(),
+        });
+    }
+    refuse_foreign_directory(root)?;
+    let mut report = InitReport::new(root, RootKind::Own, network);
+    let _lock = start(root, &mut report)?;
+    let marker = root.own_marker();
+    files::replace_file(&marker, MARKER_TEXT, FileMode::Exactly(files::PRIVATE_FILE))
+        .map_err(InitError::unwritable(&marker))?;
+    files::create_private_dirs(&root.dir().join("config")).map_err(InitError::unwritable(root.dir()))?;
+    write_settings(root, network)
 }
 
 /// The settings file of a new root on `network`.

@@ -108,7 +108,7 @@ impl fmt::Display for InitReport {
             RootKind::Own if self.given_ca => f.write_str(HARVEST),
             RootKind::Own => write!(
                 f,
-                "More machines join with a copy of config/ssl/ca: `farmconsole init -c COPY` there, or `chia init -c COPY`."
+                "More machines join while a farmer runs here: `farmconsole harvester invite NAME` prints the command for them."
             ),
         }
     }

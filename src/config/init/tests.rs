@@ -487,7 +487,7 @@ Root ROOT, network simulator1:
   made a private CA: config/ssl/ca/private_ca.crt
   made 9 private and 7 public certificates
   wrote the settings: config/config.yaml
-More machines join with a copy of config/ssl/ca: `farmconsole init -c COPY` there, or `chia init -c COPY`.";
+More machines join while a farmer runs here: `farmconsole harvester invite NAME` prints the command for them.";
     assert_eq!(shown.replace(&root.dir().display().to_string(), "ROOT"), expected);
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, advance, sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::super::listener::{Incoming, serve_incoming};
 use super::super::testing::*;
@@ -22,7 +22,7 @@ use crate::config::files::{PRIVATE_FILE, set_mode};
 use crate::snapshot::{DisconnectCause, RefusalCause};
 use crate::tls::issue::{Issuer, make_private_ca};
 use crate::tls::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout};
-use crate::tls::{chia_server_name, farmer_server_config, harvester_client_config};
+use crate::tls::{FarmerTls, chia_server_name, harvester_client_config};
 use crate::wire::{Message, MessageType};
 
 /// 2024-06-01: before any clock this runs under.
@@ -64,8 +64,8 @@ impl Ca {
         Self { _dir: dir, root }
     }
 
-    fn server(&self) -> Arc<ServerConfig> {
-        farmer_server_config(&self.root).unwrap()
+    fn server(&self) -> Arc<FarmerTls> {
+        FarmerTls::of_test_root(&self.root)
     }
 
     fn client(&self) -> Arc<ClientConfig> {
@@ -102,9 +102,11 @@ struct Listening {
 
 impl Listening {
     fn start() -> Self {
-        let (farm, ca) = (Farm::new(), Ca::new());
+        let ca = Ca::new();
+        let tls = ca.server();
+        let farm = Farm::with_list(1_000, Arc::clone(tls.list()));
         let (port, connections) = mpsc::channel(2_000);
-        let serving = serve_incoming(Port(connections), address(), ca.server(), Arc::clone(&farm.server));
+        let serving = serve_incoming(Port(connections), address(), tls, Arc::clone(&farm.server));
         Self {
             farm,
             ca,
@@ -419,7 +421,9 @@ async fn accept_errors_are_survived_counted_and_not_hammered() {
 
 #[tokio::test]
 async fn a_port_takes_both_kinds_of_address_and_is_taken_once() {
-    let mut farm = Farm::new();
+    let ca = Ca::new();
+    let tls = ca.server();
+    let mut farm = Farm::with_list(1_000, Arc::clone(tls.list()));
     let listener = Listener::bind(0).unwrap();
     let port = listener.address().port();
     let error = Listener::bind(port).unwrap_err();
@@ -429,8 +433,7 @@ async fn a_port_takes_both_kinds_of_address_and_is_taken_once() {
     #[cfg(target_os = "linux")]
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
 
-    let ca = Ca::new();
-    let serving = tokio::spawn(listener.serve(ca.server(), Arc::clone(&farm.server)));
+    let serving = tokio::spawn(listener.serve(tls, Arc::clone(&farm.server)));
     let mut hosts = vec!["127.0.0.1"];
     if std::net::TcpListener::bind("[::1]:0").is_ok() {
         hosts.push("::1");

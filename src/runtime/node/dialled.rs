@@ -19,7 +19,7 @@ use crate::net::{
     chance, connect_node, reach,
 };
 use crate::snapshot::DisconnectCause;
-use crate::tls::RefusalCause;
+use crate::tls::{RefusalCause, chia_server_name};
 use crate::wire::{FromFullNode, ToFullNode};
 
 /// The link to one full node.
@@ -99,7 +99,7 @@ impl DialledNode {
             stream,
             address,
             peer_id,
-        } = reach(&self.peer, &self.tls).await?;
+        } = reach(&self.peer, &self.tls, chia_server_name()).await?;
         let trust = if address.ip().to_canonical().is_loopback() {
             NodeTrust::Own
         } else {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result};
 use farmconsole::clock::UnixMillis;
-use farmconsole::tls::chia_server_name;
 use farmconsole::tls::issue::Issuer;
+use farmconsole::tls::{CaKey, chia_server_name, joiner_config};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -39,11 +39,15 @@ pub(crate) enum Kind {
     Silent,
     /// A good ClientHello, ten bytes a second.
     SlowBytes,
+    /// A machine that wants to join although nobody is invited. (The official farmer sees TLS without a certificate.)
+    Uninvited,
+    /// A machine that wants to join while somebody else is invited, and then says nothing.
+    Joining,
 }
 
 impl Kind {
     /// All, in the order of the table.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Quiet,
         Self::Stall,
         Self::Half,
@@ -53,6 +57,8 @@ impl Kind {
         Self::ForeignCa,
         Self::Silent,
         Self::SlowBytes,
+        Self::Uninvited,
+        Self::Joining,
     ];
 
     /// For the table.
@@ -67,6 +73,8 @@ impl Kind {
             Self::ForeignCa => "TLS, foreign CA",
             Self::Silent => "TLS, then silent",
             Self::SlowBytes => "slow bytes",
+            Self::Uninvited => "joins uninvited",
+            Self::Joining => "joins, then silent",
         }
     }
 }
@@ -81,6 +89,7 @@ pub(crate) struct Arms {
     no_certificate: Arc<ClientConfig>,
     foreign: Arc<ClientConfig>,
     stolen: Arc<ClientConfig>,
+    joining: Arc<ClientConfig>,
 }
 
 /// What became of the attackers.
@@ -98,7 +107,14 @@ pub(crate) struct Toll {
 
 impl Arms {
     /// Attackers of this farmer, from 127.0.1.1 and so on; `private_ca` signs the certificate that was stolen.
-    pub(crate) fn new(farmer: SocketAddr, sources: u8, private_ca: &Issuer, now: UnixMillis) -> Result<Self> {
+    /// `farm_key` is what a token tells of the farm, if there is one.
+    pub(crate) fn new(
+        farmer: SocketAddr,
+        sources: u8,
+        private_ca: &Issuer,
+        farm_key: Option<CaKey>,
+        now: UnixMillis,
+    ) -> Result<Self> {
         let no_certificate = client_config(private_ca, None)?;
         let mut connection = ClientConnection::new(Arc::clone(&no_certificate), chia_server_name())?;
         let mut client_hello = Vec::new();
@@ -110,6 +126,10 @@ impl Arms {
             sources,
             client_hello: client_hello.into(),
             garbage: garbage.into(),
+            joining: match farm_key {
+                Some(key) => joiner_config(&key)?,
+                None => Arc::clone(&no_certificate),
+            },
             no_certificate,
             foreign: client_config(private_ca, Some(&Issuer::chia(now)?.issue_leaf(now)?))?,
             stolen: client_config(private_ca, Some(&private_ca.issue_leaf(now)?))?,
@@ -169,6 +189,7 @@ impl Arms {
             Kind::ForeignCa => return self.over_tls(&self.foreign, stream).await,
             Kind::Silent => return self.over_tls(&self.stolen, stream).await,
             Kind::SlowBytes => return self.slowly(stream).await,
+            Kind::Uninvited | Kind::Joining => return self.over_tls(&self.joining, stream).await,
         }
         until_closed(stream).await
     }

@@ -8,10 +8,14 @@
 //! cargo +nightly fuzz run --fuzz-dir tests/fuzz from_harvester -- -max_total_time=60
 //! ```
 
+mod enrol;
 pub mod memory;
 mod plots;
 pub mod properties;
 
+#[cfg(feature = "net")]
+pub use enrol::request_target;
+pub use enrol::{enrol_target, token_target};
 pub use plots::{compressed_park_target, plot_header_target};
 
 use farmconsole::wire::pool::{
@@ -110,6 +114,7 @@ pub fn seeds() -> Vec<SeedInput> {
     };
     let bytes = |text: &serde_json::Value| text.as_str().and_then(|text| hex::decode(text).ok());
     let mut seeds = plots::plot_seeds();
+    seeds.extend(enrol::enrol_seeds());
 
     let vectors = read("vectors.json");
     for vector in vectors["vectors"].as_array().into_iter().flatten() {

@@ -12,6 +12,8 @@ fn run(target: &str, input: &[u8]) -> bool {
         "parts" => farmconsole_fuzz::parts_target(input),
         "plot_header" => farmconsole_fuzz::plot_header_target(input),
         "compressed_park" => farmconsole_fuzz::compressed_park_target(input),
+        "token" => farmconsole_fuzz::token_target(input),
+        "enrol" => farmconsole_fuzz::enrol_target(input),
         other => panic!("no target {other}"),
     }
 }
@@ -27,6 +29,8 @@ fn every_seed_is_good_input_of_its_target() {
         "parts",
         "plot_header",
         "compressed_park",
+        "token",
+        "enrol",
     ] {
         assert!(
             seeds.iter().filter(|seed| seed.target == target).count() > 5,

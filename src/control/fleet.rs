@@ -1,0 +1,113 @@
+//! What can be asked of a farmer about its harvesters and their certificates.
+
+use serde::{Deserialize, Serialize};
+
+use crate::registry::{HarvesterName, LegacyCa, Member};
+use crate::snapshot::RefusalView;
+
+/// A question or an order about the fleet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FleetAsk {
+    /// Who belongs to the farm, and who is invited.
+    Members,
+    /// Who was refused lately.
+    Refused,
+    /// Open an invitation.
+    Invite {
+        /// For whom.
+        name: HarvesterName,
+        /// For how long, seconds.
+        ttl_seconds: u64,
+        /// From where it may be used, as `10.0.0.0/24`.
+        from: Option<String>,
+        /// Where the farmer is; if none are given, as it finds itself.
+        addresses: Vec<String>,
+    },
+    /// Sign a certificate request that a person brought.
+    SignRequest {
+        /// For whom.
+        name: HarvesterName,
+        /// The request, PEM.
+        request: String,
+    },
+    /// Take all certificates of a harvester back.
+    Revoke {
+        /// Name, fingerprint or address.
+        who: String,
+    },
+    /// Give a harvester a name.
+    Rename {
+        /// Name, fingerprint or address.
+        who: String,
+        /// Its new name.
+        name: HarvesterName,
+    },
+    /// Let a harvester in that waits for it.
+    Approve {
+        /// Name, fingerprint or address.
+        who: String,
+        /// A name for it.
+        name: Option<HarvesterName>,
+    },
+    /// Write a note on a harvester.
+    Note {
+        /// Name, fingerprint or address.
+        who: String,
+        /// What to write.
+        note: String,
+    },
+    /// From now on certificates of Chia's private CA are worth this. The settings file is the caller's business.
+    SetLegacy {
+        /// What.
+        legacy: LegacyCa,
+    },
+    /// Make new authorities; the old ones count too until that is finished.
+    Rotate,
+    /// What the old authorities signed counts no more.
+    FinishRotation,
+}
+
+/// What a farmer answers to a [`FleetAsk`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FleetAnswer {
+    /// To [`FleetAsk::Members`].
+    Members(FleetView),
+    /// To [`FleetAsk::Refused`], the last one first.
+    Refused(Vec<RefusalView>),
+    /// To [`FleetAsk::Invite`]: the token. A secret.
+    Invited {
+        /// It.
+        token: String,
+        /// For how long it is good, seconds.
+        ttl_seconds: u64,
+    },
+    /// To [`FleetAsk::SignRequest`].
+    Signed {
+        /// The certificate, PEM.
+        certificate: String,
+        /// Whom the harvester has to trust, PEM.
+        server_ca: String,
+    },
+    /// Done.
+    Done {
+        /// With whom, as people call it; empty where it is about nobody.
+        who: String,
+    },
+}
+
+/// The registry, and what else is known of the farm's certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetView {
+    /// Name of the farm in certificates.
+    pub farm_id: String,
+    /// What certificates of Chia's private CA are worth.
+    pub legacy: LegacyCa,
+    /// Whether old authorities still count.
+    pub rotating: bool,
+    /// Everybody, in the order they came.
+    pub members: Vec<Member>,
+    /// Who is invited and has not come, and for how many seconds still.
+    pub invited: Vec<(HarvesterName, u64)>,
+}

@@ -1,0 +1,386 @@
+//! The certificates of a running farm: carries out what people order about them, keeps them fresh, and tells the farmer
+//! names and alarms.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::clock::Clock;
+use crate::config::Root;
+use crate::control::{FleetAnswer, FleetAsk, FleetView};
+use crate::enrol::{Desk, DeskError};
+use crate::farmer::{FleetStatus, Input};
+use crate::ids::PeerId;
+use crate::net::Server;
+use crate::registry::{AllowList, ChangeError, LegacyCa, MemberOrigin, Registry, RegistryError, Standing};
+use crate::snapshot::AlarmKind;
+use crate::tls::{
+    CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
+};
+
+/// The certificates of a farm, and who may connect.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    root: Root,
+    list: Arc<AllowList>,
+    desk: Arc<Desk>,
+    tls: Arc<FarmerTls>,
+    clock: Clock,
+    /// What the port answers on, for tokens.
+    port: u16,
+}
+
+/// A hold on the fleet of a running farm.
+#[derive(Clone, Debug)]
+pub(crate) struct FleetHandle {
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) server: Arc<Server>,
+}
+
+impl FleetHandle {
+    /// Carries out an order.
+    pub(super) async fn ask(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+        let Self { fleet, server } = self.clone();
+        // Reads and writes files.
+        let answered = tokio::task::spawn_blocking(move || fleet.answer(ask, &server)).await;
+        answered.unwrap_or_else(|_| Err("an error in this program".to_owned()))
+    }
+
+    /// The fleet of a root made by a test, whose server nobody can reach.
+    #[cfg(test)]
+    pub(crate) fn of_test_root(root: &Root) -> Self {
+        use crate::net::{AdmissionLimits, IdentityRates, ServerOptions, SessionIds};
+
+        let clock = Clock::start();
+        let fleet = Fleet::open(root, None, "simulator1", 8447, clock).unwrap();
+        let server = Server::new(ServerOptions {
+            network_id: "simulator1".to_owned(),
+            server_port: 8447,
+            events: mpsc::channel(1).0,
+            session_ids: SessionIds::default(),
+            shutdown: CancellationToken::new(),
+            clock,
+            admission: AdmissionLimits::default(),
+            identities: IdentityRates::default(),
+            list: Arc::clone(fleet.list()),
+            desk: Some(Arc::clone(fleet.desk())),
+        });
+        Self {
+            fleet: Arc::new(fleet),
+            server,
+        }
+    }
+}
+
+/// Why an order was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum FleetError {
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why the certificates of a farm cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FleetStartError {
+    /// The registry cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// A certificate cannot be used or made.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl FleetStartError {
+    /// What to do about it, if that can be said.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Registry(error) => Some(error.hint()),
+            Self::Tls(error) => error
+                .hint()
+                .or_else(|| Some("make certificates with `farmconsole init`".to_owned())),
+        }
+    }
+}
+
+impl Fleet {
+    /// Opens what a root has, and makes what is missing.
+    pub(super) fn open(
+        root: &Root,
+        legacy: Option<LegacyCa>,
+        network: &str,
+        port: u16,
+        clock: Clock,
+    ) -> Result<Self, FleetStartError> {
+        let now = clock.now().unix;
+        let has_chia_ca = SslLayout::of(root).ca(CertificateAuthority::Private).crt.exists();
+        let default = if has_chia_ca { LegacyCa::Open } else { LegacyCa::Off };
+        let list = Arc::new(AllowList::open(root, legacy.unwrap_or(default))?);
+        list.set_not_harvesters(other_services(root));
+        let ca = FarmCa::open_or_make(root, &list.farm_id(), now)?;
+        let tls = Arc::new(FarmerTls::load(root, &ca, Arc::clone(&list), now)?);
+        let desk = Desk::new(ca, Arc::clone(&list), network.to_owned(), clock);
+        Ok(Self {
+            root: root.clone(),
+            list,
+            desk: Arc::new(desk),
+            tls,
+            clock,
+            port,
+        })
+    }
+
+    /// Who may connect.
+    pub(super) const fn list(&self) -> &Arc<AllowList> {
+        &self.list
+    }
+
+    /// Where machines join.
+    pub(super) const fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// How the farmer presents itself.
+    pub(super) const fn tls(&self) -> &Arc<FarmerTls> {
+        &self.tls
+    }
+
+    /// Carries out an order. Reads and writes files.
+    fn answer(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, String> {
+        self.carry_out(ask, server).map_err(|error| match &error {
+            FleetError::Desk(desk) => match desk.hint() {
+                Some(hint) => format!("{error}; {hint}"),
+                None => error.to_string(),
+            },
+            _ => error.to_string(),
+        })
+    }
+
+    fn carry_out(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, FleetError> {
+        let now = self.clock.now().unix;
+        let done = |word: &str, who: String| {
+            self.list.audit().note(word, &who, now.seconds());
+            Ok(FleetAnswer::Done { who })
+        };
+        match ask {
+            FleetAsk::Members => Ok(FleetAnswer::Members(self.view())),
+            FleetAsk::Refused => Ok(FleetAnswer::Refused(server.refused())),
+            FleetAsk::Invite {
+                name,
+                ttl_seconds,
+                from,
+                addresses,
+            } => {
+                let from = from.map(|it| it.parse()).transpose();
+                let from =
+                    from.map_err(|error: crate::enrol::SourceRangeError| FleetError::Other(error.to_string()))?;
+                let ttl = Duration::from_secs(ttl_seconds);
+                let addresses = if addresses.is_empty() {
+                    vec![SocketAddr::new(own_address(), self.port).to_string()]
+                } else {
+                    addresses
+                };
+                let token = self.desk.invite(&name, ttl, from, addresses)?;
+                Ok(FleetAnswer::Invited {
+                    token: token.to_string(),
+                    ttl_seconds,
+                })
+            }
+            FleetAsk::SignRequest { name, request } => Ok(FleetAnswer::Signed {
+                certificate: self.desk.sign_request(&name, &request)?.pem,
+                server_ca: self.desk.ca().server_ca_pem()?,
+            }),
+            FleetAsk::Revoke { who } => {
+                let who = self.change(|registry| registry.revoke(&who, now.seconds()))?;
+                done("revoke", who)
+            }
+            FleetAsk::Rename { who, name } => {
+                let to = name.clone();
+                let before = self.change(|registry| registry.rename(&who, name))?;
+                done("rename", format!("{before} to {to}"))
+            }
+            FleetAsk::Approve { who, name } => {
+                let who = self.change(|registry| registry.approve(&who, name))?;
+                done("approve", who)
+            }
+            FleetAsk::Note { who, note } => {
+                let who = self.change(|registry| registry.note(&who, &note))?;
+                done("note", who)
+            }
+            FleetAsk::SetLegacy { legacy } => {
+                self.list.set_legacy(legacy);
+                self.tls.reload(&self.root, self.desk.ca(), now)?;
+                done("legacy-ca", format!("{legacy:?}"))
+            }
+            FleetAsk::Rotate => {
+                self.desk.ca().rotate(now)?;
+                self.tls.reload(&self.root, self.desk.ca(), now)?;
+                done("rotate", String::new())
+            }
+            FleetAsk::FinishRotation => {
+                self.desk.ca().finish_rotation()?;
+                self.tls.reload(&self.root, self.desk.ca(), now)?;
+                done("rotate-finish", String::new())
+            }
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Registry) -> Result<String, ChangeError>) -> Result<String, FleetError> {
+        self.list.change(|registry| Ok(change(registry)?))
+    }
+
+    fn view(&self) -> FleetView {
+        let registry = self.list.registry();
+        let invited = self.desk.waiting().into_iter();
+        FleetView {
+            farm_id: registry.farm_id().to_owned(),
+            legacy: self.list.legacy(),
+            rotating: self.desk.ca().is_rotating(),
+            members: registry.members().to_vec(),
+            invited: invited.map(|(name, left)| (name, left.as_secs())).collect(),
+        }
+    }
+
+    /// Names and alarms, as the farmer takes them.
+    fn status(&self) -> FleetStatus {
+        let now = self.clock.now().unix.seconds();
+        let registry = self.list.registry();
+        let mut alarms = Vec::new();
+        for member in registry.members() {
+            if member.standing == Standing::Pending {
+                let fingerprint = member.newest().map(|it| it.sha256.to_string()).unwrap_or_default();
+                alarms.push(AlarmKind::HarvesterPending { fingerprint });
+            }
+            let warn_days = match member.origin {
+                // It should have renewed it months ago.
+                MemberOrigin::Own => 30,
+                MemberOrigin::Official | MemberOrigin::Csr => 90,
+                // Chia's certificates end in 2100.
+                MemberOrigin::Legacy => 0,
+            };
+            let newest = member.newest().filter(|_| member.standing == Standing::Allowed);
+            if let Some(days_left) = newest.and_then(|it| days_left(it.not_after_unix_s, now, warn_days)) {
+                let name = member.shown();
+                alarms.push(AlarmKind::CertificateEnds { name, days_left });
+            }
+        }
+        if self.list.legacy() != LegacyCa::Off
+            && let Some(until) = chia_ca_until(&self.root)
+            && let Some(days_left) = days_left(until, now, 365)
+        {
+            let name = "Chia's private CA".to_owned();
+            alarms.push(AlarmKind::CertificateEnds { name, days_left });
+        }
+        for (name, address) in self.desk.burned() {
+            let name = name.to_string();
+            alarms.push(AlarmKind::InvitationGuessed { name, address });
+        }
+        FleetStatus {
+            names: registry.names(),
+            alarms,
+        }
+    }
+
+    /// Tells the farmer of every change, writes down what harvesters did, and keeps the farmer's certificate fresh.
+    pub(super) async fn keep(self: Arc<Self>, farmer: mpsc::Sender<Input>, stop: CancellationToken) {
+        let mut changes = self.list.changes();
+        changes.mark_changed();
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = changes.changed() => if changed.is_err() { break },
+                _ = tick.tick() => self.freshen().await,
+            }
+            if farmer.send(Input::Fleet(self.status())).await.is_err() {
+                break;
+            }
+            // Many harvesters that come at once are one change.
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.flush();
+    }
+
+    async fn freshen(self: &Arc<Self>) {
+        let it = Arc::clone(self);
+        let freshened = tokio::task::spawn_blocking(move || {
+            it.flush();
+            let now = it.clock.now().unix;
+            if it.desk.ca().renew_farmer(now)? {
+                it.tls.reload(&it.root, it.desk.ca(), now)?;
+                it.list
+                    .audit()
+                    .note("renew", "the farmer's own certificate", now.seconds());
+            }
+            Ok::<(), TlsError>(())
+        });
+        if let Ok(Err(error)) = freshened.await {
+            tracing::error!(target: "tls", "renew the farmer's certificate: {error}");
+        }
+    }
+
+    fn flush(&self) {
+        if let Err(error) = self.list.flush() {
+            tracing::error!(target: "registry", "{error}");
+        }
+    }
+}
+
+/// Days until a certificate ends, if they are few.
+fn days_left(until_unix_s: u64, now_unix_s: u64, few: u64) -> Option<u64> {
+    let days = until_unix_s.saturating_sub(now_unix_s) / 86_400;
+    (days < few).then_some(days)
+}
+
+fn chia_ca_until(root: &Root) -> Option<u64> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+
+    let path = SslLayout::of(root).ca(CertificateAuthority::Private).crt;
+    let pem = crate::config::files::read_limited(&path, 1 << 20).ok()?;
+    let der = CertificateDer::from_pem_slice(&pem).ok()?;
+    Some(CertificateFacts::of(&der)?.record.not_after_unix_s)
+}
+
+/// Certificates of Chia's private CA on this machine that are none of a harvester: nobody harvests with them.
+fn other_services(root: &Root) -> std::collections::BTreeMap<PeerId, &'static str> {
+    let layout = SslLayout::of(root);
+    let services = ServiceName::with_certificate_of(CertificateAuthority::Private).iter();
+    services
+        .filter(|service| **service != ServiceName::Harvester)
+        .filter_map(|service| {
+            let identity = Identity::load(&layout.leaf(CertificateAuthority::Private, *service)).ok()?;
+            Some((identity.peer_id(), service.as_str()))
+        })
+        .collect()
+}
+
+/// The address of this machine that others reach it at, most likely: the one that packets leave from. Nothing is sent.
+fn own_address() -> IpAddr {
+    let localhost = IpAddr::from([127, 0, 0, 1]);
+    let probe = || {
+        let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
+        socket.connect(("192.0.2.1", 9)).ok()?;
+        socket.local_addr().ok()
+    };
+    probe().map_or(localhost, |address| address.ip())
+}
+
+/// Between two looks at what ends.
+const TICK: Duration = Duration::from_secs(15);
+
+/// Between two reports.
+const PAUSE: Duration = Duration::from_millis(100);

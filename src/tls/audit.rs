@@ -1,0 +1,217 @@
+//! Looks for keys that lie where they should not, and for files that others can read.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::{CertificateAuthority, FarmCa, ServiceName, SslLayout};
+use crate::config::Root;
+use crate::config::files;
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "finding")]
+pub enum AuditFinding {
+    /// The key of Chia's private CA lies on a machine that only harvests.
+    CaKeyOnHarvester {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The key of Chia's private CA lies at the farmer, who does not need it any more.
+    CaKeyNotNeeded {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A copy of a private CA's key.
+    CaKeyCopy {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The key of another service on a machine that only harvests: it opens that service's doors at the main machine.
+    KeyOfOtherService {
+        /// Where.
+        path: PathBuf,
+        /// Which service.
+        service: String,
+    },
+    /// Others than the owner can read or change it.
+    OpenToOthers {
+        /// What.
+        path: PathBuf,
+        /// Its permission bits, octal.
+        mode: String,
+    },
+}
+
+impl AuditFinding {
+    /// What to do about it.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::CaKeyOnHarvester { path } | Self::CaKeyCopy { path } | Self::KeyOfOtherService { path, .. } => {
+                format!("shred -u {}", path.display())
+            }
+            Self::CaKeyNotNeeded { path } => format!(
+                "keep a copy off this machine if you want to be able to go back, then shred -u {}",
+                path.display()
+            ),
+            Self::OpenToOthers { path, .. } => {
+                let mode = if path.is_dir() { "700" } else { "600" };
+                format!("chmod {mode} {}", path.display())
+            }
+        }
+    }
+}
+
+impl fmt::Display for AuditFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CaKeyOnHarvester { path } => write!(
+                f,
+                "{}: the key of a private CA on a machine that only harvests; whoever has it is every machine of that farm",
+                path.display()
+            ),
+            Self::CaKeyNotNeeded { path } => write!(
+                f,
+                "{}: the key of Chia's private CA, which this farm does not need any more",
+                path.display()
+            ),
+            Self::CaKeyCopy { path } => write!(f, "{}: a copy of the key of a private CA", path.display()),
+            Self::KeyOfOtherService { path, service } => write!(
+                f,
+                "{}: the key of a {service} on a machine that only harvests",
+                path.display()
+            ),
+            Self::OpenToOthers { path, mode } => {
+                write!(f, "{}: open to others than its owner (mode {mode})", path.display())
+            }
+        }
+    }
+}
+
+/// Everything that is not as it should be in a root.
+#[must_use]
+pub fn audit(root: &Root) -> Vec<AuditFinding> {
+    let layout = SslLayout::of(root);
+    let mut found = Vec::new();
+    let ca_key = layout.ca(CertificateAuthority::Private).key;
+    let harvests_only = is_harvester_only(root, &layout);
+    if ca_key.exists() {
+        if harvests_only {
+            found.push(AuditFinding::CaKeyOnHarvester { path: ca_key.clone() });
+        } else if FarmCa::is_set_up(root) {
+            found.push(AuditFinding::CaKeyNotNeeded { path: ca_key.clone() });
+        }
+    }
+    if harvests_only {
+        for service in ServiceName::with_certificate_of(CertificateAuthority::Private) {
+            let path = layout.leaf(CertificateAuthority::Private, *service).key;
+            // The daemon of an official harvester has one of its own.
+            if !matches!(service, ServiceName::Harvester | ServiceName::Daemon) && path.exists() {
+                let service = service.to_string();
+                found.push(AuditFinding::KeyOfOtherService { path, service });
+            }
+        }
+    }
+    let mut budget = MOST_ENTRIES;
+    walk(root.dir(), 0, &mut budget, &mut |path, metadata| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name == "private_ca.key" && *path != ca_key {
+            found.push(AuditFinding::CaKeyCopy {
+                path: path.to_path_buf(),
+            });
+        }
+        // The key of the public Chia CA is published, and so are those it signed.
+        let is_public = name == "chia_ca.key" || name.starts_with("public_");
+        let is_secret = path.extension().is_some_and(|kind| kind == "key") && !is_public
+            || [
+                root.membership_file(),
+                root.keys_file(),
+                root.registry_file(),
+                root.farm_ca_dir(),
+            ]
+            .contains(&path.to_path_buf());
+        if is_secret && let Some(mode) = files::open_to_others(metadata) {
+            let mode = format!("{mode:04o}");
+            let path = path.to_path_buf();
+            found.push(AuditFinding::OpenToOthers { path, mode });
+        }
+    });
+    found
+}
+
+/// Whether this root only harvests: it joined a farm, or it has a harvester's certificate and no farmer's.
+fn is_harvester_only(root: &Root, layout: &SslLayout) -> bool {
+    let has = |service| layout.leaf(CertificateAuthority::Private, service).crt.exists();
+    let joined = root.membership_file().exists() || is_official_member(layout);
+    joined || has(ServiceName::Harvester) && !has(ServiceName::Farmer)
+}
+
+/// Whether an official root was joined to a farm: its CA file trusts a farm's server CA.
+fn is_official_member(layout: &SslLayout) -> bool {
+    let certificates = super::identity::read_certificates(&layout.ca(CertificateAuthority::Private).crt);
+    certificates.is_ok_and(|all| {
+        let facts = all.iter().filter_map(|it| super::CertificateFacts::of(it));
+        facts.into_iter().any(|it| it.subject.contains("Farmconsole server CA"))
+    })
+}
+
+/// Files and directories below `dir`, links not followed, plots and deep trees left out.
+fn walk(dir: &Path, depth: usize, budget: &mut usize, look: &mut impl FnMut(&Path, &fs::Metadata)) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.flatten() {
+        if *budget == 0 {
+            return;
+        }
+        *budget -= 1;
+        let path = entry.path();
+        let Ok(metadata) = entry.metadata() else { continue };
+        look(&path, &metadata);
+        if metadata.is_dir() && depth < DEEPEST {
+            walk(&path, depth + 1, budget, look);
+        }
+    }
+}
+
+/// `config/ssl.bak-…/wallet/private_wallet.key` is four deep.
+const DEEPEST: usize = 6;
+
+/// A root has hundreds of files; a plot directory in it may have many more.
+const MOST_ENTRIES: usize = 100_000;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::config::init::{InitOptions, init};
+
+    #[test]
+    fn keys_that_were_copied_around_and_modes_that_are_loose_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let options = InitOptions {
+            ca_dir: None,
+            network: None,
+            now: crate::clock::UnixMillis(1_717_200_000_000),
+        };
+        init(&root, &options).unwrap();
+        assert_eq!(audit(&root), []);
+        let layout = SslLayout::of(&root);
+        let ca = layout.ca(CertificateAuthority::Private);
+        let copy = root.dir().join("config/ssl.bak-1/ca/private_ca.key");
+        fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        fs::copy(&ca.key, &copy).unwrap();
+        files::set_mode(&ca.key, 0o644).unwrap();
+        fs::remove_dir_all(root.ssl_dir().join("farmer")).unwrap();
+        let found = audit(&root);
+        assert!(found.contains(&AuditFinding::CaKeyOnHarvester { path: ca.key.clone() }));
+        assert!(found.contains(&AuditFinding::CaKeyCopy { path: copy }));
+        let mode = "0644".to_owned();
+        assert!(found.contains(&AuditFinding::OpenToOthers { path: ca.key, mode }));
+        let wallet = found
+            .iter()
+            .any(|it| matches!(it, AuditFinding::KeyOfOtherService { service, .. } if service == "wallet"));
+        assert!(wallet, "{found:?}");
+    }
+}

@@ -1,0 +1,259 @@
+"""Certificates without copying the CA key, with official harvesters. Started by `tests/interop/run certs`.
+
+One farm whose old harvester (2.5.4) was set up as the guide says, with a copy of the CA; a new official one (2.7.5) that
+joined with a token and has no CA key; and ours. Scenarios build on each other, in order.
+"""
+import json
+import subprocess
+import sys
+import time
+
+import farm as base
+from farm import HERE, Failed, Harvester, OwnHarvester, World, free_port, peer_id, wait_for
+
+
+class Joined(Harvester):
+    """An official harvester that joins with a token and runs as `chia start harvester`, with its daemon and RPC."""
+
+    def set_up(self, farm, plot_dirs):
+        self.farm = farm
+        self.chia("init")
+        subprocess.run(
+            [self.bin / "python", HERE / "official.py", "configure", self.root, str(farm.port), "simulator1", HERE / "simulator1.json", *map(str, plot_dirs)],
+            check=True, capture_output=True, env=self.env(), timeout=120,
+        )
+        path = self.root / "config/config.yaml"
+        text = path.read_text()
+        for old, new in [("start_rpc_server: false", "start_rpc_server: true"), ("rpc_port: 8560", f"rpc_port: {free_port()}"), ("daemon_port: 55400", f"daemon_port: {free_port()}")]:
+            if old not in text:
+                raise Failed(f"the official settings have another shape than expected: no {old!r}")
+            text = text.replace(old, new)
+        path.write_text(text)
+
+    def chia(self, *args, check=True):
+        done = subprocess.run([self.bin / "chia", *args], env=self.env(), capture_output=True, text=True, timeout=180)
+        if check and done.returncode != 0:
+            raise Failed(f"chia {' '.join(args)}: {done.stdout}{done.stderr}")
+        return done
+
+    def join(self, token, check=True):
+        return self.farm.cli("harvester", "join", token, "--official", "--chia-root", str(self.root), check=check)
+
+    def start(self):
+        self.chia("start", "harvester", "-r")
+
+    def stop(self):
+        self.chia("stop", "-d", "all", check=False)
+
+
+class CertsWorld(World):
+    def set_up(self):
+        self.farm.set_up()
+        plots = self.plots()
+        self.old = Harvester(self.work, self.venvs, "2.5.4", "old")
+        self.old.set_up(self.farm, self.plot_directory("old", plots["og"][:3], None), self.ca())
+        self.new = Joined(self.work, self.venvs, "2.7.5", "new")
+        self.new.set_up(self.farm, self.plot_directory("new", plots["og"][3:6], None))
+        self.official = [self.old, self.new]
+        self.farm.start()
+
+    def invite(self, name, *options):
+        return json.loads(self.farm.cli("harvester", "invite", name, "--json", "--address", f"127.0.0.1:{self.farm.port}", *options).stdout)["token"]
+
+    def named(self, name):
+        return next((h for h in self.farm.harvesters() if h["name"] == name), None)
+
+    def farming(self, name, seconds=90):
+        def check():
+            view = self.named(name)
+            return bool(view and view["state"]["state"] == "farming" and view["plots"]), view and view["state"]
+
+        wait_for(f"{name} farms", seconds, check)
+
+
+def old_harvester_farms_as_the_guide_says(world):
+    """`chia init -c` still works: an official 2.5.4 harvester with a copy of the CA farms, trusting Chia's CA alone."""
+    world.old.start()
+    wait_for("the old harvester farms", 90, lambda: [h for h in world.of(world.old) if h["state"]["state"] == "farming"])
+    chain = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{world.farm.port}", "-showcerts"], input=b"", capture_output=True, timeout=10,
+    ).stdout.decode()
+    if chain.count("BEGIN CERTIFICATE") != 2 or "Farmconsole server CA" not in chain:
+        raise Failed(f"the farmer shows another chain than certificate and cross-certificate: {chain}")
+
+
+def nothing_is_joined_before_chia_init(world):
+    """An official root without settings is refused and left alone: its first `chia init` would replace the CA."""
+    fresh = Joined(world.work, world.venvs, "2.7.5", "fresh")
+    fresh.farm = world.farm
+    fresh.root.mkdir()
+    done = fresh.join(world.invite("fresh"), check=False)
+    if done.returncode == 0 or "chia init" not in done.stderr or list(fresh.root.iterdir()):
+        raise Failed(f"status {done.returncode}: {done.stderr}; {list(fresh.root.iterdir())}")
+
+
+def official_harvester_joins_without_a_ca_key(world):
+    """`harvester join --official`: five files, no CA key; `chia start harvester` connects, syncs its plots and farms."""
+    started = time.monotonic()
+    world.new.join(world.invite("rack-new", "--official"))
+    if time.monotonic() - started > 20:
+        raise Failed(f"joining took {time.monotonic() - started:.1f} s")
+    ssl = world.new.root / "config/ssl"
+    files = sorted(str(path.relative_to(ssl)) for path in ssl.rglob("*") if path.is_file())
+    expected = ["ca/private_ca.crt", "daemon/private_daemon.crt", "daemon/private_daemon.key", "harvester/private_harvester.crt", "harvester/private_harvester.key"]
+    if files != expected:
+        raise Failed(f"the joined root holds {files}")
+    world.new.start()
+    world.farming("rack-new", 120)
+    if world.named("rack-new")["plots"] != 3:
+        raise Failed(f"rack-new synced {world.named('rack-new')['plots']} plots instead of 3")
+    proofs = lambda: (world.named("rack-new")["proofs"] >= 3, world.named("rack-new")["proofs"])
+    wait_for("proofs of the joined harvester", 120, proofs)
+    summary = world.farm.summary()
+    if summary["proofs_invalid"] or summary["proofs_lost"]:
+        raise Failed(f"proofs were invalid or lost: {summary}")
+
+
+def old_and_new_farm_on_one_port(world):
+    """A harvester that trusts Chia's CA and one that trusts only the farm's are served side by side."""
+    world.all_farming(30)
+    spare = [key for key in (world.new.root / "config").glob("ssl.bak-*/ca/private_ca.key")]
+    if len(spare) != 1:
+        raise Failed(f"the certificates that were there are not kept: {spare}")
+
+
+def chia_init_leaves_a_joined_root_alone(world):
+    """`chia init` on a joined root makes no new CA; the audit finds the keys that were kept aside."""
+    before = peer_id(world.new.root)
+    ca = (world.new.root / "config/ssl/ca/private_ca.crt").read_bytes()
+    world.new.chia("init")
+    if peer_id(world.new.root) != before or (world.new.root / "config/ssl/ca/private_ca.crt").read_bytes() != ca:
+        raise Failed("chia init replaced certificates of the joined root")
+    if (world.new.root / "config/ssl/ca/private_ca.key").exists():
+        raise Failed("chia init made a CA key on the joined root")
+    audit = subprocess.run([world.farm.binary, "--root", world.new.root, "security", "audit", "--json"], capture_output=True, text=True, timeout=30)
+    findings = [json.loads(line)["finding"] for line in audit.stdout.splitlines()]
+    if audit.returncode != 1 or "ca_key_copy" not in findings:
+        raise Failed(f"the audit does not find the CA key that was kept aside: {audit.stdout}")
+
+
+def our_harvester_joins(world):
+    """Ours joins with a token, with no root before, and farms under its name."""
+    world.ours = OwnHarvester(world.farm.binary, world.work / "ours", world.farm.port)
+    world.ours.root.mkdir()
+    world.ours.cli("harvester", "join", world.invite("rack-own"))
+    if list(world.ours.root.rglob("private_ca.key")):
+        raise Failed("a CA key is on the joined machine")
+    plots = world.plots()["og"][6:9]
+    for directory in world.plot_directory("ours", plots, None):
+        world.ours.cli("plots", "add", "-d", str(directory))
+    path = world.ours.root / "config/config.yaml"
+    path.write_text(path.read_text().replace("interval_seconds: 120", "interval_seconds: 5"))
+    world.ours.start()
+    world.farming("rack-own")
+
+
+def stolen_certificate_opens_no_other_door(world):
+    """A joined harvester's certificate is refused by the main machine's daemon, wallet and RPC whatever is sent with it, and plays no farmer."""
+    done = subprocess.run(
+        [world.new.bin / "python", HERE / "attacks.py", world.farm.root, world.ours.root / "farmconsole/membership.json"],
+        capture_output=True, text=True, env=world.new.env(), timeout=60,
+    )
+    if done.returncode != 0:
+        raise Failed(f"attacks.py: {done.stderr}")
+    results = json.loads(done.stdout)
+    control = results.pop("control: the wallet itself")
+    if control != "let in":
+        raise Failed(f"the control failed, so nothing is shown: {control}")
+    let_in = [name for name, result in results.items() if not result.startswith("refused")]
+    if let_in or len(results) != 6:
+        raise Failed(f"let in: {let_in}; {results}")
+
+
+def wallet_certificate_of_the_farmer_is_refused(world):
+    """Another service's certificate of the same CA is no harvester's."""
+    wallet = world.farm.root / "config/ssl/wallet/private_wallet"
+    done = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{world.farm.port}", "-cert", f"{wallet}.crt", "-key", f"{wallet}.key", "-ign_eof"],
+        input=b"x", capture_output=True, timeout=10,
+    )
+    refused = lambda: [line for line in world.farm.cli("harvester", "doctor", check=False).stdout.splitlines() if "wallet certificate" in line]
+    wait_for(f"the doctor tells of the wallet certificate ({done.returncode})", 5, refused)
+
+
+def token_is_good_once(world):
+    """A used token and one with a slip in it are refused with a plain sentence."""
+    token = world.invite("rack-twice")
+    first = OwnHarvester(world.farm.binary, world.work / "twice-1", world.farm.port)
+    second = OwnHarvester(world.farm.binary, world.work / "twice-2", world.farm.port)
+    first.cli("harvester", "join", token)
+    for text, sentence in [(token, "has been used"), (token[:-1], "copy all of it again")]:
+        done = second.cli("harvester", "join", text, check=False)
+        if done.returncode == 0 or sentence not in done.stderr:
+            raise Failed(f"joining with {text[:20]}…: status {done.returncode}: {done.stderr}")
+    if (second.root / "farmconsole/membership.json").exists():
+        raise Failed("a refused machine was given something")
+
+
+def revoked_harvesters_are_gone_within_a_second(world):
+    """`revoke` disconnects ours and an official one within a second, and they never come back."""
+    for name in ["rack-own", "rack-new"]:
+        world.farm.cli("harvester", "revoke", name)
+        started = time.monotonic()
+        wait_for(f"{name} is gone", 2, lambda: world.named(name)["state"]["state"] == "absent")
+        if time.monotonic() - started > 1.5:
+            raise Failed(f"{name} was connected for {time.monotonic() - started:.1f} s more")
+    time.sleep(8)  # an official harvester dials every 3 s
+    back = [name for name in ["rack-own", "rack-new"] if world.named(name)["state"]["state"] != "absent"]
+    if back:
+        raise Failed(f"back: {back}")
+
+
+def hardened_farm_takes_only_who_joined(world):
+    """The old harvester keeps `ca harden` back; it joins, and from then on Chia's CA counts no more."""
+    done = world.farm.cli("ca", "harden", check=False)
+    if done.returncode == 0 or "would be cut off" not in done.stderr:
+        raise Failed(f"status {done.returncode}: {done.stderr}")
+    old_id = peer_id(world.old.root)
+    world.old.stop()
+    world.farm.cli("harvester", "join", world.invite("rack-old", "--official"), "--official", "--chia-root", str(world.old.root))
+    world.old.start()
+    world.farming("rack-old")
+    world.farm.cli("harvester", "revoke", old_id[:16])
+    world.farm.cli("ca", "harden")
+    if "legacy_ca" not in (world.farm.root / "config/config.yaml").read_text():
+        raise Failed("`ca harden` is not in the settings")
+    world.farm.stop()
+    world.farm.start()
+    world.farming("rack-old")
+    stranger = Harvester(world.work, world.venvs, "2.6.0", "stranger")
+    world.extra.append(stranger)
+    stranger.set_up(world.farm, [], world.ca())
+    stranger.start()
+    refused = lambda: [line for line in world.farm.cli("harvester", "doctor", check=False).stdout.splitlines() if "counts no more" in line]
+    wait_for("the doctor tells of the old CA", 30, refused)
+    if [h for h in world.farm.harvesters() if h["peer_id"] == peer_id(stranger.root)]:
+        raise Failed("a harvester of Chia's CA got in")
+
+
+SCENARIOS = [
+    old_harvester_farms_as_the_guide_says, nothing_is_joined_before_chia_init, official_harvester_joins_without_a_ca_key,
+    old_and_new_farm_on_one_port, chia_init_leaves_a_joined_root_alone, our_harvester_joins, stolen_certificate_opens_no_other_door,
+    wallet_certificate_of_the_farmer_is_refused, token_is_good_once, revoked_harvesters_are_gone_within_a_second,
+    hardened_farm_takes_only_who_joined,
+]
+
+
+class Run(CertsWorld):
+    """The world as farm.py's runner makes it."""
+
+    def clean_up(self):
+        super().clean_up()
+        ours = getattr(self, "ours", None)
+        if ours and ours.process and ours.process.poll() is None:
+            ours.stop()
+
+
+if __name__ == "__main__":
+    base.SCENARIOS, base.World = SCENARIOS, Run
+    sys.exit(base.main())

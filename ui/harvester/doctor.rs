@@ -1,0 +1,108 @@
+//! `farmconsole harvester doctor`: why harvesters cannot connect. On the farmer's machine every refused connection with
+//! cause and remedy; on a harvester's its certificate, its settings, and whether the farmer lets it in.
+
+use std::io::{self, Write};
+
+use farmconsole::config::check as check_settings;
+use farmconsole::control::{FleetAnswer, FleetAsk, Role};
+use farmconsole::harvester::examine_farmer;
+use farmconsole::registry::Standing;
+use farmconsole::snapshot::RefusalView;
+
+use super::fleet::{ask_fleet, view};
+use crate::context::{Attached, Context};
+use crate::exit::{Ended, Failure, Outcome};
+use crate::format::{plural, safe, span};
+use crate::lists::json_line;
+
+/// One thing that is wrong.
+#[derive(Debug, serde::Serialize)]
+struct Diagnosis {
+    /// What, as a sentence.
+    what: String,
+    /// What to do, if that is known.
+    remedy: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn doctor(context: &Context, json: bool) -> Outcome {
+    let found = match context.connect().await {
+        Ok(client) if client.hello().role == Role::Farmer => of_farmer(&mut Attached { client }).await?,
+        _ => of_harvester(context).await,
+    };
+    let mut out = io::stdout().lock();
+    for Diagnosis { what, remedy } in &found {
+        if json {
+            let diagnosis = Diagnosis {
+                what: what.clone(),
+                remedy: remedy.clone(),
+            };
+            writeln!(out, "{}", json_line(&diagnosis)?)?;
+            continue;
+        }
+        writeln!(out, "{}", safe(what))?;
+        if let Some(remedy) = remedy {
+            writeln!(out, "  -> {}", safe(remedy))?;
+        }
+    }
+    if found.is_empty() && !json {
+        writeln!(out, "nothing is wrong with certificates and connections")?;
+    }
+    Ok(if found.is_empty() {
+        Ended::Fine
+    } else {
+        Ended::SomethingWrong
+    })
+}
+
+async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
+    let now = attached.snapshot().await?.taken_at_unix_ms;
+    let mut found = Vec::new();
+    if let FleetAnswer::Refused(refused) = ask_fleet(attached, FleetAsk::Refused).await? {
+        found.extend(refused.iter().map(|it| refusal(it, now)));
+    }
+    let fleet = view(attached).await?;
+    for member in fleet.members.iter().filter(|it| it.standing == Standing::Pending) {
+        found.push(Diagnosis {
+            what: format!("{} waits to be let in", member.shown()),
+            remedy: Some("`farmconsole harvester approve` lets it in, `revoke` keeps it out".to_owned()),
+        });
+    }
+    if fleet.rotating {
+        found.push(Diagnosis {
+            what: "the farm's authorities are being exchanged; the old ones still count".to_owned(),
+            remedy: Some("when every harvester has connected anew: `farmconsole ca rotate --finish`".to_owned()),
+        });
+    }
+    Ok(found)
+}
+
+fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
+    let ago = span(now_unix_ms.saturating_sub(it.last_unix_ms) / 1000);
+    let times = plural(it.times, "time");
+    let shown = it.certificate.as_ref().map(|it| format!("; {it}")).unwrap_or_default();
+    Diagnosis {
+        what: format!(
+            "{} was refused {times}, last {ago} ago: {}{shown}",
+            it.address, it.cause
+        ),
+        remedy: Some(it.cause.remedy().to_owned()),
+    }
+}
+
+async fn of_harvester(context: &Context) -> Vec<Diagnosis> {
+    let mut found: Vec<_> = check_settings(&context.root.config_file())
+        .iter()
+        .map(|finding| Diagnosis {
+            what: finding.to_string(),
+            remedy: finding.hint(),
+        })
+        .collect();
+    if let Err((what, remedy)) = examine_farmer(&context.root).await {
+        found.push(Diagnosis {
+            what,
+            remedy: Some(remedy),
+        });
+    }
+    found
+}
