@@ -330,7 +330,7 @@ def settled(summary, least=60):
 
 
 def cross_check(world):
-    """`harvester list --refresh`: what each release lists is what was synced."""
+    """What each release lists on request is what was synced, and it finds the eligible plots that its plot ids make."""
     world.farm.cli("harvester", "list", "--refresh")
 
     def check():
@@ -338,6 +338,14 @@ def cross_check(world):
         return all(c and c["missing"] == 0 and c["unexpected"] == 0 and c["listed"] == 6 for c in checks), checks
 
     wait_for("every list agrees with the sync", 20, check)
+
+    def counted():
+        views = [h["eligibility"] for h in world.farm.harvesters()]
+        if any(view["differed"] for view in views):
+            raise Failed(f"an answer says other eligible plots than its plot ids make: {views}")
+        return all(view["compared"] >= 20 for view in views), views
+
+    wait_for("20 answers of each release agree with its plot ids", 60, counted)
 
 
 def plots_come_and_go(world):
