@@ -248,7 +248,7 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
     farm.start();
     let mut machine = Program::new();
     let errors = machine.fails(&["harvester", "run"], 78);
-    assert!(errors.contains("hint: copy the directory config/ssl/ca"), "{errors}");
+    assert!(errors.contains("hint: `farmconsole harvester invite NAME`"), "{errors}");
     let ca = farm.root().join("config/ssl/ca");
     let said = machine.ok(&["init", "-c", ca.to_str().unwrap(), "--network", "simulator1"]);
     assert!(said.contains("now run `farmconsole harvester run`"), "{said}");
