@@ -1,7 +1,7 @@
 //! The command line: a contract that scripts rely on.
 
 use std::path::PathBuf;
-use Duration;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use farmconsole::registry::HarvesterName;

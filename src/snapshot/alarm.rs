@@ -505,8 +505,8 @@ impl AlarmKind {
             | Self::EligibleMismatch { name, .. }
             | Self::CertificateEnds { name, .. }
             | Self::InvitationGuessed { name, .. }
-            | Self::RewardOverrideRefused { name, .. } => Some(name.to_string()),
-            Self::HarvesterPending { fingerprint } => Some(fingerprint.to_string()),
+            | Self::RewardOverrideRefused { name, .. } => Some(name.clone()),
+            Self::HarvesterPending { fingerprint } => Some(fingerprint.clone()),
             Self::ConnectionRefused { address, .. } => Some(address.to_string()),
             Self::PoolFailing { pool, .. }
             | Self::PoolKeyMissing { pool, .. }
