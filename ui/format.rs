@@ -87,7 +87,6 @@ pub(crate) fn plural(count: u64, one: &str) -> String {
     }
 }
 
-#[cfg(any(feature = "console", test))]
 /// `8,010`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -11,7 +11,7 @@ use farmconsole::snapshot::{
 use crate::args::{HistoryArgs, HistoryList};
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
-use crate::format::{lookup_time, safe, span};
+use crate::format::{lookup_time, plural, safe, span};
 use crate::lists::json_line;
 use crate::time::{date_time, unix_ms_now};
 
@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
                 offset: u64::from(printed),
                 limit,
             })
-            .map_err(unreadable)?;
+            .map_err(|error| unreadable(&error))?;
         for line in lines(&page.rows, arguments.output.json) {
             writeln!(out, "{}", line?)?;
         }
@@ -47,8 +47,8 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
     Ok(Ended::Fine)
 }
 
-fn unreadable(error: HistoryError) -> Failure {
-    let failure = Failure::new(Status::Failed, &error);
+fn unreadable(error: &HistoryError) -> Failure {
+    let failure = Failure::new(Status::Failed, error);
     match error {
         HistoryError::Missing { .. } => failure.hint("a farmer writes one while it runs: `farmconsole --daemon`"),
         HistoryError::OtherSchema { .. } => failure.hint("ask with the version that farms on this root"),
@@ -89,9 +89,9 @@ fn attempt(row: &AttemptRow) -> String {
     let point = row.signage_point_index;
     match (row.passed, row.lookup_ms) {
         (Some(passed), Some(lookup_ms)) => format!(
-            "{head} {:>12}  {} proofs  {:>8}  signage point {point}",
+            "{head} {:>12}  {:<8}  {:>8}  signage point {point}",
             format!("{passed}/{}", row.total),
-            row.proofs.unwrap_or_default(),
+            plural(row.proofs.unwrap_or_default().into(), "proof"),
             lookup_time(lookup_ms)
         ),
         _ => format!(

@@ -4,33 +4,99 @@
 //! draft 3 of the IETF BLS signatures. Later drafts, and blst's own derivation, hash the salt of that key generation
 //! first and give other children. Source: chia_rs `chia-bls/src/secret_key.rs`, `derive_hardened`.
 
-use sha2::{Digest, Sha256};
+use sha2::block_api::compress256;
 use zeroize::Zeroizing;
 
-use super::sha256;
+use super::SHA256_INITIAL;
 
 /// Seed of the hardened child `index` of a secret key: the compressed Lamport public key of EIP-2333.
+///
+/// A plot costs four of these, of 1,800 SHA-256 blocks each. The two halves of the Lamport key are chains of their own,
+/// worked out side by side, and nothing else is done in between: a processor does blocks at the same time that do not
+/// need each other.
 pub(super) fn child_seed(secret_key: &[u8; 32], index: u32) -> Zeroizing<[u8; 32]> {
-    let salt = index.to_be_bytes();
     let flipped = Zeroizing::new(secret_key.map(|byte| !byte));
-    let mut lamport_public_key = Sha256::new();
-    for key_material in [secret_key, &*flipped] {
-        let key = Hmac::new(&*Hmac::new(&salt).code(&[key_material]));
-        let mut chunk = Zeroizing::new([0; 32]);
-        for counter in 1..=LAMPORT_CHUNKS {
-            // HKDF-Expand: the first chunk has no predecessor.
-            let previous: &[u8] = if counter == 1 { &[] } else { chunk.as_slice() };
-            chunk = key.code(&[previous, &[counter]]);
-            lamport_public_key.update(sha256(&[chunk.as_slice()]));
+    let mut halves = [secret_key, &*flipped].map(|key_material| {
+        let key = Hmac::new(&index.to_be_bytes()).code(key_material);
+        Half::new(&Hmac::new(&*key))
+    });
+    let mut leaves = Zeroizing::new([[[0_u32; 8]; LAMPORT_CHUNKS as usize]; 2]);
+    for chunk in 0..LAMPORT_CHUNKS {
+        for (half, leaves) in halves.iter_mut().zip(leaves.iter_mut()) {
+            half.next(chunk + 1, &mut leaves[usize::from(chunk)]);
         }
     }
-    Zeroizing::new(lamport_public_key.finalize().into())
+    let mut lamport_public_key = SHA256_INITIAL;
+    let mut block = Zeroizing::new([0; 64]);
+    // Both halves together are of a whole number of blocks.
+    for pair in leaves.as_flattened().chunks_exact(2) {
+        put(&mut block[..32], &pair[0]);
+        put(&mut block[32..], &pair[1]);
+        compress(&mut lamport_public_key, &block);
+    }
+    compress(
+        &mut lamport_public_key,
+        &last_block(&[], 2 * usize::from(LAMPORT_CHUNKS) * 32),
+    );
+    let mut seed = Zeroizing::new([0; 32]);
+    put(&mut *seed, &lamport_public_key);
+    seed
+}
+
+/// One half of a Lamport key, as far as it is worked out: HKDF-Expand, and a leaf of each chunk.
+struct Half {
+    hmac: Hmac,
+    state: Zeroizing<[u32; 8]>,
+    /// The last chunk and the number of the next one.
+    message: Zeroizing<[u8; 64]>,
+    /// The hash of that.
+    digest: Zeroizing<[u8; 64]>,
+    /// The last chunk alone.
+    chunk: Zeroizing<[u8; 64]>,
+}
+
+impl Half {
+    fn new(hmac: &Hmac) -> Self {
+        Self {
+            hmac: Hmac {
+                inner: hmac.inner.clone(),
+                outer: hmac.outer.clone(),
+            },
+            state: Zeroizing::new([0; 8]),
+            // The first chunk has none before it.
+            message: last_block(&[1], 64),
+            digest: last_block(&[0; 32], 64),
+            chunk: last_block(&[0; 32], 0),
+        }
+    }
+
+    /// Works out chunk `number`, and puts its hash into `leaf`.
+    fn next(&mut self, number: u8, leaf: &mut [u32; 8]) {
+        if number == 2 {
+            self.message = last_block(&[0; 33], 64);
+            self.message[..32].copy_from_slice(&self.chunk[..32]);
+        }
+        if number > 1 {
+            self.message[32] = number;
+        }
+        *self.state = *self.hmac.inner;
+        compress(&mut self.state, &self.message);
+        put(&mut self.digest[..32], &self.state);
+        *self.state = *self.hmac.outer;
+        compress(&mut self.state, &self.digest);
+        put(&mut self.chunk[..32], &self.state);
+        if number > 1 {
+            put(&mut self.message[..32], &self.state);
+        }
+        *leaf = SHA256_INITIAL;
+        compress(leaf, &self.chunk);
+    }
 }
 
 /// HMAC-SHA-256 with a key of at most 64 bytes, the key already taken in.
 struct Hmac {
-    inner: Sha256,
-    outer: Sha256,
+    inner: Zeroizing<[u32; 8]>,
+    outer: Zeroizing<[u32; 8]>,
 }
 
 impl Hmac {
@@ -40,7 +106,9 @@ impl Hmac {
             for (to, from) in block.iter_mut().zip(key) {
                 *to ^= from;
             }
-            Sha256::new_with_prefix(block.as_slice())
+            let mut state = Zeroizing::new(SHA256_INITIAL);
+            compress(&mut state, &block);
+            state
         };
         Self {
             inner: pad(0x36),
@@ -48,12 +116,34 @@ impl Hmac {
         }
     }
 
-    fn code(&self, message: &[&[u8]]) -> Zeroizing<[u8; 32]> {
-        let mut inner = self.inner.clone();
-        for part in message {
-            inner.update(part);
-        }
-        Zeroizing::new(self.outer.clone().chain_update(inner.finalize()).finalize().into())
+    /// The code of a message of at most 55 bytes.
+    fn code(&self, message: &[u8]) -> Zeroizing<[u8; 32]> {
+        let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
+        compress(&mut inner, &last_block(message, 64));
+        let mut code = Zeroizing::new([0; 32]);
+        put(&mut *code, &inner);
+        compress(&mut outer, &last_block(&*code, 64));
+        put(&mut *code, &outer);
+        code
+    }
+}
+
+/// The last block of a message that ends with `end`, of at most 55 bytes, after `before` bytes of whole blocks.
+fn last_block(end: &[u8], before: usize) -> Zeroizing<[u8; 64]> {
+    let mut block = Zeroizing::new([0; 64]);
+    block[..end.len()].copy_from_slice(end);
+    block[end.len()] = 0x80;
+    block[56..].copy_from_slice(&((before + end.len()) as u64 * 8).to_be_bytes());
+    block
+}
+
+fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
+    compress256(state, std::slice::from_ref(block));
+}
+
+fn put(bytes: &mut [u8], state: &[u32; 8]) {
+    for (to, word) in bytes.chunks_exact_mut(4).zip(state) {
+        to.copy_from_slice(&word.to_be_bytes());
     }
 }
 
@@ -66,7 +156,7 @@ mod tests {
 
     #[test]
     fn message_codes_match_rfc_4231() {
-        let code = Hmac::new(b"Jefe").code(&[b"what do ya want ", b"for nothing?"]);
+        let code = Hmac::new(b"Jefe").code(b"what do ya want for nothing?");
         assert_eq!(
             hex::encode(*code),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"

@@ -27,6 +27,7 @@ pub use pool_authentication::PoolAuthentication;
 pub use puzzle::{standard_puzzle_hash, synthetic_pk, synthetic_sk};
 pub use secret_key::SecretKey;
 
+use sha2::block_api::compress256;
 use sha2::{Digest, Sha256};
 
 /// SHA-256 of the parts, one after another.
@@ -38,6 +39,37 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+/// SHA-256 of three hashes, one after another: what plots are filtered by, all of them at every signage point, so this
+/// takes half the time of [`sha256`].
+#[must_use]
+pub fn sha256_of_three([first, second, third]: [&[u8; 32]; 3]) -> [u8; 32] {
+    let mut blocks = [[0; 64]; 2];
+    blocks[0][..32].copy_from_slice(first);
+    blocks[0][32..].copy_from_slice(second);
+    blocks[1][..32].copy_from_slice(third);
+    blocks[1][32] = 0x80;
+    blocks[1][56..].copy_from_slice(&(3 * 32 * 8_u64).to_be_bytes());
+    let mut state = SHA256_INITIAL;
+    compress256(&mut state, &blocks);
+    let mut hash = [0; 32];
+    for (to, word) in hash.chunks_exact_mut(4).zip(state) {
+        to.copy_from_slice(&word.to_be_bytes());
+    }
+    hash
+}
+
+/// What SHA-256 begins with.
+const SHA256_INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
 
 /// Why bytes are not what they are said to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,5 +106,11 @@ mod tests {
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(hex::encode(sha256(&[b"abc"])), expected);
         assert_eq!(hex::encode(sha256(&[b"a", b"", b"bc"])), expected);
+    }
+
+    #[test]
+    fn three_hashes_are_hashed_like_any_bytes() {
+        let [a, b, c] = [1, 2, 3].map(|byte| sha256(&[&[byte]]));
+        assert_eq!(sha256_of_three([&a, &b, &c]), sha256(&[&a, &b, &c]));
     }
 }

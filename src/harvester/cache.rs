@@ -2,22 +2,25 @@
 //! them here takes a second.
 //!
 //! An entry belongs to a path *and* to the stamp its file had: a file that was replaced or written to since is opened as if
-//! it were new, and of any other at least the header is read. No secret is in here. A file that is damaged or of another
-//! version is as good as none: all that is lost is time.
+//! it were new. Of others not even the header is read, which on disks with heads takes longest; what cannot be seen from
+//! outside, the next proof and the next signature see. No secret is in here. A file that is damaged or of another version
+//! is as good as none: all that is lost is time.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::file::FileStamp;
-use super::plot::{PlotFacts, ProverFacts};
+use super::file::{FileStamp, PlotPath};
+use super::plot::{PlotFacts, PlotKeys, ProverFacts};
 use crate::config::files;
 use crate::crypto::sha256;
-use crate::wire::{G1Bytes, Reader, Streamable, WireError};
+use crate::ids::{PlotId, PuzzleHash};
+use crate::pos::header::{HeaderVersion, TableHeader};
+use crate::wire::{G1Bytes, PlotPool, Reader, Streamable, WireError};
 
 /// What is known of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +34,7 @@ pub(super) struct CachedPlot {
 }
 
 /// Files by path.
-pub(super) type CachedPlots = BTreeMap<PathBuf, CachedPlot>;
+pub(super) type CachedPlots = BTreeMap<PlotPath, CachedPlot>;
 
 /// Why a cache is not used.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +69,7 @@ pub(super) fn save(file: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// The bytes of a cache of these entries, but of those that nobody has seen for [`FORGOTTEN_AFTER`].
-pub(super) fn encode<'a>(entries: impl Iterator<Item = (&'a Path, CachedPlot)>, now_unix_s: u64) -> Vec<u8> {
+pub(super) fn encode<'a>(entries: impl Iterator<Item = (&'a PlotPath, CachedPlot)>, now_unix_s: u64) -> Vec<u8> {
     let mut out = MAGIC.to_vec();
     for (path, entry) in entries {
         let seen_ago = now_unix_s.saturating_sub(entry.last_seen);
@@ -102,11 +105,34 @@ fn encode_entry(path: &Path, entry: &CachedPlot, out: &mut Vec<u8>) {
         time.cast_unsigned().stream(out);
     }
     entry.last_seen.stream(out);
-    entry.facts.local_pk.stream(out);
-    entry.facts.plot_public_key.stream(out);
+    entry.facts.keys.local.stream(out);
+    entry.facts.keys.plot.stream(out);
     match &entry.facts.prover {
-        ProverFacts::V1 { c2 } => {
+        ProverFacts::V1 {
+            pool,
+            farmer,
+            header,
+            c2,
+        } => {
             out.push(V1);
+            match pool {
+                PlotPool::PublicKey(key) => {
+                    out.push(PUBLIC_KEY);
+                    key.stream(out);
+                }
+                PlotPool::Contract(puzzle_hash) => {
+                    out.push(CONTRACT);
+                    puzzle_hash.stream(out);
+                }
+            }
+            farmer.stream(out);
+            out.push(match header.version {
+                HeaderVersion::V2Compressed { level } => level.saturating_add(1),
+                HeaderVersion::V1 | HeaderVersion::Pos2 { .. } => CLASSIC,
+            });
+            out.push(header.k);
+            header.plot_id.stream(out);
+            header.table_pointers.iter().for_each(|pointer| pointer.stream(out));
             // As many bytes for each as the largest, the last one, needs.
             let width = c2.last().map_or(1, |f7| 8 - f7.leading_zeros() as usize / 8).max(1);
             out.push(width as u8);
@@ -120,8 +146,9 @@ fn encode_entry(path: &Path, entry: &CachedPlot, out: &mut Vec<u8>) {
     }
 }
 
-fn decode_entry(input: &mut Reader<'_>) -> Result<(PathBuf, CachedPlot), CacheError> {
-    let path = OsString::from_vec(input.counted_bytes()?.to_vec());
+fn decode_entry(input: &mut Reader<'_>) -> Result<(PlotPath, CachedPlot), CacheError> {
+    let path = Path::new(OsStr::from_bytes(input.counted_bytes()?));
+    let path = PlotPath::from(path);
     let size = u64::parse(input)?;
     let mut time = || u64::parse(input).map(u64::cast_signed);
     let stamp = FileStamp {
@@ -132,33 +159,59 @@ fn decode_entry(input: &mut Reader<'_>) -> Result<(PathBuf, CachedPlot), CacheEr
         changed_ns: time()?,
     };
     let last_seen = u64::parse(input)?;
-    let (local_pk, plot_public_key) = (G1Bytes::parse(input)?, G1Bytes::parse(input)?);
+    let keys = PlotKeys {
+        local: G1Bytes::parse(input)?,
+        plot: G1Bytes::parse(input)?,
+    };
     let prover = match input.array()? {
         [V1] => decode_v1(input)?,
         [V2] => ProverFacts::V2,
         _ => return Err(CacheError::OtherVersion),
     };
-    let facts = PlotFacts {
-        local_pk,
-        plot_public_key,
-        prover,
-    };
+    let facts = PlotFacts { keys, prover };
     let entry = CachedPlot {
         stamp,
         facts: Arc::new(facts),
         last_seen,
     };
-    Ok((path.into(), entry))
+    Ok((path, entry))
 }
 
 fn decode_v1(input: &mut Reader<'_>) -> Result<ProverFacts, CacheError> {
+    let pool = match input.array()? {
+        [PUBLIC_KEY] => PlotPool::PublicKey(G1Bytes::parse(input)?),
+        [CONTRACT] => PlotPool::Contract(PuzzleHash::parse(input)?),
+        _ => return Err(CacheError::OtherVersion),
+    };
+    let farmer = G1Bytes::parse(input)?;
+    let [format, k] = input.array()?;
+    let version = match format.checked_sub(1) {
+        None => HeaderVersion::V1,
+        Some(level) => HeaderVersion::V2Compressed { level },
+    };
+    let plot_id = PlotId::parse(input)?;
+    let mut table_pointers = [0; 10];
+    for pointer in &mut table_pointers {
+        *pointer = u64::parse(input)?;
+    }
+    let header = TableHeader {
+        version,
+        plot_id,
+        k,
+        table_pointers,
+    };
     let [width] = input.array()?;
     if !(1..=8).contains(&width) {
         return Err(CacheError::OtherVersion);
     }
     let entry = |bytes: &[u8]| bytes.iter().fold(0, |f7, byte| f7 << 8 | u64::from(*byte));
     let c2 = input.counted_bytes()?.chunks_exact(usize::from(width)).map(entry);
-    Ok(ProverFacts::V1 { c2: c2.collect() })
+    Ok(ProverFacts::V1 {
+        pool,
+        farmer,
+        header,
+        c2: c2.collect(),
+    })
 }
 
 fn counted(bytes: &[u8], out: &mut Vec<u8>) {
@@ -167,10 +220,17 @@ fn counted(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// What a cache of this version begins with.
-const MAGIC: &[u8] = b"farmconsole plot cache 1\n";
+const MAGIC: &[u8] = b"farmconsole plot cache 2\n";
 
 /// A v1 plot follows.
 const V1: u8 = 1;
+
+/// It pays to a key, or to a contract.
+const PUBLIC_KEY: u8 = 1;
+const CONTRACT: u8 = 2;
+
+/// It has the classic format; else its compression level plus 1 is here.
+const CLASSIC: u8 = 0;
 
 /// A v2 plot follows, of which nothing more is known.
 const V2: u8 = 2;
@@ -186,8 +246,6 @@ const MOST_WRITTEN: usize = (MAX_BYTES - (1 << 20)) as usize;
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-
     use super::*;
 
     fn plots() -> CachedPlots {
@@ -200,26 +258,46 @@ mod tests {
                 changed_ns: i64::from(seed),
             },
             facts: Arc::new(PlotFacts {
-                local_pk: G1Bytes([seed; 48]),
-                plot_public_key: G1Bytes([seed + 1; 48]),
+                keys: PlotKeys {
+                    local: G1Bytes([seed; 48]),
+                    plot: G1Bytes([seed + 1; 48]),
+                },
                 prover,
             }),
             last_seen: 1_000_000,
         };
-        let v1 = |c2: &[u64]| ProverFacts::V1 { c2: c2.into() };
+        let v1 = |pool, version, c2: &[u64]| ProverFacts::V1 {
+            pool,
+            farmer: G1Bytes([9; 48]),
+            header: TableHeader {
+                version,
+                plot_id: PlotId([8; 32]),
+                k: 32,
+                table_pointers: std::array::from_fn(|table| 1 << (table + 30)),
+            },
+            c2: c2.into(),
+        };
+        let (key, contract) = (
+            PlotPool::PublicKey(G1Bytes([7; 48])),
+            PlotPool::Contract(PuzzleHash([6; 32])),
+        );
+        let level_7 = HeaderVersion::V2Compressed { level: 7 };
         CachedPlots::from([
-            (PathBuf::from("/p/a.plot"), entry(1, v1(&[0]))),
-            (PathBuf::from("/p/a.plot2"), entry(5, ProverFacts::V2)),
             (
-                PathBuf::from(OsStr::from_bytes(b"/p/\xff\n.plot")),
-                entry(3, v1(&[7, 1 << 31, u64::from(u32::MAX)])),
+                PlotPath::from(Path::new("/p/a.plot")),
+                entry(1, v1(key, HeaderVersion::V1, &[0])),
+            ),
+            (PlotPath::from(Path::new("/p/a.plot2")), entry(5, ProverFacts::V2)),
+            (
+                PlotPath::from(Path::new(OsStr::from_bytes(b"/p/\xff\n.plot"))),
+                entry(3, v1(contract, level_7, &[7, 1 << 31, u64::from(u32::MAX)])),
             ),
         ])
     }
 
     fn encoded(now: u64) -> Vec<u8> {
         let plots = plots();
-        encode(plots.iter().map(|(path, entry)| (path.as_path(), entry.clone())), now)
+        encode(plots.iter().map(|(path, entry)| (path, entry.clone())), now)
     }
 
     #[test]

@@ -10,14 +10,16 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::file::plot_name;
 use super::findings::{Findings, Plots};
+use super::plot::LoadedPlot;
 use super::queue::Tally;
 use super::sync::{Progress, SyncContent, SyncSender};
 use crate::clock::{Mono, Now};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::snapshot::FarmerLinkState;
-use crate::wire::{FromHarvester, HarvesterHandshake, NewSignagePointHarvester, Plot, PlotSyncResponse};
+use crate::wire::{FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSyncResponse};
 
 /// What ends with a connection.
 pub(super) struct Connection {
@@ -118,7 +120,7 @@ impl Connection {
 
     /// Begins a plot sync if the farmer does not know all that was found.
     pub(super) fn tell(&mut self, now: Now, findings: &Findings, plots: &Plots) {
-        let known = findings.revision == 0 || self.told_revision == Some(findings.revision);
+        let known = findings.revision == 0 || self.told_revision == Some(findings.revision) || !findings.is_for_farmer;
         if known || !self.sync.is_idle() || self.start_over_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -161,7 +163,7 @@ impl Connection {
 
 /// What a farmer has to be told.
 struct Difference {
-    loaded: Vec<Plot>,
+    loaded: Vec<Arc<LoadedPlot>>,
     removed: Vec<String>,
     /// What it knows then.
     then: Plots,
@@ -179,21 +181,23 @@ fn difference(told: Option<&Plots>, plots: &Plots) -> Difference {
         then: Plots::new(),
         is_all: true,
     };
-    for (name, plot) in plots {
-        match told.get(name) {
-            None => difference.loaded.push(plot.describe()),
+    for (path, plot) in plots {
+        match told.get(path) {
+            // Told when its keys are known: there are newer findings then.
+            None if plot.known_keys().is_none() => continue,
+            None => difference.loaded.push(Arc::clone(plot)),
             Some(known) if Arc::ptr_eq(known, plot) => {}
             Some(_) => {
                 difference.is_all = false;
                 continue;
             }
         }
-        difference.then.insert(Arc::clone(name), Arc::clone(plot));
+        difference.then.insert(path.clone(), Arc::clone(plot));
     }
     difference.removed = told
         .keys()
-        .filter(|name| !difference.then.contains_key(*name))
-        .map(|name| name.as_ref().to_owned())
+        .filter(|path| !difference.then.contains_key(*path))
+        .map(|path| plot_name(path))
         .collect();
     difference
 }

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use super::cache::{self, CachedPlot, CachedPlots};
 use super::file::FileStamp;
 use super::findings::Findings;
-use super::inventory::Listing;
+use super::inventory::{Due, Listing};
 use super::mounts::Mounts;
-use super::plot::{LoadedPlot, OpenError, PlotFacts, ProverFacts};
+use super::plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, ProverFacts};
 use super::scan::{Disks, Look, ScanOptions};
 use super::scanner::{Scanner, ScannerFiles};
 use super::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
@@ -46,7 +46,7 @@ fn directory() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn names(findings: &Findings) -> Vec<String> {
-    findings.plots.keys().map(|name| (**name).to_owned()).collect()
+    findings.plots.values().map(|plot| plot.name().into_owned()).collect()
 }
 
 /// What is told of the only file or directory with trouble.
@@ -470,17 +470,41 @@ fn a_disk_that_hangs_keeps_its_own_plots_only() {
 
 #[test]
 fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
+    for name in ["b.plot", "c.plot"] {
+        let (_dir, path) = directory();
+        fs::copy(original(), path.join("a.plot")).unwrap();
+        fs::copy(pooled(), path.join(name)).unwrap();
+        let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Failing));
+        let found = refresh(&scanner, &scan_options(&path));
+        assert_eq!(names(&found), [path.join("a.plot").to_str().unwrap()]);
+        let (state, reason) = trouble(&found);
+        assert_eq!(state, FileState::Failed);
+        assert!(
+            reason.contains(name) && reason.contains("Input/output error"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn plots_are_farmed_before_their_keys_are_known() {
     let (_dir, path) = directory();
-    fs::copy(original(), path.join("a.plot")).unwrap();
-    fs::copy(pooled(), path.join("b.plot")).unwrap();
-    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Failing));
+    fs::copy(pooled(), path.join("a.plot")).unwrap();
+    let look = Arc::new(Hanging::default());
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
+    look.set(Some(Place::Keys), &path);
     let found = refresh(&scanner, &scan_options(&path));
-    assert_eq!(found.plots.len(), 1);
-    let (state, reason) = trouble(&found);
-    assert_eq!(state, FileState::Failed);
-    assert!(
-        reason.contains("b.plot") && reason.contains("Input/output error"),
-        "{reason}"
+    let plot = found.plots.values().next().unwrap();
+    assert_eq!(plot.known_keys(), None);
+    // Whoever needs them before does not wait for the scan.
+    let keys = *plot.own_keys().unwrap();
+    look.set(None, &path);
+    assert_eq!(
+        Some(keys),
+        LoadedPlot::open(pooled(), &super::testing::keys())
+            .unwrap()
+            .known_keys()
+            .copied()
     );
 }
 
@@ -656,9 +680,14 @@ fn stand_in(number: u32, local_pk: &PublicKey) -> (Vec<u8>, PlotFacts) {
     c2.iter().for_each(|f7| bytes.extend(f7.to_be_bytes()));
     bytes.resize(2048, 0);
     let facts = PlotFacts {
-        local_pk: local_pk.to_g1(),
-        plot_public_key: plot_pk,
+        keys: PlotKeys {
+            local: local_pk.to_g1(),
+            plot: plot_pk,
+        },
         prover: ProverFacts::V1 {
+            pool,
+            farmer,
+            header: PlotHeader::parse(&bytes).unwrap().tables(),
             c2: c2.into_iter().map(u64::from).collect(),
         },
     };
@@ -708,14 +737,14 @@ fn a_hundred_thousand_plots_are_known_within_seconds_from_the_cache() {
             facts: Arc::new(facts),
             last_seen: 0,
         };
-        cached.insert(file, entry);
+        cached.insert(file.into(), entry);
     }
     let files = ScannerFiles {
         cache: Some(path.join("cache/plots")),
         ..ScannerFiles::default()
     };
     let cache = files.cache.as_ref().unwrap();
-    let entries = cached.iter().map(|(path, entry)| (path.as_path(), entry.clone()));
+    let entries = cached.iter().map(|(path, entry)| (path, entry.clone()));
     cache::save(cache, &cache::encode(entries, 0)).unwrap();
     drop(cached);
     let before = resident();
@@ -759,15 +788,10 @@ impl Counting {
 }
 
 impl Look for Arc<Counting> {
-    fn open(
-        &self,
-        path: &Path,
-        keys: &HarvesterHandshake,
-        facts: Option<&PlotFacts>,
-        most: u8,
-    ) -> Result<LoadedPlot, OpenError> {
-        self.opened.lock().unwrap().push((path.to_owned(), facts.is_some()));
-        Disks.open(path, keys, facts, most)
+    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
+        let opened = (due.path.to_path_buf(), due.facts.is_some());
+        self.opened.lock().unwrap().push(opened);
+        Disks.open(due, keys, most)
     }
 }
 
@@ -783,6 +807,7 @@ struct Hanging {
 enum Place {
     Listing,
     Opening,
+    Keys,
 }
 
 impl Hanging {
@@ -823,15 +848,14 @@ impl Look for Arc<Hanging> {
         listing
     }
 
-    fn open(
-        &self,
-        path: &Path,
-        keys: &HarvesterHandshake,
-        facts: Option<&PlotFacts>,
-        most: u8,
-    ) -> Result<LoadedPlot, OpenError> {
-        self.wait(Place::Opening, path);
-        Disks.open(path, keys, facts, most)
+    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
+        self.wait(Place::Opening, &due.path);
+        Disks.open(due, keys, most)
+    }
+
+    fn memo(&self, plot: &LoadedPlot) -> Result<PlotMemo, OpenError> {
+        self.wait(Place::Keys, plot.path());
+        Disks.memo(plot)
     }
 
     fn hangs(&self, lane: &Path, _silent_for: Duration) -> bool {
@@ -839,24 +863,28 @@ impl Look for Arc<Hanging> {
     }
 }
 
-/// Disks on which one file cannot be read.
+fn fails(path: &Path, name: &str) -> Result<(), OpenError> {
+    if !path.ends_with(name) {
+        return Ok(());
+    }
+    Err(OpenError::Io {
+        path: path.to_owned(),
+        source: io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()),
+    })
+}
+
+/// Disks on which one file cannot be read, and another only once.
 #[derive(Debug)]
 struct Failing;
 
 impl Look for Failing {
-    fn open(
-        &self,
-        path: &Path,
-        keys: &HarvesterHandshake,
-        facts: Option<&PlotFacts>,
-        most: u8,
-    ) -> Result<LoadedPlot, OpenError> {
-        if path.ends_with("b.plot") {
-            return Err(OpenError::Io {
-                path: path.to_owned(),
-                source: io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()),
-            });
-        }
-        Disks.open(path, keys, facts, most)
+    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
+        fails(&due.path, "b.plot")?;
+        Disks.open(due, keys, most)
+    }
+
+    fn memo(&self, plot: &LoadedPlot) -> Result<PlotMemo, OpenError> {
+        fails(plot.path(), "c.plot")?;
+        Disks.memo(plot)
     }
 }

@@ -1,9 +1,14 @@
 //! Opening a plot file safely, telling whether it is still the same file, and naming it to the farmer.
 
+use std::borrow::{Borrow, Cow};
+use std::ffi::OsStr;
+use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
+use std::ops::Deref;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::pos::ReadAt;
 
@@ -52,6 +57,51 @@ impl ReadAt for PlotFile {
     }
 }
 
+/// Where a plot file is: shared, and compared as bytes, because paths are compared by their components, which takes ten times
+/// as long.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlotPath(Arc<OsStr>);
+
+impl PlotPath {
+    /// What is shared.
+    #[must_use]
+    pub fn as_path(&self) -> &Path {
+        Path::new(&self.0)
+    }
+}
+
+impl From<&Path> for PlotPath {
+    fn from(path: &Path) -> Self {
+        Self(path.as_os_str().into())
+    }
+}
+
+impl From<PathBuf> for PlotPath {
+    fn from(path: PathBuf) -> Self {
+        Self(path.into_os_string().into())
+    }
+}
+
+impl Deref for PlotPath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.as_path()
+    }
+}
+
+impl Borrow<OsStr> for PlotPath {
+    fn borrow(&self) -> &OsStr {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PlotPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_path().fmt(f)
+    }
+}
+
 /// Size of a file and times of its last changes: another stamp is perhaps another file, though its name be the same.
 ///
 /// The number of the inode is no part of it: some network and user space file systems give a file another one at times.
@@ -90,18 +140,26 @@ impl FileStamp {
 /// absolute, so no two files have the same name.
 #[must_use]
 pub fn plot_name(path: &Path) -> String {
+    name_of(path).into_owned()
+}
+
+/// As [`plot_name`], without a copy where the path is the name.
+pub(super) fn name_of(path: &Path) -> Cow<'_, str> {
     if let Some(name) = path.to_str() {
-        return name.to_owned();
+        return Cow::Borrowed(name);
     }
-    let mut name = "file://".to_owned();
+    let mut name = NAME_OF_OTHERS.to_owned();
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' | b'~' => name.push(char::from(*byte)),
             other => name.push_str(&format!("%{other:02X}")),
         }
     }
-    name
+    Cow::Owned(name)
 }
+
+/// What the names of files begin with whose paths are no UTF-8, and no path does: paths of plots are absolute.
+pub(super) const NAME_OF_OTHERS: &str = "file://";
 
 #[cfg(test)]
 mod tests {

@@ -1,18 +1,27 @@
 //! What a harvester knows of its plots at one moment, for all who look up, tell or show them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::file::plot_name;
+use super::file::{NAME_OF_OTHERS, PlotPath, plot_name};
 use super::inventory::{Changes, FileState, GoneVolume, Inventory, reason};
 use super::plot::LoadedPlot;
 use crate::snapshot::{self, FileCounts, PlotFileView, TROUBLES_KEPT};
 use crate::wire::HarvesterHandshake;
 
-/// Plots by the name the farmer knows them by.
-pub(super) type Plots = BTreeMap<Arc<str>, Arc<LoadedPlot>>;
+/// Plots by where they are.
+pub(super) type Plots = BTreeMap<PlotPath, Arc<LoadedPlot>>;
+
+/// The plot that the farmer knows by this name.
+pub(super) fn plot_named<'a>(plots: &'a Plots, name: &str) -> Option<&'a Arc<LoadedPlot>> {
+    if name.starts_with(NAME_OF_OTHERS) {
+        return plots.values().find(|plot| plot.name() == name);
+    }
+    plots.get(OsStr::new(name))
+}
 
 /// What is known of the plots, as of a moment of a refresh or of its end.
 ///
@@ -25,6 +34,8 @@ pub(super) struct Findings {
     pub(super) revision: u64,
     /// Whether the refresh is over.
     pub(super) finished: bool,
+    /// Whether this is worth a plot sync; else it is for look-ups, and better follows within seconds.
+    pub(super) is_for_farmer: bool,
     /// Plots that are farmed.
     pub(super) plots: Arc<Plots>,
     /// Files that cannot be farmed as they are: unreadable, no plots, or compressed too much.
@@ -104,7 +115,7 @@ impl Findings {
                 ..VolumeFound::default()
             });
             if let FileState::Farmed(plot) = &known.state {
-                plots.insert(Arc::clone(plot.name()), Arc::clone(plot));
+                plots.insert(path.clone(), Arc::clone(plot));
                 found.counts.farmed += 1;
                 volume.plots += 1;
                 volume.plot_bytes += plot.stamp().size;

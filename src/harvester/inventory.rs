@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cache::{CachedPlot, CachedPlots};
-use super::file::FileStamp;
+use super::file::{FileStamp, PlotPath};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError, PlotFacts};
 use super::scan::MAX_DEPTH;
@@ -21,14 +21,14 @@ use crate::wire::{G1Bytes, HarvesterHandshake};
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
     lanes: BTreeMap<Arc<Path>, Lane>,
-    by_id: BTreeMap<PlotId, Arc<Path>>,
+    by_id: BTreeMap<PlotId, PlotPath>,
     keys: Option<Arc<HarvesterHandshake>>,
     volumes: BTreeMap<u64, Volume>,
     gone: BTreeMap<PathBuf, GoneVolume>,
     /// What was known of files before they were opened by this process.
     cached: CachedPlots,
     changes: Changes,
-    /// Counts up with each plot loaded or removed.
+    /// Counts up with each plot loaded or removed, and when keys are known.
     version: u64,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Changes {
 struct Lane {
     /// The lane in which this mount point was found.
     parent: Option<Arc<Path>>,
-    files: BTreeMap<Arc<Path>, Known>,
+    files: BTreeMap<PlotPath, Known>,
     /// Directories that could not be listed, with the reason.
     troubles: BTreeMap<PathBuf, String>,
     /// Why it is not looked at just now.
@@ -87,7 +87,7 @@ pub(super) enum FileState {
         /// The plot.
         plot_id: PlotId,
         /// That file.
-        of: Arc<Path>,
+        of: PlotPath,
     },
     /// It is not whole yet.
     BeingCopied {
@@ -137,7 +137,7 @@ enum Gone {
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Files named like plots.
-    pub(super) files: BTreeMap<PathBuf, Found>,
+    pub(super) files: BTreeMap<PlotPath, Found>,
     /// Mount points below it, which were not looked into.
     pub(super) mounts: Vec<PathBuf>,
     /// Directories that could not be listed, with the reason.
@@ -157,7 +157,7 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct Due {
     /// Where it is.
-    pub(super) path: Arc<Path>,
+    pub(super) path: PlotPath,
     /// How it is.
     pub(super) found: Found,
     /// What is known of the very same file.
@@ -248,7 +248,7 @@ impl Inventory {
                 let cached = self.cached.get(&path).filter(|cached| cached.stamp == found.stamp);
                 Due {
                     facts: cached.map(|cached| Arc::clone(&cached.facts)),
-                    path: path.into(),
+                    path,
                     found,
                 }
             })
@@ -273,7 +273,7 @@ impl Inventory {
                     state: FileState::Farmed(farmed),
                     ..
                 }) = old
-                    && farmed.describe() == plot.describe()
+                    && farmed.is_same(&plot)
                 {
                     FileState::Farmed(Arc::clone(farmed))
                 } else {
@@ -295,7 +295,7 @@ impl Inventory {
             }
         };
         if matches!(state, FileState::Farmed(_)) {
-            self.cached.remove(&**path);
+            self.cached.remove(path);
         }
         let known = Known {
             stamp: due.found.stamp,
@@ -303,7 +303,47 @@ impl Inventory {
             state,
         };
         let lane = self.lanes.entry(Arc::clone(lane)).or_default();
-        lane.files.insert(Arc::clone(path), known);
+        lane.files.insert(path.clone(), known);
+    }
+
+    /// Whether a plot is farmed from another file than this one.
+    pub(super) fn has_another_file(&self, plot: &LoadedPlot) -> bool {
+        self.by_id
+            .get(plot.plot_id())
+            .is_some_and(|path| path != plot.plot_path())
+    }
+
+    /// Plots of a lane that are farmed though their keys are not known, by volume.
+    pub(super) fn without_keys(&self, lane: &Arc<Path>) -> Vec<Arc<LoadedPlot>> {
+        let files = self.lanes.get(lane).into_iter().flat_map(|lane| lane.files.values());
+        let farmed = files.filter_map(|known| match &known.state {
+            FileState::Farmed(plot) if plot.known_keys().is_none() => Some(Arc::clone(plot)),
+            _ => None,
+        });
+        let mut plots: Vec<_> = farmed.collect();
+        plots.sort_by_key(|plot| plot.volume());
+        plots
+    }
+
+    /// Keys of plots that were farmed without them are known.
+    pub(super) const fn take_keys(&mut self) {
+        self.version += 1;
+    }
+
+    /// The keys of a plot that was farmed without them cannot be known.
+    pub(super) fn take_no_keys(&mut self, lane: &Arc<Path>, plot: &Arc<LoadedPlot>, error: OpenError, now: Instant) {
+        let path = plot.plot_path();
+        let farmed = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
+        // It may have been replaced meanwhile.
+        if !matches!(farmed.map(|known| &known.state), Some(FileState::Farmed(farmed)) if Arc::ptr_eq(farmed, plot)) {
+            return;
+        }
+        tracing::error!(target: MANAGER, "Failed to {error}");
+        self.release(lane, path);
+        let files = self.lanes.get_mut(lane).map(|lane| &mut lane.files);
+        if let Some(known) = files.and_then(|files| files.get_mut(path)) {
+            known.state = refused(error, now);
+        }
     }
 
     /// A refresh ends: forgets directories that are not in `configured` any more, and what was missed and is back.
@@ -369,7 +409,7 @@ impl Inventory {
     }
 
     /// All files named like plots, by lane.
-    pub(super) fn files(&self) -> impl Iterator<Item = (&Arc<Path>, &Known)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (&PlotPath, &Known)> {
         self.lanes.values().flat_map(|lane| &lane.files)
     }
 
@@ -394,7 +434,7 @@ impl Inventory {
         &self.gone
     }
 
-    /// Another number means that other plots are farmed.
+    /// Another number means that other plots are farmed, or that more is known of them.
     pub(super) const fn version(&self) -> u64 {
         self.version
     }
@@ -415,15 +455,12 @@ impl Inventory {
     }
 
     /// All that is worth keeping for the next run.
-    pub(super) fn cacheable(&self, now_unix_s: u64) -> impl Iterator<Item = (&Path, CachedPlot)> {
+    pub(super) fn cacheable(&self, now_unix_s: u64) -> impl Iterator<Item = (&PlotPath, CachedPlot)> {
         let farmed = self.files().filter_map(move |(path, known)| match &known.state {
-            FileState::Farmed(plot) => Some((&**path, cached(plot, now_unix_s))),
+            FileState::Farmed(plot) => Some((path, cached(plot, now_unix_s)?)),
             _ => None,
         });
-        let others = self
-            .cached
-            .iter()
-            .map(|(path, cached)| (path.as_path(), cached.clone()));
+        let others = self.cached.iter().map(|(path, cached)| (path, cached.clone()));
         farmed.chain(others)
     }
 
@@ -431,22 +468,23 @@ impl Inventory {
     fn forget_gone(
         &mut self,
         lane: &Arc<Path>,
-        found: &BTreeMap<PathBuf, Found>,
+        found: &BTreeMap<PlotPath, Found>,
         troubles: &BTreeMap<PathBuf, String>,
         rules: &Rules<'_>,
     ) {
         let Some(known) = self.lanes.get_mut(lane) else { return };
         let mut plots: BTreeMap<(u64, PathBuf), (u64, u64)> = BTreeMap::new();
         known.files.retain(|path, known| {
-            let keep = found.contains_key(&**path);
+            let keep = found.contains_key(path);
             if let FileState::Farmed(plot) = &known.state
                 && !keep
             {
                 self.by_id.remove(plot.plot_id());
                 (self.changes.removed, self.version) = (self.changes.removed + 1, self.version + 1);
                 // It may come back.
-                self.cached
-                    .insert(path.to_path_buf(), cached(plot, rules.now_unix_ms / 1000));
+                if let Some(cached) = cached(plot, rules.now_unix_ms / 1000) {
+                    self.cached.insert(path.clone(), cached);
+                }
                 let directory = path.parent().unwrap_or(path).to_owned();
                 let (count, bytes) = plots.entry((known.volume, directory)).or_default();
                 *count += 1;
@@ -492,7 +530,7 @@ impl Inventory {
     }
 
     /// Whether a file must be opened.
-    fn is_due(&self, lane: &Arc<Path>, path: &Path, found: &Found, rules: &Rules<'_>) -> bool {
+    fn is_due(&self, lane: &Arc<Path>, path: &PlotPath, found: &Found, rules: &Rules<'_>) -> bool {
         let Some(known) = self.lanes.get(lane).and_then(|lane| lane.files.get(path)) else {
             return true;
         };
@@ -512,32 +550,33 @@ impl Inventory {
     }
 
     /// A plot that could be opened: farmed, unless the keys have changed meanwhile or another file has it.
-    fn judge(&mut self, path: &Arc<Path>, plot: LoadedPlot, rules: &Rules<'_>) -> FileState {
+    fn judge(&mut self, path: &PlotPath, plot: LoadedPlot, rules: &Rules<'_>) -> FileState {
         let keys = self.keys.as_ref().unwrap_or(rules.keys);
         if let Err(error) = plot.check_keys(keys) {
             return refused(error, rules.now);
         }
         match self.by_id.get(plot.plot_id()) {
             None => {
-                self.by_id.insert(*plot.plot_id(), Arc::clone(path));
+                self.by_id.insert(*plot.plot_id(), path.clone());
                 (self.changes.loaded, self.version) = (self.changes.loaded + 1, self.version + 1);
                 FileState::Farmed(Arc::new(plot))
             }
             Some(of) => {
                 let (of_path, copy) = (of.display(), path.display());
                 tracing::warn!(target: MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
-                self.cached
-                    .insert(path.to_path_buf(), cached(&plot, rules.now_unix_ms / 1000));
+                if let Some(cached) = cached(&plot, rules.now_unix_ms / 1000) {
+                    self.cached.insert(path.clone(), cached);
+                }
                 FileState::Duplicate {
                     plot_id: *plot.plot_id(),
-                    of: Arc::clone(of),
+                    of: of.clone(),
                 }
             }
         }
     }
 
     /// The plot of this file, if it has one, is not farmed any more.
-    fn release(&mut self, lane: &Arc<Path>, path: &Arc<Path>) {
+    fn release(&mut self, lane: &Arc<Path>, path: &PlotPath) {
         let known = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
         if let Some(Known {
             state: FileState::Farmed(plot),
@@ -576,12 +615,12 @@ pub(super) fn reason(state: &FileState, path: &Path, keys: &HarvesterHandshake) 
     })
 }
 
-fn cached(plot: &LoadedPlot, last_seen: u64) -> CachedPlot {
-    CachedPlot {
+fn cached(plot: &LoadedPlot, last_seen: u64) -> Option<CachedPlot> {
+    Some(CachedPlot {
         stamp: plot.stamp(),
-        facts: Arc::new(plot.facts()),
+        facts: Arc::new(plot.facts()?),
         last_seen,
-    }
+    })
 }
 
 fn refused(error: OpenError, now: Instant) -> FileState {

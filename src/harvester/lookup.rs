@@ -123,9 +123,10 @@ pub(super) async fn answer(
         lookup_time: took_us,
     };
     tracing::info!(target: HARVESTER, "{}", context.log_line.write(&info, sent.partials, took));
+    // Before it is sent: who asks the same again as soon as it has the answer shall get another one.
+    tally.handle_answered();
     // The farmer may be gone; then nobody wants the answer.
     let _ = context.answers.send((FromHarvester::FarmingInfo(info), None)).await;
-    tally.handle_answered();
 
     let end = context.clock.instant(tally.came() + FORGET_AFTER);
     loop {
@@ -255,7 +256,7 @@ impl Question {
         };
         if let Outcome::PlotFailed(error) | Outcome::VolumeFailed(error) = &outcome
             && let Some(volumes) = self.volumes.upgrade()
-            && volumes.may_report(plot.name(), Instant::now())
+            && volumes.may_report(&plot.name(), Instant::now())
         {
             tracing::error!(target: HARVESTER, "Exception fetching qualities for {path}. {error}");
         }

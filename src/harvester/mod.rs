@@ -5,8 +5,7 @@
 //! said to the farmer of plots is decided by the pure `sync::SyncSender`. [`dial`](dial()) carries all this to a remote
 //! farmer. [`make_plot`] makes small plots for demonstrations.
 //!
-//! This harvester farms classic v1 plots and v2 plots. Compressed plots are listed as files that cannot be opened, with
-//! the reason in the log.
+//! This harvester farms v1 plots, classic and compressed as far as the settings allow, and v2 plots.
 
 mod cache;
 mod check;
@@ -45,13 +44,13 @@ pub use check::{
     WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
 };
 pub use dial::{DialError, DialSettings, TlsSource, dial, examine_farmer};
-pub use file::{FileStamp, PlotFile, plot_name};
+pub use file::{FileStamp, PlotFile, PlotPath, plot_name};
 pub use lookup::LogLine;
 pub use make::{
     MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, V2_SIZES, available_memory, free_space,
     make_plot, random_seed,
 };
-pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotProver, ProverFacts};
+pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
 pub use queue::{ABANDON_AFTER, WARN_AFTER};
 pub use renewal::keep_fresh;

@@ -1,18 +1,21 @@
 //! One plot file: opened safely, its keys derived and checked, ready to be looked up and to sign.
 //!
 //! A [`LoadedPlot`] keeps what is needed to look proofs up, and no secret: the key that signs is read from the file when
-//! something is to be signed. What takes long to work out of a file, [`PlotFacts`], can be kept and given back.
+//! something is to be signed. To work its public keys out takes a hundred times as long as all else, and only those who
+//! tell of the plot or of a proof need them, so this may be left for later. What takes long, [`PlotFacts`], can be kept
+//! and given back.
 
+use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::OnceLock;
 
-use super::file::{FileStamp, PlotFile, plot_name};
+use super::file::{FileStamp, PlotFile, PlotPath, name_of};
 use super::plot_v2::ProverV2;
 use super::scan::permission_hint;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
-use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo};
+use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo, TableHeader};
 use crate::pos::v1::{Prover, Quality};
 use crate::pos::v2::PlotFileV2;
 use crate::pos::{PlotError, ReadAt};
@@ -100,13 +103,15 @@ pub enum OpenError {
 
 /// A plot that is farmed. Holds no secret and no file.
 pub struct LoadedPlot {
-    name: Arc<str>,
-    /// Where it is, if that is not its name.
-    path: Option<Box<Path>>,
+    path: PlotPath,
     stamp: FileStamp,
     volume: u64,
     plot_id: PlotId,
-    keys: PlotKeys,
+    /// Who is paid.
+    pool: PlotPool,
+    /// The farmer it was made for.
+    farmer: G1Bytes,
+    keys: OnceLock<PlotKeys>,
     prover: PlotProver,
 }
 
@@ -119,40 +124,40 @@ pub enum PlotProver {
     V2(ProverV2),
 }
 
-/// The public keys of a plot.
+/// The public keys of a plot that are worked out of its secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct PlotKeys {
-    /// Who is paid.
-    pool: PlotPool,
-    /// The farmer it was made for.
-    farmer: G1Bytes,
+pub struct PlotKeys {
     /// Its own.
-    local: G1Bytes,
+    pub local: G1Bytes,
     /// What its blocks are signed with.
-    plot: G1Bytes,
+    pub plot: G1Bytes,
 }
 
-/// What takes long to work out of a plot file, besides its header: kept, it makes opening the same file again cheap.
-/// Nothing in it is secret.
+/// What is known of a plot file, so that it need not be read, or not all of it, to farm it again. Nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlotFacts {
-    /// The plot's own public key.
-    pub local_pk: G1Bytes,
-    /// The key its blocks are signed with.
-    pub plot_public_key: G1Bytes,
-    /// What its prover keeps.
+    /// Its keys.
+    pub keys: PlotKeys,
+    /// What its prover keeps, and of a v1 plot the header.
     pub prover: ProverFacts,
 }
 
-/// What a prover keeps besides the header, by format.
+/// What a prover keeps, by format.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all plots are v1 plots")]
 pub enum ProverFacts {
-    /// Of a v1 plot: table C2, see [`Prover::c2`].
+    /// Of a v1 plot: all that is needed.
     V1 {
-        /// Its entries, ascending.
+        /// Who is paid.
+        pool: PlotPool,
+        /// The farmer it was made for.
+        farmer: G1Bytes,
+        /// Its header.
+        header: TableHeader,
+        /// The entries of table C2, ascending, see [`Prover::c2`].
         c2: Box<[u64]>,
     },
-    /// Of a v2 plot: nothing.
+    /// Of a v2 plot: nothing, its header is read.
     V2,
 }
 
@@ -166,115 +171,231 @@ impl std::fmt::Debug for LoadedPlot {
 }
 
 impl LoadedPlot {
-    /// Opens the plot at `path` and checks that it is farmed with one of `keys`.
+    /// Opens the plot at `path`, checks that it is farmed with one of `keys`, and works its own keys out.
     ///
     /// # Errors
     /// [`OpenError`]: with [`OpenError::NoKey`] the plot is fine but not ours.
     pub fn open(path: &Path, keys: &HarvesterHandshake) -> Result<Self, OpenError> {
-        let file = open(path)?;
-        let cannot_prove = |source| cannot_prove(path, &file, source);
-        let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
-        // The prover of a v2 plot wants its key; only the file is checked here.
-        let prover = match header.version {
-            HeaderVersion::Pos2 { .. } => {
-                PlotFileV2::of(&header)
-                    .and_then(|structure| structure.check(&file))
-                    .map_err(cannot_prove)?;
-                None
-            }
-            _ => Some(Prover::open_with(&file, &header).map_err(cannot_prove)?),
-        };
-        check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
-        let local_pk = local_sk(path, &header.memo)?.public_key();
-        let farmer_pk = PublicKey::from_g1(&header.memo.farmer_public_key)
-            .map_err(|source| bad_key(path, "its farmer public key", source))?;
-        let plot_public_key = plot_public_key(&local_pk, &farmer_pk, &header.memo.pool).to_g1();
-        let prover = match prover {
-            Some(prover) => PlotProver::V1(prover),
-            None => PlotProver::V2(ProverV2::new(&header, &plot_public_key).map_err(cannot_prove)?),
-        };
-        Self::new(path, &file, &header, &local_pk.to_g1(), &plot_public_key, prover)
+        let (plot, memo) = Self::read(&path.into(), keys)?;
+        if plot.keys.get().is_none() {
+            plot.work_out_keys(&memo, &plot.farmer_public_key()?)?;
+        }
+        Ok(plot)
     }
 
-    /// As [`Self::open`], of a file whose facts are known: the [`Self::facts`] of the plot when it was opened before. Only
-    /// the header is read; facts of another plot are refused as [`OpenError::WrongId`].
+    /// As [`Self::open`], but the keys of a v1 plot are left for later, and that its id belongs to them with them.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open_known(path: &Path, keys: &HarvesterHandshake, facts: &PlotFacts) -> Result<Self, OpenError> {
+    pub fn open_without_keys(path: &PlotPath, keys: &HarvesterHandshake) -> Result<Self, OpenError> {
+        Self::read(path, keys).map(|(plot, _)| plot)
+    }
+
+    /// As [`Self::open`], of a file whose facts are known: the [`Self::facts`] of the plot when it was opened before. Of a v1
+    /// plot nothing is read, so the file must be as it was then, with this `stamp`; of a v2 plot the header is, and facts
+    /// of another plot are refused as [`OpenError::WrongId`].
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_known(
+        path: &PlotPath,
+        stamp: FileStamp,
+        volume: u64,
+        keys: &HarvesterHandshake,
+        facts: &PlotFacts,
+    ) -> Result<Self, OpenError> {
+        let ProverFacts::V1 {
+            pool,
+            farmer,
+            header,
+            c2,
+        } = &facts.prover
+        else {
+            let file = open(path)?;
+            let cannot_prove = |source| cannot_prove(path, &file, source);
+            let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
+            let prover = ProverV2::new(&header, &facts.keys.plot).map_err(cannot_prove)?;
+            check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
+            let id = prover.plot_id();
+            let plot = Self::new(path, (file.stamp(), file.volume()), &header, PlotProver::V2(prover));
+            return plot.with_keys(facts.keys, id);
+        };
+        let prover = Prover::with_c2(stamp.size, *header, c2.clone()).map_err(|source| OpenError::Plot {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        check_keys(path, pool, farmer, keys)?;
+        let plot = Self::of(
+            path,
+            (stamp, volume),
+            header.plot_id,
+            (*pool, *farmer),
+            PlotProver::V1(prover),
+        );
+        plot.with_keys(facts.keys, crate::wire::plot_id_v1(pool, &facts.keys.plot))
+    }
+
+    /// The plot, and its memo with the secret.
+    fn read(path: &PlotPath, keys: &HarvesterHandshake) -> Result<(Self, PlotMemo), OpenError> {
         let file = open(path)?;
         let cannot_prove = |source| cannot_prove(path, &file, source);
         let header = PlotHeader::parse(&file).map_err(cannot_prove)?;
-        let prover = match &facts.prover {
-            ProverFacts::V1 { c2 } => {
-                PlotProver::V1(Prover::with_c2(&file, &header, c2.clone()).map_err(cannot_prove)?)
-            }
-            ProverFacts::V2 => PlotProver::V2(ProverV2::new(&header, &facts.plot_public_key).map_err(cannot_prove)?),
+        let place = (file.stamp(), file.volume());
+        let HeaderVersion::Pos2 { .. } = header.version else {
+            let prover = Prover::open_with(&file, &header).map_err(cannot_prove)?;
+            check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
+            let plot = Self::new(path, place, &header, PlotProver::V1(prover));
+            return Ok((plot, header.memo));
         };
+        PlotFileV2::of(&header)
+            .and_then(|structure| structure.check(&file))
+            .map_err(cannot_prove)?;
         check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
-        Self::new(path, &file, &header, &facts.local_pk, &facts.plot_public_key, prover)
+        // The filter of v2 plots goes by their keys.
+        let own = keys_of(
+            path,
+            &header.memo,
+            &farmer_public_key(path, &header.memo.farmer_public_key)?,
+        )?;
+        let prover = ProverV2::new(&header, &own.plot).map_err(cannot_prove)?;
+        let id = prover.plot_id();
+        let plot = Self::new(path, place, &header, PlotProver::V2(prover)).with_keys(own, id)?;
+        Ok((plot, header.memo))
     }
 
-    fn new(
-        path: &Path,
-        file: &PlotFile,
-        header: &PlotHeader,
-        local_pk: &G1Bytes,
-        plot_public_key: &G1Bytes,
+    fn new(path: &PlotPath, place: (FileStamp, u64), header: &PlotHeader, prover: PlotProver) -> Self {
+        let owner = (header.memo.pool, header.memo.farmer_public_key);
+        Self::of(path, place, header.plot_id, owner, prover)
+    }
+
+    fn of(
+        path: &PlotPath,
+        (stamp, volume): (FileStamp, u64),
+        plot_id: PlotId,
+        (pool, farmer): (PlotPool, G1Bytes),
         prover: PlotProver,
-    ) -> Result<Self, OpenError> {
-        let written = header.plot_id;
-        let computed = match &prover {
-            PlotProver::V1(_) => crate::wire::plot_id_v1(&header.memo.pool, plot_public_key),
-            PlotProver::V2(prover) => prover.plot_id(),
-        };
-        if computed != written {
+    ) -> Self {
+        Self {
+            path: path.clone(),
+            stamp,
+            volume,
+            plot_id,
+            pool,
+            farmer,
+            keys: OnceLock::new(),
+            prover,
+        }
+    }
+
+    /// With its keys, by which it has the id `computed`.
+    fn with_keys(self, keys: PlotKeys, computed: PlotId) -> Result<Self, OpenError> {
+        self.take_keys(keys, computed)?;
+        Ok(self)
+    }
+
+    fn take_keys(&self, keys: PlotKeys, computed: PlotId) -> Result<(), OpenError> {
+        if computed != self.plot_id {
             return Err(OpenError::WrongId {
-                path: path.to_owned(),
-                written,
+                path: self.path().to_owned(),
+                written: self.plot_id,
                 computed,
             });
         }
-        let name = plot_name(path);
-        Ok(Self {
-            path: (path.as_os_str() != name.as_str()).then(|| path.into()),
-            name: name.into(),
-            stamp: file.stamp(),
-            volume: file.volume(),
-            plot_id: computed,
-            keys: PlotKeys {
-                pool: header.memo.pool,
-                farmer: header.memo.farmer_public_key,
-                local: *local_pk,
-                plot: *plot_public_key,
-            },
-            prover,
+        // Who was faster has worked out the same.
+        let _ = self.keys.set(keys);
+        Ok(())
+    }
+
+    /// Its keys, if they are worked out.
+    #[must_use]
+    pub fn known_keys(&self) -> Option<&PlotKeys> {
+        self.keys.get()
+    }
+
+    /// Its keys, which are worked out if they are not: half a millisecond, after a read of the header. Blocking.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is unreadable or another one, or the id in its header is not that of its keys.
+    pub fn own_keys(&self) -> Result<&PlotKeys, OpenError> {
+        if self.keys.get().is_none() {
+            self.work_out_keys(&self.read_memo()?, &self.farmer_public_key()?)?;
+        }
+        self.keys.get().ok_or_else(|| OpenError::Changed {
+            path: self.path().to_owned(),
         })
     }
 
-    /// What [`Self::open_known`] wants to know.
+    /// What the file says of its owner, with the plot's secret: for [`Self::work_out_keys`]. Blocking.
+    ///
+    /// # Errors
+    /// [`OpenError`]: the file is unreadable or another one.
+    pub(super) fn read_memo(&self) -> Result<PlotMemo, OpenError> {
+        let header = PlotHeader::parse(&open(self.path())?).map_err(|source| self.damaged(source))?;
+        if (header.plot_id, header.memo.pool, header.memo.farmer_public_key) != (self.plot_id, self.pool, self.farmer) {
+            return Err(OpenError::Changed {
+                path: self.path().to_owned(),
+            });
+        }
+        Ok(header.memo)
+    }
+
+    /// The farmer key it was made for, checked.
+    ///
+    /// # Errors
+    /// [`OpenError::Keys`]: it is no key.
+    pub(super) fn farmer_public_key(&self) -> Result<PublicKey, OpenError> {
+        farmer_public_key(self.path(), &self.farmer)
+    }
+
+    /// Works the keys of a v1 plot out of its `memo`; a v2 plot has them. `farmer` is [`Self::farmer_public_key`].
+    ///
+    /// # Errors
+    /// [`OpenError`]: the memo holds no key, or the id in the header is not that of the keys.
+    pub(super) fn work_out_keys(&self, memo: &PlotMemo, farmer: &PublicKey) -> Result<(), OpenError> {
+        let keys = keys_of(self.path(), memo, farmer)?;
+        self.take_keys(keys, crate::wire::plot_id_v1(&self.pool, &keys.plot))
+    }
+
+    /// What [`Self::open_known`] wants to know; `None` before its keys are worked out.
     #[must_use]
-    pub fn facts(&self) -> PlotFacts {
-        PlotFacts {
-            local_pk: self.keys.local,
-            plot_public_key: self.keys.plot,
+    pub fn facts(&self) -> Option<PlotFacts> {
+        Some(PlotFacts {
+            keys: *self.keys.get()?,
             prover: match &self.prover {
-                PlotProver::V1(prover) => ProverFacts::V1 { c2: prover.c2().into() },
+                PlotProver::V1(prover) => ProverFacts::V1 {
+                    pool: self.pool,
+                    farmer: self.farmer,
+                    header: *prover.header(),
+                    c2: prover.c2().into(),
+                },
                 PlotProver::V2(_) => ProverFacts::V2,
             },
-        }
+        })
+    }
+
+    /// Whether this is the same plot in the same file with the same content.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.path(), self.plot_id, self.pool, self.farmer) == (other.path(), other.plot_id, other.pool, other.farmer)
+            && self.stamp.has_content_of(&other.stamp)
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.path.as_deref().unwrap_or_else(|| Path::new(&*self.name))
+        &self.path
     }
 
-    /// What the farmer calls it, see [`plot_name`].
+    /// Where it is, shared.
     #[must_use]
-    pub const fn name(&self) -> &Arc<str> {
-        &self.name
+    pub const fn plot_path(&self) -> &PlotPath {
+        &self.path
+    }
+
+    /// What the farmer calls it, see [`plot_name`](super::plot_name).
+    #[must_use]
+    pub fn name(&self) -> Cow<'_, str> {
+        name_of(&self.path)
     }
 
     /// The file as it was loaded.
@@ -294,7 +415,7 @@ impl LoadedPlot {
     /// # Errors
     /// [`OpenError::NoKey`].
     pub fn check_keys(&self, keys: &HarvesterHandshake) -> Result<(), OpenError> {
-        check_keys(self.path(), &self.keys.pool, &self.keys.farmer, keys)
+        check_keys(self.path(), &self.pool, &self.farmer, keys)
     }
 
     /// Its id.
@@ -339,25 +460,13 @@ impl LoadedPlot {
     /// Who is paid.
     #[must_use]
     pub const fn pool(&self) -> &PlotPool {
-        &self.keys.pool
-    }
-
-    /// The key its blocks are signed with.
-    #[must_use]
-    pub const fn plot_public_key(&self) -> &G1Bytes {
-        &self.keys.plot
+        &self.pool
     }
 
     /// The farmer key it was made for.
     #[must_use]
     pub const fn farmer_pk(&self) -> &G1Bytes {
-        &self.keys.farmer
-    }
-
-    /// Its own public key.
-    #[must_use]
-    pub const fn local_pk(&self) -> &G1Bytes {
-        &self.keys.local
+        &self.farmer
     }
 
     /// Signs each of `messages` with the plot's own secret key, the harvester's share of a signature. The key is read from
@@ -367,37 +476,38 @@ impl LoadedPlot {
     /// [`OpenError`]: the file is gone, damaged or another one.
     pub fn sign(&self, messages: &[Bytes32]) -> Result<Vec<Signature>, OpenError> {
         let path = self.path();
-        let file = open(path)?;
-        let header = PlotHeader::parse(&file).map_err(|source| self.damaged(source))?;
-        let local_sk = local_sk(path, &header.memo)?;
-        if header.plot_id != self.plot_id || local_sk.public_key().to_g1() != self.keys.local {
-            return Err(OpenError::Changed { path: path.to_owned() });
+        let keys = self.own_keys()?;
+        let local_sk = local_sk(path, &self.read_memo()?)?;
+        if local_sk.public_key().to_g1() != keys.local {
+            return Err(OpenError::Changed {
+                path: path.to_path_buf(),
+            });
         }
         let plot_public_key =
-            PublicKey::from_g1(&self.keys.plot).map_err(|source| bad_key(path, "its plot public key", source))?;
+            PublicKey::from_g1(&keys.plot).map_err(|source| bad_key(path, "its plot public key", source))?;
         let sign = |message: &Bytes32| sign_prepend(&local_sk, &plot_public_key, message.as_bytes());
         Ok(messages.iter().map(sign).collect())
     }
 
-    /// The plot as the farmer is told of it.
+    /// The plot as the farmer is told of it; `None` before its keys are worked out.
     #[must_use]
-    pub fn describe(&self) -> Plot {
+    pub fn describe(&self) -> Option<Plot> {
         let (plot_index, meta_group) = match &self.prover {
             PlotProver::V1(_) => (0, 0),
             PlotProver::V2(prover) => (prover.plot_index(), prover.meta_group()),
         };
-        Plot {
-            filename: self.name.as_ref().to_owned(),
+        Some(Plot {
+            filename: self.name().into_owned(),
             size: self.size(),
             plot_id: self.plot_id,
-            pool: *self.pool(),
-            plot_public_key: self.keys.plot,
+            pool: self.pool,
+            plot_public_key: self.keys.get()?.plot,
             file_size: ByteSize(self.stamp.size),
             time_modified: u64::try_from(self.stamp.modified_s).unwrap_or(0),
             compression_level: Some(self.compression_level()),
             plot_index,
             meta_group,
-        }
+        })
     }
 
     /// Opens the file, which must be the one that was loaded.
@@ -499,6 +609,19 @@ fn local_sk(path: &Path, memo: &PlotMemo) -> Result<SecretKey, OpenError> {
     Ok(derive::local_sk(&master))
 }
 
+/// The public keys of the plot with this memo.
+fn keys_of(path: &Path, memo: &PlotMemo, farmer: &PublicKey) -> Result<PlotKeys, OpenError> {
+    let local = local_sk(path, memo)?.public_key();
+    Ok(PlotKeys {
+        local: local.to_g1(),
+        plot: plot_public_key(&local, farmer, &memo.pool).to_g1(),
+    })
+}
+
+fn farmer_public_key(path: &Path, farmer: &G1Bytes) -> Result<PublicKey, OpenError> {
+    PublicKey::from_g1(farmer).map_err(|source| bad_key(path, "its farmer public key", source))
+}
+
 fn bad_key(path: &Path, what: &'static str, source: CryptoError) -> OpenError {
     OpenError::Keys {
         path: path.to_owned(),
@@ -510,7 +633,7 @@ fn bad_key(path: &Path, what: &'static str, source: CryptoError) -> OpenError {
 fn check_keys(path: &Path, pool: &PlotPool, farmer: &G1Bytes, keys: &HarvesterHandshake) -> Result<(), OpenError> {
     let no_key = |what, wanted, ours: &[G1Bytes]| {
         Err(OpenError::NoKey {
-            path: path.to_owned(),
+            path: path.to_path_buf(),
             what,
             wanted,
             ours: ours.to_vec(),
@@ -620,7 +743,9 @@ mod tests {
     #[test]
     fn a_plot_opened_with_known_facts_proves_and_signs_like_one_opened_without() {
         let opened = LoadedPlot::open(pooled(), &keys()).unwrap();
-        let known = LoadedPlot::open_known(pooled(), &keys(), &opened.facts()).unwrap();
+        let facts = opened.facts().unwrap();
+        let known =
+            LoadedPlot::open_known(opened.plot_path(), opened.stamp(), opened.volume(), &keys(), &facts).unwrap();
         assert_eq!(known.facts(), opened.facts());
         assert_eq!(known.describe(), opened.describe());
         for byte in 0..8 {
@@ -634,10 +759,42 @@ mod tests {
     }
 
     #[test]
-    fn facts_of_another_plot_are_refused() {
-        let other = LoadedPlot::open(original(), &keys()).unwrap().facts();
-        let refused = LoadedPlot::open_known(pooled(), &keys(), &other).unwrap_err();
+    fn facts_with_keys_of_another_plot_are_refused() {
+        let (opened, other) = (
+            LoadedPlot::open(pooled(), &keys()).unwrap(),
+            LoadedPlot::open(original(), &keys()),
+        );
+        let mut facts = opened.facts().unwrap();
+        facts.keys = *other.unwrap().known_keys().unwrap();
+        let refused =
+            LoadedPlot::open_known(opened.plot_path(), opened.stamp(), opened.volume(), &keys(), &facts).unwrap_err();
         assert!(matches!(refused, OpenError::WrongId { .. }), "{refused}");
+    }
+
+    #[test]
+    fn keys_left_for_later_are_those_worked_out_at_once_and_belong_to_the_id() {
+        let (opened, later) = (
+            LoadedPlot::open(pooled(), &keys()).unwrap(),
+            LoadedPlot::open_without_keys(&pooled().into(), &keys()).unwrap(),
+        );
+        assert_eq!(
+            (later.known_keys(), later.describe(), later.facts()),
+            (None, None, None)
+        );
+        assert!(later.is_same(&opened));
+        assert_eq!(later.own_keys().unwrap(), opened.own_keys().unwrap());
+        assert_eq!((later.describe(), later.facts()), (opened.describe(), opened.facts()));
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plot");
+        let mut bytes = std::fs::read(pooled()).unwrap();
+        bytes[20] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let plot = LoadedPlot::open_without_keys(&path.into(), &keys()).unwrap();
+        for _ in 0..2 {
+            assert!(matches!(plot.own_keys(), Err(OpenError::WrongId { .. })));
+        }
+        assert!(matches!(plot.sign(&[Bytes32([1; 32])]), Err(OpenError::WrongId { .. })));
     }
 
     #[test]

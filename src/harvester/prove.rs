@@ -3,7 +3,7 @@
 //! A v1 plot gives full proofs. A v2 plot gives partial proofs, which the farmer has completed; they are judged by their
 //! quality all the same.
 
-use super::plot::{LoadedPlot, OpenError, PlotProver};
+use super::plot::{LoadedPlot, OpenError, PlotKeys, PlotProver};
 use super::plot_v2::ProverV2;
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::filter::{bits_v2, passes_v1, passes_v2, pos_challenge, prefix_bits_v1};
@@ -78,7 +78,9 @@ pub(super) fn proofs_of(
                 let quality = partial.quality_string(prover.strength());
                 is_good_enough(constants, point, plot, &quality)
             });
-            if let Some(message) = partials_message(point, plot, prover, partials) {
+            if !partials.is_empty()
+                && let Some(message) = partials_message(point, plot, prover, plot.own_keys()?, partials)
+            {
                 found(FromHarvester::PartialProofs(Box::new(message)));
             }
             Ok(())
@@ -99,16 +101,17 @@ fn full_proofs_of(
         if !is_good_enough(constants, point, plot, &quality.string) {
             continue;
         }
-        match plot.full_proof(file, challenge, &quality) {
-            Ok(proof) if is_v1_phased_out(constants, &proof, last_tx_height(point)) => {}
-            Ok(proof) => found(FromHarvester::NewProofOfSpace(Box::new(NewProofOfSpace {
+        let proof = plot.full_proof(file, challenge, &quality);
+        match proof.and_then(|proof| Ok((proof, plot.own_keys()?))) {
+            Ok((proof, _)) if is_v1_phased_out(constants, &proof, last_tx_height(point)) => {}
+            Ok((proof, keys)) => found(FromHarvester::NewProofOfSpace(Box::new(NewProofOfSpace {
                 challenge_hash: point.challenge_hash,
                 sp_hash: point.sp_hash,
                 plot_identifier: identifier(plot, &quality.string),
                 proof: ProofOfSpace {
                     challenge: *challenge,
                     pool: *plot.pool(),
-                    plot_public_key: *plot.plot_public_key(),
+                    plot_public_key: keys.plot,
                     body: ProofBody::V1 { k: plot.k(), proof },
                 },
                 signage_point_index: point.signage_point_index,
@@ -127,6 +130,7 @@ fn partials_message(
     point: &NewSignagePointHarvester,
     plot: &LoadedPlot,
     prover: &ProverV2,
+    keys: &PlotKeys,
     partial_proofs: Vec<PartialProof>,
 ) -> Option<PartialProofsData> {
     let quality = partial_proofs.first()?.quality_string(prover.strength());
@@ -142,7 +146,7 @@ fn partials_message(
         strength: prover.strength(),
         plot_id: *plot.plot_id(),
         pool: *plot.pool(),
-        plot_public_key: *plot.plot_public_key(),
+        plot_public_key: keys.plot,
     })
 }
 

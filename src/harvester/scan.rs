@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::file::FileStamp;
-use super::inventory::{Found, Listing};
+use super::inventory::{Due, Found, Listing};
 use super::mounts::Mounts;
-use super::plot::{LoadedPlot, OpenError, PlotFacts};
+use super::plot::{LoadedPlot, OpenError};
 use crate::config::HarvesterSettings;
 use crate::pos::PlotError;
+use crate::pos::header::PlotMemo;
 use crate::wire::HarvesterHandshake;
 
 /// Where and how to look.
@@ -83,15 +84,15 @@ pub(super) trait Look: fmt::Debug + Send + Sync {
         search.listing
     }
 
-    /// Opens a file, of which `facts` are known, and checks that it is to be farmed.
-    fn open(
-        &self,
-        path: &Path,
-        keys: &HarvesterHandshake,
-        facts: Option<&PlotFacts>,
-        max_compression_level: u8,
-    ) -> Result<LoadedPlot, OpenError> {
-        open(path, keys, facts, max_compression_level)
+    /// Opens a file that was listed, and checks that it is to be farmed. The keys of a plot that are not known already may
+    /// be left for later.
+    fn open(&self, due: &Due, keys: &HarvesterHandshake, max_compression_level: u8) -> Result<LoadedPlot, OpenError> {
+        open(due, keys, max_compression_level)
+    }
+
+    /// Reads what the keys of a plot are worked out of.
+    fn memo(&self, plot: &LoadedPlot) -> Result<PlotMemo, OpenError> {
+        plot.read_memo()
     }
 
     /// Whether a lane that has neither listed nor opened a file for so long hangs.
@@ -106,15 +107,19 @@ pub(super) struct Disks;
 
 impl Look for Disks {}
 
-fn open(path: &Path, keys: &HarvesterHandshake, facts: Option<&PlotFacts>, most: u8) -> Result<LoadedPlot, OpenError> {
-    let known = facts.map(|facts| LoadedPlot::open_known(path, keys, facts));
+fn open(due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
+    let (path, found) = (&due.path, due.found);
+    let facts = due.facts.as_deref();
+    let known = facts.map(|facts| LoadedPlot::open_known(path, found.stamp, found.volume, keys, facts));
     let opened = match known {
         // Facts that do not fit are worth nothing.
-        None | Some(Err(OpenError::WrongId { .. } | OpenError::Plot { .. })) => LoadedPlot::open(path, keys),
+        None | Some(Err(OpenError::WrongId { .. } | OpenError::Plot { .. })) => {
+            LoadedPlot::open_without_keys(path, keys)
+        }
         Some(known) => known,
     };
     let too_compressed = |level| OpenError::TooCompressed {
-        path: path.to_owned(),
+        path: path.to_path_buf(),
         level,
         most,
     };
@@ -180,7 +185,7 @@ impl Search<'_> {
                         stamp: FileStamp::of(&metadata),
                         volume: metadata.dev(),
                     };
-                    self.listing.files.insert(path, found);
+                    self.listing.files.insert(path.into(), found);
                 }
                 // A FIFO, a device, a link to a directory.
                 Ok(_) => {}
@@ -194,7 +199,7 @@ impl Search<'_> {
                             .and_then(|path| fs::metadata(path).ok())
                             .map_or(0, |m| m.dev()),
                     };
-                    self.listing.files.insert(path, found);
+                    self.listing.files.insert(path.into(), found);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! Refreshes on threads of their own, whose findings anybody can see and nobody has to wait for.
 //!
 //! Each lane, a plot directory or a drive mounted below one, has a thread while it is looked at, and a volume is read for
-//! one lane at a time. Whoever holds the [`Inventory`] touches no disk meanwhile. A refresh is over when all lanes are
+//! one lane at a time. Whoever holds the [`Inventory`] touches no disk meanwhile. When all files are opened the plots are
+//! farmed; then the keys of new ones are worked out, and the farmer is told of them. A refresh is over when all lanes are
 //! done, or when those that are not have made no progress for a while: a disk that hangs keeps its own thread,
 //! its plots stay what they were, and later refreshes leave it out until it is back.
 
@@ -24,8 +25,10 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::scan::{Disks, Look, ScanOptions, cannot_list};
 use crate::config::Settings;
+use crate::crypto::PublicKey;
+use crate::pos::header::PlotMemo;
 use crate::runtime::Clock;
-use crate::wire::HarvesterHandshake;
+use crate::wire::{G1Bytes, HarvesterHandshake};
 
 /// Starts refreshes.
 #[derive(Debug)]
@@ -62,9 +65,11 @@ struct Shared {
     clock: Clock,
     files: ScannerFiles,
     state: Mutex<State>,
-    /// A lane has ended.
-    ended: Condvar,
+    /// A lane has ended, or has opened all its files.
+    moved: Condvar,
     gates: Mutex<BTreeMap<u64, Arc<Gate>>>,
+    /// Held by the one lane that works keys out: it uses all processors.
+    processors: Mutex<()>,
     newest: watch::Sender<Arc<Findings>>,
 }
 
@@ -85,13 +90,8 @@ struct State {
     is_refreshing: bool,
 }
 
-/// Reading of one volume: one lane at a time.
-#[derive(Debug, Default)]
-struct Gate {
-    lane: Mutex<()>,
-    /// Its last files were opened so fast that what took time was arithmetic.
-    is_fast: AtomicBool,
-}
+/// Held by the one lane that reads files of a volume.
+type Gate = Mutex<()>;
 
 /// One refresh.
 #[derive(Debug)]
@@ -113,7 +113,24 @@ struct Progress {
     /// Files to open, and those that were.
     due: AtomicU64,
     opened: AtomicU64,
+    /// All files are opened.
+    is_open: AtomicBool,
+    /// Steps on the way to the keys of plots.
+    keyed: AtomicU64,
+    /// It is working keys out, or waits for its turn to.
+    is_computing: AtomicBool,
     has_ended: AtomicBool,
+}
+
+/// Why findings are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    /// All files are opened: plots can be looked up, and their keys follow.
+    AllOpen,
+    /// There are more of them.
+    More,
+    /// The refresh, or a lane that was late, is over.
+    Over,
 }
 
 impl Scanner {
@@ -130,8 +147,9 @@ impl Scanner {
             clock,
             files,
             state: Mutex::default(),
-            ended: Condvar::new(),
+            moved: Condvar::new(),
             gates: Mutex::default(),
+            processors: Mutex::default(),
             newest,
         };
         Self {
@@ -206,7 +224,7 @@ impl Shared {
         self.state().is_refreshing = false;
         self.save_cache();
         over();
-        self.publish(&round, true);
+        self.publish(&round, News::Over);
     }
 
     /// Looks at all directories once.
@@ -328,75 +346,89 @@ impl Shared {
         progress.due.store(due.len() as u64, Ordering::Relaxed);
         let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX).max(1);
         for volume in due.chunk_by(|a, b| a.found.volume == b.found.volume) {
-            let gate = Arc::clone(lock(&self.gates).entry(volume[0].found.volume).or_default());
+            let gate = self.gate(volume[0].found.volume);
             for batch in volume.chunks(batch_size) {
-                let opened = self.open(round, &gate, batch, progress);
-                let mut state = self.state();
+                let only_lane = lock(&gate);
+                let open = |due: &Due| {
+                    let opened = self.look.open(due, &round.keys, options.max_compression_level);
+                    progress.opened.fetch_add(1, Ordering::Relaxed);
+                    opened
+                };
+                let opened: Vec<_> = batch.iter().map(open).collect();
+                drop(only_lane);
                 for (due, opened) in batch.iter().zip(opened) {
-                    state.inventory.take_opened(lane, due, opened, &round.rules());
+                    let opened = opened.and_then(|plot| self.checked(plot));
+                    self.state().inventory.take_opened(lane, due, opened, &round.rules());
+                }
+                thread::sleep(options.batch_sleep);
+            }
+        }
+        progress.is_open.store(true, Ordering::Release);
+        self.moved.notify_all();
+        self.find_keys(round, lane, progress);
+    }
+
+    /// A plot that is farmed from another file is called a copy of it, so it must be the plot that its header says.
+    fn checked(&self, plot: LoadedPlot) -> Result<LoadedPlot, OpenError> {
+        let has_another_file = self.state().inventory.has_another_file(&plot);
+        if has_another_file {
+            plot.own_keys()?;
+        }
+        Ok(plot)
+    }
+
+    /// Works out the keys of the plots of a lane that are farmed without.
+    fn find_keys(&self, round: &Round, lane: &Arc<Path>, progress: &Progress) {
+        let plots = self.state().inventory.without_keys(lane);
+        for volume in plots.chunk_by(|a, b| a.volume() == b.volume()) {
+            let gate = self.gate(volume[0].volume());
+            for batch in volume.chunks(KEYS_AT_ONCE) {
+                let only_lane = lock(&gate);
+                let read = |plot: &Arc<LoadedPlot>| {
+                    let memo = self.look.memo(plot);
+                    progress.keyed.fetch_add(1, Ordering::Relaxed);
+                    (Arc::clone(plot), memo)
+                };
+                let memos: Vec<_> = batch.iter().map(read).collect();
+                drop(only_lane);
+                progress.is_computing.store(true, Ordering::Relaxed);
+                let failed = {
+                    let _processors = lock(&self.processors);
+                    work_out_keys(memos)
+                };
+                progress.is_computing.store(false, Ordering::Relaxed);
+                let mut state = self.state();
+                state.inventory.take_keys();
+                for (plot, error) in failed {
+                    state.inventory.take_no_keys(lane, &plot, error, round.now);
                 }
                 drop(state);
-                thread::sleep(options.batch_sleep);
+                thread::sleep(round.options.batch_sleep);
             }
         }
     }
 
-    /// Opens files of one volume: one after the other, or, where what takes time is working out keys, side by side.
-    fn open(
-        &self,
-        round: &Round,
-        gate: &Gate,
-        files: &[Due],
-        progress: &Progress,
-    ) -> Vec<Result<LoadedPlot, OpenError>> {
-        let _only_lane = lock(&gate.lane);
-        let open = |part: &[Due]| -> Vec<_> {
-            let opened = part.iter().map(|due| {
-                let facts = due.facts.as_deref();
-                let most = round.options.max_compression_level;
-                let opened = self.look.open(&due.path, &round.keys, facts, most);
-                progress.opened.fetch_add(1, Ordering::Relaxed);
-                opened
-            });
-            opened.collect()
-        };
-        let started = Instant::now();
-        let threads = if gate.is_fast.load(Ordering::Relaxed) {
-            thread::available_parallelism().map_or(1, NonZero::get).min(MAX_OPENERS)
-        } else {
-            1
-        };
-        let parts = files.chunks(files.len().div_ceil(threads).max(1));
-        let opened: Vec<Vec<_>> = thread::scope(|scope| {
-            let opening: Vec<_> = parts
-                .map(|part| (part, thread::Builder::new().spawn_scoped(scope, move || open(part))))
-                .collect();
-            let opened = opening.into_iter().map(|(part, thread)| match thread {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(_) => open(part),
-            });
-            opened.collect()
-        });
-        let each =
-            started.elapsed() * u32::try_from(threads).unwrap_or(1) / u32::try_from(files.len()).unwrap_or(1).max(1);
-        gate.is_fast.store(each < FAST, Ordering::Relaxed);
-        opened.into_iter().flatten().collect()
+    fn gate(&self, volume: u64) -> Arc<Gate> {
+        Arc::clone(lock(&self.gates).entry(volume).or_default())
     }
 
     /// Waits until all lanes of a round have ended or make no progress.
     fn wait(&self, round: &Round) {
         let mut last_told = round.started;
         let mut moved: BTreeMap<Arc<Path>, (u64, Instant)> = BTreeMap::new();
+        let mut is_open_told = false;
         loop {
-            let mut is_over = true;
+            let (mut is_over, mut is_all_open) = (true, true);
             let mut stalled = Vec::new();
             for (lane, progress) in &*lock(&round.lanes) {
                 if progress.has_ended.load(Ordering::Acquire) {
                     continue;
                 }
-                let steps = progress.listed.load(Ordering::Relaxed) + progress.opened.load(Ordering::Relaxed);
+                is_all_open &= progress.is_open.load(Ordering::Acquire);
+                let steps = [&progress.listed, &progress.opened, &progress.keyed];
+                let steps = steps.iter().map(|steps| steps.load(Ordering::Relaxed)).sum();
                 let (before, since) = moved.entry(Arc::clone(lane)).or_insert_with(|| (steps, Instant::now()));
-                if *before != steps {
+                if *before != steps || progress.is_computing.load(Ordering::Relaxed) {
                     (*before, *since) = (steps, Instant::now());
                 }
                 let silent_for = since.elapsed();
@@ -416,17 +448,21 @@ impl Shared {
                 }
                 return;
             }
+            // All are looked up from here on, before their keys are known.
+            let is_news = is_all_open && !std::mem::replace(&mut is_open_told, is_all_open);
             if last_told.elapsed() >= TELL_EVERY {
                 last_told = Instant::now();
-                self.publish(round, false);
+                self.publish(round, News::More);
+            } else if is_news {
+                self.publish(round, News::AllOpen);
             }
-            let waited = self.ended.wait_timeout(self.state(), LOOK_EVERY);
+            let waited = self.moved.wait_timeout(self.state(), LOOK_EVERY);
             drop(waited);
         }
     }
 
     /// Makes the findings known. Copies all names, so it is not done often.
-    fn publish(&self, round: &Round, is_over: bool) {
+    fn publish(&self, round: &Round, news: News) {
         let (mut done, mut total) = (0, 0);
         for progress in lock(&round.lanes).values() {
             done += progress.opened.load(Ordering::Relaxed);
@@ -434,7 +470,8 @@ impl Shared {
         }
         let state = self.state();
         let mut found = Findings::of(&state.inventory, round.started.elapsed(), (done, total));
-        found.finished = is_over;
+        found.finished = news == News::Over;
+        found.is_for_farmer = news != News::AllOpen;
         self.newest.send_modify(|newest| {
             found.revision = newest.revision + 1;
             *newest = Arc::new(found);
@@ -531,9 +568,50 @@ impl Drop for Ending {
         drop(state);
         if is_late {
             // Nobody waits for it: what it found is told at once.
-            self.shared.publish(&self.round, true);
+            self.shared.publish(&self.round, News::Over);
         }
-        self.shared.ended.notify_all();
+        self.shared.moved.notify_all();
+    }
+}
+
+/// Works out the keys of these plots, on all processors; those that have none, with the reason.
+fn work_out_keys(memos: Vec<Read>) -> Vec<(Arc<LoadedPlot>, OpenError)> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
+    let left = Mutex::new(memos);
+    thread::scope(|scope| {
+        let helpers: Vec<_> = (1..threads)
+            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, || work_out(&left)).ok())
+            .collect();
+        let mut failed = work_out(&left);
+        for helper in helpers {
+            failed.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        failed
+    })
+}
+
+/// A plot and what its keys are worked out of.
+type Read = (Arc<LoadedPlot>, Result<PlotMemo, OpenError>);
+
+fn work_out(left: &Mutex<Vec<Read>>) -> Vec<(Arc<LoadedPlot>, OpenError)> {
+    // Most plots are for the same farmer, and to check a key takes time too.
+    let mut farmer: Option<(G1Bytes, PublicKey)> = None;
+    let mut one = |plot: &LoadedPlot, memo: Result<PlotMemo, OpenError>| {
+        let memo = memo?;
+        let key = match farmer {
+            Some((bytes, key)) if bytes == *plot.farmer_pk() => key,
+            _ => plot.farmer_public_key()?,
+        };
+        farmer = Some((*plot.farmer_pk(), key));
+        plot.work_out_keys(&memo, &key)
+    };
+    let mut failed = Vec::new();
+    loop {
+        let next = lock(left).pop();
+        let Some((plot, memo)) = next else { return failed };
+        if let Err(error) = one(&plot, memo) {
+            failed.push((plot, error));
+        }
     }
 }
 
@@ -547,8 +625,8 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How often a refresh looks whether its lanes make progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Files opened side by side, at most: look-ups need the machine too.
-const MAX_OPENERS: usize = 8;
+/// Threads that work keys out, at most: look-ups need the machine too.
+const MAX_THREADS: usize = 8;
 
-/// A disk with heads needs longer to open a plot than this, and working out keys takes less.
-const FAST: Duration = Duration::from_millis(4);
+/// Plots whose memos, with their secrets, are in memory at the same time for each lane.
+const KEYS_AT_ONCE: usize = 64;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::Connection;
-use super::findings::{Findings, Plots};
+use super::findings::{Findings, Plots, plot_named};
 use super::inventory::Changes;
 use super::lookup::{self, LogLine, LookupContext};
 use super::plot::{LoadedPlot, OpenError};
@@ -272,7 +272,7 @@ impl Service {
         let ours = match &self.keys {
             Some(keys) if findings.keys.as_ref() != Some(keys) => {
                 let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
-                Arc::new(ours.map(|(name, plot)| (Arc::clone(name), Arc::clone(plot))).collect())
+                Arc::new(ours.map(|(path, plot)| (path.clone(), Arc::clone(plot))).collect())
             }
             _ => Arc::clone(&findings.plots),
         };
@@ -310,7 +310,7 @@ impl Service {
     fn sign(&self, id: Option<u16>, request: RequestSignatures, connection: &mut Connection) {
         // In front of the name is the quality, in hex.
         let name = request.plot_identifier.get(QUALITY_DIGITS..).unwrap_or_default();
-        let Some(plot) = self.plots.get(name).cloned() else {
+        let Some(plot) = plot_named(&self.plots, name).cloned() else {
             tracing::warn!(target: HARVESTER, "KeyError plot {name} does not exist.");
             return;
         };
@@ -342,7 +342,7 @@ impl Service {
 
     fn list_plots(&self, id: Option<u16>, connection: &mut Connection, findings: &Findings) {
         let response = RespondPlots {
-            plots: self.plots.values().map(|plot| plot.describe()).collect(),
+            plots: self.plots.values().filter_map(|plot| plot.describe()).collect(),
             failed_to_open_filenames: findings.failed.clone(),
             no_key_filenames: findings.no_key.clone(),
         };
@@ -363,7 +363,7 @@ fn sign(plot: &LoadedPlot, request: RequestSignatures) -> Result<RespondSignatur
         plot_identifier: request.plot_identifier,
         challenge_hash: request.challenge_hash,
         sp_hash: request.sp_hash,
-        local_pk: *plot.local_pk(),
+        local_pk: plot.own_keys()?.local,
         farmer_pk: *plot.farmer_pk(),
         include_source_signature_data: false,
         farmer_reward_address_override: None,

@@ -4,12 +4,13 @@
 //! A sync is made whole before it starts, so its messages can be repeated or jumped to when the farmer says which one it
 //! expects. Rules: chia `plot_sync/sender.py`, protocol reference `plot_sync.md`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::plot::LoadedPlot;
 use crate::clock::{Mono, Now};
 use crate::wire::{
-    Plot, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList, PlotSyncResponse,
-    PlotSyncStart,
+    PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList, PlotSyncResponse, PlotSyncStart,
 };
 
 /// A message without an answer is sent again after this time.
@@ -22,12 +23,12 @@ pub(super) const BATCH: usize = 300;
 const MODE_CPU: u8 = 1;
 
 /// What one sync says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SyncContent {
     /// Everything is sent, and the farmer forgets what it had.
     pub(super) initial: bool,
-    /// Plots added (all of them in an initial sync).
-    pub(super) loaded: Vec<Plot>,
+    /// Plots added (all of them in an initial sync), whose keys are known.
+    pub(super) loaded: Vec<Arc<LoadedPlot>>,
     /// Plots removed, by file name.
     pub(super) removed: Vec<String>,
     /// All files that cannot be opened.
@@ -82,7 +83,7 @@ enum Part {
         last_sync_id: u64,
         files: u32,
     },
-    Loaded(Vec<Plot>, bool),
+    Loaded(Vec<Arc<LoadedPlot>>, bool),
     Removed(Vec<String>, bool),
     Invalid(Vec<String>, bool),
     KeysMissing(Vec<String>, bool),
@@ -226,9 +227,9 @@ impl Part {
                 plot_file_count: files,
                 harvesting_mode: MODE_CPU,
             }),
-            Self::Loaded(data, is_final) => PlotSync::Loaded(PlotSyncPlotList {
+            Self::Loaded(plots, is_final) => PlotSync::Loaded(PlotSyncPlotList {
                 identifier,
-                data,
+                data: plots.iter().filter_map(|plot| plot.describe()).collect(),
                 is_final,
             }),
             Self::Removed(data, is_final) => PlotSync::Removed(paths(data, is_final)),
@@ -259,15 +260,15 @@ impl Part {
 }
 
 /// Cuts a list into messages; an empty list is one empty message.
-fn batches<T>(mut items: Vec<T>, messages: &mut Vec<Part>, make: impl Fn(Vec<T>, bool) -> Part) {
+fn batches<T>(items: Vec<T>, messages: &mut Vec<Part>, make: impl Fn(Vec<T>, bool) -> Part) {
+    let mut items = items.into_iter();
     loop {
-        let rest = items.split_off(items.len().min(BATCH));
-        let is_final = rest.is_empty();
-        messages.push(make(items, is_final));
+        let batch: Vec<T> = items.by_ref().take(BATCH).collect();
+        let is_final = items.len() == 0;
+        messages.push(make(batch, is_final));
         if is_final {
             return;
         }
-        items = rest;
     }
 }
 

@@ -65,7 +65,7 @@ async fn a_v2_plot_is_told_found_solved_and_signed_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = make_v2(dir.path(), &pool, 5, 3);
         let plot = open(&path);
-        let told = plot.describe();
+        let told = plot.describe().unwrap();
         assert_eq!(
             (told.size, told.plot_index, told.meta_group),
             (PlotSize::V2 { strength: 2 }, 5, 3)
@@ -265,7 +265,14 @@ fn facts_of_a_v2_plot_open_it_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = make_v2(dir.path(), &contract(), 1, 2);
     let opened = open(&path);
-    let known = LoadedPlot::open_known(&path, &keys(), &opened.facts()).unwrap();
+    let known = LoadedPlot::open_known(
+        opened.plot_path(),
+        opened.stamp(),
+        opened.volume(),
+        &keys(),
+        &opened.facts().unwrap(),
+    )
+    .unwrap();
     assert_eq!(known.describe(), opened.describe());
     let point = point_of(&known);
     assert!(may_answer(&constants_v2(), &point, &known));

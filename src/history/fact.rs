@@ -24,7 +24,8 @@ pub(super) enum Fact {
 }
 
 impl Fact {
-    /// The fact in a notice; `None` if it is not kept, or known otherwise.
+    /// The fact in a notice; `None` if it is not kept, or known otherwise. A first plot sync, in which all plots are new,
+    /// is no change.
     pub(super) fn of(notice: &Notice, unix_ms: impl FnOnce() -> u64) -> Option<Self> {
         Some(match notice {
             Notice::SignagePoint {
@@ -39,7 +40,7 @@ impl Fact {
                 removed,
                 removed_from,
                 ..
-            } if added + removed > 0 => Self::PlotChange(Box::new(PlotChangeRow {
+            } if *removed > 0 || *added > 0 && added < plots => Self::PlotChange(Box::new(PlotChangeRow {
                 at_unix_ms: unix_ms(),
                 harvester: name.clone(),
                 plots: *plots,

@@ -1,7 +1,7 @@
 //! The history: what became of every signage point, proof and incident, in an SQLite file that outlives the farmer and
 //! that its owner may ask with SQL.
 //!
-//! The engine hands facts over through a bounded queue and never waits; one thread ([`writer`]) writes them in batches,
+//! The engine hands facts over through a bounded queue and never waits; one thread (`writer`) writes them in batches,
 //! twice a second at most. What does not fit, because the disk is full or slow, is dropped and counted, and writing goes
 //! on by itself. At most the last second is lost when the process is killed: the file is in WAL mode.
 //!

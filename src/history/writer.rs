@@ -128,6 +128,8 @@ impl Writer {
             }
             if rounds.is_multiple_of(ROUNDS_BETWEEN_LOOKS) {
                 self.forget(store)?;
+            }
+            if rounds.is_multiple_of(ROUNDS_BETWEEN_WORDS) {
                 let file_bytes = bytes_of(&self.options.file);
                 self.health.change(|view| view.file_bytes = file_bytes);
                 self.tell_health();
@@ -278,7 +280,10 @@ const BATCH: usize = 4_096;
 /// Between two tries to write.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Old answers and the size of the file are looked at about every five minutes.
+/// How the history fares is said about every five seconds.
+const ROUNDS_BETWEEN_WORDS: u32 = 10;
+
+/// Old answers are looked for about every five minutes.
 const ROUNDS_BETWEEN_LOOKS: u32 = 600;
 
 /// Slices of old answers forgotten at a time.

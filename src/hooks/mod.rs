@@ -1,8 +1,8 @@
 //! Alarm hooks: telling people who do not look. A program, a webhook, and a ping that stops when farming does.
 //!
-//! [`plan`] decides what is told (pure: severity, silences, incidents that come and go); [`exec`] and [`web`] tell it, each
-//! at its own pace behind a bounded queue; [`dead_man`] pings while the farm farms. The engine only ever does a
-//! `try_send`. What is told is one JSON object ([`Call`]); a hook that fails is an alarm itself, which is shown and not
+//! `plan` decides what is told (pure: severity, silences, incidents that come and go); `exec` and `web` tell it, each
+//! at its own pace behind a bounded queue; `dead_man` pings while the farm farms. The engine only ever does a
+//! `try_send`. What is told is one JSON object (`Call`); a hook that fails is an alarm itself, which is shown and not
 //! told.
 
 mod dead_man;

@@ -4,7 +4,7 @@
 //! window of 16 signage points, known a sub-slot ahead.
 //! Source: chia `types/blockchain_format/proof_of_space.py`, release 2.7.5.
 
-use crate::crypto::sha256;
+use crate::crypto::{sha256, sha256_of_three};
 use crate::ids::{ChallengeHash, FilterChallenge, PlotGroupId, PlotId, PosChallenge, SpHash};
 use crate::pos::constants::Constants;
 use crate::units::Height;
@@ -80,7 +80,7 @@ pub fn base_bits_v2(c: &Constants, last_tx_height: Height) -> u8 {
 /// SHA-256 of plot id, challenge and signage point: what the v1 filter looks at.
 #[must_use]
 pub fn filter_hash(plot_id: &PlotId, challenge_hash: &ChallengeHash, sp_hash: &SpHash) -> [u8; 32] {
-    sha256(&[plot_id.as_bytes(), challenge_hash.as_bytes(), sp_hash.as_bytes()])
+    sha256_of_three([plot_id.as_bytes(), challenge_hash.as_bytes(), sp_hash.as_bytes()])
 }
 
 fn leading_zero_bits(hash: &[u8; 32]) -> u32 {

@@ -155,6 +155,7 @@ impl Farmer {
             && let Some(timeout) = pool.token_timeout
         {
             pool.next_farmer = pool.spread(now.mono, FARMER_EVERY);
+            pool.farmer_asked = Some(now.mono);
             let authentication_token = authentication_token(now.unix.seconds(), timeout);
             let request = PoolRequest::Farmer { authentication_token };
             self.ask_pool(now, contract, Asked::Farmer, request);
@@ -249,6 +250,7 @@ impl Farmer {
             return;
         };
         pool.registration = Registration::Missing;
+        pool.next_farmer = pool.spread(now.mono, FARMER_RETRY);
         match pool.joined.membership.version {
             PoolVersion::V1 => self.raise_owner_need(now, contract, need),
             // The key that farms is the owner's.

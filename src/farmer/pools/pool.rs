@@ -30,6 +30,8 @@ pub(super) struct Pool {
     pub(super) next_info: Mono,
     /// When `GET /farmer` is due.
     pub(super) next_farmer: Mono,
+    /// When it was sent last.
+    pub(super) farmer_asked: Option<Mono>,
     /// What it is being asked, partials aside: one thing at a time.
     pub(super) asking: Option<JobId>,
     /// Failures in a row, and since when.
@@ -70,6 +72,7 @@ impl Pool {
             registration: Registration::Unknown,
             next_info: now.mono,
             next_farmer: now.mono,
+            farmer_asked: None,
             asking: None,
             failures: 0,
             failing_since_unix_ms: 0,
@@ -138,6 +141,12 @@ impl Pool {
             &self.failures.to_be_bytes(),
         ]);
         now + wait.mul_f64(0.9 + 0.2 * f64::from(first) / 255.0)
+    }
+
+    /// Something says that the account is not what it was: it is asked for soon, and not with every partial that says so.
+    pub(super) fn ask_farmer_soon(&mut self, now: Mono) {
+        let earliest = self.farmer_asked.map_or(now, |asked| asked + ASKED_AGAIN_AFTER);
+        self.next_farmer = self.next_farmer.min(earliest.max(now));
     }
 
     pub(super) fn set_farmer(&mut self, payout_instructions: String, difficulty: u64, points: u64) {
@@ -215,3 +224,6 @@ impl Pool {
         }
     }
 }
+
+/// Between two questions for the account that partials give cause for.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);

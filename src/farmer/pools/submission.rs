@@ -271,7 +271,9 @@ impl Farmer {
         match result {
             Ok(PoolReply::Accepted { new_difficulty }) => {
                 let before = pool.difficulty.replace(new_difficulty);
-                pool.registration = Registration::Done;
+                if pool.registration == Registration::Missing {
+                    pool.ask_farmer_soon(now.mono);
+                }
                 pool.tally.add_acknowledged(now.mono, points);
                 self.note_difficulty(contract, before);
                 self.end_partial(now, number, PartialOutcome::Accepted, "");
@@ -289,7 +291,7 @@ impl Farmer {
                 };
                 if matches!(outcome, PartialOutcome::Insufficient | PartialOutcome::Invalid) {
                     // The account says what difficulty and what key the pool goes by.
-                    pool.next_farmer = now.mono;
+                    pool.ask_farmer_soon(now.mono);
                 }
                 self.end_partial(now, number, outcome, &failure.to_string());
             }
@@ -544,7 +546,8 @@ impl Farmer {
             return;
         };
         // What is wrong then has an alarm of its own.
-        if outcome == PartialOutcome::Missing {
+        let is_unknown_there = pool.registration == Registration::Missing && outcome == PartialOutcome::Invalid;
+        if outcome == PartialOutcome::Missing || is_unknown_there {
             return;
         }
         pool.losses.retain(|(at, _)| now.mono.since(*at) < LOSSES_KEPT);

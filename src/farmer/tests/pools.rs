@@ -502,7 +502,7 @@ fn what_the_pool_says_against_a_partial_is_told_apart() {
         );
         // The account is asked for at once where it may say why.
         let again = matches!(outcome, PartialOutcome::Insufficient | PartialOutcome::Invalid);
-        story.pass(seconds(1));
+        story.pass(seconds(30));
         assert_eq!(story.asked().len(), usize::from(again), "{failure}");
         let is_alarm = outcome == PartialOutcome::Invalid;
         let alarms = story.pool_alarms();
@@ -601,8 +601,8 @@ fn a_pool_that_fails_is_asked_again_sooner_and_an_alarm_when_it_goes_on() {
 #[test]
 fn a_pool_that_does_not_know_us_needs_the_owner_and_says_so() {
     let (mut story, _) = ready();
+    story.pass(seconds(331));
     for (code, need) in [(10, OwnerNeed::Register), (7, OwnerNeed::OtherKey)] {
-        story.pass(seconds(331));
         story.pool_answers(Err(refused(code)));
         let alarms = story.pool_alarms();
         let [kind @ AlarmKind::PoolNeedsOwner { need: got, .. }] = &alarms[..] else {
@@ -615,8 +615,9 @@ fn a_pool_that_does_not_know_us_needs_the_owner_and_says_so() {
             kind.remedy()
         );
         assert_eq!(story.pool().state, PoolState::NotRegistered);
+        // Soon again: the owner may be registering it.
+        story.pass(seconds(70));
     }
-    story.pass(seconds(331));
     let mut elsewhere = account(1);
     if let PoolReply::Farmer {
         payout_instructions, ..
@@ -833,4 +834,31 @@ fn a_pool_that_hangs_is_not_given_more_and_more_partials() {
     }
     assert_eq!(story.asked().len(), 32);
     assert_eq!((story.pool().under_way, story.pool().partials.failed), (32, 8));
+}
+
+#[test]
+fn while_the_pool_does_not_know_us_one_alarm_says_it_and_an_accepted_partial_asks_again() {
+    let (mut story, barn) = ready();
+    story.pass(seconds(331));
+    story.pool_answers(Err(refused(10)));
+    let partial = |story: &mut Story, number, result| {
+        let point = hard_point(story);
+        let good = quality(&point, true);
+        find(story, barn, &point, number, good);
+        story.share_signatures(barn);
+        sign_partial(story);
+        story.pool_answers(result);
+    };
+    for number in 1..=5 {
+        partial(&mut story, number, Err(refused(10)));
+    }
+    let alarms = story.pool_alarms();
+    assert!(matches!(alarms[..], [AlarmKind::PoolNeedsOwner { .. }]), "{alarms:?}");
+    assert_eq!(story.asked(), [], "not with every partial");
+    story.pass(seconds(31));
+    story.pool_answers(Err(refused(10)));
+    partial(&mut story, 6, Ok(PoolReply::Accepted { new_difficulty: 1 }));
+    story.pass(seconds(31));
+    assert!(matches!(story.pool_answers(Ok(account(1))), PoolRequest::Farmer { .. }));
+    assert_eq!((story.pool_alarms(), story.pool().state), (vec![], PoolState::Ready));
 }

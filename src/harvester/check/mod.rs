@@ -178,7 +178,9 @@ pub fn plot_files(options: &ScanOptions) -> PlotFiles {
     while let Some(directory) = waiting.pop() {
         if visited.insert(directory.clone()) {
             let listing = disks.list(&directory, options, &mounts, &BTreeSet::new(), &|| ());
-            found.files.extend(listing.files.into_keys());
+            found
+                .files
+                .extend(listing.files.into_keys().map(|path| path.to_path_buf()));
             found.troubles.extend(listing.troubles);
             waiting.extend(listing.mounts);
         }

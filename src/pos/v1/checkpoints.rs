@@ -255,8 +255,11 @@ fn collect_places(checkpoint: Checkpoint, park: &[u8], f7: u64, places: &mut Vec
     if checkpoint.f7 == f7 {
         places.push(first_place);
     }
-    let mut current = checkpoint.f7;
-    for (place, delta) in (first_place + 1..).zip(c3_deltas(park)?.take(CHECKPOINT_1_INTERVAL - 1)) {
+    let mut deltas = c3_deltas(park)?;
+    let (below, sum) = deltas.skip_below(f7.saturating_sub(checkpoint.f7), CHECKPOINT_1_INTERVAL - 1);
+    let mut current = checkpoint.f7 + sum;
+    let places_left = first_place + 1 + below as u64..first_place + CHECKPOINT_1_INTERVAL as u64;
+    for (place, delta) in places_left.zip(deltas) {
         current += u64::from(delta);
         if current > f7 {
             break;

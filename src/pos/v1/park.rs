@@ -89,29 +89,60 @@ impl ParkLayout {
 
     /// The line point of the entry `index` (below 2048) of `park`; decodes no further than that.
     pub(super) fn line_point(&self, park: &[u8], index: usize) -> Result<u128, ParkError> {
-        let first = self.first_line_point(park)?;
-        if index == 0 {
-            return Ok(first);
-        }
-        let missing = |held: usize| ParkError::NoSuchEntry { index, held: held + 1 };
+        let mut entry = self.entry(park, index)?;
+        let skipped = match &mut entry.deltas {
+            ParkDeltas::Coded(deltas) => deltas.skip_below(u64::MAX, index),
+            ParkDeltas::Raw(_) => (0, 0),
+        };
+        self.finish(entry, skipped)
+    }
+
+    /// The line points of two entries, in parks of this layout: faster than one after the other.
+    pub(super) fn line_point_of_each(&self, entries: [(&[u8], usize); 2]) -> Result<[u128; 2], ParkError> {
+        let [(a, a_index), (b, b_index)] = entries;
+        let (mut a, mut b) = (self.entry(a, a_index)?, self.entry(b, b_index)?);
+        let (ParkDeltas::Coded(of_a), ParkDeltas::Coded(of_b)) = (&mut a.deltas, &mut b.deltas) else {
+            return Ok([self.finish(a, (0, 0))?, self.finish(b, (0, 0))?]);
+        };
+        let [of_a, of_b] = Deltas::skip_both((of_a, a_index), (of_b, b_index));
+        Ok([self.finish(a, of_a)?, self.finish(b, of_b)?])
+    }
+
+    fn entry<'a>(&self, park: &'a [u8], index: usize) -> Result<ParkEntry<'a>, ParkError> {
         if index >= ENTRIES_PER_PARK {
-            return Err(missing(ENTRIES_PER_PARK - 1));
+            return Err(ParkError::NoSuchEntry {
+                index,
+                held: ENTRIES_PER_PARK,
+            });
         }
-        let mut sum = 0_u64;
-        let mut held = 0;
-        for delta in self.deltas(park)?.take(index) {
+        Ok(ParkEntry {
+            park,
+            index,
+            first: self.first_line_point(park)?,
+            deltas: match index {
+                0 => ParkDeltas::Raw([].iter()),
+                _ => self.deltas(park)?,
+            },
+        })
+    }
+
+    /// The line point of an entry of whose deltas some are already taken: so many, with this sum.
+    fn finish(&self, entry: ParkEntry<'_>, (mut held, mut sum): (usize, u64)) -> Result<u128, ParkError> {
+        let ParkEntry {
+            park,
+            index,
+            first,
+            deltas,
+        } = entry;
+        for delta in deltas.take(index - held) {
             sum += u64::from(delta);
             held += 1;
         }
         if held < index {
-            return Err(missing(held));
+            return Err(ParkError::NoSuchEntry { index, held: held + 1 });
         }
-        let stubs = self.stubs(park)?;
-        let mut stub_sum = 0_u128;
-        for at in 0..index {
-            stub_sum += u128::from(stubs.get(at).ok_or_else(|| self.cut(park))?);
-        }
-        self.checked(first + (u128::from(sum) << self.stub_bits) + stub_sum)
+        let stubs = self.stubs(park)?.sum(index).ok_or_else(|| self.cut(park))?;
+        self.checked(first + (u128::from(sum) << self.stub_bits) + stubs)
     }
 
     /// The park of `line_points`: 1 to 2048 of them, ascending. Fewer than four are followed by repetitions of the
@@ -353,6 +384,30 @@ impl Stubs<'_> {
     fn get(&self, index: usize) -> Option<u64> {
         read_bits(self.bytes, index * self.bits as usize, self.bits)
     }
+
+    /// The sum of the first `count`, of which a park has at most 2047.
+    fn sum(&self, count: usize) -> Option<u128> {
+        let bits = self.bits as usize;
+        let (mut sum, mut at) = (0_u64, 0);
+        // So many of so few bits have a sum of 64 bits, and each is in the eight bytes that it begins in.
+        while (1..=MAX_FAST_STUB_BITS).contains(&bits) && at < count {
+            let start = at * bits;
+            let Some(window) = self.bytes.get(start / 8..).and_then(|rest| rest.first_chunk()) else {
+                break;
+            };
+            sum += (u64::from_be_bytes(*window) << (start % 8)) >> (64 - bits);
+            at += 1;
+        }
+        (at..count).try_fold(u128::from(sum), |sum, at| Some(sum + u128::from(self.get(at)?)))
+    }
+}
+
+/// An entry of a park that is to be decoded.
+struct ParkEntry<'a> {
+    park: &'a [u8],
+    index: usize,
+    first: u128,
+    deltas: ParkDeltas<'a>,
 }
 
 enum ParkDeltas<'a> {
@@ -376,6 +431,9 @@ impl Iterator for ParkDeltas<'_> {
 fn triangle(x: u128) -> u128 {
     x * x.saturating_sub(1) / 2
 }
+
+/// Stubs of k 50, the largest there is, have fewer.
+const MAX_FAST_STUB_BITS: usize = 52;
 
 /// Stubs have this many bits less than k.
 const STUB_MINUS_BITS: u32 = 3;

@@ -26,16 +26,6 @@ impl<'a, R: ReadAt + ?Sized> PlotReader<'a, R> {
         }
     }
 
-    /// That all tables begin within the file.
-    pub(super) fn check_pointers(&self, table_pointers: &[u64; 10]) -> Result<(), PlotError> {
-        let tables = (1..=7)
-            .map(PlotPart::Table)
-            .chain([PlotPart::C1, PlotPart::C2, PlotPart::C3]);
-        tables
-            .zip(table_pointers)
-            .try_for_each(|(part, pointer)| self.check(part, *pointer, 1))
-    }
-
     /// The `length` bytes from `offset` on.
     pub(super) fn read(&self, part: PlotPart, offset: u64, length: usize) -> Result<Vec<u8>, PlotError> {
         self.check(part, offset, length)?;
@@ -71,14 +61,24 @@ impl<'a, R: ReadAt + ?Sized> PlotReader<'a, R> {
     }
 
     fn check(&self, part: PlotPart, offset: u64, length: usize) -> Result<(), PlotError> {
-        let end = offset.saturating_add(length as u64);
-        if end > self.size {
-            return Err(PlotError::CutOff {
-                part,
-                end,
-                size: self.size,
-            });
-        }
-        Ok(())
+        check(part, offset, length, self.size)
     }
+}
+
+/// That all tables begin within the file of `size` bytes.
+pub(super) fn check_pointers(table_pointers: &[u64; 10], size: u64) -> Result<(), PlotError> {
+    let tables = (1..=7)
+        .map(PlotPart::Table)
+        .chain([PlotPart::C1, PlotPart::C2, PlotPart::C3]);
+    tables
+        .zip(table_pointers)
+        .try_for_each(|(part, pointer)| check(part, *pointer, 1, size))
+}
+
+fn check(part: PlotPart, offset: u64, length: usize, size: u64) -> Result<(), PlotError> {
+    let end = offset.saturating_add(length as u64);
+    if end > size {
+        return Err(PlotError::CutOff { part, end, size });
+    }
+    Ok(())
 }

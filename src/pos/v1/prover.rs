@@ -12,7 +12,7 @@ use super::checkpoints::Checkpoints;
 use super::decompress::{COMPRESSED_K, Compression, Decompressor, Entry, keep_matching};
 use super::fx::EXTRA_BITS;
 use super::park::{ENTRIES_PER_PARK, ParkLayout, unfold_line_point};
-use super::plot_reader::PlotReader;
+use super::plot_reader::{PlotReader, check_pointers};
 use super::verify::{self, arrange, challenge_f7, pack, plot_order, quality_path, quality_string};
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::header::{HeaderVersion, PlotHeader, TableHeader};
@@ -55,7 +55,8 @@ impl Prover {
     /// As [`Self::open`].
     pub fn open_with(reader: &(impl ReadAt + ?Sized), header: &PlotHeader) -> Result<Self, PlotError> {
         let plot = PlotReader::new(reader);
-        let (tables, compression) = check_header(&plot, header)?;
+        let tables = header.tables();
+        let compression = check_header(&tables, reader.size())?;
         let [.., c1, c2, c3] = tables.table_pointers;
         let table_at = |start| table_at(&tables, start, reader.size());
         let checkpoints = Checkpoints::open(&plot, header.k, table_at(c1), table_at(c2), c3)?;
@@ -66,21 +67,17 @@ impl Prover {
         })
     }
 
-    /// A plot whose header has been read and whose C2 is known: the [`Self::c2`] of the prover that was made of the same
-    /// file. Reads nothing.
+    /// A plot of a file of `size` bytes whose header and C2 are known: the [`Self::header`] and [`Self::c2`] of the prover that
+    /// was made of the same file. Reads nothing.
     ///
     /// # Errors
     /// As [`Self::open`], for what can be told from the header and the size of the file.
-    pub fn with_c2(
-        reader: &(impl ReadAt + ?Sized),
-        header: &PlotHeader,
-        c2: impl Into<Box<[u64]>>,
-    ) -> Result<Self, PlotError> {
-        let (tables, compression) = check_header(&PlotReader::new(reader), header)?;
-        let [.., c1, _, c3] = tables.table_pointers;
-        let checkpoints = Checkpoints::new(header.k, table_at(&tables, c1, reader.size()), c2.into(), c3)?;
+    pub fn with_c2(size: u64, header: TableHeader, c2: impl Into<Box<[u64]>>) -> Result<Self, PlotError> {
+        let compression = check_header(&header, size)?;
+        let [.., c1, _, c3] = header.table_pointers;
+        let checkpoints = Checkpoints::new(header.k, table_at(&header, c1, size), c2.into(), c3)?;
         Ok(Self {
-            header: tables,
+            header,
             compression,
             checkpoints,
         })
@@ -385,19 +382,30 @@ impl Prover {
         };
         let offsets: Vec<u64> = positions.iter().map(offset).collect();
         let parks = plot.read_each(part, &offsets, park_bytes)?;
-        let entries = positions.iter().zip(parks.chunks_exact(park_bytes));
-        entries
-            .map(|(position, park)| layout.line_point(park, (position % ENTRIES_PER_PARK as u64) as usize))
-            .collect::<Result<_, _>>()
-            .map_err(|error| PlotError::damaged(part, error))
+        let indices = positions
+            .iter()
+            .map(|position| (position % ENTRIES_PER_PARK as u64) as usize);
+        let entries: Vec<_> = parks.chunks_exact(park_bytes).zip(indices).collect();
+        let mut line_points = Vec::with_capacity(entries.len());
+        for some in entries.chunks(2) {
+            let decoded = match *some {
+                [one, other] => layout
+                    .line_point_of_each([one, other])
+                    .map(|both| line_points.extend(both)),
+                [(park, index)] => layout
+                    .line_point(park, index)
+                    .map(|line_point| line_points.push(line_point)),
+                // Chunks of two are nothing else.
+                _ => Ok(()),
+            };
+            decoded.map_err(|error| PlotError::damaged(part, error))?;
+        }
+        Ok(line_points)
     }
 }
 
 /// That this is a plot the prover can read, and that its tables begin within the file.
-fn check_header<R: ReadAt + ?Sized>(
-    plot: &PlotReader<'_, R>,
-    header: &PlotHeader,
-) -> Result<(TableHeader, Option<Compression>), PlotError> {
+fn check_header(header: &TableHeader, size: u64) -> Result<Option<Compression>, PlotError> {
     let k = header.k;
     let compression = match header.version {
         HeaderVersion::V1 | HeaderVersion::V2Compressed { level: 0 } => None,
@@ -407,8 +415,8 @@ fn check_header<R: ReadAt + ?Sized>(
         }
         HeaderVersion::Pos2 { .. } => return Err(PlotError::NotV1),
     };
-    plot.check_pointers(&header.table_pointers)?;
-    Ok((header.tables(), compression))
+    check_pointers(&header.table_pointers, size)?;
+    Ok(compression)
 }
 
 /// The bytes that the table that begins at `start` may occupy: it ends where the next one begins, and plotters differ in

@@ -38,7 +38,11 @@ pub(crate) fn measure(out: &mut impl Write, dir: &Path, python: Option<&Path>, s
         None => BTreeMap::new(),
     };
     writeln!(out, "\nGiven plots: ms for the quality, then for the full proof")?;
-    writeln!(out, "{:20} {:>22} {:>22}", "", "farmconsole", "official")?;
+    writeln!(
+        out,
+        "{:20} {:>22} {:>22} {:>15}  (goal: at least 5)",
+        "", "farmconsole", "official", "times as fast"
+    )?;
     for plot in plots.iter().filter(|plot| dir.join(&plot.file).exists()) {
         let ours = look_up(&dir.join(&plot.file), plot).map_err(|error| format!("{error:#}"));
         let cell = |looked: Option<&Result<Looked, String>>| match looked {
@@ -48,7 +52,15 @@ pub(crate) fn measure(out: &mut impl Write, dir: &Path, python: Option<&Path>, s
         };
         let title = format!("{} C{}", plot.file, plot.level);
         let (our, their) = (cell(Some(&ours)), cell(official.get(&plot.file)));
-        writeln!(out, "{title:20} {our:>22} {their:>22}")?;
+        let ratio = match (&ours, official.get(&plot.file)) {
+            (Ok(ours), Some(Ok(their))) => format!(
+                "{:.1} {:.1}",
+                their.quality_ms / ours.quality_ms,
+                their.proof_ms / ours.proof_ms
+            ),
+            _ => String::new(),
+        };
+        writeln!(out, "{title:20} {our:>22} {their:>22} {ratio:>15}")?;
         out.flush()?;
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use farmconsole::harvester::{FarmerChannels, LogLine, PlotFile, ScanOptions, Service, ServiceOptions};
+use farmconsole::ids::{ChallengeHash, SpHash};
 use farmconsole::pos::Constants;
 use farmconsole::pos::filter::{passes_v1, pos_challenge};
 use farmconsole::pos::v1::Prover;
@@ -16,7 +17,7 @@ use farmconsole::wire::{
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::side::{Filter, FilterMeasured, Job, Measured, Point};
@@ -36,8 +37,10 @@ async fn measure_on(job: &Job) -> Result<Measured> {
     // It finds what the first has noted of the plots.
     let again = Harvester::load(job).await?;
     let mut measured = Measured {
-        load_ms: ms(harvester.took),
-        load_again_ms: ms(again.took),
+        farmed_ms: ms(harvester.farmed),
+        load_ms: ms(harvester.told),
+        farmed_again_ms: ms(again.farmed),
+        load_again_ms: ms(again.told),
         bytes_per_plot,
         ..Measured::default()
     };
@@ -74,8 +77,10 @@ fn open_all(directory: &Path) -> Result<Vec<(PlotFile, Prover)>> {
 
 /// A harvester with all plots, and the farmer of the test.
 struct Harvester {
+    /// From the farmer's keys to a signage point that all plots are asked for.
+    farmed: Duration,
     /// From the farmer's keys to the end of the plot sync with all plots.
-    took: Duration,
+    told: Duration,
     to_harvester: mpsc::Sender<(ToHarvester, Option<u16>)>,
     from_harvester: mpsc::Receiver<(FromHarvester, Option<u16>)>,
     stop: CancellationToken,
@@ -98,10 +103,27 @@ impl Harvester {
         });
         let started = Instant::now();
         to_harvester.send((ToHarvester::HarvesterHandshake(keys), None)).await?;
-        let mut plots = 0;
-        loop {
-            let Some((FromHarvester::PlotSync(message), _)) = from_harvester.recv().await else {
-                bail!("no plot sync");
+        let (mut plots, mut asked, mut farmed) = (0, 0_u64, None);
+        let mut ask_at = started;
+        let told = loop {
+            let message = tokio::select! {
+                message = from_harvester.recv() => message,
+                () = sleep_until(ask_at), if farmed.is_none() => {
+                    asked += 1;
+                    to_harvester.send((ToHarvester::NewSignagePoint(nobodys(asked)), None)).await?;
+                    ask_at = Instant::now() + Duration::from_millis(2);
+                    continue;
+                }
+            };
+            let message = match message {
+                Some((FromHarvester::PlotSync(message), _)) => message,
+                Some((FromHarvester::FarmingInfo(info), _)) => {
+                    if info.total_plots == job.plots && farmed.is_none() {
+                        farmed = Some(started.elapsed());
+                    }
+                    continue;
+                }
+                other => bail!("expected a plot sync, got {other:?}"),
             };
             let answer = PlotSyncResponse::new(&message, None);
             to_harvester.send((ToHarvester::PlotSyncResponse(answer), None)).await?;
@@ -114,12 +136,16 @@ impl Harvester {
                         list.data.first()
                     );
                 }
-                PlotSync::Done(_) if plots >= job.plots as usize => break,
+                PlotSync::Done(_) if plots >= job.plots as usize => break started.elapsed(),
                 _ => {}
             }
-        }
+        };
+        // What is still on its way is no answer to what is asked next.
+        sleep(Duration::from_millis(100)).await;
+        while from_harvester.try_recv().is_ok() {}
         Ok(Self {
-            took: started.elapsed(),
+            farmed: farmed.unwrap_or(told),
+            told,
             to_harvester,
             from_harvester,
             stop,
@@ -170,6 +196,21 @@ impl Harvester {
     async fn end(self) -> Result<()> {
         self.stop.cancel();
         Ok(self.serving.await?)
+    }
+}
+
+/// A signage point that no plot passes the filter of, each another one.
+fn nobodys(number: u64) -> NewSignagePointHarvester {
+    let mut challenge_hash = [0xff; 32];
+    challenge_hash[..8].copy_from_slice(&number.to_be_bytes());
+    NewSignagePointHarvester {
+        challenge_hash: ChallengeHash(challenge_hash),
+        difficulty: Difficulty(1),
+        sub_slot_iters: SubSlotIters(64),
+        signage_point_index: 7,
+        sp_hash: SpHash(challenge_hash),
+        pool_difficulties: Vec::new(),
+        filter: SignagePointFilter::PrefixBits(64),
     }
 }
 

@@ -37,8 +37,12 @@ pub(crate) struct Point {
 /// What one side says.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Measured {
+    /// Until all plots are looked up.
+    pub(crate) farmed_ms: f64,
+    /// Until the farmer knows all plots with their keys.
     pub(crate) load_ms: f64,
-    /// With whatever the first load has left on the disk.
+    /// Both with whatever the first load has left on the disk.
+    pub(crate) farmed_again_ms: f64,
     pub(crate) load_again_ms: f64,
     pub(crate) bytes_per_plot: f64,
     pub(crate) filters: Vec<FilterMeasured>,
