@@ -2,10 +2,10 @@
 //!
 //! A person opens an invitation at the farmer ([`Desk::invite`]) and carries one line of text, the
 //! [`crate::wire::token::Token`], to the other machine. That machine makes its own key, connects to the farmer's one
-//! port, and sends a certificate request with a proof that it has the token ([`join`]); the farmer proves that it made
+//! port, and sends a certificate request with a proof that it has the token ([`join()`]); the farmer proves that it made
 //! the token, and answers with a certificate, which is in the registry before it is sent.
 //!
-//! * [`Desk`] is the farmer's end, [`join`] and [`renew`] are the harvester's; [`Invites`] decides.
+//! * [`Desk`] is the farmer's end, [`join()`] and [`renew`] are the harvester's; [`Invites`] decides.
 //! * [`official`] gives the result to an installed official harvester.
 //!
 //! Not here: what the two say to each other (`wire::enrol`), who may connect (`registry`), certificates (`tls`).
