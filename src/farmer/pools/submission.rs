@@ -274,6 +274,7 @@ impl Farmer {
                 if pool.registration == Registration::Missing {
                     pool.ask_farmer_soon(now.mono);
                 }
+                pool.registration = Registration::Done;
                 pool.tally.add_acknowledged(now.mono, points);
                 self.note_difficulty(contract, before);
                 self.end_partial(now, number, PartialOutcome::Accepted, "");
