@@ -44,6 +44,7 @@ pub mod logging;
 pub mod net;
 #[cfg(feature = "net")]
 pub mod recorder;
+#[cfg(feature = "net")]
 pub mod registry;
 #[cfg(feature = "net")]
 pub mod runtime;
