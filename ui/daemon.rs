@@ -117,7 +117,8 @@ pub(crate) async fn wait_and_end(
     Ok(Ended::Fine)
 }
 
-/// Reads the settings, opens the log and starts the farm of this root.
+/// Reads the settings, opens the log and starts the farm of this root, for a console in this process.
+#[cfg(feature = "console")]
 pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failure> {
     let (options, log) = prepare(context)?;
     let farm = farmconsole::runtime::start(options).map_err(not_started)?;

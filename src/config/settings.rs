@@ -13,7 +13,7 @@ use super::root::{DEFAULT_LOG_FILENAME, Root, RootKind};
 use crate::ids::PeerId;
 use crate::logging::LogLevel;
 use crate::pos::constants::{ConstantError, Constants};
-use crate::registry::LegacyCa;
+use crate::registry::{HarvesterName, LegacyCa};
 use crate::wire::G1Bytes;
 
 /// Everything the settings file says that farmconsole follows. Keys have Chia's names and meanings; a missing one has
@@ -147,9 +147,9 @@ pub struct OwnSettings {
     pub full_node_pins: BTreeMap<HostPort, PeerId>,
     /// `legacy_ca`: what certificates of Chia's private CA are worth; where it is not set, `open` if the root has one.
     pub legacy_ca: Option<LegacyCa>,
-    /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by certificate, with the largest
-    /// rate in percent, 0 to 100.
-    pub harvester_fees: BTreeMap<PeerId, f64>,
+    /// `harvester_fees`: harvesters that may take a fee out of the farmer rewards they find, by name or by certificate (64
+    /// hex digits), with the largest rate in percent, 0 to 100.
+    pub harvester_fees: BTreeMap<String, f64>,
     /// `theme`: name of the console's colours, or a file of them.
     pub theme: Option<String>,
     /// `history`: what is kept of the past.
@@ -524,7 +524,7 @@ fn full_node_pins(r: &mut Reader<'_>) -> BTreeMap<HostPort, PeerId> {
     pins
 }
 
-fn harvester_fees(r: &mut Reader<'_>) -> BTreeMap<PeerId, f64> {
+fn harvester_fees(r: &mut Reader<'_>) -> BTreeMap<String, f64> {
     let path = "farmconsole.harvester_fees";
     let mut fees = BTreeMap::new();
     match r.node(path) {
@@ -533,7 +533,9 @@ fn harvester_fees(r: &mut Reader<'_>) -> BTreeMap<PeerId, f64> {
             for (harvester, percent) in map {
                 let text = percent.scalar_text().unwrap_or_default();
                 let percent = text.parse().ok().filter(|percent| (0.0..=100.0).contains(percent));
-                match (harvester.parse(), percent) {
+                let certificate = harvester.parse().map(|it: PeerId| it.to_string());
+                let name = harvester.parse().map(|it: HarvesterName| it.to_string());
+                match (certificate.or(name), percent) {
                     (Ok(harvester), Some(percent)) => {
                         fees.insert(harvester, percent);
                     }
@@ -547,7 +549,7 @@ fn harvester_fees(r: &mut Reader<'_>) -> BTreeMap<PeerId, f64> {
 }
 
 /// What `farmconsole.harvester_fees` should be.
-const FEES_SHAPE: &str = "a mapping of harvesters' certificates (SHA-256, 64 hex digits) to percentages from 0 to 100";
+const FEES_SHAPE: &str = "a mapping of harvesters (names, or SHA-256 of certificates) to percentages from 0 to 100";
 
 /// What `farmconsole.full_node_pins` should be.
 const PINS_SHAPE: &str = "a mapping of \"HOST:PORT\" to a SHA-256 fingerprint of 64 hex digits";

@@ -294,12 +294,15 @@ fn unknown_own_setting_is_an_error_with_a_suggestion() {
 }
 
 #[test]
-fn fees_of_harvesters_are_percentages_by_certificate() {
+fn fees_of_harvesters_are_percentages_by_name_or_certificate() {
     let barn = "ab".repeat(32);
-    let settings = fine(&format!("farmconsole:\n  harvester_fees: {{{barn}: 2.5}}\n"));
-    assert_eq!(settings.own.harvester_fees, [(barn.parse().unwrap(), 2.5)].into());
+    let settings = fine(&format!(
+        "farmconsole:\n  harvester_fees: {{shelf-1: 3, {barn}: 2.5}}\n"
+    ));
+    let expected = [("shelf-1".to_owned(), 3.0), (barn.clone(), 2.5)];
+    assert_eq!(settings.own.harvester_fees, expected.into());
     for wrong in [
-        "{barn: 2}".to_owned(),
+        "{Not a name: 2}".to_owned(),
         format!("{{{barn}: 101}}"),
         format!("{{{barn}: NaN}}"),
     ] {

@@ -27,9 +27,18 @@ pub struct FarmerConfig {
     pub names: BTreeMap<PeerId, String>,
     /// What people said about alarms before this start.
     pub alarm_memory: AlarmMemory,
-    /// Harvesters that may take a fee out of the farmer rewards they find (CHIP-22), by certificate, with the largest rate
-    /// in percent, 0 to 100. No other may.
-    pub harvester_fees: BTreeMap<PeerId, f64>,
+    /// Harvesters that may take a fee out of the farmer rewards they find (CHIP-22), by the name that a person gave them or
+    /// by their certificate's SHA-256 in hexadecimal, with the largest rate in percent, 0 to 100. No other may.
+    pub harvester_fees: BTreeMap<String, f64>,
+}
+
+impl FarmerConfig {
+    /// The largest fee the harvester of this certificate may take, in percent.
+    pub(super) fn fee_limit(&self, certificate: &PeerId) -> Option<f64> {
+        let of_certificate = self.harvester_fees.get(&certificate.to_string());
+        let of_name = || self.harvester_fees.get(self.names.get(certificate)?);
+        of_certificate.or_else(of_name).copied()
+    }
 }
 
 /// Public parts of the farming keys, and where rewards go. Secrets never get here.

@@ -18,8 +18,7 @@ impl Farmer {
         let limit = self
             .harvesters
             .get(id)
-            .and_then(|slot| self.config.harvester_fees.get(&slot.peer.peer_id))
-            .copied();
+            .and_then(|slot| self.config.fee_limit(&slot.peer.peer_id));
         let threshold = message.fee_info.as_ref().map(|fee| fee.applied_fee_threshold);
         match check(&message.proof, &message.challenge_hash, threshold, limit) {
             Ok(()) => Some(wanted),

@@ -13,7 +13,7 @@ const ELSEWHERE: PuzzleHash = PuzzleHash([0xbb; 32]);
 /// A farm that allows the harvester `barn` any fee.
 fn generous() -> Story {
     let mut config = config();
-    config.harvester_fees = [(certificate("barn"), 100.0)].into();
+    config.harvester_fees = [("barn".to_owned(), 100.0)].into();
     let mut story = Story::of(config);
     story.input(Input::Node {
         node: NODE,
