@@ -334,7 +334,7 @@ pub(super) fn luck_words(luck: &LuckBand) -> String {
         Some(ratio) if luck.verdict != LuckVerdict::TooEarly => {
             let share = |count: f64| count * 100.0 / luck.expected;
             format!(
-                "{:.1} % ({word}, {:.1} to {:.1})",
+                "{:.1} % {word}, {:.1}-{:.1}",
                 ratio * 100.0,
                 share(luck.low),
                 share(luck.high)
