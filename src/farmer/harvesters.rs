@@ -122,6 +122,11 @@ impl Harvesters {
         self.slots.get_mut(&id)
     }
 
+    /// How many there are, the absent ones among them.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
     /// All, in order of first connection.
     pub(super) fn all(&self) -> impl Iterator<Item = (HarvesterId, &Slot)> {
         self.slots.iter().map(|(id, slot)| (*id, slot))

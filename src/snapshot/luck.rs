@@ -164,7 +164,8 @@ fn rounded(number: f64) -> f64 {
 pub struct EligibilityView {
     /// v1 plots that passed the filter in the last 24 hours, as the harvester said, against chance.
     pub filter_24h: LuckBand,
-    /// Answers whose count of eligible plots was compared with our own, computed from its plot ids.
+    /// Answers whose count of eligible plots was compared with our own, computed from its plot ids: all of a small farm, one
+    /// in some of a large one.
     pub compared: u64,
     /// Of those, answers that said something else.
     pub differed: u64,

@@ -61,6 +61,24 @@ fn honest_harvester_is_compared_and_agrees_however_many_plots_it_has() {
 }
 
 #[test]
+fn of_many_plots_only_some_answers_are_counted() {
+    let mut story = Story::new();
+    let plots = random_plots(25_000);
+    let barn = story.connect_with("barn", &plots);
+    for _ in 0..6 {
+        let point = story.signage_point();
+        story.answer_with(barn, &point, eligible(&plots, &point), 25_000);
+        story.pass(seconds(9));
+    }
+    let view = story.harvester("barn").eligibility;
+    assert_eq!(
+        (view.compared, view.differed, view.not_compared),
+        (2, 0, 0),
+        "one in three"
+    );
+}
+
+#[test]
 fn harvester_that_says_otherwise_three_times_in_a_row_is_named_until_it_agrees() {
     let mut story = Story::new();
     let plots = random_plots(1_000);
