@@ -36,6 +36,7 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
                 span.unwrap_or(DEFAULT_SILENCE).as_secs()
             };
             attached.ask(Ask::Silence { rule, machine, for_s }).await?;
+            return silences(&mut attached).await;
         }
     }
     Ok(Ended::Fine)

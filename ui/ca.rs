@@ -55,7 +55,7 @@ async fn harden(context: &Context, force: bool) -> Outcome {
     let done = order(
         context,
         off,
-        "certificates of Chia's private CA count no more: legacy_ca",
+        "certificates of Chia's private CA count no more: legacy_ca is",
     )
     .await?;
     writeln!(

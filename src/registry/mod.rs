@@ -39,6 +39,18 @@ pub enum LegacyCa {
     Off,
 }
 
+impl LegacyCa {
+    /// As in the settings.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Approve => "approve",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// What the registry says of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -56,7 +68,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// Nobody is called that.
-    #[error("no harvester is called {who:?}")]
+    #[error("no harvester is called {who:?} (`farmconsole harvester members` lists them)")]
     NoSuchHarvester {
         /// What was asked for.
         who: String,

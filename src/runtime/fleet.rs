@@ -222,7 +222,7 @@ impl Fleet {
             FleetAsk::SetLegacy { legacy } => {
                 self.list.set_legacy(legacy);
                 self.tls.reload(&self.root, self.desk.ca(), now)?;
-                done("legacy-ca", format!("{legacy:?}"))
+                done("legacy-ca", legacy.word().to_owned())
             }
             FleetAsk::Rotate => {
                 self.desk.ca().rotate(now)?;

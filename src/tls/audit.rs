@@ -75,7 +75,7 @@ impl fmt::Display for AuditFinding {
             ),
             Self::CaKeyNotNeeded { path } => write!(
                 f,
-                "{}: the key of Chia's private CA, which this farm does not need any more",
+                "{}: the key of Chia's private CA, which the farmer does not need; only `chia init -c` on another machine does",
                 path.display()
             ),
             Self::CaKeyCopy { path } => write!(f, "{}: a copy of the key of a private CA", path.display()),

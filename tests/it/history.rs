@@ -71,7 +71,7 @@ fn seen_from(pid: u32, dir: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/root")).join(dir.strip_prefix("/").unwrap())
 }
 
-/// `.ci/run full_disk` runs this where user namespaces are allowed.
+/// `.ci/run mounts` runs this where user namespaces are allowed.
 #[test]
 #[ignore = "needs a user namespace of its own, to mount a small disk"]
 fn on_a_full_disk_it_farms_on_and_history_resumes_by_itself() {

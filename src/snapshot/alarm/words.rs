@@ -1,0 +1,292 @@
+//! What alarms say to people: what is wrong, and what to do about it.
+
+use std::fmt;
+
+use super::{AlarmKind, OwnerNeed, RewardTarget};
+use crate::snapshot::PartialOutcome;
+
+impl AlarmKind {
+    /// What to do, as an imperative sentence without full stop.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::NoSignagePoints { node, .. } => format!("check that {node} runs and is synced"),
+            Self::NodeCertificateChanged { node, kept, .. } => {
+                format!("if {node} was set up anew, remove {kept}; if not, find out who answers there")
+            }
+            Self::NodeTakesNothing { node } => format!("check the load of the full node {node}"),
+            Self::SignagePointsMissed { node, .. } => {
+                format!("check the load and the network of the full node {node}")
+            }
+            Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
+            Self::NoRewardTarget {
+                target: RewardTarget::Farmer,
+            } => "set `farmer.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
+            Self::NoRewardTarget {
+                target: RewardTarget::Pool,
+            } => "set `pool.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
+            Self::HarvesterAbsent { name, .. } => {
+                format!("check power, network and the harvester process of {name}")
+            }
+            Self::HarvesterSilent { name, .. } => {
+                format!("look at the harvester log of {name}: a hanging drive or missing keys stop its answers")
+            }
+            Self::HarvesterLate { name, .. } => format!("look for a slow, sleeping or dying drive on {name}"),
+            Self::CertificateShared { .. } => {
+                "give all but one of them certificates of their own: `farmconsole harvester invite NAME` here, and there \
+                 the command that this prints"
+                    .to_owned()
+            }
+            Self::PlotsLost { name, directory, .. } => match directory {
+                Some(dir) => format!("check the drive mounted at {dir} on {name}"),
+                None => format!("check the drives of {name}"),
+            },
+            Self::FailedPlots { name, .. } => {
+                format!("list them with `farmconsole harvester list --failed`; check permissions and drives of {name}")
+            }
+            Self::NoKeyPlots { name, .. } => {
+                format!("import the keys those plots on {name} were made for, or remove the plots")
+            }
+            Self::DuplicatePlots { name, .. } => format!("remove one copy of each on {name}"),
+            Self::SharedPlots { .. } => {
+                "remove one copy of each: a plot earns once, however often it is farmed".to_owned()
+            }
+            Self::PlotSyncFailing { name, .. } => format!("restart the harvester on {name}"),
+            Self::InvalidProofs { plot_file, name, .. } => {
+                format!("check {plot_file} on {name} with `chia plots check`: its drive may be failing")
+            }
+            Self::ProofLost { name, .. } => {
+                format!("look at the logs of {name} and of the full node, at the time of the alarm")
+            }
+            Self::TooManyProofs { name, .. } => {
+                format!("check that {name} farms this network and that its difficulty is that of the chain")
+            }
+            Self::SigningRefused { node, .. } => {
+                format!("find out who runs the full node {node} and whether its software is genuine")
+            }
+            Self::EligibleMismatch { name, .. } => {
+                format!("restart the harvester on {name}; if it stays, check its version and its plots")
+            }
+            Self::AlarmHookFailing { .. } => {
+                "see `farmconsole.alarms` in the settings file (`farmconsole config path`)".to_owned()
+            }
+            Self::HistoryNotWritten { .. } => {
+                "make room on the disk of this root, or mend what is named; farming goes on meanwhile".to_owned()
+            }
+            Self::RewardOverrideRefused { name, .. } => {
+                format!(
+                    "if you agreed to a fee for the harvester software on {name}, allow it with \
+                     `farmconsole.harvester_fees` in the settings; else find out why it wants your reward"
+                )
+            }
+            Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
+            Self::HarvesterPending { fingerprint } => {
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                format!(
+                    "if it is yours: `farmconsole harvester approve {short} --name NAME`, else `farmconsole harvester revoke {short}`"
+                )
+            }
+            Self::CertificateEnds { name, .. } => {
+                format!("`farmconsole harvester invite {name}` here, and there the command that this prints")
+            }
+            Self::InvitationGuessed { name, .. } => {
+                format!("find out who that is; `farmconsole harvester invite {name}` makes a new one")
+            }
+            Self::PoolFailing { pool, .. } => {
+                format!("look at what {pool} says of itself, and at this machine's network and clock")
+            }
+            Self::PoolKeyMissing {
+                is_wallet_key: false, ..
+            } => "import the farming keys again with `farmconsole keys import`, and restart the farmer".to_owned(),
+            Self::PoolKeyMissing {
+                is_wallet_key: true, ..
+            } => "this plotNFT speaks with a wallet key: if its address holds no coins, import it with `farmconsole keys import --pool-wallet-keys`, and restart the farmer".to_owned(),
+            Self::PoolNeedsOwner {
+                need: OwnerNeed::Payout { .. },
+                launcher_id,
+                ..
+            } => format!("`farmconsole pool set-payout {launcher_id}` tells the pool: it asks for the mnemonic once"),
+            Self::PoolNeedsOwner { launcher_id, .. } => {
+                format!("`farmconsole pool join {launcher_id}` registers it: it asks for the mnemonic once")
+            }
+            Self::PoolClockDiffers { .. } => "set this machine's clock: `timedatectl` says whether it is synchronised".to_owned(),
+            Self::PartialsLost {
+                outcome: PartialOutcome::Late | PartialOutcome::Stale,
+                ..
+            } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
+            Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
+            Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for AlarmKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSignagePoints {
+                node,
+                last_unix_ms,
+                why,
+                others_do,
+            } => {
+                write!(f, "no signage point from {node}")?;
+                if let Some(ms) = last_unix_ms {
+                    let seconds = ms / 1000 % 86_400;
+                    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+                    write!(f, " since {hours:02}:{minutes:02}:{:02} UTC", seconds % 60)?;
+                }
+                if let Some(why) = why {
+                    write!(f, ": not connected, {why}")?;
+                }
+                f.write_str(if *others_do { "; another node brings them" } else { "" })
+            }
+            Self::NodeCertificateChanged {
+                node, expected, got, ..
+            } => {
+                write!(
+                    f,
+                    "the certificate of {node} has changed: SHA-256 {got} instead of {expected}"
+                )
+            }
+            Self::NodeTakesNothing { node } => write!(f, "{node} does not take what it is sent"),
+            Self::SignagePointsMissed { node, missed } => {
+                write!(f, "{} missed from {node}", count(*missed, "signage point"))
+            }
+            Self::NoKeys => f.write_str("no farming key is loaded"),
+            Self::NoRewardTarget { target } => write!(f, "no address is set for the {target} reward"),
+            Self::HarvesterAbsent { name, plots, why, .. } => {
+                write!(f, "{name} is gone with {}: {why}", count(*plots, "plot"))
+            }
+            Self::HarvesterSilent { name, unanswered, .. } => {
+                write!(
+                    f,
+                    "{name} is connected but has not answered {}",
+                    count(*unanswered, "signage point")
+                )
+            }
+            Self::HarvesterLate { name, late, .. } => {
+                write!(f, "{name} answered later than 8 s, {late} of its last 10 answers")
+            }
+            Self::CertificateShared { addresses, .. } => {
+                write!(
+                    f,
+                    "one certificate is used by several harvesters: {}",
+                    addresses.join(", ")
+                )
+            }
+            Self::PlotsLost {
+                name, lost, directory, ..
+            } => match directory {
+                Some(dir) => write!(f, "{name} lost {} in {dir}", count(*lost, "plot")),
+                None => write!(f, "{name} lost {}", count(*lost, "plot")),
+            },
+            Self::FailedPlots { name, files, .. } => {
+                write!(f, "{} on {name} cannot be opened", count(*files, "plot file"))
+            }
+            Self::NoKeyPlots { name, files, .. } => {
+                write!(f, "{} on {name} made for other keys", count(*files, "plot"))
+            }
+            Self::DuplicatePlots { name, files, .. } => write!(f, "{} on {name}", count(*files, "duplicate plot")),
+            Self::SharedPlots { plots, harvesters } => {
+                write!(f, "{} farmed twice: {}", count(*plots, "plot"), harvesters.join(", "))
+            }
+            Self::PlotSyncFailing { name, error, .. } => write!(f, "plot sync of {name} fails: {error}"),
+            Self::InvalidProofs {
+                name,
+                proofs,
+                plot_file,
+                reason,
+                ..
+            } => {
+                write!(
+                    f,
+                    "{} from {name}, last {plot_file}: {reason}",
+                    count(*proofs, "invalid proof")
+                )
+            }
+            Self::ProofLost { name, reason } => write!(f, "a proof from {name} was lost: {reason}"),
+            Self::TooManyProofs { name, dropped, .. } => {
+                write!(
+                    f,
+                    "{name} sends more proofs than can be verified; {} dropped",
+                    count(*dropped, "proof")
+                )
+            }
+            Self::SigningRefused { node, reason } => write!(f, "refused to sign a block for {node}: {reason}"),
+            Self::EligibleMismatch {
+                name,
+                in_a_row,
+                expected,
+                passed,
+                ..
+            } => write!(
+                f,
+                "{name} says {passed} eligible plots where its plot ids make {expected}, {} in a row",
+                count(*in_a_row, "answer")
+            ),
+            Self::AlarmHookFailing { hook, why } => write!(f, "nobody is told of alarms by {hook}: {why}"),
+            Self::HistoryNotWritten { why } => write!(f, "the history is not written: {why}"),
+            Self::RewardOverrideRefused { name, reason, .. } => {
+                write!(f, "{name} wanted the farmer reward of a proof; refused: {reason}")
+            }
+            Self::ConnectionRefused { address, cause, times } => write!(f, "refused {address} ({times}×): {cause}"),
+            Self::HarvesterPending { fingerprint } => {
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                write!(f, "a harvester waits to be let in (certificate {short})")
+            }
+            Self::CertificateEnds { name, days_left: 0 } => write!(f, "the certificate of {name} has ended"),
+            Self::CertificateEnds { name, days_left } => {
+                write!(f, "the certificate of {name} ends in {}", count(*days_left, "day"))
+            }
+            Self::InvitationGuessed { name, address } => {
+                write!(
+                    f,
+                    "{address} tried to join as {name} without the right token; the invitation is cancelled"
+                )
+            }
+            Self::PoolFailing { pool, why, .. } => write!(f, "pool {pool} gives no usable answer: {why}"),
+            Self::PoolKeyMissing { pool, .. } => {
+                write!(
+                    f,
+                    "no partial can be sent to {pool}: the key that speaks to it is not here"
+                )
+            }
+            Self::PoolNeedsOwner { pool, need, .. } => match need {
+                OwnerNeed::Register => write!(f, "{pool} does not know this farmer"),
+                OwnerNeed::OtherKey => write!(f, "{pool} knows this farmer by another key"),
+                OwnerNeed::Payout { wanted, pays_to } => write!(f, "{pool} pays to {pays_to} instead of {wanted}"),
+            },
+            Self::PoolClockDiffers { pool, ahead_s, .. } => {
+                let (by, word) = (ahead_s.unsigned_abs(), if *ahead_s < 0 { "behind" } else { "ahead of" });
+                write!(
+                    f,
+                    "the clock of {pool} is {} {word} this machine's",
+                    count(by, "second")
+                )
+            }
+            Self::PartialsLost {
+                pool,
+                outcome,
+                partials,
+                step,
+                reason,
+                ..
+            } => write!(
+                f,
+                "{} for {pool} {} in the last hour, the last one while {}: {reason}",
+                count(*partials, "partial"),
+                outcome.word(),
+                step.word()
+            ),
+            Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
+        }
+    }
+}
+
+fn count(n: u64, what: &str) -> String {
+    if n == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{n} {what}s")
+    }
+}
