@@ -113,6 +113,7 @@ pub struct Farmer {
     history: HistoryView,
     listening: Vec<SocketAddr>,
     simulated_chain: Option<SimulatedChainView>,
+    ca_key_copies: u64,
     timers: Timers,
     outputs: VecDeque<Output>,
 }
@@ -142,6 +143,7 @@ impl Farmer {
             history: HistoryView::default(),
             listening: Vec::new(),
             simulated_chain: None,
+            ca_key_copies: 0,
             timers: Timers::default(),
             outputs: VecDeque::new(),
             config,

@@ -139,6 +139,7 @@ fn pass(model: &mut Model, size: Size, sent: &mut u64) {
         host: address(harvester),
         peer_id: PeerId([7; 32]),
         detail: "3/864".to_owned(),
+        content: samples::message_record(0, "").content,
     };
     *sent += 1;
     update(model, Message::Item(FeedItem::Event(FeedEvent::Message(record))));

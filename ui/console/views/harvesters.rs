@@ -12,7 +12,7 @@ use super::super::theme::Tone;
 use super::super::widgets::bars::{lateness_tone, sparkline};
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span};
+use super::super::widgets::text::{put, span, width};
 use super::header::short_bytes;
 use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
 use crate::format::grouped;
@@ -78,6 +78,10 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         },
     };
     let columns = if model.heat_map { &over_time[..] } else { &columns[..] };
+    let inner = Rect {
+        height: inner.height - ca_key_copies(model, rows.len(), inner, buffer),
+        ..inner
+    };
     table(buffer, inner, theme, columns, &shown).hits(|n| Some(Target::Harvester(rows.get(n)?.id)))
 }
 
@@ -100,6 +104,27 @@ fn row_over_time(model: &Model, harvester: &HarvesterView, columns: u16) -> Vec<
         count(harvester.answered_late),
         count(harvester.unanswered),
     ]
+}
+
+/// Says below the rows, where there is room, how many machines hold a copy of the CA's key; the rows it takes.
+fn ca_key_copies(model: &Model, rows: usize, area: Rect, buffer: &mut Buffer) -> u16 {
+    let copies = model.shown().totals.ca_key_copies;
+    // Titles, the rows, an empty line, and this one.
+    let has_room = usize::from(area.height) >= rows.min(8) + 3;
+    if copies == 0 || !has_room || model.heat_map {
+        return 0;
+    }
+    let machines = if copies == 1 { "machine holds" } else { "machines hold" };
+    let whole = format!("{copies} {machines} a copy of the CA key: farmconsole ca harden tells how to end that");
+    let short = format!("{copies} {machines} a copy of the CA key");
+    let text = if width(&whole) <= area.width { whole } else { short };
+    put(
+        buffer,
+        area,
+        area.height - 1,
+        &Line::from(span(text, model.theme.style(Tone::Dim))),
+    );
+    2
 }
 
 /// How many of the harvesters that are expected are there, and the order.

@@ -36,13 +36,12 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         height: area.height - detail,
         ..area
     };
-    let inner = pane_with(
-        buffer,
-        list,
-        theme,
-        list_title(model, "Messages", rows.len(), all),
-        state(model),
-    );
+    let mut name = list_title(model, "Messages", rows.len(), all);
+    if model.least_level > LogLevel::Debug {
+        let text = format!("  {} and above", model.least_level.word());
+        name.push_span(span(text, theme.style(Tone::Accent)));
+    }
+    let inner = pane_with(buffer, list, theme, name, state(model));
     if rows.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
     }
@@ -118,7 +117,7 @@ pub(in super::super) fn text(entry: &Entry) -> String {
     }
 }
 
-const fn words_of(direction: Direction) -> (&'static str, &'static str) {
+pub(super) const fn words_of(direction: Direction) -> (&'static str, &'static str) {
     match direction {
         Direction::Out => ("->", "to"),
         Direction::In => ("<-", "from"),
@@ -184,7 +183,7 @@ fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
 }
 
 /// A missing answer has no sentence of its own in the core.
-fn notice_text(notice: &Notice) -> String {
+pub(super) fn notice_text(notice: &Notice) -> String {
     match notice {
         Notice::Attempt { attempt } => match attempt.outcome {
             AttemptOutcome::NoAnswer { after_s, .. } => {
@@ -200,7 +199,7 @@ fn notice_text(notice: &Notice) -> String {
     }
 }
 
-const fn level_tone(level: LogLevel) -> Tone {
+pub(super) const fn level_tone(level: LogLevel) -> Tone {
     match level {
         LogLevel::Error => Tone::Bad,
         LogLevel::Warning => Tone::Warn,
