@@ -82,6 +82,11 @@ pub(super) enum Dialog {
         /// Lines scrolled away.
         scroll: u16,
     },
+    /// The selected proof or pool in full.
+    Full {
+        /// Lines scrolled away.
+        scroll: u16,
+    },
     /// A message or record in full; it stays however many pass meanwhile.
     Entry {
         entry: Arc<Entry>,
@@ -140,11 +145,20 @@ pub(super) struct Frozen {
     pub(super) passed: u64,
 }
 
+/// One half of the details of a harvester.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    Facts,
+    Files,
+}
+
 /// The details of one harvester.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Details {
     pub(super) harvester: HarvesterId,
     pub(super) files: FileList,
+    /// What is in sight where there is room for one of both.
+    pub(super) front: Front,
     /// Lines of the facts above the first one that is shown.
     pub(super) facts_scroll: u16,
     /// The filter of the table below, which has nothing to say about files.

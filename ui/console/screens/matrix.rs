@@ -37,6 +37,8 @@ enum Page {
     LostPlots,
     /// A message in full.
     Entry,
+    /// A proof or a pool in full, on that screen.
+    Full(Screen),
     Report(Report),
     Help,
     /// "Quit and stop farming?"
@@ -53,6 +55,8 @@ impl Page {
             Self::Drives,
             Self::LostPlots,
             Self::Entry,
+            Self::Full(Screen::Proofs),
+            Self::Full(Screen::Pools),
             Self::Help,
             Self::Quit,
         ];
@@ -68,6 +72,7 @@ impl Page {
             Self::Drives => "drives".to_owned(),
             Self::LostPlots => "lost_plots".to_owned(),
             Self::Entry => "message".to_owned(),
+            Self::Full(screen) => format!("{}_in_full", screen.tab().1.to_lowercase()),
             Self::Report(Report::Upgrade) => "upgrade".to_owned(),
             Self::Report(Report::Monitor) => "monitor".to_owned(),
             Self::Report(Report::SinceLastLook) => "since_last_look".to_owned(),
@@ -91,7 +96,7 @@ impl Page {
             Self::OverTime => vec![State::One, State::Many, State::Troubled, State::Private],
             Self::Drives => vec![State::Empty, State::Many, State::Private],
             Self::LostPlots => vec![State::Many, State::Troubled, State::Private],
-            Self::Entry => vec![State::Many, State::Private],
+            Self::Entry | Self::Full(_) => vec![State::Many, State::Private],
             Self::Help => vec![State::Many],
             Self::Quit => vec![State::Many, State::Simulated],
         }
@@ -105,6 +110,7 @@ impl Page {
             Some(Dialog::Report { what, .. }) => Some(Self::Report(*what)),
             Some(Dialog::Filter { .. } | Dialog::Save { .. } | Dialog::Rename { .. }) => None,
             Some(Dialog::Entry { .. }) => Some(Self::Entry),
+            Some(Dialog::Full { .. }) => Some(Self::Full(model.screen)),
             None if model.details.is_some() => Some(Self::Details),
             None if model.screen == Screen::Harvesters && model.heat_map => Some(Self::OverTime),
             None if model.screen == Screen::Plots && model.plots.grouping == Grouping::Directory => Some(Self::Drives),
@@ -206,6 +212,10 @@ fn opened(page: Page, state: State) -> Model {
         Page::LostPlots => keys(&mut model, "3h"),
         Page::Entry => {
             keys(&mut model, "6k");
+            code(&mut model, KeyCode::Enter);
+        }
+        Page::Full(screen) => {
+            key(&mut model, screen.tab().0);
             code(&mut model, KeyCode::Enter);
         }
         Page::Report(Report::Upgrade) => key(&mut model, 'u'),

@@ -4,11 +4,11 @@ use farmconsole::snapshot::page::{Grouping, ListKind};
 
 use super::super::files::{FileList, Files, LISTS_OF_FLEET, LISTS_OF_HARVESTER, file_count};
 use super::super::message::Effect;
-use super::super::model::{Details, Dialog, Link, Model, Screen};
+use super::super::model::{Details, Dialog, Front, Link, Model, Screen};
 use super::super::past::Past;
 use super::super::views;
 
-/// Opens the selected drive, the selected (or newest) message, or the details of the selected (or first) harvester at the first list that has files.
+/// Opens the selected drive, the selected (or newest) message, proof or pool, or the details of the selected (or first) harvester at the first list that has files.
 pub(super) fn open(model: &mut Model) -> Vec<Effect> {
     if model.file_list().is_some() {
         return open_drive(model);
@@ -30,7 +30,13 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
             }
             return Vec::new();
         }
-        Screen::Plots | Screen::Proofs | Screen::Pools | Screen::Alarms => return Vec::new(),
+        Screen::Proofs | Screen::Pools => {
+            if views::full::is_there(model) {
+                model.dialog = Some(Dialog::Full { scroll: 0 });
+            }
+            return Vec::new();
+        }
+        Screen::Plots | Screen::Alarms => return Vec::new(),
     }
     let rows = model.harvesters();
     let selected = rows
@@ -50,6 +56,7 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
     model.details = Some(Details {
         harvester: id,
         files: FileList::new(Some(id), list),
+        front: Front::Facts,
         facts_scroll: 0,
         filter_before: std::mem::take(&mut model.filter),
         past: Past::default(),
@@ -111,6 +118,7 @@ pub(super) fn group_by_drive(model: &mut Model) -> Vec<Effect> {
 pub(super) fn scroll_facts(model: &mut Model, by: i16) {
     let facts = views::harvester::fact_count(model);
     if let Some(details) = &mut model.details {
+        details.front = Front::Facts;
         let last = facts.saturating_sub(1);
         details.facts_scroll = details.facts_scroll.saturating_add_signed(by).min(last);
     }
@@ -137,7 +145,11 @@ pub(super) fn turn_to(model: &mut Model, kind: ListKind) -> Vec<Effect> {
     ask_files(model)
 }
 
+/// The list that the keys for files are about; in the details it comes into sight by them.
 pub(super) fn file_list(model: &mut Model) -> Option<&mut FileList> {
+    if let Some(details) = &mut model.details {
+        details.front = Front::Files;
+    }
     match (&mut model.details, model.screen) {
         (Some(details), _) => Some(&mut details.files),
         (None, Screen::Plots) => Some(&mut model.plots),
@@ -148,7 +160,12 @@ pub(super) fn file_list(model: &mut Model) -> Option<&mut FileList> {
 /// Asks for the part of the open list around its selection.
 pub(super) fn ask_files(model: &mut Model) -> Vec<Effect> {
     let (words, order, count) = (model.filter.clone(), model.orders.of(Screen::Plots), model.file_count());
-    match file_list(model) {
+    let list = match (&mut model.details, model.screen) {
+        (Some(details), _) => Some(&mut details.files),
+        (None, Screen::Plots) => Some(&mut model.plots),
+        (None, _) => None,
+    };
+    match list {
         Some(list) => vec![Effect::Page(list.ask(&words, order, count))],
         None => Vec::new(),
     }

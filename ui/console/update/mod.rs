@@ -163,7 +163,7 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
                 Vec::new()
             }
         },
-        Some(dialog @ (Dialog::Help { .. } | Dialog::Report { .. } | Dialog::Entry { .. })) => {
+        Some(dialog @ (Dialog::Help { .. } | Dialog::Report { .. } | Dialog::Entry { .. } | Dialog::Full { .. })) => {
             handle_text_key(model, key, dialog)
         }
         Some(Dialog::Filter { before }) => handle_filter_key(model, key, before),
@@ -191,7 +191,10 @@ fn handle_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {
     match (&model.dialog, mouse) {
         (None, Mouse::Wheel(rows)) => step(model, Step::By(rows)),
         (None, Mouse::Click(target)) => click(model, target),
-        (Some(Dialog::Help { .. } | Dialog::Report { .. } | Dialog::Entry { .. }), Mouse::Wheel(rows)) => {
+        (
+            Some(Dialog::Help { .. } | Dialog::Report { .. } | Dialog::Entry { .. } | Dialog::Full { .. }),
+            Mouse::Wheel(rows),
+        ) => {
             scroll_text(model, rows);
             Vec::new()
         }
@@ -208,6 +211,8 @@ fn click(model: &mut Model, target: Target) -> Vec<Effect> {
         Target::Help => model.dialog = Some(Dialog::Help { scroll: 0 }),
         Target::Harvester(id) if selection.harvester == Some(id) => return open(model),
         Target::Harvester(id) => selection.harvester = Some(id),
+        Target::Proof(number) if selection.proof == Some(number) => return open(model),
+        Target::Pool(launcher_id) if selection.pool == Some(launcher_id) => return open(model),
         Target::Proof(number) => selection.proof = Some(number),
         Target::Pool(launcher_id) => selection.pool = Some(launcher_id),
         Target::Entry(number) if selection.entry == Some(number) => return open(model),

@@ -78,6 +78,7 @@ pub(super) fn scroll_text(model: &mut Model, rows: i64) {
     let last = match &model.dialog {
         Some(Dialog::Help { .. }) => views::help::last_scroll(model),
         Some(Dialog::Report { what, .. }) => views::report::last_scroll(model, *what),
+        Some(Dialog::Full { .. }) => views::full::last_scroll(model),
         Some(Dialog::Entry { entry, .. }) => views::entry::last_scroll(model, entry),
         _ => return,
     };

@@ -17,9 +17,6 @@ use super::{draw_text, last_scroll_of};
 /// Columns of the whole, where there is room: an id of 64 characters fits.
 const COLUMNS: u16 = 98;
 
-/// Columns of the labels.
-const LABEL: usize = 27;
-
 /// Draws it over `area`.
 pub(in super::super) fn draw(model: &Model, entry: &Entry, scroll: u16, area: Rect, buffer: &mut Buffer) {
     let lines = lines(model, entry, area.width);
@@ -41,7 +38,9 @@ pub(in super::super) fn last_scroll(model: &Model, entry: &Entry) -> u16 {
 
 fn lines(model: &Model, entry: &Entry, columns: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
-    let mut facts = vec![("time".to_owned(), model.zone.date_time(entry.at_unix_ms), Tone::Plain)];
+    let at = entry.at_unix_ms;
+    let time = format!("{} {}", model.zone.date(at), model.zone.time_ms(at));
+    let mut facts = vec![("time".to_owned(), time, Tone::Plain)];
     let level = ("level".to_owned(), entry.level().to_string(), level_tone(entry.level()));
     match &entry.event {
         FeedEvent::Message(record) => facts.extend(message(model, record)),
@@ -58,7 +57,8 @@ fn lines(model: &Model, entry: &Entry, columns: u16) -> Vec<Line<'static>> {
             ]);
         }
     }
-    let label_columns = LABEL.min(usize::from(columns) / 3);
+    let longest = facts.iter().map(|(label, ..)| label.len()).max().unwrap_or(0);
+    let label_columns = longest.min(usize::from(columns) / 3);
     let label_room = u16::try_from(label_columns).unwrap_or(u16::MAX);
     let room = COLUMNS.min(columns).saturating_sub(label_room + 5);
     let mut lines = Vec::new();
@@ -96,7 +96,7 @@ fn message(model: &Model, record: &MessageRecord) -> Vec<(String, String, Tone)>
     }
     facts.extend(record.content.lines().map(|line| {
         let (name, value) = line.split_once(": ").unwrap_or(("", line));
-        (model.outside(name), model.outside(value), Tone::Accent)
+        (model.outside(name), model.outside(value), Tone::Plain)
     }));
     facts
 }

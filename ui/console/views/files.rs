@@ -180,7 +180,7 @@ fn rows_of_files(model: &Model, list: &FileList, page: &Page, room: Rect, buffer
     let order = model.orders.of(Screen::Plots);
     let of_fleet = list.harvester.is_none();
     let mut columns = vec![
-        Column::new("file", 20, 0)
+        Column::new("file", 38, 0)
             .grows()
             .keeps_end()
             .sorts(SortBy::Name, order),

@@ -18,7 +18,7 @@ use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
 use crate::format::grouped;
 
 /// Columns of the sparkline in a row.
-const SPARK: u16 = 16;
+const SPARK: u16 = 14;
 
 /// Draws it.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
@@ -46,7 +46,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let columns = [
         Column::new("", 1, 0),
         Column::new("name", 10, 0).sorts(SortBy::Name, order),
-        Column::new("state", 20, 0).grows().sorts(SortBy::State, order),
+        Column::new("state", 22, 0).grows().sorts(SortBy::State, order),
         Column::new("plots", 6, 0).right().sorts(SortBy::Plots, order),
         Column::new("size", 9, 2).right().sorts(SortBy::Size, order),
         Column::new("answered", 8, 3).right().sorts(SortBy::Newest, order),
@@ -181,7 +181,7 @@ fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
     ]
 }
 
-/// Files that are there and earn nothing: `3 failed`, or the three numbers.
+/// Files that are there and earn nothing: `3 failed`, or `3 failed +13` where there are others too.
 fn not_farmed(model: &Model, harvester: &HarvesterView) -> Line<'static> {
     let theme = model.theme;
     let kinds = [
@@ -194,12 +194,9 @@ fn not_farmed(model: &Model, harvester: &HarvesterView) -> Line<'static> {
     match some.as_slice() {
         [] => plain("0", theme.style(Tone::Dim)),
         [(count, what)] => plain(format!("{count} {what}"), theme.style(Tone::Warn)),
-        many => {
-            let text: Vec<_> = many
-                .iter()
-                .map(|(count, what)| format!("{count}{}", &what[..1]))
-                .collect();
-            plain(text.join(" "), theme.style(Tone::Warn))
+        [(count, what), others @ ..] => {
+            let others: u64 = others.iter().map(|(count, _)| count).sum();
+            plain(format!("{count} {what} +{others}"), theme.style(Tone::Warn))
         }
     }
 }

@@ -45,11 +45,17 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     if rows.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
     }
+    let room = Room::of(area.width);
     let columns = [
         Column::new("", 12, 0),
         Column::new("", 7, 1),
         Column::new("", 20, 0).grows(),
     ];
+    let columns = if room == Room::Wide {
+        &columns[..]
+    } else {
+        &[columns[0], columns[2]]
+    };
     let area = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
@@ -59,9 +65,9 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         count: rows.len(),
         selected,
         follows_end: !reversed,
-        row: |n: usize| row(model, rows[n]),
+        row: |n: usize| row(model, rows[n], room),
     };
-    let places = table(buffer, area, theme, &columns, &table_rows);
+    let places = table(buffer, area, theme, columns, &table_rows);
     if let (Some(selected), true) = (selected, detail > 0) {
         let below = Rect {
             y: list.bottom(),
@@ -82,6 +88,11 @@ pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
     }
     let columns = [Column::new("", 12, 0), Column::new("", 20, 0).grows()];
+    let room = if area.width < NARROW {
+        Room::Narrow
+    } else {
+        Room::Middle
+    };
     let inner = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
@@ -92,11 +103,7 @@ pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
         count,
         selected: None,
         follows_end: true,
-        row: |n: usize| {
-            let mut cells = row(model, newest[count - 1 - n]);
-            cells.remove(1);
-            cells
-        },
+        row: |n: usize| row(model, newest[count - 1 - n], room),
     };
     table(buffer, inner, theme, &columns, &rows);
 }
@@ -141,29 +148,62 @@ fn state(model: &Model) -> Line<'static> {
     }
 }
 
-/// Cells: time, level, text.
-fn row(model: &Model, entry: &Entry) -> Vec<Line<'static>> {
+/// How much of a row fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// Who stands before what, and both close together.
+    Narrow,
+    /// The level stands before the text it is the level of.
+    Middle,
+    /// The level has a column of its own.
+    Wide,
+}
+
+impl Room {
+    const fn of(columns: u16) -> Self {
+        match columns {
+            ..NARROW => Self::Narrow,
+            NARROW..100 => Self::Middle,
+            _ => Self::Wide,
+        }
+    }
+}
+
+/// Columns from which on message, harvester and content stand below each other's.
+const NARROW: u16 = 76;
+
+/// Cells: time, level (where it has a column of its own), text.
+fn row(model: &Model, entry: &Entry, room: Room) -> Vec<Line<'static>> {
     let theme = model.theme;
     let dim = theme.style(Tone::Dim);
     let time = plain(model.zone.time_ms(entry.at_unix_ms), dim);
     let level = entry.level();
     let word = plain(level.word(), theme.style(level_tone(level)));
-    match &entry.event {
-        FeedEvent::Message(record) => vec![time, Line::default(), message(model, record)],
+    let (word, text) = match &entry.event {
+        FeedEvent::Message(record) => (Line::default(), message(model, record, room)),
         FeedEvent::Log(record) => {
             let mut text = plain(format!("{}: ", model.outside(&record.logger)), dim);
             text.push_span(span(model.outside(&record.message), theme.style(text_tone(level))));
-            vec![time, word, text]
+            (word, text)
         }
         FeedEvent::Notice(notice) => {
             let text = model.outside(&notice_text(notice));
-            vec![time, word, plain(text, theme.style(notice_tone(notice, level)))]
+            (word, plain(text, theme.style(notice_tone(notice, level))))
         }
+    };
+    if room == Room::Wide {
+        return vec![time, word, text];
     }
+    let mut line = word;
+    if !line.spans.is_empty() {
+        line.push_span(span(" ", dim));
+    }
+    line.spans.extend(text.spans);
+    vec![time, line]
 }
 
 /// `<- farming_info   barn-3   3/864`, in columns of its own.
-fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
+fn message(model: &Model, record: &MessageRecord, room: Room) -> Line<'static> {
     let theme = model.theme;
     let (arrow, _) = words_of(record.direction);
     let tone = match record.direction {
@@ -174,11 +214,23 @@ fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
         let missing = usize::from(columns.saturating_sub(width(&text)));
         format!("{text}{}  ", " ".repeat(missing))
     };
+    let arrow = span(format!("{arrow} "), theme.style(tone));
+    let detail = span(model.outside(&record.detail), theme.style(Tone::Plain));
+    let (name, who) = (model.outside(&record.message), model.name(&record.peer_name));
+    let (plain, accent) = (theme.style(Tone::Plain), theme.style(Tone::Accent));
+    if room == Room::Narrow {
+        return Line::from(vec![
+            arrow,
+            span(padded(who, 9), accent),
+            span(format!("{name}  "), plain),
+            detail,
+        ]);
+    }
     Line::from(vec![
-        span(format!("{arrow} "), theme.style(tone)),
-        span(padded(model.outside(&record.message), 27), theme.style(Tone::Plain)),
-        span(padded(model.name(&record.peer_name), 14), theme.style(Tone::Accent)),
-        span(model.outside(&record.detail), theme.style(Tone::Plain)),
+        arrow,
+        span(padded(name, 27), plain),
+        span(padded(who, 14), accent),
+        detail,
     ])
 }
 

@@ -4,6 +4,7 @@ pub(super) mod alarms;
 pub(super) mod entry;
 pub(super) mod farm;
 mod files;
+pub(super) mod full;
 pub(super) mod harvester;
 pub(super) mod harvesters;
 pub(super) mod header;
@@ -24,7 +25,7 @@ use ratatui::text::Line;
 use super::model::{Model, Screen, is_wrong};
 use super::theme::{Theme, Tone};
 use super::widgets::pane::title;
-use super::widgets::text::{line_width, put, span};
+use super::widgets::text::{line_width, put, span, wrap};
 use crate::format::{grouped, span as time_span};
 
 /// The tone of a harvester's state.
@@ -155,4 +156,23 @@ pub(super) fn draw_text(theme: Theme, lines: &[Line<'static>], scroll: u16, area
 pub(super) fn last_scroll_of(lines: usize, rows: u16) -> u16 {
     let room = usize::from(rows.saturating_sub(2));
     u16::try_from(lines.saturating_sub(room)).unwrap_or(u16::MAX)
+}
+
+/// A name, what it is, and how that is meant.
+type Fact = (&'static str, String, Tone);
+
+/// Facts as lines of at most `columns`, their names in the first `label` of them.
+fn fact_lines(theme: Theme, facts: Vec<Fact>, label: usize, columns: u16) -> Vec<Line<'static>> {
+    let room = columns.saturating_sub(u16::try_from(label).unwrap_or(u16::MAX).saturating_add(2));
+    let mut lines = Vec::new();
+    for (name, text, tone) in facts {
+        for (n, text) in wrap(&text, room).into_iter().enumerate() {
+            let name = if n == 0 { name } else { "" };
+            lines.push(Line::from(vec![
+                span(format!(" {name:<label$}"), theme.style(Tone::Dim)),
+                span(text, theme.style(tone)),
+            ]));
+        }
+    }
+    lines
 }
