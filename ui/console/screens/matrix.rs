@@ -192,6 +192,7 @@ fn troubled() -> FarmSnapshot {
         farm.harvesters[n].protocol_version = protocol.to_owned();
     }
     farm.monitor = samples::monitor();
+    farm.totals.ca_key_copies = 7;
     farm.counters.duplicate_proofs = 2;
     FarmSnapshot {
         pools: samples::pooled().pools,

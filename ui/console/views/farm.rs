@@ -123,8 +123,9 @@ fn in_short(model: &Model, area: Rect) -> Line<'static> {
         return Line::default();
     }
     let (to_win, tone) = expected_to_win(snapshot);
+    let label = if area.width < 76 { "win in " } else { "expected win " };
     let mut line = Line::from(vec![
-        span("expected win ", theme.style(Tone::Dim)),
+        span(label, theme.style(Tone::Dim)),
         span(to_win, theme.style(tone)),
     ]);
     if !snapshot.simulated && snapshot.luck.effort > 0.0 && area.width >= 76 {

@@ -18,7 +18,7 @@ use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
 use crate::format::grouped;
 
 /// Columns of the sparkline in a row.
-const SPARK: u16 = 14;
+const SPARK: u16 = 12;
 
 /// Draws it.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
@@ -45,7 +45,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     ];
     let columns = [
         Column::new("", 1, 0),
-        Column::new("name", 10, 0).sorts(SortBy::Name, order),
+        Column::new("name", 12, 0).sorts(SortBy::Name, order),
         Column::new("state", 22, 0).grows().sorts(SortBy::State, order),
         Column::new("plots", 6, 0).right().sorts(SortBy::Plots, order),
         Column::new("size", 9, 2).right().sorts(SortBy::Size, order),

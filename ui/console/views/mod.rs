@@ -22,16 +22,17 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::model::{Model, Screen, is_wrong};
+use super::model::{Model, Screen, is_wrong, not_farmed};
 use super::theme::{Theme, Tone};
 use super::widgets::pane::title;
 use super::widgets::text::{line_width, put, span, wrap};
-use crate::format::{grouped, span as time_span};
+use crate::format::{grouped, plural, span as time_span};
 
 /// The tone of a harvester's state.
 fn harvester_tone(harvester: &HarvesterView) -> Tone {
     match harvester.state {
-        HarvesterState::Farming if harvester.certificate_shared => Tone::Warn,
+        // What one key shows as wrong must not look fine.
+        HarvesterState::Farming if is_wrong(harvester) => Tone::Warn,
         HarvesterState::Farming if harvester.plots == 0 => Tone::Dim,
         HarvesterState::Farming => Tone::Good,
         HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
@@ -69,6 +70,11 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
             )
         }
         HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
+        HarvesterState::Farming if harvester.last_sync_error.is_some() => "plot sync failed".to_owned(),
+        HarvesterState::Farming if harvester.invalid_proofs > 0 => plural(harvester.invalid_proofs, "invalid proof"),
+        HarvesterState::Farming if not_farmed(harvester) > 0 => {
+            format!("farming, {} not farmed", grouped(not_farmed(harvester)))
+        }
         _ => harvester_words(harvester, model),
     }
 }

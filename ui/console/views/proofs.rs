@@ -21,7 +21,12 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let order = model.orders.of(Screen::Proofs);
     let rows = model.proofs();
     let selected = rows.iter().position(|p| Some(p.number) == model.selection.proof);
-    let detail = if !rows.is_empty() && area.height >= 15 { 8 } else { 0 };
+    let detail = match area.height {
+        _ if rows.is_empty() => 0,
+        18.. => 10,
+        15.. => 8,
+        _ => 0,
+    };
     let list = Rect {
         height: area.height - detail,
         ..area
