@@ -20,6 +20,7 @@ pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> Messag
         FromHarvester::FarmingInfo(info) => format!("{}/{}", info.passed, info.total_plots),
         FromHarvester::RespondPlots(list) => format!("{} plots", list.plots.len()),
         FromHarvester::PlotSync(sync) => match sync {
+            PlotSync::Start(start) if start.plot_file_count == 1 => "1 file".to_owned(),
             PlotSync::Start(start) => format!("{} files", start.plot_file_count),
             PlotSync::Loaded(list) => list.data.len().to_string(),
             PlotSync::Removed(list)

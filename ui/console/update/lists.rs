@@ -49,7 +49,7 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
     let list = LISTS_OF_HARVESTER
         .into_iter()
         .find(|list| file_count(model.shown(), harvester, *list) > 0)
-        .unwrap_or(ListKind::Failed);
+        .unwrap_or(ListKind::Plots);
     let id = harvester.id;
     model.selection.harvester = Some(id);
     model.screen = Screen::Harvesters;

@@ -142,7 +142,10 @@ fn handle_item(model: &mut Model, item: FeedItem) -> Vec<Effect> {
         FeedItem::Back => {
             model.link = Link::Up;
             model.remark = Some("the farmer is back".to_owned());
-            first_questions()
+            let mut asks = first_questions();
+            // What was asked last may never have been answered.
+            asks.extend(ask_files(model));
+            asks
         }
     }
 }

@@ -92,7 +92,7 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         return Vec::new();
     }
     let columns = [
-        Column::new("time", 10, 0).sorts(SortBy::Natural, order),
+        Column::new("time", 10, 1).sorts(SortBy::Natural, order),
         Column::new("harvester", 11, 0).grows().sorts(SortBy::Name, order),
         Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
@@ -119,7 +119,7 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
 /// What the pane of facts would say first, where that has no room.
 fn in_short(model: &Model, area: Rect) -> Line<'static> {
     let (theme, snapshot) = (model.theme, model.shown());
-    if model.size.0 >= SIDE_BY_SIDE || model.only_wrong || !model.filter.is_empty() {
+    if snapshot.simulated || model.size.0 >= SIDE_BY_SIDE || model.only_wrong || !model.filter.is_empty() {
         return Line::default();
     }
     let (to_win, tone) = expected_to_win(snapshot);
@@ -128,7 +128,7 @@ fn in_short(model: &Model, area: Rect) -> Line<'static> {
         span(label, theme.style(Tone::Dim)),
         span(to_win, theme.style(tone)),
     ]);
-    if !snapshot.simulated && snapshot.luck.effort > 0.0 && area.width >= 76 {
+    if snapshot.luck.effort > 0.0 && area.width >= 76 {
         line.push_span(span(format!("{}effort ", theme.dot()), theme.style(Tone::Dim)));
         line.push_span(span(
             format!("{:.0} %", snapshot.luck.effort * 100.0),

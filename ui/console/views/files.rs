@@ -168,7 +168,7 @@ fn state(model: &Model, list: &FileList) -> Line<'static> {
             let text = format!("in {directory}, esc for all  ");
             line.push_span(span(text, theme.style(Tone::Accent)));
         }
-        (None, Grouping::Directory) => line.push_span(span("by drive  ", theme.style(Tone::Accent))),
+        (None, Grouping::Directory) => line.push_span(span("drives, ", theme.style(Tone::Accent))),
         (None, Grouping::None) => {}
     }
     let order = model.orders.of(Screen::Plots).words(Screen::Plots);

@@ -36,7 +36,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     };
     if area.width >= SIDE_BY_SIDE {
         let left = area.width / 2;
-        facts(model, details, harvester, Rect { width: left, ..area }, buffer);
+        facts(model, details, harvester, true, Rect { width: left, ..area }, buffer);
         let right = Rect {
             x: area.x + left,
             width: area.width - left,
@@ -48,7 +48,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
             .unwrap_or(u16::MAX)
             .saturating_add(2);
         let upper = area.height - wanted.clamp(5, area.height / 2);
-        facts(model, details, harvester, Rect { height: upper, ..area }, buffer);
+        facts(model, details, harvester, true, Rect { height: upper, ..area }, buffer);
         let lower = Rect {
             y: area.y + upper,
             height: area.height - upper,
@@ -58,7 +58,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     } else if details.front == Front::Files {
         files(area, buffer)
     } else {
-        facts(model, details, harvester, area, buffer);
+        facts(model, details, harvester, false, area, buffer);
         Vec::new()
     }
 }
@@ -75,14 +75,20 @@ pub(in super::super) fn fact_count(model: &Model) -> u16 {
     u16::try_from(facts).unwrap_or(u16::MAX)
 }
 
-fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
+fn facts(
+    model: &Model,
+    details: &Details,
+    harvester: &HarvesterView,
+    shows_both: bool,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let theme = model.theme;
     let tone = harvester_tone(harvester);
     let mut name = title(theme, model.harvester_name(harvester));
     name.push_span(span(format!("  {} ", theme.sign(tone)), theme.style(tone)));
     name.push_span(span(harvester_words(harvester, model), theme.style(tone)));
-    let one_panel = area.width < SIDE_BY_SIDE && area.height < STACKED;
-    let right = if one_panel { "j its files" } else { "" };
+    let right = if shows_both { "" } else { "j its files" };
     let right = Line::from(span(right, theme.style(Tone::Accent)));
     let inner = pane_with(buffer, area, theme, name, right);
     let columns = inner.width.saturating_sub(u16::try_from(LABEL).unwrap_or(0) + 2);
@@ -254,7 +260,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     let eligible = &h.eligibility;
     rows.push((
         "filter luck",
-        format!("{} in 24 h", luck_words(&eligible.filter_24h)),
+        format!("in 24 h: {}", luck_words(&eligible.filter_24h)),
         luck_tone(eligible.filter_24h.verdict),
     ));
     if eligible.compared > 0 {

@@ -55,15 +55,9 @@ const NAME: u8 = 4;
 fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = &model.snapshot;
-    let right = Line::from(
-        [
-            alarms(model),
-            vec![span(
-                format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
-                theme.style(Tone::Title),
-            )],
-        ]
-        .concat(),
+    let clock = span(
+        format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
+        theme.style(Tone::Title),
     );
     let mut parts = vec![
         Part {
@@ -104,6 +98,17 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             spans: vec![span(old, theme.style(Tone::Warn))],
         });
     }
+    let mut right = Line::from(alarms(model));
+    // The status matters more than the time of day.
+    let status_columns: u16 = parts
+        .iter()
+        .filter(|p| p.rank == 0)
+        .flat_map(|p| &p.spans)
+        .map(|s| width(&s.content))
+        .sum();
+    if status_columns + line_width(&right) + width(&clock.content) < area.width {
+        right.push_span(clock);
+    }
     let room = area.width.saturating_sub(line_width(&right) + 1);
     let wide = |parts: &[Part]| {
         parts
@@ -140,7 +145,9 @@ fn reason(model: &Model) -> Option<String> {
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
         FarmStatus::Farming => return None,
-        FarmStatus::Starting => "waiting for the first signage point".to_owned(),
+        FarmStatus::Starting if snapshot.signage_point.is_none() => "waiting for the first signage point".to_owned(),
+        FarmStatus::Starting if snapshot.harvesters.is_empty() => "waiting for the first harvester".to_owned(),
+        FarmStatus::Starting => "waiting for the first answer".to_owned(),
         FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import".to_owned(),
         FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
             Some(node) => format!(
@@ -276,7 +283,11 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     right.push(span("   missed 24 h ", theme.style(Tone::Dim)));
     right.push(span(
-        format!("{} ({share:.1} %) ", grouped(counts.missed_24h)),
+        if area.width >= 70 {
+            format!("{} ({share:.1} %) ", grouped(counts.missed_24h))
+        } else {
+            format!("{} ", grouped(counts.missed_24h))
+        },
         theme.style(missed_tone),
     ));
     put_ends(

@@ -82,7 +82,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
 /// The newest entries, for the Farm screen.
 pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
-    let inner = pane_with(buffer, area, theme, title(theme, "Messages"), state(model));
+    let inner = pane_with(buffer, area, theme, title(theme, "Messages"), lost_or_frozen(model));
     let newest: Vec<_> = model.entries().rev().take(usize::from(inner.height)).collect();
     if newest.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
@@ -132,7 +132,7 @@ pub(super) const fn words_of(direction: Direction) -> (&'static str, &'static st
 }
 
 /// Frozen, and what passed meanwhile; or what was lost.
-fn state(model: &Model) -> Line<'static> {
+fn lost_or_frozen(model: &Model) -> Line<'static> {
     let theme = model.theme;
     if let Some(frozen) = &model.frozen {
         let text = format!(" FROZEN {} passed since ", grouped(frozen.passed));
@@ -142,10 +142,16 @@ fn state(model: &Model) -> Line<'static> {
         let text = format!("{} came too fast to be shown", plural(model.stream.skipped, "event"));
         return Line::from(span(text, theme.style(Tone::Warn)));
     }
-    match model.selection.entry {
-        Some(_) => Line::from(span("end follows the newest", theme.style(Tone::Dim))),
-        None => Line::default(),
+    Line::default()
+}
+
+/// The same, or that a selection keeps the list from following.
+fn state(model: &Model) -> Line<'static> {
+    let line = lost_or_frozen(model);
+    if line.spans.is_empty() && model.selection.entry.is_some() {
+        return Line::from(span("end follows the newest", model.theme.style(Tone::Dim)));
     }
+    line
 }
 
 /// How much of a row fits.
