@@ -125,11 +125,11 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         parts.retain(|p| p.rank != worst);
     }
     // What is expected and what there is matters more than the program's name, which everybody knows by then.
-    let [long, short] = totals(model).map(|text| format!("   {text}"));
-    if spare(&parts) < width(&long) {
+    let totals = totals(model).map(|text| format!("   {text}"));
+    if spare(&parts) < width(&totals[0]) {
         parts.retain(|p| p.rank != NAME);
     }
-    if let Some(text) = [long, short].into_iter().find(|text| width(text) <= spare(&parts)) {
+    if let Some(text) = totals.into_iter().find(|text| width(text) <= spare(&parts)) {
         let spans = vec![span(text, theme.style(Tone::Plain))];
         parts.push(Part { rank: 3, spans });
     }
@@ -172,8 +172,8 @@ fn reason(model: &Model) -> Option<String> {
     Some(model.theme.plain(text))
 }
 
-/// How many harvesters of how many, and their plots; and the same in fewer words.
-fn totals(model: &Model) -> [String; 2] {
+/// How many harvesters of how many, and their plots; and the same in fewer and fewer words.
+fn totals(model: &Model) -> [String; 3] {
     let totals = &model.snapshot.totals;
     let harvesters = if totals.absent == 0 {
         plural(totals.connected, "harvester")
@@ -191,7 +191,8 @@ fn totals(model: &Model) -> [String; 2] {
     };
     let dot = model.theme.dot();
     let long = format!("{harvesters}{dot}{plots}{dot}{}", short_bytes(totals.plot_bytes));
-    [long, format!("{harvesters}{dot}{plots}")]
+    let short = format!("{harvesters}{dot}{plots}");
+    [long, short, harvesters]
 }
 
 /// A size with one decimal, for lines with little room.
