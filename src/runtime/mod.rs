@@ -14,6 +14,7 @@ mod machine;
 mod node;
 mod pools;
 mod solving;
+mod tape;
 mod workers;
 
 pub use clock::Clock;
@@ -23,3 +24,4 @@ pub(crate) use fleet::FleetHandle;
 pub use fleet::FleetStartError;
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
 pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};
+pub use tape::{TapeItem, TapeReader, TapedCall, Taping};

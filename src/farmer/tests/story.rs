@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{Mono, Now, UnixMillis};
 use crate::farmer::{
-    Farmer, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, JobId, NodeLink, NodeStatus, NodeTrust, Output,
+    Call, Farmer, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, JobId, NodeLink, NodeStatus, NodeTrust, Output,
     PlotSignatures, SIGNAGE_POINT_INTERVAL, SignPurpose,
 };
 use crate::ids::{
@@ -35,8 +35,8 @@ pub(super) const EASY: SubSlotIters = SubSlotIters(u64::MAX);
 /// A farm, its time, and what it wanted done that the story has not looked at.
 pub(super) struct Story {
     pub(super) farmer: Farmer,
+    tape: Option<Tape>,
     pub(super) now: Now,
-    pub(super) inputs: Vec<(Now, Input)>,
     pub(super) outputs: Vec<Output>,
     sessions: u64,
     points: u64,
@@ -111,10 +111,11 @@ impl Story {
 
     pub(super) fn of(config: FarmerConfig) -> Self {
         let now = start();
+        let farmer = Farmer::new(config, now);
         let mut story = Self {
-            farmer: Farmer::new(config, now),
+            tape: Some(Tape::new(&farmer)),
+            farmer,
             now,
-            inputs: Vec::new(),
             outputs: Vec::new(),
             sessions: 0,
             points: 0,
@@ -124,10 +125,14 @@ impl Story {
         story
     }
 
+    /// Not written down: it would fill the memory.
+    pub(super) fn told_once(mut self) -> Self {
+        self.tape = None;
+        self
+    }
+
     pub(super) fn input(&mut self, input: Input) {
-        self.inputs.push((self.now, input.clone()));
-        self.farmer.handle(self.now, input);
-        self.drain();
+        self.call(Call::Input(Box::new(input)));
     }
 
     /// Lets time pass, with every timer in between.
@@ -139,8 +144,7 @@ impl Story {
             && at <= end.mono
         {
             self.now = from.after(at.since(from.mono));
-            self.farmer.handle_timeout(self.now);
-            self.drain();
+            self.call(Call::Timeout);
             assert!(
                 self.farmer.poll_timeout().is_none_or(|next| next > at),
                 "a timer that is never done"
@@ -149,8 +153,19 @@ impl Story {
         self.now = end;
     }
 
+    fn call(&mut self, call: Call) {
+        if let Some(tape) = &mut self.tape {
+            tape.begin(self.now, &call);
+        }
+        self.farmer.call(self.now, call);
+        self.drain();
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.farmer.poll_output() {
+            if let Some(tape) = &mut self.tape {
+                tape.outputs.push(output.clone());
+            }
             self.outputs.push(output);
         }
     }
@@ -438,6 +453,72 @@ impl Story {
     pub(super) fn stage(&self) -> ProofStage {
         self.snapshot().proofs.first().expect("a proof").stage.clone()
     }
+}
+
+/// Every story is told twice: when it is over, a farmer that is read from what was written down at its beginning is called
+/// as the first one was, by calls that were written down too, and has to do and to become the same.
+impl Drop for Story {
+    fn drop(&mut self) {
+        if let Some(tape) = &self.tape
+            && !std::thread::panicking()
+        {
+            tape.replay(&self.farmer);
+        }
+    }
+}
+
+/// What was done to a farmer, written down line by line, and what it wanted done.
+struct Tape {
+    beginning: String,
+    lines: Vec<(String, usize)>,
+    /// Of all calls, one after the other; each line knows how many came before it.
+    outputs: Vec<Output>,
+}
+
+impl Tape {
+    /// Of a farmer whose outputs nobody has taken yet.
+    fn new(farmer: &Farmer) -> Self {
+        let mut settled = farmer.clone();
+        while settled.poll_output().is_some() {}
+        Self {
+            beginning: to_json(&settled),
+            lines: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, now: Now, call: &Call) {
+        if self.lines.is_empty() {
+            // Those of the beginning.
+            self.outputs.clear();
+        }
+        self.lines.push((to_json(&(now, call)), self.outputs.len()));
+    }
+
+    fn replay(&self, original: &Farmer) {
+        let mut farmer: Farmer = from_json(&self.beginning);
+        let ends = self.lines.iter().skip(1).map(|(_, before)| *before);
+        let ends = ends.chain([self.outputs.len()]);
+        for (number, ((line, from), to)) in self.lines.iter().zip(ends).enumerate() {
+            let (now, call): (Now, Call) = from_json(line);
+            farmer.call(now, call);
+            let outputs: Vec<Output> = std::iter::from_fn(|| farmer.poll_output()).collect();
+            assert_eq!(outputs, self.outputs[*from..to], "after line {number}: {line}");
+            if number == self.lines.len() / 2 {
+                // Whoever begins here has all that matters too.
+                farmer = from_json(&to_json(&farmer));
+            }
+        }
+        assert_eq!(to_json(&farmer), to_json(original), "another farmer in the end");
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("everything can be written down")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 /// One plot sync.

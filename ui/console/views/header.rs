@@ -11,6 +11,7 @@ use super::super::theme::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
 use super::super::widgets::text::{line_width, put_ends, span};
 use super::ago;
+use crate::feed::FarmerPlace;
 use crate::format::{chia_bytes, grouped, plural, span as time_span};
 
 /// Rows the header takes on a terminal of `height` rows.
@@ -75,6 +76,13 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             )],
         },
     ];
+    if model.place == FarmerPlace::Recording {
+        let badge = vec![
+            span(" ", theme.style(Tone::Plain)),
+            span(" REPLAY ", theme.badge(Tone::Accent)),
+        ];
+        parts.push(Part { rank: 0, spans: badge });
+    }
     if snapshot.simulated {
         let badge = vec![
             span(" ", theme.style(Tone::Plain)),
