@@ -52,7 +52,7 @@ mod signage_points;
 mod signatures;
 mod signing_guard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timers;
 mod verification;
 mod view;

@@ -243,7 +243,7 @@ impl Private {
 }
 
 /// Whether two outputs differ in nothing but texts.
-fn is_alike(one: &Value, other: &Value) -> bool {
+pub(super) fn is_alike(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Object(one), Value::Object(other)) => {
             let pairs = one.iter().zip(other);

@@ -22,7 +22,10 @@ pub(in super::super) const fn rows(height: u16) -> u16 {
 /// The word of the header and how it is meant.
 pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
     if model.link != Link::Up {
-        return ("NO FARMER", Tone::Bad);
+        return match model.place {
+            FarmerPlace::Recording => ("OVER", Tone::Accent),
+            FarmerPlace::Here | FarmerPlace::Elsewhere => ("NO FARMER", Tone::Bad),
+        };
     }
     let status = &model.snapshot.status;
     let tone = match status {
