@@ -38,12 +38,6 @@ pub(crate) async fn run(context: &Context, arguments: &RecordArgs) -> Outcome {
             format!("record to {}: {error}", arguments.file.display()),
         )
     };
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&arguments.file)
-        .map_err(|error| fail(&error))?;
     let scrubber = if arguments.raw {
         None
     } else {
@@ -52,6 +46,12 @@ pub(crate) async fn run(context: &Context, arguments: &RecordArgs) -> Outcome {
         Some(Scrubber::new(salt))
     };
     farm.ask(Ask::Record).await?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&arguments.file)
+        .map_err(|error| fail(&error))?;
     logs.ask(Ask::Watch(Watch {
         logs: true,
         ..Watch::default()
