@@ -4,7 +4,6 @@
 //! needs of it. [`start_harvester`] does the same for a harvester alone.
 
 mod alarm_memory;
-pub mod clock;
 mod embedded;
 mod engine;
 mod farm;
@@ -17,7 +16,6 @@ mod solving;
 mod tape;
 mod workers;
 
-pub use clock::Clock;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
 #[cfg(test)]
 pub(crate) use fleet::FleetHandle;

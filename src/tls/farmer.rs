@@ -63,7 +63,7 @@ impl FarmerTls {
     pub fn of_test_root(root: &Root) -> Arc<Self> {
         use crate::registry::Registry;
 
-        let now = crate::runtime::clock::unix_now();
+        let now = crate::system_clock::unix_now();
         let list = AllowList::in_memory(Registry::new("00112233".to_owned()), LegacyCa::Open);
         let ca = FarmCa::open_or_make(root, "00112233", now).unwrap();
         Arc::new(Self::load(root, &ca, Arc::new(list), now).unwrap())

@@ -50,7 +50,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
 async fn official(token: &Token, root: Root) -> Outcome {
     official::check(&root).map_err(not_installed)?;
     let joined = ask(token, JoinKind::Official).await?;
-    let now = farmconsole::runtime::clock::unix_now();
+    let now = farmconsole::system_clock::unix_now();
     let installed =
         official::install(&root, &joined.membership, &joined.farmer, &joined.network, now).map_err(not_installed)?;
     try_out(&joined.membership, &joined.farmer).await?;
