@@ -21,7 +21,7 @@ pub enum RecordingError {
     /// It was made by an older version.
     #[error(
         "it was made by farmconsole {software_version} in an older form (version {got}), which holds pictures of a farm and \
-         not what happened to it: that version replays it"
+         not what happened to it: record it again"
     )]
     Older {
         /// Who made it.

@@ -502,7 +502,10 @@ impl Tape {
             // Those of the beginning.
             self.outputs.clear();
         }
-        self.lines.push((to_json(&(now, call)), self.outputs.len()));
+        let line = to_json(&(now, call));
+        let (read_now, read_call): (Now, Call) = from_json(&line);
+        assert_eq!((read_now, &read_call), (now, call), "read from {line}");
+        self.lines.push((line, self.outputs.len()));
     }
 
     /// Every line, and what came of it.

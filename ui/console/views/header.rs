@@ -135,7 +135,11 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// Why the word is what it is.
 fn reason(model: &Model) -> Option<String> {
     if let Link::Lost { reason } = &model.link {
-        return Some(format!("this picture is old, trying again: {}", model.outside(reason)));
+        let reason = model.outside(reason);
+        return Some(match model.place {
+            FarmerPlace::Recording => reason,
+            FarmerPlace::Here | FarmerPlace::Elsewhere => format!("this picture is old, trying again: {reason}"),
+        });
     }
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
