@@ -1,7 +1,7 @@
 //! Lines that a person types (a filter, a name, a path) and texts that scroll.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use farmconsole::registry::HarvesterName;
+use farmconsole::config::HarvesterName;
 use farmconsole::snapshot::HarvesterId;
 
 use super::super::export::{Discretion, Format, Table};
