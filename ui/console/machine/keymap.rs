@@ -30,7 +30,8 @@ pub(super) struct Binding {
     keys: &'static [(KeyCode, KeyModifiers)],
     /// The keys as the help names them.
     pub(super) shown: &'static str,
-    action: Action,
+    /// What it does.
+    pub(super) action: Action,
     /// What it does, for the help.
     pub(super) help: &'static str,
     /// The same in a word, for the last line of the screen; empty for keys that are not shown there.

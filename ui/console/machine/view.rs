@@ -21,9 +21,10 @@ use super::super::model::Link;
 use super::super::theme::Tone;
 use super::super::views::header::short_bytes;
 use super::super::widgets::text::{line_width, put, put_ends, span, wrap};
-use super::keymap::BINDINGS;
+use super::keymap::{Action, BINDINGS};
 use super::model::Model;
 use super::{panes, popups};
+use crate::feed::FarmerPlace;
 use crate::format::{grouped, plural, span as time_span};
 use crate::harvester::status::link_words;
 
@@ -278,13 +279,18 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let mut hints = vec![span(" ", theme.style(Tone::Plain))];
     let mut used = 1;
     for binding in BINDINGS.iter().filter(|binding| !binding.hint.is_empty()) {
-        let wide = u16::try_from(binding.shown.len() + binding.hint.len() + 3).unwrap_or(u16::MAX);
+        let hint = match (binding.action, model.place) {
+            // Harvesting goes on in the other process.
+            (Action::Leave, FarmerPlace::Elsewhere) => "detach",
+            _ => binding.hint,
+        };
+        let wide = u16::try_from(binding.shown.len() + hint.len() + 3).unwrap_or(u16::MAX);
         if used + wide > room {
             break;
         }
         used += wide;
         hints.push(span(binding.shown, theme.style(Tone::Accent)));
-        hints.push(span(format!(" {}  ", binding.hint), theme.style(Tone::Dim)));
+        hints.push(span(format!(" {hint}  "), theme.style(Tone::Dim)));
     }
     put_ends(
         buffer,
