@@ -1,19 +1,15 @@
 //! What a panic leaves behind, seen on a real terminal: the test starts its own program once more in a pseudo-terminal,
 //! where a console runs and then a part of the program panics.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a real terminal has real time, which only bounds a test that fails"
-)]
-
 use std::io::Read;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 use super::{ConsoleOptions, run, samples};
 use crate::args::ColorChoice;

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use farmconsole::config::Root;
@@ -15,6 +15,7 @@ use farmconsole::control::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, R
 use farmconsole::runtime::FeedEvent;
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::console::cost::{self, Size};
 
