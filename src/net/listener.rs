@@ -230,8 +230,8 @@ where
             // In a place of its own, as what is needed only until here was: every connection that waits is a task, too.
             Box::pin(session::run(*socket, greeting, peer_id, address, &meter, &server)).await;
         }
-        // What it came for is done.
-        Ok(Arrived::Served) => ticket.authenticated(),
+        // What it came for is done. Its address is not known before a harvester has come from it.
+        Ok(Arrived::Served) => drop(ticket),
         Err(Refused { cause, certificate }) => {
             drop(ticket);
             server.refuse(address, cause, certificate);
