@@ -16,7 +16,7 @@ use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
 use crate::ids::PeerId;
 use crate::net::Server;
-use crate::registry::{AllowList, ChangeError, MemberOrigin, Registry, RegistryError, Standing};
+use crate::registry::{AllowList, ChangeError, Member, MemberOrigin, Registry, RegistryError, Standing};
 use crate::snapshot::AlarmKind;
 use crate::system_clock::Clock;
 use crate::tls::{
@@ -288,9 +288,14 @@ impl Fleet {
             let name = name.to_string();
             alarms.push(AlarmKind::InvitationGuessed { name, address });
         }
+        let legacy = self.list.legacy();
+        let holds_ca_key = |it: &&Member| {
+            it.origin == MemberOrigin::Legacy && it.standing == Standing::Allowed && legacy != LegacyCa::Off
+        };
         FleetStatus {
             names: registry.names(),
             alarms,
+            ca_key_copies: registry.members().iter().filter(holds_ca_key).count() as u64,
         }
     }
 
