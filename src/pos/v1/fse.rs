@@ -98,78 +98,172 @@ enum Rest {
     None,
 }
 
-impl Deltas<'_> {
-    /// Takes symbols, four at a time, while their sum stays below `limit` and they are no more than `most`. How many it
-    /// took, and their sum. Much faster than the iterator, which has the symbols that are left.
-    pub(super) fn skip_below(&mut self, limit: u64, most: usize) -> (usize, u64) {
-        let (mut taken, mut sum) = (0, 0);
-        while taken + 4 <= most
-            && let Some(four) = self.four()
-            && sum + four.sum < limit
-        {
-            self.go_to(&four);
-            (taken, sum) = (taken + 4, sum + four.sum);
+/// Symbols that are skipped, eight or four at a time: while their sum stays below a limit and they are no more than so
+/// many. Much faster than the iterator, which has the symbols that are left.
+#[derive(Debug)]
+pub(super) struct Skip<'a> {
+    deltas: Deltas<'a>,
+    limit: u64,
+    most: usize,
+    taken: usize,
+    sum: u64,
+}
+
+impl<'a> Skip<'a> {
+    /// To skip `most` symbols of `deltas` at most, whose sum is below `limit`.
+    pub(super) const fn new(deltas: Deltas<'a>, limit: u64, most: usize) -> Self {
+        Self {
+            deltas,
+            limit,
+            most,
+            taken: 0,
+            sum: 0,
         }
-        (taken, sum)
     }
 
-    /// As [`Self::skip_below`], without a limit, of two streams at the same time: what takes time is to wait for one symbol
-    /// after the other, and two wait together.
-    pub(super) fn skip_both(first: (&mut Self, usize), second: (&mut Self, usize)) -> [(usize, u64); 2] {
-        let ((a, most_a), (b, most_b)) = (first, second);
-        let (mut taken, mut sums) = (0, [0, 0]);
-        while taken + 4 <= most_a.min(most_b)
-            && let (Some(of_a), Some(of_b)) = (a.four(), b.four())
-        {
-            a.go_to(&of_a);
-            b.go_to(&of_b);
-            taken += 4;
-            sums = [sums[0] + of_a.sum, sums[1] + of_b.sum];
+    /// Skips as far as each goes, several of them at the same time: what takes time is to wait for one symbol after the
+    /// other, and so many streams wait together.
+    pub(super) fn all<'b>(skips: impl IntoIterator<Item = &'b mut Self>)
+    where
+        'a: 'b,
+    {
+        let mut going: Vec<&mut Self> = skips.into_iter().collect();
+        while let Some(first) = going.first() {
+            let table = first.deltas.table;
+            let is_other = |skip: &mut &mut Self| !std::ptr::eq(skip.deltas.table, table);
+            let others = going.extract_if(.., is_other).collect();
+            Self::all_of(table, std::mem::replace(&mut going, others));
         }
-        [(a, most_a, sums[0]), (b, most_b, sums[1])].map(|(deltas, most, sum)| {
-            let (more, sum_of_more) = deltas.skip_below(u64::MAX, most - taken);
-            (taken + more, sum + sum_of_more)
-        })
     }
 
-    /// The next four symbols, which stay where they are; `None` near the end of the stream.
-    #[inline(always)]
-    fn four(&self) -> Option<Four> {
-        // They take 56 bits at most, and these are 57 or more: there is nothing to check in between.
-        let mut window = self.bits.window()?;
-        let mut used = 0;
-        let mut step = |state: u32| {
-            let cell = self.table[state as usize % SLOTS];
-            let bits = u32::from(cell.bits);
-            let low = ((window >> 1) >> (63 - bits)) as u32;
-            window <<= bits;
-            used += bits;
-            (u32::from(cell.base) + low, u64::from(cell.symbol))
-        };
-        let [first, second] = self.states;
-        let (first, a) = step(first);
-        let (second, b) = step(second);
-        let (first, c) = step(first);
-        let (second, d) = step(second);
-        Some(Four {
-            sum: a + b + c + d,
-            left: self.bits.left - used as usize,
-            states: [first, second],
-        })
+    fn all_of(table: &DecodeTable, mut going: Vec<&mut Self>) {
+        // Each time one of those that go together has come to its end.
+        while let Some(some) = going.first_chunk_mut::<LANES>() {
+            Self::skip_together(table, some);
+            going.retain_mut(|skip| skip.goes_on());
+        }
+        while let Some(some) = going.first_chunk_mut::<2>() {
+            Self::skip_together(table, some);
+            going.retain_mut(|skip| skip.goes_on());
+        }
+        if let Some(last) = going.first_chunk_mut::<1>() {
+            Self::skip_together(table, last);
+            last[0].goes_on();
+        }
     }
 
+    /// How many symbols were skipped, their sum, and the symbols after them.
+    pub(super) fn end(self) -> (usize, u64, Deltas<'a>) {
+        (self.taken, self.sum, self.deltas)
+    }
+
+    /// Skips eight symbols of each, as often as all of them can.
     #[inline(always)]
-    const fn go_to(&mut self, four: &Four) {
-        self.bits.left = four.left;
-        self.states = four.states;
+    fn skip_together<const N: usize>(table: &DecodeTable, skips: &mut [&mut Self; N]) {
+        let streams = skips.each_ref().map(|skip| skip.deltas.bits.bytes);
+        let limits = skips.each_ref().map(|skip| skip.limit);
+        let rounds = skips.iter().map(|skip| (skip.most - skip.taken) / 8).min();
+        let mut places = skips.each_ref().map(|skip| skip.place());
+        let mut taken = 0;
+        for _ in 0..rounds.unwrap_or(0) {
+            let Some(next) = after::<N, 8>(table, &streams, &places) else {
+                break;
+            };
+            if !std::iter::zip(&next, &limits).all(|(place, limit)| place.sum < *limit) {
+                break;
+            }
+            (places, taken) = (next, taken + 8);
+        }
+        for (skip, place) in skips.iter_mut().zip(places) {
+            skip.go_to(place, taken);
+        }
+    }
+
+    /// Skips eight; if it cannot, fours to the end and `false`.
+    fn goes_on(&mut self) -> bool {
+        if self.skip::<8>() {
+            return true;
+        }
+        while self.skip::<4>() {}
+        false
+    }
+
+    fn skip<const COUNT: usize>(&mut self) -> bool {
+        match after::<1, COUNT>(self.deltas.table, &[self.deltas.bits.bytes], &[self.place()]) {
+            Some([place]) if place.sum < self.limit && self.taken + COUNT <= self.most => {
+                self.go_to(place, COUNT);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    const fn place(&self) -> Place {
+        Place {
+            left: self.deltas.bits.left,
+            states: self.deltas.states,
+            sum: self.sum,
+        }
+    }
+
+    const fn go_to(&mut self, place: Place, taken: usize) {
+        self.deltas.bits.left = place.left;
+        self.deltas.states = place.states;
+        self.sum = place.sum;
+        self.taken += taken;
     }
 }
 
-/// Four symbols and what is after them.
-struct Four {
-    sum: u64,
+/// A place in a stream.
+#[derive(Clone, Copy, Default)]
+struct Place {
     left: usize,
     states: [u32; 2],
+    /// Of all symbols before.
+    sum: u64,
+}
+
+/// The places so many symbols further on in each stream, an even number of them; `None` near the end of a stream, or where
+/// they take more bits than are read at once. Four never do.
+#[inline(always)]
+fn after<const N: usize, const COUNT: usize>(
+    table: &DecodeTable,
+    streams: &[&[u8]; N],
+    places: &[Place; N],
+) -> Option<[Place; N]> {
+    let mut windows = [0; N];
+    for lane in 0..N {
+        let (bytes, left) = (streams[lane], places[lane].left);
+        // A mark behind the bits: how far it has come tells how many are used.
+        windows[lane] = BackwardBits { bytes, left }.window()? & !(MARK - 1) | MARK;
+    }
+    let mut states = places.map(|place| place.states);
+    let mut sums = [0; N];
+    for place in 0..COUNT {
+        for lane in 0..N {
+            let state = &mut states[lane][place % 2];
+            let window = &mut windows[lane];
+            let cell = table[*state as usize % SLOTS];
+            // A symbol takes a bit at least: none has more than half of the slots.
+            let low = window.wrapping_shr(u32::from(cell.bits).wrapping_neg()) as u32;
+            *window <<= cell.bits % 64;
+            sums[lane] += u32::from(cell.symbol);
+            *state = u32::from(cell.base) + low;
+        }
+    }
+    let mut next = [Place::default(); N];
+    for lane in 0..N {
+        if windows[lane] == 0 {
+            return None;
+        }
+        let used = windows[lane].trailing_zeros() - MARK.trailing_zeros();
+        next[lane] = Place {
+            left: places[lane].left - used as usize,
+            states: states[lane],
+            sum: places[lane].sum + u64::from(sums[lane]),
+        };
+    }
+    Some(next)
 }
 
 impl Iterator for Deltas<'_> {
@@ -437,6 +531,12 @@ const TABLE_LOG: u32 = 14;
 const SLOTS: usize = 1 << TABLE_LOG;
 const MIN_SYMBOLS: usize = 3;
 
+/// Below the 57 bits that there are at least in eight bytes when the first ones are used.
+const MARK: u64 = 1 << 6;
+
+/// Streams that are decoded together.
+const LANES: usize = 4;
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -478,6 +578,7 @@ mod tests {
             let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
             let hash = hex::encode(Sha256::digest(bytes));
             assert_eq!((counts.len(), &hash[..16]), (symbols, digest), "R {r}");
+            assert!(decode_table(&counts).iter().all(|cell| cell.bits > 0), "R {r}");
         }
     }
 
@@ -523,31 +624,26 @@ mod tests {
 
         #[test]
         fn what_is_skipped_is_what_would_have_been_taken(
-            symbols in prop::collection::vec(0_u8..=254, 3..300),
-            limit in 0_u64..40_000,
-            most in 0_usize..300,
+            streams in prop::collection::vec(
+                (prop::collection::vec(0_u8..=254, 3..300), 0_u64..40_000, 0_usize..300),
+                0..7,
+            ),
         ) {
-            let stream = encoded(&FLAT, &symbols);
-            let mut deltas = FLAT.decode(&stream).unwrap();
-            let (taken, sum) = deltas.skip_below(limit, most);
-            prop_assert!(taken <= most && (taken == 0 || sum < limit));
-            prop_assert_eq!(sum, symbols[..taken].iter().map(|symbol| u64::from(*symbol)).sum::<u64>());
-            prop_assert!(deltas.eq(symbols[taken..].iter().copied()));
-        }
-
-        #[test]
-        fn two_streams_are_skipped_like_one(
-            streams in [prop::collection::vec(0_u8..=254, 3..300), prop::collection::vec(0_u8..=254, 3..300)],
-            most in [0_usize..300, 0_usize..300],
-        ) {
-            let coded = streams.each_ref().map(|symbols| encoded(&FLAT, symbols));
-            let [mut a, mut b] = coded.each_ref().map(|stream| FLAT.decode(stream).unwrap());
-            let skipped = Deltas::skip_both((&mut a, most[0]), (&mut b, most[1]));
-            for (place, deltas) in [a, b].into_iter().enumerate() {
-                let (taken, sum) = skipped[place];
-                prop_assert_eq!(sum, streams[place][..taken].iter().map(|symbol| u64::from(*symbol)).sum::<u64>());
-                prop_assert!(taken <= most[place]);
-                prop_assert!(deltas.eq(streams[place][taken..].iter().copied()));
+            let coded: Vec<_> = streams.iter().map(|(symbols, ..)| encoded(&FLAT, symbols)).collect();
+            let mut skips: Vec<Skip<'_>> = Vec::new();
+            for (stream, (_, limit, most)) in coded.iter().zip(&streams) {
+                skips.push(Skip::new(FLAT.decode(stream).unwrap(), *limit, *most));
+            }
+            Skip::all(&mut skips);
+            for (skip, (symbols, limit, most)) in skips.into_iter().zip(&streams) {
+                let (taken, sum, deltas) = skip.end();
+                prop_assert!(taken <= *most && (taken == 0 || sum < *limit));
+                prop_assert_eq!(sum, symbols[..taken].iter().map(|symbol| u64::from(*symbol)).sum::<u64>());
+                // It goes on until there are fewer than four, or bits for fewer than four of any length.
+                let goes_further = taken + 8 <= symbols.len().min(*most)
+                    && symbols[..taken + 4].iter().map(|symbol| u64::from(*symbol)).sum::<u64>() < *limit;
+                prop_assert!(!goes_further || deltas.bits.left < 64);
+                prop_assert!(deltas.eq(symbols[taken..].iter().copied()));
             }
         }
 

@@ -11,7 +11,7 @@
 //! never a panic. After the file format of chiapos (Apache-2.0).
 
 use super::bits::{BitWriter, read_bits, read_bits_u128};
-use super::fse::{DeltaCode, Deltas, FseError};
+use super::fse::{DeltaCode, Deltas, FseError, Skip};
 
 /// Entries in a park of the tables 1 to 7; the last park of a table may hold fewer.
 pub(super) const ENTRIES_PER_PARK: usize = 2048;
@@ -90,25 +90,12 @@ impl ParkLayout {
     /// The line point of the entry `index` (below 2048) of `park`; decodes no further than that.
     pub(super) fn line_point(&self, park: &[u8], index: usize) -> Result<u128, ParkError> {
         let mut entry = self.entry(park, index)?;
-        let skipped = match &mut entry.deltas {
-            ParkDeltas::Coded(deltas) => deltas.skip_below(u64::MAX, index),
-            ParkDeltas::Raw(_) => (0, 0),
-        };
-        self.finish(entry, skipped)
+        Skip::all(entry.skip());
+        entry.line_point()
     }
 
-    /// The line points of two entries, in parks of this layout: faster than one after the other.
-    pub(super) fn line_point_of_each(&self, entries: [(&[u8], usize); 2]) -> Result<[u128; 2], ParkError> {
-        let [(a, a_index), (b, b_index)] = entries;
-        let (mut a, mut b) = (self.entry(a, a_index)?, self.entry(b, b_index)?);
-        let (ParkDeltas::Coded(of_a), ParkDeltas::Coded(of_b)) = (&mut a.deltas, &mut b.deltas) else {
-            return Ok([self.finish(a, (0, 0))?, self.finish(b, (0, 0))?]);
-        };
-        let [of_a, of_b] = Deltas::skip_both((of_a, a_index), (of_b, b_index));
-        Ok([self.finish(a, of_a)?, self.finish(b, of_b)?])
-    }
-
-    fn entry<'a>(&self, park: &'a [u8], index: usize) -> Result<ParkEntry<'a>, ParkError> {
+    /// The entry `index` (below 2048) of `park`, not decoded.
+    pub(super) fn entry<'a>(&self, park: &'a [u8], index: usize) -> Result<ParkEntry<'a>, ParkError> {
         if index >= ENTRIES_PER_PARK {
             return Err(ParkError::NoSuchEntry {
                 index,
@@ -116,33 +103,18 @@ impl ParkLayout {
             });
         }
         Ok(ParkEntry {
+            layout: *self,
             park,
             index,
             first: self.first_line_point(park)?,
             deltas: match index {
-                0 => ParkDeltas::Raw([].iter()),
-                _ => self.deltas(park)?,
+                0 => EntryDeltas::Raw([].iter()),
+                _ => match self.deltas(park)? {
+                    ParkDeltas::Coded(deltas) => EntryDeltas::Coded(Skip::new(deltas, u64::MAX, index)),
+                    ParkDeltas::Raw(deltas) => EntryDeltas::Raw(deltas),
+                },
             },
         })
-    }
-
-    /// The line point of an entry of whose deltas some are already taken: so many, with this sum.
-    fn finish(&self, entry: ParkEntry<'_>, (mut held, mut sum): (usize, u64)) -> Result<u128, ParkError> {
-        let ParkEntry {
-            park,
-            index,
-            first,
-            deltas,
-        } = entry;
-        for delta in deltas.take(index - held) {
-            sum += u64::from(delta);
-            held += 1;
-        }
-        if held < index {
-            return Err(ParkError::NoSuchEntry { index, held: held + 1 });
-        }
-        let stubs = self.stubs(park)?.sum(index).ok_or_else(|| self.cut(park))?;
-        self.checked(first + (u128::from(sum) << self.stub_bits) + stubs)
     }
 
     /// The park of `line_points`: 1 to 2048 of them, ascending. Fewer than four are followed by repetitions of the
@@ -387,29 +359,100 @@ impl Stubs<'_> {
 
     /// The sum of the first `count`, of which a park has at most 2047.
     fn sum(&self, count: usize) -> Option<u128> {
+        let (sum, summed) = match self.bits {
+            11..=16 => self.sum_of_eights::<4>(count),
+            17..=30 => self.sum_of_eights::<2>(count),
+            _ => (0, 0),
+        };
+        (summed..count).try_fold(u128::from(sum), |sum, at| Some(sum + u128::from(self.get(at)?)))
+    }
+
+    /// The sum of as many of the first `count` as are in whole groups of eight, and how many these are. A group takes as many
+    /// bytes as a stub has bits, so what is read at once, `N` stubs, is at the same places of each; every other stub of it is
+    /// summed up in the room that the one above it leaves.
+    fn sum_of_eights<const N: usize>(&self, count: usize) -> (u64, usize) {
         let bits = self.bits as usize;
-        let (mut sum, mut at) = (0_u64, 0);
-        // So many of so few bits have a sum of 64 bits, and each is in the eight bytes that it begins in.
-        while (1..=MAX_FAST_STUB_BITS).contains(&bits) && at < count {
-            let start = at * bits;
-            let Some(window) = self.bytes.get(start / 8..).and_then(|rest| rest.first_chunk()) else {
+        let places: [(usize, usize); 4] = std::array::from_fn(|at| {
+            let start = at * N * bits;
+            (start / 8, 64_usize.saturating_sub(start % 8 + N * bits))
+        });
+        let stub = (1_u64 << bits) - 1;
+        let every_other = if N == 4 { stub | stub << (2 * bits) } else { stub };
+        let (mut sums, mut summed) = (0, 0);
+        while summed + 8 <= count {
+            let start = summed / 8 * bits;
+            let Some(group) = self.bytes.get(start..start + bits + 8) else {
                 break;
             };
-            sum += (u64::from_be_bytes(*window) << (start % 8)) >> (64 - bits);
-            at += 1;
+            for (byte, below) in &places[..8 / N] {
+                let Some(window) = group[*byte..].first_chunk() else {
+                    break;
+                };
+                let window = u64::from_be_bytes(*window) >> below;
+                sums += (window & every_other) + ((window >> bits) & every_other);
+            }
+            summed += 8;
         }
-        (at..count).try_fold(u128::from(sum), |sum, at| Some(sum + u128::from(self.get(at)?)))
+        match N {
+            4 => ((sums >> (2 * bits)) + (sums & ((1 << (2 * bits)) - 1)), summed),
+            _ => (sums, summed),
+        }
     }
 }
 
 /// An entry of a park that is to be decoded.
-struct ParkEntry<'a> {
+pub(super) struct ParkEntry<'a> {
+    layout: ParkLayout,
     park: &'a [u8],
     index: usize,
     first: u128,
-    deltas: ParkDeltas<'a>,
+    deltas: EntryDeltas<'a>,
 }
 
+/// The deltas up to an entry.
+enum EntryDeltas<'a> {
+    Coded(Skip<'a>),
+    Raw(std::slice::Iter<'a, u8>),
+}
+
+impl<'a> ParkEntry<'a> {
+    /// What takes time to decode: to be skipped first, together with that of other entries.
+    pub(super) const fn skip(&mut self) -> Option<&mut Skip<'a>> {
+        match &mut self.deltas {
+            EntryDeltas::Coded(skip) => Some(skip),
+            EntryDeltas::Raw(_) => None,
+        }
+    }
+
+    /// Its line point.
+    pub(super) fn line_point(self) -> Result<u128, ParkError> {
+        let Self {
+            layout,
+            park,
+            index,
+            first,
+            deltas,
+        } = self;
+        let (mut held, mut sum, deltas) = match deltas {
+            EntryDeltas::Coded(skip) => {
+                let (held, sum, deltas) = skip.end();
+                (held, sum, ParkDeltas::Coded(deltas))
+            }
+            EntryDeltas::Raw(deltas) => (0, 0, ParkDeltas::Raw(deltas)),
+        };
+        for delta in deltas.take(index - held) {
+            sum += u64::from(delta);
+            held += 1;
+        }
+        if held < index {
+            return Err(ParkError::NoSuchEntry { index, held: held + 1 });
+        }
+        let stubs = layout.stubs(park)?.sum(index).ok_or_else(|| layout.cut(park))?;
+        layout.checked(first + (u128::from(sum) << layout.stub_bits) + stubs)
+    }
+}
+
+/// All deltas of a park.
 enum ParkDeltas<'a> {
     Coded(Deltas<'a>),
     Raw(std::slice::Iter<'a, u8>),
@@ -431,9 +474,6 @@ impl Iterator for ParkDeltas<'_> {
 fn triangle(x: u128) -> u128 {
     x * x.saturating_sub(1) / 2
 }
-
-/// Stubs of k 50, the largest there is, have fewer.
-const MAX_FAST_STUB_BITS: usize = 52;
 
 /// Stubs have this many bits less than k.
 const STUB_MINUS_BITS: u32 = 3;
