@@ -457,6 +457,14 @@ impl LoadedPlot {
         &self.prover
     }
 
+    /// What looks up the proofs of a v1 plot that is not compressed: one that is read more than computed.
+    pub(super) const fn classic_prover(&self) -> Option<&Prover> {
+        match &self.prover {
+            PlotProver::V1(prover) if prover.header().compression_level() == 0 => Some(prover),
+            _ => None,
+        }
+    }
+
     /// Who is paid.
     #[must_use]
     pub const fn pool(&self) -> &PlotPool {
@@ -569,7 +577,8 @@ impl LoadedPlot {
             .map_err(|source| self.damaged(source))
     }
 
-    fn damaged(&self, source: PlotError) -> OpenError {
+    /// This plot is damaged, or cannot be read.
+    pub(super) fn damaged(&self, source: PlotError) -> OpenError {
         OpenError::Plot {
             path: self.path().to_owned(),
             source,
