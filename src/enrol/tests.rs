@@ -13,13 +13,14 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::config::{HarvesterName, LegacyCa};
 use crate::config::{HostPort, Root};
 use crate::net::{
     AdmissionLimits, DialOptions, IdentityRates, Listener, Server, ServerOptions, SessionEvent, SessionIds, connect,
 };
-use crate::registry::{AllowList, HarvesterName, LegacyCa, MemberOrigin, Verdict};
-use crate::runtime::Clock;
+use crate::registry::{AllowList, MemberOrigin, Verdict};
 use crate::snapshot::RefusalCause;
+use crate::system_clock::Clock;
 use crate::tls::{FarmCa, FarmerTls, HarvesterTls, Membership, chia_server_name, joiner_config};
 use crate::wire::ProtocolVersion;
 use crate::wire::enrol::{JoinAnswer, JoinKind, JoinRequest, MAX_JOIN_ANSWER};
@@ -374,7 +375,7 @@ async fn rotation_keeps_everybody_connected_until_it_is_finished() {
         .await
         .unwrap();
     let root = Root::new(farm.dir.path());
-    let now = crate::runtime::clock::unix_now();
+    let now = crate::system_clock::unix_now();
     let ca = farm.desk.ca();
     ca.rotate(now).unwrap();
     let tls = Arc::new(FarmerTls::load(&root, ca, Arc::clone(&farm.list), now).unwrap());
@@ -400,6 +401,6 @@ async fn rotation_keeps_everybody_connected_until_it_is_finished() {
 
 fn ca_is_finished(farm: &Farm, tls: &FarmerTls, root: &Root) {
     farm.desk.ca().finish_rotation().unwrap();
-    tls.reload(root, farm.desk.ca(), crate::runtime::clock::unix_now())
+    tls.reload(root, farm.desk.ca(), crate::system_clock::unix_now())
         .unwrap();
 }

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::alarm_memory;
-use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
 use super::fleet::{Fleet, FleetHandle, FleetStartError};
@@ -18,6 +17,7 @@ use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
+use super::tape::TapedFarmer;
 use super::workers::Workers;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::BindError;
@@ -37,6 +37,7 @@ use crate::net::{
     solver_peers,
 };
 use crate::simulator::{SimulatedChain, SimulatorError};
+use crate::system_clock::Clock;
 use crate::tls::{TlsError, node_client_config, node_rpc_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.
@@ -314,7 +315,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         ));
     }
     let engine = Engine {
-        farmer,
+        farmer: TapedFarmer::new(farmer),
         clock,
         sessions,
         inputs,

@@ -4,7 +4,6 @@
 //! needs of it. [`start_harvester`] does the same for a harvester alone.
 
 mod alarm_memory;
-pub mod clock;
 mod embedded;
 mod engine;
 mod farm;
@@ -14,12 +13,13 @@ mod machine;
 mod node;
 mod pools;
 mod solving;
+mod tape;
 mod workers;
 
-pub use clock::Clock;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
 #[cfg(test)]
 pub(crate) use fleet::FleetHandle;
 pub use fleet::FleetStartError;
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
 pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};
+pub use tape::{TapeItem, TapeReader, TapedCall, Taping};

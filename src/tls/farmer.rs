@@ -18,8 +18,9 @@ use super::gate::{Doors, Gate};
 use super::identity::read_anchors;
 use super::{CHIA_CA_CRT, Examined, FarmCa, SslLayout, TlsError};
 use crate::clock::UnixMillis;
+use crate::config::LegacyCa;
 use crate::config::Root;
-use crate::registry::{AllowList, LegacyCa};
+use crate::registry::AllowList;
 
 /// Application protocol of a machine that joins; harvesters name none.
 pub const ENROL_ALPN: &[u8] = b"farmconsole-enrol/1";
@@ -63,7 +64,7 @@ impl FarmerTls {
     pub fn of_test_root(root: &Root) -> Arc<Self> {
         use crate::registry::Registry;
 
-        let now = crate::runtime::clock::unix_now();
+        let now = crate::system_clock::unix_now();
         let list = AllowList::in_memory(Registry::new("00112233".to_owned()), LegacyCa::Open);
         let ca = FarmCa::open_or_make(root, "00112233", now).unwrap();
         Arc::new(Self::load(root, &ca, Arc::new(list), now).unwrap())

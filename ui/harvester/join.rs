@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use farmconsole::config::edit::Editor;
-use farmconsole::config::init::{InitError, init_harvester};
 use farmconsole::config::{HostPort, Root};
 use farmconsole::enrol::official::{self, OfficialError};
 use farmconsole::enrol::{self, JoinError, JoinKey, Joined};
+use farmconsole::init::{InitError, init_harvester};
 use farmconsole::tls::Membership;
 use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};
@@ -50,7 +50,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
 async fn official(token: &Token, root: Root) -> Outcome {
     official::check(&root).map_err(not_installed)?;
     let joined = ask(token, JoinKind::Official).await?;
-    let now = farmconsole::runtime::clock::unix_now();
+    let now = farmconsole::system_clock::unix_now();
     let installed =
         official::install(&root, &joined.membership, &joined.farmer, &joined.network, now).map_err(not_installed)?;
     try_out(&joined.membership, &joined.farmer).await?;

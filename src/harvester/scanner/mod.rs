@@ -27,7 +27,7 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::scan::{Disks, Look, ScanOptions, cannot_list};
 use crate::config::Settings;
-use crate::runtime::Clock;
+use crate::system_clock::Clock;
 use crate::wire::HarvesterHandshake;
 
 /// Starts refreshes.

@@ -347,7 +347,7 @@ mod tests {
 
     use super::*;
     use crate::config::Root;
-    use crate::config::init::{InitOptions, init};
+    use crate::init::{InitOptions, init};
 
     /// A node at a port where nobody listens.
     fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
@@ -355,7 +355,7 @@ mod tests {
         let options = InitOptions {
             ca_dir: None,
             network: None,
-            now: crate::runtime::clock::unix_now(),
+            now: crate::system_clock::unix_now(),
         };
         init(&root, &options).unwrap();
         let (_, from_engine) = mpsc::channel(8);
