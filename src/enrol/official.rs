@@ -94,6 +94,44 @@ pub fn check(root: &Root) -> Result<String, OfficialError> {
     }
 }
 
+/// Whether an official harvester runs on a root: it holds a lock as long as it lives.
+#[must_use]
+pub fn is_running(root: &Root) -> bool {
+    let Ok(lock) = fs::File::open(root.dir().join("run/chia_harvester.lock")) else {
+        return false;
+    };
+    matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+}
+
+/// Overwrites and removes spare keys. Those that are not below a directory of certificates of this root (`config/ssl` or
+/// a backup of it) are left alone.
+///
+/// # Errors
+/// [`OfficialError::File`] for the first key that is still there.
+pub fn shred(root: &Root, keys: &[PathBuf]) -> Result<(), OfficialError> {
+    let ssl = root.ssl_dir();
+    let backups = beside(&ssl, "bak-");
+    let is_ours = |path: &Path| {
+        let real = path.canonicalize().ok();
+        let config = ssl.parent().and_then(|it| it.canonicalize().ok());
+        let inside = real.as_ref().zip(config.as_ref());
+        let first = inside.and_then(|(real, config)| real.strip_prefix(config).ok()?.iter().next());
+        first.is_some_and(|first| {
+            let name = first.to_string_lossy();
+            let is = |wanted: &Path| wanted.file_name().map(|it| it.to_string_lossy().into_owned());
+            Some(name.as_ref()) == is(&ssl).as_deref() || is(&backups).is_some_and(|start| name.starts_with(&start))
+        })
+    };
+    for key in keys {
+        let failed = failed(key);
+        if !is_ours(key) {
+            return Err(failed(io::Error::other("it lies outside of this root's certificates")));
+        }
+        files::shred(key).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Puts the five files in place of the certificates that are there, which are kept beside them, and names the farmer as
 /// the only one in the settings.
 ///
