@@ -97,10 +97,11 @@ async fn unlock(context: &Context) -> Outcome {
 fn keys(context: &Context) -> Result<CaKeys, Failure> {
     let dir = context.root.farm_ca_dir();
     if !dir.exists() {
-        return Err(
-            Failure::new(Status::Failed, format!("{} is not there: this root has no farm", dir.display()))
-                .hint("a farmer makes its authorities when it is started for the first time"),
-        );
+        return Err(Failure::new(
+            Status::Failed,
+            format!("{} is not there: this root has no farm", dir.display()),
+        )
+        .hint("a farmer makes its authorities when it is started for the first time"));
     }
     Ok(CaKeys::of(&context.root))
 }

@@ -287,7 +287,12 @@ fn passphrase_for_import(
 }
 
 fn new_passphrase(context: &Context) -> Result<Option<Passphrase>, Failure> {
-    secrets::new_passphrase("the farming keys", context.passphrase_file.as_deref(), "--passphrase-file").map(Some)
+    secrets::new_passphrase(
+        "the farming keys",
+        context.passphrase_file.as_deref(),
+        "--passphrase-file",
+    )
+    .map(Some)
 }
 
 fn source(import: &KeysImport) -> Result<ImportSource, Failure> {

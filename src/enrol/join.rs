@@ -235,9 +235,11 @@ pub async fn is_seen(membership: &Membership, farmer: &HostPort) -> Result<Optio
     if stream.get_ref().1.alpn_protocol() != Some(tls::SEEN_ALPN) {
         return Ok(None);
     }
-    let said = timeout(PATIENCE, stream.read_u8()).await.map_err(|_| JoinError::TimedOut {
-        address: farmer.clone(),
-    })?;
+    let said = timeout(PATIENCE, stream.read_u8())
+        .await
+        .map_err(|_| JoinError::TimedOut {
+            address: farmer.clone(),
+        })?;
     let said = said.map_err(|error| JoinError::HungUp {
         address: farmer.clone(),
         cause: tls::cause(&error),

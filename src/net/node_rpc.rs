@@ -119,7 +119,9 @@ impl NodeRpc {
                 netspace_bytes: Some(state.space),
                 average_block_seconds,
             },
-            newest_block_unix_s: timed.filter(|_| state.sync.synced).map(|(_, timestamp)| timestamp as u64),
+            newest_block_unix_s: timed
+                .filter(|_| state.sync.synced)
+                .map(|(_, timestamp)| timestamp as u64),
             node_id: state.node_id.and_then(|id| id.trim_start_matches("0x").parse().ok()),
         })
     }

@@ -278,10 +278,12 @@ impl Fleet {
 
     /// Names and alarms, as the farmer takes them.
     fn status(&self) -> FleetStatus {
-        let now = self.time.span().earliest.seconds();
         let registry = self.list.registry();
         let mut alarms = Vec::new();
-        if let Some(ahead_s) = self.time.clock_ahead_s() {
+        let (span, clock_ahead_s) = (self.time.span(), self.time.clock_ahead_s());
+        // A clock that is known to be wrong ends nothing, but a doubt must not keep a warning back.
+        let now = clock_ahead_s.map_or(span.likely, |_| span.earliest).seconds();
+        if let Some(ahead_s) = clock_ahead_s {
             alarms.push(AlarmKind::ClockWrong { ahead_s });
         }
         let wanted = self.desk.ca().keys().wanted();

@@ -325,7 +325,9 @@ impl CaKeys {
     }
 
     fn plain_are_there(&self) -> bool {
-        [Role::Server, Role::Client].iter().all(|role| self.plain(*role).exists())
+        [Role::Server, Role::Client]
+            .iter()
+            .all(|role| self.plain(*role).exists())
     }
 
     fn plain(&self, role: Role) -> PathBuf {
@@ -461,7 +463,8 @@ mod tests {
         assert_ne!(ca.server_key().unwrap(), before);
         assert!(!root.farm_ca_dir().join("server_ca.key").exists());
         assert_eq!(keys.state(), CaKeyState::Attended);
-        ca.renew_farmer(crate::clock::UnixMillis(now.0 + 300 * 86_400_000)).unwrap();
+        ca.renew_farmer(crate::clock::UnixMillis(now.0 + 300 * 86_400_000))
+            .unwrap();
 
         files::set_mode(&file, 0o644).unwrap();
         assert!(matches!(keys.key(Role::Client, ""), Err(TlsError::TooOpen { .. })));
@@ -473,9 +476,6 @@ mod tests {
         let (_dir, root, ca) = farm();
         let path = root.farm_ca_dir().join("client_ca.key");
         files::set_mode(&path, 0o640).unwrap();
-        assert!(matches!(
-            ca.keys().key(Role::Client, ""),
-            Err(TlsError::TooOpen { .. })
-        ));
+        assert!(matches!(ca.keys().key(Role::Client, ""), Err(TlsError::TooOpen { .. })));
     }
 }

@@ -21,10 +21,10 @@ use zeroize::Zeroizing;
 use super::ca_keys::CaKeys;
 
 use super::config::{load_private, verify_server};
-use super::identity::{read_anchors, read_certificates};
 use super::farm_params::{
     DAY, FARMER_DAYS, Role, compressed, farmer_name, fill, leaf_params, make_ca, public_key_of, server_cross_params,
 };
+use super::identity::{read_anchors, read_certificates};
 use super::issue::{Issuer, PemPair, bad_certificate, bad_key, issue_error, name, unix_time};
 use super::{
     CaKey, CertificateAuthority, CertificateFacts, CertificatePaths, RequestedKey, ServiceName, SslLayout, TimeSpan,
@@ -286,8 +286,9 @@ impl FarmCa {
             let at = unix_time(now.nearest_to(from, until));
             let is_ours = verify_server(identity.leaf(), &[], anchors, at).is_ok();
             // Below a third it is renewed; far above what is given out, a clock was wrong.
-            let left = until.saturating_sub(now.latest.seconds());
-            is_ours && left > FARMER_DAYS * DAY / 3 && left <= (FARMER_DAYS + 1) * DAY
+            let left = until.saturating_sub(now.likely.seconds());
+            let is_absurd = now.is_exact() && left > (FARMER_DAYS + 1) * DAY;
+            is_ours && left > FARMER_DAYS * DAY / 3 && !is_absurd
         };
         if is_fine {
             return Ok(false);
@@ -325,7 +326,14 @@ impl FarmCa {
         if !self.chia_may_sign() {
             return None;
         }
-        verify_server(&leaf, std::slice::from_ref(&cross), anchors, unix_time(now.earliest)).ok()?;
+        let (first, second) = (
+            CertificateFacts::of(&leaf)?.record,
+            CertificateFacts::of(&cross)?.record,
+        );
+        let from = first.not_before_unix_s.max(second.not_before_unix_s);
+        let until = first.not_after_unix_s.min(second.not_after_unix_s);
+        let at = unix_time(now.nearest_to(from, until));
+        verify_server(&leaf, std::slice::from_ref(&cross), anchors, at).ok()?;
         Some(cross)
     }
 
@@ -410,4 +418,3 @@ const CROSS: &str = "server_ca_by_chia.crt";
 const ROTATED_CROSS: &str = "server_ca_by_old.crt";
 /// The client CA before this one.
 const OLD_CLIENT_CA: &str = "client_ca_old.crt";
-

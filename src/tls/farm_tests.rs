@@ -253,7 +253,10 @@ async fn session_is_never_resumed_so_that_a_revoked_certificate_is_asked_for_aga
     for _ in 0..3 {
         let (near, far) = duplex(64 << 10);
         let serve = async {
-            let mut stream = TlsAcceptor::from(tls.for_harvester().unwrap().0).accept(near).await.unwrap();
+            let mut stream = TlsAcceptor::from(tls.for_harvester().unwrap().0)
+                .accept(near)
+                .await
+                .unwrap();
             stream.write_all(b"!").await.unwrap();
             stream.flush().await.unwrap();
             stream.get_ref().1.handshake_kind()

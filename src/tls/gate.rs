@@ -207,10 +207,7 @@ impl ClientCertVerifier for Gate {
             Ok(verified) => (None, Ok(verified)),
             Err((objection, error)) => (Some(objection), Err(error)),
         };
-        self.examined.put(Examination {
-            facts,
-            objection,
-        });
+        self.examined.put(Examination { facts, objection });
         result
     }
 

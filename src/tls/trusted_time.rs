@@ -19,7 +19,9 @@ use crate::clock::{Mono, Now, UnixMillis};
 pub struct TimeSpan {
     /// It is not before this.
     pub earliest: UnixMillis,
-    /// It is not after this, if the clock is not wrong.
+    /// Most likely it is this.
+    pub likely: UnixMillis,
+    /// It is hardly after this.
     pub latest: UnixMillis,
 }
 
@@ -27,18 +29,28 @@ impl From<UnixMillis> for TimeSpan {
     fn from(at: UnixMillis) -> Self {
         Self {
             earliest: at,
+            likely: at,
             latest: at,
         }
     }
 }
 
 impl TimeSpan {
+    /// Whether it is known what time it is.
+    #[must_use]
+    pub const fn is_exact(self) -> bool {
+        self.earliest.0 == self.latest.0
+    }
+
     /// The moment of the span at which something that is valid between two moments (unix seconds) is valid, if there is
     /// one; else the one next to them.
     #[must_use]
     pub fn nearest_to(self, from_unix_s: u64, until_unix_s: u64) -> UnixMillis {
         let ms = |seconds: u64| seconds.saturating_mul(1000);
-        let wanted = self.earliest.0.clamp(ms(from_unix_s), ms(until_unix_s.max(from_unix_s)));
+        let wanted = self
+            .earliest
+            .0
+            .clamp(ms(from_unix_s), ms(until_unix_s.max(from_unix_s)));
         UnixMillis(wanted.clamp(self.earliest.0, self.latest.0))
     }
 }
@@ -101,10 +113,20 @@ impl TrustedTime {
         if agree(known, now.unix) {
             return now.unix.into();
         }
+        if self.is_confirmed {
+            // It was watched all the time since: the clock has jumped.
+            return known.into();
+        }
+        // It may have been off for years. A clock that is behind says nothing of how long.
+        let is_possible = now.unix > known;
         TimeSpan {
             earliest: known,
-            // After a start it may have been off for years; later it was watched all the time.
-            latest: if self.is_confirmed { known } else { known.max(now.unix) },
+            likely: if is_possible { now.unix } else { known },
+            latest: if is_possible {
+                now.unix
+            } else {
+                UnixMillis(known.0.saturating_add(millis(LONGEST_OFF)))
+            },
         }
     }
 
@@ -142,14 +164,22 @@ impl TrustedTime {
         });
     }
 
-    /// By how many seconds the machine's clock is ahead (negative: behind), if it is wrong by more than a minute. Of what
-    /// witnesses said lately the reading counts that is kindest to the clock: a block may be told of late.
+    /// By how many seconds the machine's clock is ahead (negative: behind), if it is wrong by more than a minute: the median
+    /// of what witnesses said lately, since one block may be told of late. A clock that is wrong by more than an hour is
+    /// told of at once.
     #[must_use]
     pub fn clock_ahead_s(&self, now: Now) -> Option<i64> {
         let fresh = self.lately.iter().filter(|it| now.mono.since(it.at) < LATELY);
-        let ahead = fresh.map(|it| signed(now.unix.0).saturating_sub(signed(it.carried(now.mono).0)));
-        let ahead = ahead.min_by_key(|it| it.unsigned_abs())? / 1000;
-        (ahead.unsigned_abs() > CLOCK_IS_RIGHT_WITHIN.as_secs()).then_some(ahead)
+        let ahead = fresh.map(|it| signed(now.unix.0).saturating_sub(signed(it.carried(now.mono).0)) / 1000);
+        let mut ahead: Vec<_> = ahead.collect();
+        ahead.sort_unstable();
+        let median = *ahead.get(ahead.len() / 2)?;
+        let tolerated = if ahead.len() < ENOUGH_READINGS {
+            AN_HOUR
+        } else {
+            CLOCK_IS_RIGHT_WITHIN
+        };
+        (median.unsigned_abs() > tolerated.as_secs()).then_some(median)
     }
 
     /// The moment to keep over a restart. None before anything was confirmed.
@@ -186,6 +216,9 @@ fn signed(ms: u64) -> i64 {
 /// same.
 pub const BUILT: UnixMillis = UnixMillis(1_793_491_200_000);
 
+/// A machine that was off for longer is none of a farm any more.
+const LONGEST_OFF: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Within this, two witnesses say the same.
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -195,6 +228,11 @@ const BLOCK_IS_TOLD_AFTER: Duration = Duration::from_secs(45);
 
 /// A clock that is more wrong than this is told of.
 const CLOCK_IS_RIGHT_WITHIN: Duration = Duration::from_secs(60);
+
+/// So many readings show a small error.
+const ENOUGH_READINGS: usize = 3;
+
+const AN_HOUR: Duration = Duration::from_secs(3_600);
 
 /// What witnesses said longer ago does not count for the clock.
 const LATELY: Duration = Duration::from_secs(600);
@@ -285,7 +323,10 @@ mod tests {
             machine.hear(Witness::Block);
             let off = machine.time.clock_ahead_s(machine.now()).unwrap();
             let expected = (signed(machine.clock.0) - signed(machine.real.0)) / 1000;
-            assert!(off.abs_diff(expected) <= BLOCK_IS_TOLD_AFTER.as_secs(), "{off} {expected}");
+            assert!(
+                off.abs_diff(expected) <= BLOCK_IS_TOLD_AFTER.as_secs(),
+                "{off} {expected}"
+            );
             assert_eq!(machine.time.to_keep(machine.now()), Some(machine.real));
         }
     }
@@ -295,7 +336,12 @@ mod tests {
         let kept = UnixMillis(a_year_on().0 - millis(WEEKS));
         for wrong in [behind, |_| UnixMillis(0)] {
             let mut machine = Machine::start(wrong, Some(kept));
-            assert_eq!(machine.span(), kept.into(), "a dead battery");
+            assert_eq!(
+                (machine.span().earliest, machine.span().likely),
+                (kept, kept),
+                "a dead battery"
+            );
+            assert!(machine.span().latest > machine.real);
             machine.wait(Duration::from_secs(60));
             assert_eq!(machine.span().earliest.0, kept.0 + 60_000);
             assert_eq!(machine.time.to_keep(machine.now()), None, "nothing new is known");
@@ -304,9 +350,10 @@ mod tests {
         let machine = Machine::start(ahead, Some(kept));
         assert_eq!(machine.span().earliest, kept);
         assert_eq!(machine.span().latest, machine.clock);
+        assert!(!machine.span().is_exact());
         assert_eq!(machine.time.to_keep(machine.now()), None);
         // Without anything that was kept, it is at least when this program was made.
-        assert_eq!(Machine::start(|_| UnixMillis(0), None).span(), BUILT.into());
+        assert_eq!(Machine::start(|_| UnixMillis(0), None).span().earliest, BUILT);
     }
 
     #[test]
@@ -374,6 +421,7 @@ mod tests {
     fn what_is_valid_at_some_moment_of_a_span_is_found_valid() {
         let span = TimeSpan {
             earliest: UnixMillis(100_000),
+            likely: UnixMillis(150_000),
             latest: UnixMillis(200_000),
         };
         assert_eq!(span.nearest_to(0, 1_000), UnixMillis(100_000));

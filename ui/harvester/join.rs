@@ -129,7 +129,11 @@ async fn start_anew(root: &Root) -> Result<(), Failure> {
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("it takes longer than {} s", START_PATIENCE.as_secs()),
     };
-    Err(Failure::new(Status::Failed, format!("start the harvester with `chia start harvester -r`: {why}")).hint(by_hand))
+    Err(Failure::new(
+        Status::Failed,
+        format!("start the harvester with `chia start harvester -r`: {why}"),
+    )
+    .hint(by_hand))
 }
 
 async fn wait_until_seen(joined: &Joined) -> Outcome {

@@ -285,7 +285,11 @@ impl fmt::Display for AlarmKind {
             Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
             Self::ClockWrong { ahead_s } => {
                 let word = if *ahead_s < 0 { "behind" } else { "ahead" };
-                write!(f, "the clock of this machine is wrong: {} {word}", span(ahead_s.unsigned_abs()))
+                write!(
+                    f,
+                    "the clock of this machine is wrong: {} {word}",
+                    span(ahead_s.unsigned_abs())
+                )
             }
             Self::CaKeyLocked { wanted } => write!(
                 f,
