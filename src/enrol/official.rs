@@ -75,7 +75,7 @@ impl OfficialError {
 pub struct Installed {
     /// Where the certificates are that were there before.
     pub backup: Option<PathBuf>,
-    /// Private keys among them that a harvester has no use for: the CA's, and those of other services.
+    /// Private keys there, and in older backups, that a harvester has no use for: the CA's, and those of other services.
     pub spare_keys: Vec<PathBuf>,
 }
 
@@ -166,10 +166,10 @@ pub fn install(
         let backup = beside(&ssl, &format!("bak-{}", now.seconds()));
         fs::rename(&ssl, &backup).map_err(failed(&backup))?;
         files::set_mode(&backup, PRIVATE_DIR).map_err(failed(&backup))?;
-        installed.spare_keys = private_keys(&backup);
         installed.backup = Some(backup);
     }
     fs::rename(&fresh, &ssl).map_err(failed(&ssl))?;
+    installed.spare_keys = spare_keys(&ssl);
     editor.save()?;
     Ok(installed)
 }
@@ -196,6 +196,22 @@ fn write_files(layout: &SslLayout, membership: &Membership, now: UnixMillis) -> 
     Ok(())
 }
 
+/// The private keys in all backups of an `ssl` directory that a harvester has no use for.
+fn spare_keys(ssl: &Path) -> Vec<PathBuf> {
+    let start = beside(ssl, "bak-");
+    let start = start.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let entries = ssl
+        .parent()
+        .and_then(|it| fs::read_dir(it).ok())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let backups = entries.filter(|it| it.file_name().to_string_lossy().starts_with(&start));
+    let mut keys: Vec<_> = backups.flat_map(|it| private_keys(&it.path())).collect();
+    keys.sort();
+    keys
+}
+
 /// Every private key of Chia's private CA below an `ssl` directory, but the harvester's own.
 fn private_keys(ssl: &Path) -> Vec<PathBuf> {
     let layout = SslLayout::new(ssl);
@@ -217,4 +233,52 @@ fn beside(dir: &Path, suffix: &str) -> PathBuf {
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> OfficialError {
     let path = path.to_path_buf();
     move |source| OfficialError::File { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_spare_keys_of_this_root_are_shredded() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path().join("chia"));
+        let put = |path: PathBuf| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "PRIVATE").unwrap();
+            path
+        };
+        let config = root.dir().join("config");
+        let ca = put(config.join("ssl.bak-1/ca/private_ca.key"));
+        let wallet = put(config.join("ssl.bak-2/wallet/private_wallet.key"));
+        put(config.join("ssl.bak-2/harvester/private_harvester.key"));
+        put(config.join("ssl/harvester/private_harvester.key"));
+        let spare = spare_keys(&root.ssl_dir());
+        assert_eq!(spare, [ca.clone(), wallet.clone()]);
+        shred(&root, &spare).unwrap();
+        assert!(!ca.exists() && !wallet.exists());
+        assert!(root.ssl_dir().join("harvester/private_harvester.key").exists());
+
+        let elsewhere = put(dir.path().join("ca/private_ca.key"));
+        shred(&root, std::slice::from_ref(&elsewhere)).unwrap_err();
+        let outwards = config.join("ssl.bak-2/wallet/private_wallet.key");
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&elsewhere, &outwards).unwrap();
+            shred(&root, &[outwards]).unwrap_err();
+        }
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "PRIVATE");
+    }
+
+    #[test]
+    fn harvester_that_runs_holds_its_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        assert!(!is_running(&root));
+        fs::create_dir_all(dir.path().join("run")).unwrap();
+        let lock = fs::File::create(dir.path().join("run/chia_harvester.lock")).unwrap();
+        assert!(!is_running(&root), "a lock that was left behind");
+        lock.lock().unwrap();
+        assert!(is_running(&root));
+    }
 }
