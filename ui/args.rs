@@ -622,7 +622,8 @@ pub(crate) struct HarvesterJoin {
     /// Root of the official software [default: $CHIA_ROOT or ~/.chia/mainnet].
     #[arg(long, value_name = "DIR", requires = "official")]
     pub(crate) chia_root: Option<PathBuf>,
-    /// Start the official harvester anew (`chia start harvester -r`) and wait until the farmer has seen it.
+    /// End the official software of this machine if it runs (`chia stop -d all`), start its harvester anew, and wait until
+    /// the farmer has seen it.
     #[arg(long, requires = "official")]
     pub(crate) restart: bool,
     /// Overwrite and remove the private keys that a harvester has no use for, without asking.
@@ -653,6 +654,9 @@ pub(crate) enum CaCommand {
         /// End a rotation: what the old authorities signed counts no more.
         #[arg(long)]
         finish: bool,
+        /// With --finish: also if harvesters are cut off by it.
+        #[arg(long, requires = "finish")]
+        force: bool,
     },
 }
 

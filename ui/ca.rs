@@ -25,20 +25,50 @@ pub(crate) async fn run(context: &Context, command: CaCommand) -> Outcome {
         CaCommand::Unprotect => unprotect(context),
         CaCommand::Unlock => unlock(context).await,
         CaCommand::Harden { force } => harden(context, force).await,
-        CaCommand::Rotate { finish: false } => {
+        CaCommand::Rotate { finish: false, .. } => {
             order(
                 context,
                 FleetAsk::Rotate,
                 "the farm has new authorities; the old ones count until `farmconsole ca rotate --finish`. Harvesters of \
-                 farmconsole follow within a day, official ones have to join again: see `farmconsole harvester members`",
+                 farmconsole follow within a day, official ones have to join again: `farmconsole harvester doctor` names who has not",
             )
             .await
         }
-        CaCommand::Rotate { finish: true } => {
-            order(context, FleetAsk::FinishRotation, "the old authorities count no more").await
-        }
+        CaCommand::Rotate { finish: true, force } => finish_rotation(context, force).await,
     }
 }
+
+/// The old authorities count no more, once nobody needs them.
+async fn finish_rotation(context: &Context, force: bool) -> Outcome {
+    let mut attached = context.attach().await?;
+    let fleet = view(&mut attached).await?;
+    if !fleet.rotating {
+        return Err(Failure::new(Status::Failed, "no rotation is under way").hint("`farmconsole ca rotate` begins one"));
+    }
+    if !fleet.not_followed.is_empty() && !force {
+        return Err(Failure::new(
+            Status::Failed,
+            format!(
+                "these have certificates of the old authorities and would be cut off: {}",
+                first_of(&fleet.not_followed)
+            ),
+        )
+        .hint(
+            "a harvester of farmconsole follows within six hours, or a minute after it was restarted; invite each of the \
+             others again; `--force` does not wait",
+        ));
+    }
+    order(context, FleetAsk::FinishRotation, "the old authorities count no more").await
+}
+
+/// The first few names.
+fn first_of(names: &[String]) -> String {
+    let more = if names.len() > SHOWN_NAMES { ", …" } else { "" };
+    format!("{}{more}", names[..names.len().min(SHOWN_NAMES)].join(", "))
+}
+
+/// More say nothing more.
+const SHOWN_NAMES: usize = 8;
 
 /// Locks the keys with a passphrase.
 fn protect(context: &Context, new: Option<&Path>) -> Outcome {
@@ -121,13 +151,12 @@ async fn harden(context: &Context, force: bool) -> Outcome {
     let fleet = view(&mut attached).await?;
     let legacy: Vec<_> = fleet.members.iter().filter(|it| is_legacy(it)).collect();
     if !legacy.is_empty() && !force {
-        let names: Vec<_> = legacy.iter().take(8).map(|it| it.shown()).collect();
-        let more = if legacy.len() > names.len() { ", …" } else { "" };
+        let names: Vec<_> = legacy.iter().map(|it| it.shown()).collect();
         return Err(Failure::new(
             Status::Failed,
             format!(
-                "these have certificates of Chia's private CA and would be cut off: {}{more}",
-                names.join(", ")
+                "these have certificates of Chia's private CA and would be cut off: {}",
+                first_of(&names)
             ),
         )
         .hint("invite each (`farmconsole harvester invite NAME`) and revoke what is gone; `--force` does not wait"));

@@ -140,6 +140,9 @@ pub struct FleetView {
     pub legacy: LegacyCa,
     /// Whether old authorities still count.
     pub rotating: bool,
+    /// Harvesters whose certificate, or the one they use, is of the old authorities, while those still count.
+    #[serde(default)]
+    pub not_followed: Vec<String>,
     /// Whether the keys of the farm's authorities are locked, so that nothing can be signed.
     #[serde(default)]
     pub ca_locked: bool,

@@ -94,13 +94,14 @@ pub fn check(root: &Root) -> Result<String, OfficialError> {
     }
 }
 
-/// Whether an official harvester runs on a root: it holds a lock as long as it lives.
+/// Whether an official harvester runs on a root, or the daemon that starts it: each holds a lock as long as it lives. A
+/// daemon that read the certificates before would not listen to commands that show the new ones.
 #[must_use]
 pub fn is_running(root: &Root) -> bool {
-    let Ok(lock) = fs::File::open(root.dir().join("run/chia_harvester.lock")) else {
-        return false;
-    };
-    matches!(lock.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+    ["harvester.lock", "daemon.lock"].iter().any(|name| {
+        let lock = fs::File::open(root.dir().join("run").join(name));
+        lock.is_ok_and(|it| matches!(it.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    })
 }
 
 /// Overwrites and removes spare keys. Those that are not below a directory of certificates of this root (`config/ssl` or
@@ -271,12 +272,12 @@ mod tests {
     }
 
     #[test]
-    fn harvester_that_runs_holds_its_lock() {
+    fn what_runs_holds_its_lock() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         assert!(!is_running(&root));
         fs::create_dir_all(dir.path().join("run")).unwrap();
-        let lock = fs::File::create(dir.path().join("run/chia_harvester.lock")).unwrap();
+        let lock = fs::File::create(dir.path().join("run/daemon.lock")).unwrap();
         assert!(!is_running(&root), "a lock that was left behind");
         lock.lock().unwrap();
         assert!(is_running(&root));

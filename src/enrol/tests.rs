@@ -440,6 +440,49 @@ async fn farmer_that_is_killed_before_it_answers_has_the_machine_listed_and_take
 }
 
 #[tokio::test]
+async fn doctor_says_by_how_much_a_certificate_is_out_of_date_and_who_signed_it() {
+    use crate::registry::{CertificateRecord, MemberOrigin};
+    use crate::tls::RequestedKey;
+
+    let mut farm = Farm::start();
+    let now = crate::runtime::clock::unix_now();
+    let day = 86_400_000;
+    let other = Farm::start();
+    // Of this farm, listed, ended 100 days ago; and of another farm, good for as long.
+    for (maker, days_later) in [(&farm, 0), (&other, 200)] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let at = crate::clock::UnixMillis(now.0 - (365 + 100) * day + days_later * day);
+        let request = RequestedKey::of_request(request.der()).unwrap();
+        let issued = maker
+            .desk
+            .ca()
+            .issue(&request, &name("rack1-a"), MemberOrigin::Own, at)
+            .unwrap();
+        let record: CertificateRecord = issued.record;
+        farm.list
+            .change(|it| Ok::<_, DeskError>(it.enrol(&name("rack1-a"), MemberOrigin::Own, record, 1)?))
+            .unwrap();
+        let server_ca = farm.desk.ca().server_ca_pem().unwrap();
+        let pem = key.serialize_pem().into();
+        let member = Membership::new(name("rack1-a"), farm.list.farm_id(), server_ca, issued.pem, pem).unwrap();
+        farm.farm_as(&member).await.unwrap_err();
+    }
+    let ended = farm.refused().await;
+    assert!(matches!(ended, RefusalCause::OutOfDate { .. }), "{ended:?}");
+    // As far as is known: nobody has confirmed the clock since this farmer was started.
+    assert!(ended.to_string().contains("ended"), "{ended}");
+    assert_eq!(farm.refused().await, RefusalCause::ForeignCa);
+    let told = farm.server.refused();
+    let shown = told.iter().find(|it| it.cause == RefusalCause::ForeignCa).unwrap();
+    let pem = std::fs::read(Root::new(other.dir.path()).farm_ca_dir().join("client_ca.crt")).unwrap();
+    let der = <rustls_pki_types::CertificateDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem).unwrap();
+    let ca = crate::tls::CertificateFacts::of(&der).unwrap();
+    let said = format!("signed by {:?} with the key ", ca.subject);
+    assert!(shown.certificate.as_ref().unwrap().contains(&said), "{shown:?} {said}");
+}
+
+#[tokio::test]
 async fn farmer_says_whether_a_harvester_has_come() {
     let farm = Farm::start();
     let joined = join(&farm.invite("rack1-a"), JoinKind::Official, &JoinKey::make().unwrap())

@@ -16,7 +16,7 @@ use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
 use crate::ids::PeerId;
 use crate::net::Server;
-use crate::registry::{AllowList, ChangeError, LegacyCa, MemberOrigin, Registry, RegistryError, Standing};
+use crate::registry::{AllowList, ChangeError, LegacyCa, Member, MemberOrigin, Registry, RegistryError, Standing};
 use crate::snapshot::AlarmKind;
 use crate::tls::{
     CaKeyState, CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
@@ -266,7 +266,18 @@ impl Fleet {
     fn view(&self) -> FleetView {
         let registry = self.list.registry();
         let invited = self.desk.waiting().into_iter();
+        let ca = self.desk.ca();
+        let has_not_followed = |it: &&Member| {
+            let in_use = it.certificates.first().filter(|_| it.origin != MemberOrigin::Legacy);
+            it.standing == Standing::Allowed && in_use.is_some_and(|it| ca.is_of_old(it.not_before_unix_s))
+        };
         FleetView {
+            not_followed: registry
+                .members()
+                .iter()
+                .filter(has_not_followed)
+                .map(Member::shown)
+                .collect(),
             farm_id: registry.farm_id().to_owned(),
             legacy: self.list.legacy(),
             rotating: self.desk.ca().is_rotating(),

@@ -254,6 +254,14 @@ impl FarmCa {
         self.dir.join(OLD_CLIENT_CA).exists()
     }
 
+    /// Whether a harvester's certificate, going by its beginning (unix seconds), is of the authorities before these.
+    #[must_use]
+    pub fn is_of_old(&self, not_before_unix_s: u64) -> bool {
+        let newest = read_certificates(&self.ca(Role::Client).crt).ok();
+        let facts = newest.and_then(|it| CertificateFacts::of(it.first()?));
+        self.is_rotating() && facts.is_some_and(|it| not_before_unix_s < it.record.not_before_unix_s)
+    }
+
     /// Ends what [`Self::rotate`] began: what the old authorities signed counts no more.
     ///
     /// # Errors

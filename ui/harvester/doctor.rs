@@ -89,8 +89,18 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
     }
     if fleet.rotating {
         found.push(Diagnosis {
-            what: "the farm's authorities are being exchanged; the old ones still count".to_owned(),
-            remedy: Some("when every harvester has connected anew: `farmconsole ca rotate --finish`".to_owned()),
+            what: match fleet.not_followed.as_slice() {
+                [] => "the farm's authorities are being exchanged; nobody needs the old ones any more".to_owned(),
+                names => format!(
+                    "the farm's authorities are being exchanged; these still need the old ones: {}",
+                    names.join(", ")
+                ),
+            },
+            remedy: Some(
+                "harvesters of farmconsole follow by themselves within six hours, invite the others again; then \
+                 `farmconsole ca rotate --finish`"
+                    .to_owned(),
+            ),
         });
     }
     Ok(found)

@@ -52,6 +52,12 @@ async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome
     official::check(&root).map_err(not_installed)?;
     let restart = wants_restart(&root, options)?;
     let joined = ask(token, JoinKind::Official).await?;
+    if restart && official::is_running(&root) {
+        // While it still takes orders that show the old certificates.
+        chia(&root, &["stop", "-d", "all"]).await.map_err(|failure| {
+            failure.hint("nothing was changed, but the token is used up: stop it yourself, and join with a new one")
+        })?;
+    }
     let now = farmconsole::runtime::clock::unix_now();
     let installed =
         official::install(&root, &joined.membership, &joined.farmer, &joined.network, now).map_err(not_installed)?;
@@ -80,16 +86,19 @@ fn wants_restart(root: &Root, options: &HarvesterJoin) -> Result<bool, Failure> 
         return Ok(options.restart);
     }
     let question = format!(
-        "A harvester runs on {}. Start it anew when it has joined?",
+        "The official software runs on {}. End all of it, and start the harvester anew when it has joined?",
         root.dir().display()
     );
     match confirm(&question) {
         Some(true) => Ok(true),
         _ => Err(Failure::new(
             Status::Failed,
-            format!("a harvester runs on {}: nothing was changed", root.dir().display()),
+            format!(
+                "the official software runs on {}: nothing was changed",
+                root.dir().display()
+            ),
         )
-        .hint("`chia stop harvester` first, or join with --restart; the token is still good")),
+        .hint("`chia stop -d all` first, or join with --restart; the token is still good")),
     }
 }
 
@@ -114,26 +123,29 @@ fn clear_away(root: &Root, spare: &[PathBuf], without_asking: bool) -> Result<()
 }
 
 async fn start_anew(root: &Root) -> Result<(), Failure> {
-    let by_hand = "run `chia start harvester -r` yourself: the machine has joined";
-    let started = tokio::process::Command::new("chia")
-        .args(["start", "harvester", "-r"])
+    let started = chia(root, &["start", "harvester", "-r"]).await;
+    started.map_err(|failure| failure.hint("run that yourself: the machine has joined"))
+}
+
+/// Runs a command of the official software on a root.
+async fn chia(root: &Root, arguments: &[&str]) -> Result<(), Failure> {
+    let done = tokio::process::Command::new("chia")
+        .args(arguments)
         .env("CHIA_ROOT", root.dir())
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .status();
-    let started = tokio::time::timeout(START_PATIENCE, started).await;
-    let why = match started {
+    let why = match tokio::time::timeout(CHIA_PATIENCE, done).await {
         Ok(Ok(status)) if status.success() => return Ok(()),
         Ok(Ok(status)) => status.to_string(),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("it takes longer than {} s", START_PATIENCE.as_secs()),
+        Err(_) => format!("it takes longer than {} s", CHIA_PATIENCE.as_secs()),
     };
     Err(Failure::new(
         Status::Failed,
-        format!("start the harvester with `chia start harvester -r`: {why}"),
-    )
-    .hint(by_hand))
+        format!("run `chia {}`: {why}", arguments.join(" ")),
+    ))
 }
 
 async fn wait_until_seen(joined: &Joined) -> Outcome {
@@ -238,8 +250,8 @@ fn not_installed(error: OfficialError) -> Failure {
     with_hint(Failure::new(Status::Failed, error), hint)
 }
 
-/// The official daemon starts, stops the old harvester, and starts the new one.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+/// The official daemon is slow to start and to stop.
+const CHIA_PATIENCE: Duration = Duration::from_secs(120);
 
 /// An official harvester reads its settings and dials within seconds; many plots take longer.
 const SEEN_PATIENCE: Duration = Duration::from_secs(120);
