@@ -6,7 +6,7 @@
 //!   [`snapshot`] and [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance
 //!   and keys are arguments. `cargo core` builds this ring alone.
 //! * **ring 1** (feature `net`): `config`, `registry`, `tls`, `enrol`, `net`, `harvester`, `history`, `hooks`, `runtime`,
-//!   `control`, `recorder`, `keys`, `logging`: all that touches the world.
+//!   `control`, `recorder`, `keys`, `logging`, `system_clock`: all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
 //!   items of this library.
 //!
@@ -48,5 +48,7 @@ pub mod recorder;
 pub mod registry;
 #[cfg(feature = "net")]
 pub mod runtime;
+#[cfg(feature = "net")]
+pub mod system_clock;
 #[cfg(feature = "net")]
 pub mod tls;

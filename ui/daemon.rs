@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::systemd;
 
 /// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
@@ -50,6 +51,8 @@ pub(crate) async fn run(context: &Context) -> Outcome {
         _ = signals.interrupt.recv() => return Ok(Ended::Fine),
     };
     announce(context, &farm, "farm");
+    systemd::tell_started();
+    tokio::spawn(systemd::feed_watchdog(farm.handle.clone()));
     wait_and_end(farm.stop.clone(), farm.ended(GOODBYE), signals).await
 }
 
@@ -108,6 +111,7 @@ pub(crate) async fn wait_and_end(
         _ = signals.interrupt.recv() => {}
     }
     tracing::info!(target: "server", "shutting down");
+    systemd::tell_stopping();
     stop.cancel();
     tokio::select! {
         () = ended => {}

@@ -14,7 +14,8 @@ use farmconsole::harvester::{DialSettings, ScanOptions, Service, ServiceOptions,
 use farmconsole::ids::PeerId;
 use farmconsole::keys::{ExistingKeys, ImportSource, KeysError, PoolsToImport};
 use farmconsole::logging;
-use farmconsole::runtime::{Clock, FarmOptions, RunningFarm};
+use farmconsole::runtime::{FarmOptions, RunningFarm};
+use farmconsole::system_clock::Clock;
 use farmconsole::tls::issue::Issuer;
 use farmconsole::tls::{CertificateAuthority, Identity, ServiceName, SslLayout, harvester_client_config};
 use farmconsole::wire::{G1Bytes, PlotPool};
@@ -245,7 +246,7 @@ fn give_certificate(farm: &Root, harvester: &Root) -> Result<(), Failure> {
     if leaf.crt.exists() && leaf.key.exists() && std::fs::read(&their_ca).is_ok_and(|text| text == ca_text) {
         return Ok(());
     }
-    let now = farmconsole::runtime::clock::unix_now();
+    let now = farmconsole::system_clock::unix_now();
     let pair = Issuer::load(&ca, now).map_err(fail)?.issue_leaf(now).map_err(fail)?;
     for path in [&leaf.crt, &their_ca] {
         if let Some(parent) = path.parent() {

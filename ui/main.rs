@@ -33,6 +33,7 @@ mod security;
 mod shell;
 mod stop;
 mod summary;
+mod systemd;
 mod time;
 
 use std::process::ExitCode;

@@ -14,8 +14,8 @@ use farmconsole::keys::{self, PoolOwner};
 use farmconsole::net::{
     OwnerRequest, PoolAccount, PoolClient, PoolClientOptions, SOFTWARE_VERSION, chance, mozilla_roots,
 };
-use farmconsole::runtime::Clock;
 use farmconsole::snapshot::{PartialCounts, PoolView, pool_label};
+use farmconsole::system_clock::Clock;
 use farmconsole::wire::pool::{PoolVersion, authentication_token, error_code};
 
 use crate::args::{PoolCommand, PoolOwnerCommand};

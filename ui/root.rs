@@ -35,7 +35,7 @@ pub(crate) fn make(
     ca_dir: Option<PathBuf>,
     network: Option<String>,
 ) -> Result<init::InitReport, Failure> {
-    let now = farmconsole::runtime::clock::unix_now();
+    let now = farmconsole::system_clock::unix_now();
     init::init(&context.root, &InitOptions { ca_dir, network, now }).map_err(|error| {
         let hint = error.hint();
         let status = match &error {

@@ -18,8 +18,8 @@ use crate::net::{
     AdmissionLimits, DialOptions, IdentityRates, Listener, Server, ServerOptions, SessionEvent, SessionIds, connect,
 };
 use crate::registry::{AllowList, HarvesterName, LegacyCa, MemberOrigin, Verdict};
-use crate::runtime::Clock;
 use crate::snapshot::RefusalCause;
+use crate::system_clock::Clock;
 use crate::tls::{FarmCa, FarmerTls, HarvesterTls, Membership, TrustedClock, chia_server_name, joiner_config};
 use crate::wire::ProtocolVersion;
 use crate::wire::enrol::{JoinAnswer, JoinKind, JoinRequest, MAX_JOIN_ANSWER};
@@ -445,7 +445,7 @@ async fn doctor_says_by_how_much_a_certificate_is_out_of_date_and_who_signed_it(
     use crate::tls::RequestedKey;
 
     let mut farm = Farm::start();
-    let now = crate::runtime::clock::unix_now();
+    let now = crate::system_clock::unix_now();
     let day = 86_400_000;
     let other = Farm::start();
     // Of this farm, listed, ended 100 days ago; and of another farm, good for as long.

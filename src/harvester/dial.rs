@@ -329,8 +329,8 @@ mod tests {
     use crate::net::{
         AdmissionLimits, IdentityRates, Listener, Outbox, Server, ServerOptions, SessionEvent, SessionIds,
     };
-    use crate::runtime::Clock;
     use crate::snapshot::DisconnectCause;
+    use crate::system_clock::Clock;
     use crate::tls::issue::{Issuer, make_private_ca};
     use crate::tls::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
     use crate::tls::{FarmerTls, harvester_client_config};

@@ -21,8 +21,8 @@ use super::scanner::{Scanner, ScannerFiles};
 use super::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
 use crate::crypto::{PublicKey, SecretKey, derive, plot_public_key};
 use crate::pos::header::{PlotHeader, PlotMemo};
-use crate::runtime::Clock;
 use crate::snapshot::FileState;
+use crate::system_clock::Clock;
 use crate::wire::{HarvesterHandshake, PlotPool, plot_id_v1};
 
 #[expect(clippy::disallowed_methods, reason = "a moment to count from")]

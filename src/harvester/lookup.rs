@@ -24,8 +24,8 @@ use super::volumes::{LookUp, Volume, Volumes};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::{Constants, PlotError};
-use crate::runtime::Clock;
 use crate::snapshot::LookupView;
+use crate::system_clock::Clock;
 use crate::wire::{FarmingInfo, FromHarvester, NewSignagePointHarvester};
 
 /// What is the same for all signage points of a connection.

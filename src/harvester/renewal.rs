@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{HostPort, Root};
 use crate::enrol;
 use crate::logging::target::HARVESTER_SERVER;
-use crate::runtime::clock::unix_now;
+use crate::system_clock::unix_now;
 use crate::tls::Membership;
 
 /// Looks now and then until `stop`, and renews. What goes wrong is logged and tried again.

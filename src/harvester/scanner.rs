@@ -27,7 +27,7 @@ use super::scan::{Disks, Look, ScanOptions, cannot_list};
 use crate::config::Settings;
 use crate::crypto::PublicKey;
 use crate::pos::header::PlotMemo;
-use crate::runtime::Clock;
+use crate::system_clock::Clock;
 use crate::wire::{G1Bytes, HarvesterHandshake};
 
 /// Starts refreshes.

@@ -27,8 +27,8 @@ use crate::config::{Root, Settings};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
 use crate::pos::Constants;
-use crate::runtime::Clock;
 use crate::snapshot::FarmerLinkState;
+use crate::system_clock::Clock;
 use crate::wire::{
     FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
     ToHarvester,

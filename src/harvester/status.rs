@@ -14,10 +14,10 @@ use super::findings::{Findings, VolumeFound};
 use super::inventory::GoneVolume;
 use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
-use crate::runtime::Clock;
 use crate::snapshot::{
     FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState, VolumeView,
 };
+use crate::system_clock::Clock;
 
 /// A harvester as seen from outside: pictures of it, and a place to write down how its farmer is reached. Cheap to clone.
 #[derive(Clone, Debug)]

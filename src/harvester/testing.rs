@@ -17,7 +17,7 @@ use crate::ids::{ChallengeHash, PlotId, PuzzleHash, SpHash};
 use crate::net::WithId;
 use crate::pos::Constants;
 use crate::pos::filter::{passes_v1, pos_challenge, prefix_bits_v1};
-use crate::runtime::Clock;
+use crate::system_clock::Clock;
 use crate::units::{Difficulty, Height, SubSlotIters};
 use crate::wire::*;
 

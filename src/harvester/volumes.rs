@@ -18,8 +18,8 @@ use super::queue::{Lane, MAX_THREADS, Outcome, Queue, Record, Start, Tally};
 use super::reader::{Batch, Gate};
 use crate::clock::Mono;
 use crate::logging::target::HARVESTER;
-use crate::runtime::Clock;
 use crate::snapshot::VolumeState;
+use crate::system_clock::Clock;
 
 /// All volumes with plots.
 #[derive(Debug)]

@@ -30,8 +30,8 @@ pub use reader::{HistoryError, HistoryReader};
 pub use writer::Writer;
 
 use crate::farmer::Input;
-use crate::runtime::clock::unix_now;
 use crate::snapshot::{FarmRecord, HistoryState, HistoryView, Notice, ProofView};
+use crate::system_clock::unix_now;
 use fact::Fact;
 
 /// Facts that may wait for the writer: several signage points of a fleet of a thousand.

@@ -10,8 +10,8 @@ use super::fact::Fact;
 use super::store::{Store, StoreError};
 use super::{Health, HistoryOptions};
 use crate::farmer::Input;
-use crate::runtime::clock::unix_now;
 use crate::snapshot::HistoryState;
+use crate::system_clock::unix_now;
 
 /// Writes the history until every sender is dropped.
 #[derive(Debug)]

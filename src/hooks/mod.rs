@@ -22,8 +22,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::AlarmSettings;
 use crate::farmer::Input;
-use crate::runtime::{Clock, FarmHandle};
+use crate::runtime::FarmHandle;
 use crate::snapshot::{AlarmView, Notice, Severity};
+use crate::system_clock::Clock;
 use plan::Plan;
 pub use web::WebError;
 

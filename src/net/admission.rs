@@ -1,8 +1,10 @@
 //! Who may try to authenticate: the rules for connections that have not shown yet that they belong to this farm.
 //!
 //! A connection costs memory and a TLS handshake before it can be told from a harvester, so their number is capped, in
-//! all and per address, and some places are kept for addresses from which a harvester came before. There are no bans: an
-//! address is often a router with other harvesters behind it. A pure state machine; [`super::Listener`] asks it.
+//! all and per address, and some places are kept for addresses from which a harvester came before. No address gets more
+//! places than it leaves free, so that a few that flood, even known ones, settle at shares that leave places for the
+//! rest. There are no bans: an address is often a router with other harvesters behind it. A pure state machine;
+//! [`super::Listener`] asks it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,8 +22,6 @@ pub struct AdmissionLimits {
     pub reserved_for_known: usize,
     /// From one unknown address.
     pub per_address: usize,
-    /// From one known address: a rack of harvesters behind one router comes back all at once after a restart.
-    pub per_known_address: usize,
     /// How long an address is known after a harvester authenticated from it.
     pub remember_for: Duration,
     /// How many addresses are remembered; the longest unseen is forgotten.
@@ -34,7 +34,6 @@ impl Default for AdmissionLimits {
             total: 128,
             reserved_for_known: 32,
             per_address: 8,
-            per_known_address: 64,
             remember_for: Duration::from_secs(24 * 3600),
             remembered: 4_096,
         }
@@ -66,21 +65,22 @@ impl Admission {
     /// # Errors
     /// Too many have not authenticated yet, of this address or in all: close it.
     pub fn handle_connection(&mut self, address: IpAddr, now: Mono) -> Result<(), RefusalCause> {
-        let known = self.is_known(address, now);
-        let (total_cap, address_cap) = if known {
-            (self.limits.total, self.limits.per_known_address)
+        let of_address = self.trying.get(&address).copied().unwrap_or(0);
+        // A rack of harvesters behind one known router comes back all at once after a restart, and gets half of all.
+        let (places, address_cap) = if self.is_known(address, now) {
+            (self.limits.total, self.limits.total)
         } else {
             (
                 self.limits.total.saturating_sub(self.limits.reserved_for_known),
                 self.limits.per_address,
             )
         };
-        let of_address = self.trying.get(&address).copied().unwrap_or(0);
-        if of_address >= address_cap {
-            return Err(RefusalCause::TooManyFromAddress);
-        }
-        if self.total >= total_cap {
+        let free = places.saturating_sub(self.total);
+        if free == 0 {
             return Err(RefusalCause::TooMany);
+        }
+        if of_address >= address_cap.min(free) {
+            return Err(RefusalCause::TooManyFromAddress);
         }
         self.trying.insert(address, of_address + 1);
         self.total += 1;
@@ -132,6 +132,9 @@ fn is_this_machine(address: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::iter;
+
     use super::*;
 
     const NOW: Mono = Mono(1_000_000);
@@ -168,8 +171,8 @@ mod tests {
         let strangers: usize = (1..=100).map(|n| flood(&mut admission, host(n), 100, NOW)).sum();
         assert_eq!(strangers, 128 - 32);
         assert_eq!(admission.handle_connection(host(150), NOW), Err(RefusalCause::TooMany));
-        assert_eq!(flood(&mut admission, host(200), 100, NOW), 32);
-        assert_eq!(admission.unauthenticated(), 128);
+        assert_eq!(flood(&mut admission, host(200), 100, NOW), 32 / 2);
+        assert_eq!(admission.unauthenticated(), 128 - 32 / 2);
     }
 
     #[test]
@@ -189,6 +192,31 @@ mod tests {
         admission.handle_connection(host(1), NOW).unwrap();
         admission.handle_authenticated(host(1), NOW);
         assert_eq!(flood(&mut admission, host(1), 100, NOW), 64);
+    }
+
+    #[test]
+    fn known_addresses_that_flood_settle_at_shares_that_leave_places() {
+        let mut admission = Admission::default();
+        for n in 1..=11 {
+            admission.handle_connection(host(n), NOW).unwrap();
+            admission.handle_authenticated(host(n), NOW);
+        }
+        let mut held = VecDeque::new();
+        for _ in 0..100 {
+            for attacker in (1..=10).map(host) {
+                let admitted = flood(&mut admission, attacker, 100, NOW);
+                held.extend(iter::repeat_n(attacker, admitted));
+            }
+            // A tenth of the 5 s that a connection has.
+            for timed_out in held.drain(..held.len() / 10) {
+                admission.handle_end(timed_out);
+            }
+        }
+        for attacker in (1..=10).map(host) {
+            flood(&mut admission, attacker, 100, NOW);
+        }
+        assert!(admission.unauthenticated() <= 124, "{}", admission.unauthenticated());
+        assert_eq!(flood(&mut admission, host(11), 2, NOW), 2);
     }
 
     #[test]

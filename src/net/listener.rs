@@ -229,8 +229,8 @@ where
                 .handle_connected(peer_id, &host, &greeting.software_version, now);
             session::run(*socket, greeting, peer_id, address, &meter, &server).await;
         }
-        // What it came for is done.
-        Ok(Arrived::Served) => ticket.authenticated(),
+        // What it came for is done. Its address is not known before a harvester has come from it.
+        Ok(Arrived::Served) => drop(ticket),
         Err(Refused { cause, certificate }) => {
             drop(ticket);
             server.refuse(address, cause, certificate);

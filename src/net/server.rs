@@ -17,8 +17,8 @@ use crate::enrol::Desk;
 use crate::ids::PeerId;
 use crate::logging::target;
 use crate::registry::AllowList;
-use crate::runtime::Clock;
 use crate::snapshot::{RefusalCause, RefusalView};
+use crate::system_clock::Clock;
 
 /// How a farmer presents itself and where its connections report to.
 #[derive(Clone, Debug)]

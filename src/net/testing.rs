@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::ids::{Bytes32, ChallengeHash, PeerId, SpHash};
 use crate::registry::{AllowList, CertificateRecord, LegacyCa, MemberOrigin, Registry};
-use crate::runtime::Clock;
 use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
+use crate::system_clock::Clock;
 use crate::units::{Difficulty, Height, SubSlotIters};
 use crate::wire::*;
 

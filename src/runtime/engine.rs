@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
 use super::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent};
 use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
@@ -22,6 +21,7 @@ use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
 use crate::snapshot::{AlarmMemory, FarmSnapshot, MonitorView, Notice, QueueView};
+use crate::system_clock::Clock;
 use crate::wire::ToFullNode;
 
 /// Snapshots are published at most this often.

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::alarm_memory;
-use super::clock::Clock;
 use super::embedded;
 use super::engine::Engine;
 use super::fleet::{Fleet, FleetHandle, FleetStartError};
@@ -37,6 +36,7 @@ use crate::net::{
     solver_peers,
 };
 use crate::simulator::{SimulatedChain, SimulatorError};
+use crate::system_clock::Clock;
 use crate::tls::{PassphraseFile, TlsError, node_client_config, node_rpc_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.

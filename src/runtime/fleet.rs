@@ -9,7 +9,6 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::clock::Clock;
 use crate::config::Root;
 use crate::control::{FleetAnswer, FleetAsk, FleetView};
 use crate::enrol::{Desk, DeskError};
@@ -18,6 +17,7 @@ use crate::ids::PeerId;
 use crate::net::Server;
 use crate::registry::{AllowList, ChangeError, LegacyCa, Member, MemberOrigin, Registry, RegistryError, Standing};
 use crate::snapshot::AlarmKind;
+use crate::system_clock::Clock;
 use crate::tls::{
     CaKeyState, CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
     TrustedClock,

@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::clock::Clock;
 use super::handle::FeedEvent;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::{BindError, ControlServer, Served};
@@ -15,6 +14,7 @@ use crate::control::{LockError, RootLock};
 use crate::harvester::{DialSettings, Service, ServiceOptions, StatusHandle, TlsSource, dial, keep_fresh};
 use crate::logging::{LogHandle, LogPage};
 use crate::snapshot::MachineSnapshot;
+use crate::system_clock::Clock;
 use crate::tls::{TlsError, harvester_tls};
 
 /// Why a harvester cannot start.

@@ -4,7 +4,6 @@
 //! needs of it. [`start_harvester`] does the same for a harvester alone.
 
 mod alarm_memory;
-pub mod clock;
 mod embedded;
 mod engine;
 mod farm;
@@ -16,7 +15,6 @@ mod pools;
 mod solving;
 mod workers;
 
-pub use clock::Clock;
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
 #[cfg(test)]
 pub(crate) use fleet::FleetHandle;

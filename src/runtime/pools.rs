@@ -9,13 +9,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::clock::{Clock, unix_now};
 use crate::clock::Mono;
 use crate::config::{PoolList, Root};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Input, JobId, JoinedPool, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
 use crate::logging::target::FARMER;
 use crate::net::{PoolClient, chance};
+use crate::system_clock::{Clock, unix_now};
 use crate::tls::{TrustedClock, Witness};
 
 /// A request to a pool.

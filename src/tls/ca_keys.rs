@@ -407,7 +407,7 @@ mod tests {
     fn farm() -> (tempfile::TempDir, Root, FarmCa) {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
-        let ca = FarmCa::open_or_make(&root, "00112233", crate::runtime::clock::unix_now()).unwrap();
+        let ca = FarmCa::open_or_make(&root, "00112233", crate::system_clock::unix_now()).unwrap();
         (dir, root, ca)
     }
 
@@ -425,7 +425,7 @@ mod tests {
         let text = fs::read_to_string(root.farm_ca_dir().join(LOCKED)).unwrap();
         assert!(!text.contains("PRIVATE KEY"));
 
-        let later = crate::clock::UnixMillis(crate::runtime::clock::unix_now().0 + 300 * 86_400_000);
+        let later = crate::clock::UnixMillis(crate::system_clock::unix_now().0 + 300 * 86_400_000);
         assert!(matches!(ca.renew_farmer(later), Err(TlsError::CaLocked { .. })));
         assert_eq!(keys.wanted(), ["the farmer's own certificate"]);
         // It still starts, with the certificate that it has.
@@ -458,7 +458,7 @@ mod tests {
             is_credential: false,
         }));
         let before = ca.server_key().unwrap();
-        let now = crate::runtime::clock::unix_now();
+        let now = crate::system_clock::unix_now();
         ca.rotate(now).unwrap();
         assert_ne!(ca.server_key().unwrap(), before);
         assert!(!root.farm_ca_dir().join("server_ca.key").exists());

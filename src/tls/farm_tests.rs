@@ -15,7 +15,7 @@ use crate::clock::{Now, UnixMillis};
 use crate::config::Root;
 use crate::config::init::{InitOptions, init};
 use crate::registry::{AllowList, HarvesterName, LegacyCa, MemberOrigin, Registry, RegistryError};
-use crate::runtime::clock::unix_now;
+use crate::system_clock::unix_now;
 
 /// A farm whose root has a private CA in Chia's place, with a registry in memory.
 struct Farm {
@@ -41,7 +41,7 @@ impl Farm {
         let list = AllowList::in_memory(Registry::new("00112233".to_owned()), legacy);
         let ca = FarmCa::open_or_make(&root, "00112233", unix_now()).unwrap();
         let clock_off = Arc::new(AtomicI64::new(0));
-        let (off, clock) = (Arc::clone(&clock_off), crate::runtime::Clock::start());
+        let (off, clock) = (Arc::clone(&clock_off), crate::system_clock::Clock::start());
         let time = TrustedClock::in_memory(move || {
             let now = clock.now();
             let unix = UnixMillis(now.unix.0.saturating_add_signed(off.load(Ordering::Relaxed)));

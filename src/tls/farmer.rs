@@ -68,7 +68,7 @@ impl FarmerTls {
     pub fn of_test_root(root: &Root) -> Arc<Self> {
         use crate::registry::Registry;
 
-        let clock = crate::runtime::Clock::start();
+        let clock = crate::system_clock::Clock::start();
         let time = Arc::new(TrustedClock::in_memory(move || clock.now()));
         let list = AllowList::in_memory(Registry::new("00112233".to_owned()), LegacyCa::Open);
         let ca = FarmCa::open_or_make(root, "00112233", time.span()).unwrap();

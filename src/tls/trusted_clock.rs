@@ -8,7 +8,7 @@ use super::trusted_time::{TimeSpan, TrustedTime, Witness};
 use crate::clock::{Now, UnixMillis};
 use crate::config::Root;
 use crate::config::files::{self, FileMode, PRIVATE_FILE};
-use crate::runtime::Clock;
+use crate::system_clock::Clock;
 
 /// What time it is for certificates, whatever the machine's clock says.
 pub struct TrustedClock {

@@ -74,6 +74,8 @@ mod shell;
 mod stop;
 #[path = "../../ui/summary/mod.rs"]
 mod summary;
+#[path = "../../ui/systemd.rs"]
+mod systemd;
 #[path = "../../ui/time.rs"]
 mod time;
 

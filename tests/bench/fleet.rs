@@ -27,7 +27,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use farmconsole::ids::SpHash;
-use farmconsole::runtime::Clock;
+use farmconsole::system_clock::Clock;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, timeout_at};

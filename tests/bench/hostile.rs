@@ -31,7 +31,7 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use farmconsole::ids::SpHash;
-use farmconsole::runtime::Clock;
+use farmconsole::system_clock::Clock;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -112,6 +113,29 @@ fn a_farm_answers_refuses_a_second_and_stops() {
     program.ok(&["stop"]);
     assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
     assert!(!program.root().join("farmconsole/control.sock").exists());
+}
+
+#[test]
+fn systemd_is_told_of_the_start_of_going_on_and_of_the_end() {
+    let mut program = Program::simulated();
+    let socket = program.dir.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let told = || {
+        let mut message = [0; 64];
+        let length = systemd.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut command = program.command(&["--daemon"]);
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "600000");
+    program.start_by(command);
+    assert_eq!([told(), told(), told()], ["READY=1\n", "WATCHDOG=1\n", "WATCHDOG=1\n"]);
+    program.ok(&["stop"]);
+    while let last = told()
+        && last != "STOPPING=1\n"
+    {
+        assert_eq!(last, "WATCHDOG=1\n");
+    }
 }
 
 #[test]

@@ -58,7 +58,7 @@ async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome
             failure.hint("nothing was changed, but the token is used up: stop it yourself, and join with a new one")
         })?;
     }
-    let now = farmconsole::runtime::clock::unix_now();
+    let now = farmconsole::system_clock::unix_now();
     let installed =
         official::install(&root, &joined.membership, &joined.farmer, &joined.network, now).map_err(not_installed)?;
     try_out(&joined.membership, &joined.farmer).await?;

@@ -14,6 +14,7 @@ use crate::context::{Attached, Context};
 use crate::daemon::{self, GOODBYE, Signals, bad_settings};
 use crate::exit::{Failure, Outcome, Status};
 use crate::stop;
+use crate::systemd;
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, options: HarvesterRun) -> Outcome {
@@ -30,6 +31,7 @@ pub(crate) async fn run(context: &Context, options: HarvesterRun) -> Outcome {
                 "harvesting for farmer {farmer}; look at it with `farmconsole --root {}`",
                 daemon::shell_word(&context.root.dir().display().to_string())
             );
+            systemd::tell_started();
             let stop = harvester.stop.clone();
             daemon::wait_and_end(stop, harvester.ended(GOODBYE), signals).await
         }

@@ -361,9 +361,10 @@ async fn a_thousand_stalled_connections_neither_pile_up_nor_keep_harvesters_out(
         }
     };
     assert!(start.elapsed() < seconds(1) && second != first.session);
-    assert_eq!(it.unauthenticated(), 96);
+    let kept = it.unauthenticated();
+    assert!(kept > 20 && kept < 96, "{kept}");
     let refused: u64 = it.farm.server.stats().refused.values().sum();
-    assert_eq!(refused, 1_000 - 96);
+    assert_eq!(refused, 1_000 - kept as u64);
     // Those over the cap were closed at once, not kept until a deadline.
     let mut at_once = 0;
     for stream in &mut hostile {

@@ -362,7 +362,7 @@ mod tests {
         let options = InitOptions {
             ca_dir: None,
             network: None,
-            now: crate::runtime::clock::unix_now(),
+            now: crate::system_clock::unix_now(),
         };
         init(&root, &options).unwrap();
         let (_, from_engine) = mpsc::channel(8);

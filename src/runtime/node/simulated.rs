@@ -3,12 +3,12 @@
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::super::clock::Clock;
 use crate::farmer::{ChainState, Input, NodeLink, NodeStatus, NodeTrust};
 use crate::ids::{NodeId, QualityString};
 use crate::pos::{Constants, v1, v2};
 use crate::simulator::SimulatedChain;
 use crate::snapshot::SimulatedChainView;
+use crate::system_clock::Clock;
 use crate::wire::{ProofBody, ProofOfSpace, ToFullNode};
 
 /// The simulated chain as a task.

@@ -9,7 +9,7 @@ use farmconsole::ids::{ChallengeHash, SpHash};
 use farmconsole::pos::Constants;
 use farmconsole::pos::filter::{passes_v1, pos_challenge};
 use farmconsole::pos::v1::Prover;
-use farmconsole::runtime::Clock;
+use farmconsole::system_clock::Clock;
 use farmconsole::units::{Difficulty, SubSlotIters};
 use farmconsole::wire::{
     FarmingInfo, FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSync, PlotSyncResponse,

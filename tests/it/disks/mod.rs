@@ -13,8 +13,8 @@ use farmconsole::harvester::{
 };
 use farmconsole::ids::{ChallengeHash, PuzzleHash, SpHash};
 use farmconsole::pos::Constants;
-use farmconsole::runtime::Clock;
 use farmconsole::snapshot::{MachineSnapshot, VolumeState, VolumeView};
+use farmconsole::system_clock::Clock;
 use farmconsole::units::{Difficulty, SubSlotIters};
 use farmconsole::wire::{
     FarmingInfo, FromHarvester, HarvesterHandshake, NewProofOfSpace, NewSignagePointHarvester, PlotPool,
