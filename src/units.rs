@@ -58,6 +58,19 @@ impl Sum for ByteSize {
     }
 }
 
+/// Numbers of more than 64 bits as decimal text: not every JSON reader takes them as numbers.
+pub(crate) mod as_text {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(crate) fn serialize<S: Serializer>(number: &u128, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(number)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<u128, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
 /// Signage points in one sub-slot (`NUM_SPS_SUB_SLOT`), on every network.
 pub const SIGNAGE_POINTS_PER_SUB_SLOT: u8 = 64;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use farmconsole::registry::HarvesterName;
+use farmconsole::config::HarvesterName;
 
 /// A Chia farmer, harvester and console: one glance says fine or not fine.
 ///
@@ -100,9 +100,9 @@ pub(crate) enum Command {
     },
     /// What was written down: answers, proofs, alarms of the past; newest first.
     History(HistoryArgs),
-    /// Record what the console is told, for a bug report: names, addresses, ids and paths are replaced.
+    /// Record what happens to the farmer, for a bug report: names, addresses, ids, keys and paths are replaced.
     Record(RecordArgs),
-    /// Show a recording on the console.
+    /// Let a farmer go through a recording, on the console.
     #[cfg(feature = "console")]
     Replay(ReplayArgs),
     /// Make or adopt a root: settings, private CA, certificates.
@@ -214,6 +214,9 @@ pub(crate) struct ReplayArgs {
     /// So many times as fast.
     #[arg(long, default_value_t = 1.0, value_name = "N", value_parser = speed)]
     pub(crate) speed: f64,
+    /// Show nothing: go through it at once and say whether the farmer here does what the recorded one did.
+    #[arg(long, conflicts_with = "speed")]
+    pub(crate) check: bool,
 }
 
 #[cfg(feature = "console")]

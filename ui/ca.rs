@@ -4,10 +4,10 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use farmconsole::config::LegacyCa;
 use farmconsole::config::edit::Editor;
 use farmconsole::control::{FleetAsk, SecretText};
 use farmconsole::keys::Passphrase;
-use farmconsole::registry::LegacyCa;
 use farmconsole::tls::{CaKeyState, CaKeys, TlsError};
 
 use crate::args::CaCommand;

@@ -35,6 +35,8 @@ pub(crate) enum FarmerPlace {
     Here,
     /// In another process: leaving only detaches.
     Elsewhere,
+    /// Nowhere: this is a recording of one.
+    Recording,
 }
 
 /// What a console shows: a farm, or a harvester alone.
@@ -95,12 +97,17 @@ pub(crate) struct Playback {
     pub(crate) snapshots: watch::Sender<Arc<FarmSnapshot>>,
     /// Everything else.
     pub(crate) items: mpsc::Sender<FeedItem>,
+    /// What the console asks.
+    pub(crate) questions: mpsc::Receiver<Question>,
 }
 
+/// A question and where its answer goes.
 #[derive(Debug)]
-struct Question {
-    ask: Ask,
-    reply: oneshot::Sender<Result<Answer, String>>,
+pub(crate) struct Question {
+    /// What is asked.
+    pub(crate) ask: Ask,
+    /// For the answer.
+    pub(crate) reply: oneshot::Sender<Result<Answer, String>>,
 }
 
 /// Items that may wait for the console.
@@ -113,21 +120,13 @@ const QUESTION_QUEUE: usize = 32;
 const RETRY: Duration = Duration::from_millis(500);
 
 impl Feed {
-    /// What a recording says, and the other end of it. Nobody answers questions.
+    /// What a recording says, and the other end of it.
     pub(crate) fn of_recording(first: FarmSnapshot) -> (Self, Playback) {
         let (items_in, items) = mpsc::channel(ITEM_QUEUE);
-        let (questions, mut asked) = mpsc::channel::<Question>(QUESTION_QUEUE);
+        let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
         let (snapshots_in, snapshots) = watch::channel(Arc::new(first));
-        tokio::spawn(async move {
-            while let Some(question) = asked.recv().await {
-                // The asker may have lost interest.
-                let _ = question
-                    .reply
-                    .send(Err("this is a recording: it cannot be asked".to_owned()));
-            }
-        });
         let feed = Self {
-            place: FarmerPlace::Elsewhere,
+            place: FarmerPlace::Recording,
             snapshots,
             items,
             questions,
@@ -135,6 +134,7 @@ impl Feed {
         let playback = Playback {
             snapshots: snapshots_in,
             items: items_in,
+            questions: asked,
         };
         (feed, playback)
     }
@@ -290,6 +290,7 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
             .map(|s| Answer::Snapshot(Box::new(s.as_ref().clone()))),
         Ask::Fleet(ask) => handle.fleet(ask).await.map(|it| Answer::Fleet(Box::new(it))),
         Ask::Machine => Err("a farmer runs here, and no harvester alone".to_owned()),
+        Ask::Record => Err("a recorder attaches by itself".to_owned()),
         Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
     }
 }
@@ -382,7 +383,7 @@ async fn serve<P: Picture>(
                             snapshots.send_replace(Arc::new(*picture));
                             continue;
                         }
-                        Received::Other(Event::Snapshot(_) | Event::Machine(_)) => continue,
+                        Received::Other(Event::Snapshot(_) | Event::Machine(_) | Event::Recording(_)) => continue,
                         Received::Other(Event::Reply(reply)) => {
                             if let Some(asker) = waiting.remove(&reply.id) {
                                 // The asker may have lost interest.

@@ -153,7 +153,7 @@ async fn list(
                 let mut err = io::stderr().lock();
                 writeln!(err, "farmconsole: {count} events came too fast and are not shown")?;
             }
-            Event::Reply(_) | Event::Snapshot(_) | Event::Machine(_) => {}
+            Event::Reply(_) | Event::Snapshot(_) | Event::Machine(_) | Event::Recording(_) => {}
         }
     }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::config::{HarvesterName, LegacyCa};
 use crate::keys::Passphrase;
-use crate::registry::{HarvesterName, LegacyCa, Member};
+use crate::registry::Member;
 use crate::snapshot::RefusalView;
 
 /// A question or an order about the fleet.

@@ -13,6 +13,7 @@ mod fleet;
 mod frame;
 pub mod lock;
 pub mod protocol;
+mod recording;
 pub mod server;
 #[cfg(test)]
 mod tests;
@@ -20,4 +21,6 @@ mod tests;
 pub use client::{ControlClient, ControlError};
 pub use fleet::{FleetAnswer, FleetAsk, FleetView, SecretText};
 pub use lock::{LockError, RootLock};
-pub use protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, Request, Role, Watch};
+pub use protocol::{
+    Answer, Ask, CONTROL_PROTOCOL, Event, Hello, RecordedCall, RecordingPart, Reply, Request, Role, Watch,
+};

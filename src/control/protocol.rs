@@ -4,6 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::fleet::{FleetAnswer, FleetAsk};
+use crate::clock::Now;
+use crate::farmer::Call;
 use crate::runtime::{FeedEvent, RecentKind};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, HistoryPage, HistoryRequest, MachineSnapshot};
@@ -103,6 +105,9 @@ pub enum Ask {
     Stop,
     /// Something about the harvesters and their certificates.
     Fleet(FleetAsk),
+    /// Send the farmer as it is and all that happens to it from here on, as [`Event::Recording`]; nothing else is answered
+    /// on this connection then.
+    Record,
 }
 
 /// Which events a client wants.
@@ -165,4 +170,36 @@ pub enum Event {
     Feed(FeedEvent),
     /// This client was too slow for this many events.
     Skipped(u64),
+    /// Part of what [`Ask::Record`] asked for.
+    Recording(RecordingPart),
+}
+
+/// Part of a recording: pieces of the beginning, its end, then calls until there are no more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecordingPart {
+    /// A piece of the farmer as it was, as JSON text.
+    Beginning(String),
+    /// That was the last piece; it was so at this moment.
+    Begun(Now),
+    /// What happened next.
+    Call(Box<RecordedCall>),
+    /// There is no more.
+    End {
+        /// Why, as a sentence.
+        why: String,
+    },
+}
+
+/// One call of the farmer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecordedCall {
+    /// When.
+    pub now: Now,
+    /// What was called.
+    pub call: Call,
+    /// What it wanted done by then, each as JSON.
+    pub outputs: Vec<serde_json::Value>,
+    /// Whether that was all; otherwise the next call came first.
+    pub is_settled: bool,
 }

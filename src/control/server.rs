@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
+use super::recording;
 use crate::runtime::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
 use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
@@ -168,6 +169,21 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
                         Ok(Err(error)) => Err(error),
                     };
                 };
+                if ask == Ask::Record {
+                    let tape = match &served {
+                        Served::Farmer(farm) => farm.record().await,
+                        Served::Harvester(_) => Err(NO_FARMER.to_owned()),
+                    };
+                    let (tape, answer) = match tape {
+                        Ok(tape) => (Some(tape), Ok(Answer::Done)),
+                        Err(why) => (None, Err(why)),
+                    };
+                    send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                    match tape {
+                        Some(tape) => return recording::send_all(tape, &mut writer, &mut requests, &stop).await,
+                        None => continue,
+                    }
+                }
                 let stopping = ask == Ask::Stop;
                 let mut fresh = None;
                 if let Ask::Watch(wanted) = ask {
@@ -287,7 +303,8 @@ async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
         Ask::Machine => Err("a farmer runs on this root, and no harvester alone".to_owned()),
         Ask::Page(request) => handle.page(request).await.map(Answer::Page),
         Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
-        Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
+        // A recording was begun before, or never will be.
+        Ask::Watch(_) | Ask::Stop | Ask::Record => Ok(Answer::Done),
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
         Ask::AcknowledgeAll => handle.acknowledge_all().await.map(|()| Answer::Done),
@@ -315,9 +332,13 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
         | Ask::AcknowledgeAll
         | Ask::Silence { .. }
         | Ask::History(_)
-        | Ask::Fleet(_) => Err("a harvester runs on this root, and no farmer".to_owned()),
+        | Ask::Fleet(_)
+        | Ask::Record => Err(NO_FARMER.to_owned()),
     }
 }
+
+/// To one who wants of a harvester what only a farmer has.
+const NO_FARMER: &str = "a harvester runs on this root, and no farmer";
 
 const fn wanted(event: &FeedEvent, watch: Watch) -> bool {
     match event {
@@ -327,7 +348,10 @@ const fn wanted(event: &FeedEvent, watch: Watch) -> bool {
     }
 }
 
-async fn send<T: serde::Serialize>(writer: &mut tokio::net::unix::OwnedWriteHalf, value: &T) -> Result<(), FrameError> {
+pub(super) async fn send<T: serde::Serialize>(
+    writer: &mut tokio::net::unix::OwnedWriteHalf,
+    value: &T,
+) -> Result<(), FrameError> {
     tokio::time::timeout(WRITE_PATIENCE, frame::write(writer, value))
         .await
         .unwrap_or_else(|_| Err(FrameError::Io(std::io::ErrorKind::TimedOut.into())))

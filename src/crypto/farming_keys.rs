@@ -192,7 +192,8 @@ impl PoolKey {
 }
 
 /// Why a block of a pool-key plot cannot be claimed. Both are settled by importing keys again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolTargetError {
     /// The plot was made for a pool key that was not imported.
     #[error("no signature here for pool public key {pool_public_key}: import the keys it belongs to")]

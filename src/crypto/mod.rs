@@ -72,7 +72,8 @@ const SHA256_INITIAL: [u32; 8] = [
 ];
 
 /// Why bytes are not what they are said to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum CryptoError {
     /// Not the canonical compressed form of a point of G1.
     #[error("not a public key: the 48 bytes are no point of the BLS12-381 group G1")]

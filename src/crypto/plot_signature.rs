@@ -92,7 +92,8 @@ pub fn taproot_secret_key(local: &PublicKey, farmer: &PublicKey) -> SecretKey {
 
 /// Why no signature came together. Except [`FarmerKeyUnknown`](Self::FarmerKeyUnknown), where our key file may lack a
 /// key, it is always the harvester that sent something wrong: our own share is right by construction.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum PlotSignatureError {
     /// The harvester signed other messages than it was asked to, or in another order, or more, or fewer.
     #[error(

@@ -7,9 +7,10 @@ use crate::clock::{Mono, Now};
 use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmMemory, AlarmView, Notice, SeenIncident, Silence};
 
 /// Alarms that are open, and the last that were.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Alarms {
     opened: u64,
+    #[serde(with = "by_key")]
     open: BTreeMap<String, Open>,
     history: VecDeque<AlarmView>,
     dropped: u64,
@@ -19,7 +20,7 @@ pub(super) struct Alarms {
     started: Mono,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Open {
     view: AlarmView,
     /// When it closes if it is not raised again.
@@ -262,6 +263,24 @@ const fn is_of_the_past(kind: &AlarmKind) -> bool {
 }
 
 /// A sub-slot: when that long nothing was missed, it is over.
+/// Open alarms without their keys: those follow from what the alarms are about.
+mod by_key {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Open;
+
+    pub(super) fn serialize<S: Serializer>(open: &BTreeMap<String, Open>, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_seq(open.values())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<BTreeMap<String, Open>, D::Error> {
+        let open = Vec::<Open>::deserialize(d)?;
+        Ok(open.into_iter().map(|open| (open.view.kind.key(), open)).collect())
+    }
+}
+
 const TEN_MINUTES: Duration = Duration::from_secs(600);
 const HOUR: Duration = Duration::from_secs(3600);
 /// Long enough that the person who comes by once a day sees it.

@@ -12,7 +12,7 @@ use crate::snapshot::{LastAnswerView, ROLL_CALL_KEPT};
 use crate::wire::{FarmingInfo, NewSignagePoint};
 
 /// Signage points one harvester was asked, across its connections; newest last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Asks {
     asks: VecDeque<Ask>,
     unanswered_in_a_row: u64,
@@ -22,7 +22,7 @@ pub(super) struct Asks {
 }
 
 /// Totals since the farmer started.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct AskCounts {
     /// Signage points sent.
     pub(super) challenged: u64,
@@ -36,7 +36,7 @@ pub(super) struct AskCounts {
     pub(super) dropped: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Ask {
     sp_hash: SpHash,
     challenge_hash: ChallengeHash,
@@ -46,7 +46,8 @@ struct Ask {
     state: AskState,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum AskState {
     Waiting,
     /// Not answered after [`LATE_AFTER`].

@@ -10,13 +10,13 @@ use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
 use crate::wire::{FarmingInfo, NewSignagePoint};
 
 /// Of each signage point, who has answered; newest last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct RollCall {
     entries: VecDeque<RollCallEntry>,
 }
 
 /// Who has answered one signage point.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct RollCallEntry {
     /// When it came, unix milliseconds.
     pub(super) at_unix_ms: u64,
@@ -157,7 +157,7 @@ impl RollCallEntry {
 }
 
 /// The last answers of all harvesters, newest first: "Last Attempted Proofs".
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Attempts {
     rows: VecDeque<AttemptView>,
 }

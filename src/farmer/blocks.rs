@@ -18,7 +18,7 @@ use crate::wire::{
 };
 
 /// A block that a node wants signed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Block {
     /// The proof it is made of.
     pub(super) proof: ProofNumber,

@@ -9,7 +9,7 @@ use crate::snapshot::AlarmMemory;
 use crate::wire::{G1Bytes, HarvesterHandshake};
 
 /// Settings of a [`Farmer`](super::Farmer). All of it is checked by whoever makes it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FarmerConfig {
     /// Network id, as `mainnet`.
     pub network: String,
@@ -42,7 +42,7 @@ impl FarmerConfig {
 }
 
 /// Public parts of the farming keys, and where rewards go. Secrets never get here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FarmerKeys {
     /// Farmer public keys we can sign for.
     pub farmer_public_keys: Vec<G1Bytes>,

@@ -186,7 +186,7 @@ impl Farmer {
         // A port scan must not fill the log: one line a second for each cause.
         let last = self.refusal_noticed.get(word);
         if last.is_none_or(|last| now.mono.since(*last) >= Duration::from_secs(1)) {
-            self.refusal_noticed.insert(word, now.mono);
+            self.refusal_noticed.insert(word.to_owned(), now.mono);
             self.notice(Notice::ConnectionRefused {
                 address: address.to_string(),
                 cause: cause.clone(),

@@ -20,7 +20,7 @@ use crate::wire::{
 };
 
 /// A proof on its way to the nodes, for one reward chain.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Declaration {
     /// The signage point in that reward chain.
     pub(super) reward_chain_sp: RewardChainSp,
@@ -33,7 +33,8 @@ pub(super) struct Declaration {
 }
 
 /// How far a declaration is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Step {
     /// The harvester was asked for its shares.
     Asked { since: Mono },

@@ -19,13 +19,15 @@ use crate::units::PlotSize;
 use crate::wire::FarmingInfo;
 
 /// Counts that are to be made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Counting {
     waiting: VecDeque<Count>,
+    /// Whether nothing is counted.
+    is_off: bool,
 }
 
 /// One answer that is looked into.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Count {
     harvester: HarvesterId,
     /// Of the list of plots that is counted.
@@ -42,7 +44,7 @@ struct Count {
 }
 
 /// What is known of the filter of one harvester.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Eligibility {
     /// Against chance.
     pub(super) filter: FilterHours,
@@ -69,6 +71,15 @@ impl Eligibility {
 }
 
 impl Farmer {
+    /// Counts no eligible plots from here on: for a farm whose plot ids are made up, as in a recording that tells nothing
+    /// private. Every answer that would be looked into is one that was not compared.
+    pub fn stop_counting(&mut self) {
+        self.counting = Counting {
+            waiting: VecDeque::new(),
+            is_off: true,
+        };
+    }
+
     /// Has an answer looked into, if it can be: it is about the list of plots that we have, and all of them are v1.
     pub(super) fn begin_count(&mut self, now: Now, id: HarvesterId, index: u8, info: &FarmingInfo) {
         let constants = &self.config.constants;
@@ -88,7 +99,7 @@ impl Farmer {
         let is_synced = slot.session.as_ref().is_some_and(|session| session.synced);
         let is_same_list = slot.lists.plots.len() as u64 == u64::from(info.total_plots);
         let has_v2 = slot.lists.v2_plots() > 0 && message.last_tx_height >= constants.hard_fork2_height;
-        if !is_synced || !is_same_list || has_v2 || self.counting.waiting.len() >= MAX_WAITING {
+        if self.counting.is_off || !is_synced || !is_same_list || has_v2 || self.counting.waiting.len() >= MAX_WAITING {
             slot.eligibility.not_compared += 1;
             return;
         }

@@ -15,7 +15,7 @@ use crate::snapshot::{ConnectedPeer, CrossCheckView, HarvesterId, HarvesterState
 use crate::wire::{HarvesterLayout, ProtocolVersion};
 
 /// All harvesters, connected or remembered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Harvesters {
     slots: BTreeMap<HarvesterId, Slot>,
     sessions: BTreeMap<SessionId, HarvesterId>,
@@ -23,7 +23,7 @@ pub(super) struct Harvesters {
 }
 
 /// One harvester.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Slot {
     /// Name for people; unique.
     pub(super) name: String,
@@ -68,7 +68,7 @@ pub(super) struct Slot {
 }
 
 /// A plot that went and has not come back.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct LostPlot {
     /// Where it was.
     pub(super) path: Box<str>,
@@ -77,7 +77,7 @@ pub(super) struct LostPlot {
 }
 
 /// One connection of a harvester.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Session {
     /// Its number.
     pub(super) id: SessionId,

@@ -18,7 +18,8 @@ use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
 
 /// One thing that happened. The farmer trusts nothing in it that came from a harvester.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// A harvester is connected; TLS and protocol handshakes are done.
     HarvesterConnected {
@@ -151,6 +152,7 @@ pub enum Input {
         /// Which job.
         job: JobId,
         /// The x-values of the full proof, still to be verified, or why there are none.
+        #[serde(with = "solved")]
         result: Result<Vec<u8>, SolveError>,
     },
     /// The workers were full: this job, of any kind, will never be done.
@@ -206,7 +208,7 @@ pub enum Input {
 }
 
 /// What is known of the farm's certificates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FleetStatus {
     /// Names that people gave, by certificate.
     pub names: BTreeMap<PeerId, String>,
@@ -215,7 +217,8 @@ pub struct FleetStatus {
 }
 
 /// How a harvester is attached.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HarvesterOrigin {
     /// In this process, over a channel in memory.
     Embedded {
@@ -227,7 +230,7 @@ pub enum HarvesterOrigin {
 }
 
 /// What is known of a source of signage points.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct NodeStatus {
     /// `127.0.0.1:8444` or `simulated chain`.
     pub name: String,
@@ -242,7 +245,7 @@ pub struct NodeStatus {
 }
 
 /// The chain as a node sees it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ChainState {
     /// Whether it has the newest blocks.
     pub synced: bool,
@@ -259,7 +262,8 @@ pub struct ChainState {
 }
 
 /// Whether a node is connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NodeLink {
     /// Connected.
     Up,
@@ -272,7 +276,8 @@ pub enum NodeLink {
 
 /// Whether a node may have blocks signed that it does not explain (`foliage_block_data` missing). A node explains every
 /// block that it makes of a proof of ours, except the empty one it falls back to when its first one was invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NodeTrust {
     /// On this machine, or pinned in the settings: it may.
     Own,
@@ -281,7 +286,7 @@ pub enum NodeTrust {
 }
 
 /// Complete signatures of a plot, in the order they were asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlotSignatures {
     /// One for each message.
     pub signatures: Vec<G2Bytes>,
@@ -291,7 +296,8 @@ pub struct PlotSignatures {
 }
 
 /// Why nothing was signed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum SignError {
     /// The shares do not make a signature of the plot.
     #[error(transparent)]
@@ -305,11 +311,11 @@ pub enum SignError {
 }
 
 /// Counters that other parts of the program keep.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OuterCounters {
     /// Connections refused since start, by [`RefusalCause::word`]: all of them, of which a flood is told of only now and
     /// then.
-    pub refused: BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<String, u64>,
     /// Log lines dropped since start.
     pub dropped_log_lines: u64,
     /// Unauthenticated connections at this moment.
@@ -391,4 +397,22 @@ pub enum CommandError {
     /// That is no name.
     #[error("a name has 1 to 64 characters and no control characters")]
     BadName,
+}
+
+/// A full proof as hexadecimal text, or why there is none.
+mod solved {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use crate::pos::v2::SolveError;
+
+    pub(super) fn serialize<S: Serializer>(result: &Result<Vec<u8>, SolveError>, s: S) -> Result<S::Ok, S::Error> {
+        result.as_ref().map(hex::encode).serialize(s)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Result<Vec<u8>, SolveError>, D::Error> {
+        let result = Result::<String, SolveError>::deserialize(d)?;
+        result
+            .map(|text| hex::decode(text).map_err(de::Error::custom))
+            .map_or_else(|error| Ok(Err(error)), |bytes| bytes.map(Ok))
+    }
 }

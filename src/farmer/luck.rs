@@ -17,7 +17,7 @@ use crate::snapshot::{FarmRecord, HarvesterId, LuckBand, LuckView, QuarterCounts
 use crate::wire::{FarmingInfo, NewSignagePoint};
 
 /// What a farm has had of luck.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Luck {
     record: FarmRecord,
     /// Those of the record that came from earlier runs, as they were: start, signage points, missed.
@@ -27,12 +27,12 @@ pub(super) struct Luck {
 }
 
 /// Sums over the answers of one harvester, hour by hour.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct FilterHours {
     hours: VecDeque<(u64, FilterSums)>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct FilterSums {
     passed: u64,
     expected: f64,

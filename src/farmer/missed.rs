@@ -13,7 +13,7 @@ use crate::snapshot::SignagePointCounts;
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
 
 /// Finds gaps in the order of signage points and counts over 24 hours.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Missed {
     /// Time between two signage points, as measured.
     interval: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Missed {
     quarters: BTreeMap<u64, Quarter>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 struct Place {
     challenge_hash: ChallengeHash,
     index: u8,
@@ -35,7 +35,7 @@ struct Place {
 }
 
 /// Signage points that were skipped between two that came.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Gap {
     from: Mono,
     to: Mono,
@@ -46,7 +46,7 @@ struct Gap {
 }
 
 /// Counts of a quarter of an hour.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 struct Quarter {
     received: u64,
     missed: u64,

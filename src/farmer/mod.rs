@@ -25,6 +25,7 @@ mod answers;
 mod asks;
 mod attempts;
 mod blocks;
+mod call;
 mod commands;
 mod config;
 mod connections;
@@ -39,6 +40,7 @@ mod missed;
 mod nodes;
 mod output;
 mod page;
+mod pairs;
 mod partials;
 mod plot_lists;
 mod plot_sync;
@@ -50,7 +52,7 @@ mod signage_points;
 mod signatures;
 mod signing_guard;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timers;
 mod verification;
 mod view;
@@ -59,6 +61,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use call::Call;
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
     ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
@@ -88,7 +91,7 @@ use crate::snapshot::{
 use crate::wire::FromHarvester;
 
 /// The farm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Farmer {
     config: FarmerConfig,
     started: Now,
@@ -106,7 +109,7 @@ pub struct Farmer {
     alarms: Alarms,
     counters: Counters,
     /// When a refusal was last put into words, by its word.
-    refusal_noticed: BTreeMap<&'static str, Mono>,
+    refusal_noticed: BTreeMap<String, Mono>,
     wins: WinCounts,
     luck: Luck,
     counting: Counting,
@@ -114,6 +117,8 @@ pub struct Farmer {
     listening: Vec<SocketAddr>,
     simulated_chain: Option<SimulatedChainView>,
     timers: Timers,
+    /// Taken out before a state is written down.
+    #[serde(skip)]
     outputs: VecDeque<Output>,
 }
 
@@ -196,8 +201,7 @@ impl Farmer {
             Input::PoolAnswered { job, answer } => self.handle_pool_answered(now, job, answer),
             Input::Listening { addresses } => self.listening = addresses,
             Input::OuterCounters(counters) => {
-                let refused = counters.refused.into_iter();
-                self.counters.refused = refused.map(|(word, count)| (word.to_owned(), count)).collect();
+                self.counters.refused = counters.refused;
                 self.counters.dropped_log_lines = counters.dropped_log_lines;
                 self.counters.unauthenticated = counters.unauthenticated;
                 self.counters.dropped_hook_calls = counters.dropped_hook_calls;

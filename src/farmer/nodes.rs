@@ -13,7 +13,7 @@ use crate::units::Height;
 use crate::wire::{HarvesterLayout, NewSignagePoint, ToHarvester};
 
 /// One source of signage points.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Node {
     /// What is known of it.
     pub(super) status: NodeStatus,

@@ -10,11 +10,12 @@ use crate::wire::{
 };
 
 /// Work given to a worker; its result comes back with this number. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct JobId(pub u64);
 
 /// One thing to do. Outputs are in order: what comes first is done first.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Output {
     /// Send to a harvester, encoded for its protocol version.
     Send {
@@ -109,7 +110,8 @@ pub enum Output {
 }
 
 /// What signatures are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SignPurpose {
     /// To declare a proof: the two hashes of the signage point.
     SignagePoint {

@@ -9,7 +9,7 @@ use crate::units::{ByteSize, PlotSize};
 use crate::wire::Plot;
 
 /// Plots and unusable files of one harvester as of its last finished plot sync.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct PlotLists {
     /// Plots by path.
     pub(super) plots: BTreeMap<Box<str>, PlotEntry>,
@@ -29,7 +29,7 @@ pub(super) struct PlotLists {
 }
 
 /// What is kept of a plot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct PlotEntry {
     /// Id of the plot, as the harvester says.
     pub(super) plot_id: PlotId,
@@ -46,7 +46,7 @@ pub(super) struct PlotEntry {
 }
 
 /// New lists, complete or as a difference.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct ListUpdate {
     /// Plots that are new.
     pub(super) added: BTreeMap<Box<str>, PlotEntry>,
@@ -177,7 +177,8 @@ impl PlotLists {
 }
 
 /// Whether an update says everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Completeness {
     /// What is not in it is not there.
     Everything,

@@ -12,7 +12,7 @@ use crate::wire::{
 };
 
 /// State of the plot sync of one connection.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Receiver {
     /// Whether differences refer to what we have of this harvester, or to nothing: so until its first sync is done.
     completeness: Completeness,

@@ -14,15 +14,15 @@ use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
 use crate::wire::{PartialProof, ProofOfSpace};
 
 /// Number of a proof since start; as shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(super) struct ProofNumber(pub(super) u64);
 
 /// Number of a block that is to be signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(super) struct BlockNumber(pub(super) u64);
 
 /// All proofs that can still matter, and the last ones for people.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Proofs {
     pub(super) live: BTreeMap<ProofNumber, Proof>,
     pub(super) by_quality: BTreeMap<QualityString, ProofNumber>,
@@ -31,6 +31,7 @@ pub(super) struct Proofs {
     views: VecDeque<ProofView>,
     /// Those whose view has changed since it was told.
     changed: BTreeSet<ProofNumber>,
+    #[serde(with = "super::pairs")]
     pub(super) seen: BTreeMap<ProofKey, ProofNumber>,
     seen_order: VecDeque<ProofKey>,
     /// Proofs that wait to be verified.
@@ -47,7 +48,7 @@ pub(super) struct Proofs {
 }
 
 /// Proofs that wait for a worker. Harvesters take turns, so that a flood from one delays only its own.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Turns {
     queues: BTreeMap<HarvesterId, VecDeque<ProofNumber>>,
     /// Who had the last turn.
@@ -58,7 +59,7 @@ pub(super) struct Turns {
 pub(super) type ProofKey = (SpHash, Bytes32);
 
 /// One proof.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Proof {
     /// As people see it.
     pub(super) view: ProofView,
@@ -79,7 +80,8 @@ pub(super) struct Proof {
 }
 
 /// How far a proof is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Phase {
     /// A partial proof that waits for a solver.
     ToSolve(Box<PartialProof>),
@@ -99,7 +101,7 @@ pub(super) enum Phase {
 }
 
 /// A harvester that has the plot of a proof.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Source {
     /// Which.
     pub(super) harvester: HarvesterId,
@@ -112,7 +114,8 @@ pub(super) struct Source {
 }
 
 /// Work that is with a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Job {
     /// Solve a partial proof.
     Solve(ProofNumber),

@@ -9,7 +9,7 @@ use crate::ids::PlotId;
 use crate::snapshot::HarvesterId;
 
 /// Every plot of every connected harvester.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct SharedPlots {
     holders: BTreeMap<PlotId, Holders>,
     /// Plots of a harvester that are farmed more than once.
@@ -18,7 +18,7 @@ pub(super) struct SharedPlots {
 }
 
 /// Nearly every plot has one holder, who needs no allocation. A harvester that has a plot twice is in here twice.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Holders {
     first: HarvesterId,
     others: Vec<HarvesterId>,

@@ -10,14 +10,14 @@ use crate::pos::{ProofContext, filter};
 use crate::wire::{HarvesterLayout, NewSignagePoint, NewSignagePointHarvester, PoolDifficulty, SignagePointFilter};
 
 /// The signage points that can still matter, newest last.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct SignagePoints {
     by_hash: BTreeMap<SpHash, SignagePoint>,
     order: VecDeque<SpHash>,
 }
 
 /// One signage point.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct SignagePoint {
     /// When it came first.
     pub(super) received: Now,
@@ -28,7 +28,7 @@ pub(super) struct SignagePoint {
 
 /// A signage point as one or more nodes sent it. After a reorganisation the same point of the challenge chain comes with
 /// another reward chain, and nodes that are not at the same height may differ in the rest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Variant {
     /// As it came first.
     pub(super) message: NewSignagePoint,

@@ -9,7 +9,8 @@ use crate::ids::{NodeId, PuzzleHash, SessionId};
 use crate::snapshot::HarvesterId;
 
 /// One reason to wake up. Each is set at most once at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Timer {
     /// No signage point came for too long from this node; `None` while no node is known at all.
     NoSignagePoint(Option<NodeId>),
@@ -40,7 +41,8 @@ pub(super) enum Timer {
 }
 
 /// All timers that are set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(from = "BTreeSet<(Mono, Timer)>", into = "BTreeSet<(Mono, Timer)>")]
 pub(super) struct Timers {
     at: BTreeMap<Timer, Mono>,
     queue: BTreeSet<(Mono, Timer)>,
@@ -90,6 +92,19 @@ impl Timers {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.at.len()
+    }
+}
+
+impl From<BTreeSet<(Mono, Timer)>> for Timers {
+    fn from(queue: BTreeSet<(Mono, Timer)>) -> Self {
+        let at = queue.iter().map(|(at, timer)| (*timer, *at)).collect();
+        Self { at, queue }
+    }
+}
+
+impl From<Timers> for BTreeSet<(Mono, Timer)> {
+    fn from(timers: Timers) -> Self {
+        timers.queue
     }
 }
 

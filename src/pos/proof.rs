@@ -11,7 +11,7 @@ use crate::units::Height;
 use crate::wire::{ProofBody, ProofOfSpace, plot_group_id_v2};
 
 /// What a proof is checked against: the signage point it claims to answer, as the node announced it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ProofContext {
     /// Challenge of the sub-slot.
     pub challenge_hash: ChallengeHash,
@@ -160,7 +160,8 @@ fn check_plot_size(c: &Constants, body: &ProofBody) -> Result<(), ProofError> {
 }
 
 /// Which rule a proof of space breaks.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum ProofError {
     /// A v1 proof that hard fork 2 has made invalid.
     #[error("this v1 proof has been phased out at transaction block {last_tx_height}")]

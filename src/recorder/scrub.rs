@@ -1,10 +1,11 @@
 //! Taking out of a recording who and where somebody is: names, addresses, ids, keys, paths, hosts.
 //!
 //! Each is replaced by another of the same form, always the same for the same one, so that a recording still tells which
-//! alarm is about which machine and which plots lie on one drive. What replaces what follows from a random salt that is
-//! kept nowhere: nobody can try guesses. Numbers, versions and times stay.
+//! alarm is about which machine and which plots lie on one drive, and so that a farmer that is called with it does what the
+//! first one did. What replaces what follows from a random salt that is kept nowhere: nobody can try guesses. Numbers,
+//! versions and times stay, and so does what belongs to the chain: signage points, challenges and qualities of proofs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde_json::Value;
@@ -15,8 +16,13 @@ use crate::crypto::sha256;
 #[derive(Debug)]
 pub struct Scrubber {
     salt: [u8; 32],
-    /// Names and whole paths seen so far, to be found within sentences.
+    /// Names and paths with spaces seen so far, to be found within sentences.
     known: BTreeMap<String, String>,
+    /// Ids, whole and short, that are not replaced by what follows from the salt: those of the chain by themselves, hashes
+    /// of what was replaced by those of what replaced it.
+    settled: BTreeMap<String, String>,
+    /// The whole ones, oldest first.
+    settled_order: VecDeque<String>,
 }
 
 impl Scrubber {
@@ -26,38 +32,69 @@ impl Scrubber {
         Self {
             salt,
             known: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            settled_order: VecDeque::new(),
         }
     }
 
     /// Replaces everything private in a line.
     pub fn scrub(&mut self, line: &mut Value) {
         // First all names, because a sentence may come before the name that is in it.
-        self.learn(line);
+        self.learn(line, "");
         self.replace(line, "");
     }
 
-    fn learn(&mut self, value: &Value) {
+    /// From here on an id is replaced by this one.
+    pub(super) fn settle(&mut self, id: &str, by: &str) {
+        if self.settled.contains_key(id) {
+            return;
+        }
+        if self.settled_order.len() == MOST_SETTLED
+            && let Some(oldest) = self.settled_order.pop_front()
+        {
+            self.settled.remove(&oldest);
+            self.settled.remove(short(&oldest));
+        }
+        self.settled.insert(short(id).to_owned(), short(by).to_owned());
+        self.settled.insert(id.to_owned(), by.to_owned());
+        self.settled_order.push_back(id.to_owned());
+    }
+
+    /// What replaces an id of 64 hex digits.
+    pub(super) fn id(&self, id: &str) -> String {
+        self.settled.get(id).cloned().unwrap_or_else(|| self.hex(id))
+    }
+
+    fn learn(&mut self, value: &Value, key: &str) {
         match value {
             Value::Object(map) => {
+                let is_of_names = key == "names";
                 for (key, value) in map {
-                    match value {
-                        Value::String(text) if NAMES.contains(&key.as_str()) => self.learn_name(text),
-                        Value::String(text) if PATHS.contains(&key.as_str()) => {
-                            if text.contains(char::is_whitespace) && self.known.len() < MOST_KNOWN {
-                                let path = self.path(text);
-                                self.known.insert(text.clone(), path);
-                            }
-                        }
-                        other => self.learn(other),
-                    }
+                    self.learn(value, if is_of_names { "name" } else { key });
                 }
             }
-            Value::Array(items) => items.iter().for_each(|item| self.learn(item)),
-            _ => {}
+            Value::Array(items) => items.iter().for_each(|item| self.learn(item, key)),
+            Value::String(text) => {
+                if NAMES.contains(&key) {
+                    self.learn_name(text);
+                } else if OF_THE_CHAIN.contains(&key) && is_whole_id(text) {
+                    self.settle(text, text);
+                } else if PATHS.contains(&key) && text.contains(char::is_whitespace) && self.known.len() < MOST_KNOWN {
+                    let path = self.path(text);
+                    self.known.insert(text.clone(), path);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
     fn learn_name(&mut self, name: &str) {
+        // The farmer itself numbers those of one name.
+        let (name, _) = name
+            .strip_suffix(')')
+            .and_then(|rest| rest.rsplit_once(" ("))
+            .filter(|(_, number)| number.chars().all(|c| c.is_ascii_digit()))
+            .unwrap_or((name, ""));
         let is_plain = PLAIN_NAMES.contains(&name) || name.len() < 2;
         if is_plain || self.known.contains_key(name) || self.known.len() >= MOST_KNOWN {
             return;
@@ -72,24 +109,52 @@ impl Scrubber {
     fn replace(&self, value: &mut Value, key: &str) {
         match value {
             Value::Object(map) => {
-                for (key, value) in map {
-                    self.replace(value, key);
+                let is_of_data = |name: &String| is_whole_id(name) || is_path(name) || KEYED.contains(&key);
+                if map.keys().any(is_of_data) {
+                    let replaced = std::mem::take(map).into_iter().map(|(name, value)| {
+                        let name = if is_of_data(&name) { self.text(&name, key) } else { name };
+                        (name, value)
+                    });
+                    *map = replaced.collect();
+                }
+                for (name, value) in map {
+                    self.replace(value, name);
                 }
             }
             Value::Array(items) => {
                 for item in items {
+                    // What is listed has fields, whatever the list is of.
+                    let key = if item.is_object() { "" } else { key };
                     self.replace(item, key);
                 }
             }
             Value::String(text) => {
-                if WORDS.contains(&key) {
-                } else if PATHS.contains(&key) {
-                    *text = self.path(text);
-                } else {
-                    *text = self.sentence(text);
+                if !WORDS.contains(&key) {
+                    *text = self.text(text, key);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// A text that stands under this key.
+    fn text(&self, text: &str, key: &str) -> String {
+        if is_whole_id(text) {
+            return self.id(text);
+        }
+        match key {
+            // Quality and path, one after the other.
+            "plot_identifier" => match text.split_at_checked(WHOLE_ID) {
+                Some((quality, path)) if is_whole_id(quality) => format!("{quality}{}", self.path(path)),
+                _ => self.path(text),
+            },
+            // A word of ours, then what it is about.
+            "incident" => match text.split_once('/') {
+                Some((rule, about)) => format!("{rule}/{}", self.sentence(about)),
+                None => text.to_owned(),
+            },
+            _ if PATHS.contains(&key) || is_path(text) && KEYED.contains(&key) => self.path(text),
+            _ => self.sentence(text),
         }
     }
 
@@ -99,14 +164,7 @@ impl Scrubber {
         let mut rest = text;
         while !rest.is_empty() {
             let at_word = out.chars().next_back().is_none_or(|c| !is_of_word(c));
-            // The longest known name that stands here.
-            let known = self
-                .known
-                .iter()
-                .filter(|(name, _)| at_word && rest.starts_with(name.as_str()))
-                .filter(|(name, _)| rest[name.len()..].chars().next().is_none_or(|c| !is_of_word(c)))
-                .max_by_key(|(name, _)| name.len());
-            if let Some((name, alias)) = known {
+            if at_word && let Some((name, alias)) = self.known_at(rest) {
                 out.push_str(alias);
                 rest = &rest[name.len()..];
                 continue;
@@ -125,6 +183,17 @@ impl Scrubber {
         out
     }
 
+    /// The longest known name that a text begins with.
+    fn known_at(&self, text: &str) -> Option<(&String, &String)> {
+        let first = text.chars().next()?;
+        self.known
+            .range(first.to_string()..)
+            .take_while(|(name, _)| name.starts_with(first))
+            .filter(|(name, _)| text.starts_with(name.as_str()))
+            .filter(|(name, _)| text[name.len()..].chars().next().is_none_or(|c| !is_of_word(c)))
+            .max_by_key(|(name, _)| name.len())
+    }
+
     /// A run of characters without a space or bracket.
     fn token(&self, token: &str) -> String {
         let core = token.trim_end_matches(['.', ':', '!', '?', '…']);
@@ -137,7 +206,7 @@ impl Scrubber {
             format!("{scheme}://host-{}.invalid", self.digits(core, 6))
         } else if core.starts_with("xch1") || core.starts_with("txch1") {
             let prefix = core.split('1').next().unwrap_or_default();
-            format!("{prefix}1scrubbed{}", self.digits(core, 8))
+            format!("{prefix}1scrubbed{}", self.digits(&core.to_ascii_lowercase(), 8))
         } else if is_path(core) {
             self.path(core)
         } else if let Some((name, port)) = core.rsplit_once(':')
@@ -190,7 +259,7 @@ impl Scrubber {
         out
     }
 
-    /// Hashes, ids and keys. Their beginning decides, so that one that is shown short stays the same one.
+    /// Hashes, ids and keys within a text.
     fn hex_runs(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         let mut rest = text;
@@ -198,13 +267,29 @@ impl Scrubber {
             let end = rest.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(rest.len());
             let (run, after) = rest.split_at(end);
             if is_id(run) {
-                out.push_str(&self.digits(&run[..SHORT_ID].to_ascii_lowercase(), run.len()));
+                let run = run.to_ascii_lowercase();
+                match self.settled.get(&run) {
+                    Some(settled) => out.push_str(settled),
+                    None => out.push_str(&self.hex(&run)),
+                }
             } else {
                 out.push_str(run);
             }
             let next = after.chars().next().map_or(0, char::len_utf8);
             out.push_str(&after[..next]);
             rest = &after[next..];
+        }
+        out
+    }
+
+    /// What replaces so many hex digits. The first ten follow from the first ten, so that an id that is shown short stays
+    /// the same one.
+    fn hex(&self, digits: &str) -> String {
+        let lower = digits.to_ascii_lowercase();
+        let mut out = self.digits(short(&lower), SHORT_ID);
+        let rest = lower.len().saturating_sub(SHORT_ID);
+        if rest > 0 {
+            out.push_str(&self.digits(&lower, rest));
         }
         out
     }
@@ -245,27 +330,83 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-')
 }
 
+fn is_whole_id(text: &str) -> bool {
+    text.len() == WHOLE_ID && text.bytes().all(|c| c.is_ascii_hexdigit()) && is_id(text)
+}
+
+/// The beginning of an id, as it is shown short.
+fn short(id: &str) -> &str {
+    id.get(..SHORT_ID).unwrap_or(id)
+}
+
 /// Digits of an id that is shown short.
 const SHORT_ID: usize = 10;
+
+/// Digits of a whole id.
+const WHOLE_ID: usize = 64;
 
 /// Keys whose values are names, which may also stand in sentences.
 const NAMES: [&str; 7] = ["harvester_name", "host", "machine", "name", "node", "peer_name", "pool"];
 
 /// Keys whose values are paths, spaces included.
-const PATHS: [&str; 6] = ["directory", "examples", "filename", "plot_file", "removed_from", "path"];
+const PATHS: [&str; 17] = [
+    "added",
+    "data",
+    "directory",
+    "done_to",
+    "duplicates",
+    "examples",
+    "failed",
+    "failed_to_open_filenames",
+    "filename",
+    "lost",
+    "no_key",
+    "no_key_filenames",
+    "path",
+    "plot_file",
+    "plots",
+    "removed",
+    "removed_from",
+];
+
+/// Keys of objects whose own keys are names or paths.
+const KEYED: [&str; 4] = ["added", "harvester_fees", "lost", "plots"];
+
+/// Keys whose values are known to everybody who knows the chain.
+const OF_THE_CHAIN: [&str; 10] = [
+    "Ok",
+    "challenge_chain_sp",
+    "challenge_hash",
+    "filter_challenge",
+    "genesis_challenge",
+    "named",
+    "quality",
+    "quality_string",
+    "reward_chain_sp",
+    "sp_hash",
+];
 
 /// Keys whose values are words of ours: replacing one by chance would make the line unreadable.
-const WORDS: [&str; 22] = [
+const WORDS: [&str; 33] = [
     "cause",
+    "completeness",
+    "difficulty_constant_factor",
     "direction",
     "event",
+    "hook",
     "kind",
+    "layout",
     "level",
+    "link",
+    "losses",
     "need",
     "network",
     "notice",
+    "origin",
     "outcome",
+    "phase",
     "protocol_version",
+    "registration",
     "role",
     "rule",
     "service",
@@ -276,8 +417,10 @@ const WORDS: [&str; 22] = [
     "step",
     "sub_slot",
     "target",
+    "total_iters",
+    "trust",
     "verdict",
-    "hook",
+    "version",
 ];
 
 /// Names that tell nothing.
@@ -291,3 +434,6 @@ const ENDINGS: [&str; 5] = ["plot", "plot2", "log", "yaml", "sqlite"];
 
 /// More names than a fleet has.
 const MOST_KNOWN: usize = 8_192;
+
+/// Signage points of half a day, with what belongs to them.
+const MOST_SETTLED: usize = 1 << 14;

@@ -1,177 +1,341 @@
-//! Recordings are replayed as they were, and tell nothing private unless they were meant to.
+//! Recordings are gone through as they were, and tell nothing private unless they were meant to.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::io::BufRead;
+use std::time::Duration;
 
+use serde_json::Value;
+
+use super::write::is_alike;
 use super::*;
-use crate::clock::Now;
+use crate::control::RecordedCall;
+use crate::farmer::tests::story::*;
 use crate::farmer::{
-    Farmer, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust, Output,
+    FarmerConfig, FarmerKeys, Input, JoinedPool, NodeLink, NodeStatus, PoolAnswer, PoolMembership, PoolReply,
+    PoolRequest,
 };
-use crate::ids::{NodeId, PeerId, SessionId};
-use crate::pos::Constants;
-use crate::runtime::FeedEvent;
-use crate::snapshot::{AlarmMemory, ConnectedPeer, DisconnectCause, FarmSnapshot, RefusalCause};
-use crate::wire::G1Bytes;
+use crate::ids::{Bytes32, ChallengeHash, LauncherId, PuzzleHash, QualityString};
+use crate::logging::{LogLevel, Service};
+use crate::snapshot::RefusalCause;
+use crate::wire::pool::PoolVersion;
+use crate::wire::{
+    FoliageBlockData, G1Bytes, G2Bytes, PlotPool, PoolTarget, RequestSignedValues, RewardChainBlockUnfinished,
+    Streamable,
+};
 
 /// What is private in [`life`].
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 16] = [
     "barn",
+    "6261726e00",
     "10.20.30.40",
-    "abababababababab",
     "/home/ann",
     "my drive",
     "xch1qqqqqqqqqqqqqqqqqqqq",
     "node.lan",
+    "pool.example",
+    "The Pool",
+    "1a1a1a1a1a",
+    "bbbbbbbbbb",
+    "c0c0c0c0c0",
+    "f1f1f1f1f1",
+    "0101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101",
+    "0707070707",
+    "5f6d6e745f",
 ];
 
-/// What a console is told of a small farm: a harvester comes, is silent about its plots, and goes.
-fn life() -> Vec<(u64, Event)> {
-    let config = FarmerConfig {
-        network: "mainnet".to_owned(),
-        simulated: false,
-        software_version: "0.1.0".to_owned(),
-        constants: Constants::for_network("mainnet").unwrap(),
-        signage_point_interval: crate::farmer::SIGNAGE_POINT_INTERVAL,
+/// A small farm in which everything happens: plots come and go, a proof becomes a partial and a block, a node explains what
+/// it wants signed, pools are asked, strangers knock, names are given.
+fn life() -> Story {
+    let mut story = Story::of(FarmerConfig {
         keys: FarmerKeys {
-            farmer_public_keys: vec![G1Bytes([0xab; 48])],
-            farmer_address: Some("xch1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq".to_owned()),
-            ..FarmerKeys::default()
+            farmer_address: Some("xch1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq".to_owned()),
+            ..keys()
         },
-        names: BTreeMap::from([(PeerId([0xab; 32]), "barn".to_owned())]),
-        alarm_memory: AlarmMemory::default(),
-        harvester_fees: BTreeMap::new(),
-    };
-    let mut now = Now {
-        unix: crate::clock::UnixMillis(1_800_000_000_000),
-        ..Now::default()
-    };
-    let mut farmer = Farmer::new(config, now);
-    let peer = ConnectedPeer {
-        peer_id: PeerId([0xab; 32]),
-        address: "10.20.30.40:51234".parse().unwrap(),
-        software_version: "2.7.5".to_owned(),
-        protocol_version: "0.0.38".to_owned(),
-    };
-    let inputs = [
-        Input::Node {
-            node: NodeId(1),
-            status: NodeStatus {
-                name: "node.lan:8444".to_owned(),
-                link: NodeLink::Down {
-                    why: "open /home/ann/my drive/x.crt: no such file".to_owned(),
-                },
-                trust: NodeTrust::Own,
-                certificate: None,
-                software_version: None,
+        ..config()
+    });
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link: NodeLink::Down {
+                why: "open /home/ann/my drive/x.crt: no such file".to_owned(),
             },
+            ..node_status("node.lan:8444")
         },
-        Input::HarvesterConnected {
-            session: SessionId(1),
-            peer,
-            origin: HarvesterOrigin::Network,
-        },
-        Input::ConnectionRefused {
-            address: "10.20.30.40:4".parse().unwrap(),
-            cause: RefusalCause::ForeignCa,
-        },
-        Input::HarvesterDisconnected {
-            session: SessionId(1),
-            cause: DisconnectCause::ClosedByPeer,
-        },
-    ];
-    let mut events = vec![(now.unix.0, Event::Snapshot(Box::new(farmer.snapshot(now))))];
-    for input in inputs {
-        now = now.after(Duration::from_secs(70));
-        farmer.handle(now, input);
-        while let Some(output) = farmer.poll_output() {
-            match output {
-                Output::Notice(notice) => events.push((now.unix.0, Event::Feed(FeedEvent::Notice(notice)))),
-                Output::Message(record) => events.push((now.unix.0, Event::Feed(FeedEvent::Message(record)))),
-                _ => {}
-            }
-        }
-        events.push((now.unix.0, Event::Snapshot(Box::new(farmer.snapshot(now)))));
+    });
+    story.pass(seconds(5));
+    story.input(Input::Node {
+        node: NODE,
+        status: node_status("node.lan:8444"),
+    });
+    story.input(Input::Pools(vec![pool()]));
+    let barn = story.connect_as("barn", "10.20.30.40:51234", "0.0.38");
+    story.sync_all(barn, &plots("/home/ann/my drive", 4));
+    let shelf = story.connect_as("shelf", "10.20.30.40:51235", "0.0.37");
+    story.sync_all(shelf, &[plots("/home/ann/my drive", 1), plots("/mnt/d2", 3)].concat());
+    pass_with_pools(&mut story, 3);
+    for _ in 0..3 {
+        let point = story.signage_point();
+        // So many pass by their ids, too.
+        story.answer_with(barn, &point, 0, 4);
+        pass_with_pools(&mut story, 9);
     }
-    now = now.after(Duration::from_secs(70));
-    farmer.handle_timeout(now);
-    events.push((now.unix.0, Event::Snapshot(Box::new(farmer.snapshot(now)))));
-    events
-}
-
-fn record(events: &[(u64, Event)], scrubber: Option<Scrubber>) -> String {
-    let mut file = Vec::new();
-    let mut recorder = Recorder::new(&mut file, events[0].0, scrubber).unwrap();
-    for (at, event) in events {
-        recorder.write(*at, event).unwrap();
+    let point = story.signage_point();
+    story.proof(barn, &point, 3);
+    let quality = QualityString([9; 32]);
+    for job in story.verifications() {
+        story.input(Input::Verified {
+            job,
+            result: Ok(quality),
+        });
     }
-    recorder.finish().unwrap();
-    String::from_utf8(file).unwrap()
-}
-
-fn replay(file: &str) -> Vec<(Duration, Event)> {
-    let mut recording = Recording::open(file.as_bytes()).unwrap();
-    std::iter::from_fn(|| recording.next_event().unwrap()).collect()
-}
-
-fn last_snapshot(events: &[(Duration, Event)]) -> FarmSnapshot {
-    let snapshot = |(_, event): &(Duration, Event)| match event {
-        Event::Snapshot(snapshot) => Some(snapshot.as_ref().clone()),
-        _ => None,
+    for _ in 0..2 {
+        story.share_signatures(barn);
+        story.sign();
+        pass_with_pools(&mut story, 1);
+    }
+    let request = explained(&mut story, quality);
+    story.input(Input::RequestSignedValues { node: NODE, request });
+    story.share_signatures(barn);
+    story.sign();
+    let mut step = SyncStep {
+        removed: &["/home/ann/my drive/_home_ann_my drive-1.plot"],
+        failed: &["/home/ann/my drive/bad.plot"],
+        ..SyncStep::default()
     };
-    events.iter().rev().find_map(snapshot).unwrap()
+    story.sync(barn, step);
+    step.removed = &[];
+    story.sync(barn, step);
+    story.input(Input::ConnectionRefused {
+        address: "10.20.30.40:4".parse().unwrap(),
+        cause: RefusalCause::ForeignCa,
+    });
+    story.disconnect(barn);
+    pass_with_pools(&mut story, 400);
+    story
+}
+
+fn pool() -> JoinedPool {
+    JoinedPool {
+        membership: PoolMembership {
+            launcher_id: LauncherId([0x1a; 32]),
+            pool_url: "https://pool.example".to_owned(),
+            payout_instructions: "bb".repeat(32),
+            target_puzzle_hash: PuzzleHash([0x7a; 32]),
+            p2_singleton_puzzle_hash: CONTRACT,
+            owner_public_key: G1Bytes([0x0e; 48]),
+            version: PoolVersion::V1,
+            key_derivation_index: None,
+        },
+        authentication_public_key: Some(G1Bytes([0xa0; 48])),
+    }
+}
+
+/// Lets time pass; the pool answers every second.
+fn pass_with_pools(story: &mut Story, for_s: u64) {
+    for _ in 0..for_s {
+        story.pass(seconds(1));
+        let asked = story.take(|output| match output {
+            Output::AskPool { job, request, .. } => Some((*job, request.clone())),
+            _ => None,
+        });
+        for (job, request) in asked {
+            let reply = match request {
+                PoolRequest::Info => PoolReply::Info {
+                    name: "The Pool".to_owned(),
+                    minimum_difficulty: 1,
+                    authentication_token_timeout: 5,
+                },
+                PoolRequest::Farmer { .. } => PoolReply::Farmer {
+                    payout_instructions: "BB".repeat(32),
+                    current_difficulty: 1,
+                    current_points: 77,
+                },
+                PoolRequest::Register | PoolRequest::SetPayout => PoolReply::Done,
+                PoolRequest::Partial(_) => PoolReply::Accepted { new_difficulty: 1 },
+            };
+            let answer = PoolAnswer {
+                result: Ok(reply),
+                server_unix_s: None,
+                moved_to: None,
+            };
+            story.input(Input::PoolAnswered { job, answer });
+        }
+    }
+}
+
+/// What an honest node wants signed for the proof that was declared.
+fn explained(story: &mut Story, quality: QualityString) -> Box<RequestSignedValues> {
+    let declared = story.declarations().pop().expect("a declaration").1;
+    let block = RewardChainBlockUnfinished {
+        total_iters: u128::MAX,
+        signage_point_index: declared.signage_point_index,
+        pos_ss_cc_challenge_hash: ChallengeHash([6; 32]),
+        proof_of_space: declared.proof_of_space.clone(),
+        challenge_chain_sp_vdf: None,
+        challenge_chain_sp_signature: G2Bytes([7; 96]),
+        reward_chain_sp_vdf: None,
+        reward_chain_sp_signature: G2Bytes([8; 96]),
+    };
+    let PlotPool::Contract(contract) = declared.proof_of_space.pool else {
+        panic!("plots of stories are made for a contract");
+    };
+    let foliage = FoliageBlockData {
+        unfinished_reward_block_hash: block.get_hash(&quality),
+        pool_target: PoolTarget {
+            puzzle_hash: contract,
+            max_height: 0,
+        },
+        pool_signature: None,
+        farmer_reward_puzzle_hash: declared.farmer_puzzle_hash,
+        extension_data: Bytes32::default(),
+    };
+    Box::new(RequestSignedValues {
+        quality_string: quality,
+        foliage_block_data_hash: foliage.get_hash(),
+        foliage_transaction_block_hash: Bytes32::default(),
+        foliage_block_data: Some(foliage),
+        foliage_transaction_block_data: None,
+        rc_block_unfinished: Some(block),
+    })
+}
+
+/// Records from so many calls on.
+fn record(story: &Story, scrubber: Option<Scrubber>, from: usize) -> (String, End) {
+    let (beginning, calls) = story.told();
+    let mut farmer: Farmer = serde_json::from_str(&beginning).unwrap();
+    let mut began = start();
+    for (now, call, _) in &calls[..from] {
+        farmer.call(*now, call.clone());
+        take_outputs(&mut farmer, true, 0);
+        began = *now;
+    }
+    let mut file = Vec::new();
+    let farmer = serde_json::to_string(&farmer).unwrap();
+    let mut recorder = Recorder::new(&mut file, began, &farmer, scrubber).unwrap();
+    for (now, call, outputs) in &calls[from..] {
+        let recorded = RecordedCall {
+            now: *now,
+            call: call.clone(),
+            outputs: as_json(outputs).unwrap(),
+            is_settled: true,
+        };
+        recorder.call(recorded).unwrap();
+    }
+    let logged = LogRecord {
+        number: 1,
+        at_unix_ms: began.unix,
+        level: LogLevel::Info,
+        service: Service::Farmer,
+        logger: "farmer_server".to_owned(),
+        message: "barn (10.20.30.40) has /home/ann/my drive/x.plot".to_owned(),
+    };
+    recorder.log(logged).unwrap();
+    let end = recorder.finish("it was long enough".to_owned()).unwrap();
+    (String::from_utf8(file).unwrap(), end)
+}
+
+/// Goes through a recording: the farmer in the end, and at how many calls it did something else.
+fn play(file: &str) -> (Player, usize) {
+    let (mut recording, beginning) = Recording::open(file.as_bytes()).unwrap();
+    let mut player = Player::new(beginning);
+    let mut otherwise = 0;
+    while let Some(line) = recording.next_line().unwrap() {
+        if let Line::Call(line) = line {
+            otherwise += usize::from(!player.play(*line).agrees);
+        }
+    }
+    (player, otherwise)
 }
 
 #[test]
-fn raw_recording_is_replayed_as_it_was() {
-    let events = life();
-    let replayed = replay(&record(&events, None));
-    let expected: Vec<_> = events
-        .iter()
-        .map(|(at, event)| (Duration::from_millis(at - events[0].0), event.clone()))
-        .collect();
-    assert_eq!(replayed, expected);
-    let raw = record(&events, None);
-    for secret in SECRETS {
-        assert!(raw.contains(secret), "{secret} would be no test");
+fn raw_recording_is_gone_through_as_it_was_from_any_call_on() {
+    let story = life();
+    let calls = story.told().1.len();
+    for from in [0, calls / 3, calls / 2, calls - 1] {
+        let (file, end) = record(&story, None, from);
+        let (player, otherwise) = play(&file);
+        assert_eq!((otherwise, end.calls, end.otherwise), (0, (calls - from) as u64, 0));
+        let snapshot = player.farmer().snapshot(story.now);
+        assert_eq!(snapshot, story.snapshot(), "from call {from}");
+        for secret in SECRETS {
+            assert!(from > 0 || file.contains(secret), "{secret} would be no test");
+        }
     }
 }
 
 #[test]
 fn scrubbed_recording_tells_the_same_story_of_nobody() {
-    let events = life();
-    let file = record(&events, Some(Scrubber::new([7; 32])));
-    for secret in SECRETS {
-        assert!(!file.contains(secret), "{secret} is in\n{file}");
+    let story = life();
+    let calls = story.told().1.len();
+    for from in [0, calls / 3, calls / 2] {
+        let (file, end) = record(&story, Some(Scrubber::new([7; 32])), from);
+        for secret in SECRETS {
+            let line = file.lines().find(|line| line.contains(secret));
+            assert_eq!(line.map(|line| &line[..line.len().min(2_000)]), None, "{secret}");
+        }
+        assert_eq!(end.otherwise, 0, "the shadow does what the farmer did");
+        let (player, otherwise) = play(&file);
+        assert_eq!(otherwise, 0);
+        let mut told = player.farmer().snapshot(story.now);
+        let mut was = story.snapshot();
+        for snapshot in [&mut told, &mut was] {
+            assert!(snapshot.wins.blocks_signed == 1 && snapshot.pools[0].points_acknowledged_24h > 0);
+            for harvester in &mut snapshot.harvesters {
+                // What cannot be the same, and is said.
+                harvester.eligibility = Default::default();
+            }
+        }
+        let [told, was] = [told, was].map(|snapshot| serde_json::to_value(snapshot).unwrap());
+        assert!(is_alike(&told, &was), "from call {from}:\n{told}\n{was}");
     }
-    let replayed = replay(&file);
-    assert_eq!(replayed.len(), events.len());
-    let snapshot = last_snapshot(&replayed);
-    let original = last_snapshot(&replay(&record(&events, None)));
-    assert_eq!(snapshot.status, original.status);
-    assert_eq!(snapshot.network, "mainnet");
-    assert_eq!(snapshot.harvesters[0].software_version, "2.7.5");
-    let name = &snapshot.harvesters[0].name;
-    let host: IpAddr = snapshot.harvesters[0].host.parse().unwrap();
-    assert_eq!(snapshot.alarms.len(), original.alarms.len());
-    let about = |text: &str| {
-        snapshot
-            .alarms
-            .iter()
-            .any(|alarm| alarm.text.contains(text) && alarm.kind.to_string().contains(text))
-    };
-    assert!(about(name), "the alarm names the same machine: {:?}", snapshot.alarms);
-    assert!(
-        about(&host.to_string()),
-        "and the refused address is its: {:?}",
-        snapshot.alarms
-    );
+}
+
+#[test]
+fn what_a_scrubbed_recording_cannot_tell_is_counted() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 4));
+    for _ in 0..4 {
+        let point = story.signage_point();
+        // Not one of them passes by its id.
+        story.answer_with(barn, &point, 1, 4);
+        story.pass(seconds(9));
+    }
+    let (file, end) = record(&story, Some(Scrubber::new([7; 32])), 0);
+    assert!(end.otherwise > 0, "an alarm of eligible plots is missing");
+    assert_eq!(play(&file).1, 0, "the replay does what was recorded");
+}
+
+#[test]
+fn player_notices_what_it_does_otherwise() {
+    let (file, _) = record(&life(), None, 0);
+    let changed = file.replacen("\"passed\":0,", "\"passed\":2,", 1);
+    assert_ne!(file, changed);
+    assert!(play(&changed).1 > 0);
+}
+
+#[test]
+fn harvesters_with_the_names_of_our_words_do_no_harm() {
+    let mut story = Story::new();
+    for name in [
+        "up", "own", "queued", "network", "timeout", "waiting", "input", "done", "V38",
+    ] {
+        story.connect_with(name, &plots("/mnt/d1", 1));
+        let host = story.snapshot().harvesters.last().unwrap().id;
+        let command = crate::farmer::Command::NameHarvester {
+            harvester: host,
+            name: name.to_owned(),
+        };
+        story.input(Input::Command(command));
+    }
+    story.signage_point();
+    story.pass(seconds(60));
+    let (file, end) = record(&story, Some(Scrubber::new([7; 32])), 0);
+    assert_eq!((end.otherwise, play(&file).1), (0, 0));
 }
 
 #[test]
 fn what_replaces_what_depends_on_the_salt_alone() {
-    let events = life();
-    let with = |salt| record(&events, Some(Scrubber::new([salt; 32])));
+    let story = life();
+    let with = |salt| record(&story, Some(Scrubber::new([salt; 32])), 0).0;
     assert_eq!(with(1), with(1));
     assert_ne!(with(1), with(2));
 }
@@ -207,28 +371,46 @@ fn ids_that_are_shown_short_stay_the_same_ones_and_paths_keep_their_drive() {
 }
 
 #[test]
-fn other_files_newer_ones_and_cut_ones_are_told_apart() {
+fn other_files_newer_older_damaged_and_cut_ones_are_told_apart() {
     let open = |text: &str| Recording::open(text.as_bytes()).err().map(|error| error.to_string());
     assert_eq!(open("hello\n").as_deref(), Some("it is no recording of farmconsole"));
     assert_eq!(open("").as_deref(), Some("it is no recording of farmconsole"));
-    let file = record(&life(), None);
-    let newer = file.replacen("\"farmconsole_recording\":1", "\"farmconsole_recording\":2", 1);
-    assert!(open(&newer).unwrap().contains("version 2"));
-    let whole = replay(&file).len();
-    assert_eq!(replay(&file[..file.len() - 5]).len(), whole - 1);
-    let damaged = format!("{}{{}}\n", file.split_inclusive('\n').next().unwrap());
-    let mut bad = Recording::open(damaged.as_bytes()).unwrap();
-    assert!(matches!(
-        bad.next_event(),
-        Err(RecordingError::BadLine { number: 2, .. })
-    ));
-}
-
-#[test]
-fn a_snapshot_a_second_is_enough() {
-    let Some((at, snapshot @ Event::Snapshot(_))) = life().into_iter().next() else {
-        panic!("a snapshot comes first");
+    let mut story = Story::new();
+    story.signage_point();
+    story.pass(Duration::from_secs(1));
+    let (file, _) = record(&story, None, 0);
+    let version = |version: u32| {
+        let field = format!("\"farmconsole_recording\":{version}");
+        open(&file.replacen("\"farmconsole_recording\":2", &field, 1)).unwrap()
     };
-    let events: Vec<_> = (0..8).map(|quarter| (at + quarter * 250, snapshot.clone())).collect();
-    assert_eq!(replay(&record(&events, None)).len(), 2);
+    assert!(version(3).contains("version 3") && version(1).contains("older form (version 1)"));
+    let lines: Vec<&str> = file.split_inclusive('\n').collect();
+    assert!(open(lines[0]).unwrap().contains("cut off before its beginning"));
+
+    let read = |file: &str| {
+        let (mut recording, _) = Recording::open(file.as_bytes()).unwrap();
+        let mut lines = 0;
+        loop {
+            match recording.next_line() {
+                Ok(Some(_)) => lines += 1,
+                Ok(None) => return Ok((lines, recording.end().is_some())),
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+    };
+    let inner = lines.len() - 3;
+    assert_eq!(read(&file), Ok((inner, true)));
+    let until_end: String = lines[..lines.len() - 1].concat();
+    assert_eq!(read(&until_end), Ok((inner, false)), "no end");
+    assert_eq!(
+        read(&until_end[..until_end.len() - 5]),
+        Ok((inner - 1, false)),
+        "no whole line"
+    );
+    let damaged = [lines[0], lines[1], "{\"call\":{}}\n"].concat();
+    assert!(read(&damaged).unwrap_err().starts_with("line 3 cannot be read"));
+    let misplaced = [lines[0], lines[1], lines[1]].concat();
+    assert!(read(&misplaced).unwrap_err().starts_with("line 3 is no call"));
+    assert_eq!(file.as_bytes().lines().count(), lines.len());
+    assert!(lines.iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }

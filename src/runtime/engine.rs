@@ -1,4 +1,4 @@
-//! The engine: one task that owns the [`Farmer`], feeds it everything that happens and carries out what it decides.
+//! The engine: one task that owns the [`Farmer`](crate::farmer::Farmer), feeds it everything that happens and carries out what it decides.
 //!
 //! Nothing here waits for anybody: harvesters, nodes, workers and consoles are all reached through queues with a size
 //! and a rule for "full" (DESIGN.md §3). The only awaits are for the next thing to happen.
@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent};
 use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
+use super::tape::TapedFarmer;
 use super::workers::{Work, Workers};
-use crate::farmer::{Command, Farmer, Input, OuterCounters, Output};
+use crate::farmer::{Command, Input, OuterCounters, Output};
 use crate::history::HistorySender;
 use crate::hooks::Hooks;
 use crate::ids::{NodeId, QualityString, SessionId};
@@ -38,7 +39,7 @@ const TURN: usize = 64;
 
 /// Everything the engine is connected to.
 pub(super) struct Engine {
-    pub(super) farmer: Farmer,
+    pub(super) farmer: TapedFarmer,
     pub(super) clock: Clock,
     pub(super) sessions: mpsc::Receiver<SessionEvent>,
     pub(super) inputs: mpsc::Receiver<Input>,
@@ -335,6 +336,12 @@ impl Running {
                 let _ = reply.send(self.recent.last(kind, limit));
                 return false;
             }
+            EngineRequest::Record(reply) => {
+                // A tape begins with nothing left to be taken out.
+                self.carry_out();
+                let _ = reply.send(self.engine.farmer.record(self.engine.clock.now()));
+                return false;
+            }
             EngineRequest::Command(command, reply) => (command, reply),
         };
         let (command, reply) = command;
@@ -368,7 +375,11 @@ impl Running {
     fn publish(&mut self) -> Arc<FarmSnapshot> {
         let net = self.engine.server.stats();
         let counters = OuterCounters {
-            refused: net.refused,
+            refused: net
+                .refused
+                .into_iter()
+                .map(|(word, count)| (word.to_owned(), count))
+                .collect(),
             dropped_log_lines: self.engine.log.dropped_lines(),
             unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
             dropped_hook_calls: self.engine.hooks.as_ref().map_or(0, Hooks::dropped),

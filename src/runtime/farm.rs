@@ -17,6 +17,7 @@ use super::handle::{EVENT_QUEUE, FarmHandle};
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
+use super::tape::TapedFarmer;
 use super::workers::Workers;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::BindError;
@@ -319,7 +320,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         ));
     }
     let engine = Engine {
-        farmer,
+        farmer: TapedFarmer::new(farmer),
         clock,
         sessions,
         inputs,

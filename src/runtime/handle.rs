@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::fleet::FleetHandle;
+use super::tape::Taping;
 use crate::control::{FleetAnswer, FleetAsk};
 use crate::farmer::Command;
 use crate::history::HistoryReader;
@@ -55,6 +56,7 @@ pub(crate) enum EngineRequest {
     Page(PageRequest, oneshot::Sender<Page>),
     Recent(RecentKind, u32, oneshot::Sender<Vec<FeedEvent>>),
     Command(Command, oneshot::Sender<Result<(), String>>),
+    Record(oneshot::Sender<Result<Taping, String>>),
 }
 
 /// A cheap, cloneable hold on a running farm.
@@ -131,6 +133,14 @@ impl FarmHandle {
     pub async fn refresh(&self, harvester: Option<HarvesterId>) -> Result<(), String> {
         self.ask(|reply| EngineRequest::Command(Command::RefreshHarvester { harvester }, reply))
             .await?
+    }
+
+    /// The farmer as it is, and everything that happens to it from here on. There is one such reader at a time.
+    ///
+    /// # Errors
+    /// A sentence when there is one already or the engine has ended.
+    pub async fn record(&self) -> Result<Taping, String> {
+        self.ask(EngineRequest::Record).await?
     }
 
     /// Marks an alarm as seen.

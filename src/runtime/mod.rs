@@ -13,6 +13,7 @@ mod machine;
 mod node;
 mod pools;
 mod solving;
+mod tape;
 mod workers;
 
 pub use farm::{FarmOptions, RunningFarm, StartError, start};
@@ -21,3 +22,4 @@ pub(crate) use fleet::FleetHandle;
 pub use fleet::FleetStartError;
 pub use handle::{FarmHandle, FeedEvent, RecentKind};
 pub use machine::{HarvesterHandle, HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};
+pub use tape::{TapeItem, TapeReader, TapedCall, Taping};

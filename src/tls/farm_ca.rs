@@ -30,9 +30,10 @@ use super::{
     CaKey, CertificateAuthority, CertificateFacts, CertificatePaths, RequestedKey, ServiceName, SslLayout, TimeSpan,
     TlsError, ca_key,
 };
+use crate::config::HarvesterName;
 use crate::config::Root;
 use crate::config::files::{self, CERTIFICATE_FILE, FileMode, PRIVATE_FILE};
-use crate::registry::{CertificateRecord, HarvesterName, MemberOrigin};
+use crate::registry::{CertificateRecord, MemberOrigin};
 
 /// The authorities of one farm. Holds no key.
 #[derive(Clone, Debug)]

@@ -86,6 +86,7 @@ streamable! {
     /// A block's place in the reward chain, before the infusion point.
     pub struct RewardChainBlockUnfinished {
         /// Iterations since the first block, at the signage point.
+        #[serde(with = "crate::units::as_text")]
         pub total_iters: u128,
         /// Signage point of the block, 0 to 63.
         pub signage_point_index: u8,

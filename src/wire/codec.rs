@@ -148,7 +148,7 @@ macro_rules! streamable {
         }
     )*) => {$(
         $(#[$meta])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
         pub struct $name {
             $($(#[$field_meta])* pub $field: $type,)*
         }

@@ -16,7 +16,7 @@ use crate::ids::{Bytes32, ChallengeHash, FilterChallenge, PuzzleHash, QualityStr
 use crate::units::{Difficulty, Height, SubSlotIters};
 
 /// A signage point (8, node to farmer): the next question to all plots.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NewSignagePoint {
     /// Challenge of the sub-slot.
     pub challenge_hash: ChallengeHash,

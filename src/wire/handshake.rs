@@ -195,7 +195,8 @@ pub struct InvalidVersion;
 /// Layout of the messages between a farmer and one harvester. Chosen by the *other* side's protocol version.
 ///
 /// The official farmer sends no signage points at all to 0.0.37 (releases 2.5.5 to 2.7.3); we do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HarvesterLayout {
     /// Up to 0.0.36: signage points carry the prefix bits of the plot filter; first form of plot lists.
     V36,

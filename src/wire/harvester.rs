@@ -112,6 +112,7 @@ streamable! {
         /// A [`SigningDataKind`].
         pub kind: u8,
         /// The streamed value; its SHA-256 is the hash to be signed.
+        #[serde(with = "hex::serde")]
         pub data: Vec<u8>,
     }
 
@@ -198,7 +199,7 @@ impl SigningDataKind {
 }
 
 /// A signage point (66, farmer to harvester), in one of three layouts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct NewSignagePointHarvester {
     /// Challenge of the sub-slot.
     pub challenge_hash: ChallengeHash,
@@ -217,7 +218,8 @@ pub struct NewSignagePointHarvester {
 }
 
 /// What the plot filter needs: the part of a signage point that differs between protocol versions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SignagePointFilter {
     /// Up to 0.0.36: the farmer has worked out how many leading bits must be zero. This layout whatever is asked for
     /// when encoding, because nothing else follows from it.
@@ -288,7 +290,7 @@ impl NewSignagePointHarvester {
 }
 
 /// A plot, as plot sync and plot lists tell of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Plot {
     /// Path on the harvester's machine.
     pub filename: String,
@@ -359,7 +361,7 @@ impl Plot {
 }
 
 /// All plots of a harvester (68 or 113 by layout, harvester to farmer); the answer to a request with an id.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct RespondPlots {
     /// The plots it farms.
     pub plots: Vec<Plot>,
@@ -389,7 +391,8 @@ impl RespondPlots {
 }
 
 /// Everything a harvester sends to a farmer after the handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FromHarvester {
     /// A v1 proof.
     NewProofOfSpace(Box<NewProofOfSpace>),
@@ -465,7 +468,8 @@ impl FromHarvester {
 }
 
 /// Everything a farmer sends to a harvester after the handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ToHarvester {
     /// The keys whose plots are farmed.
     HarvesterHandshake(HarvesterHandshake),

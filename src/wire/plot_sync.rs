@@ -108,7 +108,7 @@ impl PlotSyncErrorCode {
 }
 
 /// Plots the harvester has (79 or 112, by layout).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PlotSyncPlotList {
     /// Which message.
     pub identifier: PlotSyncIdentifier,
@@ -168,7 +168,8 @@ impl PlotSyncPlotList {
 }
 
 /// Any message of a plot sync, harvester to farmer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PlotSync {
     /// The sync begins.
     Start(PlotSyncStart),

@@ -76,7 +76,7 @@ impl Streamable for PlotPool {
 }
 
 /// Proof that a plot has an answer to a challenge. Not verified here.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ProofOfSpace {
     /// What the plot was asked: sha256(sha256(plot_id ‖ challenge_hash ‖ sp_hash)), not the challenge of the sub-slot.
     pub challenge: PosChallenge,
@@ -89,13 +89,15 @@ pub struct ProofOfSpace {
 }
 
 /// The part of a proof that depends on the plot format.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ProofBody {
     /// v1 plot. The same bytes in all releases.
     V1 {
         /// Size parameter of the plot (`size`).
         k: u8,
         /// 64 x-values of k bits: 8 k bytes.
+        #[serde(with = "hex::serde")]
         proof: Vec<u8>,
     },
     /// v2 plot. Its k is a constant of the network.
@@ -107,6 +109,7 @@ pub enum ProofBody {
         /// Strength of the plot.
         strength: u8,
         /// 128 x-values of k bits: 16 k bytes.
+        #[serde(with = "hex::serde")]
         proof: Vec<u8>,
     },
 }
@@ -242,7 +245,7 @@ impl Streamable for ProofOfSpace {
 }
 
 /// First half of the way to a v2 proof: enough to know the quality, not enough to make a block.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct PartialProof {
     /// Fragments of the proof.
     pub fragments: [u64; 16],

@@ -23,6 +23,7 @@ streamable! {
         /// What was completed.
         pub partial_proof: PartialProof,
         /// 128 x-values of k bits: 16 k bytes.
+        #[serde(with = "hex::serde")]
         pub proof: Vec<u8>,
     }
 }

@@ -228,12 +228,14 @@ fn recording_is_private_and_never_replaces_a_file() {
     let path = file.to_str().unwrap();
     let said = program.ok(&["record", path, "--for", "3s"]);
     assert!(
-        said.contains("events recorded, names, addresses, ids and paths replaced"),
+        said.contains("of the farmer recorded, names, addresses, ids, keys and paths replaced"),
         "{said}"
     );
     let text = fs::read_to_string(&file).unwrap();
     assert!(text.lines().count() > 50, "{text}");
-    assert!(text.lines().any(|line| line.contains("\"snapshot\"")), "{text}");
+    assert!(text.lines().last().unwrap().contains("\"end\""), "{text}");
+    let checked = program.ok(&["replay", path, "--check"]);
+    assert!(checked.contains("did the same after every call"), "{checked}");
     let home = program.dir.path().to_str().unwrap();
     assert!(!text.contains(home));
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);

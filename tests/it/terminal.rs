@@ -278,9 +278,10 @@ fn recording_is_shown_on_the_same_screens_and_says_when_it_is_over() {
     farm.ok(&["record", path, "--for", "3s"]);
     farm.ok(&["stop"]);
     let mut screen = Screen::open(100, 30, &["replay", path, "--speed", "4"]);
+    screen.until_shown("REPLAY");
     screen.until_shown("SIMULATED");
     screen.press("2");
-    screen.until_shown("NO FARMER");
+    screen.until_shown("the recording is over");
     screen.press("q");
     assert!(screen.ended(FAREWELL).success());
     screen.until_restored();

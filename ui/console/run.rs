@@ -214,7 +214,7 @@ impl<A: App> Running<A> {
     fn left(&self) -> Left {
         match self.model.place() {
             FarmerPlace::Here => Left::Stop,
-            FarmerPlace::Elsewhere => Left::Detached,
+            FarmerPlace::Elsewhere | FarmerPlace::Recording => Left::Detached,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use farmconsole::registry::HarvesterName;
+use farmconsole::config::HarvesterName;
 use farmconsole::runtime::RecentKind;
 use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::{Grouping, ListKind};
@@ -395,13 +395,13 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Help => model.dialog = Some(Dialog::Help { scroll: 0 }),
         Action::Leave => match model.place {
             FarmerPlace::Here => model.dialog = Some(Dialog::Quit),
-            FarmerPlace::Elsewhere => return vec![Effect::Leave(Left::Detached)],
+            FarmerPlace::Elsewhere | FarmerPlace::Recording => return vec![Effect::Leave(Left::Detached)],
         },
         Action::Suspend => match model.place {
             FarmerPlace::Here => {
                 model.remark = Some("not suspended: farming happens in this window and would stand still".to_owned());
             }
-            FarmerPlace::Elsewhere => return vec![Effect::Suspend],
+            FarmerPlace::Elsewhere | FarmerPlace::Recording => return vec![Effect::Suspend],
         },
         Action::Repaint => return vec![Effect::Repaint],
     }

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use farmconsole::config::edit::Editor;
-use farmconsole::config::init::{InitError, init_harvester};
 use farmconsole::config::{HostPort, Root};
 use farmconsole::enrol::official::{self, OfficialError};
 use farmconsole::enrol::{self, JoinError, JoinKey, Joined};
+use farmconsole::init::{InitError, init_harvester};
 use farmconsole::tls::Membership;
 use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};

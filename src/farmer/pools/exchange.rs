@@ -5,7 +5,7 @@ use crate::wire::pool::{PoolVersion, PostPartialPayload};
 use crate::wire::{G1Bytes, G2Bytes};
 
 /// A plotNFT and the pool it has joined, as the wallet wrote it down.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PoolMembership {
     /// The plotNFT.
     pub launcher_id: LauncherId,
@@ -26,7 +26,7 @@ pub struct PoolMembership {
 }
 
 /// A plotNFT that is farmed with.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct JoinedPool {
     /// What it is.
     pub membership: PoolMembership,
@@ -35,7 +35,8 @@ pub struct JoinedPool {
 }
 
 /// One request to a pool. Whoever sends it signs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolRequest {
     /// `GET /pool_info`.
     Info,
@@ -67,7 +68,7 @@ impl PoolRequest {
 }
 
 /// A partial, complete but for the token of the second protocol.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PartialSubmission {
     /// What is signed.
     pub payload: PostPartialPayload,
@@ -78,7 +79,7 @@ pub struct PartialSubmission {
 }
 
 /// What came back for one request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PoolAnswer {
     /// The answer.
     pub result: Result<PoolReply, PoolFailure>,
@@ -89,7 +90,8 @@ pub struct PoolAnswer {
 }
 
 /// What a pool says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolReply {
     /// To [`PoolRequest::Info`].
     Info {
@@ -119,7 +121,8 @@ pub enum PoolReply {
 }
 
 /// Why there is no reply. `Display` is a fragment; text from the pool in it has been made visible and cut.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum PoolFailure {
     /// It cannot be reached, or ended the connection, or did not answer in time.
     #[error("{why}")]

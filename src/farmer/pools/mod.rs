@@ -34,14 +34,15 @@ use pool::{Pool, Registration};
 use submission::Partials;
 
 /// All pools, by the contract their plots are made for, and the partials on their way.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pools {
     pools: BTreeMap<PuzzleHash, Pool>,
     partials: Partials,
 }
 
 /// What a request to a pool was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Asked {
     /// Its terms.
     Info,

@@ -14,12 +14,14 @@ use crate::snapshot::{
 };
 
 /// One plotNFT and its pool.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pool {
     pub(super) joined: JoinedPool,
     /// Its address: that of the wallet, or the one it has moved to for good since.
     pub(super) url: String,
     pub(super) name: Option<String>,
+    /// What its times are spread by; follows from the plotNFT.
+    drawn: u8,
     /// Minutes for which a token of the time holds.
     pub(super) token_timeout: Option<u8>,
     pub(super) difficulty: Option<u64>,
@@ -47,7 +49,8 @@ pub(super) struct Pool {
 }
 
 /// Whether the pool knows the plotNFT.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Registration {
     /// It has not said.
     #[default]
@@ -63,6 +66,7 @@ impl Pool {
     pub(super) fn new(joined: JoinedPool, now: Now) -> Self {
         Self {
             url: joined.membership.pool_url.clone(),
+            drawn: drawn(&joined),
             joined,
             name: None,
             token_timeout: None,
@@ -100,6 +104,7 @@ impl Pool {
         }
         self.registration = Registration::Unknown;
         self.next_farmer = now.mono;
+        self.drawn = drawn(&joined);
         self.joined = joined;
     }
 
@@ -134,12 +139,9 @@ impl Pool {
     }
 
     /// A time after now that differs a little from that of every other plotNFT, so that a pool which comes back is not
-    /// asked by all at once. No chance is needed: ids of launchers are as good as drawn.
+    /// asked by all at once. No chance is needed: hashes of launcher ids are as good as drawn.
     pub(super) fn spread(&self, now: Mono, wait: Duration) -> Mono {
-        let [first, ..] = sha256(&[
-            self.joined.membership.launcher_id.as_bytes(),
-            &self.failures.to_be_bytes(),
-        ]);
+        let [first, ..] = sha256(&[&[self.drawn], &self.failures.to_be_bytes()]);
         now + wait.mul_f64(0.9 + 0.2 * f64::from(first) / 255.0)
     }
 
@@ -223,6 +225,12 @@ impl Pool {
             }
         }
     }
+}
+
+/// A number that is as good as drawn, different for most plotNFTs.
+fn drawn(joined: &JoinedPool) -> u8 {
+    let [first, ..] = sha256(&[joined.membership.launcher_id.as_bytes()]);
+    first
 }
 
 /// Between two questions for the account that partials give cause for.

@@ -26,11 +26,11 @@ use crate::wire::{
 };
 
 /// Number of a partial since start; as shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub(in crate::farmer) struct PartialNumber(pub(in crate::farmer) u64);
 
 /// All partials on their way.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Partials {
     live: BTreeMap<PartialNumber, Partial>,
     /// Proofs that have been partials already: a signage point that is asked again brings them again.
@@ -39,7 +39,7 @@ pub(super) struct Partials {
 }
 
 /// One partial on its way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Partial {
     view: PartialView,
     contract: PuzzleHash,

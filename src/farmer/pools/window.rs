@@ -7,7 +7,7 @@ use crate::clock::Mono;
 use crate::snapshot::{PartialCounts, PartialOutcome};
 
 /// Points and partials of one pool, since start and over the last 24 hours.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Tally {
     since_start: Sums,
     /// Oldest first; each begins at a multiple of [`STEP`].
@@ -15,7 +15,7 @@ pub(super) struct Tally {
 }
 
 /// What is added up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Sums {
     /// Points of partials that were good enough.
     pub(super) found: u64,

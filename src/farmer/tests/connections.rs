@@ -371,7 +371,7 @@ fn refused_harvester_of_ours_is_an_alarm_and_a_port_scan_is_not() {
     assert_eq!(notices.count(), 2, "one a second for each cause");
     // A flood is told of now and then; the listener counts it whole.
     story.input(Input::OuterCounters(OuterCounters {
-        refused: std::collections::BTreeMap::from([("not_tls", 1_000)]),
+        refused: std::collections::BTreeMap::from([("not_tls".to_owned(), 1_000)]),
         ..OuterCounters::default()
     }));
     assert_eq!(story.snapshot().counters.refused["not_tls"], 1_000);

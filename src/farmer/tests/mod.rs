@@ -9,4 +9,4 @@ mod plots;
 mod pools;
 mod proofs;
 mod signage_points;
-mod story;
+pub(crate) mod story;

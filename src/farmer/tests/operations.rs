@@ -4,8 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
 use super::story::*;
-use crate::clock::Now;
-use crate::farmer::{Command, Farmer, FarmerConfig, FarmerKeys, Input, JobId, Output, SignError};
+use crate::farmer::{Command, Farmer, FarmerKeys, Input, JobId, Output, SignError};
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::pos::ProofError;
 use crate::snapshot::{
@@ -448,31 +447,6 @@ fn check_request_ids(outputs: &[Output]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Feeds recorded inputs to a new farm, with every timer at its time, and returns all it wanted done.
-fn replay(config: FarmerConfig, inputs: &[(Now, Input)], end: Now) -> (Vec<Output>, FarmSnapshot) {
-    let mut farmer = Farmer::new(config, start());
-    let mut outputs = Vec::new();
-    let mut now = start();
-    let pass = |farmer: &mut Farmer, now: &mut Now, until: Now| {
-        let from = *now;
-        while let Some(at) = farmer.poll_timeout()
-            && at <= until.mono
-        {
-            *now = from.after(at.since(from.mono));
-            farmer.handle_timeout(*now);
-        }
-        *now = until;
-    };
-    for (at, input) in inputs {
-        pass(&mut farmer, &mut now, *at);
-        farmer.handle(*at, input.clone());
-    }
-    pass(&mut farmer, &mut now, end);
-    outputs.extend(std::iter::from_fn(|| farmer.poll_output()));
-    let snapshot = farmer.snapshot(end);
-    (outputs, snapshot)
-}
-
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 96,
@@ -497,20 +471,6 @@ proptest! {
         let snapshot = life.story.snapshot();
         check_invariants(&life.story.farmer, &snapshot)?;
         prop_assert!(life.story.farmer.poll_timeout().is_none(), "a timer is left: {:?}", life.story.farmer.timers);
-    }
-
-    #[test]
-    fn recorded_inputs_replayed_give_the_same_outputs(operations in prop::collection::vec(operation(), 1..80)) {
-        let mut life = Life { story: Story::new(), sessions: Vec::new(), points: Vec::new(), qualities: Vec::new() };
-        for operation in operations {
-            life.act(operation);
-        }
-        let (inputs, end) = (life.story.inputs.clone(), life.story.now);
-        let first = replay(config(), &inputs, end);
-        let second = replay(config(), &inputs, end);
-        prop_assert_eq!(&first.0, &second.0);
-        prop_assert_eq!(&first.1, &life.story.snapshot());
-        prop_assert_eq!(first.1, second.1);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::{Mono, Now, UnixMillis};
 use crate::farmer::{
-    Farmer, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, JobId, NodeLink, NodeStatus, NodeTrust, Output,
+    Call, Farmer, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, JobId, NodeLink, NodeStatus, NodeTrust, Output,
     PlotSignatures, SIGNAGE_POINT_INTERVAL, SignPurpose,
 };
 use crate::ids::{
@@ -24,26 +24,26 @@ use crate::wire::{
     ProofOfSpace, RequestSignatures, RequestSignedValues, RespondSignatures, ToHarvester,
 };
 
-pub(super) const NODE: NodeId = NodeId(1);
-pub(super) const OTHER_NODE: NodeId = NodeId(2);
-pub(super) const FARMER_TARGET: PuzzleHash = PuzzleHash([0xf1; 32]);
-pub(super) const POOL_TARGET: PuzzleHash = PuzzleHash([0xf2; 32]);
-pub(super) const CONTRACT: PuzzleHash = PuzzleHash([0xc0; 32]);
+pub(crate) const NODE: NodeId = NodeId(1);
+pub(crate) const OTHER_NODE: NodeId = NodeId(2);
+pub(crate) const FARMER_TARGET: PuzzleHash = PuzzleHash([0xf1; 32]);
+pub(crate) const POOL_TARGET: PuzzleHash = PuzzleHash([0xf2; 32]);
+pub(crate) const CONTRACT: PuzzleHash = PuzzleHash([0xc0; 32]);
 /// No proof of a k32 plot is worse than this.
-pub(super) const EASY: SubSlotIters = SubSlotIters(u64::MAX);
+pub(crate) const EASY: SubSlotIters = SubSlotIters(u64::MAX);
 
 /// A farm, its time, and what it wanted done that the story has not looked at.
-pub(super) struct Story {
-    pub(super) farmer: Farmer,
-    pub(super) now: Now,
-    pub(super) inputs: Vec<(Now, Input)>,
-    pub(super) outputs: Vec<Output>,
+pub(crate) struct Story {
+    pub(crate) farmer: Farmer,
+    tape: Option<Tape>,
+    pub(crate) now: Now,
+    pub(crate) outputs: Vec<Output>,
     sessions: u64,
     points: u64,
     syncs: BTreeMap<SessionId, u64>,
 }
 
-pub(super) fn config() -> FarmerConfig {
+pub(crate) fn config() -> FarmerConfig {
     FarmerConfig {
         network: "mainnet".to_owned(),
         simulated: false,
@@ -60,7 +60,7 @@ pub(super) fn config() -> FarmerConfig {
     }
 }
 
-pub(super) fn keys() -> FarmerKeys {
+pub(crate) fn keys() -> FarmerKeys {
     FarmerKeys {
         farmer_public_keys: vec![G1Bytes([1; 48])],
         pool_public_keys: vec![G1Bytes([2; 48])],
@@ -70,24 +70,24 @@ pub(super) fn keys() -> FarmerKeys {
     }
 }
 
-pub(super) fn certificate(name: &str) -> PeerId {
+pub(crate) fn certificate(name: &str) -> PeerId {
     let mut id = [0; 32];
     id[..name.len()].copy_from_slice(name.as_bytes());
     PeerId(id)
 }
 
-pub(super) fn start() -> Now {
+pub(crate) fn start() -> Now {
     Now {
         mono: Mono(1_000_000_000),
         unix: UnixMillis(1_800_000_000_000),
     }
 }
 
-pub(super) fn seconds(seconds: u64) -> Duration {
+pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-pub(super) fn node_status(name: &str) -> NodeStatus {
+pub(crate) fn node_status(name: &str) -> NodeStatus {
     NodeStatus {
         name: name.to_owned(),
         link: NodeLink::Up,
@@ -99,7 +99,7 @@ pub(super) fn node_status(name: &str) -> NodeStatus {
 
 impl Story {
     /// A farm with keys and a node, at its first moment.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut story = Self::of(config());
         story.input(Input::Node {
             node: NODE,
@@ -109,12 +109,13 @@ impl Story {
         story
     }
 
-    pub(super) fn of(config: FarmerConfig) -> Self {
+    pub(crate) fn of(config: FarmerConfig) -> Self {
         let now = start();
+        let farmer = Farmer::new(config, now);
         let mut story = Self {
-            farmer: Farmer::new(config, now),
+            tape: Some(Tape::new(&farmer)),
+            farmer,
             now,
-            inputs: Vec::new(),
             outputs: Vec::new(),
             sessions: 0,
             points: 0,
@@ -124,14 +125,28 @@ impl Story {
         story
     }
 
-    pub(super) fn input(&mut self, input: Input) {
-        self.inputs.push((self.now, input.clone()));
-        self.farmer.handle(self.now, input);
-        self.drain();
+    /// The farmer of the beginning as it was written down, and every call with what it was followed by.
+    pub(crate) fn told(&self) -> (String, Vec<(Now, Call, Vec<Output>)>) {
+        let tape = self.tape.as_ref().expect("it is told twice");
+        let calls = tape.calls().map(|(line, outputs)| {
+            let (now, call) = from_json(line);
+            (now, call, outputs.to_vec())
+        });
+        (tape.beginning.clone(), calls.collect())
+    }
+
+    /// Not written down: it would fill the memory.
+    pub(crate) fn told_once(mut self) -> Self {
+        self.tape = None;
+        self
+    }
+
+    pub(crate) fn input(&mut self, input: Input) {
+        self.call(Call::Input(Box::new(input)));
     }
 
     /// Lets time pass, with every timer in between.
-    pub(super) fn pass(&mut self, duration: Duration) {
+    pub(crate) fn pass(&mut self, duration: Duration) {
         // Each timer's time is counted from here: millisecond by millisecond it would lose the fractions.
         let from = self.now;
         let end = from.after(duration);
@@ -139,8 +154,7 @@ impl Story {
             && at <= end.mono
         {
             self.now = from.after(at.since(from.mono));
-            self.farmer.handle_timeout(self.now);
-            self.drain();
+            self.call(Call::Timeout);
             assert!(
                 self.farmer.poll_timeout().is_none_or(|next| next > at),
                 "a timer that is never done"
@@ -149,18 +163,29 @@ impl Story {
         self.now = end;
     }
 
+    fn call(&mut self, call: Call) {
+        if let Some(tape) = &mut self.tape {
+            tape.begin(self.now, &call);
+        }
+        self.farmer.call(self.now, call);
+        self.drain();
+    }
+
     fn drain(&mut self) {
         while let Some(output) = self.farmer.poll_output() {
+            if let Some(tape) = &mut self.tape {
+                tape.outputs.push(output.clone());
+            }
             self.outputs.push(output);
         }
     }
 
     /// A harvester of this name, with a certificate of its own, connects.
-    pub(super) fn connect(&mut self, name: &str) -> SessionId {
+    pub(crate) fn connect(&mut self, name: &str) -> SessionId {
         self.connect_as(name, "10.0.0.7:1111", "0.0.38")
     }
 
-    pub(super) fn connect_as(&mut self, name: &str, address: &str, protocol_version: &str) -> SessionId {
+    pub(crate) fn connect_as(&mut self, name: &str, address: &str, protocol_version: &str) -> SessionId {
         self.sessions += 1;
         let session = SessionId(self.sessions);
         let peer = ConnectedPeer {
@@ -178,20 +203,20 @@ impl Story {
     }
 
     /// A harvester connects and tells of these plots.
-    pub(super) fn connect_with(&mut self, name: &str, plots: &[Plot]) -> SessionId {
+    pub(crate) fn connect_with(&mut self, name: &str, plots: &[Plot]) -> SessionId {
         let session = self.connect(name);
         self.sync_all(session, plots);
         session
     }
 
-    pub(super) fn disconnect(&mut self, session: SessionId) {
+    pub(crate) fn disconnect(&mut self, session: SessionId) {
         self.input(Input::HarvesterDisconnected {
             session,
             cause: DisconnectCause::ClosedByPeer,
         });
     }
 
-    pub(super) fn message(&mut self, session: SessionId, message: FromHarvester) {
+    pub(crate) fn message(&mut self, session: SessionId, message: FromHarvester) {
         self.input(Input::HarvesterMessage {
             session,
             id: None,
@@ -200,30 +225,30 @@ impl Story {
     }
 
     /// The node's next signage point: 64 to a sub-slot.
-    pub(super) fn next_point(&mut self) -> NewSignagePoint {
+    pub(crate) fn next_point(&mut self) -> NewSignagePoint {
         let point = point(self.points);
         self.points += 1;
         point
     }
 
-    pub(super) fn signage_point(&mut self) -> NewSignagePoint {
+    pub(crate) fn signage_point(&mut self) -> NewSignagePoint {
         let point = self.next_point();
         self.bring(NODE, &point);
         point
     }
 
-    pub(super) fn bring(&mut self, node: NodeId, point: &NewSignagePoint) {
+    pub(crate) fn bring(&mut self, node: NodeId, point: &NewSignagePoint) {
         self.input(Input::SignagePoint {
             node,
             signage_point: Box::new(point.clone()),
         });
     }
 
-    pub(super) fn answer(&mut self, session: SessionId, point: &NewSignagePoint) {
+    pub(crate) fn answer(&mut self, session: SessionId, point: &NewSignagePoint) {
         self.answer_with(session, point, 3, 864);
     }
 
-    pub(super) fn answer_with(&mut self, session: SessionId, point: &NewSignagePoint, passed: u32, total_plots: u32) {
+    pub(crate) fn answer_with(&mut self, session: SessionId, point: &NewSignagePoint, passed: u32, total_plots: u32) {
         let info = FarmingInfo {
             challenge_hash: point.challenge_hash,
             sp_hash: point.challenge_chain_sp,
@@ -237,7 +262,7 @@ impl Story {
     }
 
     /// A whole first plot sync.
-    pub(super) fn sync_all(&mut self, session: SessionId, plots: &[Plot]) {
+    pub(crate) fn sync_all(&mut self, session: SessionId, plots: &[Plot]) {
         self.sync(
             session,
             SyncStep {
@@ -249,7 +274,7 @@ impl Story {
     }
 
     /// A whole plot sync, with the ids an official harvester would use.
-    pub(super) fn sync(&mut self, session: SessionId, step: SyncStep<'_>) {
+    pub(crate) fn sync(&mut self, session: SessionId, step: SyncStep<'_>) {
         let last_sync_id = if step.is_initial {
             0
         } else {
@@ -299,14 +324,14 @@ impl Story {
     }
 
     /// A harvester finds a proof.
-    pub(super) fn proof(&mut self, session: SessionId, point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
+    pub(crate) fn proof(&mut self, session: SessionId, point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
         let proof = new_proof(point, number);
         self.message(session, FromHarvester::NewProofOfSpace(Box::new(proof.clone())));
         proof
     }
 
     /// The worker says that the proofs it was given are valid.
-    pub(super) fn verify(&mut self) {
+    pub(crate) fn verify(&mut self) {
         for job in self.verifications() {
             self.input(Input::Verified {
                 job,
@@ -316,7 +341,7 @@ impl Story {
     }
 
     /// Jobs of verification that were given out.
-    pub(super) fn verifications(&mut self) -> Vec<JobId> {
+    pub(crate) fn verifications(&mut self) -> Vec<JobId> {
         self.take(|output| match output {
             Output::Verify { job, .. } => Some(*job),
             _ => None,
@@ -324,7 +349,7 @@ impl Story {
     }
 
     /// Signatures a harvester was asked for, with the id of the request.
-    pub(super) fn signature_requests(&mut self, session: SessionId) -> Vec<(Option<u16>, RequestSignatures)> {
+    pub(crate) fn signature_requests(&mut self, session: SessionId) -> Vec<(Option<u16>, RequestSignatures)> {
         self.take(|output| match output {
             Output::Send {
                 session: to,
@@ -336,7 +361,7 @@ impl Story {
     }
 
     /// The harvester sends its shares for everything it was asked.
-    pub(super) fn share_signatures(&mut self, session: SessionId) {
+    pub(crate) fn share_signatures(&mut self, session: SessionId) {
         for (id, request) in self.signature_requests(session) {
             let message = FromHarvester::RespondSignatures(Box::new(shares(&request)));
             self.input(Input::HarvesterMessage { session, id, message });
@@ -344,7 +369,7 @@ impl Story {
     }
 
     /// The worker completes all signatures it was given.
-    pub(super) fn sign(&mut self) {
+    pub(crate) fn sign(&mut self) {
         for (job, messages, purpose) in self.signings() {
             let pool_signature = match purpose {
                 SignPurpose::SignagePoint { pool_target } => pool_target.map(|_| G2Bytes([9; 96])),
@@ -361,7 +386,7 @@ impl Story {
         }
     }
 
-    pub(super) fn signings(&mut self) -> Vec<(JobId, Vec<Bytes32>, SignPurpose)> {
+    pub(crate) fn signings(&mut self) -> Vec<(JobId, Vec<Bytes32>, SignPurpose)> {
         self.take(|output| match output {
             Output::Sign {
                 job, messages, purpose, ..
@@ -370,7 +395,7 @@ impl Story {
         })
     }
 
-    pub(super) fn declarations(&mut self) -> Vec<(Vec<NodeId>, DeclareProofOfSpace)> {
+    pub(crate) fn declarations(&mut self) -> Vec<(Vec<NodeId>, DeclareProofOfSpace)> {
         self.take(|output| match output {
             Output::Declare { nodes, message, .. } => Some((nodes.clone(), (**message).clone())),
             _ => None,
@@ -378,7 +403,7 @@ impl Story {
     }
 
     /// Everything sent to a harvester.
-    pub(super) fn sent(&mut self, session: SessionId) -> Vec<ToHarvester> {
+    pub(crate) fn sent(&mut self, session: SessionId) -> Vec<ToHarvester> {
         self.take(|output| match output {
             Output::Send {
                 session: to, message, ..
@@ -387,14 +412,14 @@ impl Story {
         })
     }
 
-    pub(super) fn signage_points_sent(&mut self, session: SessionId) -> usize {
+    pub(crate) fn signage_points_sent(&mut self, session: SessionId) -> usize {
         self.sent(session)
             .iter()
             .filter(|message| matches!(message, ToHarvester::NewSignagePoint(_)))
             .count()
     }
 
-    pub(super) fn notices(&mut self) -> Vec<Notice> {
+    pub(crate) fn notices(&mut self) -> Vec<Notice> {
         self.take(|output| match output {
             Output::Notice(notice) => Some(notice.clone()),
             _ => None,
@@ -402,7 +427,7 @@ impl Story {
     }
 
     /// Takes the outputs that `select` wants.
-    pub(super) fn take<T>(&mut self, select: impl Fn(&Output) -> Option<T>) -> Vec<T> {
+    pub(crate) fn take<T>(&mut self, select: impl Fn(&Output) -> Option<T>) -> Vec<T> {
         let (mut taken, mut left) = (Vec::new(), Vec::new());
         for output in std::mem::take(&mut self.outputs) {
             match select(&output) {
@@ -414,15 +439,15 @@ impl Story {
         taken
     }
 
-    pub(super) fn snapshot(&self) -> FarmSnapshot {
+    pub(crate) fn snapshot(&self) -> FarmSnapshot {
         self.farmer.snapshot(self.now)
     }
 
-    pub(super) fn alarms(&self) -> Vec<AlarmKind> {
+    pub(crate) fn alarms(&self) -> Vec<AlarmKind> {
         self.snapshot().alarms.into_iter().map(|alarm| alarm.kind).collect()
     }
 
-    pub(super) fn harvester(&self, name: &str) -> HarvesterView {
+    pub(crate) fn harvester(&self, name: &str) -> HarvesterView {
         let found = self
             .snapshot()
             .harvesters
@@ -431,27 +456,104 @@ impl Story {
         found.unwrap_or_else(|| panic!("no harvester {name}"))
     }
 
-    pub(super) fn state(&self, name: &str) -> HarvesterState {
+    pub(crate) fn state(&self, name: &str) -> HarvesterState {
         self.harvester(name).state
     }
 
-    pub(super) fn stage(&self) -> ProofStage {
+    pub(crate) fn stage(&self) -> ProofStage {
         self.snapshot().proofs.first().expect("a proof").stage.clone()
     }
 }
 
-/// One plot sync.
-#[derive(Clone, Copy, Default)]
-pub(super) struct SyncStep<'a> {
-    pub(super) is_initial: bool,
-    pub(super) loaded: &'a [Plot],
-    pub(super) removed: &'a [&'a str],
-    pub(super) failed: &'a [&'a str],
-    pub(super) no_key: &'a [&'a str],
-    pub(super) duplicates: &'a [&'a str],
+/// Every story is told twice: when it is over, a farmer that is read from what was written down at its beginning is called
+/// as the first one was, by calls that were written down too, and has to do and to become the same.
+impl Drop for Story {
+    fn drop(&mut self) {
+        if let Some(tape) = &self.tape
+            && !std::thread::panicking()
+        {
+            tape.replay(&self.farmer);
+        }
+    }
 }
 
-pub(super) fn point(number: u64) -> NewSignagePoint {
+/// What was done to a farmer, written down line by line, and what it wanted done.
+struct Tape {
+    beginning: String,
+    lines: Vec<(String, usize)>,
+    /// Of all calls, one after the other; each line knows how many came before it.
+    outputs: Vec<Output>,
+}
+
+impl Tape {
+    /// Of a farmer whose outputs nobody has taken yet.
+    fn new(farmer: &Farmer) -> Self {
+        let mut settled = farmer.clone();
+        while settled.poll_output().is_some() {}
+        Self {
+            beginning: to_json(&settled),
+            lines: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn begin(&mut self, now: Now, call: &Call) {
+        if self.lines.is_empty() {
+            // Those of the beginning.
+            self.outputs.clear();
+        }
+        let line = to_json(&(now, call));
+        let (read_now, read_call): (Now, Call) = from_json(&line);
+        assert_eq!((read_now, &read_call), (now, call), "read from {line}");
+        self.lines.push((line, self.outputs.len()));
+    }
+
+    /// Every line, and what came of it.
+    fn calls(&self) -> impl Iterator<Item = (&str, &[Output])> {
+        let ends = self.lines.iter().skip(1).map(|(_, before)| *before);
+        let ends = ends.chain([self.outputs.len()]);
+        self.lines
+            .iter()
+            .zip(ends)
+            .map(|((line, from), to)| (line.as_str(), &self.outputs[*from..to]))
+    }
+
+    fn replay(&self, original: &Farmer) {
+        let mut farmer: Farmer = from_json(&self.beginning);
+        for (number, (line, outputs)) in self.calls().enumerate() {
+            let (now, call): (Now, Call) = from_json(line);
+            farmer.call(now, call);
+            let again: Vec<Output> = std::iter::from_fn(|| farmer.poll_output()).collect();
+            assert_eq!(again, outputs, "after line {number}: {line}");
+            if number == self.lines.len() / 2 {
+                // Whoever begins here has all that matters too.
+                farmer = from_json(&to_json(&farmer));
+            }
+        }
+        assert_eq!(to_json(&farmer), to_json(original), "another farmer in the end");
+    }
+}
+
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("everything can be written down")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> T {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// One plot sync.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct SyncStep<'a> {
+    pub(crate) is_initial: bool,
+    pub(crate) loaded: &'a [Plot],
+    pub(crate) removed: &'a [&'a str],
+    pub(crate) failed: &'a [&'a str],
+    pub(crate) no_key: &'a [&'a str],
+    pub(crate) duplicates: &'a [&'a str],
+}
+
+pub(crate) fn point(number: u64) -> NewSignagePoint {
     let (slot, index) = (number / 64, u8::try_from(number % 64).expect("below 64"));
     let hash = |kind: u8, number: u64| {
         let mut hash = [kind; 32];
@@ -472,7 +574,7 @@ pub(super) fn point(number: u64) -> NewSignagePoint {
     }
 }
 
-pub(super) fn plot(path: &str) -> Plot {
+pub(crate) fn plot(path: &str) -> Plot {
     let mut plot_id = [0x77; 32];
     let name = path.rsplit('/').next().unwrap_or(path).as_bytes();
     let length = name.len().min(32);
@@ -491,13 +593,13 @@ pub(super) fn plot(path: &str) -> Plot {
     }
 }
 
-pub(super) fn plots(directory: &str, count: usize) -> Vec<Plot> {
+pub(crate) fn plots(directory: &str, count: usize) -> Vec<Plot> {
     (0..count)
         .map(|number| plot(&format!("{directory}/{}-{number}.plot", directory.replace('/', "_"))))
         .collect()
 }
 
-pub(super) fn new_proof(point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
+pub(crate) fn new_proof(point: &NewSignagePoint, number: u8) -> NewProofOfSpace {
     NewProofOfSpace {
         challenge_hash: point.challenge_hash,
         sp_hash: point.challenge_chain_sp,
@@ -518,7 +620,7 @@ pub(super) fn new_proof(point: &NewSignagePoint, number: u8) -> NewProofOfSpace 
     }
 }
 
-pub(super) fn shares(request: &RequestSignatures) -> RespondSignatures {
+pub(crate) fn shares(request: &RequestSignatures) -> RespondSignatures {
     RespondSignatures {
         plot_identifier: request.plot_identifier.clone(),
         challenge_hash: request.challenge_hash,
@@ -535,7 +637,7 @@ pub(super) fn shares(request: &RequestSignatures) -> RespondSignatures {
     }
 }
 
-pub(super) fn block_request(quality: QualityString) -> Box<RequestSignedValues> {
+pub(crate) fn block_request(quality: QualityString) -> Box<RequestSignedValues> {
     Box::new(RequestSignedValues {
         quality_string: quality,
         foliage_block_data_hash: Bytes32([0xa1; 32]),

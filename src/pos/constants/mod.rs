@@ -23,11 +23,12 @@ pub use value::ConstantError;
 /// refuses what is outside.
 ///
 /// [`apply_override`]: Constants::apply_override
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Constants {
     /// `GENESIS_CHALLENGE`: challenge of the first sub-slot.
     pub genesis_challenge: ChallengeHash,
     /// `DIFFICULTY_CONSTANT_FACTOR`: iterations per unit of difficulty and inverse plot size.
+    #[serde(with = "crate::units::as_text")]
     pub difficulty_constant_factor: u128,
     /// `DIFFICULTY_STARTING`: difficulty of the first epoch, at least 1.
     pub difficulty_starting: Difficulty,

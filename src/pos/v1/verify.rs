@@ -8,7 +8,8 @@ use super::{MAX_K, MIN_K};
 use crate::ids::{PlotId, PosChallenge, QualityString};
 
 /// Why a proof proves nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum InvalidProof {
     /// No v1 plot has this k.
     #[error("k {k} is outside {MIN_K} to {MAX_K}")]

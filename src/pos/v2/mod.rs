@@ -81,7 +81,8 @@ pub fn solve(c: &Constants, partial: &SolverInfo) -> Result<Vec<u8>, SolveError>
 }
 
 /// Why a partial proof was not completed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum SolveError {
     /// It is not one of this plot.
     #[error("no full proof belongs to its partial proof")]
@@ -133,7 +134,8 @@ pub const fn max_strength(k: u8) -> u8 {
 }
 
 /// Why bytes are no proof of a v2 plot for a challenge.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum InvalidProofV2 {
     /// The network's constants give v2 plots a size that does not exist.
     #[error("v2 plots of k{got} do not exist: `PLOT_SIZE_V2` must be even and 18 to 32")]

@@ -4,6 +4,8 @@ use std::fmt::Debug;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Seed, Specimen, properties};
 use crate::units::PlotSize;
@@ -23,7 +25,24 @@ fn round_trip<T: Streamable + Specimen + PartialEq + Debug>(seed: &[u8]) {
     assert!(properties::streamable::<T>(&bytes));
 }
 
+/// A value, its JSON as recordings have it, also with what looks at any JSON in between, and the value again.
+fn round_trip_as_json<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let text = serde_json::to_string(value).unwrap();
+    assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), value);
+    let any: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(&serde_json::from_value::<T>(any).unwrap(), value);
+}
+
 proptest! {
+    #[test]
+    fn what_is_recorded_round_trips_as_json(seed in vec(any::<u8>(), 0..600)) {
+        round_trip_as_json(&FromHarvester::grow(&mut Seed(&seed)));
+        match FromFullNode::grow(&mut Seed(&seed)) {
+            FromFullNode::NewSignagePoint(signage_point) => round_trip_as_json(&signage_point),
+            FromFullNode::RequestSignedValues(request) => round_trip_as_json(&request),
+        }
+    }
+
     #[test]
     fn parts_round_trip(seed in vec(any::<u8>(), 0..400)) {
         round_trip::<Handshake>(&seed);

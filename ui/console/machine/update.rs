@@ -151,11 +151,11 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         Action::Help => model.dialog = Some(Dialog::Help { scroll: 0 }),
         Action::Leave => match model.place {
             FarmerPlace::Here => model.dialog = Some(Dialog::Quit),
-            FarmerPlace::Elsewhere => return vec![Effect::Leave(Left::Detached)],
+            FarmerPlace::Elsewhere | FarmerPlace::Recording => return vec![Effect::Leave(Left::Detached)],
         },
         Action::Suspend => match model.place {
             FarmerPlace::Here => model.remark = Some("this would suspend harvesting: not done".to_owned()),
-            FarmerPlace::Elsewhere => return vec![Effect::Suspend],
+            FarmerPlace::Elsewhere | FarmerPlace::Recording => return vec![Effect::Suspend],
         },
         Action::Repaint => return vec![Effect::Repaint],
     }

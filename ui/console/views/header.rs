@@ -11,6 +11,7 @@ use super::super::theme::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
 use super::super::widgets::text::{line_width, put_ends, span};
 use super::ago;
+use crate::feed::FarmerPlace;
 use crate::format::{chia_bytes, grouped, plural, span as time_span};
 
 /// Rows the header takes on a terminal of `height` rows.
@@ -21,7 +22,10 @@ pub(in super::super) const fn rows(height: u16) -> u16 {
 /// The word of the header and how it is meant.
 pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
     if model.link != Link::Up {
-        return ("NO FARMER", Tone::Bad);
+        return match model.place {
+            FarmerPlace::Recording => ("OVER", Tone::Accent),
+            FarmerPlace::Here | FarmerPlace::Elsewhere => ("NO FARMER", Tone::Bad),
+        };
     }
     let status = &model.snapshot.status;
     let tone = match status {
@@ -75,6 +79,13 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             )],
         },
     ];
+    if model.place == FarmerPlace::Recording {
+        let badge = vec![
+            span(" ", theme.style(Tone::Plain)),
+            span(" REPLAY ", theme.badge(Tone::Accent)),
+        ];
+        parts.push(Part { rank: 0, spans: badge });
+    }
     if snapshot.simulated {
         let badge = vec![
             span(" ", theme.style(Tone::Plain)),
@@ -124,7 +135,11 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 /// Why the word is what it is.
 fn reason(model: &Model) -> Option<String> {
     if let Link::Lost { reason } = &model.link {
-        return Some(format!("this picture is old, trying again: {}", model.outside(reason)));
+        let reason = model.outside(reason);
+        return Some(match model.place {
+            FarmerPlace::Recording => reason,
+            FarmerPlace::Here | FarmerPlace::Elsewhere => format!("this picture is old, trying again: {reason}"),
+        });
     }
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
