@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::rustls::server::Acceptor;
@@ -247,7 +247,7 @@ enum Arrived<S> {
         greeting: Greeting,
         peer_id: PeerId,
     },
-    /// A machine that joined, or a harvester that renewed its certificate.
+    /// A machine that joined or asked for its harvester, or a harvester that renewed its certificate.
     Served,
 }
 
@@ -302,7 +302,7 @@ where
     match purpose(&start) {
         Purpose::Farm => {
             let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, meter, server).await?;
+            let stream = shake(start, config, examined, deadline, meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
             let (socket, greeting) = match timeout(HANDSHAKE_DEADLINE, shaken).await {
@@ -332,13 +332,25 @@ where
                 .map_err(|_| RefusalCause::HandshakeTimeout)??;
             Ok(Arrived::Served)
         }
+        Purpose::Seen => {
+            let (config, examined) = tls.for_seen().map_err(|error| ours(&error))?;
+            let mut stream = shake(start, config, examined, deadline, meter, tls).await?;
+            let peer_id = identify(&stream, server)?;
+            let told = async {
+                stream.write_u8(server.list.has_connected(peer_id).into()).await?;
+                stream.shutdown().await
+            };
+            // It asks again.
+            timeout(HANDSHAKE_DEADLINE, told).await.ok();
+            Ok(Arrived::Served)
+        }
         Purpose::Renew => {
             let desk = server
                 .desk
                 .as_ref()
                 .ok_or_else(|| join_refused("nothing is renewed here"))?;
             let (config, examined) = tls.for_renewal().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, meter, server).await?;
+            let stream = shake(start, config, examined, deadline, meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             timeout(HANDSHAKE_DEADLINE, desk.serve_renewal(stream, peer_id))
                 .await
@@ -353,6 +365,7 @@ enum Purpose {
     Farm,
     Join,
     Renew,
+    Seen,
 }
 
 fn purpose<S>(start: &StartHandshake<S>) -> Purpose
@@ -365,6 +378,8 @@ where
         Purpose::Join
     } else if named.contains(&tls::RENEW_ALPN) {
         Purpose::Renew
+    } else if named.contains(&tls::SEEN_ALPN) {
+        Purpose::Seen
     } else {
         Purpose::Farm
     }
@@ -377,7 +392,7 @@ async fn shake<S>(
     examined: Examined,
     deadline: Instant,
     meter: &Meter,
-    server: &Server,
+    tls: &FarmerTls,
 ) -> Result<TlsStream<Metered<S>>, Refused>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -389,7 +404,7 @@ where
         Ok(Err(error)) => error,
         Err(_) => return Err(RefusalCause::TlsTimeout.into()),
     };
-    let now = server.clock.now().unix.seconds();
+    let now = tls.time().span().earliest.seconds();
     let cause = examination
         .as_ref()
         .and_then(objection)
