@@ -4,10 +4,15 @@
 //! one thread, so that a disk that hangs holds up its own files only. A file stays what it was until it has been looked
 //! at again: a plot whose file got another owner is farmed all the time.
 
+mod file_state;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+pub(super) use file_state::{FileState, reason};
+use file_state::{is_same_failure, refused};
 
 use super::cache::{CachedPlot, CachedPlots};
 use super::file::{FileStamp, PlotPath};
@@ -15,7 +20,7 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError, PlotFacts};
 use super::scan::MAX_DEPTH;
 use crate::ids::PlotId;
-use crate::wire::{G1Bytes, HarvesterHandshake};
+use crate::wire::HarvesterHandshake;
 
 /// All plot files and what is known of them.
 #[derive(Debug, Default)]
@@ -61,46 +66,6 @@ pub(super) struct Known {
     pub(super) volume: u64,
     /// What became of it.
     pub(super) state: FileState,
-}
-
-/// What became of a file named like a plot.
-#[derive(Debug)]
-pub(super) enum FileState {
-    /// It is farmed.
-    Farmed(Arc<LoadedPlot>),
-    /// It cannot be opened.
-    Failed {
-        /// Why.
-        reason: String,
-        /// When that was tried.
-        tried: Instant,
-    },
-    /// It was made for other keys.
-    NoKey {
-        /// `farmer public key` or `pool public key`.
-        what: &'static str,
-        /// The key.
-        wanted: G1Bytes,
-    },
-    /// Its plot is farmed from another file.
-    Duplicate {
-        /// The plot.
-        plot_id: PlotId,
-        /// That file.
-        of: PlotPath,
-    },
-    /// It is not whole yet.
-    BeingCopied {
-        /// How much there is.
-        reason: String,
-    },
-    /// It is compressed more than the settings allow.
-    TooCompressed {
-        /// How much.
-        reason: String,
-        /// Its level.
-        level: u8,
-    },
 }
 
 /// A file system with plots.
@@ -589,67 +554,12 @@ impl Inventory {
     }
 }
 
-/// Why a file is not farmed, as a sentence; `None` if it is.
-pub(super) fn reason(state: &FileState, path: &Path, keys: &HarvesterHandshake) -> Option<String> {
-    Some(match state {
-        FileState::Farmed(_) => return None,
-        FileState::Failed { reason, .. }
-        | FileState::BeingCopied { reason }
-        | FileState::TooCompressed { reason, .. } => reason.clone(),
-        FileState::NoKey { what, wanted } => {
-            let ours = match *what {
-                super::plot::FARMER_KEY => &keys.farmer_public_keys,
-                _ => &keys.pool_public_keys,
-            };
-            let error = OpenError::NoKey {
-                path: path.to_owned(),
-                what,
-                wanted: *wanted,
-                ours: ours.clone(),
-            };
-            error.to_string()
-        }
-        FileState::Duplicate { of, .. } => {
-            format!("{} is a copy of {}, which is farmed", path.display(), of.display())
-        }
-    })
-}
-
 fn cached(plot: &LoadedPlot, last_seen: u64) -> Option<CachedPlot> {
     Some(CachedPlot {
         stamp: plot.stamp(),
         facts: Arc::new(plot.facts()?),
         last_seen,
     })
-}
-
-fn refused(error: OpenError, now: Instant) -> FileState {
-    match error {
-        OpenError::NoKey { what, wanted, .. } => FileState::NoKey { what, wanted },
-        OpenError::BeingCopied { .. } => FileState::BeingCopied {
-            reason: error.to_string(),
-        },
-        OpenError::TooCompressed { level, .. } => FileState::TooCompressed {
-            reason: error.to_string(),
-            level,
-        },
-        error => FileState::Failed {
-            reason: error.to_string(),
-            tried: now,
-        },
-    }
-}
-
-/// Whether nothing new is to be told.
-fn is_same_failure(old: &FileState, new: &FileState) -> bool {
-    match (old, new) {
-        (FileState::Failed { reason: old, .. }, FileState::Failed { reason: new, .. }) => old == new,
-        (FileState::NoKey { wanted: old, .. }, FileState::NoKey { wanted: new, .. }) => old == new,
-        (FileState::TooCompressed { level: old, .. }, FileState::TooCompressed { level: new, .. }) => old == new,
-        // How much there is changes all the time.
-        (FileState::BeingCopied { .. }, FileState::BeingCopied { .. }) => true,
-        _ => false,
-    }
 }
 
 fn tell_gone(what: &Path, count: u64, why: &str) {

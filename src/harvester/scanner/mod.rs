@@ -6,15 +6,17 @@
 //! done, or when those that are not have made no progress for a while: a disk that hangs keeps its own thread,
 //! its plots stay what they were, and later refreshes leave it out until it is back.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use keys::work_out_keys;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -25,10 +27,8 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::scan::{Disks, Look, ScanOptions, cannot_list};
 use crate::config::Settings;
-use crate::crypto::PublicKey;
-use crate::pos::header::PlotMemo;
 use crate::system_clock::Clock;
-use crate::wire::{G1Bytes, HarvesterHandshake};
+use crate::wire::HarvesterHandshake;
 
 /// Starts refreshes.
 #[derive(Debug)]
@@ -344,10 +344,9 @@ impl Shared {
             .inventory
             .take_listing(lane, parent, listing, &round.rules());
         progress.due.store(due.len() as u64, Ordering::Relaxed);
-        let batch_size = usize::try_from(options.batch_size).unwrap_or(usize::MAX).max(1);
         for volume in due.chunk_by(|a, b| a.found.volume == b.found.volume) {
             let gate = self.gate(volume[0].found.volume);
-            for batch in volume.chunks(batch_size) {
+            for batch in volume.chunks(options.batch_files()) {
                 let only_lane = lock(&gate);
                 let open = |due: &Due| {
                     let opened = self.look.open(due, &round.keys, options.max_compression_level);
@@ -380,6 +379,7 @@ impl Shared {
     /// Works out the keys of the plots of a lane that are farmed without.
     fn find_keys(&self, round: &Round, lane: &Arc<Path>, progress: &Progress) {
         let plots = self.state().inventory.without_keys(lane);
+        let mut since_pause = 0;
         for volume in plots.chunk_by(|a, b| a.volume() == b.volume()) {
             let gate = self.gate(volume[0].volume());
             for batch in volume.chunks(KEYS_AT_ONCE) {
@@ -403,7 +403,11 @@ impl Shared {
                     state.inventory.take_no_keys(lane, &plot, error, round.now);
                 }
                 drop(state);
-                thread::sleep(round.options.batch_sleep);
+                since_pause += batch.len();
+                if since_pause >= round.options.batch_files() {
+                    since_pause = 0;
+                    thread::sleep(round.options.batch_sleep);
+                }
             }
         }
     }
@@ -574,47 +578,6 @@ impl Drop for Ending {
     }
 }
 
-/// Works out the keys of these plots, on all processors; those that have none, with the reason.
-fn work_out_keys(memos: Vec<Read>) -> Vec<(Arc<LoadedPlot>, OpenError)> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MAX_THREADS);
-    let left = Mutex::new(memos);
-    thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads)
-            .filter_map(|_| thread::Builder::new().spawn_scoped(scope, || work_out(&left)).ok())
-            .collect();
-        let mut failed = work_out(&left);
-        for helper in helpers {
-            failed.extend(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        failed
-    })
-}
-
-/// A plot and what its keys are worked out of.
-type Read = (Arc<LoadedPlot>, Result<PlotMemo, OpenError>);
-
-fn work_out(left: &Mutex<Vec<Read>>) -> Vec<(Arc<LoadedPlot>, OpenError)> {
-    // Most plots are for the same farmer, and to check a key takes time too.
-    let mut farmer: Option<(G1Bytes, PublicKey)> = None;
-    let mut one = |plot: &LoadedPlot, memo: Result<PlotMemo, OpenError>| {
-        let memo = memo?;
-        let key = match farmer {
-            Some((bytes, key)) if bytes == *plot.farmer_pk() => key,
-            _ => plot.farmer_public_key()?,
-        };
-        farmer = Some((*plot.farmer_pk(), key));
-        plot.work_out_keys(&memo, &key)
-    };
-    let mut failed = Vec::new();
-    loop {
-        let next = lock(left).pop();
-        let Some((plot, memo)) = next else { return failed };
-        if let Err(error) = one(&plot, memo) {
-            failed.push((plot, error));
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -624,9 +587,6 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// How often a refresh looks whether its lanes make progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// Threads that work keys out, at most: look-ups need the machine too.
-const MAX_THREADS: usize = 8;
 
 /// Plots whose memos, with their secrets, are in memory at the same time for each lane.
 const KEYS_AT_ONCE: usize = 64;

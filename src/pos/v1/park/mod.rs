@@ -10,8 +10,11 @@
 //! Works on bytes that somebody else read or will write. Bytes may be damaged: that gives errors or wrong numbers,
 //! never a panic. After the file format of chiapos (Apache-2.0).
 
+#[cfg(test)]
+mod tests;
+
 use super::bits::{BitWriter, read_bits, read_bits_u128};
-use super::fse::{DeltaCode, Deltas, FseError};
+use super::fse::{DeltaCode, Deltas, FseError, Skip};
 
 /// Entries in a park of the tables 1 to 7; the last park of a table may hold fewer.
 pub(super) const ENTRIES_PER_PARK: usize = 2048;
@@ -90,25 +93,12 @@ impl ParkLayout {
     /// The line point of the entry `index` (below 2048) of `park`; decodes no further than that.
     pub(super) fn line_point(&self, park: &[u8], index: usize) -> Result<u128, ParkError> {
         let mut entry = self.entry(park, index)?;
-        let skipped = match &mut entry.deltas {
-            ParkDeltas::Coded(deltas) => deltas.skip_below(u64::MAX, index),
-            ParkDeltas::Raw(_) => (0, 0),
-        };
-        self.finish(entry, skipped)
+        Skip::all(entry.skip());
+        entry.line_point()
     }
 
-    /// The line points of two entries, in parks of this layout: faster than one after the other.
-    pub(super) fn line_point_of_each(&self, entries: [(&[u8], usize); 2]) -> Result<[u128; 2], ParkError> {
-        let [(a, a_index), (b, b_index)] = entries;
-        let (mut a, mut b) = (self.entry(a, a_index)?, self.entry(b, b_index)?);
-        let (ParkDeltas::Coded(of_a), ParkDeltas::Coded(of_b)) = (&mut a.deltas, &mut b.deltas) else {
-            return Ok([self.finish(a, (0, 0))?, self.finish(b, (0, 0))?]);
-        };
-        let [of_a, of_b] = Deltas::skip_both((of_a, a_index), (of_b, b_index));
-        Ok([self.finish(a, of_a)?, self.finish(b, of_b)?])
-    }
-
-    fn entry<'a>(&self, park: &'a [u8], index: usize) -> Result<ParkEntry<'a>, ParkError> {
+    /// The entry `index` (below 2048) of `park`, not decoded.
+    pub(super) fn entry<'a>(&self, park: &'a [u8], index: usize) -> Result<ParkEntry<'a>, ParkError> {
         if index >= ENTRIES_PER_PARK {
             return Err(ParkError::NoSuchEntry {
                 index,
@@ -116,33 +106,18 @@ impl ParkLayout {
             });
         }
         Ok(ParkEntry {
+            layout: *self,
             park,
             index,
             first: self.first_line_point(park)?,
             deltas: match index {
-                0 => ParkDeltas::Raw([].iter()),
-                _ => self.deltas(park)?,
+                0 => EntryDeltas::Raw([].iter()),
+                _ => match self.deltas(park)? {
+                    ParkDeltas::Coded(deltas) => EntryDeltas::Coded(Skip::new(deltas, u64::MAX, index)),
+                    ParkDeltas::Raw(deltas) => EntryDeltas::Raw(deltas),
+                },
             },
         })
-    }
-
-    /// The line point of an entry of whose deltas some are already taken: so many, with this sum.
-    fn finish(&self, entry: ParkEntry<'_>, (mut held, mut sum): (usize, u64)) -> Result<u128, ParkError> {
-        let ParkEntry {
-            park,
-            index,
-            first,
-            deltas,
-        } = entry;
-        for delta in deltas.take(index - held) {
-            sum += u64::from(delta);
-            held += 1;
-        }
-        if held < index {
-            return Err(ParkError::NoSuchEntry { index, held: held + 1 });
-        }
-        let stubs = self.stubs(park)?.sum(index).ok_or_else(|| self.cut(park))?;
-        self.checked(first + (u128::from(sum) << self.stub_bits) + stubs)
     }
 
     /// The park of `line_points`: 1 to 2048 of them, ascending. Fewer than four are followed by repetitions of the
@@ -387,29 +362,100 @@ impl Stubs<'_> {
 
     /// The sum of the first `count`, of which a park has at most 2047.
     fn sum(&self, count: usize) -> Option<u128> {
+        let (sum, summed) = match self.bits {
+            11..=16 => self.sum_of_eights::<4>(count),
+            17..=30 => self.sum_of_eights::<2>(count),
+            _ => (0, 0),
+        };
+        (summed..count).try_fold(u128::from(sum), |sum, at| Some(sum + u128::from(self.get(at)?)))
+    }
+
+    /// The sum of as many of the first `count` as are in whole groups of eight, and how many these are. A group takes as many
+    /// bytes as a stub has bits, so what is read at once, `N` stubs, is at the same places of each; every other stub of it is
+    /// summed up in the room that the one above it leaves.
+    fn sum_of_eights<const N: usize>(&self, count: usize) -> (u64, usize) {
         let bits = self.bits as usize;
-        let (mut sum, mut at) = (0_u64, 0);
-        // So many of so few bits have a sum of 64 bits, and each is in the eight bytes that it begins in.
-        while (1..=MAX_FAST_STUB_BITS).contains(&bits) && at < count {
-            let start = at * bits;
-            let Some(window) = self.bytes.get(start / 8..).and_then(|rest| rest.first_chunk()) else {
+        let places: [(usize, usize); 4] = std::array::from_fn(|at| {
+            let start = at * N * bits;
+            (start / 8, 64_usize.saturating_sub(start % 8 + N * bits))
+        });
+        let stub = (1_u64 << bits) - 1;
+        let every_other = if N == 4 { stub | stub << (2 * bits) } else { stub };
+        let (mut sums, mut summed) = (0, 0);
+        while summed + 8 <= count {
+            let start = summed / 8 * bits;
+            let Some(group) = self.bytes.get(start..start + bits + 8) else {
                 break;
             };
-            sum += (u64::from_be_bytes(*window) << (start % 8)) >> (64 - bits);
-            at += 1;
+            for (byte, below) in &places[..8 / N] {
+                let Some(window) = group[*byte..].first_chunk() else {
+                    break;
+                };
+                let window = u64::from_be_bytes(*window) >> below;
+                sums += (window & every_other) + ((window >> bits) & every_other);
+            }
+            summed += 8;
         }
-        (at..count).try_fold(u128::from(sum), |sum, at| Some(sum + u128::from(self.get(at)?)))
+        match N {
+            4 => ((sums >> (2 * bits)) + (sums & ((1 << (2 * bits)) - 1)), summed),
+            _ => (sums, summed),
+        }
     }
 }
 
 /// An entry of a park that is to be decoded.
-struct ParkEntry<'a> {
+pub(super) struct ParkEntry<'a> {
+    layout: ParkLayout,
     park: &'a [u8],
     index: usize,
     first: u128,
-    deltas: ParkDeltas<'a>,
+    deltas: EntryDeltas<'a>,
 }
 
+/// The deltas up to an entry.
+enum EntryDeltas<'a> {
+    Coded(Skip<'a>),
+    Raw(std::slice::Iter<'a, u8>),
+}
+
+impl<'a> ParkEntry<'a> {
+    /// What takes time to decode: to be skipped first, together with that of other entries.
+    pub(super) const fn skip(&mut self) -> Option<&mut Skip<'a>> {
+        match &mut self.deltas {
+            EntryDeltas::Coded(skip) => Some(skip),
+            EntryDeltas::Raw(_) => None,
+        }
+    }
+
+    /// Its line point.
+    pub(super) fn line_point(self) -> Result<u128, ParkError> {
+        let Self {
+            layout,
+            park,
+            index,
+            first,
+            deltas,
+        } = self;
+        let (mut held, mut sum, deltas) = match deltas {
+            EntryDeltas::Coded(skip) => {
+                let (held, sum, deltas) = skip.end();
+                (held, sum, ParkDeltas::Coded(deltas))
+            }
+            EntryDeltas::Raw(deltas) => (0, 0, ParkDeltas::Raw(deltas)),
+        };
+        for delta in deltas.take(index - held) {
+            sum += u64::from(delta);
+            held += 1;
+        }
+        if held < index {
+            return Err(ParkError::NoSuchEntry { index, held: held + 1 });
+        }
+        let stubs = layout.stubs(park)?.sum(index).ok_or_else(|| layout.cut(park))?;
+        layout.checked(first + (u128::from(sum) << layout.stub_bits) + stubs)
+    }
+}
+
+/// All deltas of a park.
 enum ParkDeltas<'a> {
     Coded(Deltas<'a>),
     Raw(std::slice::Iter<'a, u8>),
@@ -431,9 +477,6 @@ impl Iterator for ParkDeltas<'_> {
 fn triangle(x: u128) -> u128 {
     x * x.saturating_sub(1) / 2
 }
-
-/// Stubs of k 50, the largest there is, have fewer.
-const MAX_FAST_STUB_BITS: usize = 52;
 
 /// Stubs have this many bits less than k.
 const STUB_MINUS_BITS: u32 = 3;
@@ -467,206 +510,3 @@ static COMPRESSED_PARKS: [(u32, usize, DeltaCode); 9] = [
     (4, 6350, DeltaCode::new(8.60)),
     (30, 8808, DeltaCode::new(4.54)),
 ];
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// From the plot that chiapos 2.0.12 makes for k 18 and plot id sha256("a"): the first park of table 1, then the
-    /// last C3 park (of 1,428 entries) without the zeros at its end.
-    const GOLDEN: &[u8] = include_bytes!("../../../tests/vectors/pos_v1_parks_k18.bin");
-    const K: u8 = 18;
-
-    impl ParkLayout {
-        /// The line points of all entries of `park`, in order.
-        fn line_points(&self, park: &[u8]) -> Result<Vec<u128>, ParkError> {
-            let mut line_point = self.first_line_point(park)?;
-            let stubs = self.stubs(park)?;
-            let mut all = Vec::with_capacity(ENTRIES_PER_PARK);
-            all.push(line_point);
-            for (at, delta) in self.deltas(park)?.take(ENTRIES_PER_PARK - 1).enumerate() {
-                let stub = stubs.get(at).ok_or_else(|| self.cut(park))?;
-                line_point = self.checked(line_point + (u128::from(delta) << self.stub_bits) + u128::from(stub))?;
-                all.push(line_point);
-            }
-            Ok(all)
-        }
-    }
-
-    fn golden_park() -> (ParkLayout, &'static [u8]) {
-        let layout = ParkLayout::classic(K, 1);
-        (layout, &GOLDEN[..layout.park_bytes()])
-    }
-
-    fn golden_c3_park() -> Vec<u8> {
-        let mut park = GOLDEN[golden_park().0.park_bytes()..].to_vec();
-        park.resize(c3_park_bytes(K), 0);
-        park
-    }
-
-    #[test]
-    fn line_points_of_chiapos_are_read_and_written() {
-        let (layout, park) = golden_park();
-        let line_points = layout.line_points(park).unwrap();
-        assert_eq!(line_points.len(), ENTRIES_PER_PARK);
-        assert!(line_points.is_sorted());
-        for (index, line_point) in line_points.iter().enumerate() {
-            assert_eq!(layout.line_point(park, index), Ok(*line_point));
-        }
-        assert_eq!(layout.encode(&line_points).as_deref(), Ok(park));
-    }
-
-    #[test]
-    fn f7_differences_of_chiapos_are_read_and_written() {
-        let park = golden_c3_park();
-        let deltas: Vec<u8> = c3_deltas(&park).unwrap().collect();
-        assert_eq!(deltas.len(), 1427);
-        assert_eq!(encode_c3_park(K, &deltas), Ok(park));
-    }
-
-    #[test]
-    fn parks_of_k_32_have_their_known_sizes() {
-        let sizes: Vec<usize> = (1..=6)
-            .map(|table| ParkLayout::classic(32, table).park_bytes())
-            .collect();
-        assert_eq!(sizes, [8862, 8325, 8325, 8325, 8325, 8325]);
-        let compressed: Vec<usize> = (1..=9)
-            .map(|level| ParkLayout::compressed(level).unwrap().park_bytes())
-            .collect();
-        assert_eq!(compressed, [8336, 7360, 6352, 5325, 4300, 3273, 2250, 6350, 8808]);
-        assert_eq!(p7_park_bytes(32), 8448);
-        assert_eq!([c3_park_bytes(19), c3_park_bytes(20)], [10_000, 3000]);
-    }
-
-    #[test]
-    fn plain_deltas_are_read() {
-        let layout = ParkLayout::classic(K, 6);
-        let mut park = vec![0; layout.park_bytes()];
-        let at = layout.deltas_start();
-        park[at..at + 4].copy_from_slice(&[2, 0x80, 3, 5]);
-        assert_eq!(layout.line_points(&park), Ok(vec![0, 3 << 15, 8 << 15]));
-        assert_eq!(layout.line_point(&park, 2), Ok(8 << 15));
-        assert_eq!(
-            layout.line_point(&park, 3),
-            Err(ParkError::NoSuchEntry { index: 3, held: 3 })
-        );
-    }
-
-    #[test]
-    fn entries_that_are_not_there_are_refused() {
-        let layout = ParkLayout::classic(K, 3);
-        let park = layout.encode(&[1, 2, 3, 4, 5]).unwrap();
-        assert_eq!(layout.line_point(&park, 4), Ok(5));
-        assert_eq!(
-            layout.line_point(&park, 5),
-            Err(ParkError::NoSuchEntry { index: 5, held: 5 })
-        );
-        let (layout, full) = golden_park();
-        let beyond = ParkError::NoSuchEntry {
-            index: 2048,
-            held: 2048,
-        };
-        assert_eq!(layout.line_point(full, 2048), Err(beyond));
-    }
-
-    #[test]
-    fn a_park_with_few_entries_is_filled_up_with_its_last() {
-        let layout = ParkLayout::classic(K, 1);
-        let park = layout.encode(&[77]).unwrap();
-        assert_eq!(layout.line_points(&park), Ok(vec![77; 1 + MIN_DELTAS]));
-    }
-
-    #[test]
-    fn what_does_not_fit_is_not_written() {
-        let layout = ParkLayout::classic(K, 2);
-        assert_eq!(layout.encode(&[]), Err(ParkError::EntryCount { got: 0 }));
-        assert_eq!(layout.encode(&[0; 2049]), Err(ParkError::EntryCount { got: 2049 }));
-        assert_eq!(layout.encode(&[2, 1]), Err(ParkError::NotAscending));
-        assert_eq!(
-            layout.encode(&[0, 256 << 15]),
-            Err(ParkError::DeltaTooLarge { delta: 256 })
-        );
-        assert_eq!(
-            layout.encode(&[1 << 36]),
-            Err(ParkError::LinePointTooLarge { bits: 36 })
-        );
-        let far_apart: Vec<u128> = (0..2048).map(|at| at << 20).collect();
-        assert!(matches!(
-            layout.encode(&far_apart),
-            Err(ParkError::DeltasOverflow { room: 894, .. })
-        ));
-    }
-
-    #[test]
-    fn a_park_cut_short_is_refused() {
-        let (layout, park) = golden_park();
-        for len in 0..park.len() {
-            assert!(layout.line_points(&park[..len]).is_err());
-            assert!(layout.line_point(&park[..len], 1).is_err());
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn folding_is_undone(a in 0_u64..1 << 50, b in 0_u64..1 << 50) {
-            prop_assume!(a != b);
-            prop_assert_eq!(unfold_line_point(line_point(a, b)), (a.max(b), a.min(b)));
-        }
-
-        #[test]
-        fn every_line_point_unfolds(point in 0_u128..1 << 100) {
-            let (x, y) = unfold_line_point(point);
-            prop_assert!(y < x || point == 0);
-            prop_assert_eq!(triangle(u128::from(x)) + u128::from(y), point);
-        }
-
-        #[test]
-        fn parks_round_trip(
-            k in 18_u8..=50,
-            table in 1_u8..=6,
-            level in 0_u8..=9,
-            first: u128,
-            steps in prop::collection::vec((0_u128..6, any::<u128>()), MIN_DELTAS..ENTRIES_PER_PARK),
-        ) {
-            let layout = ParkLayout::compressed(level).unwrap_or_else(|| ParkLayout::classic(k, table));
-            let mut line_points = vec![first >> (133 - layout.line_point_bits)];
-            for (delta, stub) in steps {
-                let step = (delta << layout.stub_bits) + (stub >> (128 - layout.stub_bits));
-                line_points.push(line_points[line_points.len() - 1] + step);
-            }
-            let park = layout.encode(&line_points).unwrap();
-            prop_assert_eq!(park.len(), layout.park_bytes());
-            prop_assert_eq!(layout.line_points(&park), Ok(line_points.clone()));
-            let last = line_points.len() - 1;
-            prop_assert_eq!(layout.line_point(&park, last), Ok(line_points[last]));
-        }
-
-        #[test]
-        fn p7_parks_round_trip(k in 18_u8..=50, positions in prop::collection::vec(0_u64..1 << 19, 1..=2048)) {
-            let park = encode_p7_park(k, &positions).unwrap();
-            prop_assert_eq!(park.len(), p7_park_bytes(k));
-            for (index, position) in positions.iter().enumerate() {
-                prop_assert_eq!(read_bits(&park, index * (usize::from(k) + 1), u32::from(k) + 1), Some(*position));
-            }
-        }
-
-        #[test]
-        fn damaged_parks_do_no_harm(at in 0..GOLDEN.len(), flips in prop::collection::vec(any::<u8>(), 1..40), index in 0..3000_usize) {
-            let (layout, park) = golden_park();
-            let mut bytes = GOLDEN.to_vec();
-            for (byte, flip) in bytes[at..].iter_mut().zip(flips) {
-                *byte ^= flip;
-            }
-            let (damaged, c3) = bytes.split_at(park.len());
-            let _ = layout.line_point(damaged, index);
-            if let Ok(line_points) = layout.line_points(damaged) {
-                prop_assert!(line_points.len() <= ENTRIES_PER_PARK && line_points.is_sorted());
-            }
-            if let Ok(deltas) = c3_deltas(c3) {
-                prop_assert!(deltas.count() <= c3.len() * 8);
-            }
-        }
-    }
-}

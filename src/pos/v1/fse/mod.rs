@@ -7,6 +7,9 @@
 //! Follows the reference plotter (chiapos, Apache-2.0: distribution) and Finite State Entropy by Yann Collet (BSD-2:
 //! tables and stream format) bit for bit; the code is our own.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BinaryHeap;
 use std::sync::OnceLock;
 
@@ -98,78 +101,172 @@ enum Rest {
     None,
 }
 
-impl Deltas<'_> {
-    /// Takes symbols, four at a time, while their sum stays below `limit` and they are no more than `most`. How many it
-    /// took, and their sum. Much faster than the iterator, which has the symbols that are left.
-    pub(super) fn skip_below(&mut self, limit: u64, most: usize) -> (usize, u64) {
-        let (mut taken, mut sum) = (0, 0);
-        while taken + 4 <= most
-            && let Some(four) = self.four()
-            && sum + four.sum < limit
-        {
-            self.go_to(&four);
-            (taken, sum) = (taken + 4, sum + four.sum);
+/// Symbols that are skipped, eight or four at a time: while their sum stays below a limit and they are no more than so
+/// many. Much faster than the iterator, which has the symbols that are left.
+#[derive(Debug)]
+pub(super) struct Skip<'a> {
+    deltas: Deltas<'a>,
+    limit: u64,
+    most: usize,
+    taken: usize,
+    sum: u64,
+}
+
+impl<'a> Skip<'a> {
+    /// To skip `most` symbols of `deltas` at most, whose sum is below `limit`.
+    pub(super) const fn new(deltas: Deltas<'a>, limit: u64, most: usize) -> Self {
+        Self {
+            deltas,
+            limit,
+            most,
+            taken: 0,
+            sum: 0,
         }
-        (taken, sum)
     }
 
-    /// As [`Self::skip_below`], without a limit, of two streams at the same time: what takes time is to wait for one symbol
-    /// after the other, and two wait together.
-    pub(super) fn skip_both(first: (&mut Self, usize), second: (&mut Self, usize)) -> [(usize, u64); 2] {
-        let ((a, most_a), (b, most_b)) = (first, second);
-        let (mut taken, mut sums) = (0, [0, 0]);
-        while taken + 4 <= most_a.min(most_b)
-            && let (Some(of_a), Some(of_b)) = (a.four(), b.four())
-        {
-            a.go_to(&of_a);
-            b.go_to(&of_b);
-            taken += 4;
-            sums = [sums[0] + of_a.sum, sums[1] + of_b.sum];
+    /// Skips as far as each goes, several of them at the same time: what takes time is to wait for one symbol after the
+    /// other, and so many streams wait together.
+    pub(super) fn all<'b>(skips: impl IntoIterator<Item = &'b mut Self>)
+    where
+        'a: 'b,
+    {
+        let mut going: Vec<&mut Self> = skips.into_iter().collect();
+        while let Some(first) = going.first() {
+            let table = first.deltas.table;
+            let is_other = |skip: &mut &mut Self| !std::ptr::eq(skip.deltas.table, table);
+            let others = going.extract_if(.., is_other).collect();
+            Self::all_of(table, std::mem::replace(&mut going, others));
         }
-        [(a, most_a, sums[0]), (b, most_b, sums[1])].map(|(deltas, most, sum)| {
-            let (more, sum_of_more) = deltas.skip_below(u64::MAX, most - taken);
-            (taken + more, sum + sum_of_more)
-        })
     }
 
-    /// The next four symbols, which stay where they are; `None` near the end of the stream.
-    #[inline(always)]
-    fn four(&self) -> Option<Four> {
-        // They take 56 bits at most, and these are 57 or more: there is nothing to check in between.
-        let mut window = self.bits.window()?;
-        let mut used = 0;
-        let mut step = |state: u32| {
-            let cell = self.table[state as usize % SLOTS];
-            let bits = u32::from(cell.bits);
-            let low = ((window >> 1) >> (63 - bits)) as u32;
-            window <<= bits;
-            used += bits;
-            (u32::from(cell.base) + low, u64::from(cell.symbol))
-        };
-        let [first, second] = self.states;
-        let (first, a) = step(first);
-        let (second, b) = step(second);
-        let (first, c) = step(first);
-        let (second, d) = step(second);
-        Some(Four {
-            sum: a + b + c + d,
-            left: self.bits.left - used as usize,
-            states: [first, second],
-        })
+    fn all_of(table: &DecodeTable, mut going: Vec<&mut Self>) {
+        // Each time one of those that go together has come to its end.
+        while let Some(some) = going.first_chunk_mut::<LANES>() {
+            Self::skip_together(table, some);
+            going.retain_mut(|skip| skip.goes_on());
+        }
+        while let Some(some) = going.first_chunk_mut::<2>() {
+            Self::skip_together(table, some);
+            going.retain_mut(|skip| skip.goes_on());
+        }
+        if let Some(last) = going.first_chunk_mut::<1>() {
+            Self::skip_together(table, last);
+            last[0].goes_on();
+        }
     }
 
+    /// How many symbols were skipped, their sum, and the symbols after them.
+    pub(super) fn end(self) -> (usize, u64, Deltas<'a>) {
+        (self.taken, self.sum, self.deltas)
+    }
+
+    /// Skips eight symbols of each, as often as all of them can.
     #[inline(always)]
-    const fn go_to(&mut self, four: &Four) {
-        self.bits.left = four.left;
-        self.states = four.states;
+    fn skip_together<const N: usize>(table: &DecodeTable, skips: &mut [&mut Self; N]) {
+        let streams = skips.each_ref().map(|skip| skip.deltas.bits.bytes);
+        let limits = skips.each_ref().map(|skip| skip.limit);
+        let rounds = skips.iter().map(|skip| (skip.most - skip.taken) / 8).min();
+        let mut places = skips.each_ref().map(|skip| skip.place());
+        let mut taken = 0;
+        for _ in 0..rounds.unwrap_or(0) {
+            let Some(next) = after::<N, 8>(table, &streams, &places) else {
+                break;
+            };
+            if !std::iter::zip(&next, &limits).all(|(place, limit)| place.sum < *limit) {
+                break;
+            }
+            (places, taken) = (next, taken + 8);
+        }
+        for (skip, place) in skips.iter_mut().zip(places) {
+            skip.go_to(place, taken);
+        }
+    }
+
+    /// Skips eight; if it cannot, fours to the end and `false`.
+    fn goes_on(&mut self) -> bool {
+        if self.skip::<8>() {
+            return true;
+        }
+        while self.skip::<4>() {}
+        false
+    }
+
+    fn skip<const COUNT: usize>(&mut self) -> bool {
+        match after::<1, COUNT>(self.deltas.table, &[self.deltas.bits.bytes], &[self.place()]) {
+            Some([place]) if place.sum < self.limit && self.taken + COUNT <= self.most => {
+                self.go_to(place, COUNT);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    const fn place(&self) -> Place {
+        Place {
+            left: self.deltas.bits.left,
+            states: self.deltas.states,
+            sum: self.sum,
+        }
+    }
+
+    const fn go_to(&mut self, place: Place, taken: usize) {
+        self.deltas.bits.left = place.left;
+        self.deltas.states = place.states;
+        self.sum = place.sum;
+        self.taken += taken;
     }
 }
 
-/// Four symbols and what is after them.
-struct Four {
-    sum: u64,
+/// A place in a stream.
+#[derive(Clone, Copy, Default)]
+struct Place {
     left: usize,
     states: [u32; 2],
+    /// Of all symbols before.
+    sum: u64,
+}
+
+/// The places so many symbols further on in each stream, an even number of them; `None` near the end of a stream, or where
+/// they take more bits than are read at once. Four never do.
+#[inline(always)]
+fn after<const N: usize, const COUNT: usize>(
+    table: &DecodeTable,
+    streams: &[&[u8]; N],
+    places: &[Place; N],
+) -> Option<[Place; N]> {
+    let mut windows = [0; N];
+    for lane in 0..N {
+        let (bytes, left) = (streams[lane], places[lane].left);
+        // A mark behind the bits: how far it has come tells how many are used.
+        windows[lane] = BackwardBits { bytes, left }.window()? & !(MARK - 1) | MARK;
+    }
+    let mut states = places.map(|place| place.states);
+    let mut sums = [0; N];
+    for place in 0..COUNT {
+        for lane in 0..N {
+            let state = &mut states[lane][place % 2];
+            let window = &mut windows[lane];
+            let cell = table[*state as usize % SLOTS];
+            // A symbol takes a bit at least: none has more than half of the slots.
+            let low = window.wrapping_shr(u32::from(cell.bits).wrapping_neg()) as u32;
+            *window <<= cell.bits % 64;
+            sums[lane] += u32::from(cell.symbol);
+            *state = u32::from(cell.base) + low;
+        }
+    }
+    let mut next = [Place::default(); N];
+    for lane in 0..N {
+        if windows[lane] == 0 {
+            return None;
+        }
+        let used = windows[lane].trailing_zeros() - MARK.trailing_zeros();
+        next[lane] = Place {
+            left: places[lane].left - used as usize,
+            states: states[lane],
+            sum: places[lane].sum + u64::from(sums[lane]),
+        };
+    }
+    Some(next)
 }
 
 impl Iterator for Deltas<'_> {
@@ -437,136 +534,8 @@ const TABLE_LOG: u32 = 14;
 const SLOTS: usize = 1 << TABLE_LOG;
 const MIN_SYMBOLS: usize = 3;
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use sha2::{Digest, Sha256};
+/// Below the 57 bits that there are at least in eight bytes when the first ones are used.
+const MARK: u64 = 1 << 6;
 
-    use super::*;
-
-    static FLAT: DeltaCode = DeltaCode::new(4.7);
-    static STEEP: DeltaCode = DeltaCode::new(1.0);
-
-    /// R, number of symbols, first bytes of SHA-256 over the counts (u16 big-endian), from `CreateNormalizedCount` of
-    /// chiapos 2.0.12: the values of uncompressed plots first, then those of compressed ones.
-    const GOLDEN_COUNTS: [(f64, usize, &str); 13] = [
-        (4.7, 255, "c2dd1550cb765be7"),
-        (2.75, 255, "99bd6a5492048b75"),
-        (2.7, 255, "189de83983b392ca"),
-        (2.6, 255, "ca4e9ac2845344ea"),
-        (2.45, 255, "e5445fe9a5e384f1"),
-        (1.0, 116, "e3473f06db553048"),
-        (2.51, 255, "fb31c2f44542a08c"),
-        (3.44, 255, "de816844c6631b28"),
-        (4.36, 255, "108ddcee484d0f5c"),
-        (9.30, 255, "ff1cc3327c935ab6"),
-        (9.10, 255, "6d7593c17a0f46c5"),
-        (8.60, 255, "f32a3142bf380872"),
-        (4.54, 255, "71eca20df036ddad"),
-    ];
-
-    fn encoded(code: &DeltaCode, symbols: &[u8]) -> Vec<u8> {
-        let mut stream = Vec::new();
-        code.encode(symbols, &mut stream).unwrap();
-        stream
-    }
-
-    #[test]
-    fn slots_are_shared_out_as_chiapos_does() {
-        for (r, symbols, digest) in GOLDEN_COUNTS {
-            let counts = slot_counts(r);
-            let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
-            let hash = hex::encode(Sha256::digest(bytes));
-            assert_eq!((counts.len(), &hash[..16]), (symbols, digest), "R {r}");
-        }
-    }
-
-    #[test]
-    fn streams_equal_those_of_the_fse_library() {
-        assert_eq!(hex::encode(encoded(&FLAT, &[0, 1, 2])), FLAT_3);
-        assert_eq!(hex::encode(encoded(&FLAT, &[254, 0, 9, 3, 1, 100])), FLAT_6);
-        assert_eq!(
-            hex::encode(encoded(&STEEP, &[0, 0, 0, 1, 0, 2, 0, 0, 115, 1, 1])),
-            STEEP_11
-        );
-    }
-
-    #[test]
-    fn what_the_code_cannot_express_is_refused() {
-        let mut out = Vec::new();
-        assert_eq!(FLAT.encode(&[1, 2], &mut out), Err(FseError::TooFewSymbols { got: 2 }));
-        let too_large = FseError::NoSuchSymbol {
-            symbol: 116,
-            largest: 115,
-        };
-        assert_eq!(STEEP.encode(&[1, 2, 116], &mut out), Err(too_large));
-        assert!(out.is_empty());
-    }
-
-    #[test]
-    fn damaged_ends_of_a_stream_are_refused() {
-        assert_eq!(FLAT.decode(&[]).err(), Some(FseError::Empty));
-        assert_eq!(FLAT.decode(&[1, 2, 3, 4, 0]).err(), Some(FseError::NoEndMark));
-        assert_eq!(
-            FLAT.decode(&[0xff, 0xff, 0xff, 0x0f]).err(),
-            Some(FseError::TooShort { got: 4 })
-        );
-        assert!(FLAT.decode(&[0xff, 0xff, 0xff, 0x1f]).is_ok());
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_encoded_is_decoded(symbols in prop::collection::vec(0_u8..=254, 3..2100)) {
-            let stream = encoded(&FLAT, &symbols);
-            prop_assert!(FLAT.decode(&stream).unwrap().eq(symbols));
-        }
-
-        #[test]
-        fn what_is_skipped_is_what_would_have_been_taken(
-            symbols in prop::collection::vec(0_u8..=254, 3..300),
-            limit in 0_u64..40_000,
-            most in 0_usize..300,
-        ) {
-            let stream = encoded(&FLAT, &symbols);
-            let mut deltas = FLAT.decode(&stream).unwrap();
-            let (taken, sum) = deltas.skip_below(limit, most);
-            prop_assert!(taken <= most && (taken == 0 || sum < limit));
-            prop_assert_eq!(sum, symbols[..taken].iter().map(|symbol| u64::from(*symbol)).sum::<u64>());
-            prop_assert!(deltas.eq(symbols[taken..].iter().copied()));
-        }
-
-        #[test]
-        fn two_streams_are_skipped_like_one(
-            streams in [prop::collection::vec(0_u8..=254, 3..300), prop::collection::vec(0_u8..=254, 3..300)],
-            most in [0_usize..300, 0_usize..300],
-        ) {
-            let coded = streams.each_ref().map(|symbols| encoded(&FLAT, symbols));
-            let [mut a, mut b] = coded.each_ref().map(|stream| FLAT.decode(stream).unwrap());
-            let skipped = Deltas::skip_both((&mut a, most[0]), (&mut b, most[1]));
-            for (place, deltas) in [a, b].into_iter().enumerate() {
-                let (taken, sum) = skipped[place];
-                prop_assert_eq!(sum, streams[place][..taken].iter().map(|symbol| u64::from(*symbol)).sum::<u64>());
-                prop_assert!(taken <= most[place]);
-                prop_assert!(deltas.eq(streams[place][taken..].iter().copied()));
-            }
-        }
-
-        #[test]
-        fn likely_symbols_cost_little(symbols in prop::collection::vec(0_u8..=2, 3..10_000)) {
-            let stream = encoded(&STEEP, &symbols);
-            prop_assert!(stream.len() * 8 <= symbols.len() * 3 + 40);
-            prop_assert!(STEEP.decode(&stream).unwrap().eq(symbols));
-        }
-
-        #[test]
-        fn any_bytes_decode_to_an_end(stream in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(symbols) = STEEP.decode(&stream) {
-                prop_assert!(symbols.count() <= stream.len() * 8);
-            }
-        }
-    }
-
-    const FLAT_3: &str = "1f005ead";
-    const FLAT_6: &str = "30c6055881267f";
-    const STEEP_11: &str = "0940195505a4dc";
-}
+/// Streams that are decoded together.
+const LANES: usize = 4;

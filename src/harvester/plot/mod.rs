@@ -5,14 +5,20 @@
 //! tell of the plot or of a proof need them, so this may be left for later. What takes long, [`PlotFacts`], can be kept
 //! and given back.
 
+mod open_error;
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
+
+pub(super) use open_error::FARMER_KEY;
+pub use open_error::OpenError;
+use open_error::{MIN_COPIED_K, POOL_KEY, smallest_file};
 
 use super::file::{FileStamp, PlotFile, PlotPath, name_of};
 use super::plot_v2::ProverV2;
-use super::scan::permission_hint;
 use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo, TableHeader};
@@ -21,85 +27,6 @@ use crate::pos::v2::PlotFileV2;
 use crate::pos::{PlotError, ReadAt};
 use crate::units::{ByteSize, PlotSize};
 use crate::wire::{G1Bytes, HarvesterHandshake, PartialProof, Plot, PlotPool};
-
-/// Why a file is not farmed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// It cannot be opened or read.
-    #[error("open {path}: {source}{}", permission_hint(source))]
-    Io {
-        /// File.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is no plot that this harvester can farm.
-    #[error("open {path}: {source}")]
-    Plot {
-        /// File.
-        path: PathBuf,
-        /// Why.
-        source: PlotError,
-    },
-    /// It holds keys that cannot be.
-    #[error("open {path}: {what}: {source}")]
-    Keys {
-        /// File.
-        path: PathBuf,
-        /// Which key.
-        what: &'static str,
-        /// Why.
-        source: CryptoError,
-    },
-    /// Its keys do not give its id.
-    #[error("open {path}: its keys belong to plot {computed}, its header says {written}")]
-    WrongId {
-        /// File.
-        path: PathBuf,
-        /// Id of the header.
-        written: PlotId,
-        /// Id by the keys.
-        computed: PlotId,
-    },
-    /// It was made for other keys.
-    #[error("{path} was made for {0}", none_of_ours(what, wanted, ours))]
-    NoKey {
-        /// File.
-        path: PathBuf,
-        /// `farmer public key` or `pool public key`.
-        what: &'static str,
-        /// The key.
-        wanted: G1Bytes,
-        /// Those we have.
-        ours: Vec<G1Bytes>,
-    },
-    /// It is compressed more than the settings allow.
-    #[error("{path} is compressed at level {level}, {}", allowed(*most))]
-    TooCompressed {
-        /// File.
-        path: PathBuf,
-        /// Its level.
-        level: u8,
-        /// The highest level allowed; 0 for none.
-        most: u8,
-    },
-    /// It is far smaller than plots of its k are.
-    #[error("{path} is being copied: {size} bytes of a k {k} plot, which has {} or more", smallest_file(*k))]
-    BeingCopied {
-        /// File.
-        path: PathBuf,
-        /// Bytes there are.
-        size: u64,
-        /// Its k.
-        k: u8,
-    },
-    /// It was replaced or written to after it was loaded; the next refresh loads it again.
-    #[error("{path} has changed since it was loaded")]
-    Changed {
-        /// File.
-        path: PathBuf,
-    },
-}
 
 /// A plot that is farmed. Holds no secret and no file.
 pub struct LoadedPlot {
@@ -457,6 +384,14 @@ impl LoadedPlot {
         &self.prover
     }
 
+    /// What looks up the proofs of a v1 plot that is not compressed: one that is read more than computed.
+    pub(super) const fn classic_prover(&self) -> Option<&Prover> {
+        match &self.prover {
+            PlotProver::V1(prover) if prover.header().compression_level() == 0 => Some(prover),
+            _ => None,
+        }
+    }
+
     /// Who is paid.
     #[must_use]
     pub const fn pool(&self) -> &PlotPool {
@@ -569,7 +504,8 @@ impl LoadedPlot {
             .map_err(|source| self.damaged(source))
     }
 
-    fn damaged(&self, source: PlotError) -> OpenError {
+    /// This plot is damaged, or cannot be read.
+    pub(super) fn damaged(&self, source: PlotError) -> OpenError {
         OpenError::Plot {
             path: self.path().to_owned(),
             source,
@@ -647,164 +583,5 @@ fn check_keys(path: &Path, pool: &PlotPool, farmer: &G1Bytes, keys: &HarvesterHa
             no_key(POOL_KEY, *pool, &keys.pool_public_keys)
         }
         _ => Ok(()),
-    }
-}
-
-fn none_of_ours(what: &str, wanted: &G1Bytes, ours: &[G1Bytes]) -> String {
-    if ours.is_empty() {
-        return format!("{what} {wanted}, and the farmer has none");
-    }
-    let mut text = format!("{what} {wanted}, which is none of ours: ");
-    let shown: Vec<_> = ours.iter().take(KEYS_SHOWN).map(G1Bytes::to_string).collect();
-    text.push_str(&shown.join(", "));
-    if ours.len() > KEYS_SHOWN {
-        text.push_str(&format!(" and {} more", ours.len() - KEYS_SHOWN));
-    }
-    text
-}
-
-fn allowed(most: u8) -> String {
-    match most {
-        0 => "and `harvester.parallel_decompressor_count` 0 allows no compressed plots".to_owned(),
-        most => format!("and `harvester.max_compression_level_allowed` is {most}"),
-    }
-}
-
-/// What [`OpenError::NoKey`] calls the keys.
-pub(super) const FARMER_KEY: &str = "farmer public key";
-const POOL_KEY: &str = "pool public key";
-
-/// A farm has one or two keys; a list of hundreds helps nobody.
-const KEYS_SHOWN: usize = 3;
-
-/// Bytes that a whole file of this `k` has at least: 0.98 · 0.78 · (2k + 1) · 2^(k − 1).
-fn smallest_file(k: u8) -> u128 {
-    let expected = (2 * u128::from(k) + 1) << (k - 1);
-    expected * 7644 / 10_000
-}
-
-/// Smaller plots are copied too fast to be seen on their way.
-const MIN_COPIED_K: u8 = 30;
-
-#[cfg(test)]
-mod tests {
-    use super::super::testing::{keys, original, pooled};
-    use super::*;
-
-    /// A classic header of this k with pointers beyond the end.
-    fn start_of_a_plot(k: u8) -> Vec<u8> {
-        let mut bytes = b"Proof of Space Plot".to_vec();
-        bytes.extend([1; 32]);
-        bytes.push(k);
-        bytes.extend(b"\x00\x04v1.0\x00\x70");
-        bytes.extend([2; 112]);
-        for table in 1..=10_u64 {
-            bytes.extend((table << 30).to_be_bytes());
-        }
-        bytes
-    }
-
-    #[test]
-    fn the_beginning_of_a_large_plot_is_being_copied_and_of_a_small_one_is_broken() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.plot");
-        let keys = HarvesterHandshake {
-            farmer_public_keys: Vec::new(),
-            pool_public_keys: Vec::new(),
-        };
-        let open = |k| {
-            std::fs::write(&path, start_of_a_plot(k)).unwrap();
-            LoadedPlot::open(&path, &keys).unwrap_err()
-        };
-        let large = open(32);
-        assert!(
-            matches!(large, OpenError::BeingCopied { size: 252, k: 32, .. }),
-            "{large}"
-        );
-        let small = open(25);
-        assert!(
-            matches!(
-                small,
-                OpenError::Plot {
-                    source: PlotError::CutOff { .. },
-                    ..
-                }
-            ),
-            "{small}"
-        );
-    }
-
-    #[test]
-    fn smallest_file_of_a_k_32_plot_is_what_the_official_software_computes() {
-        // int(0.98 * 0.78 * expected_plot_size(32))
-        assert_eq!(smallest_file(32), 106_699_872_534);
-    }
-
-    #[test]
-    fn a_plot_opened_with_known_facts_proves_and_signs_like_one_opened_without() {
-        let opened = LoadedPlot::open(pooled(), &keys()).unwrap();
-        let facts = opened.facts().unwrap();
-        let known =
-            LoadedPlot::open_known(opened.plot_path(), opened.stamp(), opened.volume(), &keys(), &facts).unwrap();
-        assert_eq!(known.facts(), opened.facts());
-        assert_eq!(known.describe(), opened.describe());
-        for byte in 0..8 {
-            let challenge = PosChallenge([byte; 32]);
-            let file = opened.open_file().unwrap();
-            let (of_known, of_opened) = (known.qualities(&file, &challenge), opened.qualities(&file, &challenge));
-            assert_eq!(of_known.unwrap(), of_opened.unwrap());
-        }
-        let message = Bytes32([1; 32]);
-        assert_eq!(known.sign(&[message]).unwrap(), opened.sign(&[message]).unwrap());
-    }
-
-    #[test]
-    fn facts_with_keys_of_another_plot_are_refused() {
-        let (opened, other) = (
-            LoadedPlot::open(pooled(), &keys()).unwrap(),
-            LoadedPlot::open(original(), &keys()),
-        );
-        let mut facts = opened.facts().unwrap();
-        facts.keys = *other.unwrap().known_keys().unwrap();
-        let refused =
-            LoadedPlot::open_known(opened.plot_path(), opened.stamp(), opened.volume(), &keys(), &facts).unwrap_err();
-        assert!(matches!(refused, OpenError::WrongId { .. }), "{refused}");
-    }
-
-    #[test]
-    fn keys_left_for_later_are_those_worked_out_at_once_and_belong_to_the_id() {
-        let (opened, later) = (
-            LoadedPlot::open(pooled(), &keys()).unwrap(),
-            LoadedPlot::open_without_keys(&pooled().into(), &keys()).unwrap(),
-        );
-        assert_eq!(
-            (later.known_keys(), later.describe(), later.facts()),
-            (None, None, None)
-        );
-        assert!(later.is_same(&opened));
-        assert_eq!(later.own_keys().unwrap(), opened.own_keys().unwrap());
-        assert_eq!((later.describe(), later.facts()), (opened.describe(), opened.facts()));
-
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.plot");
-        let mut bytes = std::fs::read(pooled()).unwrap();
-        bytes[20] ^= 1;
-        std::fs::write(&path, bytes).unwrap();
-        let plot = LoadedPlot::open_without_keys(&path.into(), &keys()).unwrap();
-        for _ in 0..2 {
-            assert!(matches!(plot.own_keys(), Err(OpenError::WrongId { .. })));
-        }
-        assert!(matches!(plot.sign(&[Bytes32([1; 32])]), Err(OpenError::WrongId { .. })));
-    }
-
-    #[test]
-    fn another_plot_under_the_same_name_is_not_signed_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.plot");
-        std::fs::copy(original(), &path).unwrap();
-        let plot = LoadedPlot::open(&path, &keys()).unwrap();
-        std::fs::copy(pooled(), &path).unwrap();
-        let refused = plot.sign(&[Bytes32([1; 32])]).unwrap_err();
-        assert!(matches!(refused, OpenError::Changed { .. }), "{refused}");
     }
 }
