@@ -323,12 +323,13 @@ impl<J> Queue<J> {
     }
 
     /// How many look-ups a thread begins of so many that wait. More than one if the last ones were so quick that nothing was
-    /// waited for but processors: together they take less than half as much of them. Then there are fewer threads than lanes,
+    /// waited for but processors: together they take much less of them. Then there are fewer threads than lanes,
     /// which on such a volume is no loss.
     fn at_once(&self, waiting: usize) -> usize {
-        let took = self.times.back().map(|us| Duration::from_micros(*us));
-        match took {
-            Some(took) if took < FROM_MEMORY => waiting.div_ceil(SHARED_BY).clamp(1, MOST_AT_ONCE),
+        // Some take longer because their thread had to wait for a processor.
+        let quickest = self.times.iter().rev().take(2 * MOST_AT_ONCE).min();
+        match quickest.map(|us| Duration::from_micros(*us)) {
+            Some(quickest) if quickest < FROM_MEMORY => waiting.div_ceil(SHARED_BY).clamp(1, MOST_AT_ONCE),
             _ => 1,
         }
     }
@@ -370,9 +371,8 @@ fn count(plots: usize) -> u64 {
     u64::try_from(plots).unwrap_or(u64::MAX)
 }
 
-/// Look-ups that take no longer were read out of memory: with a device that is as fast as any, nine reads after one another
-/// take twice as long.
-const FROM_MEMORY: Duration = Duration::from_micros(250);
+/// Look-ups that take less were read out of memory: any device needs longer for the two reads that are the fewest.
+const FROM_MEMORY: Duration = Duration::from_micros(100);
 
 /// Look-ups that one thread begins at once, at most. More gain no more.
 const MOST_AT_ONCE: usize = 8;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::bits::read_bits;
 use super::fse::Skip;
-use super::park::{CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ParkError, c3_deltas, c3_park_bytes};
+use super::park::{CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ParkError, c3_deltas, c3_park_bytes, holds_c3_deltas};
 use super::plot_reader::PlotReader;
 use crate::pos::plot_error::{PlotError, PlotPart};
 use crate::pos::read_at::ReadAt;
@@ -109,16 +109,25 @@ impl Checkpoints {
     pub(super) fn near<R: ReadAt + ?Sized>(&self, reader: &PlotReader<'_, R>, f7: u64) -> Result<Near, PlotError> {
         let checkpoints = self.find(reader, f7)?;
         let park_bytes = c3_park_bytes(self.k);
-        let parks = match checkpoints.first() {
-            Some(first) => {
-                let offset = first
-                    .index
-                    .saturating_mul(park_bytes as u64)
-                    .saturating_add(self.c3_start);
-                reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?
-            }
-            None => Vec::new(),
+        let Some(first) = checkpoints.first() else {
+            return Ok(Near::default());
         };
+        let offset = first
+            .index
+            .saturating_mul(park_bytes as u64)
+            .saturating_add(self.c3_start);
+        if checkpoints.len() == 1 && park_bytes > C3_READ_BYTES {
+            let parks = reader.read_up_to(PlotPart::C3, offset, C3_READ_BYTES)?;
+            if holds_c3_deltas(&parks) {
+                return Ok(Near {
+                    f7,
+                    checkpoints,
+                    park_bytes: parks.len(),
+                    parks,
+                });
+            }
+        }
+        let parks = reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?;
         Ok(Near {
             f7,
             checkpoints,
@@ -135,11 +144,11 @@ impl Checkpoints {
     ) -> Result<Vec<u64>, PlotError> {
         let mut places = Vec::new();
         for scan in scans {
-            let (checkpoint, park) = (scan.checkpoint, scan.park);
+            let (checkpoint, park, is_whole) = (scan.checkpoint, scan.park, scan.is_whole);
             match scan.collect_places(&mut places) {
                 // The last park is written only as far as it is filled, and not at all if no entry follows its checkpoint.
                 Err(_) if park.iter().all(|byte| *byte == 0) && self.is_last(reader, &checkpoint)? => {}
-                Err(_) if park.len() < c3_park_bytes(self.k) => return Err(reader.cut_off(PlotPart::C3)),
+                Err(_) if !is_whole => return Err(reader.cut_off(PlotPart::C3)),
                 collected => collected.map_err(|error| PlotError::damaged(PlotPart::C3, error))?,
             }
         }
@@ -267,6 +276,7 @@ fn read_c2<R: ReadAt + ?Sized>(reader: &PlotReader<'_, R>, k: u8, table: Range<u
 pub(super) struct Near {
     f7: u64,
     checkpoints: Vec<Checkpoint>,
+    /// Of each park, as much as tells anything.
     park_bytes: usize,
     /// One after the other, as far as they are in the file.
     parks: Vec<u8>,
@@ -283,6 +293,7 @@ impl Near {
             f7: self.f7,
             checkpoint: *checkpoint,
             park,
+            is_whole: park.len() == self.park_bytes,
             deltas: c3_deltas(park).map(|deltas| {
                 let below = self.f7.saturating_sub(checkpoint.f7);
                 Skip::new(deltas, below, CHECKPOINT_1_INTERVAL - 1)
@@ -297,6 +308,8 @@ pub(super) struct Scan<'a> {
     f7: u64,
     checkpoint: Checkpoint,
     park: &'a [u8],
+    /// Whether all of it that tells anything was in the file.
+    is_whole: bool,
     deltas: Result<Skip<'a>, ParkError>,
 }
 
@@ -338,6 +351,10 @@ fn unpack(k: u8, bytes: &[u8]) -> impl Iterator<Item = u64> {
 fn entry_bytes(k: u8) -> u64 {
     u64::from(k).div_ceil(8)
 }
+
+/// As much of a C3 park as is read at first. From k 20 on that is all of it; smaller plots have larger ones, of which a
+/// quarter is used.
+const C3_READ_BYTES: usize = c3_park_bytes(32);
 
 /// How much of C1 is read around the estimated place: many times more than the estimate is wrong, and still one sector.
 const C1_READ_BYTES: u64 = 512;

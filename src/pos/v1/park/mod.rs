@@ -277,6 +277,13 @@ pub(super) fn c3_deltas(park: &[u8]) -> Result<Deltas<'_>, ParkError> {
     Ok(C3_CODE.decode(stream)?)
 }
 
+/// Whether the beginning of a C3 park is all that [`c3_deltas`] needs of it.
+pub(super) fn holds_c3_deltas(begin: &[u8]) -> bool {
+    begin
+        .split_first_chunk::<DELTAS_LEN_BYTES>()
+        .is_some_and(|(len, section)| (1..=section.len()).contains(&usize::from(u16::from_be_bytes(*len))))
+}
+
 /// The C3 park of the given differences: at least [`MIN_DELTAS`], at most 9,999.
 pub(super) fn encode_c3_park(k: u8, deltas: &[u8]) -> Result<Vec<u8>, ParkError> {
     if deltas.len() >= CHECKPOINT_1_INTERVAL {
