@@ -76,6 +76,22 @@ fn farm_without_its_farmer() {
 }
 
 #[test]
+fn recording_says_that_it_is_one_and_when_it_is_over() {
+    let mut model = console(samples::many(), 120, 36);
+    model.place = FarmerPlace::Recording;
+    assert!(first_line(&model).contains(" REPLAY "));
+    let reason = "the recording is over: it was ended by hand".to_owned();
+    update(&mut model, Message::Item(FeedItem::Lost(reason)));
+    let line = first_line(&model);
+    assert!(
+        line.contains("OVER  the recording is over") && line.contains(" REPLAY "),
+        "{line}"
+    );
+    resize(&mut model, 30, 8);
+    assert!(text(&model).contains("REPLAY OVER"), "{}", text(&model));
+}
+
+#[test]
 fn looks() {
     let mut plain = console(samples::troubled(), 120, 36);
     plain.theme = Theme {

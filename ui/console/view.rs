@@ -23,6 +23,7 @@ use super::theme::Tone;
 use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, pools, proofs, report};
 use super::widgets::pane::{popup, title};
 use super::widgets::text::{line_width, put, put_ends, span, wrap};
+use crate::feed::FarmerPlace;
 use crate::format::{grouped, safe};
 
 /// Smallest terminal that gets a picture.
@@ -79,6 +80,10 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
 fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (word, tone) = header::status(model);
     let simulated = if model.snapshot.simulated { "SIMULATED " } else { "" };
+    let replay = match model.place {
+        FarmerPlace::Recording => "REPLAY ",
+        FarmerPlace::Here | FarmerPlace::Elsewhere => "",
+    };
     let alarms = model.snapshot.alarms.len();
     let alarms = if alarms == 0 {
         String::new()
@@ -86,7 +91,7 @@ fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
         format!(", {}", crate::format::plural(alarms as u64, "alarm"))
     };
     let sentence = format!(
-        "{simulated}{word}{alarms}. Make this window at least {} x {}.",
+        "{replay}{simulated}{word}{alarms}. Make this window at least {} x {}.",
         SMALLEST.0, SMALLEST.1
     );
     for (row, line) in wrap(&sentence, area.width).into_iter().enumerate() {
