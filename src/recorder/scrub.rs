@@ -77,6 +77,8 @@ impl Scrubber {
             Value::String(text) => {
                 if NAMES.contains(&key) {
                     self.learn_name(text);
+                } else if let Some((_, after)) = text.split_once("://") {
+                    self.learn_host(text, after);
                 } else if OF_THE_CHAIN.contains(&key) && is_whole_id(text) {
                     self.settle(text, text);
                 } else if PATHS.contains(&key) && text.contains(char::is_whitespace) && self.known.len() < MOST_KNOWN {
@@ -99,11 +101,37 @@ impl Scrubber {
         if is_plain || self.known.contains_key(name) || self.known.len() >= MOST_KNOWN {
             return;
         }
-        let alias = match self.address(name) {
-            Some(address) => address,
-            None => format!("machine-{}", self.digits(name, 6)),
+        let alias = match (self.address(name), name.rsplit_once(':')) {
+            (Some(address), _) => address,
+            // A host may be named without its port, too.
+            (None, Some((host, port))) if host.len() > 1 && port.parse::<u16>().is_ok() => {
+                let alias = self.machine(host);
+                self.known.insert(host.to_owned(), alias.clone());
+                format!("{alias}:{port}")
+            }
+            (None, _) => self.machine(name),
         };
         self.known.insert(name.to_owned(), alias);
+    }
+
+    fn machine(&self, name: &str) -> String {
+        format!("machine-{}", self.digits(name, 6))
+    }
+
+    /// The host of an address of the web may be named alone, too, with and without its port.
+    fn learn_host(&mut self, url: &str, after: &str) {
+        let host = after.split(['/', '?', '#']).next().unwrap_or_default();
+        let alone = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        for name in [host, alone] {
+            let is_plain = name.len() < 2 || PLAIN_NAMES.contains(&name) || self.address(name).is_some();
+            if !is_plain && !self.known.contains_key(name) && self.known.len() < MOST_KNOWN {
+                self.known.insert(name.to_owned(), self.host(url));
+            }
+        }
+    }
+
+    fn host(&self, url: &str) -> String {
+        format!("host-{}.invalid", self.digits(url, 6))
     }
 
     fn replace(&self, value: &mut Value, key: &str) {
@@ -203,7 +231,7 @@ impl Scrubber {
         } else if let Some(address) = self.address(core) {
             address
         } else if let Some((scheme, _)) = core.split_once("://") {
-            format!("{scheme}://host-{}.invalid", self.digits(core, 6))
+            format!("{scheme}://{}", self.host(core))
         } else if core.starts_with("xch1") || core.starts_with("txch1") {
             let prefix = core.split('1').next().unwrap_or_default();
             format!("{prefix}1scrubbed{}", self.digits(&core.to_ascii_lowercase(), 8))

@@ -226,7 +226,7 @@ fn record(story: &Story, scrubber: Option<Scrubber>, from: usize) -> (String, En
         level: LogLevel::Info,
         service: Service::Farmer,
         logger: "farmer_server".to_owned(),
-        message: "barn (10.20.30.40) has /home/ann/my drive/x.plot".to_owned(),
+        message: "barn (10.20.30.40) has /home/ann/my drive/x.plot, node.lan waits, pool.example answers".to_owned(),
     };
     recorder.log(logged).unwrap();
     let end = recorder.finish("it was long enough".to_owned()).unwrap();
