@@ -2,10 +2,10 @@
 //!
 //! Everything lives in one of four rings, and an arrow between modules never points outwards:
 //!
-//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], then [`wire`], [`crypto`], [`pos`], [`simulator`],
+//! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], [`rate`], then [`wire`], [`crypto`], [`pos`], [`simulator`],
 //!   [`snapshot`] and [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance
 //!   and keys are arguments. `cargo core` builds this ring alone.
-//! * **ring 1** (feature `net`): `config`, `registry`, `tls`, `enrol`, `net`, `harvester`, `history`, `hooks`, `runtime`,
+//! * **ring 1** (feature `net`): `config`, `registry`, `tls`, `init`, `enrol`, `net`, `harvester`, `history`, `hooks`, `runtime`,
 //!   `control`, `recorder`, `keys`, `logging`, `system_clock`: all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
 //!   items of this library.
@@ -19,6 +19,7 @@ pub mod crypto;
 pub mod farmer;
 pub mod ids;
 pub mod pos;
+pub mod rate;
 pub mod simulator;
 pub mod snapshot;
 pub mod units;
@@ -36,6 +37,8 @@ pub mod harvester;
 pub mod history;
 #[cfg(feature = "net")]
 pub mod hooks;
+#[cfg(feature = "net")]
+pub mod init;
 #[cfg(feature = "net")]
 pub mod keys;
 #[cfg(feature = "net")]

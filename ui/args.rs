@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use farmconsole::registry::HarvesterName;
+use farmconsole::config::HarvesterName;
 
 /// A Chia farmer, harvester and console: one glance says fine or not fine.
 ///

@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
+use farmconsole::config::LegacyCa;
 use farmconsole::config::edit::Editor;
 use farmconsole::control::FleetAsk;
-use farmconsole::registry::LegacyCa;
 
 use crate::args::CaCommand;
 use crate::configure::not_changed;

@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use farmconsole::config::init::{self, InitError, InitOptions};
 use farmconsole::config::{Finding, check as check_settings};
+use farmconsole::init::{self, InitError, InitOptions};
 
 use crate::context::Context;
 use crate::daemon::with_hint;

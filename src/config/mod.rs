@@ -1,6 +1,6 @@
 //! Where a farm lives and what its settings say.
 //!
-//! * [`Root`] knows every path; [`init`] makes a root, completes one, or adopts one of the official software.
+//! * [`Root`] knows every path of a root; `init` makes one.
 //! * [`Settings`] are the checked values of `config/config.yaml` in Chia's dialect: sections and keys of the official
 //!   software keep name and meaning, whatever only we have stands under `farmconsole:`, where an unknown key is an error.
 //!   A mistake is a [`ConfigError`] with line and column, a doubt a [`ConfigWarning`]; [`check()`] lists both.
@@ -15,10 +15,12 @@ mod document;
 pub mod edit;
 mod error;
 pub mod files;
+mod harvester_name;
 mod host_port;
-pub mod init;
 mod key;
+mod legacy_ca;
 mod locate;
+mod new_settings;
 mod peers;
 mod pools;
 mod reader;
@@ -29,8 +31,11 @@ mod theme;
 pub use alarms::{AlarmSettings, HookUrl, HookUrlError};
 pub use check::{Finding, check};
 pub use error::{ConfigError, ConfigWarning, ConfigWarningKind};
+pub use harvester_name::{HarvesterName, NameError};
 pub use host_port::{HostPort, HostPortError};
+pub use legacy_ca::LegacyCa;
 pub use locate::Position;
+pub use new_settings::{DEFAULT_SETTINGS, settings_for};
 pub use pools::PoolList;
 pub use root::{Root, RootKind};
 pub use settings::{
@@ -38,9 +43,6 @@ pub use settings::{
     PlotsRefreshParameter, Settings, SimulatedChainSettings, is_simulator,
 };
 pub use theme::{NotATheme, ThemeColor, ThemeColors, read_theme};
-
-/// The commented settings file of a new root: what `farmconsole config print-default` prints.
-pub const DEFAULT_SETTINGS: &str = include_str!("../../config/default.yaml");
 
 #[cfg(test)]
 mod tests;

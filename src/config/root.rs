@@ -158,7 +158,7 @@ impl Root {
     }
 
     /// The file that says that we made this root.
-    pub(super) fn own_marker(&self) -> PathBuf {
+    pub(crate) fn own_marker(&self) -> PathBuf {
         self.state_dir().join("own-root")
     }
 }

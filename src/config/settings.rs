@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use super::alarms::{AlarmSettings, alarms};
 use super::document::{Document, Node};
 use super::error::{ConfigError, ConfigWarning, ConfigWarningKind};
+use super::harvester_name::HarvesterName;
 use super::host_port::HostPort;
+use super::legacy_ca::LegacyCa;
 use super::locate::{Part, parts};
 use super::reader::Reader;
 use super::root::{DEFAULT_LOG_FILENAME, Root, RootKind};
 use crate::ids::PeerId;
 use crate::logging::LogLevel;
 use crate::pos::constants::{ConstantError, Constants};
-use crate::registry::{HarvesterName, LegacyCa};
 use crate::wire::G1Bytes;
 
 /// Everything the settings file says that farmconsole follows. Keys have Chia's names and meanings; a missing one has

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::registry::{HarvesterName, LegacyCa, Member};
+use crate::config::{HarvesterName, LegacyCa};
+use crate::registry::Member;
 use crate::snapshot::RefusalView;
 
 /// A question or an order about the fleet.

@@ -13,9 +13,10 @@ use tokio_rustls::server::TlsStream;
 use super::invites::{Decision, InviteError, Invites, JoinRefusal, SourceRange};
 use super::{frame, proof};
 use crate::clock::Mono;
+use crate::config::HarvesterName;
 use crate::ids::{Bytes32, PeerId};
-use crate::net::{Bucket, Rate};
-use crate::registry::{AllowList, ChangeError, HarvesterName, MemberOrigin, RegistryError};
+use crate::rate::{Bucket, Rate};
+use crate::registry::{AllowList, ChangeError, MemberOrigin, RegistryError};
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
 use crate::tls::{FarmCa, IssuedCertificate, RequestError, RequestedKey, TlsError};
@@ -127,7 +128,7 @@ impl Desk {
         addresses: Vec<String>,
     ) -> Result<Token, DeskError> {
         let now = self.clock.now();
-        if self.list.legacy() != crate::registry::LegacyCa::Off && !self.ca.can_serve_both(now.unix) {
+        if self.list.legacy() != crate::config::LegacyCa::Off && !self.ca.can_serve_both(now.unix) {
             return Err(DeskError::NotCrossSigned);
         }
         let mut token = Token {

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::clock::Mono;
+use crate::config::HarvesterName;
 use crate::ids::Bytes32;
-use crate::registry::HarvesterName;
 use crate::wire::token::TokenSecret;
 
 /// Invitations of one farm.

@@ -13,11 +13,12 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::config::{HarvesterName, LegacyCa};
 use crate::config::{HostPort, Root};
 use crate::net::{
     AdmissionLimits, DialOptions, IdentityRates, Listener, Server, ServerOptions, SessionEvent, SessionIds, connect,
 };
-use crate::registry::{AllowList, HarvesterName, LegacyCa, MemberOrigin, Verdict};
+use crate::registry::{AllowList, MemberOrigin, Verdict};
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
 use crate::tls::{FarmCa, FarmerTls, HarvesterTls, Membership, chia_server_name, joiner_config};

@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::bucket::{Bucket, Rate};
 use crate::clock::Mono;
 use crate::ids::PeerId;
+use crate::rate::{Bucket, Rate};
 
 /// The limits of one identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,7 +17,6 @@
 
 mod admission;
 mod backoff;
-mod bucket;
 mod client;
 mod credit;
 mod handshake;
@@ -43,7 +42,6 @@ mod tests;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use backoff::{Backoff, BackoffError, chance};
-pub use bucket::{Bucket, Rate};
 pub use client::{DialOptions, FarmerLink, WithId, connect};
 pub use credit::{Credit, Credits};
 pub use handshake::{ConnectError, SOFTWARE_VERSION};

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::bucket::{Bucket, Rate};
 use crate::clock::Now;
+use crate::rate::{Bucket, Rate};
 use crate::snapshot::{RefusalCause, RefusalView};
 
 /// Refusals since start, by cause. A pure state machine.

@@ -13,8 +13,9 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::config::LegacyCa;
 use crate::ids::{Bytes32, ChallengeHash, PeerId, SpHash};
-use crate::registry::{AllowList, CertificateRecord, LegacyCa, MemberOrigin, Registry};
+use crate::registry::{AllowList, CertificateRecord, MemberOrigin, Registry};
 use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
 use crate::system_clock::Clock;
 use crate::units::{Difficulty, Height, SubSlotIters};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::HarvesterName;
+use crate::config::HarvesterName;
 use crate::ids::{Bytes32, PeerId};
 
 /// What is kept of a certificate.

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::file::{self, RegistryError};
-use super::{CertificateRecord, LegacyCa, MemberOrigin, Registry, Verdict};
-use crate::config::Root;
+use super::{CertificateRecord, MemberOrigin, Registry, Verdict};
+use crate::config::{LegacyCa, Root};
 use crate::ids::PeerId;
 use crate::logging::escape;
 

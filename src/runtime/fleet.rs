@@ -9,13 +9,14 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::LegacyCa;
 use crate::config::Root;
 use crate::control::{FleetAnswer, FleetAsk, FleetView};
 use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
 use crate::ids::PeerId;
 use crate::net::Server;
-use crate::registry::{AllowList, ChangeError, LegacyCa, MemberOrigin, Registry, RegistryError, Standing};
+use crate::registry::{AllowList, ChangeError, MemberOrigin, Registry, RegistryError, Standing};
 use crate::snapshot::AlarmKind;
 use crate::system_clock::Clock;
 use crate::tls::{

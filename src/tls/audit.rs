@@ -184,7 +184,7 @@ const MOST_ENTRIES: usize = 100_000;
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::config::init::{InitOptions, init};
+    use crate::init::{InitOptions, init};
 
     #[test]
     fn keys_that_were_copied_around_and_modes_that_are_loose_are_found() {

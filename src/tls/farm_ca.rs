@@ -28,9 +28,10 @@ use super::{
     CertificateAuthority, CertificateFacts, CertificatePaths, RequestedKey, ServiceName, SslLayout, TlsError, peer_id,
 };
 use crate::clock::UnixMillis;
+use crate::config::HarvesterName;
 use crate::config::Root;
 use crate::config::files::{self, CERTIFICATE_FILE, FileMode, PRIVATE_FILE};
-use crate::registry::{CertificateRecord, HarvesterName, MemberOrigin};
+use crate::registry::{CertificateRecord, MemberOrigin};
 
 /// Public key of a server CA, as a compressed P-256 point: what a token carries.
 pub type CaKey = [u8; 33];

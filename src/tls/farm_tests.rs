@@ -12,8 +12,9 @@ use super::config::{client_verifier, verify_server};
 use super::*;
 use crate::clock::UnixMillis;
 use crate::config::Root;
-use crate::config::init::{InitOptions, init};
-use crate::registry::{AllowList, HarvesterName, LegacyCa, MemberOrigin, Registry, RegistryError};
+use crate::config::{HarvesterName, LegacyCa};
+use crate::init::{InitOptions, init};
+use crate::registry::{AllowList, MemberOrigin, Registry, RegistryError};
 use crate::system_clock::unix_now;
 
 /// A farm whose root has a private CA in Chia's place, with a registry in memory.

@@ -18,8 +18,9 @@ use super::gate::{Doors, Gate};
 use super::identity::read_anchors;
 use super::{CHIA_CA_CRT, Examined, FarmCa, SslLayout, TlsError};
 use crate::clock::UnixMillis;
+use crate::config::LegacyCa;
 use crate::config::Root;
-use crate::registry::{AllowList, LegacyCa};
+use crate::registry::AllowList;
 
 /// Application protocol of a machine that joins; harvesters name none.
 pub const ENROL_ALPN: &[u8] = b"farmconsole-enrol/1";

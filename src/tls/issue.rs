@@ -1,7 +1,7 @@
 //! Making certificates: a private CA, and leaves signed by it, by an official RSA CA, or by the public Chia CA.
 //!
 //! Keys made here are P-256: half the handshake cost of the official RSA-2048, and OpenSSL reads them (it does not read
-//! Ed25519 keys as rcgen writes them). Nothing here writes a file: `config::init` puts the PEM texts in place.
+//! Ed25519 keys as rcgen writes them). Nothing here writes a file: `init` puts the PEM texts in place.
 
 use std::path::Path;
 use std::time::Duration;

@@ -21,9 +21,9 @@ use super::{
     CaKey, CertificateFacts, ENROL_ALPN, RENEW_ALPN, TlsError, ca_key, chia_server_name, farmer_server_name,
     harvester_client_config,
 };
+use crate::config::HarvesterName;
 use crate::config::Root;
 use crate::config::files::{self, FileMode, PRIVATE_FILE};
-use crate::registry::HarvesterName;
 
 /// A harvester's place in a farm.
 #[derive(Clone, Serialize, Deserialize)]

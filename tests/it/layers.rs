@@ -7,10 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules of ring 0, innermost first: each may use itself and what stands before it.
-const RING_0: [&str; 9] = [
+const RING_0: [&str; 10] = [
     "units",
     "ids",
     "clock",
+    "rate",
     "wire",
     "crypto",
     "pos",
@@ -20,7 +21,7 @@ const RING_0: [&str; 9] = [
 ];
 
 /// Modules of ring 1.
-const RING_1: [&str; 14] = [
+const RING_1: [&str; 15] = [
     "config",
     "registry",
     "tls",
@@ -35,6 +36,7 @@ const RING_1: [&str; 14] = [
     "keys",
     "recorder",
     "system_clock",
+    "init",
 ];
 
 /// What ring 0 never names, with the reason that the failure shows.

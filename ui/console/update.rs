@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use farmconsole::registry::HarvesterName;
+use farmconsole::config::HarvesterName;
 use farmconsole::runtime::RecentKind;
 use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::{Grouping, ListKind};

@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use farmconsole::config::HarvesterName;
 use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, replace_file};
 use farmconsole::control::{Answer, Ask, FleetAnswer, FleetAsk, FleetView};
-use farmconsole::registry::{HarvesterName, Member, MemberOrigin, Standing};
+use farmconsole::registry::{Member, MemberOrigin, Standing};
 
 use crate::args::HarvesterInvite;
 use crate::context::{Attached, Context};

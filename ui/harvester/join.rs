@@ -4,10 +4,10 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use farmconsole::config::edit::Editor;
-use farmconsole::config::init::{InitError, init_harvester};
 use farmconsole::config::{HostPort, Root};
 use farmconsole::enrol::official::{self, OfficialError};
 use farmconsole::enrol::{self, JoinError, JoinKey, Joined};
+use farmconsole::init::{InitError, init_harvester};
 use farmconsole::tls::Membership;
 use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};

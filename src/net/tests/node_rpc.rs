@@ -10,9 +10,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::super::*;
 use crate::clock::UnixMillis;
-use crate::config::init::{InitOptions, init};
 use crate::config::{HostPort, Root};
 use crate::farmer::ChainState;
+use crate::init::{InitOptions, init};
 use crate::tls::{farmer_server_config, node_rpc_client_config};
 
 /// A root with a private CA of its own.

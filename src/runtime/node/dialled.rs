@@ -347,7 +347,7 @@ mod tests {
 
     use super::*;
     use crate::config::Root;
-    use crate::config::init::{InitOptions, init};
+    use crate::init::{InitOptions, init};
 
     /// A node at a port where nobody listens.
     fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {

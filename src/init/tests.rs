@@ -13,7 +13,7 @@ use crate::tls::{
 const NOW: UnixMillis = UnixMillis(1_717_200_000_000);
 
 const OFFICIAL_SSL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/official_ssl");
-const OFFICIAL_CONFIG: &str = include_str!("../../../tests/fixtures/official_config/saved-2.7.5.yaml");
+const OFFICIAL_CONFIG: &str = include_str!("../../tests/fixtures/official_config/saved-2.7.5.yaml");
 
 fn plain() -> InitOptions {
     InitOptions {

@@ -13,15 +13,11 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::DEFAULT_SETTINGS;
-use super::document::Node;
-use super::edit::{EditError, Editor};
-use super::error::ConfigError;
-use super::files::{self, FileMode};
-use super::locate::parts;
-use super::root::{Root, RootKind};
-use super::settings::{BUILT_IN_NETWORKS, Settings, is_simulator};
 use crate::clock::UnixMillis;
+use crate::config::ConfigError;
+use crate::config::edit::EditError;
+use crate::config::files::{self, FileMode};
+use crate::config::{BUILT_IN_NETWORKS, Root, RootKind, Settings, settings_for};
 use crate::tls::issue::Issuer;
 use crate::tls::{CertificatePaths, SslLayout, TlsError};
 
@@ -264,26 +260,6 @@ pub fn init_harvester(root: &Root, network: &str) -> Result<(), InitError> {
         .map_err(InitError::unwritable(&marker))?;
     files::create_private_dirs(&root.dir().join("config")).map_err(InitError::unwritable(root.dir()))?;
     write_settings(root, network)
-}
-
-/// The settings file of a new root on `network`.
-///
-/// # Errors
-/// When the built-in text cannot be edited; a test does it for every network.
-pub fn settings_for(network: &str) -> Result<String, EditError> {
-    let mut editor = Editor::of_text(DEFAULT_SETTINGS)?;
-    editor.set(&parts("selected_network"), &Node::Text(network.to_owned()))?;
-    let port = match network {
-        "mainnet" => 8444,
-        "simulator1" => 18444,
-        _ => 58444,
-    };
-    editor.set(&parts("farmer.full_node_peers.0.port"), &Node::Int(port))?;
-    let text = editor.text();
-    if is_simulator(network) {
-        return Ok(text.replace("  # simulated_chain: {", "  simulated_chain: {"));
-    }
-    Ok(text)
 }
 
 /// What the marker file says to whoever opens it.
