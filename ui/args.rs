@@ -29,6 +29,10 @@ pub(crate) struct Cli {
     /// credential farmconsole-passphrase, else asks].
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// File with the passphrase of the keys of the farm's authorities, if they are locked (`ca protect`) [default: the
+    /// systemd credential farmconsole-ca-passphrase, else `ca unlock` asks].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) ca_passphrase_file: Option<PathBuf>,
     /// Farm without a console, in the foreground, as under systemd.
     #[arg(long)]
     pub(crate) daemon: bool,
@@ -621,10 +625,27 @@ pub(crate) struct HarvesterJoin {
     /// Root of the official software [default: $CHIA_ROOT or ~/.chia/mainnet].
     #[arg(long, value_name = "DIR", requires = "official")]
     pub(crate) chia_root: Option<PathBuf>,
+    /// End the official software of this machine if it runs (`chia stop -d all`), start its harvester anew, and wait until
+    /// the farmer has seen it.
+    #[arg(long, requires = "official")]
+    pub(crate) restart: bool,
+    /// Overwrite and remove the private keys that a harvester has no use for, without asking.
+    #[arg(long, requires = "official")]
+    pub(crate) shred: bool,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(crate) enum CaCommand {
+    /// Lock the private keys of the farm's authorities with a passphrase, or with another one.
+    Protect {
+        /// File with the new passphrase; `-` reads standard input [default: asks].
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
+    /// Keep them without a passphrase.
+    Unprotect,
+    /// Let the farmer that runs sign for ten minutes, and as long as somebody is invited.
+    Unlock,
     /// Stop accepting certificates of Chia's private CA, once every harvester has joined.
     Harden {
         /// Also if harvesters are cut off by it.
@@ -636,6 +657,9 @@ pub(crate) enum CaCommand {
         /// End a rotation: what the old authorities signed counts no more.
         #[arg(long)]
         finish: bool,
+        /// With --finish: also if harvesters are cut off by it.
+        #[arg(long, requires = "finish")]
+        force: bool,
     },
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) looks: Looks,
     /// Where the passphrase of the farming keys is.
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Where the passphrase of the farm's authorities is.
+    pub(crate) ca_passphrase_file: Option<PathBuf>,
 }
 
 /// How the console looks, from the command line.
@@ -74,6 +76,7 @@ impl Context {
             root,
             looks,
             passphrase_file,
+            ca_passphrase_file: None,
         })
     }
 

@@ -142,6 +142,7 @@ fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
         settings,
         log: log.handle(),
         passphrase,
+        ca_passphrase: crate::secrets::ca_passphrase_source(context),
         names: BTreeMap::new(),
     };
     Ok((options, log))

@@ -152,6 +152,7 @@ fn start_farm(
             settings: settings.clone(),
             log: log.clone(),
             passphrase: passphrase.clone(),
+            ca_passphrase: crate::secrets::ca_passphrase_source(context),
             names: names.clone(),
         })
     };

@@ -212,7 +212,7 @@ pub(crate) fn signed_for_another(reports: &[KeyReport], pool: Option<PuzzleHash>
 /// `farmconsole keys passphrase set`.
 pub(crate) fn set_passphrase(context: &Context, new: Option<&Path>) -> Outcome {
     let old = secrets::to_unlock(context)?;
-    let new = secrets::new_passphrase(new, "--new-passphrase-file")?;
+    let new = secrets::new_passphrase("the farming keys", new, "--new-passphrase-file")?;
     change_passphrase(context, old.as_ref(), Some(&new), "locked with the new passphrase")
 }
 
@@ -287,7 +287,12 @@ fn passphrase_for_import(
 }
 
 fn new_passphrase(context: &Context) -> Result<Option<Passphrase>, Failure> {
-    secrets::new_passphrase(context.passphrase_file.as_deref(), "--passphrase-file").map(Some)
+    secrets::new_passphrase(
+        "the farming keys",
+        context.passphrase_file.as_deref(),
+        "--passphrase-file",
+    )
+    .map(Some)
 }
 
 fn source(import: &KeysImport) -> Result<ImportSource, Failure> {

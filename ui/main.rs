@@ -73,6 +73,7 @@ async fn run(cli: Cli) -> Outcome {
         ascii,
         theme,
         passphrase_file,
+        ca_passphrase_file,
         daemon,
         command,
     } = cli;
@@ -82,7 +83,11 @@ async fn run(cli: Cli) -> Outcome {
         "mainnet"
     };
     let looks = Looks { color, ascii, theme };
-    let context = || Context::new(root.clone(), default_root, looks.clone(), passphrase_file.clone());
+    let context = || {
+        let mut context = Context::new(root.clone(), default_root, looks.clone(), passphrase_file.clone())?;
+        context.ca_passphrase_file.clone_from(&ca_passphrase_file);
+        Ok::<_, exit::Failure>(context)
+    };
     let Some(command) = command else {
         return if daemon {
             daemon::run(&context()?).await

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use farmconsole::config::files;
 use farmconsole::keys::{self, Passphrase};
+use farmconsole::tls::PassphraseFile;
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
@@ -16,6 +17,9 @@ use crate::keys::bad_keys;
 
 /// Name of the systemd credential with the passphrase of the farming keys.
 const CREDENTIAL: &str = "farmconsole-passphrase";
+
+/// Name of the systemd credential with the passphrase of the keys of the farm's authorities.
+const CA_CREDENTIAL: &str = "farmconsole-ca-passphrase";
 
 /// Fewest characters of a new passphrase, as with the official software.
 const SHORTEST_PASSPHRASE: usize = 8;
@@ -54,13 +58,44 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
         })
 }
 
-/// A passphrase to lock the farming keys with: from the file that `option` named, or asked for twice.
-pub(crate) fn new_passphrase(file: Option<&Path>, option: &'static str) -> Result<Passphrase, Failure> {
+/// Where a running farmer finds the passphrase of the farm's authorities, if nobody is to be asked for it.
+pub(crate) fn ca_passphrase_source(context: &Context) -> Option<PassphraseFile> {
+    if let Some(path) = &context.ca_passphrase_file {
+        return Some(PassphraseFile {
+            path: path.clone(),
+            is_credential: false,
+        });
+    }
+    let path = Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(CA_CREDENTIAL);
+    path.exists().then_some(PassphraseFile {
+        path,
+        is_credential: true,
+    })
+}
+
+/// The passphrase of the farm's authorities: from the file that was named, from systemd, or from whoever sits at the
+/// terminal.
+pub(crate) fn ca_passphrase(context: &Context) -> Result<Zeroizing<String>, Failure> {
+    match ca_passphrase_source(context) {
+        Some(PassphraseFile {
+            path,
+            is_credential: true,
+        }) => read(&path).map(line),
+        Some(PassphraseFile { path, .. }) => {
+            check_private(&path)?;
+            read(&path).map(line)
+        }
+        None => ask("Passphrase of the keys of this farm's authorities: ").map_err(not_asked("--ca-passphrase-file")),
+    }
+}
+
+/// A passphrase to lock something with: from the file that `option` named, or asked for twice.
+pub(crate) fn new_passphrase(what: &str, file: Option<&Path>, option: &'static str) -> Result<Passphrase, Failure> {
     let passphrase = match file {
         Some(file) => passphrase_from_file(file)?,
         None => {
-            let ask = |question| ask(question).map(Passphrase::new).map_err(not_asked(option));
-            let first = ask("New passphrase of the farming keys: ")?;
+            let ask = |question: &str| ask(question).map(Passphrase::new).map_err(not_asked(option));
+            let first = ask(&format!("New passphrase of {what}: "))?;
             if !first.is_same(&ask("The same again: ")?) {
                 return Err(Failure::new(Status::Usage, "the two passphrases are not the same"));
             }
@@ -81,6 +116,11 @@ pub(crate) fn new_passphrase(file: Option<&Path>, option: &'static str) -> Resul
 
 /// A passphrase from a file that is private, without the end of its line; `-` reads standard input.
 pub(crate) fn passphrase_from_file(file: &Path) -> Result<Passphrase, Failure> {
+    check_private(file)?;
+    read(file).map(without_line_end)
+}
+
+fn check_private(file: &Path) -> Result<(), Failure> {
     if file != Path::new("-")
         && let Some(mode) = std::fs::metadata(file).ok().and_then(|m| files::open_to_others(&m))
     {
@@ -93,7 +133,7 @@ pub(crate) fn passphrase_from_file(file: &Path) -> Result<Passphrase, Failure> {
         )
         .hint(format!("chmod 600 {}", file.display())));
     }
-    read(file).map(without_line_end)
+    Ok(())
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -195,10 +235,14 @@ fn answer(mut typed: impl Read) -> io::Result<Zeroizing<String>> {
     given_up()
 }
 
-fn without_line_end(mut text: Zeroizing<String>) -> Passphrase {
+fn without_line_end(text: Zeroizing<String>) -> Passphrase {
+    Passphrase::new(line(text))
+}
+
+fn line(mut text: Zeroizing<String>) -> Zeroizing<String> {
     let length = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(length);
-    Passphrase::new(text)
+    text
 }
 
 #[cfg(test)]

@@ -134,6 +134,49 @@ pub fn open_to_others(metadata: &fs::Metadata) -> Option<u32> {
     Some(mode_of(metadata)).filter(|mode| mode & 0o077 != 0)
 }
 
+/// Owner of a file and the user this process runs as, if those are two. Also root counts: a program of that owner might
+/// be meant.
+#[must_use]
+pub fn foreign_owner(metadata: &fs::Metadata) -> Option<(u32, u32)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (owner, us) = (metadata.uid(), rustix::process::geteuid().as_raw());
+        (owner != us).then_some((owner, us))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
+
+/// Writes chance over a file, as far as the file system lets it reach the same place, and removes it. On an SSD, on a
+/// file system that copies on write (btrfs, ZFS), in snapshots and in backups, the old content may live on.
+///
+/// # Errors
+/// Whatever the file system answers; a symbolic link is refused, since what it points to may be meant for others.
+pub fn shred(path: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    let mut left = metadata.len();
+    let mut chance = [0; 4096];
+    while left > 0 {
+        getrandom::fill(&mut chance)?;
+        let now = left.min(chance.len() as u64);
+        // At most 4096.
+        file.write_all(&chance[..usize::try_from(now).unwrap_or(chance.len())])?;
+        left -= now;
+    }
+    file.sync_all()?;
+    drop(file);
+    fs::remove_file(path)?;
+    sync_directory(&parent_of(path))
+}
+
 /// Sets the permission bits of a file or directory; does nothing where the platform has none.
 ///
 /// # Errors

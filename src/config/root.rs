@@ -117,6 +117,12 @@ impl Root {
         self.state_dir().join("audit.log")
     }
 
+    /// `farmconsole/trusted-time`: a moment that has certainly passed, unix seconds.
+    #[must_use]
+    pub fn trusted_time_file(&self) -> PathBuf {
+        self.state_dir().join("trusted-time")
+    }
+
     /// `farmconsole/ca`: the farm's own certificate authorities, with their keys.
     #[must_use]
     pub fn farm_ca_dir(&self) -> PathBuf {

@@ -1,8 +1,12 @@
 //! What can be asked of a farmer about its harvesters and their certificates.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::config::{HarvesterName, LegacyCa};
+use crate::keys::Passphrase;
 use crate::registry::Member;
 use crate::snapshot::RefusalView;
 
@@ -67,6 +71,36 @@ pub enum FleetAsk {
     Rotate,
     /// What the old authorities signed counts no more.
     FinishRotation,
+    /// Things can be signed for a while, though the keys of the farm's authorities are locked.
+    UnlockCa {
+        /// The passphrase.
+        passphrase: SecretText,
+    },
+}
+
+/// A passphrase on its way. Wiped when dropped; `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    /// Takes it exactly as it is.
+    #[must_use]
+    pub const fn new(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+
+    /// To unlock something with.
+    #[must_use]
+    pub fn into_passphrase(self) -> Passphrase {
+        Passphrase::new(self.0)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText(not shown)")
+    }
 }
 
 /// What a farmer answers to a [`FleetAsk`].
@@ -107,6 +141,12 @@ pub struct FleetView {
     pub legacy: LegacyCa,
     /// Whether old authorities still count.
     pub rotating: bool,
+    /// Harvesters whose certificate, or the one they use, is of the old authorities, while those still count.
+    #[serde(default)]
+    pub not_followed: Vec<String>,
+    /// Whether the keys of the farm's authorities are locked, so that nothing can be signed.
+    #[serde(default)]
+    pub ca_locked: bool,
     /// Everybody, in the order they came.
     pub members: Vec<Member>,
     /// Who is invited and has not come, and for how many seconds still.

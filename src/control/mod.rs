@@ -19,7 +19,7 @@ pub mod server;
 mod tests;
 
 pub use client::{ControlClient, ControlError};
-pub use fleet::{FleetAnswer, FleetAsk, FleetView};
+pub use fleet::{FleetAnswer, FleetAsk, FleetView, SecretText};
 pub use lock::{LockError, RootLock};
 pub use protocol::{
     Answer, Ask, CONTROL_PROTOCOL, Event, Hello, RecordedCall, RecordingPart, Reply, Request, Role, Watch,

@@ -19,7 +19,7 @@ use crate::rate::{Bucket, Rate};
 use crate::registry::{AllowList, ChangeError, MemberOrigin, RegistryError};
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
-use crate::tls::{FarmCa, IssuedCertificate, RequestError, RequestedKey, TlsError};
+use crate::tls::{FarmCa, IssuedCertificate, RequestError, RequestedKey, TlsError, TrustedClock};
 use crate::wire::enrol::{Grant, JoinAnswer, JoinKind, JoinRequest, MAX_JOIN_REQUEST};
 use crate::wire::token::{Token, TokenSecret};
 
@@ -30,6 +30,7 @@ pub struct Desk {
     list: Arc<AllowList>,
     network: String,
     clock: Clock,
+    time: Arc<TrustedClock>,
     invites: Mutex<Invites>,
     rates: Mutex<Rates>,
     places: Arc<Semaphore>,
@@ -97,12 +98,13 @@ pub struct Place(#[expect(dead_code, reason = "held, not read: dropping it frees
 impl Desk {
     /// A desk where nobody is invited yet.
     #[must_use]
-    pub fn new(ca: FarmCa, list: Arc<AllowList>, network: String, clock: Clock) -> Self {
+    pub fn new(ca: FarmCa, list: Arc<AllowList>, network: String, clock: Clock, time: Arc<TrustedClock>) -> Self {
         Self {
             ca,
             list,
             network,
             clock,
+            time,
             invites: Mutex::default(),
             rates: Mutex::default(),
             places: Arc::new(Semaphore::new(PLACES)),
@@ -128,9 +130,10 @@ impl Desk {
         addresses: Vec<String>,
     ) -> Result<Token, DeskError> {
         let now = self.clock.now();
-        if self.list.legacy() != crate::config::LegacyCa::Off && !self.ca.can_serve_both(now.unix) {
+        if self.list.legacy() != crate::config::LegacyCa::Off && !self.ca.can_serve_both(self.time.span()) {
             return Err(DeskError::NotCrossSigned);
         }
+        self.ca.keys().make_ready(now.mono)?;
         let mut token = Token {
             addresses,
             id: [0; 4],
@@ -150,6 +153,15 @@ impl Desk {
     #[must_use]
     pub fn waiting(&self) -> Vec<(HarvesterName, Duration)> {
         lock(&self.invites).waiting(self.clock.now().mono)
+    }
+
+    /// Cancels the open invitations of a name. True if there was one.
+    pub fn cancel(&self, name: &str) -> bool {
+        let cancelled = lock(&self.invites).cancel(name);
+        if cancelled {
+            self.audit("cancel", name);
+        }
+        cancelled
     }
 
     /// Invitations that were cancelled within the last day because of wrong proofs, and from where the last one came;
@@ -312,7 +324,7 @@ impl Desk {
         origin: MemberOrigin,
     ) -> Result<IssuedCertificate, DeskError> {
         let now = self.clock.now().unix;
-        let issued = self.ca.issue(key, name, origin, now)?;
+        let issued = self.ca.issue(key, name, origin, self.time.span())?;
         let record = issued.record.clone();
         self.list
             .change(|registry| Ok::<_, DeskError>(registry.enrol(name, origin, record, now.seconds())?))?;

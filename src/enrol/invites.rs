@@ -119,6 +119,14 @@ impl Invites {
         Ok(())
     }
 
+    /// Closes the invitation of a name, used or not. True if it could still have been used.
+    pub fn cancel(&mut self, name: &str) -> bool {
+        let is_of = |it: &Invite| it.name.as_str() == name;
+        let unused = self.open.values().any(|it| is_of(it) && it.used_by.is_none());
+        self.open.retain(|_, it| !is_of(it));
+        unused
+    }
+
     /// Whether anybody is invited. If not, whoever wants to join is not even listened to.
     pub fn any(&mut self, now: Mono) -> bool {
         self.forget_ended(now);
@@ -292,6 +300,20 @@ mod tests {
         };
         assert_eq!(ask(&mut invites, REQUEST, true, START), again);
         assert_eq!(ask(&mut invites, other, true, START), refused(JoinRefusal::Used));
+    }
+
+    #[test]
+    fn cancelled_invitation_is_none_whether_it_was_used_or_not() {
+        let mut unused = invited(None);
+        assert!(!unused.cancel("b"));
+        assert!(unused.cancel("a"));
+        assert_eq!(ask(&mut unused, REQUEST, true, START), refused(JoinRefusal::Unknown));
+        // Whoever was revoked must not ask for the certificate again.
+        let mut used = invited(None);
+        ask(&mut used, REQUEST, true, START);
+        used.handle_given(ID, "pem").unwrap();
+        assert!(!used.cancel("a"));
+        assert_eq!(ask(&mut used, REQUEST, true, START), refused(JoinRefusal::Unknown));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, KeyPair};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -128,6 +128,12 @@ impl JoinError {
 }
 
 impl JoinKey {
+    /// The request for its certificate, DER.
+    #[cfg(test)]
+    pub(super) fn request(&self) -> &[u8] {
+        &self.request
+    }
+
     /// Makes a key.
     ///
     /// # Errors
@@ -218,6 +224,27 @@ pub async fn try_out(membership: &Membership, farmer: &HostPort) -> Result<(), J
             address: farmer.clone(),
         }),
     }
+}
+
+/// Whether the harvester of a membership has connected to the farmer. None from a farmer of a version that does not say.
+///
+/// # Errors
+/// [`JoinError`].
+pub async fn is_seen(membership: &Membership, farmer: &HostPort) -> Result<Option<bool>, JoinError> {
+    let mut stream = reach(farmer, membership.seen_config()?, membership.farmer_name()?).await?;
+    if stream.get_ref().1.alpn_protocol() != Some(tls::SEEN_ALPN) {
+        return Ok(None);
+    }
+    let said = timeout(PATIENCE, stream.read_u8())
+        .await
+        .map_err(|_| JoinError::TimedOut {
+            address: farmer.clone(),
+        })?;
+    let said = said.map_err(|error| JoinError::HungUp {
+        address: farmer.clone(),
+        cause: tls::cause(&error),
+    })?;
+    Ok(Some(said == 1))
 }
 
 async fn join_at(token: &Token, kind: JoinKind, key: &JoinKey, farmer: &HostPort) -> Result<Joined, JoinError> {

@@ -75,7 +75,7 @@ impl OfficialError {
 pub struct Installed {
     /// Where the certificates are that were there before.
     pub backup: Option<PathBuf>,
-    /// Private keys among them that a harvester has no use for: the CA's, and those of other services.
+    /// Private keys there, and in older backups, that a harvester has no use for: the CA's, and those of other services.
     pub spare_keys: Vec<PathBuf>,
 }
 
@@ -92,6 +92,45 @@ pub fn check(root: &Root) -> Result<String, OfficialError> {
         }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether an official harvester runs on a root, or the daemon that starts it: each holds a lock as long as it lives. A
+/// daemon that read the certificates before would not listen to commands that show the new ones.
+#[must_use]
+pub fn is_running(root: &Root) -> bool {
+    ["harvester.lock", "daemon.lock"].iter().any(|name| {
+        let lock = fs::File::open(root.dir().join("run").join(name));
+        lock.is_ok_and(|it| matches!(it.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
+    })
+}
+
+/// Overwrites and removes spare keys. Those that are not below a directory of certificates of this root (`config/ssl` or
+/// a backup of it) are left alone.
+///
+/// # Errors
+/// [`OfficialError::File`] for the first key that is still there.
+pub fn shred(root: &Root, keys: &[PathBuf]) -> Result<(), OfficialError> {
+    let ssl = root.ssl_dir();
+    let backups = beside(&ssl, "bak-");
+    let is_ours = |path: &Path| {
+        let real = path.canonicalize().ok();
+        let config = ssl.parent().and_then(|it| it.canonicalize().ok());
+        let inside = real.as_ref().zip(config.as_ref());
+        let first = inside.and_then(|(real, config)| real.strip_prefix(config).ok()?.iter().next());
+        first.is_some_and(|first| {
+            let name = first.to_string_lossy();
+            let is = |wanted: &Path| wanted.file_name().map(|it| it.to_string_lossy().into_owned());
+            Some(name.as_ref()) == is(&ssl).as_deref() || is(&backups).is_some_and(|start| name.starts_with(&start))
+        })
+    };
+    for key in keys {
+        let failed = failed(key);
+        if !is_ours(key) {
+            return Err(failed(io::Error::other("it lies outside of this root's certificates")));
+        }
+        files::shred(key).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Puts the five files in place of the certificates that are there, which are kept beside them, and names the farmer as
@@ -128,10 +167,10 @@ pub fn install(
         let backup = beside(&ssl, &format!("bak-{}", now.seconds()));
         fs::rename(&ssl, &backup).map_err(failed(&backup))?;
         files::set_mode(&backup, PRIVATE_DIR).map_err(failed(&backup))?;
-        installed.spare_keys = private_keys(&backup);
         installed.backup = Some(backup);
     }
     fs::rename(&fresh, &ssl).map_err(failed(&ssl))?;
+    installed.spare_keys = spare_keys(&ssl);
     editor.save()?;
     Ok(installed)
 }
@@ -158,6 +197,22 @@ fn write_files(layout: &SslLayout, membership: &Membership, now: UnixMillis) -> 
     Ok(())
 }
 
+/// The private keys in all backups of an `ssl` directory that a harvester has no use for.
+fn spare_keys(ssl: &Path) -> Vec<PathBuf> {
+    let start = beside(ssl, "bak-");
+    let start = start.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let entries = ssl
+        .parent()
+        .and_then(|it| fs::read_dir(it).ok())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let backups = entries.filter(|it| it.file_name().to_string_lossy().starts_with(&start));
+    let mut keys: Vec<_> = backups.flat_map(|it| private_keys(&it.path())).collect();
+    keys.sort();
+    keys
+}
+
 /// Every private key of Chia's private CA below an `ssl` directory, but the harvester's own.
 fn private_keys(ssl: &Path) -> Vec<PathBuf> {
     let layout = SslLayout::new(ssl);
@@ -179,4 +234,52 @@ fn beside(dir: &Path, suffix: &str) -> PathBuf {
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> OfficialError {
     let path = path.to_path_buf();
     move |source| OfficialError::File { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_spare_keys_of_this_root_are_shredded() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path().join("chia"));
+        let put = |path: PathBuf| {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "PRIVATE").unwrap();
+            path
+        };
+        let config = root.dir().join("config");
+        let ca = put(config.join("ssl.bak-1/ca/private_ca.key"));
+        let wallet = put(config.join("ssl.bak-2/wallet/private_wallet.key"));
+        put(config.join("ssl.bak-2/harvester/private_harvester.key"));
+        put(config.join("ssl/harvester/private_harvester.key"));
+        let spare = spare_keys(&root.ssl_dir());
+        assert_eq!(spare, [ca.clone(), wallet.clone()]);
+        shred(&root, &spare).unwrap();
+        assert!(!ca.exists() && !wallet.exists());
+        assert!(root.ssl_dir().join("harvester/private_harvester.key").exists());
+
+        let elsewhere = put(dir.path().join("ca/private_ca.key"));
+        shred(&root, std::slice::from_ref(&elsewhere)).unwrap_err();
+        let outwards = config.join("ssl.bak-2/wallet/private_wallet.key");
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(&elsewhere, &outwards).unwrap();
+            shred(&root, &[outwards]).unwrap_err();
+        }
+        assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "PRIVATE");
+    }
+
+    #[test]
+    fn what_runs_holds_its_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        assert!(!is_running(&root));
+        fs::create_dir_all(dir.path().join("run")).unwrap();
+        let lock = fs::File::create(dir.path().join("run/daemon.lock")).unwrap();
+        assert!(!is_running(&root), "a lock that was left behind");
+        lock.lock().unwrap();
+        assert!(is_running(&root));
+    }
 }

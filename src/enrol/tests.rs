@@ -21,7 +21,7 @@ use crate::net::{
 use crate::registry::{AllowList, MemberOrigin, Verdict};
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
-use crate::tls::{FarmCa, FarmerTls, HarvesterTls, Membership, chia_server_name, joiner_config};
+use crate::tls::{FarmCa, FarmerTls, HarvesterTls, Membership, TrustedClock, chia_server_name, joiner_config};
 use crate::wire::ProtocolVersion;
 use crate::wire::enrol::{JoinAnswer, JoinKind, JoinRequest, MAX_JOIN_ANSWER};
 use crate::wire::token::{Token, TokenSecret};
@@ -34,18 +34,23 @@ struct Farm {
     server: Arc<Server>,
     events: mpsc::Receiver<SessionEvent>,
     port: u16,
+    clock: Clock,
+    tls: Arc<FarmerTls>,
 }
 
 impl Farm {
     fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_on(tempfile::tempdir().unwrap())
+    }
+
+    fn start_on(dir: tempfile::TempDir) -> Self {
         let root = Root::new(dir.path());
         let clock = Clock::start();
-        let now = clock.now().unix;
+        let time = Arc::new(TrustedClock::in_memory(move || clock.now()));
         let list = Arc::new(AllowList::open(&root, LegacyCa::Off).unwrap());
-        let ca = FarmCa::open_or_make(&root, &list.farm_id(), now).unwrap();
-        let tls = Arc::new(FarmerTls::load(&root, &ca, Arc::clone(&list), now).unwrap());
-        let desk = Arc::new(Desk::new(ca, Arc::clone(&list), "simulator1".to_owned(), clock));
+        let ca = FarmCa::open_or_make(&root, &list.farm_id(), time.span()).unwrap();
+        let tls = Arc::new(FarmerTls::load(&root, &ca, Arc::clone(&list), Arc::clone(&time)).unwrap());
+        let desk = Arc::new(Desk::new(ca, Arc::clone(&list), "simulator1".to_owned(), clock, time));
         let (sender, events) = mpsc::channel(100);
         let listener = Listener::bind_to(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let port = listener.address().port();
@@ -61,7 +66,7 @@ impl Farm {
             list: Arc::clone(&list),
             desk: Some(Arc::clone(&desk)),
         });
-        tokio::spawn(listener.serve(tls, Arc::clone(&server)));
+        tokio::spawn(listener.serve(Arc::clone(&tls), Arc::clone(&server)));
         Self {
             dir,
             list,
@@ -69,7 +74,13 @@ impl Farm {
             server,
             events,
             port,
+            clock,
+            tls,
         }
+    }
+
+    fn tls(&self) -> &FarmerTls {
+        &self.tls
     }
 
     fn address(&self) -> HostPort {
@@ -340,6 +351,154 @@ async fn whoever_stalls_at_the_desk_is_gone_after_five_seconds_and_the_token_is_
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn request_that_stops_at_any_byte_costs_nothing_but_time() {
+    let farm = Farm::start();
+    let server = farm.tls().for_joiner().unwrap().unwrap();
+    let host: std::net::IpAddr = [10, 0, 0, 7].into();
+    let length = 4 + request_bytes(&JoinKey::make().unwrap());
+    assert!(length > 200, "{length}");
+    for sent in 0..length {
+        let token = farm.invite("rack1-a");
+        let key = JoinKey::make().unwrap();
+        // In memory, so that paused time does not run ahead of the system's sockets.
+        let (near, far) = tokio::io::duplex(64 << 10);
+        let connector = TlsConnector::from(joiner_config(&token.ca_key).unwrap());
+        let (near, far) = tokio::join!(
+            tokio_rustls::TlsAcceptor::from(Arc::clone(&server)).accept(near),
+            connector.connect(chia_server_name(), far)
+        );
+        let (near, mut far) = (near.unwrap(), far.unwrap());
+        let channel = far.get_ref().1.export_keying_material([0; 32], proof::EXPORTER, None);
+        let request = JoinRequest {
+            invitation: token.id,
+            kind: JoinKind::Own,
+            request: key.request().to_vec(),
+            proof: proof::of_joiner(&token.secret, &channel.unwrap(), key.request()),
+        };
+        let mut bytes = Vec::new();
+        frame::write(&mut bytes, &request).await.unwrap();
+        far.write_all(&bytes[..sent.min(bytes.len() - 1)]).await.unwrap();
+        far.flush().await.unwrap();
+        // More than its share of tries is refused before this, which another test shows.
+        tokio::time::advance(Duration::from_secs(10)).await;
+        let place = farm.desk.admit(host, farm.clock.mono()).unwrap();
+        let served = timeout(Duration::from_secs(5), farm.desk.serve_joiner(near, host, place)).await;
+        assert!(served.is_err(), "served after {sent} bytes");
+        assert_eq!(farm.desk.waiting().len(), 1, "{sent}");
+    }
+    assert!(farm.list.registry().members().is_empty());
+}
+
+fn request_bytes(key: &JoinKey) -> usize {
+    use crate::wire::Streamable as _;
+
+    let request = key.request().to_vec();
+    let request = JoinRequest {
+        invitation: [0; 4],
+        kind: JoinKind::Own,
+        request,
+        proof: [0; 32],
+    };
+    request.to_bytes().len()
+}
+
+#[tokio::test]
+async fn farmer_that_is_killed_before_it_answers_has_the_machine_listed_and_takes_it_again() {
+    let farm = Farm::start();
+    let token = farm.invite("rack1-a");
+    let lost = JoinKey::make().unwrap();
+    let mut stream = at_the_desk(&farm, &token).await;
+    let request = request_with(&token, &stream, lost.request().to_vec());
+    frame::write(&mut stream, &request).await.unwrap();
+    // The registry is on disk before anything is said; then the farmer is gone, and so are its invitations.
+    while AllowList::open(&Root::new(farm.dir.path()), LegacyCa::Off)
+        .unwrap()
+        .registry()
+        .members()
+        .is_empty()
+    {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(stream);
+    let farm = Farm::start_on(farm.dir);
+    let before = farm.list.registry().members()[0].newest().unwrap().sha256;
+    let again = Token {
+        addresses: vec![farm.address().to_string()],
+        ..token
+    };
+    let refused = join(&again, JoinKind::Own, &lost).await.unwrap_err();
+    assert!(matches!(refused, JoinError::HungUp { .. }), "{refused}");
+    // A new invitation under the same name; what nobody has got counts no more once the new one is used.
+    let joined = join(&farm.invite("rack1-a"), JoinKind::Own, &lost).await.unwrap();
+    farm.farm_as(&joined.membership).await.unwrap();
+    let id = joined.membership.facts().unwrap().record.sha256;
+    while farm.list.judge(before) != Verdict::Unknown {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(farm.list.judge(id), Verdict::Allowed);
+    assert_eq!(farm.list.registry().members().len(), 1);
+}
+
+#[tokio::test]
+async fn doctor_says_by_how_much_a_certificate_is_out_of_date_and_who_signed_it() {
+    use crate::registry::{CertificateRecord, MemberOrigin};
+    use crate::tls::RequestedKey;
+
+    let mut farm = Farm::start();
+    let now = crate::system_clock::unix_now();
+    let day = 86_400_000;
+    let other = Farm::start();
+    // Of this farm, listed, ended 100 days ago; and of another farm, good for as long.
+    for (maker, days_later) in [(&farm, 0), (&other, 200)] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
+        let at = crate::clock::UnixMillis(now.0 - (365 + 100) * day + days_later * day);
+        let request = RequestedKey::of_request(request.der()).unwrap();
+        let issued = maker
+            .desk
+            .ca()
+            .issue(&request, &name("rack1-a"), MemberOrigin::Own, at)
+            .unwrap();
+        let record: CertificateRecord = issued.record;
+        farm.list
+            .change(|it| Ok::<_, DeskError>(it.enrol(&name("rack1-a"), MemberOrigin::Own, record, 1)?))
+            .unwrap();
+        let server_ca = farm.desk.ca().server_ca_pem().unwrap();
+        let pem = key.serialize_pem().into();
+        let member = Membership::new(name("rack1-a"), farm.list.farm_id(), server_ca, issued.pem, pem).unwrap();
+        farm.farm_as(&member).await.unwrap_err();
+    }
+    let ended = farm.refused().await;
+    assert!(matches!(ended, RefusalCause::OutOfDate { .. }), "{ended:?}");
+    // As far as is known: nobody has confirmed the clock since this farmer was started.
+    assert!(ended.to_string().contains("ended"), "{ended}");
+    assert_eq!(farm.refused().await, RefusalCause::ForeignCa);
+    let told = farm.server.refused();
+    let shown = told.iter().find(|it| it.cause == RefusalCause::ForeignCa).unwrap();
+    let pem = std::fs::read(Root::new(other.dir.path()).farm_ca_dir().join("client_ca.crt")).unwrap();
+    let der = <rustls_pki_types::CertificateDer<'_> as rustls_pki_types::pem::PemObject>::from_pem_slice(&pem).unwrap();
+    let ca = crate::tls::CertificateFacts::of(&der).unwrap();
+    let said = format!("signed by {:?} with the key ", ca.subject);
+    assert!(shown.certificate.as_ref().unwrap().contains(&said), "{shown:?} {said}");
+}
+
+#[tokio::test]
+async fn farmer_says_whether_a_harvester_has_come() {
+    let farm = Farm::start();
+    let joined = join(&farm.invite("rack1-a"), JoinKind::Official, &JoinKey::make().unwrap())
+        .await
+        .unwrap();
+    let seen = || is_seen(&joined.membership, &joined.farmer);
+    assert_eq!(seen().await.unwrap(), Some(false));
+    try_out(&joined.membership, &joined.farmer).await.unwrap();
+    assert_eq!(seen().await.unwrap(), Some(false), "trying out is not farming");
+    farm.farm_as(&joined.membership).await.unwrap();
+    while !seen().await.unwrap().unwrap() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 #[tokio::test]
 async fn certificate_is_renewed_with_a_new_key_and_the_old_one_counts_until_the_new_one_is_used() {
     let mut farm = Farm::start();
@@ -375,10 +534,11 @@ async fn rotation_keeps_everybody_connected_until_it_is_finished() {
         .await
         .unwrap();
     let root = Root::new(farm.dir.path());
-    let now = crate::system_clock::unix_now();
+    let clock = Clock::start();
+    let time = Arc::new(TrustedClock::in_memory(move || clock.now()));
     let ca = farm.desk.ca();
-    ca.rotate(now).unwrap();
-    let tls = Arc::new(FarmerTls::load(&root, ca, Arc::clone(&farm.list), now).unwrap());
+    ca.rotate(time.span()).unwrap();
+    let tls = Arc::new(FarmerTls::load(&root, ca, Arc::clone(&farm.list), time).unwrap());
     let listener = Listener::bind_to(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let port = listener.address().port();
     tokio::spawn(listener.serve(Arc::clone(&tls), Arc::clone(&farm.server)));
@@ -401,6 +561,5 @@ async fn rotation_keeps_everybody_connected_until_it_is_finished() {
 
 fn ca_is_finished(farm: &Farm, tls: &FarmerTls, root: &Root) {
     farm.desk.ca().finish_rotation().unwrap();
-    tls.reload(root, farm.desk.ca(), crate::system_clock::unix_now())
-        .unwrap();
+    tls.reload(root, farm.desk.ca()).unwrap();
 }

@@ -43,7 +43,8 @@ impl Farmer {
         } else {
             self.doubtful(peer.peer_id)
         };
-        let id = match self.harvesters.returning(&peer, embedded) {
+        let is_its_own = |other| !embedded && self.is_of_same_harvester(peer.peer_id, other);
+        let id = match self.harvesters.returning(&peer, embedded, is_its_own) {
             Some(id) => id,
             None => {
                 let id = self.harvesters.add(now, name, peer.clone(), embedded);
@@ -309,7 +310,7 @@ impl Farmer {
     fn doubtful(&self, peer_id: PeerId) -> Vec<SessionId> {
         let mut doubtful: Vec<_> = self
             .harvesters
-            .of_certificate(peer_id)
+            .of_certificates(|other| self.is_of_same_harvester(peer_id, other))
             .filter(|(_, _, session)| !self.doubts.contains_key(&session.id))
             .map(|(_, _, session)| (session.heard, session.id))
             .collect();
@@ -325,6 +326,12 @@ impl Farmer {
     fn is_in_new_slot(&self, newer: SessionId) -> Option<HarvesterId> {
         let id = self.harvesters.of_session(newer)?;
         (self.harvesters.get(id)?.connections == 1).then_some(id)
+    }
+
+    /// Whether two certificates are of one harvester: the same, or both of one name in the registry, as after a renewal.
+    fn is_of_same_harvester(&self, one: PeerId, other: PeerId) -> bool {
+        let name = |certificate| self.config.names.get(&certificate);
+        one == other || name(one).is_some_and(|named| name(other) == Some(named))
     }
 
     /// What ends with a connection, whatever becomes of its harvester.

@@ -148,14 +148,20 @@ impl Harvesters {
         self.get(id).map(|slot| slot.name.clone()).unwrap_or_default()
     }
 
-    /// The slot a connecting harvester had before: same certificate, not connected; of several the one at the same
-    /// address, then the one that went last.
-    pub(super) fn returning(&self, peer: &ConnectedPeer, embedded: bool) -> Option<HarvesterId> {
+    /// The slot a connecting harvester had before: same certificate, or another one that is its own too, not connected;
+    /// of several the one with this certificate, then the one at the same address, then the one that went last.
+    pub(super) fn returning(
+        &self,
+        peer: &ConnectedPeer,
+        embedded: bool,
+        is_its_own: impl Fn(PeerId) -> bool,
+    ) -> Option<HarvesterId> {
         let host = host_of(peer);
+        let is_same = |slot: &Slot| slot.peer.peer_id == peer.peer_id;
         self.all()
-            .filter(|(_, slot)| slot.session.is_none() && slot.peer.peer_id == peer.peer_id)
+            .filter(|(_, slot)| slot.session.is_none() && (is_same(slot) || is_its_own(slot.peer.peer_id)))
             .filter(|(_, slot)| slot.embedded == embedded)
-            .max_by_key(|(id, slot)| (host_of(&slot.peer) == host, slot.gone_at, *id))
+            .max_by_key(|(id, slot)| (is_same(slot), host_of(&slot.peer) == host, slot.gone_at, *id))
             .map(|(id, _)| id)
     }
 
@@ -238,6 +244,15 @@ impl Harvesters {
         }
         let mut numbered = (2..=taken.len() + 2).map(|number| format!("{name} ({number})"));
         numbered.find(|name| !taken.contains(name.as_str())).unwrap_or(name)
+    }
+
+    /// Connected harvesters over the network that use one of these certificates.
+    pub(super) fn of_certificates(
+        &self,
+        is_one: impl Fn(PeerId) -> bool,
+    ) -> impl Iterator<Item = (HarvesterId, &Slot, &Session)> {
+        self.connected()
+            .filter(move |(_, slot, _)| is_one(slot.peer.peer_id) && !slot.embedded)
     }
 
     /// Connected harvesters that use this certificate over the network.
@@ -400,12 +415,21 @@ mod tests {
         let first = harvesters.add(Now::default(), "a".to_owned(), peer(1, "10.0.0.1:1"), false);
         let later = Now::default().after(Duration::from_secs(1));
         let second = harvesters.add(later, "b".to_owned(), peer(1, "10.0.0.2:1"), false);
-        assert_eq!(harvesters.returning(&peer(1, "10.0.0.1:9"), false), Some(first));
-        assert_eq!(harvesters.returning(&peer(1, "10.0.0.9:9"), false), Some(second));
-        assert_eq!(harvesters.returning(&peer(2, "10.0.0.1:1"), false), None);
-        assert_eq!(harvesters.returning(&peer(1, "10.0.0.1:9"), true), None);
+        assert_eq!(
+            harvesters.returning(&peer(1, "10.0.0.1:9"), false, |_| false),
+            Some(first)
+        );
+        assert_eq!(
+            harvesters.returning(&peer(1, "10.0.0.9:9"), false, |_| false),
+            Some(second)
+        );
+        assert_eq!(harvesters.returning(&peer(2, "10.0.0.1:1"), false, |_| false), None);
+        assert_eq!(harvesters.returning(&peer(1, "10.0.0.1:9"), true, |_| false), None);
         harvesters.attach(later, first, SessionId(7), peer(1, "10.0.0.1:9"));
-        assert_eq!(harvesters.returning(&peer(1, "10.0.0.1:9"), false), Some(second));
+        assert_eq!(
+            harvesters.returning(&peer(1, "10.0.0.1:9"), false, |_| false),
+            Some(second)
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::passphrase::{Passphrase, open_sealed};
-use super::{file, mnemonic};
+use super::{form, mnemonic};
 use crate::config::files;
 use crate::crypto::{PublicKey, SecretKey};
 use crate::logging::strip_invisible;
@@ -322,7 +322,7 @@ struct Inside {
 }
 
 #[derive(Deserialize)]
-struct Hex(#[serde(deserialize_with = "file::secret_text")] Zeroizing<String>);
+struct Hex(#[serde(deserialize_with = "form::secret_text")] Zeroizing<String>);
 
 fn from_hex(text: &str, bytes: &mut [u8]) -> Option<()> {
     hex::decode_to_slice(text.strip_prefix("0x").unwrap_or(text), bytes).ok()

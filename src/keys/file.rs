@@ -3,21 +3,20 @@
 //! YAML, so that a person can look into it. Version 1 is the list `Entry` describes. Version 2 has the secrets of the
 //! keys locked with a passphrase, and all that is public of them in the open. Errors give places, never what stands there.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::form::{
+    LOCKED_VERSION, OPEN_VERSION, PublicAuthentication, PublicEntry, RawFile, SECRET_KEY_BYTES, VersionOnly,
+    render_locked, render_open, render_public, secrets_of,
+};
 use super::passphrase::{Cost, Lock, Passphrase};
 use super::{KeyReport, KeysError};
 use crate::config::files::{self, FileMode};
 use crate::crypto::{PoolAuthentication, PoolKey, SecretKey};
-use crate::ids::PuzzleHash;
-use crate::wire::pool::PoolVersion;
-use crate::wire::{G1Bytes, G2Bytes};
 
 /// What is kept of one master key, or of one farmer key.
 pub(super) struct Entry {
@@ -37,7 +36,7 @@ impl Entry {
         self.public().report()
     }
 
-    fn public(&self) -> PublicEntry {
+    pub(super) fn public(&self) -> PublicEntry {
         PublicEntry {
             fingerprint: self.fingerprint,
             farmer_public_key: self.farmer.public_key().to_g1(),
@@ -291,262 +290,12 @@ fn check_access(path: &Path, owner: u32, open_to_others: Option<u32>, us: u32) -
     }
 }
 
-fn render_open(entries: &[Entry]) -> Zeroizing<String> {
-    // Large enough from the start, so that it never moves and leaves a copy behind.
-    let keys = entries
-        .iter()
-        .map(|entry| 1 + entry.authentication.len())
-        .sum::<usize>();
-    let mut text = Zeroizing::new(String::with_capacity(HEADER.len() + 64 + 1024 * keys));
-    text.push_str(HEADER);
-    render_head(&mut text, OPEN_VERSION, entries.is_empty());
-    for entry in entries {
-        render_entry(&mut text, &entry.public());
-        push_secret(&mut text, "  farmer_secret_key", &entry.farmer);
-        render_authentication(&mut text, &entry.public().authentication, |text, place| {
-            push_secret(text, "    secret_key", entry.authentication[place].secret());
-        });
-    }
-    text
-}
-
-fn push_secret(text: &mut String, key: &str, secret: &SecretKey) {
-    let mut digits = Zeroizing::new([0; 64]);
-    let _ = hex::encode_to_slice(secret.to_bytes().as_slice(), digits.as_mut_slice());
-    text.push_str(key);
-    text.push_str(": \"");
-    text.extend(digits.iter().copied().map(char::from));
-    text.push_str("\"\n");
-}
-
-fn render_locked(entries: &[Entry], passphrase: &Passphrase, cost: Cost) -> io::Result<String> {
-    let lock = Lock::fresh(cost)?;
-    let public: Vec<PublicEntry> = entries.iter().map(Entry::public).collect();
-    let mut secrets = Zeroizing::new(Vec::with_capacity(SECRET_KEY_BYTES * secrets_of(&public)));
-    for entry in entries {
-        secrets.extend_from_slice(entry.farmer.to_bytes().as_slice());
-        for key in &entry.authentication {
-            secrets.extend_from_slice(key.secret().to_bytes().as_slice());
-        }
-    }
-    let text = render_public(&public, &lock);
-    let sealed = lock.seal(passphrase, &text, &secrets)?;
-    Ok(format!("{HEADER}{text}  secrets: \"{}\"\n", hex::encode(sealed)))
-}
-
-/// All that is public in a locked file, and sealed with the secrets so that nobody changes it.
-fn render_public(entries: &[PublicEntry], lock: &Lock) -> String {
-    let mut text = String::new();
-    render_head(&mut text, LOCKED_VERSION, entries.is_empty());
-    for entry in entries {
-        render_entry(&mut text, entry);
-        render_authentication(&mut text, &entry.authentication, |_, _| {});
-    }
-    let Cost {
-        memory_kib,
-        passes,
-        lanes,
-    } = lock.cost;
-    let _ = writeln!(text, "lock:\n  kdf: {KDF}\n  memory_kib: {memory_kib}");
-    let _ = writeln!(text, "  passes: {passes}\n  lanes: {lanes}");
-    let _ = writeln!(text, "  salt: \"{}\"", hex::encode(lock.salt));
-    let _ = writeln!(text, "  nonce: \"{}\"", hex::encode(lock.nonce));
-    text
-}
-
-fn render_head(text: &mut String, version: u32, is_empty: bool) {
-    // Writing to a string cannot fail, so the results say nothing.
-    let _ = writeln!(text, "version: {version}");
-    text.push_str(if is_empty { "keys: []\n" } else { "keys:\n" });
-}
-
-fn render_entry(text: &mut String, entry: &PublicEntry) {
-    let _ = writeln!(text, "- farmer_public_key: \"{}\"", entry.farmer_public_key);
-    if let Some(fingerprint) = entry.fingerprint {
-        let _ = writeln!(text, "  fingerprint: {fingerprint}");
-    }
-    if let Some(pool) = &entry.pool {
-        text.push_str("  pool:\n");
-        let _ = writeln!(text, "    public_key: \"{}\"", pool.public_key());
-        let _ = writeln!(text, "    puzzle_hash: \"{}\"", pool.puzzle_hash());
-        let _ = writeln!(text, "    signature: \"{}\"", pool.signature());
-    }
-}
-
-/// The keys that speak to pools; `more` adds to each, by its place.
-fn render_authentication(text: &mut String, keys: &[PublicAuthentication], more: impl Fn(&mut String, usize)) {
-    if !keys.is_empty() {
-        text.push_str("  pool_authentication:\n");
-    }
-    for (place, key) in keys.iter().enumerate() {
-        let version = match key.version {
-            PoolVersion::V1 => 1,
-            PoolVersion::V2 => 2,
-        };
-        let _ = writeln!(text, "  - owner_public_key: \"{}\"", key.owner_public_key);
-        let _ = writeln!(text, "    version: {version}");
-        let _ = writeln!(text, "    public_key: \"{}\"", key.public_key);
-        more(text, place);
-    }
-}
-
-/// How many secrets belong to these keys.
-fn secrets_of(keys: &[PublicEntry]) -> usize {
-    keys.iter().map(|key| 1 + key.authentication.len()).sum()
-}
-
 /// The secrets of a file.
 enum Secrets {
     /// As they stand there, one a key.
     Open(Vec<Zeroizing<String>>),
     /// Behind a passphrase.
     Locked { lock: Lock, sealed: Vec<u8> },
-}
-
-/// An entry without its secret.
-struct PublicEntry {
-    fingerprint: Option<u32>,
-    farmer_public_key: G1Bytes,
-    pool: Option<PoolKey>,
-    authentication: Vec<PublicAuthentication>,
-}
-
-/// A key that speaks to a pool, without its secret.
-struct PublicAuthentication {
-    owner_public_key: G1Bytes,
-    version: PoolVersion,
-    public_key: G1Bytes,
-}
-
-impl PublicAuthentication {
-    fn of(key: &PoolAuthentication) -> Self {
-        Self {
-            owner_public_key: *key.owner_public_key(),
-            version: key.version(),
-            public_key: key.public_key().to_g1(),
-        }
-    }
-}
-
-impl PublicEntry {
-    fn report(&self) -> KeyReport {
-        KeyReport {
-            fingerprint: self.fingerprint,
-            farmer_public_key: self.farmer_public_key,
-            pool_public_key: self.pool.map(|pool| *pool.public_key()),
-            pool_puzzle_hash: self.pool.map(|pool| *pool.puzzle_hash()),
-        }
-    }
-}
-
-/// The part of every version.
-#[derive(Deserialize)]
-struct VersionOnly {
-    version: u32,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawFile {
-    version: u32,
-    keys: Vec<RawEntry>,
-    lock: Option<RawLock>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawEntry {
-    farmer_public_key: G1Bytes,
-    #[serde(default, deserialize_with = "optional_secret_text")]
-    farmer_secret_key: Option<Zeroizing<String>>,
-    fingerprint: Option<u32>,
-    pool: Option<RawPool>,
-    #[serde(default)]
-    pool_authentication: Vec<RawAuthentication>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawAuthentication {
-    owner_public_key: G1Bytes,
-    version: u8,
-    public_key: G1Bytes,
-    #[serde(default, deserialize_with = "optional_secret_text")]
-    secret_key: Option<Zeroizing<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPool {
-    public_key: G1Bytes,
-    puzzle_hash: PuzzleHash,
-    signature: G2Bytes,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLock {
-    kdf: String,
-    memory_kib: u32,
-    passes: u32,
-    lanes: u32,
-    salt: String,
-    nonce: String,
-    secrets: String,
-}
-
-impl RawEntry {
-    fn check(self) -> Result<PublicEntry, &'static str> {
-        let pool = self
-            .pool
-            .map(|pool| PoolKey::verified(&pool.public_key, pool.puzzle_hash, &pool.signature));
-        let pool = pool
-            .transpose()
-            .map_err(|_| "`signature` is not that of the pool `public_key` for `puzzle_hash`")?;
-        let authentication = self.pool_authentication.into_iter().map(RawAuthentication::check);
-        Ok(PublicEntry {
-            fingerprint: self.fingerprint,
-            farmer_public_key: self.farmer_public_key,
-            pool,
-            authentication: authentication.collect::<Result<_, _>>()?,
-        })
-    }
-}
-
-impl RawAuthentication {
-    fn check(self) -> Result<PublicAuthentication, &'static str> {
-        let version = match self.version {
-            1 => PoolVersion::V1,
-            2 => PoolVersion::V2,
-            _ => return Err("`version` of pool_authentication is neither 1 nor 2"),
-        };
-        Ok(PublicAuthentication {
-            owner_public_key: self.owner_public_key,
-            version,
-            public_key: self.public_key,
-        })
-    }
-}
-
-impl RawLock {
-    fn check(&self) -> Result<(Lock, Vec<u8>), &'static str> {
-        if self.kdf != KDF {
-            return Err("`kdf` is not argon2id");
-        }
-        let cost = Cost {
-            memory_kib: self.memory_kib,
-            passes: self.passes,
-            lanes: self.lanes,
-        };
-        if !cost.is_bearable() {
-            return Err("`lock` asks for more memory or time than any lock needs");
-        }
-        let (mut salt, mut nonce) = ([0; 16], [0; 12]);
-        hex::decode_to_slice(&self.salt, &mut salt).map_err(|_| "`salt` is not 16 bytes in hex")?;
-        hex::decode_to_slice(&self.nonce, &mut nonce).map_err(|_| "`nonce` is not 12 bytes in hex")?;
-        let sealed = hex::decode(&self.secrets).map_err(|_| "`secrets` is not written in hex")?;
-        Ok((Lock { cost, salt, nonce }, sealed))
-    }
 }
 
 /// The keys that stand one after the other in what was locked.
@@ -557,48 +306,15 @@ fn secret_keys(opened: &[u8]) -> Vec<Result<SecretKey, ()>> {
         .collect()
 }
 
-/// Reads a text that is wiped when dropped.
-pub(super) fn secret_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
-    String::deserialize(deserializer).map(Zeroizing::new)
-}
-
-fn optional_secret_text<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Zeroizing<String>>, D::Error> {
-    secret_text(deserializer).map(Some)
-}
-
-/// Version of a file with its secrets in the open.
-const OPEN_VERSION: u32 = 1;
-
-/// Version of a file with its secrets locked.
-const LOCKED_VERSION: u32 = 2;
-
-/// The one way from a passphrase to a key.
-const KDF: &str = "argon2id";
-
-const SECRET_KEY_BYTES: usize = 32;
-
 /// A farm has a handful of keys of about 700 bytes each.
 const MAX_BYTES: usize = 1 << 20;
-
-const HEADER: &str = "\
-# Keys that farmconsole farms with. SECRET: whoever has this file can sign for your plots. It cannot spend anything,
-# and holds no wallet or master key. Written by `farmconsole keys import`; every import replaces it whole.
-# It is refused unless only its owner can read it (mode 0600).
-#
-# farmer_secret_key   signs blocks and partials of the plots made for farmer_public_key
-# lock                instead of the secret keys: holds them, locked with a passphrase. The rest cannot be changed then.
-# fingerprint         of the wallet the keys come from, if known
-# pool                for plots made for a pool public key: its signature that sends their rewards to puzzle_hash.
-#                     After a change of the pool address, import the keys again: the signature is for one address only.
-# pool_authentication keys that speak for plotNFTs to their pools. Those of version 2 ARE WALLET KEYS, which can spend what
-#                     lies on their address; they are here only if the import was asked for them.
-";
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::PuzzleHash;
+    use crate::wire::G1Bytes;
+    use crate::wire::pool::PoolVersion;
 
     #[test]
     fn entries_come_back_as_they_were_written() {

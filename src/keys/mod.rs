@@ -12,10 +12,12 @@ pub mod address;
 mod chia_keyring;
 mod error;
 mod file;
+mod form;
 mod import;
 mod mnemonic;
 mod passphrase;
 mod pools;
+pub(crate) mod sealed;
 
 use std::path::Path;
 

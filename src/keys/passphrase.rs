@@ -62,18 +62,18 @@ pub fn forbid_core_dumps() -> io::Result<()> {
 
 /// What one guess of a passphrase costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// Memory, KiB.
-    pub(super) memory_kib: u32,
+    pub(crate) memory_kib: u32,
     /// Times that all of it is gone through.
-    pub(super) passes: u32,
+    pub(crate) passes: u32,
     /// Parts of it that could be filled at the same time.
-    pub(super) lanes: u32,
+    pub(crate) lanes: u32,
 }
 
 impl Cost {
     /// Half a second and a quarter of the memory of a small machine, once a start; far too dear for guessing in bulk.
-    pub(super) const STANDARD: Self = Self {
+    pub(crate) const STANDARD: Self = Self {
         memory_kib: 256 * 1024,
         passes: 3,
         lanes: 1,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::rustls::server::Acceptor;
@@ -227,7 +227,8 @@ where
             server
                 .list
                 .handle_connected(peer_id, &host, &greeting.software_version, now);
-            session::run(*socket, greeting, peer_id, address, &meter, &server).await;
+            // In a place of its own, as what is needed only until here was: every connection that waits is a task, too.
+            Box::pin(session::run(*socket, greeting, peer_id, address, &meter, &server)).await;
         }
         // What it came for is done. Its address is not known before a harvester has come from it.
         Ok(Arrived::Served) => drop(ticket),
@@ -246,7 +247,7 @@ enum Arrived<S> {
         greeting: Greeting,
         peer_id: PeerId,
     },
-    /// A machine that joined, or a harvester that renewed its certificate.
+    /// A machine that joined or asked for its harvester, or a harvester that renewed its certificate.
     Served,
 }
 
@@ -282,10 +283,26 @@ where
         .await
         .map_err(|_| RefusalCause::TlsTimeout)?
         .map_err(|error| tls_refusal(&error, meter))?;
+    // Who says nothing takes little memory: what the rest needs is made only here.
+    Box::pin(serve(start, deadline, address, meter, tls, server)).await
+}
+
+/// Deals with a connection whose other side has said what it came for.
+async fn serve<S>(
+    start: StartHandshake<Metered<S>>,
+    deadline: Instant,
+    address: SocketAddr,
+    meter: &Meter,
+    tls: &FarmerTls,
+    server: &Server,
+) -> Result<Arrived<S>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     match purpose(&start) {
         Purpose::Farm => {
             let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, meter, server).await?;
+            let stream = shake(start, config, examined, deadline, meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
             let (socket, greeting) = match timeout(HANDSHAKE_DEADLINE, shaken).await {
@@ -315,13 +332,25 @@ where
                 .map_err(|_| RefusalCause::HandshakeTimeout)??;
             Ok(Arrived::Served)
         }
+        Purpose::Seen => {
+            let (config, examined) = tls.for_seen().map_err(|error| ours(&error))?;
+            let mut stream = shake(start, config, examined, deadline, meter, tls).await?;
+            let peer_id = identify(&stream, server)?;
+            let told = async {
+                stream.write_u8(server.list.has_connected(peer_id).into()).await?;
+                stream.shutdown().await
+            };
+            // It asks again.
+            timeout(HANDSHAKE_DEADLINE, told).await.ok();
+            Ok(Arrived::Served)
+        }
         Purpose::Renew => {
             let desk = server
                 .desk
                 .as_ref()
                 .ok_or_else(|| join_refused("nothing is renewed here"))?;
             let (config, examined) = tls.for_renewal().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, meter, server).await?;
+            let stream = shake(start, config, examined, deadline, meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             timeout(HANDSHAKE_DEADLINE, desk.serve_renewal(stream, peer_id))
                 .await
@@ -336,6 +365,7 @@ enum Purpose {
     Farm,
     Join,
     Renew,
+    Seen,
 }
 
 fn purpose<S>(start: &StartHandshake<S>) -> Purpose
@@ -348,6 +378,8 @@ where
         Purpose::Join
     } else if named.contains(&tls::RENEW_ALPN) {
         Purpose::Renew
+    } else if named.contains(&tls::SEEN_ALPN) {
+        Purpose::Seen
     } else {
         Purpose::Farm
     }
@@ -360,7 +392,7 @@ async fn shake<S>(
     examined: Examined,
     deadline: Instant,
     meter: &Meter,
-    server: &Server,
+    tls: &FarmerTls,
 ) -> Result<TlsStream<Metered<S>>, Refused>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -372,7 +404,7 @@ where
         Ok(Err(error)) => error,
         Err(_) => return Err(RefusalCause::TlsTimeout.into()),
     };
-    let now = server.clock.now().unix.seconds();
+    let now = tls.time().span().earliest.seconds();
     let cause = examination
         .as_ref()
         .and_then(objection)

@@ -32,6 +32,8 @@ pub struct NodeRpc {
 pub struct NodeAnswer {
     /// The chain as the node sees it.
     pub chain: ChainState,
+    /// Timestamp of the newest block that was looked at and has one, unix seconds; only of a synced node.
+    pub newest_block_unix_s: Option<u64>,
     /// SHA-256 of the certificate this node shows to its peers, if it says so (official ones do).
     pub node_id: Option<PeerId>,
 }
@@ -99,8 +101,13 @@ impl NodeRpc {
     pub async fn state(&self, with_block_time: bool) -> Result<NodeAnswer, RpcError> {
         let answer: StateAnswer = self.ask("get_blockchain_state", &json!({})).await?;
         let state = answer.blockchain_state;
+        let timed = match state.peak.clone() {
+            Some(peak) if with_block_time => self.transaction_block(peak).await?,
+            Some(peak) => peak.timestamp.map(|timestamp| (peak.height, timestamp)),
+            None => None,
+        };
         let average_block_seconds = match &state.peak {
-            Some(peak) if with_block_time => self.average_block_seconds(peak.clone()).await?,
+            Some(peak) if with_block_time => self.average_block_seconds(peak.height, timed).await?,
             _ => None,
         };
         Ok(NodeAnswer {
@@ -112,15 +119,18 @@ impl NodeRpc {
                 netspace_bytes: Some(state.space),
                 average_block_seconds,
             },
+            newest_block_unix_s: timed
+                .filter(|_| state.sync.synced)
+                .map(|(_, timestamp)| timestamp as u64),
             node_id: state.node_id.and_then(|id| id.trim_start_matches("0x").parse().ok()),
         })
     }
 
-    async fn average_block_seconds(&self, peak: Block) -> Result<Option<f64>, RpcError> {
-        if peak.height < BLOCKS_TO_COMPARE + 100 {
+    /// `newer` is height and timestamp of the newest block that has one.
+    async fn average_block_seconds(&self, peak: u32, newer: Option<(u32, f64)>) -> Result<Option<f64>, RpcError> {
+        if peak < BLOCKS_TO_COMPARE + 100 {
             return Ok(Some(DEFAULT_BLOCK_SECONDS));
         }
-        let newer = self.transaction_block(peak).await?;
         let Some((newer_height, newer_time)) = newer else {
             return Ok(Some(DEFAULT_BLOCK_SECONDS));
         };

@@ -114,6 +114,16 @@ impl AllowList {
         inner.registry.judge(certificate)
     }
 
+    /// Whether a harvester has connected with this certificate. One that was given anew counts once it was used.
+    #[must_use]
+    pub fn has_connected(&self, certificate: PeerId) -> bool {
+        let inner = self.lock();
+        let member = inner.registry.member(certificate);
+        member.is_some_and(|it| {
+            it.last_seen_unix_s.is_some() && it.certificates.first().is_some_and(|it| it.sha256 == certificate)
+        })
+    }
+
     /// Dates between which a listed certificate is valid, unix seconds.
     #[must_use]
     pub fn validity(&self, certificate: PeerId) -> Option<(u64, u64)> {

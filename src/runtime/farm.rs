@@ -38,7 +38,7 @@ use crate::net::{
 };
 use crate::simulator::{SimulatedChain, SimulatorError};
 use crate::system_clock::Clock;
-use crate::tls::{TlsError, node_client_config, node_rpc_client_config};
+use crate::tls::{PassphraseFile, TlsError, node_client_config, node_rpc_client_config};
 
 /// Events of sessions that may wait for the engine; each session has credits of its own besides.
 const SESSION_QUEUE: usize = 4096;
@@ -106,6 +106,8 @@ pub struct FarmOptions {
     pub log: LogHandle,
     /// Passphrase of the farming keys, if they are locked.
     pub passphrase: Option<Arc<Passphrase>>,
+    /// Where the passphrase of the farm's authorities is, if they are locked and nobody is to be asked.
+    pub ca_passphrase: Option<PassphraseFile>,
     /// Names that people gave to harvesters, by certificate.
     pub names: BTreeMap<PeerId, String>,
 }
@@ -133,6 +135,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         settings,
         log,
         passphrase,
+        ca_passphrase,
         names,
     } = options;
     let lock = RootLock::take(&root.lock_file())?;
@@ -144,6 +147,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let clock = Clock::start();
     let bound = listener.address().port();
     let fleet = Fleet::open(&root, settings.own.legacy_ca, &settings.network, bound, clock)?;
+    fleet.desk().ca().keys().set_source(ca_passphrase);
     let fleet = Arc::new(fleet);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -176,7 +180,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         farmer_version: SOFTWARE_VERSION.to_owned(),
     };
     let pool_client = PoolClient::new(pool_options, Arc::clone(&keys))?;
-    let (pools, asking) = asking(pool_client, clock, &input_sender);
+    let (pools, asking) = asking(pool_client, clock, Arc::clone(fleet.time()), &input_sender);
     let pool_watch = PoolWatch {
         root: root.clone(),
         keys: Arc::clone(&keys),
@@ -219,6 +223,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
                 node,
                 rpc: NodeRpc::new(rpc, (*rpc_tls).clone())?,
                 to_engine: input_sender.clone(),
+                time: Arc::clone(fleet.time()),
                 certificate: shown,
             });
             dialled.push(DialledNode {

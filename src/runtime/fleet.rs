@@ -16,11 +16,12 @@ use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
 use crate::ids::PeerId;
 use crate::net::Server;
-use crate::registry::{AllowList, ChangeError, MemberOrigin, Registry, RegistryError, Standing};
+use crate::registry::{AllowList, ChangeError, Member, MemberOrigin, Registry, RegistryError, Standing};
 use crate::snapshot::AlarmKind;
 use crate::system_clock::Clock;
 use crate::tls::{
-    CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
+    CaKeyState, CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
+    TrustedClock,
 };
 
 /// The certificates of a farm, and who may connect.
@@ -30,6 +31,7 @@ pub(crate) struct Fleet {
     list: Arc<AllowList>,
     desk: Arc<Desk>,
     tls: Arc<FarmerTls>,
+    time: Arc<TrustedClock>,
     clock: Clock,
     /// What the port answers on, for tokens.
     port: u16,
@@ -125,19 +127,20 @@ impl Fleet {
         port: u16,
         clock: Clock,
     ) -> Result<Self, FleetStartError> {
-        let now = clock.now().unix;
+        let time = Arc::new(TrustedClock::open(root, clock));
         let has_chia_ca = SslLayout::of(root).ca(CertificateAuthority::Private).crt.exists();
         let default = if has_chia_ca { LegacyCa::Open } else { LegacyCa::Off };
         let list = Arc::new(AllowList::open(root, legacy.unwrap_or(default))?);
         list.set_not_harvesters(other_services(root));
-        let ca = FarmCa::open_or_make(root, &list.farm_id(), now)?;
-        let tls = Arc::new(FarmerTls::load(root, &ca, Arc::clone(&list), now)?);
-        let desk = Desk::new(ca, Arc::clone(&list), network.to_owned(), clock);
+        let ca = FarmCa::open_or_make(root, &list.farm_id(), time.span())?;
+        let tls = Arc::new(FarmerTls::load(root, &ca, Arc::clone(&list), Arc::clone(&time))?);
+        let desk = Desk::new(ca, Arc::clone(&list), network.to_owned(), clock, Arc::clone(&time));
         Ok(Self {
             root: root.clone(),
             list,
             desk: Arc::new(desk),
             tls,
+            time,
             clock,
             port,
         })
@@ -158,13 +161,16 @@ impl Fleet {
         &self.tls
     }
 
+    /// What time it is.
+    pub(super) const fn time(&self) -> &Arc<TrustedClock> {
+        &self.time
+    }
+
     /// Carries out an order. Reads and writes files.
     fn answer(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, String> {
         self.carry_out(ask, server).map_err(|error| match &error {
-            FleetError::Desk(desk) => match desk.hint() {
-                Some(hint) => format!("{error}; {hint}"),
-                None => error.to_string(),
-            },
+            FleetError::Desk(desk) => with_hint(&error, desk.hint()),
+            FleetError::Tls(tls) => with_hint(&error, tls.hint()),
             _ => error.to_string(),
         })
     }
@@ -204,8 +210,19 @@ impl Fleet {
                 server_ca: self.desk.ca().server_ca_pem()?,
             }),
             FleetAsk::Revoke { who } => {
-                let who = self.change(|registry| registry.revoke(&who, now.seconds()))?;
-                done("revoke", who)
+                let was_invited = self.desk.cancel(&who);
+                match self.change(|registry| registry.revoke(&who, now.seconds())) {
+                    Ok(who) => {
+                        // It may have been named by its address or fingerprint.
+                        self.desk.cancel(&who);
+                        done("revoke", who)
+                    }
+                    // It never came.
+                    Err(FleetError::Change(ChangeError::NoSuchHarvester { .. })) if was_invited => {
+                        done("revoke", format!("the invitation of {who}"))
+                    }
+                    Err(error) => Err(error),
+                }
             }
             FleetAsk::Rename { who, name } => {
                 let to = name.clone();
@@ -222,18 +239,23 @@ impl Fleet {
             }
             FleetAsk::SetLegacy { legacy } => {
                 self.list.set_legacy(legacy);
-                self.tls.reload(&self.root, self.desk.ca(), now)?;
+                self.tls.reload(&self.root, self.desk.ca())?;
                 done("legacy-ca", legacy.word().to_owned())
             }
             FleetAsk::Rotate => {
-                self.desk.ca().rotate(now)?;
-                self.tls.reload(&self.root, self.desk.ca(), now)?;
+                self.desk.ca().rotate(self.time.span())?;
+                self.tls.reload(&self.root, self.desk.ca())?;
                 done("rotate", String::new())
             }
             FleetAsk::FinishRotation => {
                 self.desk.ca().finish_rotation()?;
-                self.tls.reload(&self.root, self.desk.ca(), now)?;
+                self.tls.reload(&self.root, self.desk.ca())?;
                 done("rotate-finish", String::new())
+            }
+            FleetAsk::UnlockCa { passphrase } => {
+                let until = self.clock.now().mono + UNLOCKED_FOR;
+                self.desk.ca().keys().unlock(passphrase.into_passphrase(), until)?;
+                done("ca-unlock", String::new())
             }
         }
     }
@@ -245,10 +267,22 @@ impl Fleet {
     fn view(&self) -> FleetView {
         let registry = self.list.registry();
         let invited = self.desk.waiting().into_iter();
+        let ca = self.desk.ca();
+        let has_not_followed = |it: &&Member| {
+            let in_use = it.certificates.first().filter(|_| it.origin != MemberOrigin::Legacy);
+            it.standing == Standing::Allowed && in_use.is_some_and(|it| ca.is_of_old(it.not_before_unix_s))
+        };
         FleetView {
+            not_followed: registry
+                .members()
+                .iter()
+                .filter(has_not_followed)
+                .map(Member::shown)
+                .collect(),
             farm_id: registry.farm_id().to_owned(),
             legacy: self.list.legacy(),
             rotating: self.desk.ca().is_rotating(),
+            ca_locked: self.desk.ca().keys().state() == CaKeyState::Locked,
             members: registry.members().to_vec(),
             invited: invited.map(|(name, left)| (name, left.as_secs())).collect(),
         }
@@ -256,9 +290,18 @@ impl Fleet {
 
     /// Names and alarms, as the farmer takes them.
     fn status(&self) -> FleetStatus {
-        let now = self.clock.now().unix.seconds();
         let registry = self.list.registry();
         let mut alarms = Vec::new();
+        let (span, clock_ahead_s) = (self.time.span(), self.time.clock_ahead_s());
+        // A clock that is known to be wrong ends nothing, but a doubt must not keep a warning back.
+        let now = clock_ahead_s.map_or(span.likely, |_| span.earliest).seconds();
+        if let Some(ahead_s) = clock_ahead_s {
+            alarms.push(AlarmKind::ClockWrong { ahead_s });
+        }
+        let wanted = self.desk.ca().keys().wanted();
+        if !wanted.is_empty() {
+            alarms.push(AlarmKind::CaKeyLocked { wanted });
+        }
         for member in registry.members() {
             if member.standing == Standing::Pending {
                 let fingerprint = member.newest().map(|it| it.sha256.to_string()).unwrap_or_default();
@@ -288,9 +331,14 @@ impl Fleet {
             let name = name.to_string();
             alarms.push(AlarmKind::InvitationGuessed { name, address });
         }
+        let legacy = self.list.legacy();
+        let holds_ca_key = |it: &&Member| {
+            it.origin == MemberOrigin::Legacy && it.standing == Standing::Allowed && legacy != LegacyCa::Off
+        };
         FleetStatus {
             names: registry.names(),
             alarms,
+            ca_key_copies: registry.members().iter().filter(holds_ca_key).count() as u64,
         }
     }
 
@@ -319,16 +367,28 @@ impl Fleet {
         let it = Arc::clone(self);
         let freshened = tokio::task::spawn_blocking(move || {
             it.flush();
-            let now = it.clock.now().unix;
-            if it.desk.ca().renew_farmer(now)? {
-                it.tls.reload(&it.root, it.desk.ca(), now)?;
+            let now = it.clock.now();
+            if let Err(error) = it.time.keep() {
+                let file = it.root.trusted_time_file();
+                tracing::warn!(target: "tls", "write {}: {error}", file.display());
+            }
+            let renewed = it.desk.ca().renew_farmer(it.time.span());
+            // Not before: an unlocked key is there for this, too.
+            if it.desk.waiting().is_empty() && it.desk.ca().keys().handle_idle(now.mono) {
+                it.list.audit().note("ca-lock", "", now.unix.seconds());
+            }
+            if renewed? {
+                it.tls.reload(&it.root, it.desk.ca())?;
                 it.list
                     .audit()
-                    .note("renew", "the farmer's own certificate", now.seconds());
+                    .note("renew", "the farmer's own certificate", now.unix.seconds());
             }
             Ok::<(), TlsError>(())
         });
-        if let Ok(Err(error)) = freshened.await {
+        // A locked key is an alarm.
+        if let Ok(Err(error)) = freshened.await
+            && !matches!(error, TlsError::CaLocked { .. })
+        {
             tracing::error!(target: "tls", "renew the farmer's certificate: {error}");
         }
     }
@@ -337,6 +397,13 @@ impl Fleet {
         if let Err(error) = self.list.flush() {
             tracing::error!(target: "registry", "{error}");
         }
+    }
+}
+
+fn with_hint(error: &FleetError, hint: Option<String>) -> String {
+    match hint {
+        Some(hint) => format!("{error}; {hint}"),
+        None => error.to_string(),
     }
 }
 
@@ -382,6 +449,9 @@ fn own_address() -> IpAddr {
 
 /// Between two looks at what ends.
 const TICK: Duration = Duration::from_secs(15);
+
+/// How long a key can be used after a person has given the passphrase, if nobody is invited.
+const UNLOCKED_FOR: Duration = Duration::from_secs(600);
 
 /// Between two reports.
 const PAUSE: Duration = Duration::from_millis(100);

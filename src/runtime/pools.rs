@@ -16,6 +16,7 @@ use crate::farmer::{Input, JobId, JoinedPool, PoolAnswer, PoolFailure, PoolMembe
 use crate::logging::target::FARMER;
 use crate::net::{PoolClient, chance};
 use crate::system_clock::{Clock, unix_now};
+use crate::tls::{TrustedClock, Witness};
 
 /// A request to a pool.
 #[derive(Debug)]
@@ -38,16 +39,24 @@ pub(super) struct Asking {
     works: mpsc::Receiver<PoolWork>,
     client: PoolClient,
     clock: Clock,
+    /// Told of the `Date` of answers.
+    time: Arc<TrustedClock>,
     results: mpsc::Sender<Input>,
 }
 
 /// Makes the task that asks pools.
-pub(super) fn asking(client: PoolClient, clock: Clock, results: &mpsc::Sender<Input>) -> (PoolRequests, Asking) {
+pub(super) fn asking(
+    client: PoolClient,
+    clock: Clock,
+    time: Arc<TrustedClock>,
+    results: &mpsc::Sender<Input>,
+) -> (PoolRequests, Asking) {
     let (sender, works) = mpsc::channel(QUEUE);
     let asking = Asking {
         works,
         client,
         clock,
+        time,
         results: results.clone(),
     };
     (PoolRequests { works: sender }, asking)
@@ -79,13 +88,16 @@ impl Asking {
                 () = stop.cancelled() => return,
                 work = self.works.recv(), if requests.len() < QUEUE => {
                     let Some(work) = work else { return };
-                    let (client, results) = (self.client.clone(), self.results.clone());
+                    let (client, results, time) = (self.client.clone(), self.results.clone(), Arc::clone(&self.time));
                     let deadline = self.clock.instant(work.deadline);
                     requests.spawn(async move {
                         let PoolWork { job, pool, request, .. } = work;
                         let seconds = || unix_now().seconds();
                         log_request(&pool, &request);
                         let answer = client.ask(&pool, &request, deadline, seconds, chance).await;
+                        if let Some(says) = answer.server_unix_s {
+                            time.handle_witness(Witness::Pool, says);
+                        }
                         log_answer(&request, &answer);
                         // The engine may have ended.
                         let _ = results.send(Input::PoolAnswered { job, answer }).await;

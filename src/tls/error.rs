@@ -47,6 +47,30 @@ pub enum TlsError {
         /// Its permission bits.
         mode: u32,
     },
+    /// A private key belongs to another user.
+    #[error("{} belongs to user {owner}, this is user {us}", path.display())]
+    ForeignOwner {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who we are.
+        us: u32,
+    },
+    /// The keys of the farm's authorities are locked, and nobody has given the passphrase.
+    #[error("the keys of the farm's authorities are locked ({}), and {what_for} needs one", path.display())]
+    CaLocked {
+        /// The file.
+        path: PathBuf,
+        /// What cannot be signed.
+        what_for: String,
+    },
+    /// The passphrase of the farm's authorities is another one.
+    #[error("{} opens with another passphrase", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
     /// Certificate and key are both fine but do not belong together.
     #[error("the key {} does not belong to the certificate {}", key.display(), crt.display())]
     KeyMismatch {
@@ -89,6 +113,11 @@ impl TlsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::ForeignOwner { path, us, .. } => Some(format!(
+                "run as that user, or, if the file is meant for this one: chown {us} {}",
+                path.display()
+            )),
+            Self::CaLocked { .. } => Some("`farmconsole ca unlock` asks for the passphrase".to_owned()),
             _ => None,
         }
     }

@@ -8,38 +8,38 @@
 //! *cross-certificate*, good for servers only; the farmer sends it along. The client CA is never signed by anybody:
 //! `[harvester's certificate, cross-certificate]` must lead nowhere.
 //!
-//! The keys are read when something is to be signed, and wiped after.
+//! The keys are read when something is to be signed, and wiped after; see [`CaKeys`].
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
-    PublicKeyData, SanType, SerialNumber,
-};
+use rcgen::{DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use tokio_rustls::rustls::RootCertStore;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, TrustAnchor};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
+use super::ca_keys::CaKeys;
+
 use super::config::{load_private, verify_server};
-use super::identity::{read_anchors, read_certificates};
-use super::issue::{Issuer, PemPair, back_date, bad_certificate, issue_error, name, unix_time};
-use super::{
-    CertificateAuthority, CertificateFacts, CertificatePaths, RequestedKey, ServiceName, SslLayout, TlsError, peer_id,
+use super::farm_params::{
+    DAY, FARMER_DAYS, Role, compressed, farmer_name, fill, leaf_params, make_ca, public_key_of, server_cross_params,
 };
-use crate::clock::UnixMillis;
+use super::identity::{read_anchors, read_certificates};
+use super::issue::{Issuer, PemPair, bad_certificate, bad_key, issue_error, name, unix_time};
+use super::{
+    CaKey, CertificateAuthority, CertificateFacts, CertificatePaths, RequestedKey, ServiceName, SslLayout, TimeSpan,
+    TlsError, ca_key,
+};
 use crate::config::HarvesterName;
 use crate::config::Root;
 use crate::config::files::{self, CERTIFICATE_FILE, FileMode, PRIVATE_FILE};
 use crate::registry::{CertificateRecord, MemberOrigin};
 
-/// Public key of a server CA, as a compressed P-256 point: what a token carries.
-pub type CaKey = [u8; 33];
-
 /// The authorities of one farm. Holds no key.
 #[derive(Clone, Debug)]
 pub struct FarmCa {
     dir: PathBuf,
+    keys: Arc<CaKeys>,
     farm_id: String,
     /// Chia's private CA of this root.
     chia: CertificatePaths,
@@ -66,10 +66,12 @@ impl FarmCa {
     ///
     /// # Errors
     /// When a file is damaged or open to others, or cannot be written.
-    pub fn open_or_make(root: &Root, farm_id: &str, now: UnixMillis) -> Result<Self, TlsError> {
+    pub fn open_or_make(root: &Root, farm_id: &str, now: impl Into<TimeSpan>) -> Result<Self, TlsError> {
+        let now = now.into();
         let layout = SslLayout::of(root);
         let it = Self {
             dir: root.farm_ca_dir(),
+            keys: Arc::new(CaKeys::of(root)),
             farm_id: farm_id.to_owned(),
             chia: layout.ca(CertificateAuthority::Private),
             chia_farmer: layout.leaf(CertificateAuthority::Private, ServiceName::Farmer),
@@ -84,11 +86,21 @@ impl FarmCa {
                 put_pair(&paths, &make_ca(role, now)?)?;
             }
         }
-        it.renew_farmer(now)?;
+        match it.renew_farmer(now) {
+            // A farm that cannot sign goes on with what it has; somebody is told.
+            Err(TlsError::CaLocked { .. }) if it.farmer().crt.exists() => {}
+            renewed => drop(renewed?),
+        }
         if it.chia.crt.exists() && it.cross(now).is_none() && it.chia.key.exists() && it.chia_may_sign() {
-            it.cross_sign(&Issuer::load(&it.chia, now)?, now)?;
+            it.cross_sign(&Issuer::load(&it.chia, now.earliest)?, now)?;
         }
         Ok(it)
+    }
+
+    /// The private keys of the authorities.
+    #[must_use]
+    pub fn keys(&self) -> &CaKeys {
+        &self.keys
     }
 
     /// Whether the farm of a root can do without the key of Chia's private CA.
@@ -99,7 +111,7 @@ impl FarmCa {
 
     /// What the farmer shows: its certificate under the server CA with the cross-certificate. Where harvesters trust
     /// Chia's CA and there is no cross-certificate, the certificate of Chia's CA, as an official farmer.
-    pub(super) fn farmer_chain(&self, trusts_chia: bool, now: UnixMillis) -> Result<Chain, TlsError> {
+    pub(super) fn farmer_chain(&self, trusts_chia: bool, now: TimeSpan) -> Result<Chain, TlsError> {
         if trusts_chia && self.cross(now).is_none() {
             return Ok(load_private(&self.chia_farmer)?.into_parts());
         }
@@ -143,8 +155,8 @@ impl FarmCa {
 
     /// Whether joined harvesters can connect beside those that trust Chia's CA.
     #[must_use]
-    pub fn can_serve_both(&self, now: UnixMillis) -> bool {
-        !self.has_chia_ca() || self.cross(now).is_some()
+    pub fn can_serve_both(&self, now: impl Into<TimeSpan>) -> bool {
+        !self.has_chia_ca() || self.cross(now.into()).is_some()
     }
 
     /// The server CA's certificate, in PEM: what harvesters trust.
@@ -174,8 +186,9 @@ impl FarmCa {
         key: &RequestedKey,
         harvester: &HarvesterName,
         origin: MemberOrigin,
-        now: UnixMillis,
+        now: impl Into<TimeSpan>,
     ) -> Result<IssuedCertificate, TlsError> {
+        let now = now.into();
         let failed = |error: rcgen::Error| issue_error("a harvester's certificate", &error);
         let days = match origin {
             // It renews itself.
@@ -192,7 +205,7 @@ impl FarmCa {
             SanType::URI(uri.try_into().map_err(failed)?),
         ];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        let issuer = self.issuer(Role::Client, now)?;
+        let issuer = self.issuer(Role::Client, harvester.as_str(), now)?;
         let certificate = issuer.sign(&params, &key.public_key().map_err(failed)?)?;
         let facts = CertificateFacts::of(certificate.der())
             .ok_or_else(|| issue_error("a harvester's certificate", &"it cannot be read back"))?;
@@ -207,14 +220,15 @@ impl FarmCa {
     ///
     /// # Errors
     /// When a rotation is under way, or a file cannot be read or written.
-    pub fn rotate(&self, now: UnixMillis) -> Result<(), TlsError> {
+    pub fn rotate(&self, now: impl Into<TimeSpan>) -> Result<(), TlsError> {
+        let now = now.into();
         if self.is_rotating() {
             return Err(issue_error(
                 "new authorities",
                 &"a rotation is under way: finish it first",
             ));
         }
-        let old = self.issuer(Role::Server, now)?;
+        let old = self.issuer(Role::Server, "new authorities", now)?;
         let (server, client) = (make_ca(Role::Server, now)?, make_ca(Role::Client, now)?);
         let key = public_key_of(&server.crt)?;
         let cross = old.sign(&server_cross_params(&key, now), &key)?;
@@ -224,11 +238,13 @@ impl FarmCa {
             CERTIFICATE_FILE,
         )?;
         put(&self.dir.join(ROTATED_CROSS), &cross.pem(), CERTIFICATE_FILE)?;
-        put_pair(&self.ca(Role::Client), &client)?;
-        put_pair(&self.ca(Role::Server), &server)?;
+        // The keys first: a certificate without its key is never there.
+        self.keys.replace(&server.key, &client.key)?;
+        put(&self.ca(Role::Client).crt, &client.crt, CERTIFICATE_FILE)?;
+        put(&self.ca(Role::Server).crt, &server.crt, CERTIFICATE_FILE)?;
         self.make_farmer(now)?;
         if self.chia.key.exists() && self.chia_may_sign() {
-            self.cross_sign(&Issuer::load(&self.chia, now)?, now)?;
+            self.cross_sign(&Issuer::load(&self.chia, now.earliest)?, now)?;
         }
         Ok(())
     }
@@ -237,6 +253,14 @@ impl FarmCa {
     #[must_use]
     pub fn is_rotating(&self) -> bool {
         self.dir.join(OLD_CLIENT_CA).exists()
+    }
+
+    /// Whether a harvester's certificate, going by its beginning (unix seconds), is of the authorities before these.
+    #[must_use]
+    pub fn is_of_old(&self, not_before_unix_s: u64) -> bool {
+        let newest = read_certificates(&self.ca(Role::Client).crt).ok();
+        let facts = newest.and_then(|it| CertificateFacts::of(it.first()?));
+        self.is_rotating() && facts.is_some_and(|it| not_before_unix_s < it.record.not_before_unix_s)
     }
 
     /// Ends what [`Self::rotate`] began: what the old authorities signed counts no more.
@@ -260,16 +284,20 @@ impl FarmCa {
     ///
     /// # Errors
     /// When a file is damaged or cannot be written.
-    pub fn renew_farmer(&self, now: UnixMillis) -> Result<bool, TlsError> {
+    pub fn renew_farmer(&self, now: impl Into<TimeSpan>) -> Result<bool, TlsError> {
+        let now = now.into();
         let paths = self.farmer();
         let is_fine = paths.crt.exists() && {
             let identity = load_private(&paths)?;
             let anchors = read_anchors(&self.ca(Role::Server).crt)?;
-            let until = CertificateFacts::of(identity.leaf()).map_or(0, |it| it.record.not_after_unix_s);
-            let left = until.saturating_sub(now.seconds());
-            let is_ours = verify_server(identity.leaf(), &[], anchors, unix_time(now)).is_ok();
+            let dates = CertificateFacts::of(identity.leaf()).map(|it| it.record);
+            let (from, until) = dates.map_or((0, 0), |it| (it.not_before_unix_s, it.not_after_unix_s));
+            let at = unix_time(now.nearest_to(from, until));
+            let is_ours = verify_server(identity.leaf(), &[], anchors, at).is_ok();
             // Below a third it is renewed; far above what is given out, a clock was wrong.
-            is_ours && left > FARMER_DAYS * DAY / 3 && left <= (FARMER_DAYS + 1) * DAY
+            let left = until.saturating_sub(now.likely.seconds());
+            let is_absurd = now.is_exact() && left > (FARMER_DAYS + 1) * DAY;
+            is_ours && left > FARMER_DAYS * DAY / 3 && !is_absurd
         };
         if is_fine {
             return Ok(false);
@@ -278,7 +306,7 @@ impl FarmCa {
         Ok(true)
     }
 
-    fn make_farmer(&self, now: UnixMillis) -> Result<(), TlsError> {
+    fn make_farmer(&self, now: TimeSpan) -> Result<(), TlsError> {
         let failed = |error: rcgen::Error| issue_error("the farmer's certificate", &error);
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = leaf_params(FARMER_DAYS, now)?;
@@ -288,7 +316,8 @@ impl FarmCa {
             SanType::DnsName(farmer_name(&self.farm_id).try_into().map_err(failed)?),
         ];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = self.issuer(Role::Server, now)?.sign(&params, &key)?;
+        let issuer = self.issuer(Role::Server, "the farmer's own certificate", now)?;
+        let certificate = issuer.sign(&params, &key)?;
         put_pair(
             &self.farmer(),
             &PemPair {
@@ -299,14 +328,21 @@ impl FarmCa {
     }
 
     /// The cross-certificate of Chia's private CA, if it leads from the farmer's certificate to the CA that is there.
-    fn cross(&self, now: UnixMillis) -> Option<CertificateDer<'static>> {
+    fn cross(&self, now: TimeSpan) -> Option<CertificateDer<'static>> {
         let cross = read_certificates(&self.dir.join(CROSS)).ok()?.into_iter().next()?;
         let leaf = read_certificates(&self.farmer().crt).ok()?.into_iter().next()?;
         let anchors = read_anchors(&self.chia.crt).ok()?;
         if !self.chia_may_sign() {
             return None;
         }
-        verify_server(&leaf, std::slice::from_ref(&cross), anchors, unix_time(now)).ok()?;
+        let (first, second) = (
+            CertificateFacts::of(&leaf)?.record,
+            CertificateFacts::of(&cross)?.record,
+        );
+        let from = first.not_before_unix_s.max(second.not_before_unix_s);
+        let until = first.not_after_unix_s.min(second.not_after_unix_s);
+        let at = unix_time(now.nearest_to(from, until));
+        verify_server(&leaf, std::slice::from_ref(&cross), anchors, at).ok()?;
         Some(cross)
     }
 
@@ -323,7 +359,7 @@ impl FarmCa {
         })
     }
 
-    fn cross_sign(&self, chia: &Issuer, now: UnixMillis) -> Result<(), TlsError> {
+    fn cross_sign(&self, chia: &Issuer, now: TimeSpan) -> Result<(), TlsError> {
         let key = public_key_of(&self.server_ca_pem()?)?;
         let cross = chia.sign(&server_cross_params(&key, now), &key)?;
         put(&self.dir.join(CROSS), &cross.pem(), CERTIFICATE_FILE)?;
@@ -335,10 +371,18 @@ impl FarmCa {
         Ok(())
     }
 
-    fn issuer(&self, role: Role, now: UnixMillis) -> Result<Issuer, TlsError> {
+    /// An authority that can sign; `what_for` is told if its key is locked.
+    fn issuer(&self, role: Role, what_for: &str, now: TimeSpan) -> Result<Issuer, TlsError> {
         let paths = self.ca(role);
-        load_private(&paths)?;
-        Issuer::load(&paths, now)
+        let (crt, key) = (read_text(&paths.crt)?, self.keys.key(role, what_for)?);
+        let public = KeyPair::from_pem(&key).map_err(|error| bad_key(&paths.key, &error))?;
+        if ca_key(&read_certificates(&paths.crt)?[0]) != compressed(public.public_key_raw()) {
+            return Err(TlsError::KeyMismatch {
+                crt: paths.crt,
+                key: paths.key,
+            });
+        }
+        Issuer::of_pem(PemPair { crt, key }, now.earliest)
     }
 
     fn ca(&self, role: Role) -> CertificatePaths {
@@ -348,151 +392,6 @@ impl FarmCa {
     fn farmer(&self) -> CertificatePaths {
         pair(&self.dir, "farmer")
     }
-}
-
-/// The name that a farmer's certificate has for harvesters that joined: theirs alone, unlike `chia.net`.
-#[must_use]
-pub fn farmer_name(farm_id: &str) -> String {
-    format!("farmer.{farm_id}.farmconsole.internal")
-}
-
-/// The same as rustls takes it; none if `farm_id` is no part of a name.
-#[must_use]
-pub fn farmer_server_name(farm_id: &str) -> Option<ServerName<'static>> {
-    ServerName::try_from(farmer_name(farm_id)).ok()
-}
-
-/// The server CA whose key a token carries, as something to trust.
-pub(super) fn anchor_of_key(key: &CaKey) -> TrustAnchor<'static> {
-    TrustAnchor {
-        subject: subject(Role::Server, key).into(),
-        subject_public_key_info: [&SPKI_HEAD, key.as_slice()].concat().into(),
-        name_constraints: None,
-    }
-}
-
-/// The key of a CA certificate as a compressed point; none if it is not P-256.
-#[must_use]
-pub fn ca_key(der: &[u8]) -> Option<CaKey> {
-    use x509_parser::prelude::{FromDer, X509Certificate};
-
-    let (_, x509) = X509Certificate::from_der(der).ok()?;
-    let point = x509.public_key().subject_public_key.data.as_ref();
-    compressed(point)
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Server,
-    Client,
-}
-
-impl Role {
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Server => "server_ca",
-            Self::Client => "client_ca",
-        }
-    }
-
-    const fn words(self) -> &'static str {
-        match self {
-            Self::Server => "server CA",
-            Self::Client => "client CA",
-        }
-    }
-}
-
-fn make_ca(role: Role, now: UnixMillis) -> Result<PemPair, TlsError> {
-    let failed = |error: rcgen::Error| issue_error("a CA", &error);
-    let key = KeyPair::generate().map_err(failed)?;
-    let certificate = ca_params(role, &key, now).self_signed(&key).map_err(failed)?;
-    Ok(PemPair {
-        crt: certificate.pem(),
-        key: Zeroizing::new(key.serialize_pem()),
-    })
-}
-
-/// A CA's certificate. Its name follows from its key, so that the key alone is enough to trust it.
-fn ca_params(role: Role, key: &impl PublicKeyData, now: UnixMillis) -> CertificateParams {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = name(&[(DnType::CommonName, &ca_name(role, key.der_bytes()))]);
-    back_date(&mut params, now);
-    params.not_after = params.not_before + Duration::from_secs(CA_DAYS * DAY);
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    params
-}
-
-/// The server CA's certificate as another CA signs it.
-fn server_cross_params(key: &impl PublicKeyData, now: UnixMillis) -> CertificateParams {
-    let mut params = ca_params(Role::Server, key, now);
-    // What keeps harvesters' certificates out of everything else that trusts the other CA.
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    params
-}
-
-fn ca_name(role: Role, point: &[u8]) -> String {
-    let key = compressed(point).unwrap_or([0; 33]);
-    format!("Farmconsole {} {}", role.words(), hex::encode(&peer_id(&key).0[..4]))
-}
-
-/// The name of a CA as it stands in certificates: one common name, DER without the outer frame.
-fn subject(role: Role, key: &CaKey) -> Vec<u8> {
-    let text = ca_name(role, key);
-    let framed = |tag: u8, content: &[u8]| -> Vec<u8> {
-        // Names of CAs are far shorter than 128 bytes.
-        let length = u8::try_from(content.len()).unwrap_or(u8::MAX);
-        [&[tag, length], content].concat()
-    };
-    let value = [COMMON_NAME.as_slice(), &framed(UTF8_STRING, text.as_bytes())].concat();
-    framed(SET, &framed(SEQUENCE, &value))
-}
-
-/// A P-256 point of 65 bytes (or 33), in 33.
-fn compressed(point: &[u8]) -> Option<CaKey> {
-    if let Ok(key) = CaKey::try_from(point)
-        && matches!(key[0], 2 | 3)
-    {
-        return Some(key);
-    }
-    let (4, [xy @ .., last]) = (*point.first()?, point.get(1..)?) else {
-        return None;
-    };
-    let x = xy.get(..32)?;
-    let mut key = [2 + (last & 1); 33];
-    key[1..].copy_from_slice(x);
-    (point.len() == 65).then_some(key)
-}
-
-fn public_key_of(pem: &str) -> Result<rcgen::SubjectPublicKeyInfo, TlsError> {
-    use tokio_rustls::rustls::pki_types::pem::PemObject;
-    use x509_parser::prelude::{FromDer, X509Certificate};
-
-    let failed = |error: &dyn std::fmt::Display| issue_error("a cross-certificate", &error.to_string());
-    let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| failed(&error))?;
-    let (_, x509) = X509Certificate::from_der(&der).map_err(|error| failed(&error))?;
-    rcgen::SubjectPublicKeyInfo::from_der(x509.public_key().raw).map_err(|error| failed(&error))
-}
-
-fn leaf_params(days: u64, now: UnixMillis) -> Result<CertificateParams, TlsError> {
-    let mut serial = [0; 16];
-    fill(&mut serial)?;
-    // Positive, and not shorter than it looks.
-    serial[0] = serial[0] & 0x7f | 0x40;
-    let mut params = CertificateParams::default();
-    back_date(&mut params, now);
-    params.not_after = params.not_before + Duration::from_secs((days + 1) * DAY);
-    params.is_ca = IsCa::ExplicitNoCa;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
-    params.use_authority_key_identifier_extension = true;
-    Ok(params)
-}
-
-fn fill(bytes: &mut [u8]) -> Result<(), TlsError> {
-    getrandom::fill(bytes).map_err(|error| issue_error("a certificate", &error))
 }
 
 fn put_pair(paths: &CertificatePaths, pem: &PemPair) -> Result<(), TlsError> {
@@ -528,21 +427,3 @@ const CROSS: &str = "server_ca_by_chia.crt";
 const ROTATED_CROSS: &str = "server_ca_by_old.crt";
 /// The client CA before this one.
 const OLD_CLIENT_CA: &str = "client_ca_old.crt";
-
-const DAY: u64 = 86_400;
-/// Longer than the plots will be farmed.
-const CA_DAYS: u64 = 20 * 365;
-/// The farmer renews its own.
-const FARMER_DAYS: u64 = 365;
-
-const SET: u8 = 0x31;
-const SEQUENCE: u8 = 0x30;
-const UTF8_STRING: u8 = 0x0c;
-/// 2.5.4.3.
-const COMMON_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x03];
-
-/// What stands before a compressed P-256 point in the content of a SubjectPublicKeyInfo.
-const SPKI_HEAD: [u8; 24] = [
-    0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03,
-    0x01, 0x07, 0x03, 0x22, 0x00,
-];

@@ -1,6 +1,7 @@
 //! The farm's two authorities and the gate: both halves of it are needed, and a harvester's certificate opens nothing else.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -10,7 +11,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::config::{client_verifier, verify_server};
 use super::*;
-use crate::clock::UnixMillis;
+use crate::clock::{Now, UnixMillis};
 use crate::config::Root;
 use crate::config::{HarvesterName, LegacyCa};
 use crate::init::{InitOptions, init};
@@ -23,6 +24,9 @@ struct Farm {
     root: Root,
     ca: FarmCa,
     list: Arc<AllowList>,
+    time: Arc<TrustedClock>,
+    /// What this machine's clock says besides what it should, milliseconds.
+    clock_off: Arc<AtomicI64>,
 }
 
 impl Farm {
@@ -37,20 +41,33 @@ impl Farm {
         init(&root, &options).unwrap();
         let list = AllowList::in_memory(Registry::new("00112233".to_owned()), legacy);
         let ca = FarmCa::open_or_make(&root, "00112233", unix_now()).unwrap();
+        let clock_off = Arc::new(AtomicI64::new(0));
+        let (off, clock) = (Arc::clone(&clock_off), crate::system_clock::Clock::start());
+        let time = TrustedClock::in_memory(move || {
+            let now = clock.now();
+            let unix = UnixMillis(now.unix.0.saturating_add_signed(off.load(Ordering::Relaxed)));
+            Now { unix, ..now }
+        });
         Self {
             _dir: dir,
             root,
             ca,
             list: Arc::new(list),
+            time: Arc::new(time),
+            clock_off,
         }
     }
 
     fn tls(&self) -> FarmerTls {
-        FarmerTls::load(&self.root, &self.ca, Arc::clone(&self.list), unix_now()).unwrap()
+        FarmerTls::load(&self.root, &self.ca, Arc::clone(&self.list), Arc::clone(&self.time)).unwrap()
     }
 
     /// A harvester with a certificate of the client CA, which is not in the registry yet.
     fn member(&self, now: UnixMillis) -> (Membership, IssuedCertificate) {
+        self.member_in(now.into())
+    }
+
+    fn member_in(&self, now: TimeSpan) -> (Membership, IssuedCertificate) {
         let key = rcgen::KeyPair::generate().unwrap();
         let request = rcgen::CertificateParams::default().serialize_request(&key).unwrap();
         let key_of_request = RequestedKey::of_request(request.der()).unwrap();
@@ -72,7 +89,14 @@ impl Farm {
 
     /// What became of a client's certificate at this farm's port; `Ok` if it was let in.
     async fn knock(&self, client: Arc<ClientConfig>) -> Result<(), Objection> {
-        let (config, examined) = self.tls().for_harvester().unwrap();
+        self.knock_at(self.tls().for_harvester().unwrap(), client).await
+    }
+
+    async fn knock_at(
+        &self,
+        (config, examined): (Arc<ServerConfig>, Examined),
+        client: Arc<ClientConfig>,
+    ) -> Result<(), Objection> {
         let let_in = handshake(config, client).await;
         let objection = examined.take().and_then(|it| it.objection);
         match objection {
@@ -87,6 +111,10 @@ impl Farm {
     fn chia_client(&self) -> Arc<ClientConfig> {
         harvester_client_config(&self.root).unwrap()
     }
+}
+
+fn signed(ms: u64) -> i64 {
+    ms.try_into().unwrap()
 }
 
 fn name() -> HarvesterName {
@@ -168,16 +196,86 @@ async fn harvester_of_chias_ca_waits_until_a_person_lets_it_in() {
 }
 
 #[tokio::test]
-async fn listed_certificate_counts_whatever_a_clock_says() {
+async fn clock_that_is_wrong_by_years_shuts_nobody_out() {
+    let farm = Farm::new(LegacyCa::Open);
+    let (member, issued) = farm.member(unix_now());
+    farm.enrol(&issued);
+    let ten_years = 10 * 365 * 86_400_000;
+    let wrong = [ten_years, -ten_years, -signed(unix_now().0)];
+    // At a start with a wrong clock, where nothing is known but when this program was made; then after a node has
+    // confirmed the clock, which jumps afterwards.
+    for is_confirmed in [false, true] {
+        farm.clock_off.store(0, Ordering::Relaxed);
+        if is_confirmed {
+            farm.time.handle_witness(Witness::Block, unix_now().seconds());
+        }
+        for off in wrong {
+            farm.clock_off.store(off, Ordering::Relaxed);
+            assert_eq!(farm.knock(member.client_config().unwrap()).await, Ok(()), "{off}");
+            // Known by the CA alone, as the guide has it.
+            assert_eq!(farm.knock(farm.chia_client()).await, Ok(()), "{off}");
+            // What is given out meanwhile is good for machines whose clock is right.
+            let (later, of_later) = farm.member_in(farm.time.span());
+            farm.enrol(&of_later);
+            assert_eq!(farm.knock(later.client_config().unwrap()).await, Ok(()), "{off}");
+            let dates = (of_later.record.not_before_unix_s, of_later.record.not_after_unix_s);
+            assert!((dates.0..dates.1).contains(&unix_now().seconds()), "{off} {dates:?}");
+            farm.ca.renew_farmer(farm.time.span()).unwrap();
+            let farmer = der(&std::fs::read_to_string(farm.root.farm_ca_dir().join("farmer.crt")).unwrap());
+            let anchors = identity::read_anchors(&farm.root.farm_ca_dir().join("server_ca.crt")).unwrap();
+            assert!(verify_server(&farmer, &[], anchors, now()).is_ok(), "{off}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn listed_certificate_that_has_ended_is_good_for_a_new_one_and_nothing_else() {
     let farm = Farm::new(LegacyCa::Off);
     let ten_years = 10 * 365 * 86_400_000;
     let (early, of_early) = farm.member(UnixMillis(unix_now().0 - ten_years));
     farm.enrol(&of_early);
-    assert_eq!(
-        farm.knock(early.client_config().unwrap()).await,
-        Ok(()),
-        "ended nine years ago"
-    );
+    let client = || early.client_config().unwrap();
+    assert_eq!(farm.knock(client()).await, Err(Objection::NotValid));
+    assert_eq!(farm.knock_at(farm.tls().for_renewal().unwrap(), client()).await, Ok(()));
+}
+
+#[tokio::test]
+async fn session_is_never_resumed_so_that_a_revoked_certificate_is_asked_for_again() {
+    use tokio_rustls::rustls::HandshakeKind;
+
+    let farm = Farm::new(LegacyCa::Off);
+    let (member, issued) = farm.member(unix_now());
+    farm.enrol(&issued);
+    // A client that keeps whatever session it can get.
+    let mut eager = Arc::unwrap_or_clone(member.client_config().unwrap());
+    eager.resumption = tokio_rustls::rustls::client::Resumption::in_memory_sessions(8);
+    let eager = Arc::new(eager);
+    let tls = farm.tls();
+    for _ in 0..3 {
+        let (near, far) = duplex(64 << 10);
+        let serve = async {
+            let mut stream = TlsAcceptor::from(tls.for_harvester().unwrap().0)
+                .accept(near)
+                .await
+                .unwrap();
+            stream.write_all(b"!").await.unwrap();
+            stream.flush().await.unwrap();
+            stream.get_ref().1.handshake_kind()
+        };
+        let dial = async {
+            let connector = TlsConnector::from(Arc::clone(&eager));
+            let mut stream = connector.connect(chia_server_name(), far).await.unwrap();
+            stream.read_exact(&mut [0]).await.unwrap();
+        };
+        let (kind, ()) = tokio::join!(serve, dial);
+        assert_eq!(kind, Some(HandshakeKind::Full));
+    }
+    let revoke = |registry: &mut Registry| {
+        registry.revoke("rack1-a", 1).unwrap();
+        Ok::<_, RegistryError>(())
+    };
+    farm.list.change(revoke).unwrap();
+    assert_eq!(farm.knock(eager).await, Err(Objection::Revoked));
 }
 
 #[test]
@@ -228,7 +326,7 @@ fn harvesters_certificate_opens_nothing_that_trusts_chias_ca_and_is_no_farmers()
 fn key_in_a_token_is_enough_to_know_the_farmer() {
     let farm = Farm::new(LegacyCa::Off);
     let anchors = |key: &CaKey| tokio_rustls::rustls::RootCertStore {
-        roots: vec![farm_ca::anchor_of_key(key)],
+        roots: vec![farm_params::anchor_of_key(key)],
     };
     let farmer = der(&std::fs::read_to_string(farm.root.farm_ca_dir().join("farmer.crt")).unwrap());
     let key = farm.ca.server_key().unwrap();

@@ -16,8 +16,7 @@ use super::config::{client_verifier, provider};
 use super::farm_ca::Chain;
 use super::gate::{Doors, Gate};
 use super::identity::read_anchors;
-use super::{CHIA_CA_CRT, Examined, FarmCa, SslLayout, TlsError};
-use crate::clock::UnixMillis;
+use super::{CHIA_CA_CRT, Examined, FarmCa, SslLayout, TimeSpan, TlsError, TrustedClock};
 use crate::config::LegacyCa;
 use crate::config::Root;
 use crate::registry::AllowList;
@@ -28,11 +27,16 @@ pub const ENROL_ALPN: &[u8] = b"farmconsole-enrol/1";
 /// Application protocol of an enrolled harvester that wants its certificate renewed.
 pub const RENEW_ALPN: &[u8] = b"farmconsole-renew/1";
 
+/// Application protocol of a harvester's machine that asks whether its harvester has connected: the farmer answers with
+/// one byte, 1 or 0.
+pub const SEEN_ALPN: &[u8] = b"farmconsole-seen/1";
+
 /// How the farmer presents itself and whom it lets in. Each connection gets a configuration of its own, so that what was
 /// found about its certificate can be told.
 #[derive(Debug)]
 pub struct FarmerTls {
     list: Arc<AllowList>,
+    time: Arc<TrustedClock>,
     provider: Arc<CryptoProvider>,
     current: Mutex<Arc<Current>>,
 }
@@ -50,10 +54,11 @@ impl FarmerTls {
     ///
     /// # Errors
     /// When a certificate file is missing, damaged or does not fit the others, or others can read a private key.
-    pub fn load(root: &Root, ca: &FarmCa, list: Arc<AllowList>, now: UnixMillis) -> Result<Self, TlsError> {
-        let current = Current::load(root, ca, list.legacy(), now)?;
+    pub fn load(root: &Root, ca: &FarmCa, list: Arc<AllowList>, time: Arc<TrustedClock>) -> Result<Self, TlsError> {
+        let current = Current::load(root, ca, list.legacy(), time.span())?;
         Ok(Self {
             list,
+            time,
             provider: provider(),
             current: Mutex::new(Arc::new(current)),
         })
@@ -64,10 +69,11 @@ impl FarmerTls {
     pub fn of_test_root(root: &Root) -> Arc<Self> {
         use crate::registry::Registry;
 
-        let now = crate::system_clock::unix_now();
+        let clock = crate::system_clock::Clock::start();
+        let time = Arc::new(TrustedClock::in_memory(move || clock.now()));
         let list = AllowList::in_memory(Registry::new("00112233".to_owned()), LegacyCa::Open);
-        let ca = FarmCa::open_or_make(root, "00112233", now).unwrap();
-        Arc::new(Self::load(root, &ca, Arc::new(list), now).unwrap())
+        let ca = FarmCa::open_or_make(root, "00112233", time.span()).unwrap();
+        Arc::new(Self::load(root, &ca, Arc::new(list), time).unwrap())
     }
 
     /// Reads the files again: after a renewal, a rotation, or when Chia's CA counts no more. Connections that are up
@@ -75,8 +81,8 @@ impl FarmerTls {
     ///
     /// # Errors
     /// As [`Self::load`]; what was read before stays in use.
-    pub fn reload(&self, root: &Root, ca: &FarmCa, now: UnixMillis) -> Result<(), TlsError> {
-        let current = Arc::new(Current::load(root, ca, self.list.legacy(), now)?);
+    pub fn reload(&self, root: &Root, ca: &FarmCa) -> Result<(), TlsError> {
+        let current = Arc::new(Current::load(root, ca, self.list.legacy(), self.time.span())?);
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
         Ok(())
     }
@@ -86,11 +92,17 @@ impl FarmerTls {
     /// # Errors
     /// When the TLS library fails.
     pub fn for_harvester(&self) -> Result<(Arc<ServerConfig>, Examined), RustlsError> {
+        self.for_member(false)
+    }
+
+    fn for_member(&self, is_renewal: bool) -> Result<(Arc<ServerConfig>, Examined), RustlsError> {
         let current = self.current();
         let examined = Examined::default();
         let gate = Gate {
             doors: current.doors.clone(),
             list: Arc::clone(&self.list),
+            time: Arc::clone(&self.time),
+            is_renewal,
             examined: examined.clone(),
             any: Arc::clone(&current.any),
         };
@@ -101,15 +113,23 @@ impl FarmerTls {
         Ok((Arc::new(plain(config)), examined))
     }
 
-    /// For an enrolled harvester that renews its certificate: as for a harvester, with another protocol inside.
+    /// For an enrolled harvester that renews its certificate: as for a harvester, with another protocol inside. One that
+    /// has ended will do.
     ///
     /// # Errors
     /// When the TLS library fails.
     pub fn for_renewal(&self) -> Result<(Arc<ServerConfig>, Examined), RustlsError> {
-        let (config, examined) = self.for_harvester()?;
-        let mut config = Arc::unwrap_or_clone(config);
-        config.alpn_protocols = vec![RENEW_ALPN.to_vec()];
-        Ok((Arc::new(config), examined))
+        let (config, examined) = self.for_member(true)?;
+        Ok((with_protocol(config, RENEW_ALPN), examined))
+    }
+
+    /// For a machine that asks whether its harvester has connected: as for a harvester, with another protocol inside.
+    ///
+    /// # Errors
+    /// When the TLS library fails.
+    pub fn for_seen(&self) -> Result<(Arc<ServerConfig>, Examined), RustlsError> {
+        let (config, examined) = self.for_member(false)?;
+        Ok((with_protocol(config, SEEN_ALPN), examined))
     }
 
     /// For a machine that joins: it has no certificate yet. None where nobody can join.
@@ -134,13 +154,19 @@ impl FarmerTls {
         &self.list
     }
 
+    /// What time it is.
+    #[must_use]
+    pub const fn time(&self) -> &Arc<TrustedClock> {
+        &self.time
+    }
+
     fn current(&self) -> Arc<Current> {
         Arc::clone(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Current {
-    fn load(root: &Root, ca: &FarmCa, legacy: LegacyCa, now: UnixMillis) -> Result<Self, TlsError> {
+    fn load(root: &Root, ca: &FarmCa, legacy: LegacyCa, now: TimeSpan) -> Result<Self, TlsError> {
         let setup = |source| TlsError::Setup {
             dir: root.farm_ca_dir(),
             source: Box::new(source),
@@ -204,6 +230,12 @@ fn known_cas(root: &Root, not_trusted: Option<RootCertStore>) -> Vec<(String, Ro
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
+}
+
+fn with_protocol(config: Arc<ServerConfig>, protocol: &[u8]) -> Arc<ServerConfig> {
+    let mut config = Arc::unwrap_or_clone(config);
+    config.alpn_protocols = vec![protocol.to_vec()];
+    Arc::new(config)
 }
 
 /// Nothing is resumed: a resumed session skips the verifier, so a revoked certificate would stay welcome.

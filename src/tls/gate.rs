@@ -1,9 +1,9 @@
 //! Who is let in at the farmer's port: a certificate must be good *and* its harvester allowed.
 //!
 //! Everything cryptographic is the stock verifier's. One that trusts the farm's client CA is asked first, then one that
-//! trusts Chia's private CA, so that it is known which of the two vouches; then the registry is asked. A certificate that
-//! is listed is judged as of a moment within its dates: its harvester can be taken out of the list at any time, so
-//! nothing is gained by its end, and a wrong clock or a forgotten renewal must not stop a farm.
+//! trusts Chia's private CA, so that it is known which of the two vouches; then the registry is asked. What
+//! time it is says [`TrustedClock`], so that no wrong clock stops a farm. The beginning of a certificate that is listed
+//! does not matter, since being listed says more; when its end has certainly passed, it is good for a renewal alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,8 +15,9 @@ use tokio_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error as RustlsError, RootCertStore, SignatureScheme,
 };
 
-use super::{CertificateFacts, peer_id};
-use crate::registry::{AllowList, Verdict};
+use super::{CertificateFacts, TrustedClock, peer_id};
+use crate::ids::PeerId;
+use crate::registry::{AllowList, CertificateRecord, Verdict};
 
 /// The verifiers of one farm, shared by its connections.
 #[derive(Clone, Debug)]
@@ -84,6 +85,9 @@ impl Examined {
 pub(super) struct Gate {
     pub(super) doors: Doors,
     pub(super) list: Arc<AllowList>,
+    pub(super) time: Arc<TrustedClock>,
+    /// Whether the connection is for nothing but a new certificate.
+    pub(super) is_renewal: bool,
     pub(super) examined: Examined,
     /// Any of the doors: which signatures are understood does not depend on whom it trusts.
     pub(super) any: Arc<dyn ClientCertVerifier>,
@@ -94,7 +98,7 @@ impl Gate {
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
+        facts: Option<&CertificateFacts>,
     ) -> Result<ClientCertVerified, (Objection, RustlsError)> {
         let id = peer_id(leaf);
         let verdict = self.list.judge(id);
@@ -102,9 +106,10 @@ impl Gate {
         if verdict == Verdict::Revoked {
             return Err(revoked());
         }
-        let at = self.list.validity(id).map_or(now, |(from, until)| {
-            UnixTime::since_unix_epoch(Duration::from_secs(now.as_secs().clamp(from, until.max(from))))
-        });
+        let Some(facts) = facts else {
+            return Err((Objection::NotValid, CertificateError::BadEncoding.into()));
+        };
+        let at = self.moment(id, facts);
         let refused = |objection| (objection, CertificateError::ApplicationVerificationFailure.into());
         let of_farm = self.doors.farm.as_ref();
         let of_farm = of_farm.map(|door| door.verify_client_cert(leaf, intermediates, at));
@@ -129,15 +134,31 @@ impl Gate {
         if let Some(service) = self.list.other_service(id) {
             return Err(refused(Objection::OtherService { service }));
         }
-        let Some(facts) = CertificateFacts::of(leaf) else {
-            return Err((Objection::NotValid, CertificateError::BadEncoding.into()));
-        };
-        match self.list.handle_legacy(facts.record, now.as_secs()) {
+        match self.list.handle_legacy(facts.record.clone(), at.as_secs()) {
             Verdict::Allowed => Ok(verified),
             Verdict::Pending => Err(refused(Objection::Pending)),
             Verdict::Revoked => Err(revoked()),
             Verdict::Unknown => Err(refused(Objection::LegacyOff)),
         }
+    }
+
+    /// As of when to judge a certificate.
+    fn moment(&self, id: PeerId, facts: &CertificateFacts) -> UnixTime {
+        let span = self.time.span();
+        let now = span.earliest.seconds();
+        let seconds = match self.list.validity(id) {
+            Some((from, until)) if self.is_renewal => now.clamp(from, until.max(from)),
+            Some((from, _)) => now.max(from),
+            None => {
+                let CertificateRecord {
+                    not_before_unix_s: from,
+                    not_after_unix_s: until,
+                    ..
+                } = facts.record;
+                span.nearest_to(from, until).seconds()
+            }
+        };
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
     }
 
     /// Names the CA of a certificate that none of ours has signed, if it is one that is known. All of Chia's CAs have
@@ -178,17 +199,15 @@ impl ClientCertVerifier for Gate {
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
+        _clock: UnixTime,
     ) -> Result<ClientCertVerified, RustlsError> {
-        let judged = self.judge(end_entity, intermediates, now);
+        let facts = CertificateFacts::of(end_entity);
+        let judged = self.judge(end_entity, intermediates, facts.as_ref());
         let (objection, result) = match judged {
             Ok(verified) => (None, Ok(verified)),
             Err((objection, error)) => (Some(objection), Err(error)),
         };
-        self.examined.put(Examination {
-            facts: CertificateFacts::of(end_entity),
-            objection,
-        });
+        self.examined.put(Examination { facts, objection });
         result
     }
 

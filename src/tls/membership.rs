@@ -15,10 +15,10 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::config::provider;
-use super::farm_ca::anchor_of_key;
+use super::farm_params::anchor_of_key;
 use super::issue::bad_certificate;
 use super::{
-    CaKey, CertificateFacts, ENROL_ALPN, RENEW_ALPN, TlsError, ca_key, chia_server_name, farmer_server_name,
+    CaKey, CertificateFacts, ENROL_ALPN, RENEW_ALPN, SEEN_ALPN, TlsError, ca_key, chia_server_name, farmer_server_name,
     harvester_client_config,
 };
 use crate::config::HarvesterName;
@@ -217,6 +217,16 @@ impl Membership {
     pub fn renewal_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
         let mut config = self.config()?;
         config.alpn_protocols = vec![RENEW_ALPN.to_vec()];
+        Ok(Arc::new(config))
+    }
+
+    /// To ask the farmer whether the harvester has connected.
+    ///
+    /// # Errors
+    /// As [`Self::client_config`].
+    pub fn seen_config(&self) -> Result<Arc<ClientConfig>, TlsError> {
+        let mut config = self.config()?;
+        config.alpn_protocols = vec![SEEN_ALPN.to_vec()];
         Ok(Arc::new(config))
     }
 

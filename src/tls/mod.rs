@@ -5,6 +5,7 @@
 //!   only, the stock webpki verifiers, no session resumption, no early data. At the farmer's port the registry is asked
 //!   besides.
 //! * [`FarmCa`] holds the farm's own two authorities and signs with them; [`RequestedKey`] reads what is to be signed.
+//! * [`TrustedClock`] says what time it is, since the machine's clock may be wrong.
 //! * [`cause()`] says in one word why a handshake failed.
 //!
 //! Chia has two kinds of certificate authority. The **private CA** of a farm is a secret: farmer and harvesters accept
@@ -19,11 +20,13 @@
 //! Not here: sockets and handshakes (`net`), and settings (`config`).
 
 mod audit;
+mod ca_keys;
 mod cause;
 mod config;
 mod error;
 mod facts;
 mod farm_ca;
+mod farm_params;
 mod farmer;
 mod gate;
 mod identity;
@@ -31,8 +34,11 @@ pub mod issue;
 mod layout;
 mod membership;
 mod request;
+mod trusted_clock;
+mod trusted_time;
 
 pub use audit::{AuditFinding, audit};
+pub use ca_keys::{CaKeyState, CaKeys, PassphraseFile};
 pub use cause::{RefusalCause, cause};
 #[cfg(test)]
 pub use config::farmer_server_config;
@@ -40,13 +46,16 @@ pub(crate) use config::provider;
 pub use config::{chia_server_name, harvester_client_config, node_client_config, node_rpc_client_config};
 pub use error::TlsError;
 pub use facts::CertificateFacts;
-pub use farm_ca::{CaKey, FarmCa, IssuedCertificate, ca_key, farmer_name, farmer_server_name};
-pub use farmer::{ENROL_ALPN, FarmerTls, RENEW_ALPN};
+pub use farm_ca::{FarmCa, IssuedCertificate};
+pub use farm_params::{CaKey, ca_key, farmer_name, farmer_server_name};
+pub use farmer::{ENROL_ALPN, FarmerTls, RENEW_ALPN, SEEN_ALPN};
 pub use gate::{Examination, Examined, Objection};
 pub use identity::{Identity, peer_id};
 pub use layout::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
 pub use membership::{HarvesterTls, Membership, harvester_tls, joiner_config};
 pub use request::{MAX_REQUEST_BYTES, RequestError, RequestedKey};
+pub use trusted_clock::TrustedClock;
+pub use trusted_time::{BUILT, TimeSpan, TrustedTime, Witness};
 
 /// Certificate of the public Chia CA as official 2.7.5 ships it (valid until 2037-12-31).
 pub const CHIA_CA_CRT: &str = include_str!("../../assets/chia_ca.crt");

@@ -36,8 +36,12 @@ class Joined(Harvester):
             raise Failed(f"chia {' '.join(args)}: {done.stdout}{done.stderr}")
         return done
 
-    def join(self, token, check=True):
-        return self.farm.cli("harvester", "join", token, "--official", "--chia-root", str(self.root), check=check)
+    def join(self, token, *options, check=True):
+        command = [self.farm.binary, "harvester", "join", token, "--official", "--chia-root", self.root, *options]
+        done = subprocess.run(command, env=self.env(), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=240)
+        if check and done.returncode != 0:
+            raise Failed(f"join: status {done.returncode}: {done.stdout}{done.stderr}")
+        return done
 
     def start(self):
         self.chia("start", "harvester", "-r")
@@ -137,6 +141,45 @@ def chia_init_leaves_a_joined_root_alone(world):
         raise Failed(f"the audit does not find the CA key that was kept aside: {audit.stdout}")
 
 
+def spare_keys_are_shredded_and_the_farmer_sees_the_restart(world):
+    """Joining again beside a running harvester changes nothing; with --restart --shred no CA key is left, and the farmer has seen it."""
+    token = world.invite("rack-new", "--official")
+    before = peer_id(world.new.root)
+    done = world.new.join(token, check=False)
+    if done.returncode == 0 or "--restart" not in done.stderr or peer_id(world.new.root) != before:
+        raise Failed(f"beside a running harvester: status {done.returncode}: {done.stdout}{done.stderr}")
+    done = world.new.join(token, "--restart", "--shred")
+    if "has connected to the farmer" not in done.stdout or "overwritten and removed" not in done.stdout:
+        raise Failed(f"join --restart --shred: {done.stdout}{done.stderr}")
+    view = world.named("rack-new")
+    if not view or view["state"]["state"] == "absent" or view["peer_id"] != peer_id(world.new.root):
+        raise Failed(f"the farmer has not seen it: {view}")
+    left = [str(path) for path in world.new.root.rglob("private_ca.key")]
+    if left:
+        raise Failed(f"still there: {left}")
+    world.farming("rack-new", 120)
+
+
+def locked_ca_invites_nobody_until_it_is_unlocked(world):
+    """`ca protect` leaves no key in the open; invitations need `ca unlock`; harvesters that are there farm on."""
+    secret = world.work / "ca-passphrase"
+    secret.write_text("correct horse battery\n")
+    secret.chmod(0o600)
+    world.farm.cli("ca", "protect", "--new-passphrase-file", str(secret))
+    ca = world.farm.root / "farmconsole/ca"
+    in_the_open = [path.name for path in ca.iterdir() if b"PRIVATE KEY" in path.read_bytes()]
+    if in_the_open != ["farmer.key"]:
+        raise Failed(f"keys in the open: {in_the_open}")
+    done = world.farm.cli("harvester", "invite", "rack-late", check=False)
+    if done.returncode == 0 or "ca unlock" not in done.stderr:
+        raise Failed(f"invite with a locked CA: status {done.returncode}: {done.stdout}{done.stderr}")
+    world.farm.cli("--ca-passphrase-file", str(secret), "ca", "unlock")
+    late = OwnHarvester(world.farm.binary, world.work / "late", world.farm.port)
+    late.cli("harvester", "join", world.invite("rack-late"))
+    world.farm.cli("--ca-passphrase-file", str(secret), "ca", "unprotect")
+    world.farming("rack-new", 30)
+
+
 def our_harvester_joins(world):
     """Ours joins with a token, with no root before, and farms under its name."""
     world.ours = OwnHarvester(world.farm.binary, world.work / "ours", world.farm.port)
@@ -191,6 +234,11 @@ def token_is_good_once(world):
         done = second.cli("harvester", "join", text, check=False)
         if done.returncode == 0 or sentence not in done.stderr:
             raise Failed(f"joining with {text[:20]}…: status {done.returncode}: {done.stderr}")
+    cancelled = world.invite("rack-cancelled")
+    world.farm.cli("harvester", "revoke", "rack-cancelled")
+    done = second.cli("harvester", "join", cancelled, check=False)
+    if done.returncode == 0:
+        raise Failed(f"a cancelled invitation was good: {done.stdout}")
     if (second.root / "farmconsole/membership.json").exists():
         raise Failed("a refused machine was given something")
 
@@ -238,7 +286,8 @@ def hardened_farm_takes_only_who_joined(world):
 
 SCENARIOS = [
     old_harvester_farms_as_the_guide_says, nothing_is_joined_before_chia_init, official_harvester_joins_without_a_ca_key,
-    old_and_new_farm_on_one_port, chia_init_leaves_a_joined_root_alone, our_harvester_joins, stolen_certificate_opens_no_other_door,
+    old_and_new_farm_on_one_port, chia_init_leaves_a_joined_root_alone, spare_keys_are_shredded_and_the_farmer_sees_the_restart,
+    locked_ca_invites_nobody_until_it_is_unlocked, our_harvester_joins, stolen_certificate_opens_no_other_door,
     wallet_certificate_of_the_farmer_is_refused, token_is_good_once, revoked_harvesters_are_gone_within_a_second,
     hardened_farm_takes_only_who_joined,
 ]

@@ -7,7 +7,7 @@ use farmconsole::config::check as check_settings;
 use farmconsole::control::{FleetAnswer, FleetAsk, Role};
 use farmconsole::harvester::examine_farmer;
 use farmconsole::registry::Standing;
-use farmconsole::snapshot::RefusalView;
+use farmconsole::snapshot::{AlarmKind, RefusalView};
 
 use super::fleet::{ask_fleet, view};
 use crate::context::{Attached, Context};
@@ -56,8 +56,27 @@ pub(crate) async fn doctor(context: &Context, json: bool) -> Outcome {
 }
 
 async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
-    let now = attached.snapshot().await?.taken_at_unix_ms;
-    let mut found = Vec::new();
+    let snapshot = attached.snapshot().await?;
+    let now = snapshot.taken_at_unix_ms;
+    let is_of_connections = |kind: &AlarmKind| {
+        matches!(
+            kind,
+            AlarmKind::ClockWrong { .. }
+                | AlarmKind::PoolClockDiffers { .. }
+                | AlarmKind::CertificateShared { .. }
+                | AlarmKind::CertificateEnds { .. }
+                | AlarmKind::CaKeyLocked { .. }
+                | AlarmKind::InvitationGuessed { .. }
+        )
+    };
+    let open = snapshot.alarms.iter().filter(|it| it.closed_at_unix_ms.is_none());
+    let mut found: Vec<_> = open
+        .filter(|it| is_of_connections(&it.kind))
+        .map(|it| Diagnosis {
+            what: it.kind.to_string(),
+            remedy: Some(it.kind.remedy()),
+        })
+        .collect();
     if let FleetAnswer::Refused(refused) = ask_fleet(attached, FleetAsk::Refused).await? {
         found.extend(refused.iter().map(|it| refusal(it, now)));
     }
@@ -70,8 +89,18 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
     }
     if fleet.rotating {
         found.push(Diagnosis {
-            what: "the farm's authorities are being exchanged; the old ones still count".to_owned(),
-            remedy: Some("when every harvester has connected anew: `farmconsole ca rotate --finish`".to_owned()),
+            what: match fleet.not_followed.as_slice() {
+                [] => "the farm's authorities are being exchanged; nobody needs the old ones any more".to_owned(),
+                names => format!(
+                    "the farm's authorities are being exchanged; these still need the old ones: {}",
+                    names.join(", ")
+                ),
+            },
+            remedy: Some(
+                "harvesters of farmconsole follow by themselves within six hours, invite the others again; then \
+                 `farmconsole ca rotate --finish`"
+                    .to_owned(),
+            ),
         });
     }
     Ok(found)

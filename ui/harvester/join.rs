@@ -1,7 +1,8 @@
 //! `farmconsole harvester join`: makes this machine a harvester of a farm, with a key that never leaves it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead as _, IsTerminal as _, Read, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use farmconsole::config::edit::Editor;
 use farmconsole::config::{HostPort, Root};
@@ -22,7 +23,7 @@ use crate::exit::{Ended, Failure, Outcome, Status};
 pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     let token = token(&options.token)?;
     if options.official {
-        return official(&token, chia_root(options.chia_root)?).await;
+        return official(&token, chia_root(options.chia_root.clone())?, &options).await;
     }
     let root = &context.root;
     let joined = ask(&token, JoinKind::Own).await?;
@@ -47,38 +48,149 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     Ok(Ended::Fine)
 }
 
-async fn official(token: &Token, root: Root) -> Outcome {
+async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome {
     official::check(&root).map_err(not_installed)?;
+    let restart = wants_restart(&root, options)?;
     let joined = ask(token, JoinKind::Official).await?;
+    if restart && official::is_running(&root) {
+        // While it still takes orders that show the old certificates.
+        chia(&root, &["stop", "-d", "all"]).await.map_err(|failure| {
+            failure.hint("nothing was changed, but the token is used up: stop it yourself, and join with a new one")
+        })?;
+    }
     let now = farmconsole::system_clock::unix_now();
     let installed =
         official::install(&root, &joined.membership, &joined.farmer, &joined.network, now).map_err(not_installed)?;
     try_out(&joined.membership, &joined.farmer).await?;
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{} belongs to the farm of {} now. Start its harvester: `chia start harvester -r`",
+    say(&format!(
+        "{} belongs to the farm of {} now",
         joined.membership.name(),
         joined.farmer
-    )?;
+    ))?;
     if let Some(backup) = &installed.backup {
-        writeln!(out, "The certificates that were there are in {}", backup.display())?;
+        say(&format!("The certificates that were there are in {}", backup.display()))?;
     }
-    if !installed.spare_keys.is_empty() {
-        writeln!(
-            out,
-            "A harvester has no use for these private keys, which open other doors of the farm they came from. Once \
-             it farms, remove them (`shred -u`):"
-        )?;
-        for key in &installed.spare_keys {
-            writeln!(out, "  {}", key.display())?;
+    clear_away(&root, &installed.spare_keys, options.shred)?;
+    say("Never run `chia init -c` on this machine again: it would put another CA in place of this farm's")?;
+    if !restart {
+        say("Start its harvester: `chia start harvester -r`")?;
+        return Ok(Ended::Fine);
+    }
+    start_anew(&root).await?;
+    wait_until_seen(&joined).await
+}
+
+/// Whether to start the harvester anew. One that runs would go on with certificates that are no more there.
+fn wants_restart(root: &Root, options: &HarvesterJoin) -> Result<bool, Failure> {
+    if options.restart || !official::is_running(root) {
+        return Ok(options.restart);
+    }
+    let question = format!(
+        "The official software runs on {}. End all of it, and start the harvester anew when it has joined?",
+        root.dir().display()
+    );
+    match confirm(&question) {
+        Some(true) => Ok(true),
+        _ => Err(Failure::new(
+            Status::Failed,
+            format!(
+                "the official software runs on {}: nothing was changed",
+                root.dir().display()
+            ),
+        )
+        .hint("`chia stop -d all` first, or join with --restart; the token is still good")),
+    }
+}
+
+/// Offers to destroy keys that a harvester has no use for.
+fn clear_away(root: &Root, spare: &[PathBuf], without_asking: bool) -> Result<(), Failure> {
+    if spare.is_empty() {
+        return Ok(());
+    }
+    say("A harvester has no use for these private keys, which open other doors of the farm they came from:")?;
+    for key in spare {
+        say(&format!("  {}", key.display()))?;
+    }
+    if !without_asking && confirm("Overwrite and remove them?") != Some(true) {
+        return say("They are still there; once this machine farms, `shred -u` removes them");
+    }
+    official::shred(root, spare).map_err(not_installed)?;
+    say(
+        "They are overwritten and removed. On an SSD, on a file system that copies on write (btrfs, ZFS), in snapshots \
+         and in backups, copies may live on: if somebody else may come by those, only a new private CA on the main machine \
+         makes them worthless",
+    )
+}
+
+async fn start_anew(root: &Root) -> Result<(), Failure> {
+    let started = chia(root, &["start", "harvester", "-r"]).await;
+    started.map_err(|failure| failure.hint("run that yourself: the machine has joined"))
+}
+
+/// Runs a command of the official software on a root.
+async fn chia(root: &Root, arguments: &[&str]) -> Result<(), Failure> {
+    let done = tokio::process::Command::new("chia")
+        .args(arguments)
+        .env("CHIA_ROOT", root.dir())
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    let why = match tokio::time::timeout(CHIA_PATIENCE, done).await {
+        Ok(Ok(status)) if status.success() => return Ok(()),
+        Ok(Ok(status)) => status.to_string(),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("it takes longer than {} s", CHIA_PATIENCE.as_secs()),
+    };
+    Err(Failure::new(
+        Status::Failed,
+        format!("run `chia {}`: {why}", arguments.join(" ")),
+    ))
+}
+
+async fn wait_until_seen(joined: &Joined) -> Outcome {
+    let unseen = |why: String| {
+        Failure::new(Status::Failed, format!("the machine has joined, but {why}"))
+            .hint("its log/debug.log, and `farmconsole harvester doctor` on the farmer's machine, say why")
+    };
+    let deadline = tokio::time::Instant::now() + SEEN_PATIENCE;
+    let mut last = None;
+    while tokio::time::Instant::now() < deadline {
+        match enrol::is_seen(&joined.membership, &joined.farmer).await {
+            Ok(Some(true)) => {
+                say("Its harvester has connected to the farmer")?;
+                return Ok(Ended::Fine);
+            }
+            Ok(Some(false)) => last = None,
+            Ok(None) => {
+                say("Its harvester was started; this farmer is of a version that does not say whether it has come")?;
+                return Ok(Ended::Fine);
+            }
+            Err(error) => last = Some(error.to_string()),
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    writeln!(
-        out,
-        "Never run `chia init -c` on this machine again: it would put another CA in place of this farm's"
-    )?;
-    Ok(Ended::Fine)
+    let patience = SEEN_PATIENCE.as_secs();
+    Err(unseen(last.unwrap_or_else(|| {
+        format!("its harvester has not connected within {patience} s")
+    })))
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    Ok(writeln!(io::stdout().lock(), "{text}")?)
+}
+
+/// Asks whoever sits at the terminal; nothing if nobody does.
+fn confirm(question: &str) -> Option<bool> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return None;
+    }
+    let mut out = io::stdout().lock();
+    write!(out, "{question} [y/N] ").ok()?;
+    out.flush().ok()?;
+    let mut answer = String::new();
+    io::stdin().lock().take(64).read_line(&mut answer).ok()?;
+    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn ask(token: &Token, kind: JoinKind) -> Result<Joined, Failure> {
@@ -137,3 +249,11 @@ fn not_installed(error: OfficialError) -> Failure {
     let hint = error.hint();
     with_hint(Failure::new(Status::Failed, error), hint)
 }
+
+/// The official daemon is slow to start and to stop.
+const CHIA_PATIENCE: Duration = Duration::from_secs(120);
+
+/// An official harvester reads its settings and dials within seconds; many plots take longer.
+const SEEN_PATIENCE: Duration = Duration::from_secs(120);
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::story::*;
-use crate::farmer::{Command, CommandError, FarmerConfig, FarmerKeys, HarvesterOrigin, Input, OuterCounters, Output};
+use crate::farmer::{
+    Command, CommandError, FarmerConfig, FarmerKeys, FleetStatus, HarvesterOrigin, Input, OuterCounters, Output,
+};
 use crate::ids::SessionId;
 use crate::snapshot::{
     AlarmKind, ConnectedPeer, Direction, DisconnectCause, FarmStatus, HarvesterId, HarvesterState, Notice,
@@ -184,6 +186,36 @@ fn old_connection_that_ends_just_after_the_new_one_began_leaves_one_harvester() 
     assert_eq!(views.len(), 1);
     assert!(views[0].is_connected());
     assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn harvester_with_a_new_certificate_of_its_own_stays_the_same_harvester() {
+    // The new one connects after the old one was closed, or a moment before.
+    for is_before in [true, false] {
+        let mut story = Story::new();
+        let names = ["old", "new"].map(|it| (certificate(it), "rack1-a".to_owned()));
+        story.input(Input::Fleet(FleetStatus {
+            names: names.into(),
+            ..FleetStatus::default()
+        }));
+        let old = story.connect_with("old", &plots("/mnt/d1", 3));
+        if is_before {
+            story.connect("new");
+        }
+        story.input(Input::HarvesterDisconnected {
+            session: old,
+            cause: DisconnectCause::Revoked,
+        });
+        if !is_before {
+            story.connect("new");
+        }
+        story.pass(seconds(30));
+        let views = story.snapshot().harvesters;
+        let shown: Vec<_> = views.iter().map(|it| (it.name.as_str(), it.connections)).collect();
+        assert_eq!(shown, [("rack1-a", 2)], "{is_before}");
+        assert_eq!(views[0].peer_id, certificate("new"));
+        assert_eq!(story.alarms(), []);
+    }
 }
 
 #[test]

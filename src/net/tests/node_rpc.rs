@@ -100,6 +100,8 @@ async fn state_and_block_time_of_a_long_chain() {
         }
     );
     assert_eq!(answer.node_id, Some("ab".repeat(32).parse().unwrap()));
+    // 9000 is a transaction block, 9001 is none.
+    assert_eq!(answer.newest_block_unix_s, Some(180_000));
 }
 
 #[tokio::test]

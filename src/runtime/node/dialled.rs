@@ -19,7 +19,7 @@ use crate::net::{
     chance, connect_node, reach,
 };
 use crate::snapshot::DisconnectCause;
-use crate::tls::{RefusalCause, chia_server_name};
+use crate::tls::{RefusalCause, TrustedClock, Witness, chia_server_name};
 use crate::wire::{FromFullNode, ToFullNode};
 
 /// The link to one full node.
@@ -265,6 +265,8 @@ pub(in crate::runtime) struct ChainWatch {
     pub(in crate::runtime) node: NodeId,
     pub(in crate::runtime) rpc: NodeRpc,
     pub(in crate::runtime) to_engine: mpsc::Sender<Input>,
+    /// Told of the blocks' timestamps.
+    pub(in crate::runtime) time: Arc<TrustedClock>,
     /// The certificate that the node showed last.
     pub(in crate::runtime) certificate: watch::Receiver<Option<PeerId>>,
 }
@@ -320,7 +322,12 @@ impl ChainWatch {
                 "{} is of another node; is `full_node.rpc_port` right?",
                 self.rpc.node()
             )),
-            _ => Ok(answer.chain),
+            _ => {
+                if let Some(says) = answer.newest_block_unix_s {
+                    self.time.handle_witness(Witness::Block, says);
+                }
+                Ok(answer.chain)
+            }
         }
     }
 }

@@ -326,6 +326,16 @@ pub enum AlarmKind {
         /// Why, with the file.
         why: String,
     },
+    /// This machine's clock is wrong by more than a minute.
+    ClockWrong {
+        /// Seconds by which it is ahead; negative if it is behind.
+        ahead_s: i64,
+    },
+    /// A certificate should be signed, and the keys of the farm's authorities are locked.
+    CaKeyLocked {
+        /// For whom, as people call them.
+        wanted: Vec<String>,
+    },
 }
 
 /// What a pool has to be told by the owner of a plotNFT.
@@ -409,6 +419,8 @@ impl AlarmKind {
                 launcher_id, outcome, ..
             } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
             Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
+            Self::ClockWrong { .. } => "clock_wrong".to_owned(),
+            Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
         }
     }
 
@@ -449,7 +461,9 @@ impl AlarmKind {
             | Self::PoolNeedsOwner { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
-            | Self::PoolsUnreadable { .. } => None,
+            | Self::PoolsUnreadable { .. }
+            | Self::ClockWrong { .. }
+            | Self::CaKeyLocked { .. } => None,
         }
     }
 
@@ -521,7 +535,9 @@ impl AlarmKind {
             | Self::SharedPlots { .. }
             | Self::PoolsUnreadable { .. }
             | Self::AlarmHookFailing { .. }
-            | Self::HistoryNotWritten { .. } => None,
+            | Self::HistoryNotWritten { .. }
+            | Self::ClockWrong { .. }
+            | Self::CaKeyLocked { .. } => None,
         }
     }
 
@@ -530,7 +546,11 @@ impl AlarmKind {
     pub const fn is_of_certificates(&self) -> bool {
         matches!(
             self,
-            Self::HarvesterPending { .. } | Self::CertificateEnds { .. } | Self::InvitationGuessed { .. }
+            Self::HarvesterPending { .. }
+                | Self::CertificateEnds { .. }
+                | Self::InvitationGuessed { .. }
+                | Self::ClockWrong { .. }
+                | Self::CaKeyLocked { .. }
         )
     }
 
@@ -572,7 +592,9 @@ impl AlarmKind {
             | Self::InvitationGuessed { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
-            | Self::PoolsUnreadable { .. } => Severity::Warning,
+            | Self::PoolsUnreadable { .. }
+            | Self::ClockWrong { .. }
+            | Self::CaKeyLocked { .. } => Severity::Warning,
         }
     }
 }

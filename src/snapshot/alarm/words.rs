@@ -116,6 +116,10 @@ impl AlarmKind {
             } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
             Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
             Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
+            Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
+            Self::CaKeyLocked { .. } => {
+                "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()
+            }
         }
     }
 }
@@ -279,7 +283,30 @@ impl fmt::Display for AlarmKind {
                 step.word()
             ),
             Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
+            Self::ClockWrong { ahead_s } => {
+                let word = if *ahead_s < 0 { "behind" } else { "ahead" };
+                write!(
+                    f,
+                    "the clock of this machine is wrong: {} {word}",
+                    span(ahead_s.unsigned_abs())
+                )
+            }
+            Self::CaKeyLocked { wanted } => write!(
+                f,
+                "the keys of the farm's authorities are locked, and a certificate is due: {}",
+                wanted.join(", ")
+            ),
         }
+    }
+}
+
+/// A span of time, roughly.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..=119 => count(seconds, "second"),
+        120..=7_199 => count(seconds / 60, "minute"),
+        7_200..=172_799 => count(seconds / 3_600, "hour"),
+        _ => count(seconds / 86_400, "day"),
     }
 }
 
