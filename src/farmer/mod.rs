@@ -68,7 +68,9 @@ pub use input::{
     OuterCounters, PlotSignatures, SignError,
 };
 pub use output::{JobId, Output, SignPurpose};
-pub use pools::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
+pub use pools::{
+    JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest, launcher_spread,
+};
 
 use alarms::Alarms;
 use attempts::{Attempts, RollCall};

@@ -128,6 +128,7 @@ pub(super) enum Job {
     /// Sign a partial.
     SignPartial(PartialNumber),
     /// Ask the pool of a contract, since this moment.
+    #[serde(rename = "ask_pool")]
     Pool(PuzzleHash, pools::Asked, Mono),
 }
 

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde_json::Value;
 
 use crate::crypto::sha256;
+use crate::farmer::launcher_spread;
 
 /// Replaces what is private in the lines of one recording.
 #[derive(Debug)]
@@ -73,10 +74,19 @@ impl Scrubber {
                     self.learn(value, if is_of_names { "name" } else { key });
                 }
             }
-            Value::Array(items) => items.iter().for_each(|item| self.learn(item, key)),
+            // Names do not come in lists; words of ours do.
+            Value::Array(items) => {
+                let key = if NAMES.contains(&key) { "" } else { key };
+                items.iter().for_each(|item| self.learn(item, key));
+            }
             Value::String(text) => {
                 if NAMES.contains(&key) {
-                    self.learn_name(text);
+                    // Several nodes are named in one text.
+                    text.split(", ").for_each(|name| self.learn_name(name));
+                } else if key == "launcher_id" && is_whole_id(text) {
+                    self.learn_launcher(text);
+                } else if let Some((_, after)) = text.split_once("://") {
+                    self.learn_host(text, after);
                 } else if OF_THE_CHAIN.contains(&key) && is_whole_id(text) {
                     self.settle(text, text);
                 } else if PATHS.contains(&key) && text.contains(char::is_whitespace) && self.known.len() < MOST_KNOWN {
@@ -99,11 +109,51 @@ impl Scrubber {
         if is_plain || self.known.contains_key(name) || self.known.len() >= MOST_KNOWN {
             return;
         }
-        let alias = match self.address(name) {
-            Some(address) => address,
-            None => format!("machine-{}", self.digits(name, 6)),
+        let alias = match (self.address(name), name.rsplit_once(':')) {
+            (Some(address), _) => address,
+            // A host may be named without its port, too.
+            (None, Some((host, port))) if host.len() > 1 && port.parse::<u16>().is_ok() => {
+                let alias = self.machine(host);
+                self.known.insert(host.to_owned(), alias.clone());
+                format!("{alias}:{port}")
+            }
+            (None, _) => self.machine(name),
         };
         self.known.insert(name.to_owned(), alias);
+    }
+
+    fn machine(&self, name: &str) -> String {
+        format!("machine-{}", self.digits(name, 6))
+    }
+
+    /// When the pool of a plotNFT is asked follows a little from its id: one is found that it follows from as well.
+    fn learn_launcher(&mut self, id: &str) {
+        let spread = |id: &str| id.parse().ok().map(|id| launcher_spread(&id));
+        let attempt = |attempt: u32| {
+            let mut alike = self.hex(&format!("{id}{attempt:x}"));
+            alike.truncate(WHOLE_ID);
+            alike
+        };
+        let alike = (0..1 << 14).map(attempt).find(|alike| spread(alike) == spread(id));
+        if let Some(alike) = alike {
+            self.settle(id, &alike);
+        }
+    }
+
+    /// The host of an address of the web may be named alone, too, with and without its port.
+    fn learn_host(&mut self, url: &str, after: &str) {
+        let host = after.split(['/', '?', '#']).next().unwrap_or_default();
+        let alone = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        for name in [host, alone] {
+            let is_plain = name.len() < 2 || PLAIN_NAMES.contains(&name) || self.address(name).is_some();
+            if !is_plain && !self.known.contains_key(name) && self.known.len() < MOST_KNOWN {
+                self.known.insert(name.to_owned(), self.host(url));
+            }
+        }
+    }
+
+    fn host(&self, url: &str) -> String {
+        format!("host-{}.invalid", self.digits(url, 6))
     }
 
     fn replace(&self, value: &mut Value, key: &str) {
@@ -129,7 +179,7 @@ impl Scrubber {
                 }
             }
             Value::String(text) => {
-                if !WORDS.contains(&key) {
+                if !WORDS.contains(&key) || is_whole_id(text) {
                     *text = self.text(text, key);
                 }
             }
@@ -203,7 +253,7 @@ impl Scrubber {
         } else if let Some(address) = self.address(core) {
             address
         } else if let Some((scheme, _)) = core.split_once("://") {
-            format!("{scheme}://host-{}.invalid", self.digits(core, 6))
+            format!("{scheme}://{}", self.host(core))
         } else if core.starts_with("xch1") || core.starts_with("txch1") {
             let prefix = core.split('1').next().unwrap_or_default();
             format!("{prefix}1scrubbed{}", self.digits(&core.to_ascii_lowercase(), 8))
@@ -387,7 +437,8 @@ const OF_THE_CHAIN: [&str; 10] = [
 ];
 
 /// Keys whose values are words of ours: replacing one by chance would make the line unreadable.
-const WORDS: [&str; 33] = [
+const WORDS: [&str; 34] = [
+    "ask_pool",
     "cause",
     "completeness",
     "difficulty_constant_factor",

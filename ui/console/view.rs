@@ -84,6 +84,10 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
 fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
     let (word, tone) = header::status(model);
     let simulated = if model.snapshot.simulated { "SIMULATED " } else { "" };
+    let replay = match model.place {
+        FarmerPlace::Recording => "REPLAY ",
+        FarmerPlace::Here | FarmerPlace::Elsewhere => "",
+    };
     let alarms = model.snapshot.alarms.len();
     let alarms = if alarms == 0 {
         String::new()
@@ -91,7 +95,7 @@ fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
         format!(", {}", crate::format::plural(alarms as u64, "alarm"))
     };
     let sentence = format!(
-        "{simulated}{word}{alarms}. Make this window at least {} x {}.",
+        "{replay}{simulated}{word}{alarms}. Make this window at least {} x {}.",
         SMALLEST.0, SMALLEST.1
     );
     for (row, line) in wrap(&sentence, area.width).into_iter().enumerate() {

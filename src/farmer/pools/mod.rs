@@ -30,6 +30,7 @@ use crate::wire::pool::{PoolVersion, authentication_token, error_code};
 
 pub(super) use submission::PartialNumber;
 
+pub use pool::launcher_spread;
 use pool::{Pool, Registration};
 use submission::Partials;
 

@@ -8,7 +8,7 @@ use super::window::Tally;
 use crate::clock::{Mono, Now};
 use crate::crypto::sha256;
 use crate::farmer::output::JobId;
-use crate::ids::PuzzleHash;
+use crate::ids::{LauncherId, PuzzleHash};
 use crate::snapshot::{
     PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialOutcome, PartialView, PoolAnswerView, PoolState, PoolView, pool_label,
 };
@@ -20,8 +20,6 @@ pub(super) struct Pool {
     /// Its address: that of the wallet, or the one it has moved to for good since.
     pub(super) url: String,
     pub(super) name: Option<String>,
-    /// What its times are spread by; follows from the plotNFT.
-    drawn: u8,
     /// Minutes for which a token of the time holds.
     pub(super) token_timeout: Option<u8>,
     pub(super) difficulty: Option<u64>,
@@ -66,7 +64,6 @@ impl Pool {
     pub(super) fn new(joined: JoinedPool, now: Now) -> Self {
         Self {
             url: joined.membership.pool_url.clone(),
-            drawn: drawn(&joined),
             joined,
             name: None,
             token_timeout: None,
@@ -104,7 +101,6 @@ impl Pool {
         }
         self.registration = Registration::Unknown;
         self.next_farmer = now.mono;
-        self.drawn = drawn(&joined);
         self.joined = joined;
     }
 
@@ -141,7 +137,8 @@ impl Pool {
     /// A time after now that differs a little from that of every other plotNFT, so that a pool which comes back is not
     /// asked by all at once. No chance is needed: hashes of launcher ids are as good as drawn.
     pub(super) fn spread(&self, now: Mono, wait: Duration) -> Mono {
-        let [first, ..] = sha256(&[&[self.drawn], &self.failures.to_be_bytes()]);
+        let drawn = launcher_spread(&self.joined.membership.launcher_id);
+        let [first, ..] = sha256(&[&[drawn], &self.failures.to_be_bytes()]);
         now + wait.mul_f64(0.9 + 0.2 * f64::from(first) / 255.0)
     }
 
@@ -227,9 +224,11 @@ impl Pool {
     }
 }
 
-/// A number that is as good as drawn, different for most plotNFTs.
-fn drawn(joined: &JoinedPool) -> u8 {
-    let [first, ..] = sha256(&[joined.membership.launcher_id.as_bytes()]);
+/// What the times are spread by at which the pool of a plotNFT is asked: a number that is as good as drawn, different for
+/// most plotNFTs. It is small, so that a made-up plotNFT of the same number is found soon for one that is not to be told.
+#[must_use]
+pub fn launcher_spread(launcher_id: &LauncherId) -> u8 {
+    let [first, ..] = sha256(&[launcher_id.as_bytes()]);
     first
 }
 

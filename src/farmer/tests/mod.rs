@@ -3,7 +3,7 @@
 mod connections;
 mod fees;
 mod luck;
-mod operations;
+pub(crate) mod operations;
 mod partials;
 mod plots;
 mod pools;

@@ -16,7 +16,7 @@ use crate::wire::{FromHarvester, RewardChainBlockUnfinished, ToHarvester};
 
 /// One thing a farm may go through. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
-enum Operation {
+pub(crate) enum Operation {
     Connect {
         certificate: u8,
         address: u8,
@@ -84,7 +84,7 @@ enum Operation {
     Pass(u32),
 }
 
-fn operation() -> impl Strategy<Value = Operation> {
+pub(crate) fn operation() -> impl Strategy<Value = Operation> {
     use Operation::*;
     prop_oneof![
         4 => (0_u8..5, 0_u8..3, 36_u8..40).prop_map(|(certificate, address, version)| Connect { certificate, address, version }),
@@ -125,7 +125,25 @@ struct Life {
     qualities: Vec<QualityString>,
 }
 
+/// A farm that has gone through all this.
+pub(crate) fn live(operations: Vec<Operation>) -> Story {
+    let mut life = Life::new();
+    for operation in operations {
+        life.act(operation);
+    }
+    life.story
+}
+
 impl Life {
+    fn new() -> Self {
+        Self {
+            story: Story::new(),
+            sessions: Vec::new(),
+            points: Vec::new(),
+            qualities: Vec::new(),
+        }
+    }
+
     fn session(&self, choice: u8) -> SessionId {
         match self.sessions.len() {
             0 => SessionId(u64::from(choice)),
@@ -456,7 +474,7 @@ proptest! {
 
     #[test]
     fn any_life_of_a_farm_is_sound(operations in prop::collection::vec(operation(), 1..160)) {
-        let mut life = Life { story: Story::new(), sessions: Vec::new(), points: Vec::new(), qualities: Vec::new() };
+        let mut life = Life::new();
         for operation in operations {
             life.act(operation);
             let snapshot = life.story.snapshot();

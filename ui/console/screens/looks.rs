@@ -11,6 +11,7 @@ use super::super::svg;
 use super::super::theme::{Charset, Depth, Theme};
 use super::super::update::update;
 use super::*;
+use crate::feed::FarmerPlace;
 
 /// The files that these tests compare with.
 pub(super) const NAMES: [&str; 9] = [
@@ -205,4 +206,20 @@ fn names_from_outside_keep_to_their_columns() {
     // Every line of the frame ends with its right border.
     let panes = drawn.lines().skip(4).take(31);
     assert!(panes.clone().all(|line| line.ends_with(['│', '╮', '╯'])), "{drawn}");
+}
+
+#[test]
+fn recording_says_that_it_is_one_and_when_it_is_over() {
+    let mut model = console(samples::many(), 120, 36);
+    model.place = FarmerPlace::Recording;
+    assert!(first_line(&model).contains(" REPLAY "));
+    let reason = "the recording is over: it was ended by hand".to_owned();
+    update(&mut model, Message::Item(FeedItem::Lost(reason)));
+    let line = first_line(&model);
+    assert!(
+        line.contains("OVER  the recording is over") && line.contains(" REPLAY "),
+        "{line}"
+    );
+    resize(&mut model, 30, 8);
+    assert!(text(&model).contains("REPLAY OVER"), "{}", text(&model));
 }
