@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::{Mono, Now};
-use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmMemory, AlarmView, Notice, SeenIncident, Silence};
+use crate::snapshot::{
+    ALARM_HISTORY_KEPT, AlarmKind, AlarmMemory, AlarmView, HarvesterId, Notice, SeenIncident, Silence,
+};
 
 /// Alarms that are open, and the last that were.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -86,6 +88,12 @@ impl Alarms {
     /// The open alarm of this key.
     pub(super) fn get(&self, key: &str) -> Option<&AlarmKind> {
         self.open.get(key).map(|open| &open.view.kind)
+    }
+
+    /// Whether any open alarm is about this harvester.
+    pub(super) fn concern(&self, harvester: HarvesterId) -> bool {
+        let mut open = self.open.values();
+        open.any(|open| open.view.kind.harvester() == Some(harvester))
     }
 
     /// Closes all open alarms that are like this.
@@ -298,7 +306,7 @@ const MAX_REFUSALS: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{HarvesterId, RefusalCause, Severity};
+    use crate::snapshot::{RefusalCause, Severity};
 
     fn silent(unanswered: u64) -> AlarmKind {
         AlarmKind::HarvesterSilent {

@@ -95,8 +95,11 @@ impl Farmer {
     /// Opens, updates or closes the alarms of a harvester that answers late or not at all.
     pub(super) fn review_answers(&mut self, now: Now, id: HarvesterId) {
         let Some(slot) = self.harvesters.get(id) else { return };
-        let name = slot.name.clone();
         let (unanswered, late) = (slot.asks.unanswered_in_a_row(), slot.asks.late_of_last_ten());
+        if unanswered == 0 && late == 0 && !self.alarms.concern(id) {
+            return;
+        }
+        let name = slot.name.clone();
         let is_silent = matches!(slot.state(now.mono), HarvesterState::Silent { .. });
         let silent = AlarmKind::HarvesterSilent {
             harvester: id,

@@ -18,6 +18,8 @@ pub(super) struct Asks {
     unanswered_in_a_row: u64,
     silent_since: Option<Mono>,
     last_answer: Option<LastAnswerView>,
+    /// Answers in time since the last late one.
+    in_time_since_late: Option<u64>,
     counts: AskCounts,
 }
 
@@ -126,7 +128,12 @@ impl Asks {
             round_trip: answer.round_trip,
         };
         self.counts.answered += 1;
-        self.counts.answered_late += u64::from(answer.is_late());
+        if answer.is_late() {
+            self.counts.answered_late += 1;
+            self.in_time_since_late = Some(0);
+        } else if let Some(answers) = &mut self.in_time_since_late {
+            *answers += 1;
+        }
         self.unanswered_in_a_row = 0;
         self.silent_since = None;
         self.last_answer = Some(LastAnswerView {
@@ -178,6 +185,9 @@ impl Asks {
         if newer.last_answer.is_some() {
             self.last_answer = newer.last_answer;
         }
+        if newer.in_time_since_late.is_some() {
+            self.in_time_since_late = newer.in_time_since_late;
+        }
         self.counts.challenged += newer.counts.challenged;
         self.counts.answered += newer.counts.answered;
         self.counts.answered_late += newer.counts.answered_late;
@@ -222,10 +232,14 @@ impl Asks {
 
     /// When [`Self::expire`] should be called.
     pub(super) fn due(&self) -> Option<Mono> {
-        self.asks
+        // Hardly ever more than the newest is open, so the rest is not looked at.
+        let open = usize::try_from(self.counts.open()).unwrap_or(usize::MAX);
+        let deadlines = self
+            .asks
             .iter()
-            .filter_map(|ask| Some(ask.sent + ask.deadline()?))
-            .min()
+            .rev()
+            .filter_map(|ask| Some(ask.sent + ask.deadline()?));
+        deadlines.take(open).min()
     }
 
     /// Whether it was asked this signage point and has not been given up, or has answered.
@@ -247,6 +261,10 @@ impl Asks {
 
     /// Late ones among its last ten answers.
     pub(super) fn late_of_last_ten(&self) -> u64 {
+        // An answer in time that comes after a late one is to a newer signage point.
+        if self.in_time_since_late.is_none_or(|answers| answers >= 10) {
+            return 0;
+        }
         let answers = self.asks.iter().rev().filter_map(|ask| match ask.state {
             AskState::Answered { round_trip, .. } => Some(round_trip),
             _ => None,
@@ -280,6 +298,13 @@ impl Asks {
     #[cfg(test)]
     pub(super) fn open(&self) -> u64 {
         self.asks.iter().filter(|ask| ask.is_open()).count() as u64
+    }
+}
+
+impl AskCounts {
+    /// Signage points that are not settled.
+    pub(super) const fn open(&self) -> u64 {
+        self.challenged - self.answered - self.unanswered - self.dropped
     }
 }
 

@@ -57,7 +57,12 @@ impl Farmer {
 
     /// Names and alarms of certificates have changed.
     pub(super) fn handle_fleet(&mut self, now: Now, status: FleetStatus) {
-        let FleetStatus { names, alarms } = status;
+        let FleetStatus {
+            names,
+            alarms,
+            ca_key_copies,
+        } = status;
+        self.ca_key_copies = ca_key_copies;
         let named: Vec<_> = self
             .harvesters
             .all()

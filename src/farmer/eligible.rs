@@ -2,7 +2,8 @@
 //!
 //! A difference is a stale list of plots, a wrong filter, or a harvester that says what is not so. Hashing 100,000 plot
 //! ids takes some ten milliseconds, so it is done after the answer, a slice at a time, with everything else in between; and
-//! in a large farm only for some answers of each harvester, so that a signage point costs no more than in a small one.
+//! in a large farm only for some answers of each harvester, so that a signage point costs no more than in a small one. A
+//! harvester whose last count differed is counted out of turn until it agrees, as far as a signage point has room.
 
 use std::collections::VecDeque;
 use std::ops::Bound;
@@ -22,6 +23,8 @@ use crate::wire::FarmingInfo;
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Counting {
     waiting: VecDeque<Count>,
+    /// The signage point whose answers are looked into, and the plots that are counted for it.
+    newest: (SpHash, usize),
     /// Whether nothing is counted.
     is_off: bool,
 }
@@ -75,8 +78,8 @@ impl Farmer {
     /// private. Every answer that would be looked into is one that was not compared.
     pub fn stop_counting(&mut self) {
         self.counting = Counting {
-            waiting: VecDeque::new(),
             is_off: true,
+            ..Counting::default()
         };
     }
 
@@ -93,7 +96,12 @@ impl Farmer {
         };
         slot.eligibility.answers += 1;
         let one_in = (harvesters * slot.lists.plots.len()).div_ceil(PLOTS_A_POINT).max(1) as u64;
-        if !(slot.eligibility.answers + u64::from(id.0)).is_multiple_of(one_in) {
+        let is_its_turn = (slot.eligibility.answers + u64::from(id.0)).is_multiple_of(one_in);
+        if self.counting.newest.0 != info.sp_hash {
+            self.counting.newest = (info.sp_hash, 0);
+        }
+        let has_room = self.counting.newest.1 < PLOTS_A_POINT;
+        if !is_its_turn && (slot.eligibility.differs_in_a_row == 0 || !has_room) {
             return;
         }
         let is_synced = slot.session.as_ref().is_some_and(|session| session.synced);
@@ -103,6 +111,7 @@ impl Farmer {
             slot.eligibility.not_compared += 1;
             return;
         }
+        self.counting.newest.1 += slot.lists.plots.len();
         let is_v1_farmed = i64::from(message.last_tx_height.0) < v1_cut_off_height(constants);
         self.counting.waiting.push_back(Count {
             harvester: id,
@@ -191,8 +200,9 @@ impl Farmer {
     }
 }
 
-/// Plots that are counted for one signage point, about: 1.5 ms of work.
-const PLOTS_A_POINT: usize = 10_000;
+/// Plots that are counted for one signage point, about, while all agree: 0.2 ms of work. Of a farm of 100,000 plots each
+/// harvester is looked at every eight minutes.
+const PLOTS_A_POINT: usize = 2_000;
 
 /// Plots that are counted at a time: a quarter of a millisecond.
 const SLICE: usize = 2_000;

@@ -214,6 +214,8 @@ pub struct FleetStatus {
     pub names: BTreeMap<PeerId, String>,
     /// Alarms about certificates and invitations ([`AlarmKind::is_of_certificates`]): all of them.
     pub alarms: Vec<AlarmKind>,
+    /// Harvesters that are let in by a certificate of Chia's private CA.
+    pub ca_key_copies: u64,
 }
 
 /// How a harvester is attached.

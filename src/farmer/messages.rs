@@ -1,10 +1,15 @@
-//! The record of each harvester message that passes, with what matters of its content in a few characters.
+//! The record of each harvester message that passes: what matters of its content in a few characters, and all of it in
+//! lines.
+
+use std::fmt::Display;
 
 use super::harvesters::Slot;
 use crate::clock::Now;
 use crate::snapshot::{Direction, MessageRecord};
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
-use crate::wire::{FromHarvester, PlotSync, ToHarvester};
+use crate::wire::{
+    FromHarvester, NewSignagePointHarvester, PlotSync, PlotSyncIdentifier, SignagePointFilter, ToHarvester,
+};
 
 /// A message from a harvester.
 pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> MessageRecord {
@@ -15,6 +20,7 @@ pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> Messag
         FromHarvester::FarmingInfo(info) => format!("{}/{}", info.passed, info.total_plots),
         FromHarvester::RespondPlots(list) => format!("{} plots", list.plots.len()),
         FromHarvester::PlotSync(sync) => match sync {
+            PlotSync::Start(start) if start.plot_file_count == 1 => "1 file".to_owned(),
             PlotSync::Start(start) => format!("{} files", start.plot_file_count),
             PlotSync::Loaded(list) => list.data.len().to_string(),
             PlotSync::Removed(list)
@@ -24,7 +30,8 @@ pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> Messag
             PlotSync::Done(_) => String::new(),
         },
     };
-    record(now, Direction::In, slot, message.message_type().name(), detail)
+    let name = message.message_type().name();
+    record(now, Direction::In, slot, name, detail, content_from(message))
 }
 
 /// A message to a harvester.
@@ -39,10 +46,18 @@ pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester) -> MessageR
             .unwrap_or_default(),
         ToHarvester::HarvesterHandshake(_) | ToHarvester::RequestPlots => String::new(),
     };
-    record(now, Direction::Out, slot, message.message_type().name(), detail)
+    let name = message.message_type().name();
+    record(now, Direction::Out, slot, name, detail, content_to(message))
 }
 
-fn record(now: Now, direction: Direction, slot: &Slot, message: &str, detail: String) -> MessageRecord {
+fn record(
+    now: Now,
+    direction: Direction,
+    slot: &Slot,
+    message: &str,
+    detail: String,
+    content: Content,
+) -> MessageRecord {
     MessageRecord {
         at_unix_ms: now.unix.0,
         direction,
@@ -51,9 +66,174 @@ fn record(now: Now, direction: Direction, slot: &Slot, message: &str, detail: St
         host: slot.host(),
         peer_id: slot.peer.peer_id,
         detail,
+        content: content.0,
     }
 }
 
 fn signage_point(index: u8) -> String {
     format!("{index}/{SIGNAGE_POINTS_PER_SUB_SLOT}")
+}
+
+/// Lines `field: value`, of bounded length whatever a harvester sends.
+#[derive(Default)]
+struct Content(String);
+
+/// Characters of a text from outside that are kept, and items of a list.
+const TEXT_KEPT: usize = 200;
+const ITEMS_KEPT: usize = 8;
+
+impl Content {
+    fn field(&mut self, name: &str, value: impl Display) {
+        // A line break within a value would look like the next field.
+        let value = value.to_string().replace(['\n', '\r'], " ");
+        self.0.push_str(name);
+        self.0.push_str(": ");
+        self.0.extend(value.chars().take(TEXT_KEPT));
+        self.0.push('\n');
+    }
+
+    fn items<T: Display>(&mut self, name: &str, items: impl ExactSizeIterator<Item = T>) {
+        let count = items.len();
+        self.field(name, count);
+        for item in items.take(ITEMS_KEPT) {
+            self.field("", item);
+        }
+        if count > ITEMS_KEPT {
+            self.field("", format_args!("and {} more", count - ITEMS_KEPT));
+        }
+    }
+
+    fn identifier(&mut self, identifier: &PlotSyncIdentifier) {
+        self.field("sync_id", identifier.sync_id);
+        self.field("message_id", identifier.message_id);
+    }
+}
+
+fn content_from(message: &FromHarvester) -> Content {
+    let mut it = Content::default();
+    match message {
+        FromHarvester::FarmingInfo(info) => {
+            it.field("challenge_hash", info.challenge_hash);
+            it.field("sp_hash", info.sp_hash);
+            it.field("timestamp", info.timestamp);
+            it.field("passed", info.passed);
+            it.field("proofs", info.proofs);
+            it.field("total_plots", info.total_plots);
+            it.field("lookup_time", format_args!("{} us", info.lookup_time));
+        }
+        FromHarvester::NewProofOfSpace(proof) => {
+            it.field("challenge_hash", proof.challenge_hash);
+            it.field("sp_hash", proof.sp_hash);
+            it.field("signage_point_index", proof.signage_point_index);
+            it.field("plot_identifier", &proof.plot_identifier);
+            it.field("proof.challenge", proof.proof.challenge);
+            it.field("proof.plot_public_key", proof.proof.plot_public_key);
+            if let Some(address) = &proof.farmer_reward_address_override {
+                it.field("farmer_reward_address_override", address);
+            }
+            if let Some(fee) = &proof.fee_info {
+                it.field("fee_info.applied_fee_threshold", fee.applied_fee_threshold);
+            }
+        }
+        FromHarvester::PartialProofs(data) => {
+            it.field("challenge_hash", data.challenge_hash);
+            it.field("sp_hash", data.sp_hash);
+            it.field("signage_point_index", data.signage_point_index);
+            it.field("plot_identifier", &data.plot_identifier);
+            it.field("plot_id", data.plot_id);
+            it.field("plot_size", data.plot_size);
+            it.field("strength", data.strength);
+            it.field("partial_proofs", data.partial_proofs.len());
+        }
+        FromHarvester::RespondSignatures(response) => {
+            it.field("challenge_hash", response.challenge_hash);
+            it.field("sp_hash", response.sp_hash);
+            it.field("plot_identifier", &response.plot_identifier);
+            it.field("local_pk", response.local_pk);
+            it.field("farmer_pk", response.farmer_pk);
+            it.items(
+                "message_signatures",
+                response.message_signatures.iter().map(|(hash, _)| hash),
+            );
+        }
+        FromHarvester::RespondPlots(list) => {
+            it.field("plots", list.plots.len());
+            it.items("failed_to_open_filenames", list.failed_to_open_filenames.iter());
+            it.items("no_key_filenames", list.no_key_filenames.iter());
+        }
+        FromHarvester::PlotSync(sync) => {
+            it.identifier(sync.identifier());
+            match sync {
+                PlotSync::Start(start) => {
+                    it.field("initial", start.initial);
+                    it.field("last_sync_id", start.last_sync_id);
+                    it.field("plot_file_count", start.plot_file_count);
+                    it.field("harvesting_mode", start.harvesting_mode);
+                }
+                PlotSync::Loaded(list) => {
+                    it.items("plots", list.data.iter().map(|plot| &plot.filename));
+                    it.field("final", list.is_final);
+                }
+                PlotSync::Removed(list)
+                | PlotSync::Invalid(list)
+                | PlotSync::KeysMissing(list)
+                | PlotSync::Duplicates(list) => {
+                    it.items("files", list.data.iter());
+                    it.field("final", list.is_final);
+                }
+                PlotSync::Done(done) => it.field("duration", format_args!("{} s", done.duration)),
+            }
+        }
+    }
+    it
+}
+
+fn content_to(message: &ToHarvester) -> Content {
+    let mut it = Content::default();
+    match message {
+        ToHarvester::NewSignagePoint(point) => signage_point_content(&mut it, point),
+        ToHarvester::RequestSignatures(request) => {
+            it.field("challenge_hash", request.challenge_hash);
+            it.field("sp_hash", request.sp_hash);
+            it.field("plot_identifier", &request.plot_identifier);
+            it.items("messages", request.messages.iter());
+        }
+        ToHarvester::PlotSyncResponse(response) => {
+            it.identifier(&response.identifier);
+            it.field("message_type", response.message_type);
+            if let Some(error) = &response.error {
+                it.field("error.code", error.code);
+                it.field("error.message", &error.message);
+            }
+        }
+        ToHarvester::HarvesterHandshake(handshake) => {
+            it.items("farmer_public_keys", handshake.farmer_public_keys.iter());
+            it.items("pool_public_keys", handshake.pool_public_keys.iter());
+        }
+        ToHarvester::RequestPlots => {}
+    }
+    it
+}
+
+fn signage_point_content(it: &mut Content, point: &NewSignagePointHarvester) {
+    it.field("challenge_hash", point.challenge_hash);
+    it.field("difficulty", point.difficulty);
+    it.field("sub_slot_iters", point.sub_slot_iters);
+    it.field("signage_point_index", point.signage_point_index);
+    it.field("sp_hash", point.sp_hash);
+    it.field("pool_difficulties", point.pool_difficulties.len());
+    match &point.filter {
+        SignagePointFilter::PrefixBits(bits) => it.field("filter_prefix_bits", bits),
+        SignagePointFilter::Heights {
+            peak_height,
+            last_tx_height,
+            filter_challenge,
+        } => {
+            it.field("peak_height", peak_height);
+            it.field("last_tx_height", last_tx_height);
+            if let Some(challenge) = filter_challenge {
+                it.field("filter_challenge", challenge);
+            }
+        }
+    }
 }

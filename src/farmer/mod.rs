@@ -116,6 +116,7 @@ pub struct Farmer {
     history: HistoryView,
     listening: Vec<SocketAddr>,
     simulated_chain: Option<SimulatedChainView>,
+    ca_key_copies: u64,
     timers: Timers,
     /// Taken out before a state is written down.
     #[serde(skip)]
@@ -147,6 +148,7 @@ impl Farmer {
             history: HistoryView::default(),
             listening: Vec::new(),
             simulated_chain: None,
+            ca_key_copies: 0,
             timers: Timers::default(),
             outputs: VecDeque::new(),
             config,

@@ -10,7 +10,7 @@ use crate::clock::{Mono, Now};
 use crate::ids::{NodeId, PeerId, QualityString};
 use crate::snapshot::{AlarmKind, HarvesterId, NodeView, Notice, SignagePointView};
 use crate::units::Height;
-use crate::wire::{HarvesterLayout, NewSignagePoint, ToHarvester};
+use crate::wire::{HarvesterLayout, NewSignagePoint, PoolDifficulty, ToHarvester};
 
 /// One source of signage points.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -204,8 +204,9 @@ impl Farmer {
                 self.declare_for_new_variant(now, &message.challenge_chain_sp);
                 self.proofs.judge_again(&message.challenge_chain_sp);
                 // Whoever is asked twice answers twice; the first answer counts.
+                let pools = self.pool_difficulties();
                 for id in self.greeted() {
-                    self.send_signage_point(now, id, &message);
+                    self.send_signage_point(now, id, &message, &pools);
                 }
             }
         }
@@ -315,7 +316,8 @@ impl Farmer {
             return;
         }
         if let Some(message) = point.first().cloned() {
-            self.ask(now, id, &message);
+            let pools = self.pool_difficulties();
+            self.ask(now, id, &message, &pools);
         }
     }
 
@@ -334,16 +336,17 @@ impl Farmer {
     }
 
     fn ask_all(&mut self, now: Now, message: &NewSignagePoint) -> u32 {
+        let pools = self.pool_difficulties();
         let mut asked = 0;
         for id in self.greeted() {
-            self.ask(now, id, message);
+            self.ask(now, id, message, &pools);
             asked += 1;
         }
         asked
     }
 
-    fn ask(&mut self, now: Now, id: HarvesterId, message: &NewSignagePoint) {
-        if !self.send_signage_point(now, id, message) {
+    fn ask(&mut self, now: Now, id: HarvesterId, message: &NewSignagePoint, pools: &[PoolDifficulty]) {
+        if !self.send_signage_point(now, id, message, pools) {
             return;
         }
         if let Some(slot) = self.harvesters.get_mut(id) {
@@ -354,11 +357,20 @@ impl Farmer {
         }
     }
 
-    fn send_signage_point(&mut self, now: Now, id: HarvesterId, message: &NewSignagePoint) -> bool {
+    fn send_signage_point(
+        &mut self,
+        now: Now,
+        id: HarvesterId,
+        message: &NewSignagePoint,
+        pools: &[PoolDifficulty],
+    ) -> bool {
         let Some(layout) = self.layout(id) else { return false };
-        let pools = self.pools.difficulties(self.config.constants.pool_sub_slot_iters);
-        let point = for_harvester(&self.config.constants, layout, message, pools);
+        let point = for_harvester(&self.config.constants, layout, message, pools.to_vec());
         self.send(now, id, None, ToHarvester::NewSignagePoint(point))
+    }
+
+    fn pool_difficulties(&self) -> Vec<PoolDifficulty> {
+        self.pools.difficulties(self.config.constants.pool_sub_slot_iters)
     }
 
     fn layout(&self, id: HarvesterId) -> Option<HarvesterLayout> {

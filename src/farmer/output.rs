@@ -13,7 +13,7 @@ use crate::wire::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct JobId(pub u64);
 
-/// One thing to do. Outputs are in order: what comes first is done first.
+/// One thing to do. Outputs are in order: what comes first is done first; [news](Self::is_news) may wait for the rest.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
@@ -107,6 +107,17 @@ pub enum Output {
     AlarmMemory(Box<AlarmMemory>),
     /// A proof has got further. Said after everything else, once for however many steps.
     Proof(Box<ProofView>),
+}
+
+impl Output {
+    /// Whether it is only to be told or written down, and may come after what is to be done.
+    #[must_use]
+    pub const fn is_news(&self) -> bool {
+        matches!(
+            self,
+            Self::Notice(_) | Self::Message(_) | Self::Record(_) | Self::AlarmMemory(_) | Self::Proof(_)
+        )
+    }
 }
 
 /// What signatures are for.

@@ -4,6 +4,7 @@
 //! Official harvesters find duplicates by file name only, so the same plot under two names counts here too.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use crate::ids::PlotId;
 use crate::snapshot::HarvesterId;
@@ -27,15 +28,15 @@ struct Holders {
 impl SharedPlots {
     /// A harvester farms a plot.
     pub(super) fn insert(&mut self, plot_id: PlotId, harvester: HarvesterId) {
-        let Some(holders) = self.holders.get_mut(&plot_id) else {
-            self.holders.insert(
-                plot_id,
-                Holders {
+        let holders = match self.holders.entry(plot_id) {
+            Entry::Occupied(holders) => holders.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(Holders {
                     first: harvester,
                     others: Vec::new(),
-                },
-            );
-            return;
+                });
+                return;
+            }
         };
         if holders.others.is_empty() {
             self.shared += 1;

@@ -216,6 +216,7 @@ impl Farmer {
     fn totals(&self) -> FarmTotals {
         let mut totals = FarmTotals {
             shared_plots: self.shared_plots.total(),
+            ca_key_copies: self.ca_key_copies,
             ..FarmTotals::default()
         };
         for (_, slot) in self.harvesters.all() {

@@ -16,14 +16,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::findings::Plots;
 use super::plot::{LoadedPlot, OpenError};
-use super::prove::{may_answer, proofs_of};
+use super::prove::{full_proofs_of_each, may_answer, proofs_of};
 use super::queue::{ABANDON_AFTER, FORGET_AFTER, Lane, Outcome, Tally, WARN_AFTER};
 use super::reader::{LaneReader, Share};
 use super::status::StatusHandle;
-use super::volumes::{LookUp, Volume, Volumes};
+use super::volumes::{Ask, LookUp, Volume, Volumes};
 use crate::logging::target::HARVESTER;
 use crate::net::WithId;
-use crate::pos::{Constants, PlotError};
+use crate::pos::{Constants, PlotError, ReadAt};
 use crate::snapshot::LookupView;
 use crate::system_clock::Clock;
 use crate::wire::{FarmingInfo, FromHarvester, NewSignagePointHarvester};
@@ -198,23 +198,25 @@ fn look_up(
     tally: &Arc<Tally>,
 ) -> mpsc::Receiver<FromHarvester> {
     let (found, proofs) = mpsc::channel(PROOFS_WAITING);
-    let question = Arc::new(Question {
+    let mut by_volume: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    for (number, plot) in eligible.iter().enumerate() {
+        by_volume.entry(plot.volume()).or_default().push(number);
+    }
+    let question: Arc<dyn Ask> = Arc::new(Question {
         constants: Arc::clone(&context.constants),
         signage_point: Arc::clone(signage_point),
         tally: Arc::clone(tally),
         found,
         volumes: Arc::downgrade(&context.volumes),
         parallel_read: context.parallel_read,
+        plots: eligible,
     });
-    let mut by_volume: BTreeMap<u64, Vec<LookUp>> = BTreeMap::new();
-    for plot in eligible {
-        let question = Arc::clone(&question);
-        by_volume
-            .entry(plot.volume())
-            .or_default()
-            .push(Box::new(move |lane, volume| question.ask(&plot, lane, volume)));
-    }
-    for (volume, look_ups) in by_volume {
+    for (volume, plots) in by_volume {
+        let look_up = |plot| LookUp {
+            asker: Arc::clone(&question),
+            plot,
+        };
+        let look_ups = plots.into_iter().map(look_up).collect();
         context.volumes.look_up(volume, tally, look_ups);
     }
     proofs
@@ -228,28 +230,62 @@ struct Question {
     found: mpsc::Sender<FromHarvester>,
     volumes: Weak<Volumes>,
     parallel_read: bool,
+    plots: Vec<Arc<LoadedPlot>>,
 }
 
-impl Question {
-    /// Looks one plot up. Blocking.
-    fn ask(&self, plot: &LoadedPlot, lane: &Lane, volume: &Arc<Volume>) -> Outcome {
+impl Ask for Question {
+    fn ask(&self, plots: &[usize], lane: &Lane, volume: &Arc<Volume>) -> Vec<Outcome> {
         let mut lost = 0_u32;
         let mut found = |message| {
             if let Err(mpsc::error::TrySendError::Full(_)) = self.found.try_send(message) {
                 lost += 1;
             }
         };
-        let searched = plot.open_file().and_then(|file| {
-            let gate = (plot.compression_level() > 0).then(|| volume.gate());
-            let (share, now) = (|batch: &_| volume.share(batch), || volume.now());
-            let share: Option<Share<'_>> = self.parallel_read.then_some(&share);
-            let reader = LaneReader::new(Arc::new(file), lane, &self.tally, gate, share, &now);
-            proofs_of(&self.constants, &self.signage_point, plot, &reader, &mut found)
+        let (share, now) = (|batch: &_| volume.share(batch), || volume.now());
+        let share: Option<Share<'_>> = self.parallel_read.then_some(&share);
+        let open = |plot: &LoadedPlot, gate| {
+            let file = Arc::new(plot.open_file()?);
+            Ok(LaneReader::new(file, lane, &self.tally, gate, share, &now))
+        };
+        let plots = || plots.iter().map(|number| &*self.plots[*number]);
+        // Of those that are not compressed all are open at the same time.
+        let classic: Vec<_> = plots()
+            .filter_map(|plot| Some((plot, plot.classic_prover()?)))
+            .collect();
+        let files: Vec<_> = classic.iter().map(|(plot, _)| open(plot, None)).collect();
+        let opened = classic.iter().zip(&files);
+        let opened: Vec<_> = opened
+            .filter_map(|((plot, prover), file)| Some((*plot, *prover, file.as_ref().ok()? as &dyn ReadAt)))
+            .collect();
+        let mut of_opened = full_proofs_of_each(&self.constants, &self.signage_point, &opened, &mut found).into_iter();
+        let mut of_classic = files.into_iter().map(|file| match file {
+            Ok(_) => of_opened.next().unwrap_or(Ok(())),
+            Err(error) => Err(error),
         });
-        let (path, took) = (plot.path().display(), volume.now().since(self.tally.came()));
+        let searched = plots().map(|plot| {
+            if plot.classic_prover().is_some() {
+                return (plot, of_classic.next().unwrap_or(Ok(())));
+            }
+            let gate = (plot.compression_level() > 0).then(|| volume.gate());
+            let searched = open(plot, gate)
+                .and_then(|reader| proofs_of(&self.constants, &self.signage_point, plot, &reader, &mut found));
+            (plot, searched)
+        });
+        let searched: Vec<_> = searched.collect();
         if lost > 0 {
-            tracing::error!(target: HARVESTER, "{lost} proofs of {path} are lost: {PROOFS_WAITING} wait for the farmer to take them");
+            tracing::error!(target: HARVESTER, "{lost} proofs are lost: {PROOFS_WAITING} wait for the farmer to take them");
         }
+        searched
+            .into_iter()
+            .map(|(plot, searched)| self.outcome(plot, volume, searched))
+            .collect()
+    }
+}
+
+impl Question {
+    /// Tells how the look-up of a plot went.
+    fn outcome(&self, plot: &LoadedPlot, volume: &Volume, searched: Result<(), OpenError>) -> Outcome {
+        let (path, took) = (plot.path().display(), volume.now().since(self.tally.came()));
         let outcome = match searched {
             Ok(()) => Outcome::Done,
             Err(error) => self.judge(&error, volume),

@@ -8,6 +8,7 @@ use super::plot_v2::ProverV2;
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::filter::{bits_v2, passes_v1, passes_v2, pos_challenge, prefix_bits_v1};
 use crate::pos::iterations::{required_iters, sp_interval_iters};
+use crate::pos::v1::{Asked, Prover, Quality, qualities_of_each};
 use crate::pos::{Constants, ReadAt, is_v1_phased_out, v1_cut_off_height};
 use crate::units::{Difficulty, Height, SubSlotIters};
 use crate::wire::{
@@ -69,10 +70,13 @@ pub(super) fn proofs_of(
     file: &dyn ReadAt,
     found: &mut dyn FnMut(FromHarvester),
 ) -> Result<(), OpenError> {
-    let challenge: PosChallenge = pos_challenge(plot.plot_id(), &point.challenge_hash, &point.sp_hash);
     match plot.prover() {
-        PlotProver::V1(_) => full_proofs_of(constants, point, plot, file, &challenge, found),
+        PlotProver::V1(prover) => {
+            let mut results = full_proofs_of_each(constants, point, &[(plot, prover, file)], found);
+            results.pop().unwrap_or(Ok(()))
+        }
         PlotProver::V2(prover) => {
+            let challenge = pos_challenge(plot.plot_id(), &point.challenge_hash, &point.sp_hash);
             let mut partials = plot.partial_proofs(file, &challenge)?;
             partials.retain(|partial| {
                 let quality = partial.quality_string(prover.strength());
@@ -88,20 +92,50 @@ pub(super) fn proofs_of(
     }
 }
 
+/// As [`proofs_of`], of several v1 plots that are read fast, each with its prover and its open file: see [`qualities_of_each`].
+pub(super) fn full_proofs_of_each(
+    constants: &Constants,
+    point: &NewSignagePointHarvester,
+    plots: &[(&LoadedPlot, &Prover, &dyn ReadAt)],
+    found: &mut dyn FnMut(FromHarvester),
+) -> Vec<Result<(), OpenError>> {
+    let challenge = |plot: &LoadedPlot| pos_challenge(plot.plot_id(), &point.challenge_hash, &point.sp_hash);
+    let challenges: Vec<PosChallenge> = plots.iter().map(|(plot, ..)| challenge(plot)).collect();
+    let asked = plots
+        .iter()
+        .zip(&challenges)
+        .map(|((_, prover, file), challenge)| Asked {
+            prover,
+            file: *file,
+            challenge,
+        });
+    let asked: Vec<Asked<'_>> = asked.collect();
+    let qualities = qualities_of_each(&asked);
+    let of_each = plots
+        .iter()
+        .zip(&asked)
+        .zip(qualities)
+        .map(|(((plot, ..), asked), qualities)| {
+            let qualities = qualities.map_err(|source| plot.damaged(source))?;
+            full_proofs_of(constants, point, plot, asked, &qualities, found)
+        });
+    of_each.collect()
+}
+
 fn full_proofs_of(
     constants: &Constants,
     point: &NewSignagePointHarvester,
     plot: &LoadedPlot,
-    file: &dyn ReadAt,
-    challenge: &PosChallenge,
+    asked: &Asked<'_>,
+    qualities: &[Quality],
     found: &mut dyn FnMut(FromHarvester),
 ) -> Result<(), OpenError> {
     let mut result = Ok(());
-    for quality in plot.qualities(file, challenge)? {
+    for quality in qualities {
         if !is_good_enough(constants, point, plot, &quality.string) {
             continue;
         }
-        let proof = plot.full_proof(file, challenge, &quality);
+        let proof = plot.full_proof(asked.file, asked.challenge, quality);
         match proof.and_then(|proof| Ok((proof, plot.own_keys()?))) {
             Ok((proof, _)) if is_v1_phased_out(constants, &proof, last_tx_height(point)) => {}
             Ok((proof, keys)) => found(FromHarvester::NewProofOfSpace(Box::new(NewProofOfSpace {
@@ -109,7 +143,7 @@ fn full_proofs_of(
                 sp_hash: point.sp_hash,
                 plot_identifier: identifier(plot, &quality.string),
                 proof: ProofOfSpace {
-                    challenge: *challenge,
+                    challenge: *asked.challenge,
                     pool: *plot.pool(),
                     plot_public_key: keys.plot,
                     body: ProofBody::V1 { k: plot.k(), proof },

@@ -53,6 +53,11 @@ impl ScanOptions {
             max_compression_level: harvester.max_compression_level(),
         }
     }
+
+    /// Files read before a pause, at least one.
+    pub(super) fn batch_files(&self) -> usize {
+        usize::try_from(self.batch_size).unwrap_or(usize::MAX).max(1)
+    }
 }
 
 /// Whoever looks at disks; tests have one that hangs and fails as they like.

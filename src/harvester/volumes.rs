@@ -41,8 +41,19 @@ pub(super) struct Volume {
     more: Condvar,
 }
 
-/// A look-up: reads one plot and says how that went.
-pub(super) type LookUp = Box<dyn FnOnce(&Lane, &Arc<Volume>) -> Outcome + Send>;
+/// A look-up of one plot.
+pub(super) struct LookUp {
+    /// Who does it.
+    pub(super) asker: Arc<dyn Ask>,
+    /// Its number of the plot.
+    pub(super) plot: usize,
+}
+
+/// Looks plots up.
+pub(super) trait Ask: Send + Sync {
+    /// Looks up the plots with these numbers, and says of each how that went. Blocking.
+    fn ask(&self, plots: &[usize], lane: &Lane, volume: &Arc<Volume>) -> Vec<Outcome>;
+}
 
 /// Something short that is to be done on a volume before anything else.
 pub(super) type Errand = Box<dyn FnOnce() + Send>;
@@ -217,9 +228,7 @@ impl Volume {
     fn wake(self: &Arc<Self>, mut work: MutexGuard<'_, Work>) {
         let reads: usize = work.batches.iter().map(|batch| batch.unclaimed()).sum();
         let wanted = work.errands.len() + reads + work.look_ups.ready();
-        for _ in 0..wanted.min(work.idle) {
-            self.more.notify_one();
-        }
+        let woken = wanted.min(work.idle);
         for _ in work.idle..wanted {
             if work.threads >= MAX_THREADS {
                 break;
@@ -234,6 +243,11 @@ impl Volume {
             }
             work.threads += 1;
         }
+        // They all want what is held here.
+        drop(work);
+        for _ in 0..woken {
+            self.more.notify_one();
+        }
     }
 
     /// What a thread does until it has had nothing to do for a while.
@@ -246,14 +260,18 @@ impl Volume {
                     }
                 }
                 Task::Help(batch) => while batch.help() {},
-                Task::LookUp(Start { id, job, lane }) => {
-                    let outcome = catch_unwind(AssertUnwindSafe(|| job(&lane, &self)));
-                    let outcome = outcome.unwrap_or_else(|_| {
+                Task::LookUp(Start { id, jobs, lane }) => {
+                    let plots: Vec<usize> = jobs.iter().map(|job| job.plot).collect();
+                    // All are of one signage point.
+                    let ask = || jobs.first().map(|job| job.asker.ask(&plots, &lane, &self));
+                    let outcomes = catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| {
                         self.tell_panic();
-                        Outcome::PlotFailed("the look-up panicked".to_owned())
+                        None
                     });
+                    let panicked = || Outcome::PlotFailed("the look-up panicked".to_owned());
+                    let outcomes = outcomes.unwrap_or_else(|| plots.iter().map(|_| panicked()).collect());
                     let mut work = self.work();
-                    let change = work.look_ups.handle_end(self.clock.now(), id, &outcome);
+                    let change = work.look_ups.handle_end(self.clock.now(), id, &outcomes);
                     self.tell(&work, change);
                 }
             }
@@ -350,14 +368,31 @@ mod tests {
         Arc::new(tally)
     }
 
+    /// Does the same with each plot.
+    struct Asker<F>(F);
+
+    impl<F: Fn() -> Outcome + Send + Sync> Ask for Asker<F> {
+        fn ask(&self, plots: &[usize], _: &Lane, _: &Arc<Volume>) -> Vec<Outcome> {
+            plots.iter().map(|_| self.0()).collect()
+        }
+    }
+
+    fn look_up(ask: impl Fn() -> Outcome + Send + Sync + 'static) -> LookUp {
+        LookUp {
+            asker: Arc::new(Asker(ask)),
+            plot: 0,
+        }
+    }
+
     /// A look-up that says that it has begun and ends when the sender is dropped.
     fn hanging() -> (mpsc::Receiver<()>, mpsc::SyncSender<()>, LookUp) {
         let (begin, begun) = mpsc::sync_channel(1);
         let (hold, held) = mpsc::sync_channel::<()>(0);
-        let look_up: LookUp = Box::new(move |_, _| {
+        let held = Mutex::new(held);
+        let look_up = look_up(move || {
             begin.send(()).unwrap();
             // It ends with an error, when the sender is dropped.
-            let _ = held.recv();
+            let _ = held.lock().unwrap().recv();
             Outcome::Done
         });
         (begun, hold, look_up)
@@ -380,7 +415,7 @@ mod tests {
         assert_eq!(volumes.report(1).map(|report| report.busy), Some(4));
 
         let healthy = tally(clock, 100);
-        let quick = |_: usize| -> LookUp { Box::new(|_, _| Outcome::Done) };
+        let quick = |_: usize| look_up(|| Outcome::Done);
         volumes.look_up(2, &healthy, (0..100).map(quick).collect());
         healthy.none_left().await;
         assert_eq!((healthy.missed(), hung.left()), (0, 4));
@@ -400,7 +435,7 @@ mod tests {
         let clock = Clock::start();
         let volumes = Volumes::new(1, 1, clock);
         let tally = tally(clock, 2);
-        let look_ups: Vec<LookUp> = vec![Box::new(|_, _| Outcome::Done), Box::new(|_, _| panic!("a bug"))];
+        let look_ups = vec![look_up(|| panic!("a bug")), look_up(|| Outcome::Done)];
         volumes.look_up(1, &tally, look_ups);
         tally.none_left().await;
         let record = volumes.report(1).unwrap().record;

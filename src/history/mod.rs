@@ -2,8 +2,8 @@
 //! that its owner may ask with SQL.
 //!
 //! The engine hands facts over through a bounded queue and never waits; one thread (`writer`) writes them in batches,
-//! twice a second at most. What does not fit, because the disk is full or slow, is dropped and counted, and writing goes
-//! on by itself. At most the last second is lost when the process is killed: the file is in WAL mode.
+//! every two seconds at most. What does not fit, because the disk is full or slow, is dropped and counted, and writing
+//! goes on by itself. At most the last three seconds are lost when the process is killed: the file is in WAL mode.
 //!
 //! `schema.sql` is the schema, with every column explained; its version is `PRAGMA user_version`. An older file is
 //! migrated, a newer one is left alone (farming goes on, nothing is written), a damaged one is put aside. `attempts` and

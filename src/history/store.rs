@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 
 use super::fact::Fact;
 use super::{HistoryOptions, SUMS_KEPT_DAYS};
@@ -140,10 +140,14 @@ impl Store {
                 run: *run,
                 harvesters,
                 points,
+                insert_attempt: transaction.prepare_cached(INSERT_ATTEMPT)?,
+                sums: BTreeMap::new(),
             };
             for fact in facts {
                 writing.write(fact)?;
             }
+            writing.write_sums()?;
+            drop(writing);
             transaction
                 .prepare_cached("UPDATE runs SET seen_ms = ?2 WHERE id = ?1")?
                 .execute(params![*run, int(now_ms)])?;
@@ -209,6 +213,24 @@ struct Writing<'a> {
     run: i64,
     harvesters: &'a mut BTreeMap<String, i64>,
     points: &'a mut VecDeque<(SpHash, i64)>,
+    /// Nearly all there is to write: a fleet of a thousand has a thousand answers at a time.
+    insert_attempt: CachedStatement<'a>,
+    /// What the attempts add to `hours`, by start and harvester.
+    sums: BTreeMap<(i64, i64), HourSums>,
+}
+
+/// What is added to a row of `hours`.
+#[derive(Clone, Copy, Debug, Default)]
+struct HourSums {
+    answered: u32,
+    late: u32,
+    /// Below zero when more was answered after all than was given up.
+    unanswered: i32,
+    passed: u64,
+    proofs: u64,
+    plots: u32,
+    lookup_sum_ms: u64,
+    lookup_max_ms: Option<u32>,
 }
 
 impl Writing<'_> {
@@ -248,19 +270,43 @@ impl Writing<'_> {
     fn attempt(&mut self, attempt: &AttemptView) -> Result<(), rusqlite::Error> {
         let harvester = self.harvester(&attempt.harvester_name)?;
         let point = self.point(attempt)?;
-        let was_unanswered: bool = self
-            .transaction
-            .prepare_cached("SELECT passed IS NULL FROM attempts WHERE signage_point = ?1 AND harvester = ?2")?
-            .query_row(params![point, harvester], |row| row.get(0))
-            .optional()?
-            .unwrap_or(false);
-        let mut insert = self.transaction.prepare_cached(
-            "INSERT INTO attempts (signage_point, harvester, total, passed, proofs, lookup_ms, round_trip_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT DO UPDATE SET total = excluded.total, passed = excluded.passed, proofs = excluded.proofs,
-             lookup_ms = excluded.lookup_ms, round_trip_ms = excluded.round_trip_ms WHERE passed IS NULL",
-        )?;
-        let mut sum = self.transaction.prepare_cached(
+        let hour = int(attempt.at_unix_ms / HOUR_MS * HOUR_MS);
+        let sums = self.sums.entry((hour, harvester)).or_default();
+        match attempt.outcome {
+            AttemptOutcome::Answered {
+                passed,
+                total,
+                proofs,
+                lookup_ms,
+                round_trip_ms,
+            } => {
+                sums.answered += 1;
+                sums.late += u32::from(round_trip_ms > LATE_AFTER_MS);
+                sums.passed += u64::from(passed);
+                sums.proofs += u64::from(proofs);
+                sums.plots = sums.plots.max(total);
+                sums.lookup_sum_ms += u64::from(lookup_ms);
+                sums.lookup_max_ms = sums.lookup_max_ms.max(Some(lookup_ms));
+                let row = params![point, harvester, total, passed, proofs, lookup_ms, round_trip_ms];
+                if self.insert_attempt.execute(row)? == 0 {
+                    let was_unanswered = self.transaction.prepare_cached(ANSWER_ATTEMPT)?.execute(row)?;
+                    sums.unanswered -= i32::from(was_unanswered > 0);
+                }
+            }
+            AttemptOutcome::NoAnswer { total, .. } => {
+                sums.unanswered += 1;
+                sums.plots = sums.plots.max(total);
+                let none = None::<u32>;
+                self.insert_attempt
+                    .execute(params![point, harvester, total, none, none, none, none])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds up what the attempts of this transaction are worth.
+    fn write_sums(&mut self) -> Result<(), rusqlite::Error> {
+        let mut add = self.transaction.prepare_cached(
             "INSERT INTO hours (start_ms, harvester, answered, late, unanswered, passed, proofs, plots, lookup_sum_ms,
              lookup_max_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT DO UPDATE SET answered = answered + excluded.answered, late = late + excluded.late,
@@ -270,42 +316,19 @@ impl Writing<'_> {
              lookup_max_ms = max(ifnull(lookup_max_ms, excluded.lookup_max_ms),
                                  ifnull(excluded.lookup_max_ms, lookup_max_ms))",
         )?;
-        let hour = int(attempt.at_unix_ms / HOUR_MS * HOUR_MS);
-        match attempt.outcome {
-            AttemptOutcome::Answered {
-                passed,
-                total,
-                proofs,
-                lookup_ms,
-                round_trip_ms,
-            } => {
-                insert.execute(params![
-                    point,
-                    harvester,
-                    total,
-                    passed,
-                    proofs,
-                    lookup_ms,
-                    round_trip_ms
-                ])?;
-                let late = round_trip_ms > LATE_AFTER_MS;
-                let unanswered = -i32::from(was_unanswered);
-                sum.execute(params![
-                    hour, harvester, 1, late, unanswered, passed, proofs, total, lookup_ms, lookup_ms
-                ])?;
-            }
-            AttemptOutcome::NoAnswer { total, .. } => {
-                insert.execute(params![
-                    point,
-                    harvester,
-                    total,
-                    None::<u32>,
-                    None::<u32>,
-                    None::<u32>,
-                    None::<u32>
-                ])?;
-                sum.execute(params![hour, harvester, 0, 0, 1, 0, 0, total, 0, None::<u32>])?;
-            }
+        for ((hour, harvester), sums) in std::mem::take(&mut self.sums) {
+            add.execute(params![
+                hour,
+                harvester,
+                sums.answered,
+                sums.late,
+                sums.unanswered,
+                int(sums.passed),
+                int(sums.proofs),
+                sums.plots,
+                int(sums.lookup_sum_ms),
+                sums.lookup_max_ms,
+            ])?;
         }
         Ok(())
     }
@@ -534,6 +557,16 @@ pub(super) fn int(number: u64) -> i64 {
 pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
+
+/// An answer, or that there was none; whatever is written of it already stays.
+const INSERT_ATTEMPT: &str =
+    "INSERT INTO attempts (signage_point, harvester, total, passed, proofs, lookup_ms, round_trip_ms)
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
+
+/// An answer after it was given up.
+const ANSWER_ATTEMPT: &str =
+    "UPDATE attempts SET total = ?3, passed = ?4, proofs = ?5, lookup_ms = ?6, round_trip_ms = ?7
+     WHERE signage_point = ?1 AND harvester = ?2 AND passed IS NULL";
 
 /// Columns that [`quarter`] reads.
 pub(super) const QUARTER_COLUMNS: &str = "start_ms, signage_points, missed, answers, passed, expected_passed, variance, proofs, expected_proofs, blocks_signed";

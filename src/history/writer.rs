@@ -100,7 +100,8 @@ impl Writer {
     fn serve(&mut self, store: &mut Store) -> Result<(), StoreError> {
         let mut rounds = 0_u32;
         loop {
-            self.collect();
+            // What is written first shows soon whether the file takes it.
+            self.collect(if rounds == 0 { 1 } else { MOMENTS });
             if !self.pending.is_empty() {
                 match store.write(unix_now().0, &self.pending) {
                     Ok(()) => {
@@ -157,8 +158,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what is in the queue: waits for the first fact, then a moment for more.
-    fn collect(&mut self) {
+    /// Takes what is in the queue: waits for the first fact, then some moments for more.
+    fn collect(&mut self, moments: u32) {
         if self.pending.is_empty() {
             match self.queue.recv_timeout(ROUND) {
                 Ok(fact) => self.pending.push(fact),
@@ -169,7 +170,7 @@ impl Writer {
                 }
             }
         }
-        for _ in 0..MOMENTS {
+        for _ in 0..moments {
             while self.pending.len() < BATCH {
                 match self.queue.try_recv() {
                     Ok(fact) => self.pending.push(fact),
@@ -268,11 +269,12 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 }
 
 /// How long the first fact is waited for, at most.
-const ROUND: Duration = Duration::from_millis(500);
+const ROUND: Duration = Duration::from_secs(2);
 
-/// After the first fact more are waited for so often and so long: half a second in all.
-const MOMENTS: u32 = 5;
-const MOMENT: Duration = Duration::from_millis(100);
+/// After the first fact more are waited for so often and so long: two seconds in all, in which nearly all harvesters
+/// have answered a signage point. Each transaction costs the disk some ten pages, however little is in it.
+const MOMENTS: u32 = 10;
+const MOMENT: Duration = Duration::from_millis(200);
 
 /// Facts written in one transaction, at most.
 const BATCH: usize = 4_096;
@@ -281,10 +283,10 @@ const BATCH: usize = 4_096;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// How the history fares is said about every five seconds.
-const ROUNDS_BETWEEN_WORDS: u32 = 10;
+const ROUNDS_BETWEEN_WORDS: u32 = 2;
 
 /// Old answers are looked for about every five minutes.
-const ROUNDS_BETWEEN_LOOKS: u32 = 600;
+const ROUNDS_BETWEEN_LOOKS: u32 = 120;
 
 /// Slices of old answers forgotten at a time.
 const SLICES_AT_A_TIME: u32 = 64;

@@ -96,7 +96,7 @@ impl Identities {
     }
 
     fn entry(&mut self, peer: PeerId, now: Mono) -> &mut Identity {
-        if !self.seen.contains_key(&peer) && self.seen.len() >= self.rates.remembered {
+        if self.seen.len() >= self.rates.remembered && !self.seen.contains_key(&peer) {
             // First those of whom nothing needs remembering, else the longest unseen.
             self.seen
                 .retain(|_, it| !(it.connections.is_full(now) && it.messages.is_full(now) && it.refused_until <= now));

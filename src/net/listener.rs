@@ -227,7 +227,8 @@ where
             server
                 .list
                 .handle_connected(peer_id, &host, &greeting.software_version, now);
-            session::run(*socket, greeting, peer_id, address, &meter, &server).await;
+            // In a place of its own, as what is needed only until here was: every connection that waits is a task, too.
+            Box::pin(session::run(*socket, greeting, peer_id, address, &meter, &server)).await;
         }
         // What it came for is done. Its address is not known before a harvester has come from it.
         Ok(Arrived::Served) => drop(ticket),
@@ -282,6 +283,22 @@ where
         .await
         .map_err(|_| RefusalCause::TlsTimeout)?
         .map_err(|error| tls_refusal(&error, meter))?;
+    // Who says nothing takes little memory: what the rest needs is made only here.
+    Box::pin(serve(start, deadline, address, meter, tls, server)).await
+}
+
+/// Deals with a connection whose other side has said what it came for.
+async fn serve<S>(
+    start: StartHandshake<Metered<S>>,
+    deadline: Instant,
+    address: SocketAddr,
+    meter: &Meter,
+    tls: &FarmerTls,
+    server: &Server,
+) -> Result<Arrived<S>, Refused>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
     match purpose(&start) {
         Purpose::Farm => {
             let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;

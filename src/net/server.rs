@@ -137,7 +137,7 @@ impl Server {
 
     /// One message of an identity; how long to wait if it sends too fast.
     pub(super) fn count_message(&self, peer: PeerId) -> Result<(), Duration> {
-        let now = self.clock.now().mono;
+        let now = self.clock.mono();
         let result = lock(&self.identities).handle_message(peer, now);
         if result.is_err() {
             self.counters.slowed_messages.fetch_add(1, Ordering::Relaxed);

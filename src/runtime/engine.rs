@@ -1,9 +1,10 @@
 //! The engine: one task that owns the [`Farmer`](crate::farmer::Farmer), feeds it everything that happens and carries out what it decides.
 //!
 //! Nothing here waits for anybody: harvesters, nodes, workers and consoles are all reached through queues with a size
-//! and a rule for "full" (DESIGN.md §3). The only awaits are for the next thing to happen.
+//! and a rule for "full" (DESIGN.md §3). The only awaits are for the next thing to happen. What is to be done is done at
+//! once; what is only to be told or written down comes after it, so that a signage point is on its way first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
 use crate::snapshot::{AlarmMemory, FarmSnapshot, MonitorView, Notice, QueueView};
 use crate::system_clock::Clock;
-use crate::wire::ToFullNode;
+use crate::wire::{ToFullNode, ToHarvester};
 
 /// Snapshots are published at most this often.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
@@ -62,6 +63,10 @@ struct Running {
     engine: Engine,
     outboxes: BTreeMap<SessionId, Outbox>,
     recent: Recent,
+    /// What is to be told when everything else of this turn is done.
+    news: VecDeque<Output>,
+    /// Whether a signage point was sent in this turn.
+    asked: bool,
     /// Number of the first log record that no event has told of.
     log_next: u64,
 }
@@ -73,17 +78,27 @@ impl Engine {
             engine: self,
             outboxes: BTreeMap::new(),
             recent: Recent::default(),
+            news: VecDeque::new(),
+            asked: false,
             log_next: 0,
         };
         let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
         publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut changed = true;
         let mut published = tokio::time::Instant::now();
+        let stopped = stop.cancelled();
+        let timeout = tokio::time::sleep_until(published);
+        tokio::pin!(stopped, timeout);
         loop {
             let engine = &mut running.engine;
             let deadline = engine.farmer.poll_timeout().map(|at| engine.clock.instant(at));
+            if let Some(at) = deadline
+                && at != timeout.deadline()
+            {
+                timeout.as_mut().reset(at);
+            }
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = &mut stopped => break,
                 event = engine.sessions.recv() => {
                     let Some(event) = event else { break };
                     running.handle_session(event);
@@ -103,7 +118,7 @@ impl Engine {
                         changed |= running.answer(request);
                     }
                 }
-                () = sleep_until(deadline) => {
+                () = &mut timeout, if deadline.is_some() => {
                     let now = engine.clock.now();
                     engine.farmer.handle_timeout(now);
                     changed = true;
@@ -119,8 +134,14 @@ impl Engine {
                 }
             }
             running.carry_out();
+            if std::mem::take(&mut running.asked) {
+                // The sessions write before anything is told.
+                tokio::task::yield_now().await;
+            }
+            running.tell_news();
         }
         running.carry_out();
+        running.tell_news();
         running.publish();
     }
 }
@@ -165,132 +186,148 @@ impl Running {
         }
     }
 
-    /// Carries out everything the farmer wants done.
+    /// Does everything the farmer wants done, and keeps what it wants told.
     fn carry_out(&mut self) {
         while let Some(output) = self.engine.farmer.poll_output() {
-            match output {
-                Output::Send { session, id, message } => {
-                    let Some(outbox) = self.outboxes.get(&session) else {
-                        continue;
-                    };
-                    // A session that has just ended reports so by itself.
-                    if let Ok(Some(sp_hash)) = outbox.send(message, id) {
-                        let now = self.engine.clock.now();
-                        self.engine.farmer.handle(
-                            now,
-                            Input::SignagePointDropped {
-                                session,
-                                sp_hash: Some(sp_hash),
-                            },
-                        );
-                    }
+            if output.is_news() {
+                self.news.push_back(output);
+            } else {
+                self.carry_out_one(output);
+            }
+        }
+    }
+
+    /// Tells what is to be told.
+    fn tell_news(&mut self) {
+        while let Some(news) = self.news.pop_front() {
+            self.carry_out_one(news);
+        }
+    }
+
+    fn carry_out_one(&mut self, output: Output) {
+        match output {
+            Output::Send { session, id, message } => {
+                let Some(outbox) = self.outboxes.get(&session) else {
+                    return;
+                };
+                self.asked |= matches!(message, ToHarvester::NewSignagePoint(_));
+                // A session that has just ended reports so by itself.
+                if let Ok(Some(sp_hash)) = outbox.send(message, id) {
+                    let now = self.engine.clock.now();
+                    self.engine.farmer.handle(
+                        now,
+                        Input::SignagePointDropped {
+                            session,
+                            sp_hash: Some(sp_hash),
+                        },
+                    );
                 }
-                Output::Probe { session } => {
-                    if let Some(outbox) = self.outboxes.get(&session) {
-                        outbox.probe();
-                    }
+            }
+            Output::Probe { session } => {
+                if let Some(outbox) = self.outboxes.get(&session) {
+                    outbox.probe();
                 }
-                Output::Close { session, cause } => {
-                    if let Some(outbox) = self.outboxes.remove(&session) {
-                        outbox.close(cause);
-                    }
+            }
+            Output::Close { session, cause } => {
+                if let Some(outbox) = self.outboxes.remove(&session) {
+                    outbox.close(cause);
                 }
-                Output::Verify { job, proof, context } => {
-                    if self
-                        .engine
-                        .workers
-                        .submit(Work::Verify { job, proof, context })
-                        .is_err()
-                    {
-                        let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
-                    }
+            }
+            Output::Verify { job, proof, context } => {
+                if self
+                    .engine
+                    .workers
+                    .submit(Work::Verify { job, proof, context })
+                    .is_err()
+                {
+                    let now = self.engine.clock.now();
+                    self.engine.farmer.handle(now, Input::VerificationDropped { job });
                 }
-                Output::Solve {
+            }
+            Output::Solve {
+                job,
+                partial,
+                challenge,
+            } => {
+                let work = SolveWork {
                     job,
                     partial,
                     challenge,
-                } => {
-                    let work = SolveWork {
-                        job,
-                        partial,
-                        challenge,
-                    };
-                    if let Err(job) = self.engine.solvers.submit(work) {
-                        let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
-                    }
+                };
+                if let Err(job) = self.engine.solvers.submit(work) {
+                    let now = self.engine.clock.now();
+                    self.engine.farmer.handle(now, Input::VerificationDropped { job });
                 }
-                Output::Sign {
+            }
+            Output::Sign {
+                job,
+                proof,
+                response,
+                messages,
+                purpose,
+            } => {
+                let work = Work::Sign {
                     job,
                     proof,
                     response,
                     messages,
                     purpose,
-                } => {
-                    let work = Work::Sign {
-                        job,
-                        proof,
-                        response,
-                        messages,
-                        purpose,
-                    };
-                    if self.engine.workers.submit(work).is_err() {
-                        let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, Input::VerificationDropped { job });
-                    }
+                };
+                if self.engine.workers.submit(work).is_err() {
+                    let now = self.engine.clock.now();
+                    self.engine.farmer.handle(now, Input::VerificationDropped { job });
                 }
-                Output::AskPool {
+            }
+            Output::AskPool {
+                job,
+                pool,
+                request,
+                deadline,
+            } => {
+                let work = PoolWork {
                     job,
                     pool,
                     request,
                     deadline,
-                } => {
-                    let work = PoolWork {
-                        job,
-                        pool,
-                        request,
-                        deadline,
-                    };
-                    if let Err(job) = self.engine.pools.submit(work) {
-                        let now = self.engine.clock.now();
-                        self.engine.farmer.handle(now, busy(job));
-                    }
+                };
+                if let Err(job) = self.engine.pools.submit(work) {
+                    let now = self.engine.clock.now();
+                    self.engine.farmer.handle(now, busy(job));
                 }
-                Output::Declare {
-                    nodes,
-                    quality,
-                    message,
-                } => self.tell(&nodes, quality, &ToFullNode::DeclareProofOfSpace(message)),
-                Output::SignedValues { node, message } => {
-                    let quality = message.quality_string;
-                    self.tell(&[node], quality, &ToFullNode::SignedValues(message));
+            }
+            Output::Declare {
+                nodes,
+                quality,
+                message,
+            } => self.tell(&nodes, quality, &ToFullNode::DeclareProofOfSpace(message)),
+            Output::SignedValues { node, message } => {
+                let quality = message.quality_string;
+                self.tell(&[node], quality, &ToFullNode::SignedValues(message));
+            }
+            Output::Notice(notice) => {
+                log_notice(&notice);
+                if let Some(history) = &self.engine.history {
+                    history.note(&notice);
                 }
-                Output::Notice(notice) => {
-                    log_notice(&notice);
-                    if let Some(history) = &self.engine.history {
-                        history.note(&notice);
-                    }
-                    if let Some(hooks) = &self.engine.hooks {
-                        hooks.note(&notice);
-                    }
-                    self.emit(FeedEvent::Notice(notice));
+                if let Some(hooks) = &self.engine.hooks {
+                    hooks.note(&notice);
                 }
-                Output::Message(record) => self.emit(FeedEvent::Message(record)),
-                Output::Record(record) => {
-                    if let Some(history) = &self.engine.history {
-                        history.keep(record);
-                    }
+                self.emit(FeedEvent::Notice(notice));
+            }
+            Output::Message(record) => self.emit(FeedEvent::Message(record)),
+            Output::Record(record) => {
+                if let Some(history) = &self.engine.history {
+                    history.keep(record);
                 }
-                Output::Proof(proof) => {
-                    if let Some(history) = &self.engine.history {
-                        history.note_proof(*proof);
-                    }
+            }
+            Output::Proof(proof) => {
+                if let Some(history) = &self.engine.history {
+                    history.note_proof(*proof);
                 }
-                Output::AlarmMemory(memory) => {
-                    // Nobody keeps it in tests.
-                    let _ = self.engine.alarm_memory.send(Some(memory));
-                }
+            }
+            Output::AlarmMemory(memory) => {
+                // Nobody keeps it in tests.
+                let _ = self.engine.alarm_memory.send(Some(memory));
             }
         }
     }
@@ -433,14 +470,6 @@ fn resident_bytes() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib.saturating_mul(1024))
-}
-
-/// Sleeps until `deadline`, or for ever without one.
-async fn sleep_until(deadline: Option<tokio::time::Instant>) {
-    match deadline {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Every notice is a log line, at the level it deserves.

@@ -331,9 +331,14 @@ impl Fleet {
             let name = name.to_string();
             alarms.push(AlarmKind::InvitationGuessed { name, address });
         }
+        let legacy = self.list.legacy();
+        let holds_ca_key = |it: &&Member| {
+            it.origin == MemberOrigin::Legacy && it.standing == Standing::Allowed && legacy != LegacyCa::Off
+        };
         FleetStatus {
             names: registry.names(),
             alarms,
+            ca_key_copies: registry.members().iter().filter(holds_ca_key).count() as u64,
         }
     }
 

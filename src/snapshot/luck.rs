@@ -165,7 +165,7 @@ pub struct EligibilityView {
     /// v1 plots that passed the filter in the last 24 hours, as the harvester said, against chance.
     pub filter_24h: LuckBand,
     /// Answers whose count of eligible plots was compared with our own, computed from its plot ids: all of a small farm, one
-    /// in some of a large one.
+    /// in some of a large one, more after one that differed.
     pub compared: u64,
     /// Of those, answers that said something else.
     pub differed: u64,

@@ -271,6 +271,10 @@ pub struct FarmTotals {
     pub duplicates: u64,
     /// Plots that are farmed more than once, by plot id.
     pub shared_plots: u64,
+    /// Harvesters, connected or not, that are let in by a certificate of Chia's private CA: as that CA is used, each of
+    /// their machines holds a copy of its key, with which anybody can make certificates that are let in.
+    #[serde(default)]
+    pub ca_key_copies: u64,
 }
 
 /// What was dropped, refused or ignored since start.

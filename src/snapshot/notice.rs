@@ -370,6 +370,10 @@ pub struct MessageRecord {
     pub peer_id: PeerId,
     /// What matters of its content in a few characters, as `3/864`; may be empty.
     pub detail: String,
+    /// Its content, a line `field: value` for each field in the order and spelling of the protocol, long ones cut; empty
+    /// where it has none or nobody decoded it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub content: String,
 }
 
 impl fmt::Display for MessageRecord {

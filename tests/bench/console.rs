@@ -4,7 +4,7 @@
 //!
 //! Every frame takes in the messages of a thirtieth of a second and, four times a second, a new picture of the farm; it
 //! is drawn as the console draws it, into bytes for a terminal. Printed are processor time and allocations on every screen, beside
-//! the goal (2 ms a frame). Nothing is asserted: times say something only to a reader who knows what else the machine
+//! the goal (2 ms a frame), then the memory and the processor time of a real viewer, attached on a pseudo-terminal. Nothing is asserted: times say something only to a reader who knows what else the machine
 //! does. The console belongs to the program and not to the library, so the program's modules are built into this one.
 
 #![expect(
@@ -20,6 +20,10 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::console::cost::{SCREENS, Size, measure};
+use crate::viewer::{MEMORY_GOAL, QUIET_GOAL, Traffic, Viewer};
+
+#[path = "console/viewer.rs"]
+mod viewer;
 
 // The modules of ui/main.rs.
 #[path = "../../ui/alarms.rs"]
@@ -143,5 +147,45 @@ fn main() -> Result<()> {
             line.take.bytes / 1024,
         )?;
     }
+    viewers(size, &mut out)
+}
+
+/// What an attached viewer takes, when nothing happens and when much does.
+fn viewers(size: Size, out: &mut impl Write) -> Result<()> {
+    writeln!(
+        out,
+        "\nan attached viewer may take {} MiB, and {QUIET_GOAL} % of a processor when nothing happens\n",
+        MEMORY_GOAL >> 20
+    )?;
+    writeln!(
+        out,
+        "{:<44} {:>11} {:>8} {:>8} {:>10}",
+        "screen and traffic", "processor %", "MiB", "peak MiB", "drawn B/s"
+    )?;
+    let mut viewer = Viewer::attach(size)?;
+    for (name, keys, traffic) in [
+        ("farm, nothing happens", "1", Traffic::Nothing),
+        ("harvesters, nothing happens", "2", Traffic::Nothing),
+        ("plots, nothing happens", "3", Traffic::Nothing),
+        ("farm, a signage point every 9.375 s", "1", Traffic::SignagePoints),
+        ("messages, as many a second as asked for", "6", Traffic::Flood),
+        ("farm, as many a second as asked for", "1", Traffic::Flood),
+    ] {
+        let taken = viewer.watch(keys, traffic)?;
+        let too_much = taken.peak > MEMORY_GOAL || (traffic == Traffic::Nothing && taken.processor > QUIET_GOAL);
+        let verdict = if too_much { "  over the goal" } else { "" };
+        writeln!(
+            out,
+            "{name:<44} {:>11.2} {:>8.1} {:>8.1} {:>10}{verdict}",
+            taken.processor,
+            mebibytes(taken.memory),
+            mebibytes(taken.peak),
+            taken.drawn,
+        )?;
+    }
     Ok(())
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

@@ -1,12 +1,13 @@
 //! The fleet benchmark: N simulated harvesters against a farmer in another process, farmconsole and, if there is one,
 //! the official farmer 2.7.5 beside it in the same run.
 //!
-//!     cargo bench --bench fleet -- [N…] [--plots N] [--official VENV_PYTHON]
+//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--official VENV_PYTHON]
 //!
 //! Every harvester has a certificate of its own, speaks TLS 1.3 and protocol 0.0.38, syncs its share of the plots and
 //! answers every signage point at once. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
 //! one, and one JSON object for each of its lines. Nothing is asserted: times say something only to a reader who knows
-//! what else the machine does, so the load is printed too.
+//! what else the machine does, so the load is printed too. A long run says every minute what it has cost so far, so
+//! that `--signage-points 20000 --interval-ms 30` shows whether memory is level.
 //!
 //! The node of farmconsole is the simulated chain in its own process; that of the official farmer is played here, over
 //! TLS. "Node to harvester" therefore includes one more hop for the official farmer, and for farmconsole, which tells
@@ -30,10 +31,10 @@ use farmconsole::ids::SpHash;
 use farmconsole::system_clock::Clock;
 use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, sleep, timeout_at};
+use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
 
 use crate::farmers::{Farmer, Usage};
-use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, plot_keys};
+use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, first_points, plot_keys};
 use crate::table::{Measured, Size, Stage};
 
 /// Measures farmers with simulated harvesters.
@@ -45,6 +46,12 @@ struct Args {
     /// Plots, spread over the harvesters.
     #[arg(long, default_value_t = 100_000)]
     plots: u32,
+    /// Signage points that are measured.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    signage_points: u32,
+    /// Milliseconds between two signage points; a real chain gives one every 9,375.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    interval_ms: u64,
     /// Python of a venv with chia-blockchain 2.7.5 [default: chia-2.7.5/bin/python in $FARMCONSOLE_INTEROP_DIR or in
     /// ~/.cache/farmconsole-interop].
     #[arg(long, value_name = "VENV_PYTHON")]
@@ -78,6 +85,8 @@ async fn run(args: &Args) -> Result<()> {
         let size = Size {
             harvesters,
             plots: args.plots,
+            signage_points: args.signage_points,
+            interval: Duration::from_millis(args.interval_ms),
         };
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let ours = if args.official_only {
@@ -92,8 +101,8 @@ async fn run(args: &Args) -> Result<()> {
         let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
         writeln!(
             out,
-            "\n{harvesters} harvesters, {} plots, {SIGNAGE_POINTS} signage points, one every {INTERVAL:?}; load {load}",
-            args.plots,
+            "\n{harvesters} harvesters, {} plots, {} signage points, one every {:?}; load {load}",
+            size.plots, size.signage_points, size.interval,
         )?;
         table::print(&mut out, size, ours.as_ref(), official.as_ref())?;
         out.flush()?;
@@ -102,7 +111,7 @@ async fn run(args: &Args) -> Result<()> {
 }
 
 async fn measure_ours(size: Size) -> Result<Measured> {
-    let farmer = Farmer::ours(INTERVAL).await?;
+    let farmer = Farmer::ours(size.interval).await?;
     let measured = measure(&farmer, size, async || {
         #[expect(clippy::disallowed_methods, reason = "to compare with unix times of another process")]
         let (now, unix) = (Instant::now(), SystemTime::now());
@@ -121,7 +130,7 @@ async fn measure_ours(size: Size) -> Result<Measured> {
 
 async fn measure_official(size: Size, python: &std::path::Path) -> Result<Measured> {
     let sent = Arc::new(Mutex::new(Arrivals::new()));
-    let node = Node::bind(INTERVAL, Arc::clone(&sent)).await?;
+    let node = Node::bind(size.interval, Arc::clone(&sent)).await?;
     let farmer = Farmer::official(python, node.port()?).await?;
     let node = tokio::spawn(node.run());
     let measured = tokio::select! {
@@ -135,10 +144,11 @@ async fn measure_official(size: Size, python: &std::path::Path) -> Result<Measur
 async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> Result<Arrivals>) -> Result<Measured> {
     let deadline = Instant::now() + READY_DEADLINE;
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
+    let points = first_points((size.signage_points + MAY_PASS_BEFORE).min(LOOK_UPS / size.plots.max(1)) as usize)?;
     let mut fleet = Vec::new();
     for n in 0..u64::from(size.harvesters) {
         let [from, to] = [n, n + 1].map(|n| (n * u64::from(size.plots) / u64::from(size.harvesters)) as u32);
-        fleet.push(Harvester::new(&private_ca, from..to, &keys, now)?);
+        fleet.push(Harvester::new(&private_ca, from..to, &keys, now)?.foreseeing(&points)?);
     }
     timeout_at(deadline, fleet[0].probe(farmer.address))
         .await
@@ -176,7 +186,7 @@ async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> R
     // What the sync left to be done belongs to no signage point.
     sleep(Duration::from_secs(1)).await;
     let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
-    sleep(INTERVAL * SIGNAGE_POINTS).await;
+    pass(farmer, size, &synced).await?;
     let (harvested, own_harvested, ended) = (farmer.usage()?, Usage::own()?, Instant::now());
     let left_node = left_node().await?;
     phase.send(Phase::End)?;
@@ -188,9 +198,10 @@ async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> R
     }
     // Points that some harvester did not get in time do not count: at the edges of the time measured, or for good.
     points.retain(|_, at| at.len() == size.harvesters as usize && at.iter().all(|at| (began..ended).contains(at)));
+    let wanted = size.signage_points as usize;
     ensure!(
-        points.len() + 2 >= SIGNAGE_POINTS as usize,
-        "only {} of {SIGNAGE_POINTS} signage points reached every harvester",
+        points.len() + 2 + wanted / 100 >= wanted,
+        "only {} of {wanted} signage points reached every harvester",
         points.len()
     );
     let last = |sp_hash: &SpHash| points.get(sp_hash)?.iter().max().copied();
@@ -208,10 +219,29 @@ async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> R
             .iter()
             .filter_map(|(sp_hash, at)| Some(last(sp_hash)?.duration_since(*at)))
             .collect(),
-        cpu_per_point: harvested.cpu.saturating_sub(synced.cpu) / SIGNAGE_POINTS,
-        own_cpu_per_point: own_harvested.cpu.saturating_sub(own.cpu) / SIGNAGE_POINTS,
+        cpu_per_point: harvested.cpu.saturating_sub(synced.cpu) / size.signage_points,
+        own_cpu_per_point: own_harvested.cpu.saturating_sub(own.cpu) / size.signage_points,
         harvesters: size.harvesters,
     })
+}
+
+/// Lets the signage points pass, and says every minute what they have cost.
+async fn pass(farmer: &Farmer, size: Size, synced: &Usage) -> Result<()> {
+    let began = Instant::now();
+    let over = began + size.interval * size.signage_points;
+    while over > Instant::now() + MINUTE {
+        sleep(MINUTE).await;
+        let (usage, passed) = (farmer.usage()?, began.elapsed());
+        let points = passed.as_secs_f64() / size.interval.as_secs_f64();
+        let cpu_ms = usage.cpu.saturating_sub(synced.cpu).as_secs_f64() * 1000.0 / points;
+        let (rss, minute) = (usage.rss as f64 / 1e6, passed.as_secs() / 60);
+        writeln!(
+            io::stderr(),
+            "minute {minute}: {points:.0} signage points, {rss:.1} MB, {cpu_ms:.2} ms CPU a signage point"
+        )?;
+    }
+    sleep_until(over).await;
+    Ok(())
 }
 
 /// Waits until all harvesters are there; the first that fails ends it.
@@ -271,11 +301,13 @@ fn raise_open_files() -> Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// Between two signage points; a real chain gives one every 9.375 s.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// Signage points that may pass until the first that is measured.
+const MAY_PASS_BEFORE: u32 = 100;
 
-/// Signage points that are measured.
-const SIGNAGE_POINTS: u32 = 20;
+/// Plots that harvesters look up before they are started: half a minute of work.
+const LOOK_UPS: u32 = 200_000_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// Until every harvester is connected and synced. The official farmer takes a third of this for 100,000 plots on an idle
 /// machine; with the signage points after it, one farmer has a minute.

@@ -40,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::farmers::{Farmer, Usage};
 use crate::flood::{Arms, Kind, Toll};
-use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, plot_keys};
+use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, first_points, plot_keys};
 use crate::report::{Measured, PATIENCE, Points};
 
 /// Measures farmers under attack.
@@ -144,7 +144,11 @@ async fn measure(
     left_node: impl AsyncFn() -> Result<Arrivals>,
 ) -> Result<Vec<Measured>> {
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
-    let harvester = |plots, address| Ok(Harvester::new(&private_ca, plots, &keys, now)?.at(address));
+    let points = first_points(POINTS_FORESEEN)?;
+    let harvester = |plots, address| {
+        let harvester = Harvester::new(&private_ca, plots, &keys, now)?;
+        Ok(harvester.foreseeing(&points)?.at(address))
+    };
     let arms = Arms::new(farmer.address, args.sources, &private_ca, farmer.farm_key()?, now)?;
     let comers = (0..COMERS)
         .map(|n| harvester(0..0, Ipv4Addr::new(127, 0, 2, n + 101)))
@@ -309,6 +313,9 @@ fn raise_open_files() -> Result<()> {
 /// Between two signage points. A real chain gives one every 9.375 s; the official farmer holds back what is more than 30
 /// a minute (100, of which it uses `outbound_rate_limit_percent`), attacked or not.
 const INTERVAL: Duration = Duration::from_millis(2_500);
+
+/// More than pass during all attacks.
+const POINTS_FORESEEN: usize = 200;
 
 /// Healthy harvesters unless said otherwise, and plots of each.
 const HEALTHY: u8 = 20;

@@ -2,6 +2,7 @@
 //! official harvester 2.7.5, in the same run.
 //!
 //!     cargo bench --bench lookups -- [--plots N] [--rounds N] [--threads N] [--official VENV_PYTHON] [--ours-only]
+//!     cargo bench --bench lookups -- --known 100000
 //!
 //! One real k18 plot is made. All others have its tables and keys, and so an id, of their own: their files have holes,
 //! and hold what the look-ups of this run read, which is worked out beforehand. So both programs do exactly what they do
@@ -12,8 +13,15 @@
 //! Then, of this prover alone: reads for a quality and a proof, counted; and how long a proof takes on simulated disks
 //! that need 10 ms for a read, one spindle and as many as there are reads.
 //!
-//! With `FARMCONSOLE_BENCH_PLOTS=DIR` the plots that DIR/index.json lists (`file`, `level`, `challenge`: one that the plot
-//! has a proof for) are looked up too, compressed ones as well, by both.
+//! With `FARMCONSOLE_BENCH_PLOTS=DIR` plots that somebody has are looked up too, compressed ones as well, by both; level 7
+//! takes the official software half a minute a proof. DIR/index.json lists them:
+//!
+//!     [{"file": "plot-k32-c05-….plot", "level": 5, "challenge": "64 hex digits, which the plot has a proof for"}, …]
+//!
+//! Entries whose file is not in DIR are left out, and told of.
+//!
+//! With `--known N` nothing is looked up. It tells how long it takes until so many plots are known, from nothing and again
+//! from the cache; 100,000 of them take 2 GB in the directory for temporary files and some minutes to make.
 //!
 //! Nothing is asserted: times say something only to a reader who knows what else the machine does, so the load is
 //! printed too. Goals that are ratios are those of the table's last column.
@@ -53,6 +61,10 @@ struct Args {
     /// Look-ups at the same time: `harvester.num_threads`.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: u16,
+    /// Load so many plots twice, and nothing else.
+    #[arg(long, value_name = "PLOTS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(conflicts_with_all = ["plots", "rounds", "official"])]
+    known: Option<u32>,
     /// Python of a venv with chia-blockchain 2.7.5 [default: chia-2.7.5/bin/python in $FARMCONSOLE_INTEROP_DIR or in
     /// ~/.cache/farmconsole-interop].
     #[arg(long, value_name = "VENV_PYTHON")]
@@ -80,7 +92,8 @@ fn main() -> Result<()> {
         return Ok(serde_json::to_writer(io::stdout().lock(), &measured)?);
     }
     let mut out = io::stdout().lock();
-    let python = if args.ours_only { None } else { official_python(&args) };
+    let is_alone = args.ours_only || args.known.is_some();
+    let python = if is_alone { None } else { official_python(&args) };
     let dir = tempfile::tempdir()?;
     let job = made_up::make(dir.path(), &args)?;
     let job_file = dir.path().join("job.json");
@@ -106,9 +119,12 @@ fn main() -> Result<()> {
     writeln!(
         out,
         "\n{} plots, {} threads, {} rounds; load {load}",
-        args.plots, args.threads, args.rounds
+        job.plots, job.threads, job.rounds
     )?;
     print(&mut out, &job, &ours, official.as_ref())?;
+    if args.known.is_some() {
+        return Ok(());
+    }
     disks::measure(&mut out, &job)?;
     if let Some(given) = std::env::var_os("FARMCONSOLE_BENCH_PLOTS") {
         given::measure(&mut out, Path::new(&given), python.as_deref(), &script)?;

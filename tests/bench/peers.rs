@@ -1,19 +1,20 @@
-//! The other ends of a farmer's links, played by the benchmark: harvesters that look nothing up and answer at once, and
-//! a full node that only has signage points.
+//! The other ends of a farmer's links, played by the benchmark: harvesters that have looked everything up before and
+//! answer at once, and a full node that only has signage points.
 //!
 //! They share with farmconsole the message types and the making of certificates, but no connection code: what is
 //! measured is one farmer or the other, not this client. Everything that can be prepared (certificates, encoded plot
 //! lists) is prepared before a clock runs.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use farmconsole::clock::UnixMillis;
+use farmconsole::clock::{Now, UnixMillis};
 use farmconsole::crypto::{SecretKey, sha256};
 use farmconsole::ids::{PlotId, SpHash};
-use farmconsole::pos::Constants;
+use farmconsole::pos::{Constants, filter};
 use farmconsole::simulator::SimulatedChain;
 use farmconsole::system_clock::Clock;
 use farmconsole::tls::chia_server_name;
@@ -21,8 +22,8 @@ use farmconsole::tls::issue::{Issuer, PemPair};
 use farmconsole::units::{ByteSize, PlotSize};
 use farmconsole::wire::{
     FarmingInfo, FromFullNode, FromHarvester, G1Bytes, Handshake, HarvesterLayout, Message, MessageType,
-    NewSignagePointHarvester, NodeType, Plot, PlotPool, PlotSync, PlotSyncDone, PlotSyncIdentifier, PlotSyncPathList,
-    PlotSyncPlotList, PlotSyncStart, ProtocolVersion, ToHarvester,
+    NewSignagePoint, NewSignagePointHarvester, NodeType, Plot, PlotPool, PlotSync, PlotSyncDone, PlotSyncIdentifier,
+    PlotSyncPathList, PlotSyncPlotList, PlotSyncStart, ProtocolVersion, ToHarvester,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -80,8 +81,10 @@ impl Progress {
 pub(crate) struct Harvester {
     tls: Arc<ClientConfig>,
     address: Ipv4Addr,
-    total_plots: u32,
+    plots: Range<u32>,
     plot_sync: Vec<Bytes>,
+    /// Plots that pass the filter of each signage point that was foreseen.
+    passed: BTreeMap<SpHash, u32>,
 }
 
 /// When each signage point reached a harvester.
@@ -94,9 +97,24 @@ impl Harvester {
         Ok(Self {
             tls,
             address: Ipv4Addr::LOCALHOST,
-            total_plots: plots.end - plots.start,
-            plot_sync: plot_sync_frames(plots, keys, now.seconds()),
+            plot_sync: plot_sync_frames(plots.clone(), keys, now.seconds()),
+            plots,
+            passed: BTreeMap::new(),
         })
+    }
+
+    /// It looks up beforehand which of its plots pass the filter of these signage points. To others it says something
+    /// likely, which a farmer that counts them itself does not believe.
+    pub(crate) fn foreseeing(mut self, points: &[NewSignagePoint]) -> Result<Self> {
+        let constants = Constants::for_network(NETWORK).context("a built-in network")?;
+        let ids: Vec<PlotId> = self.plots.clone().map(plot_id).collect();
+        let passing = |point: &NewSignagePoint| {
+            let bits = filter::prefix_bits_v1(&constants, point.peak_height);
+            let passes = |id: &&PlotId| filter::passes_v1(bits, id, &point.challenge_hash, &point.challenge_chain_sp);
+            (point.challenge_chain_sp, ids.iter().filter(passes).count() as u32)
+        };
+        self.passed = points.iter().map(passing).collect();
+        Ok(self)
     }
 
     /// It connects from this address of the machine.
@@ -198,13 +216,14 @@ impl Harvester {
 
     /// The answer of a harvester none of whose plots has a proof.
     fn answer(&self, point: &NewSignagePointHarvester) -> Frame {
+        let total_plots = self.plots.end - self.plots.start;
         let info = FarmingInfo {
             challenge_hash: point.challenge_hash,
             sp_hash: point.sp_hash,
             timestamp: Clock::start().now().unix.seconds(),
-            passed: self.total_plots / 256,
+            passed: self.passed.get(&point.sp_hash).copied().unwrap_or(total_plots / 8),
             proofs: 0,
-            total_plots: self.total_plots,
+            total_plots,
             lookup_time: 1_000,
         };
         let message = FromHarvester::FarmingInfo(info).encode(None, HarvesterLayout::V38);
@@ -231,11 +250,10 @@ impl Node {
             .with_protocol_versions(&[&TLS13])?
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
-        let constants = Constants::for_network(NETWORK).context("a built-in network")?;
         Ok(Self {
             listener: TcpListener::bind("127.0.0.1:0").await?,
             tls: TlsAcceptor::from(Arc::new(tls)),
-            chain: SimulatedChain::new(constants, NETWORK, 1, interval)?,
+            chain: simulated_chain(interval)?,
             clock,
             sent,
         })
@@ -271,6 +289,21 @@ impl Node {
             }
         }
     }
+}
+
+/// The first signage points of every farmer here: the seed of its chain is 1, too.
+pub(crate) fn first_points(count: usize) -> Result<Vec<NewSignagePoint>> {
+    let mut chain = simulated_chain(Duration::from_secs(1))?;
+    let point = || {
+        let mono = chain.poll_timeout()?;
+        chain.handle_timeout(Now { mono, ..Now::default() })
+    };
+    Ok(std::iter::from_fn(point).take(count).collect())
+}
+
+fn simulated_chain(interval: Duration) -> Result<SimulatedChain> {
+    let constants = Constants::for_network(NETWORK).context("a built-in network")?;
+    Ok(SimulatedChain::new(constants, NETWORK, 1, interval)?)
 }
 
 /// A TCP connection from one of this machine's addresses.
@@ -373,7 +406,7 @@ fn plot_sync_frames(plots: Range<u32>, keys: &[G1Bytes], sync_id: u64) -> Vec<By
 
 /// A k32 plot of a pool, with a path as long as those of real farms.
 fn plot(number: u32, keys: &[G1Bytes]) -> Plot {
-    let plot_id = PlotId(sha256(&[b"plot", &number.to_be_bytes()]));
+    let plot_id = plot_id(number);
     Plot {
         filename: format!(
             "/mnt/farm/disk{:02}/plot-k32-2024-01-31-12-30-{plot_id}.plot",
@@ -389,6 +422,10 @@ fn plot(number: u32, keys: &[G1Bytes]) -> Plot {
         plot_index: 0,
         meta_group: 0,
     }
+}
+
+fn plot_id(number: u32) -> PlotId {
+    PlotId(sha256(&[b"plot", &number.to_be_bytes()]))
 }
 
 fn hello(role: NodeType) -> Frame {

@@ -12,6 +12,8 @@ use crate::farmers::Usage;
 pub(crate) struct Size {
     pub(crate) harvesters: u32,
     pub(crate) plots: u32,
+    pub(crate) signage_points: u32,
+    pub(crate) interval: Duration,
 }
 
 /// Everything that is known of one farmer with one fleet.

@@ -297,6 +297,9 @@ fn harvester_has_a_console_of_its_own_and_one_that_attaches_leaves_it_alone() {
     let mut screen = Screen::open(100, 30, &["--root", root, "harvester", "run"]);
     screen.until_shown("NO FARMER");
     screen.until_shown("nobody listens on that port");
+    screen.until("clicks come to the console", |s| {
+        s.mouse_protocol_mode() != vt100::MouseProtocolMode::None
+    });
     let mut other = Screen::open(80, 24, &["--root", root]);
     other.until_shown("NO FARMER");
     other.press("!");
@@ -339,6 +342,17 @@ fn losing_the_terminal_ends_the_program() {
     screen.until_shown("SIMULATED");
     screen.lose_terminal();
     screen.ended(Duration::from_secs(2));
+}
+
+#[test]
+fn losing_the_terminal_ends_an_attached_console_and_leaves_the_farmer_alone() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let mut screen = Screen::open(100, 30, &["--root", farm.root().to_str().unwrap()]);
+    screen.until_shown("SIMULATED");
+    screen.lose_terminal();
+    screen.ended(Duration::from_secs(2));
+    farm.ok(&["summary"]);
 }
 
 fn emulator(columns: u16, rows: u16) -> vt100::Parser {

@@ -130,25 +130,32 @@ fn worked() -> Duration {
 
 /// One message passes.
 fn pass(model: &mut Model, size: Size, sent: &mut u64) {
-    let harvester = *sent % u64::from(size.harvesters);
-    let record = MessageRecord {
-        at_unix_ms: samples::NOW + *sent / 2,
+    let record = message(size, *sent);
+    *sent += 1;
+    update(model, Message::Item(FeedItem::Event(FeedEvent::Message(record))));
+}
+
+/// The `n`th message of a farm.
+pub(crate) fn message(size: Size, n: u64) -> MessageRecord {
+    let harvester = n % u64::from(size.harvesters);
+    MessageRecord {
+        at_unix_ms: samples::NOW + n / 2,
         direction: Direction::In,
         message: "farming_info".to_owned(),
         peer_name: format!("shelf-{harvester}"),
         host: address(harvester),
         peer_id: PeerId([7; 32]),
         detail: "3/864".to_owned(),
-    };
-    *sent += 1;
-    update(model, Message::Item(FeedItem::Event(FeedEvent::Message(record))));
+        content: samples::message_record(0, "").content,
+    }
 }
 
 fn address(harvester: u64) -> String {
     format!("10.0.{}.{}", harvester / 250, harvester % 250)
 }
 
-fn page(size: Size, request: &PageRequest) -> Page {
+/// The part of a list that is asked for.
+pub(crate) fn page(size: Size, request: &PageRequest) -> Page {
     let items = (0..size.plots.min(u64::from(request.limit))).map(|n| FileView {
         harvester: HarvesterId(1),
         harvester_name: "shelf-1".to_owned(),
@@ -172,7 +179,7 @@ fn page(size: Size, request: &PageRequest) -> Page {
 }
 
 /// A farm at its `n`th moment; one harvester in twenty is late.
-fn farm(size: Size, n: u64) -> FarmSnapshot {
+pub(crate) fn farm(size: Size, n: u64) -> FarmSnapshot {
     let now = samples::NOW + n * 33;
     let plots = size.plots / u64::from(size.harvesters);
     let harvesters: Vec<_> = (0..size.harvesters).map(|id| harvester(id, plots, now)).collect();

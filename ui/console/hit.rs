@@ -5,6 +5,7 @@ use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::ListKind;
 use ratatui::layout::{Position, Rect};
 
+use super::machine::Pane;
 use super::model::Screen;
 use super::order::SortBy;
 
@@ -24,6 +25,9 @@ pub(super) enum Target {
     List(ListKind),
     /// Head of a column.
     Sort(SortBy),
+    /// On the console of a harvester alone: a part of the screen, or a row of one.
+    Pane(Pane),
+    Row(Pane, u64),
 }
 
 /// Where something that can be clicked stands.

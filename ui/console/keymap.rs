@@ -35,6 +35,7 @@ pub(super) enum Action {
     Drives,
     Mouse,
     HeatMap,
+    Level,
     Tell(Report),
     Privacy,
     Help,
@@ -235,6 +236,14 @@ pub(super) const BINDINGS: &[Binding] = &[
         place: Place::On(Screen::Harvesters),
         help: "look-ups over time: every harvester by the last 64 signage points; again the columns",
         hint: "over time",
+    },
+    Binding {
+        keys: &[(KeyCode::Char('v'), NONE)],
+        shown: "v",
+        action: Action::Level,
+        place: Place::On(Screen::Messages),
+        help: "leave out what is of a lower level: messages, then information, then warnings; again all",
+        hint: "level",
     },
     Binding {
         keys: &[(KeyCode::Char('u'), NONE)],

@@ -35,6 +35,8 @@ mod widgets;
 #[cfg(test)]
 pub(crate) mod cost;
 #[cfg(test)]
+mod panics;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod screens;

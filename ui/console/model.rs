@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use farmconsole::ids::LauncherId;
+use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::page::ListKind;
 use farmconsole::snapshot::{
     AlarmView, AttemptOutcome, AttemptView, FarmSnapshot, HarvesterId, HarvesterView, PoolState, PoolView, ProofStage,
@@ -81,6 +82,17 @@ pub(super) enum Dialog {
         /// Lines scrolled away.
         scroll: u16,
     },
+    /// The selected proof or pool in full.
+    Full {
+        /// Lines scrolled away.
+        scroll: u16,
+    },
+    /// A message or record in full; it stays however many pass meanwhile.
+    Entry {
+        entry: Arc<Entry>,
+        /// Lines scrolled away.
+        scroll: u16,
+    },
     /// The name of a file for the table is being typed.
     Save {
         /// It so far.
@@ -106,6 +118,12 @@ pub(super) enum Report {
     SinceLastLook,
 }
 
+impl Report {
+    /// All.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 3] = [Self::Upgrade, Self::Monitor, Self::SinceLastLook];
+}
+
 /// Whether the farmer is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Link {
@@ -127,11 +145,20 @@ pub(super) struct Frozen {
     pub(super) passed: u64,
 }
 
+/// One half of the details of a harvester.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Front {
+    Facts,
+    Files,
+}
+
 /// The details of one harvester.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Details {
     pub(super) harvester: HarvesterId,
     pub(super) files: FileList,
+    /// What is in sight where there is room for one of both.
+    pub(super) front: Front,
     /// Lines of the facts above the first one that is shown.
     pub(super) facts_scroll: u16,
     /// The filter of the table below, which has nothing to say about files.
@@ -180,6 +207,8 @@ pub(super) struct Model {
     /// Words that rows must contain.
     pub(super) filter: String,
     pub(super) only_wrong: bool,
+    /// Messages and records of a lower level are left out on their screen.
+    pub(super) least_level: LogLevel,
     pub(super) orders: Orders,
     pub(super) privacy: bool,
     /// Look-ups over time instead of the other columns of the harvesters.
@@ -214,6 +243,7 @@ impl Model {
             selection: Selection::default(),
             filter: String::new(),
             only_wrong: false,
+            least_level: LogLevel::Debug,
             orders: Orders::default(),
             privacy: false,
             heat_map: false,
@@ -428,11 +458,17 @@ impl Model {
             None => (None, Some(self.stream.entries())),
         };
         let words = words(&self.filter);
+        let least = if self.screen == Screen::Messages {
+            self.least_level
+        } else {
+            LogLevel::Debug
+        };
         frozen
             .into_iter()
             .flatten()
             .chain(live.into_iter().flatten())
             .filter(|e| !self.only_wrong || e.is_wrong())
+            .filter(move |e| e.level() >= least)
             .filter(move |e| words.iter().all(|word| e.search_text().contains(word)))
     }
 

@@ -106,9 +106,6 @@ pub(super) trait App: Sized {
     /// Takes one message in.
     fn update(&mut self, message: Message<Self::Picture>) -> Vec<Effect>;
 
-    /// Whether clicks are of use to it.
-    const HAS_MOUSE: bool;
-
     /// Draws all of it, and says where what can be clicked stands.
     fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit>;
 }
@@ -138,8 +135,6 @@ impl App for Model {
         update(self, message)
     }
 
-    const HAS_MOUSE: bool = true;
-
     fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit> {
         view::draw(self, frame)
     }
@@ -160,9 +155,7 @@ async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result
         model.update(Message::LastLook(look));
     }
     let (console, inputs) = Console::take(size).await.map_err(|e| no_terminal(&e))?;
-    if A::HAS_MOUSE {
-        console.capture_mouse(true);
-    }
+    console.capture_mouse(true);
     let mut running = Running {
         model,
         feed,

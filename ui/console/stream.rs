@@ -95,8 +95,10 @@ impl Stream {
         // The clock of the picture is a little behind, and nothing comes before what came before it.
         let newest = self.entries.back().map_or(0, |e| e.at_unix_ms);
         let at_unix_ms = time_of(&event).unwrap_or_else(|| now_unix_ms.max(newest));
+        // Log records come a little later than messages of the same moment.
+        let at = self.entries.partition_point(|e| e.at_unix_ms <= at_unix_ms);
         self.entries
-            .push_back(Arc::new(Entry::new(self.next, at_unix_ms, event)));
+            .insert(at, Arc::new(Entry::new(self.next, at_unix_ms, event)));
         self.next += 1;
         true
     }
@@ -181,6 +183,15 @@ mod tests {
             stream.entries().next().map(|e| e.at_unix_ms),
             Some(5000 - ENTRIES_KEPT as u64)
         );
+    }
+
+    #[test]
+    fn what_comes_late_stands_where_it_happened() {
+        let mut stream = Stream::default();
+        stream.push(FeedEvent::Message(message_record(50, "a")), 0);
+        stream.push(FeedEvent::Log(log_record(45, LogLevel::Info, "b")), 0);
+        stream.push(FeedEvent::Message(message_record(51, "a")), 0);
+        assert_eq!(times(&stream), [45, 50, 51]);
     }
 
     #[test]

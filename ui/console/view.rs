@@ -20,9 +20,12 @@ use super::hit::Hit;
 use super::keymap::{self, Place};
 use super::model::{Dialog, Model, Screen};
 use super::theme::Tone;
-use super::views::{alarms, farm, harvester, harvesters, header, help, messages, plots, pools, proofs, report};
+use super::views::{
+    alarms, entry, farm, full, harvester, harvesters, header, help, messages, plots, pools, proofs, report,
+};
 use super::widgets::pane::{popup, title};
 use super::widgets::text::{line_width, put, put_ends, span, wrap};
+use crate::feed::FarmerPlace;
 use crate::format::{grouped, safe};
 
 /// Smallest terminal that gets a picture.
@@ -70,6 +73,8 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         Some(Dialog::Help { scroll }) => help::draw(model, *scroll, area, buffer),
         Some(Dialog::Quit) => quit(model, area, buffer),
         Some(Dialog::Report { what, scroll }) => report::draw(model, *what, *scroll, area, buffer),
+        Some(Dialog::Full { scroll }) => full::draw(model, *scroll, area, buffer),
+        Some(Dialog::Entry { entry: it, scroll }) => entry::draw(model, it, *scroll, area, buffer),
         Some(Dialog::Filter { .. } | Dialog::Save { .. } | Dialog::Rename { .. }) | None => {}
     }
     hits
@@ -108,11 +113,14 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let mark = theme.pick("…", "~");
     if let Some((label, text, end)) = typed(model) {
-        let line = Line::from(vec![
+        let mut line = Line::from(vec![
             span(format!(" {label} "), theme.style(Tone::Accent)),
             span(theme.plain(safe(text)), theme.style(Tone::Title)),
             span(theme.pick("▏", "_"), theme.style(Tone::Accent)),
         ]);
+        if text.is_empty() && matches!(model.dialog, Some(Dialog::Filter { .. })) {
+            line.push_span(span(format!(" {}", searched(model)), theme.style(Tone::Dim)));
+        }
         let mut hint = vec![span(format!("enter {end}  esc undo "), theme.style(Tone::Dim))];
         if let Some(remark) = &model.remark {
             hint.insert(0, span(format!("{}  ", model.outside(remark)), theme.style(Tone::Warn)));
@@ -149,13 +157,18 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             Place::Details | Place::Files => b.place.is(model.screen, in_details),
         });
     for binding in here {
-        let wide = u16::try_from(binding.shown.len() + binding.hint.len() + 3).unwrap_or(u16::MAX);
+        let hint = match (binding.action, model.place) {
+            // Farming goes on in the other process.
+            (keymap::Action::Leave, FarmerPlace::Elsewhere) => "detach",
+            _ => binding.hint,
+        };
+        let wide = u16::try_from(binding.shown.len() + hint.len() + 3).unwrap_or(u16::MAX);
         if used.saturating_add(wide) > room {
             break;
         }
         used += wide;
         hints.push(span(binding.shown, theme.style(Tone::Accent)));
-        hints.push(span(format!(" {}  ", binding.hint), theme.style(Tone::Dim)));
+        hints.push(span(format!(" {hint}  "), theme.style(Tone::Dim)));
     }
     put_ends(buffer, area, 0, Line::from(hints), Line::from(right), mark);
 }
@@ -166,14 +179,27 @@ fn typed(model: &Model) -> Option<(&'static str, &str, &'static str)> {
         Dialog::Filter { .. } => Some(("/", &model.filter, "keep")),
         Dialog::Save { name } => Some(("save the table as", name, "save")),
         Dialog::Rename { name, .. } => Some(("new name", name, "rename")),
-        Dialog::Help { .. } | Dialog::Quit | Dialog::Report { .. } => None,
+        Dialog::Help { .. } | Dialog::Quit | Dialog::Report { .. } | Dialog::Entry { .. } | Dialog::Full { .. } => None,
+    }
+}
+
+/// What a filter looks at on this screen.
+const fn searched(model: &Model) -> &'static str {
+    match (model.screen, model.details.is_some()) {
+        (_, true) | (Screen::Plots, _) => "words of a path",
+        (Screen::Farm, _) => "words of a harvester",
+        (Screen::Harvesters, _) => "words of a name, address, state or version",
+        (Screen::Proofs, _) => "words of a harvester or plot file",
+        (Screen::Pools, _) => "words of a pool",
+        (Screen::Messages, _) => "words of a harvester, message or text: barn-3 farming_info",
+        (Screen::Alarms, _) => "words of an alarm or what to do",
     }
 }
 
 fn opens(model: &Model) -> bool {
     match model.file_list() {
         Some(list) => list.grouping == Grouping::Directory,
-        None => matches!(model.screen, Screen::Farm | Screen::Harvesters),
+        None => !matches!(model.screen, Screen::Plots | Screen::Alarms),
     }
 }
 

@@ -196,7 +196,7 @@ fn harvester_with_a_new_certificate_of_its_own_stays_the_same_harvester() {
         let names = ["old", "new"].map(|it| (certificate(it), "rack1-a".to_owned()));
         story.input(Input::Fleet(FleetStatus {
             names: names.into(),
-            alarms: Vec::new(),
+            ..FleetStatus::default()
         }));
         let old = story.connect_with("old", &plots("/mnt/d1", 3));
         if is_before {

@@ -106,8 +106,9 @@ impl Farm {
     /// Lets threads take up work, and notes who is answered.
     fn settle(&mut self) {
         for (number, volume) in self.volumes.iter_mut().enumerate() {
-            while let Some(Start { id, job, .. }) = volume.queue.next(self.now) {
-                volume.begun.push(((job / 1_000_000) as usize, job % 1_000_000));
+            while let Some(Start { id, jobs, .. }) = volume.queue.next(self.now) {
+                assert_eq!(jobs.len(), 1, "what a device is read for is done one by one");
+                volume.begun.push(((jobs[0] / 1_000_000) as usize, jobs[0] % 1_000_000));
                 self.begun += 1;
                 match volume.disk {
                     Disk::Takes(time) => {
@@ -152,7 +153,7 @@ impl Farm {
                     Disk::IsUnmounted => Outcome::PlotFailed("No such file or directory".to_owned()),
                     Disk::Takes(_) | Disk::Hangs => Outcome::Done,
                 };
-                volume.queue.handle_end(now, id, &outcome);
+                volume.queue.handle_end(now, id, &[outcome]);
             }
             for volume in &mut self.volumes {
                 volume.queue.handle_timeout(now);
@@ -176,7 +177,7 @@ impl Farm {
         let volume = &mut self.volumes[volume];
         volume.disk = disk;
         for id in std::mem::take(&mut volume.stuck) {
-            volume.queue.handle_end(now, id, &Outcome::Done);
+            volume.queue.handle_end(now, id, &[Outcome::Done]);
         }
         self.settle();
     }
@@ -325,6 +326,42 @@ fn one_file_that_hangs_holds_up_one_answer_and_not_its_disk() {
     );
     assert_eq!(farm.answers(3), [(Some(ms(180)), 0); 8]);
     assert_eq!(state, VolumeState::Slow, "it is still shown");
+}
+
+#[test]
+fn plots_in_memory_are_looked_up_together_each_with_its_own_outcome() {
+    let mut queue = Queue::new(30);
+    let tally = Arc::new(Tally::new(Mono(0), CancellationToken::new()));
+    tally.expect(22);
+    queue.add(at(0), &tally, (0..22).collect());
+    assert_eq!(queue.ready(), 22, "nothing is known of the volume");
+    let first = queue.next(Mono(0)).unwrap();
+    assert_eq!(first.jobs.len(), 1);
+    let after = |us| Now {
+        mono: Mono(us),
+        unix: UnixMillis(0),
+    };
+    queue.handle_end(after(100), first.id, &[Outcome::Done]);
+    assert_eq!(queue.ready(), 4);
+    let (six, four) = (queue.next(Mono(100)).unwrap(), queue.next(Mono(100)).unwrap());
+    assert_eq!((six.jobs.len(), four.jobs.len(), queue.busy()), (6, 4, 10));
+    let mut outcomes = vec![Outcome::Done; 6];
+    outcomes[2] = Outcome::PlotFailed("No such file or directory".to_owned());
+    outcomes[4] = Outcome::TooLate;
+    queue.handle_end(after(100 + 6 * 70), six.id, &outcomes);
+    let record = queue.record();
+    assert_eq!(
+        (record.lookups, record.errors, record.missed, record.max_us),
+        (7, 1, 1, 100)
+    );
+    assert_eq!((tally.left(), tally.missed()), (15, 1));
+    // One of these hangs.
+    four.lane.handle_read(Mono(100));
+    queue.handle_timeout(at(30));
+    assert_eq!((tally.left(), tally.missed(), queue.record().missed), (11, 5, 5));
+    queue.handle_end(at(31), four.id, &[const { Outcome::Done }; 4]);
+    assert_eq!(queue.next(at(31).mono).unwrap().jobs.len(), 1, "it was slow");
+    assert_eq!(queue.record().lookups, 11);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::bits::read_bits;
+use super::fse::Skip;
 use super::park::{CHECKPOINT_1_INTERVAL, CHECKPOINT_2_INTERVAL, ParkError, c3_deltas, c3_park_bytes};
 use super::plot_reader::PlotReader;
 use crate::pos::plot_error::{PlotError, PlotPart};
@@ -104,29 +105,41 @@ impl Checkpoints {
         &self.c2
     }
 
-    /// The places in table 7 of all entries with `f7`: ascending, without gaps. Reads C1 and C3 once each.
+    /// What tells the places of `f7` in table 7. Reads C1 and C3 once each.
+    pub(super) fn near<R: ReadAt + ?Sized>(&self, reader: &PlotReader<'_, R>, f7: u64) -> Result<Near, PlotError> {
+        let checkpoints = self.find(reader, f7)?;
+        let park_bytes = c3_park_bytes(self.k);
+        let parks = match checkpoints.first() {
+            Some(first) => {
+                let offset = first
+                    .index
+                    .saturating_mul(park_bytes as u64)
+                    .saturating_add(self.c3_start);
+                reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?
+            }
+            None => Vec::new(),
+        };
+        Ok(Near {
+            f7,
+            checkpoints,
+            park_bytes,
+            parks,
+        })
+    }
+
+    /// The places in table 7 of all entries with the f7 of these scans: ascending, without gaps.
     pub(super) fn places<R: ReadAt + ?Sized>(
         &self,
         reader: &PlotReader<'_, R>,
-        f7: u64,
+        scans: Vec<Scan<'_>>,
     ) -> Result<Vec<u64>, PlotError> {
         let mut places = Vec::new();
-        let checkpoints = self.find(reader, f7)?;
-        let Some(first) = checkpoints.first() else {
-            return Ok(places);
-        };
-        let park_bytes = c3_park_bytes(self.k);
-        let offset = first
-            .index
-            .saturating_mul(park_bytes as u64)
-            .saturating_add(self.c3_start);
-        // The last park is written only as far as it is filled, and not at all if no entry follows its checkpoint.
-        let parks = reader.read_up_to(PlotPart::C3, offset, checkpoints.len() * park_bytes)?;
-        let parks = parks.chunks(park_bytes).chain(std::iter::repeat(&[][..]));
-        for (checkpoint, park) in checkpoints.iter().zip(parks) {
-            match collect_places(*checkpoint, park, f7, &mut places) {
-                Err(_) if park.iter().all(|byte| *byte == 0) && self.is_last(reader, checkpoint)? => {}
-                Err(_) if park.len() < park_bytes => return Err(reader.cut_off(PlotPart::C3)),
+        for scan in scans {
+            let (checkpoint, park) = (scan.checkpoint, scan.park);
+            match scan.collect_places(&mut places) {
+                // The last park is written only as far as it is filled, and not at all if no entry follows its checkpoint.
+                Err(_) if park.iter().all(|byte| *byte == 0) && self.is_last(reader, &checkpoint)? => {}
+                Err(_) if park.len() < c3_park_bytes(self.k) => return Err(reader.cut_off(PlotPart::C3)),
                 collected => collected.map_err(|error| PlotError::damaged(PlotPart::C3, error))?,
             }
         }
@@ -249,26 +262,69 @@ fn read_c2<R: ReadAt + ?Sized>(reader: &PlotReader<'_, R>, k: u8, table: Range<u
     Ok(c2)
 }
 
-/// Adds the places of `f7` among the entries of table 7 that begin at `checkpoint` and go on in the C3 `park`.
-fn collect_places(checkpoint: Checkpoint, park: &[u8], f7: u64, places: &mut Vec<u64>) -> Result<(), ParkError> {
-    let first_place = checkpoint.index * CHECKPOINT_1_INTERVAL as u64;
-    if checkpoint.f7 == f7 {
-        places.push(first_place);
+/// The checkpoints and C3 parks by which an f7 is found.
+#[derive(Default)]
+pub(super) struct Near {
+    f7: u64,
+    checkpoints: Vec<Checkpoint>,
+    park_bytes: usize,
+    /// One after the other, as far as they are in the file.
+    parks: Vec<u8>,
+}
+
+impl Near {
+    /// A scan after each checkpoint, none begun.
+    pub(super) fn scans(&self) -> Vec<Scan<'_>> {
+        let parks = self
+            .parks
+            .chunks(self.park_bytes.max(1))
+            .chain(std::iter::repeat(&[][..]));
+        let scan = |(checkpoint, park): (&Checkpoint, _)| Scan {
+            f7: self.f7,
+            checkpoint: *checkpoint,
+            park,
+            deltas: c3_deltas(park).map(|deltas| {
+                let below = self.f7.saturating_sub(checkpoint.f7);
+                Skip::new(deltas, below, CHECKPOINT_1_INTERVAL - 1)
+            }),
+        };
+        self.checkpoints.iter().zip(parks).map(scan).collect()
     }
-    let mut deltas = c3_deltas(park)?;
-    let (below, sum) = deltas.skip_below(f7.saturating_sub(checkpoint.f7), CHECKPOINT_1_INTERVAL - 1);
-    let mut current = checkpoint.f7 + sum;
-    let places_left = first_place + 1 + below as u64..first_place + CHECKPOINT_1_INTERVAL as u64;
-    for (place, delta) in places_left.zip(deltas) {
-        current += u64::from(delta);
-        if current > f7 {
-            break;
-        }
-        if current == f7 {
-            places.push(place);
-        }
+}
+
+/// A search for an f7 among the entries of table 7 that begin at a checkpoint and go on in its C3 park.
+pub(super) struct Scan<'a> {
+    f7: u64,
+    checkpoint: Checkpoint,
+    park: &'a [u8],
+    deltas: Result<Skip<'a>, ParkError>,
+}
+
+impl<'a> Scan<'a> {
+    /// What takes time to decode: to be skipped first, together with that of other scans.
+    pub(super) fn skip(&mut self) -> Option<&mut Skip<'a>> {
+        self.deltas.as_mut().ok()
     }
-    Ok(())
+
+    fn collect_places(self, places: &mut Vec<u64>) -> Result<(), ParkError> {
+        let first_place = self.checkpoint.index * CHECKPOINT_1_INTERVAL as u64;
+        if self.checkpoint.f7 == self.f7 {
+            places.push(first_place);
+        }
+        let (below, sum, deltas) = self.deltas?.end();
+        let mut current = self.checkpoint.f7 + sum;
+        let places_left = first_place + 1 + below as u64..first_place + CHECKPOINT_1_INTERVAL as u64;
+        for (place, delta) in places_left.zip(deltas) {
+            current += u64::from(delta);
+            if current > self.f7 {
+                break;
+            }
+            if current == self.f7 {
+                places.push(place);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The entries of C1 or C2: the upper k bits of each.

@@ -19,7 +19,7 @@ mod x_pairs;
 
 pub use fse::FseError;
 pub use park::{ParkError, compressed_line_point};
-pub use prover::{Prover, Quality};
+pub use prover::{Asked, Prover, Quality, qualities_of_each};
 pub use verify::{InvalidProof, verify};
 
 /// Smallest k of a v1 plot.

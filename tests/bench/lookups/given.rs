@@ -43,7 +43,11 @@ pub(crate) fn measure(out: &mut impl Write, dir: &Path, python: Option<&Path>, s
         "{:20} {:>22} {:>22} {:>15}  (goal: at least 5)",
         "", "farmconsole", "official", "times as fast"
     )?;
-    for plot in plots.iter().filter(|plot| dir.join(&plot.file).exists()) {
+    for plot in &plots {
+        if !dir.join(&plot.file).exists() {
+            writeln!(out, "{:20} is not there", plot.file)?;
+            continue;
+        }
         let ours = look_up(&dir.join(&plot.file), plot).map_err(|error| format!("{error:#}"));
         let cell = |looked: Option<&Result<Looked, String>>| match looked {
             Some(Ok(looked)) => format!("{:.1} {:.1}", looked.quality_ms, looked.proof_ms),

@@ -7,8 +7,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use farmconsole::crypto::{PublicKey, SecretKey, derive, plot_public_key, sha256};
 use farmconsole::harvester::make_plot;
 use farmconsole::ids::{ChallengeHash, PlotId, SpHash};
@@ -27,8 +28,12 @@ pub(crate) fn make(dir: &Path, args: &Args) -> Result<Job> {
     let (farmer, pool_key) = (public_key(1)?, public_key(2)?);
     let (directory, pool) = (dir.join("plots"), PlotPool::PublicKey(pool_key));
     let real_plot = make_plot(&directory, 18, &farmer, &pool, &[3; 32], &mut |_| ())?;
-    let mut body = fs::read(&real_plot)?;
-    let filters: Vec<_> = FILTERS
+    let body = fs::read(&real_plot)?;
+    let (plots, filters) = match args.known {
+        Some(known) => (known, &[][..]),
+        None => (args.plots, &FILTERS[..]),
+    };
+    let filters: Vec<_> = filters
         .iter()
         .map(|(bits, points)| Filter {
             bits: *bits,
@@ -36,12 +41,20 @@ pub(crate) fn make(dir: &Path, args: &Args) -> Result<Job> {
         })
         .collect();
     // The real one is looked up too, and is whole.
-    for number in 1..args.plots {
-        write_plot(&directory, number, &farmer, &pool, &filters, &mut body)?;
-    }
+    let write = &|first| {
+        let mut body = body.clone();
+        let mut numbers = (first..plots).step_by(WRITERS as usize);
+        numbers.try_for_each(|number| write_plot(&directory, number, &farmer, &pool, &filters, &mut body))
+    };
+    thread::scope(|scope| {
+        let writers: Vec<_> = (1..=WRITERS).map(|first| scope.spawn(move || write(first))).collect();
+        let written =
+            |writer: ScopedJoinHandle<'_, Result<()>>| writer.join().map_err(|_| anyhow!("a writer panicked"))?;
+        writers.into_iter().try_for_each(written)
+    })?;
     Ok(Job {
         directory,
-        plots: args.plots,
+        plots,
         threads: args.threads,
         rounds: args.rounds,
         farmer_public_key: farmer.to_string(),
@@ -143,6 +156,9 @@ impl ReadAt for Recorder<'_> {
 
 /// Filter bits and the number of signage points: 1/256, as on mainnet since 2024, and 1/16, beyond what it will ever be.
 const FILTERS: [(u8, u8); 2] = [(8, 10), (4, 4)];
+
+/// Threads that write plots.
+const WRITERS: u32 = 4;
 
 /// Where the id and the memo of a classic plot stand.
 const ID_AT: usize = 19;

@@ -17,6 +17,7 @@ pub(super) enum Action {
     Back,
     Wrong,
     Privacy,
+    Mouse,
     Help,
     Leave,
     Suspend,
@@ -126,6 +127,13 @@ pub(super) const BINDINGS: &[Binding] = &[
         Action::Privacy,
         "hide addresses and paths, for screenshots",
         "privacy",
+    ),
+    binding(
+        &[(KeyCode::Char('m'), NONE)],
+        "m",
+        Action::Mouse,
+        "give the mouse back to the terminal, to select text; again takes it",
+        "",
     ),
     binding(
         &[(KeyCode::Up, NONE), (KeyCode::Char('k'), NONE)],

@@ -9,11 +9,11 @@ mod popups;
 #[cfg(test)]
 mod samples;
 #[cfg(test)]
-mod screens;
+pub(super) mod screens;
 mod update;
 mod view;
 
-pub(super) use model::Model;
+pub(super) use model::{Model, Pane};
 
 use std::sync::Arc;
 
@@ -55,10 +55,7 @@ impl App for Model {
         update::update(self, message)
     }
 
-    const HAS_MOUSE: bool = false;
-
     fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit> {
-        view::draw(self, frame);
-        Vec::new()
+        view::draw(self, frame)
     }
 }

@@ -18,7 +18,7 @@ pub(super) const RECORDS_KEPT: usize = 1_000;
 
 /// One part of the screen. The keys go to the one that has the focus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pane {
+pub(in super::super) enum Pane {
     Drives,
     Lookups,
     Files,
@@ -83,6 +83,8 @@ pub(in super::super) struct Model {
     pub(super) selection: Selection,
     pub(super) dialog: Option<Dialog>,
     pub(super) privacy: bool,
+    /// Whether clicks come to the console, and not to the terminal.
+    pub(super) mouse: bool,
     /// Answer to the last key, when it has one.
     pub(super) remark: Option<String>,
 }
@@ -109,6 +111,7 @@ impl Model {
             selection: Selection::default(),
             dialog: None,
             privacy: false,
+            mouse: true,
             remark: None,
         }
     }

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
+use super::super::hit::{Hit, Target};
 use super::super::model::lateness_of_ms;
 use super::super::theme::{Theme, Tone};
 use super::super::views::header::short_bytes;
@@ -23,16 +24,23 @@ const WIDE: u16 = 110;
 /// With fewer rows only the pane with the focus is drawn.
 const STACKED: u16 = 13;
 
-/// Draws them.
-pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+/// Draws them, and says where what can be clicked stands: each pane, and the rows of those that have some to select.
+pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
+    let mut hits = Vec::new();
     for (pane, area) in places(model, area) {
-        match pane {
+        let target = Target::Pane(pane);
+        hits.push(Hit { area, target });
+        hits.extend(match pane {
             Pane::Drives => drives(model, area, buffer),
-            Pane::Lookups => lookups(model, area, buffer),
+            Pane::Lookups => {
+                lookups(model, area, buffer);
+                Vec::new()
+            }
             Pane::Files => files(model, area, buffer),
             Pane::Log => log(model, area, buffer),
-        }
+        });
     }
+    hits
 }
 
 /// Which panes are drawn, and where.
@@ -105,7 +113,7 @@ pub(super) const fn drive_tone(state: VolumeState) -> Tone {
     }
 }
 
-fn drives(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn drives(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let drives = model.drives();
     let right = dim(model, "time of a look-up");
@@ -124,7 +132,7 @@ fn drives(model: &Model, area: Rect, buffer: &mut Buffer) {
             "no plot was looked for yet: that begins when the farmer has sent its keys"
         };
         put(buffer, inner, 0, &dim(model, text));
-        return;
+        return Vec::new();
     }
     let columns = [
         Column::new("", 1, 0),
@@ -146,7 +154,12 @@ fn drives(model: &Model, area: Rect, buffer: &mut Buffer) {
         follows_end: false,
         row,
     };
-    table(buffer, inner, theme, &columns, &rows);
+    table(buffer, inner, theme, &columns, &rows).hits(row_of(Pane::Drives))
+}
+
+/// What a click on a row of `pane` means.
+fn row_of(pane: Pane) -> impl Fn(usize) -> Option<Target> {
+    move |n| Some(Target::Row(pane, n as u64))
 }
 
 fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
@@ -249,7 +262,7 @@ pub(super) const fn file_words(state: FileState) -> &'static str {
     }
 }
 
-fn files(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn files(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let (files, all) = (model.files(), model.snapshot.counts.not_farmed());
     let title = format!("Files not farmed {}", grouped(all));
@@ -266,7 +279,7 @@ fn files(model: &Model, area: Rect, buffer: &mut Buffer) {
             _ => "their names are in the log",
         };
         put(buffer, inner, 0, &dim(model, text));
-        return;
+        return Vec::new();
     }
     let columns = [
         Column::new("what", 14, 0),
@@ -281,7 +294,7 @@ fn files(model: &Model, area: Rect, buffer: &mut Buffer) {
         follows_end: false,
         row,
     };
-    table(buffer, inner, theme, &columns, &rows);
+    table(buffer, inner, theme, &columns, &rows).hits(row_of(Pane::Files))
 }
 
 /// Why a file is not farmed, without its name where the sentence begins with it: the column beside it has that.
@@ -314,12 +327,12 @@ pub(super) fn level_tone(level: LogLevel) -> Tone {
     }
 }
 
-fn log(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn log(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let inner = frame(model, Pane::Log, "Log", Line::default(), area, buffer);
     if model.log.is_empty() {
         put(buffer, inner, 0, &dim(model, "nothing was logged yet"));
-        return;
+        return Vec::new();
     }
     let columns = [
         Column::new("", 8, 0),
@@ -348,7 +361,9 @@ fn log(model: &Model, area: Rect, buffer: &mut Buffer) {
         follows_end: true,
         row,
     };
-    table(buffer, inner, theme, &columns, &rows);
+    // A record keeps its number while newer ones come.
+    let number = |n: usize| Some(Target::Row(Pane::Log, model.log.get(n)?.number));
+    table(buffer, inner, theme, &columns, &rows).hits(number)
 }
 
 /// A time in at most seven columns: `0.4 ms`, `85 ms`, `1.27 s`, `12.3 s`.

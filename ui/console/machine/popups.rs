@@ -7,10 +7,11 @@ use ratatui::text::Line;
 
 use super::super::theme::Tone;
 use super::super::views::header::short_bytes;
+use super::super::views::{draw_text, last_scroll_of};
 use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{put, span, wrap};
 use super::keymap::BINDINGS;
-use super::model::{Model, Pane};
+use super::model::{Dialog, Model, Pane};
 use super::panes::{drive_tone, file_words, level_tone, micros};
 use crate::format::{grouped, plural};
 use crate::harvester::status::drive_words;
@@ -21,18 +22,59 @@ const COLUMNS: u16 = 78;
 /// Columns of the keys, and of the names of details.
 const NAMES: usize = 10;
 
-/// The keys, made from the table that they are looked up in.
-pub(super) fn help(model: &Model, scroll: u16, area: Rect, buffer: &mut Buffer) {
-    let mut text = Text::new(model, area);
-    for binding in BINDINGS {
-        text.entry(binding.shown, Tone::Accent, binding.help, Tone::Plain);
+/// Draws what lies over the screen.
+pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
+    match model.dialog {
+        Some(Dialog::Quit) => quit(model, area, buffer),
+        Some(Dialog::Help { scroll } | Dialog::Wrong { scroll } | Dialog::Details { scroll }) => {
+            if let Some((name, text)) = text(model, area.width) {
+                let theme = model.theme;
+                let rows = u16::try_from(text.lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+                let inner = popup(buffer, area, theme, title(theme, name), COLUMNS, rows);
+                draw_text(theme, &text.lines, scroll, inner, buffer);
+            }
+        }
+        None => {}
     }
-    text.draw("Keys (esc closes, arrows scroll)", scroll, area, buffer);
+}
+
+/// Moves the text that lies over the screen, as far as there is more of it.
+pub(super) fn scroll(model: &mut Model, rows: i64) {
+    let lines = text(model, model.size.0).map_or(0, |(_, text)| text.lines.len());
+    let last = last_scroll_of(lines, model.size.1);
+    if let Some(Dialog::Help { scroll } | Dialog::Wrong { scroll } | Dialog::Details { scroll }) = &mut model.dialog {
+        let to = i64::from(*scroll).saturating_add(rows).clamp(0, i64::from(last));
+        *scroll = u16::try_from(to).unwrap_or(last);
+    }
+}
+
+/// The text that lies over the screen, with its name.
+fn text(model: &Model, columns: u16) -> Option<(&'static str, Text<'_>)> {
+    let mut text = Text::new(model, columns);
+    let name = match model.dialog? {
+        Dialog::Help { .. } => {
+            for binding in BINDINGS {
+                text.entry(binding.shown, Tone::Accent, binding.help, Tone::Plain);
+            }
+            "Keys (esc closes, arrows scroll)"
+        }
+        Dialog::Wrong { .. } => {
+            wrong(model, &mut text);
+            "What is wrong (esc closes)"
+        }
+        Dialog::Details { .. } => match model.pane {
+            Pane::Drives => drive(model, &mut text),
+            Pane::Files => file(model, &mut text),
+            Pane::Log => record(model, &mut text),
+            Pane::Lookups => "",
+        },
+        Dialog::Quit => return None,
+    };
+    Some((name, text))
 }
 
 /// Every concern, with what to do.
-pub(super) fn wrong(model: &Model, scroll: u16, area: Rect, buffer: &mut Buffer) {
-    let mut text = Text::new(model, area);
+fn wrong(model: &Model, text: &mut Text<'_>) {
     let concerns = model.snapshot.concerns();
     if concerns.is_empty() {
         text.entry("", Tone::Plain, "nothing is wrong", Tone::Good);
@@ -45,19 +87,6 @@ pub(super) fn wrong(model: &Model, scroll: u16, area: Rect, buffer: &mut Buffer)
         text.entry(model.theme.sign(tone), tone, &model.outside(&concern.to_string()), tone);
         text.entry("do", Tone::Dim, &model.outside(&concern.remedy()), Tone::Plain);
     }
-    text.draw("What is wrong (esc closes)", scroll, area, buffer);
-}
-
-/// All that is known of the selected row.
-pub(super) fn details(model: &Model, scroll: u16, area: Rect, buffer: &mut Buffer) {
-    let mut text = Text::new(model, area);
-    let name = match model.pane {
-        Pane::Drives => drive(model, &mut text),
-        Pane::Files => file(model, &mut text),
-        Pane::Log => record(model, &mut text),
-        Pane::Lookups => "",
-    };
-    text.draw(name, scroll, area, buffer);
 }
 
 fn drive(model: &Model, text: &mut Text<'_>) -> &'static str {
@@ -132,7 +161,7 @@ fn record(model: &Model, text: &mut Text<'_>) -> &'static str {
 }
 
 /// The question before quitting.
-pub(super) fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
+fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let inner = popup(buffer, area, theme, title(theme, "Quit"), 62, 6);
     let text = |text: &'static str, tone| Line::from(span(text, theme.style(tone)));
@@ -152,8 +181,8 @@ pub(super) fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
     let keys = Line::from(vec![
         span(" y", theme.style(Tone::Bad)),
         span(" quit and stop harvesting   ", theme.style(Tone::Plain)),
-        span("esc", theme.style(Tone::Accent)),
-        span(" go on", theme.style(Tone::Plain)),
+        span("enter", theme.style(Tone::Accent)),
+        span(" go on harvesting", theme.style(Tone::Plain)),
     ]);
     put(buffer, inner, 3, &keys);
 }
@@ -166,11 +195,11 @@ struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    fn new(model: &'a Model, area: Rect) -> Self {
+    fn new(model: &'a Model, columns: u16) -> Self {
         let names = u16::try_from(NAMES).unwrap_or(0);
         Self {
             model,
-            room: COLUMNS.min(area.width).saturating_sub(names + 5),
+            room: COLUMNS.min(columns).saturating_sub(names + 5),
             lines: Vec::new(),
         }
     }
@@ -183,23 +212,6 @@ impl<'a> Text<'a> {
                 span(format!(" {name:<NAMES$} "), theme.style(name_tone)),
                 span(text, theme.style(tone)),
             ]));
-        }
-    }
-
-    fn draw(self, name: &str, scroll: u16, area: Rect, buffer: &mut Buffer) {
-        let theme = self.model.theme;
-        let rows = u16::try_from(self.lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-        let inner = popup(buffer, area, theme, title(theme, name), COLUMNS, rows);
-        let last_start = self.lines.len().saturating_sub(usize::from(inner.height));
-        let first = usize::from(scroll).min(last_start);
-        for (row, line) in self
-            .lines
-            .iter()
-            .skip(first)
-            .take(usize::from(inner.height))
-            .enumerate()
-        {
-            put(buffer, inner, u16::try_from(row).unwrap_or(u16::MAX), line);
         }
     }
 }

@@ -10,11 +10,12 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 
+use super::super::hit::{self, Mouse};
 use super::super::message::{Effect, Message};
 use super::super::palette::Palette;
 use super::super::run::Left;
 use super::super::samples::{NOW, log_record};
-use super::super::screens::shot_of;
+use super::super::screens::{SIZES, shot, telling, with_meanings};
 use super::super::theme::{Charset, Depth, Theme};
 use super::super::times::Zone;
 use super::model::{Dialog, Model, Pane};
@@ -25,40 +26,72 @@ use crate::feed::{FarmerPlace, FeedItem};
 
 // ---- screens ----
 
+/// A harvester in a state, and what lies over its screen.
+type Made = fn() -> Model;
+
+/// Every state, and how it comes about; each has a file with all sizes.
+pub(in super::super) const STATES: [(&str, Made); 15] = [
+    ("connecting", || console(samples::connecting())),
+    ("wrong_ca", || console(samples::wrong_ca())),
+    ("no_keys", || console(samples::no_keys())),
+    ("syncing", || console(samples::syncing())),
+    ("fine", || console(samples::fine())),
+    ("drive_sick", || console(samples::drive_sick())),
+    ("drive_gone", || console(samples::drive_gone())),
+    ("troubled", || console(samples::troubled())),
+    ("lost", || {
+        let mut model = console(samples::fine());
+        let reason = "the farmer at the socket went away: closed".to_owned();
+        update(&mut model, Message::Item(FeedItem::Lost(reason)));
+        model
+    }),
+    ("private", || pressed(samples::troubled(), "p")),
+    ("what_is_wrong", || pressed(samples::troubled(), "!")),
+    ("drive_details", || pressed(samples::troubled(), "j\n")),
+    ("file_details", || pressed(samples::troubled(), "\t\t\n")),
+    ("help", || pressed(samples::fine(), "?")),
+    ("quit", || {
+        let mut model = console(samples::fine());
+        model.place = FarmerPlace::Here;
+        press(&mut model, 'q');
+        model
+    }),
+];
+
 #[test]
-fn machine_screen_in_every_state() {
-    for (name, machine) in [
-        ("connecting", samples::connecting()),
-        ("wrong_ca", samples::wrong_ca()),
-        ("no_keys", samples::no_keys()),
-        ("syncing", samples::syncing()),
-        ("fine", samples::fine()),
-        ("drive_sick", samples::drive_sick()),
-        ("drive_gone", samples::drive_gone()),
-        ("troubled", samples::troubled()),
-    ] {
-        shot(&format!("machine_{name}"), &console(machine, 80, 24));
+fn machine_screen_in_every_state_at_every_size() {
+    for (name, made) in STATES {
+        let mut model = made();
+        let sizes = SIZES.map(|(columns, rows)| {
+            update(&mut model, Message::Resized(columns, rows));
+            format!("=== {columns} x {rows}\n{}", with_meanings(&buffer(&model)))
+        });
+        shot("machine", name, &sizes.join("\n"));
     }
 }
 
 #[test]
-fn machine_screen_in_every_size() {
-    shot("machine_wide", &console(samples::troubled(), 130, 40));
-    shot("machine_small", &console(samples::troubled(), 60, 14));
-    shot("machine_tiny", &console(samples::troubled(), 30, 6));
+fn every_part_of_the_machine_screen_is_pressed_for_on_a_small_terminal() {
+    let mut model = console(samples::troubled());
+    update(&mut model, Message::Resized(60, 16));
+    for pane in Pane::ALL {
+        assert_eq!(model.pane, pane);
+        let title = ["Drives", "Look-ups", "Files not farmed", "Log"][pane as usize];
+        assert!(text(&model).contains(title), "{title}:\n{}", text(&model));
+        code(&mut model, KeyCode::Tab);
+    }
 }
 
 #[test]
-fn machine_screen_in_every_look() {
-    let mut plain = console(samples::troubled(), 100, 30);
+fn machine_screen_is_told_in_ascii_and_in_private() {
+    let mut plain = console(samples::troubled());
     plain.theme = Theme {
         depth: Depth::None,
         charset: Charset::Ascii,
         palette: Palette::built_in("dark"),
     };
     assert!(text(&plain).is_ascii(), "{}", text(&plain));
-    shot("machine_ascii_no_color", &plain);
-    let mut private = console(samples::troubled(), 130, 40);
+    let mut private = console(samples::troubled());
     press(&mut private, 'p');
     assert!(
         !text(&private).contains("192.168") && !text(&private).contains("/mnt"),
@@ -68,31 +101,8 @@ fn machine_screen_in_every_look() {
 }
 
 #[test]
-fn machine_dialogs() {
-    let mut model = console(samples::troubled(), 80, 24);
-    press(&mut model, '!');
-    shot("machine_what_is_wrong", &model);
-    press(&mut model, '!');
-    press(&mut model, 'j');
-    code(&mut model, KeyCode::Enter);
-    shot("machine_drive_details", &model);
-    code(&mut model, KeyCode::Esc);
-    code(&mut model, KeyCode::Tab);
-    code(&mut model, KeyCode::Tab);
-    code(&mut model, KeyCode::Enter);
-    shot("machine_file_details", &model);
-    code(&mut model, KeyCode::Esc);
-    press(&mut model, '?');
-    shot("machine_help", &model);
-    code(&mut model, KeyCode::Esc);
-    model.place = FarmerPlace::Here;
-    press(&mut model, 'q');
-    shot("machine_quit", &model);
-}
-
-#[test]
 fn machine_screen_without_its_harvester() {
-    let mut model = console(samples::fine(), 100, 24);
+    let mut model = console(samples::fine());
     let reason = "the farmer at the socket went away: closed".to_owned();
     update(&mut model, Message::Item(FeedItem::Lost(reason)));
     let line = text(&model).lines().next().unwrap_or_default().to_owned();
@@ -111,7 +121,8 @@ fn no_size_panics() {
     for machine in [samples::connecting(), samples::syncing(), samples::troubled()] {
         for columns in (0..=130).step_by(9).chain([39, 40, 59, 60, 79, 80, 109, 110, 300]) {
             for rows in (0..=45).step_by(4).chain([9, 10, 13, 15, 16, 17, 90]) {
-                let mut model = console(machine.clone(), columns, rows);
+                let mut model = console(machine.clone());
+                update(&mut model, Message::Resized(columns, rows));
                 for pane in Pane::ALL {
                     model.pane = pane;
                     code(&mut model, KeyCode::Enter);
@@ -129,7 +140,7 @@ fn no_size_panics() {
 
 #[test]
 fn esc_never_quits_and_quitting_asks_only_where_harvesting_would_stop() {
-    let mut model = console(samples::fine(), 80, 24);
+    let mut model = console(samples::fine());
     for key in ["", "j", "?", "!", "p"] {
         key.chars().for_each(|key| {
             press(&mut model, key);
@@ -148,7 +159,7 @@ fn esc_never_quits_and_quitting_asks_only_where_harvesting_would_stop() {
 
 #[test]
 fn selection_survives_newer_pictures() {
-    let mut model = console(samples::troubled(), 80, 24);
+    let mut model = console(samples::troubled());
     press(&mut model, 'j');
     press(&mut model, 'j');
     let mut newer = samples::troubled();
@@ -159,7 +170,7 @@ fn selection_survives_newer_pictures() {
 
 #[test]
 fn log_follows_the_newest_until_a_record_is_selected() {
-    let mut model = console(samples::fine(), 80, 30);
+    let mut model = console(samples::fine());
     model.pane = Pane::Log;
     assert_eq!(model.selected_record(), None);
     press(&mut model, 'k');
@@ -175,16 +186,57 @@ fn log_follows_the_newest_until_a_record_is_selected() {
     assert_eq!(model.log.len(), before, "what is known already is not doubled");
 }
 
+#[test]
+fn a_click_goes_to_a_pane_selects_its_row_and_opens_it() {
+    let mut model = console(samples::troubled());
+    click(&mut model, "Files not farmed");
+    assert_eq!(model.pane, Pane::Files);
+    click(&mut model, "/mnt/d02");
+    assert_eq!(
+        (model.pane, model.selected_drive().is_some(), model.dialog),
+        (Pane::Drives, true, None)
+    );
+    click(&mut model, "/mnt/d02");
+    assert_eq!(model.dialog, Some(Dialog::Details { scroll: 0 }));
+    click(&mut model, "Log");
+    assert_eq!(model.pane, Pane::Drives, "what is under a dialog is not meant");
+    code(&mut model, KeyCode::Esc);
+    update(&mut model, Message::Mouse(Mouse::Wheel(1)));
+    assert_ne!(model.selected_drive(), Some(0));
+    assert_eq!(press(&mut model, 'm'), [Effect::CaptureMouse(false)]);
+}
+
+#[test]
+fn a_text_is_scrolled_no_further_than_its_end() {
+    let mut model = pressed(samples::fine(), "?");
+    update(&mut model, Message::Resized(60, 16));
+    code(&mut model, KeyCode::End);
+    let end = text(&model);
+    assert!(end.contains("ctrl-z") && !end.contains("more"), "{end}");
+    code(&mut model, KeyCode::Down);
+    code(&mut model, KeyCode::Up);
+    assert_ne!(text(&model), end, "the first key back moves it");
+}
+
 // ---- helpers ----
 
-fn console(machine: MachineSnapshot, columns: u16, rows: u16) -> Model {
-    let theme = Theme {
-        depth: Depth::True,
-        charset: Charset::Unicode,
-        palette: Palette::built_in("dark"),
-    };
+/// Clicks on the first place where `words` are drawn and something can be clicked.
+fn click(model: &mut Model, words: &str) {
+    let mut hits = Vec::new();
+    let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
+    terminal.draw(|frame| hits = view::draw(model, frame)).unwrap();
+    let drawn = text(model);
+    let mut places = drawn.lines().enumerate().filter_map(|(row, line)| {
+        let column = line[..line.find(words)?].chars().count();
+        hit::at(&hits, column as u16 + 1, row as u16)
+    });
+    let target = places.next().unwrap();
+    update(model, Message::Mouse(Mouse::Click(target)));
+}
+
+fn console(machine: MachineSnapshot) -> Model {
     let place = FarmerPlace::Elsewhere;
-    let mut model = Model::new(place, Arc::new(machine), theme, Zone::utc(), (columns, rows));
+    let mut model = Model::new(place, Arc::new(machine), telling(), Zone::utc(), SIZES[0]);
     log(&mut model, 1, "Connected with farmer 192.168.1.10");
     log(&mut model, 2, "-> farming_info to peer 192.168.1.10");
     log(&mut model, 3, "challenge_hash: 01020304 ...4 plots were eligible");
@@ -193,6 +245,20 @@ fn console(machine: MachineSnapshot, columns: u16, rows: u16) -> Model {
         4,
         "_plot_refresh_callback: event done, loaded 835, removed 0",
     );
+    model
+}
+
+/// The same after keys: `\n` is enter, `\t` the next pane.
+fn pressed(machine: MachineSnapshot, keys: &str) -> Model {
+    let mut model = console(machine);
+    for key in keys.chars() {
+        let key = match key {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            key => KeyCode::Char(key),
+        };
+        code(&mut model, key);
+    }
     model
 }
 
@@ -211,7 +277,7 @@ fn code(model: &mut Model, code: KeyCode) -> Vec<Effect> {
 
 fn buffer(model: &Model) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(model.size.0, model.size.1)).unwrap();
-    terminal.draw(|frame| view::draw(model, frame)).unwrap();
+    terminal.draw(|frame| drop(view::draw(model, frame))).unwrap();
     terminal.backend().buffer().clone()
 }
 
@@ -222,8 +288,4 @@ fn text(model: &Model) -> String {
     rows.map(|row| row.iter().map(Cell::symbol).collect::<String>())
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-fn shot(name: &str, model: &Model) {
-    shot_of(name, &buffer(model));
 }

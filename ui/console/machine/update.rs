@@ -5,24 +5,27 @@ use farmconsole::logging::{LogLevel, LogRecord};
 use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::MachineSnapshot;
 
+use super::super::hit::{Mouse, Target};
 use super::super::message::{Effect, Message};
 use super::super::model::Link;
 use super::super::run::{App as _, Left};
 use super::keymap::{self, Action};
 use super::model::{Dialog, Model, Pane, RECORDS_KEPT};
+use super::popups;
 use crate::feed::{FarmerPlace, FeedItem};
 
 /// Seconds without a snapshot before it is said.
 const QUIET_AFTER_S: u64 = 5;
 
 /// Rows of a page.
-const PAGE: isize = 10;
+const PAGE: i64 = 10;
 
 /// Takes one message in.
 pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Vec<Effect> {
     match message {
         Message::Key(key) if key.kind == KeyEventKind::Release => {}
         Message::Key(key) => return handle_key(model, key),
+        Message::Mouse(mouse) => handle_mouse(model, mouse),
         Message::Resized(columns, rows) => model.size = (columns, rows),
         Message::Snapshot(snapshot) => {
             model.snapshot = snapshot;
@@ -47,7 +50,6 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         Message::Recent(Err(reason)) => model.remark = Some(format!("the log is not to be had: {reason}")),
         // Only the console of a farm asks for these.
         Message::LastLook(_)
-        | Message::Mouse(_)
         | Message::Page { .. }
         | Message::History { .. }
         | Message::Silenced(_)
@@ -93,39 +95,59 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
         },
         Some(Dialog::Quit) => match key.code {
             KeyCode::Char('y' | 'Y') => vec![Effect::Leave(Left::Stop)],
-            KeyCode::Char('n' | 'N') | KeyCode::Esc => Vec::new(),
+            // Whoever only wants the question gone goes on harvesting.
+            KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter => Vec::new(),
             _ => {
                 model.dialog = Some(Dialog::Quit);
                 Vec::new()
             }
         },
-        Some(Dialog::Help { scroll }) => {
-            model.dialog = scrolled(action, scroll).map(|scroll| Dialog::Help { scroll });
-            Vec::new()
-        }
-        Some(Dialog::Wrong { scroll }) => {
-            model.dialog = scrolled(action, scroll).map(|scroll| Dialog::Wrong { scroll });
-            Vec::new()
-        }
-        Some(Dialog::Details { scroll }) => {
-            model.dialog = scrolled(action, scroll).map(|scroll| Dialog::Details { scroll });
+        Some(dialog) => {
+            model.dialog = Some(dialog);
+            match action {
+                Some(Action::Up) => popups::scroll(model, -1),
+                Some(Action::Down) => popups::scroll(model, 1),
+                Some(Action::PageUp) => popups::scroll(model, -PAGE),
+                Some(Action::PageDown) => popups::scroll(model, PAGE),
+                Some(Action::Home) => popups::scroll(model, i64::MIN),
+                Some(Action::End) => popups::scroll(model, i64::MAX),
+                Some(Action::Help | Action::Back | Action::Leave | Action::Open | Action::Wrong) => model.dialog = None,
+                Some(action @ (Action::Privacy | Action::Repaint | Action::Mouse)) => return act(model, action),
+                _ => {}
+            }
             Vec::new()
         }
     }
 }
 
-/// Where a dialog is scrolled to; `None` when it closes.
-fn scrolled(action: Option<Action>, scroll: u16) -> Option<u16> {
-    /// No dialog has more lines.
-    const LAST: u16 = 200;
-    match action {
-        Some(Action::Up) => Some(scroll.saturating_sub(1)),
-        Some(Action::Down) => Some(scroll.saturating_add(1).min(LAST)),
-        Some(Action::PageUp) => Some(scroll.saturating_sub(10)),
-        Some(Action::PageDown) => Some(scroll.saturating_add(10).min(LAST)),
-        Some(Action::Home) => Some(0),
-        Some(Action::Help | Action::Back | Action::Leave | Action::Open | Action::Wrong) => None,
-        _ => Some(scroll),
+/// A click goes to a pane and selects its row; on a row that is selected already it opens it. The wheel moves the
+/// selection of the pane with the focus, or the text that lies over it.
+fn handle_mouse(model: &mut Model, mouse: Mouse) {
+    model.remark = None;
+    match (model.dialog, mouse) {
+        (Some(_), Mouse::Wheel(rows)) => popups::scroll(model, rows),
+        // What is under a dialog is not meant.
+        (Some(_), _) => {}
+        (None, Mouse::Wheel(rows)) => step(model, Step::By(rows)),
+        (None, Mouse::Click(Target::Pane(pane))) => model.pane = pane,
+        (None, Mouse::Click(Target::Row(pane, row))) => {
+            let before = (model.pane, model.selection.clone());
+            model.pane = pane;
+            match usize::try_from(row) {
+                Ok(row) if pane == Pane::Drives => {
+                    model.selection.drive = model.drives().get(row).map(|drive| drive.name.clone());
+                }
+                Ok(row) if pane == Pane::Files => {
+                    model.selection.file = model.files().get(row).map(|file| file.file.clone());
+                }
+                _ => model.selection.record = Some(row),
+            }
+            if before == (model.pane, model.selection.clone()) {
+                open(model);
+            }
+        }
+        // The console of a farm has all the others.
+        (None, Mouse::Click(_)) => {}
     }
 }
 
@@ -148,6 +170,12 @@ fn act(model: &mut Model, action: Action) -> Vec<Effect> {
         },
         Action::Wrong => model.dialog = Some(Dialog::Wrong { scroll: 0 }),
         Action::Privacy => model.privacy = !model.privacy,
+        Action::Mouse => {
+            model.mouse = !model.mouse;
+            let whose = if model.mouse { "the console's" } else { "the terminal's" };
+            model.remark = Some(format!("the mouse is {whose} now"));
+            return vec![Effect::CaptureMouse(model.mouse)];
+        }
         Action::Help => model.dialog = Some(Dialog::Help { scroll: 0 }),
         Action::Leave => match model.place {
             FarmerPlace::Here => model.dialog = Some(Dialog::Quit),
@@ -195,7 +223,7 @@ fn open(model: &mut Model) {
 /// How far a selection moves.
 #[derive(Clone, Copy)]
 enum Step {
-    By(isize),
+    By(i64),
     First,
     Last,
 }
@@ -231,6 +259,9 @@ fn moved(from: Option<usize>, count: usize, step: Step) -> Option<usize> {
     Some(match (step, from) {
         (Step::Last, _) => last,
         (Step::First, _) | (Step::By(_), None) => 0,
-        (Step::By(by), Some(row)) => row.saturating_add_signed(by).min(last),
+        (Step::By(by), Some(row)) => {
+            let by = isize::try_from(by).unwrap_or(0);
+            row.saturating_add_signed(by).min(last)
+        }
     })
 }

@@ -16,12 +16,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::super::hit::Hit;
 use super::super::model::Link;
 use super::super::theme::Tone;
 use super::super::views::header::short_bytes;
 use super::super::widgets::text::{line_width, put, put_ends, span, wrap};
 use super::keymap::BINDINGS;
-use super::model::{Dialog, Model};
+use super::model::Model;
 use super::{panes, popups};
 use crate::format::{grouped, plural, span as time_span};
 use crate::harvester::status::link_words;
@@ -32,13 +33,13 @@ const SMALLEST: (u16, u16) = (40, 10);
 /// A scan is shown when it takes longer than this.
 const LONG_SCAN_MS: u64 = 2_000;
 
-/// Draws everything.
-pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
+/// Draws everything, and says where what can be clicked stands.
+pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) -> Vec<Hit> {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         too_small(model, area, buffer);
-        return;
+        return Vec::new();
     }
     let third = third_line(model, area.width);
     let header_rows = if area.height < 16 {
@@ -56,20 +57,15 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) {
         height: area.height - header_rows - 1,
         ..area
     };
-    panes::draw(model, body, buffer);
+    let hits = panes::draw(model, body, buffer);
     let last = Rect {
         y: area.bottom() - 1,
         height: 1,
         ..area
     };
     last_line(model, last, buffer);
-    match model.dialog {
-        Some(Dialog::Help { scroll }) => popups::help(model, scroll, area, buffer),
-        Some(Dialog::Wrong { scroll }) => popups::wrong(model, scroll, area, buffer),
-        Some(Dialog::Details { scroll }) => popups::details(model, scroll, area, buffer),
-        Some(Dialog::Quit) => popups::quit(model, area, buffer),
-        None => {}
-    }
+    popups::draw(model, area, buffer);
+    hits
 }
 
 /// The word of the header and how it is meant.

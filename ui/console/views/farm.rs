@@ -10,7 +10,7 @@ use super::super::model::{Lateness, Model, Screen, lateness};
 use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title};
-use super::super::widgets::pane::{pane, pane_with, title};
+use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
 use super::{ago, list_title, messages, nothing, pools, roll_call};
@@ -25,7 +25,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     }
     let harvesters = u16::try_from(model.harvesters().len()).unwrap_or(u16::MAX).max(1);
     let messages_rows = if area.height >= 26 { 7 } else { 4 };
-    let upper_least = if area.width >= 120 { 13 } else { 8 };
+    let upper_least = if area.width >= SIDE_BY_SIDE { 13 } else { 8 };
     let roll_call_rows = harvesters
         .saturating_add(2)
         .min(area.height - messages_rows - upper_least.min(area.height / 2));
@@ -45,7 +45,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         ..area
     };
     let mut hits = Vec::new();
-    if area.width >= 120 {
+    if area.width >= SIDE_BY_SIDE {
         let right = (area.width * 2 / 5).clamp(46, 52).min(46 + (area.width - 120));
         let left = Rect {
             width: area.width - right,
@@ -78,7 +78,7 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     } else {
         title(theme, "Last Attempted Proofs")
     };
-    let inner = pane(buffer, area, theme, name);
+    let inner = pane_with(buffer, area, theme, name, in_short(model, area));
     if rows.is_empty() {
         put(
             buffer,
@@ -92,7 +92,7 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         return Vec::new();
     }
     let columns = [
-        Column::new("time", 10, 0).sorts(SortBy::Natural, order),
+        Column::new("time", 10, 1).sorts(SortBy::Natural, order),
         Column::new("harvester", 11, 0).grows().sorts(SortBy::Name, order),
         Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
@@ -115,6 +115,31 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let harvester = |n: usize| Some(Target::Harvester(rows.get(n)?.harvester));
     table(buffer, inner, theme, &columns, &shown).hits(harvester)
 }
+
+/// What the pane of facts would say first, where that has no room.
+fn in_short(model: &Model, area: Rect) -> Line<'static> {
+    let (theme, snapshot) = (model.theme, model.shown());
+    if snapshot.simulated || model.size.0 >= SIDE_BY_SIDE || model.only_wrong || !model.filter.is_empty() {
+        return Line::default();
+    }
+    let (to_win, tone) = expected_to_win(snapshot);
+    let label = if area.width < 76 { "win in " } else { "expected win " };
+    let mut line = Line::from(vec![
+        span(label, theme.style(Tone::Dim)),
+        span(to_win, theme.style(tone)),
+    ]);
+    if snapshot.luck.effort > 0.0 && area.width >= 76 {
+        line.push_span(span(format!("{}effort ", theme.dot()), theme.style(Tone::Dim)));
+        line.push_span(span(
+            format!("{:.0} %", snapshot.luck.effort * 100.0),
+            theme.style(Tone::Plain),
+        ));
+    }
+    line
+}
+
+/// Columns from which on the facts stand beside the answers.
+const SIDE_BY_SIDE: u16 = 120;
 
 fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
     let theme = model.theme;

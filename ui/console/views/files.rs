@@ -168,7 +168,7 @@ fn state(model: &Model, list: &FileList) -> Line<'static> {
             let text = format!("in {directory}, esc for all  ");
             line.push_span(span(text, theme.style(Tone::Accent)));
         }
-        (None, Grouping::Directory) => line.push_span(span("by drive  ", theme.style(Tone::Accent))),
+        (None, Grouping::Directory) => line.push_span(span("drives, ", theme.style(Tone::Accent))),
         (None, Grouping::None) => {}
     }
     let order = model.orders.of(Screen::Plots).words(Screen::Plots);
@@ -180,7 +180,7 @@ fn rows_of_files(model: &Model, list: &FileList, page: &Page, room: Rect, buffer
     let order = model.orders.of(Screen::Plots);
     let of_fleet = list.harvester.is_none();
     let mut columns = vec![
-        Column::new("file", 20, 0)
+        Column::new("file", 38, 0)
             .grows()
             .keeps_end()
             .sorts(SortBy::Name, order),

@@ -7,11 +7,11 @@ use ratatui::text::{Line, Span};
 
 use super::super::files::{LISTS_OF_HARVESTER, file_count};
 use super::super::hit::Hit;
-use super::super::model::{Details, Model};
+use super::super::model::{Details, Front, Model};
 use super::super::past::{DAY_MS, DAYS, HOUR_MS};
 use super::super::theme::{Theme, Tone};
 use super::super::widgets::bars::sparkline;
-use super::super::widgets::pane::{pane, title};
+use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::plain;
 use super::super::widgets::text::{put, span, wrap};
 use super::farm::{luck_tone, luck_words};
@@ -34,31 +34,38 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         let count = |kind| file_count(model.shown(), harvester, kind);
         files::draw(model, list, &LISTS_OF_HARVESTER, count, area, buffer)
     };
-    if area.width >= 110 {
+    if area.width >= SIDE_BY_SIDE {
         let left = area.width / 2;
-        facts(model, details, harvester, Rect { width: left, ..area }, buffer);
+        facts(model, details, harvester, true, Rect { width: left, ..area }, buffer);
         let right = Rect {
             x: area.x + left,
             width: area.width - left,
             ..area
         };
         files(right, buffer)
-    } else if area.height >= 14 {
+    } else if area.height >= STACKED {
         let wanted = u16::try_from(file_count(model.shown(), harvester, list.list))
             .unwrap_or(u16::MAX)
             .saturating_add(2);
         let upper = area.height - wanted.clamp(5, area.height / 2);
-        facts(model, details, harvester, Rect { height: upper, ..area }, buffer);
+        facts(model, details, harvester, true, Rect { height: upper, ..area }, buffer);
         let lower = Rect {
             y: area.y + upper,
             height: area.height - upper,
             ..area
         };
         files(lower, buffer)
-    } else {
+    } else if details.front == Front::Files {
         files(area, buffer)
+    } else {
+        facts(model, details, harvester, false, area, buffer);
+        Vec::new()
     }
 }
+
+/// Columns from which on facts and files stand side by side, and rows from which on one above the other.
+const SIDE_BY_SIDE: u16 = 110;
+const STACKED: u16 = 14;
 
 /// How many facts there are about the harvester whose details are open; each has a line or more.
 pub(in super::super) fn fact_count(model: &Model) -> u16 {
@@ -68,13 +75,22 @@ pub(in super::super) fn fact_count(model: &Model) -> u16 {
     u16::try_from(facts).unwrap_or(u16::MAX)
 }
 
-fn facts(model: &Model, details: &Details, harvester: &HarvesterView, area: Rect, buffer: &mut Buffer) {
+fn facts(
+    model: &Model,
+    details: &Details,
+    harvester: &HarvesterView,
+    shows_both: bool,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
     let theme = model.theme;
     let tone = harvester_tone(harvester);
     let mut name = title(theme, model.harvester_name(harvester));
     name.push_span(span(format!("  {} ", theme.sign(tone)), theme.style(tone)));
     name.push_span(span(harvester_words(harvester, model), theme.style(tone)));
-    let inner = pane(buffer, area, theme, name);
+    let right = if shows_both { "" } else { "j its files" };
+    let right = Line::from(span(right, theme.style(Tone::Accent)));
+    let inner = pane_with(buffer, area, theme, name, right);
     let columns = inner.width.saturating_sub(u16::try_from(LABEL).unwrap_or(0) + 2);
     let mut lines = Vec::new();
     let mut add = |label: &str, value: Line<'static>| {
@@ -244,7 +260,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     let eligible = &h.eligibility;
     rows.push((
         "filter luck",
-        format!("{} in 24 h", luck_words(&eligible.filter_24h)),
+        format!("in 24 h: {}", luck_words(&eligible.filter_24h)),
         luck_tone(eligible.filter_24h.verdict),
     ));
     if eligible.compared > 0 {

@@ -12,13 +12,13 @@ use super::super::theme::Tone;
 use super::super::widgets::bars::{lateness_tone, sparkline};
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span};
+use super::super::widgets::text::{put, span, width};
 use super::header::short_bytes;
 use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
 use crate::format::grouped;
 
 /// Columns of the sparkline in a row.
-const SPARK: u16 = 16;
+const SPARK: u16 = 12;
 
 /// Draws it.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
@@ -45,8 +45,8 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     ];
     let columns = [
         Column::new("", 1, 0),
-        Column::new("name", 10, 0).sorts(SortBy::Name, order),
-        Column::new("state", 20, 0).grows().sorts(SortBy::State, order),
+        Column::new("name", 12, 0).sorts(SortBy::Name, order),
+        Column::new("state", 22, 0).grows().sorts(SortBy::State, order),
         Column::new("plots", 6, 0).right().sorts(SortBy::Plots, order),
         Column::new("size", 9, 2).right().sorts(SortBy::Size, order),
         Column::new("answered", 8, 3).right().sorts(SortBy::Newest, order),
@@ -78,6 +78,10 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         },
     };
     let columns = if model.heat_map { &over_time[..] } else { &columns[..] };
+    let inner = Rect {
+        height: inner.height - ca_key_copies(model, rows.len(), inner, buffer),
+        ..inner
+    };
     table(buffer, inner, theme, columns, &shown).hits(|n| Some(Target::Harvester(rows.get(n)?.id)))
 }
 
@@ -100,6 +104,27 @@ fn row_over_time(model: &Model, harvester: &HarvesterView, columns: u16) -> Vec<
         count(harvester.answered_late),
         count(harvester.unanswered),
     ]
+}
+
+/// Says below the rows, where there is room, how many machines hold a copy of the CA's key; the rows it takes.
+fn ca_key_copies(model: &Model, rows: usize, area: Rect, buffer: &mut Buffer) -> u16 {
+    let copies = model.shown().totals.ca_key_copies;
+    // Titles, the rows, an empty line, and this one.
+    let has_room = usize::from(area.height) >= rows.min(8) + 3;
+    if copies == 0 || !has_room || model.heat_map {
+        return 0;
+    }
+    let machines = if copies == 1 { "machine holds" } else { "machines hold" };
+    let whole = format!("{copies} {machines} a copy of the CA key: farmconsole ca harden tells how to end that");
+    let short = format!("{copies} {machines} a copy of the CA key");
+    let text = if width(&whole) <= area.width { whole } else { short };
+    put(
+        buffer,
+        area,
+        area.height - 1,
+        &Line::from(span(text, model.theme.style(Tone::Dim))),
+    );
+    2
 }
 
 /// How many of the harvesters that are expected are there, and the order.
@@ -156,7 +181,7 @@ fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
     ]
 }
 
-/// Files that are there and earn nothing: `3 failed`, or the three numbers.
+/// Files that are there and earn nothing: `3 failed`, or `3 failed +13` where there are others too.
 fn not_farmed(model: &Model, harvester: &HarvesterView) -> Line<'static> {
     let theme = model.theme;
     let kinds = [
@@ -169,12 +194,9 @@ fn not_farmed(model: &Model, harvester: &HarvesterView) -> Line<'static> {
     match some.as_slice() {
         [] => plain("0", theme.style(Tone::Dim)),
         [(count, what)] => plain(format!("{count} {what}"), theme.style(Tone::Warn)),
-        many => {
-            let text: Vec<_> = many
-                .iter()
-                .map(|(count, what)| format!("{count}{}", &what[..1]))
-                .collect();
-            plain(text.join(" "), theme.style(Tone::Warn))
+        [(count, what), others @ ..] => {
+            let others: u64 = others.iter().map(|(count, _)| count).sum();
+            plain(format!("{count} {what} +{others}"), theme.style(Tone::Warn))
         }
     }
 }

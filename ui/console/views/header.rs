@@ -9,7 +9,7 @@ use super::super::hit::{Hit, Target};
 use super::super::model::{Link, Model, Screen};
 use super::super::theme::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
-use super::super::widgets::text::{line_width, put_ends, span};
+use super::super::widgets::text::{line_width, put_ends, span, width};
 use super::ago;
 use crate::feed::FarmerPlace;
 use crate::format::{chia_bytes, grouped, plural, span as time_span};
@@ -53,22 +53,19 @@ struct Part {
     spans: Vec<Span<'static>>,
 }
 
+/// Rank of the program's name.
+const NAME: u8 = 4;
+
 fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = &model.snapshot;
-    let right = Line::from(
-        [
-            alarms(model),
-            vec![span(
-                format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
-                theme.style(Tone::Title),
-            )],
-        ]
-        .concat(),
+    let clock = span(
+        format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
+        theme.style(Tone::Title),
     );
     let mut parts = vec![
         Part {
-            rank: 4,
+            rank: NAME,
             spans: vec![span(" farmconsole", theme.style(Tone::Accent))],
         },
         Part {
@@ -112,21 +109,40 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             spans: vec![span(old, theme.style(Tone::Warn))],
         });
     }
-    parts.push(Part {
-        rank: 3,
-        spans: vec![span(format!("   {}", totals(model)), theme.style(Tone::Plain))],
-    });
-    let room = area.width.saturating_sub(line_width(&right) + 1);
-    while parts
+    let mut right = Line::from(alarms(model));
+    // The status matters more than the time of day.
+    let status_columns: u16 = parts
         .iter()
-        .map(|p| line_width(&Line::from(p.spans.clone())))
-        .sum::<u16>()
-        > room
-    {
+        .filter(|p| p.rank == 0)
+        .flat_map(|p| &p.spans)
+        .map(|s| width(&s.content))
+        .sum();
+    if status_columns + line_width(&right) + width(&clock.content) < area.width {
+        right.push_span(clock);
+    }
+    let room = area.width.saturating_sub(line_width(&right) + 1);
+    let wide = |parts: &[Part]| {
+        parts
+            .iter()
+            .flat_map(|p| &p.spans)
+            .map(|s| width(&s.content))
+            .sum::<u16>()
+    };
+    let spare = |parts: &[Part]| room.saturating_sub(wide(parts));
+    while wide(&parts) > room {
         let Some(worst) = parts.iter().map(|p| p.rank).max().filter(|rank| *rank > 1) else {
             break;
         };
         parts.retain(|p| p.rank != worst);
+    }
+    // What is expected and what there is matters more than the program's name, which everybody knows by then.
+    let totals = totals(model).map(|text| format!("   {text}"));
+    if spare(&parts) < width(&totals[0]) {
+        parts.retain(|p| p.rank != NAME);
+    }
+    if let Some(text) = totals.into_iter().find(|text| width(text) <= spare(&parts)) {
+        let spans = vec![span(text, theme.style(Tone::Plain))];
+        parts.push(Part { rank: 3, spans });
     }
     let left = Line::from(parts.into_iter().flat_map(|p| p.spans).collect::<Vec<_>>());
     put_ends(buffer, area, 0, left, right, theme.pick("…", "~"));
@@ -144,7 +160,9 @@ fn reason(model: &Model) -> Option<String> {
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
         FarmStatus::Farming => return None,
-        FarmStatus::Starting => "waiting for the first signage point".to_owned(),
+        FarmStatus::Starting if snapshot.signage_point.is_none() => "waiting for the first signage point".to_owned(),
+        FarmStatus::Starting if snapshot.harvesters.is_empty() => "waiting for the first harvester".to_owned(),
+        FarmStatus::Starting => "waiting for the first answer".to_owned(),
         FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import".to_owned(),
         FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
             Some(node) => format!(
@@ -169,7 +187,8 @@ fn reason(model: &Model) -> Option<String> {
     Some(model.theme.plain(text))
 }
 
-fn totals(model: &Model) -> String {
+/// How many harvesters of how many, and their plots; and the same in fewer and fewer words.
+fn totals(model: &Model) -> [String; 3] {
     let totals = &model.snapshot.totals;
     let harvesters = if totals.absent == 0 {
         plural(totals.connected, "harvester")
@@ -186,7 +205,9 @@ fn totals(model: &Model) -> String {
         format!("{} plots", grouped(totals.plots))
     };
     let dot = model.theme.dot();
-    format!("{harvesters}{dot}{plots}{dot}{}", short_bytes(totals.plot_bytes))
+    let long = format!("{harvesters}{dot}{plots}{dot}{}", short_bytes(totals.plot_bytes));
+    let short = format!("{harvesters}{dot}{plots}");
+    [long, short, harvesters]
 }
 
 /// A size with one decimal, for lines with little room.
@@ -278,7 +299,11 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     right.push(span("   missed 24 h ", theme.style(Tone::Dim)));
     right.push(span(
-        format!("{} ({share:.1} %) ", grouped(counts.missed_24h)),
+        if area.width >= 70 {
+            format!("{} ({share:.1} %) ", grouped(counts.missed_24h))
+        } else {
+            format!("{} ", grouped(counts.missed_24h))
+        },
         theme.style(missed_tone),
     ));
     put_ends(
@@ -338,9 +363,11 @@ fn sub_slot_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 fn tabs(model: &Model, area: Rect, row: u16, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let narrow = area.width < 80;
-    let mut line = vec![span(" ", theme.style(Tone::Plain))];
+    // On 80 columns the names fit exactly.
+    let indent = u16::from(area.width > 80);
+    let mut line = vec![span(" ".repeat(usize::from(indent)), theme.style(Tone::Plain))];
     let mut hits = Vec::new();
-    let mut x = area.x + 1;
+    let mut x = area.x + indent;
     for screen in Screen::ALL {
         let (key, name) = screen.tab();
         let tab = if screen == model.screen {

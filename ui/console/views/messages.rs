@@ -36,21 +36,26 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         height: area.height - detail,
         ..area
     };
-    let inner = pane_with(
-        buffer,
-        list,
-        theme,
-        list_title(model, "Messages", rows.len(), all),
-        state(model),
-    );
+    let mut name = list_title(model, "Messages", rows.len(), all);
+    if model.least_level > LogLevel::Debug {
+        let text = format!("  {} and above", model.least_level.word());
+        name.push_span(span(text, theme.style(Tone::Accent)));
+    }
+    let inner = pane_with(buffer, list, theme, name, state(model));
     if rows.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
     }
+    let room = Room::of(area.width);
     let columns = [
         Column::new("", 12, 0),
         Column::new("", 7, 1),
         Column::new("", 20, 0).grows(),
     ];
+    let columns = if room == Room::Wide {
+        &columns[..]
+    } else {
+        &[columns[0], columns[2]]
+    };
     let area = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
@@ -60,9 +65,9 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         count: rows.len(),
         selected,
         follows_end: !reversed,
-        row: |n: usize| row(model, rows[n]),
+        row: |n: usize| row(model, rows[n], room),
     };
-    let places = table(buffer, area, theme, &columns, &table_rows);
+    let places = table(buffer, area, theme, columns, &table_rows);
     if let (Some(selected), true) = (selected, detail > 0) {
         let below = Rect {
             y: list.bottom(),
@@ -77,12 +82,17 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
 /// The newest entries, for the Farm screen.
 pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
-    let inner = pane_with(buffer, area, theme, title(theme, "Messages"), state(model));
+    let inner = pane_with(buffer, area, theme, title(theme, "Messages"), lost_or_frozen(model));
     let newest: Vec<_> = model.entries().rev().take(usize::from(inner.height)).collect();
     if newest.is_empty() {
         put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
     }
     let columns = [Column::new("", 12, 0), Column::new("", 20, 0).grows()];
+    let room = if area.width < NARROW {
+        Room::Narrow
+    } else {
+        Room::Middle
+    };
     let inner = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
@@ -93,11 +103,7 @@ pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
         count,
         selected: None,
         follows_end: true,
-        row: |n: usize| {
-            let mut cells = row(model, newest[count - 1 - n]);
-            cells.remove(1);
-            cells
-        },
+        row: |n: usize| row(model, newest[count - 1 - n], room),
     };
     table(buffer, inner, theme, &columns, &rows);
 }
@@ -118,7 +124,7 @@ pub(in super::super) fn text(entry: &Entry) -> String {
     }
 }
 
-const fn words_of(direction: Direction) -> (&'static str, &'static str) {
+pub(super) const fn words_of(direction: Direction) -> (&'static str, &'static str) {
     match direction {
         Direction::Out => ("->", "to"),
         Direction::In => ("<-", "from"),
@@ -126,7 +132,7 @@ const fn words_of(direction: Direction) -> (&'static str, &'static str) {
 }
 
 /// Frozen, and what passed meanwhile; or what was lost.
-fn state(model: &Model) -> Line<'static> {
+fn lost_or_frozen(model: &Model) -> Line<'static> {
     let theme = model.theme;
     if let Some(frozen) = &model.frozen {
         let text = format!(" FROZEN {} passed since ", grouped(frozen.passed));
@@ -136,35 +142,74 @@ fn state(model: &Model) -> Line<'static> {
         let text = format!("{} came too fast to be shown", plural(model.stream.skipped, "event"));
         return Line::from(span(text, theme.style(Tone::Warn)));
     }
-    match model.selection.entry {
-        Some(_) => Line::from(span("end follows the newest", theme.style(Tone::Dim))),
-        None => Line::default(),
+    Line::default()
+}
+
+/// The same, or that a selection keeps the list from following.
+fn state(model: &Model) -> Line<'static> {
+    let line = lost_or_frozen(model);
+    if line.spans.is_empty() && model.selection.entry.is_some() {
+        return Line::from(span("end follows the newest", model.theme.style(Tone::Dim)));
+    }
+    line
+}
+
+/// How much of a row fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    /// Who stands before what, and both close together.
+    Narrow,
+    /// The level stands before the text it is the level of.
+    Middle,
+    /// The level has a column of its own.
+    Wide,
+}
+
+impl Room {
+    const fn of(columns: u16) -> Self {
+        match columns {
+            ..NARROW => Self::Narrow,
+            NARROW..100 => Self::Middle,
+            _ => Self::Wide,
+        }
     }
 }
 
-/// Cells: time, level, text.
-fn row(model: &Model, entry: &Entry) -> Vec<Line<'static>> {
+/// Columns from which on message, harvester and content stand below each other's.
+const NARROW: u16 = 76;
+
+/// Cells: time, level (where it has a column of its own), text.
+fn row(model: &Model, entry: &Entry, room: Room) -> Vec<Line<'static>> {
     let theme = model.theme;
     let dim = theme.style(Tone::Dim);
     let time = plain(model.zone.time_ms(entry.at_unix_ms), dim);
     let level = entry.level();
     let word = plain(level.word(), theme.style(level_tone(level)));
-    match &entry.event {
-        FeedEvent::Message(record) => vec![time, Line::default(), message(model, record)],
+    let (word, text) = match &entry.event {
+        FeedEvent::Message(record) => (Line::default(), message(model, record, room)),
         FeedEvent::Log(record) => {
             let mut text = plain(format!("{}: ", model.outside(&record.logger)), dim);
             text.push_span(span(model.outside(&record.message), theme.style(text_tone(level))));
-            vec![time, word, text]
+            (word, text)
         }
         FeedEvent::Notice(notice) => {
             let text = model.outside(&notice_text(notice));
-            vec![time, word, plain(text, theme.style(notice_tone(notice, level)))]
+            (word, plain(text, theme.style(notice_tone(notice, level))))
         }
+    };
+    if room == Room::Wide {
+        return vec![time, word, text];
     }
+    let mut line = word;
+    if !line.spans.is_empty() {
+        line.push_span(span(" ", dim));
+    }
+    line.spans.extend(text.spans);
+    vec![time, line]
 }
 
 /// `<- farming_info   barn-3   3/864`, in columns of its own.
-fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
+fn message(model: &Model, record: &MessageRecord, room: Room) -> Line<'static> {
     let theme = model.theme;
     let (arrow, _) = words_of(record.direction);
     let tone = match record.direction {
@@ -175,16 +220,28 @@ fn message(model: &Model, record: &MessageRecord) -> Line<'static> {
         let missing = usize::from(columns.saturating_sub(width(&text)));
         format!("{text}{}  ", " ".repeat(missing))
     };
+    let arrow = span(format!("{arrow} "), theme.style(tone));
+    let detail = span(model.outside(&record.detail), theme.style(Tone::Plain));
+    let (name, who) = (model.outside(&record.message), model.name(&record.peer_name));
+    let (plain, accent) = (theme.style(Tone::Plain), theme.style(Tone::Accent));
+    if room == Room::Narrow {
+        return Line::from(vec![
+            arrow,
+            span(padded(who, 9), accent),
+            span(format!("{name}  "), plain),
+            detail,
+        ]);
+    }
     Line::from(vec![
-        span(format!("{arrow} "), theme.style(tone)),
-        span(padded(model.outside(&record.message), 27), theme.style(Tone::Plain)),
-        span(padded(model.name(&record.peer_name), 14), theme.style(Tone::Accent)),
-        span(model.outside(&record.detail), theme.style(Tone::Plain)),
+        arrow,
+        span(padded(name, 27), plain),
+        span(padded(who, 14), accent),
+        detail,
     ])
 }
 
 /// A missing answer has no sentence of its own in the core.
-fn notice_text(notice: &Notice) -> String {
+pub(super) fn notice_text(notice: &Notice) -> String {
     match notice {
         Notice::Attempt { attempt } => match attempt.outcome {
             AttemptOutcome::NoAnswer { after_s, .. } => {
@@ -200,7 +257,7 @@ fn notice_text(notice: &Notice) -> String {
     }
 }
 
-const fn level_tone(level: LogLevel) -> Tone {
+pub(super) const fn level_tone(level: LogLevel) -> Tone {
     match level {
         LogLevel::Error => Tone::Bad,
         LogLevel::Warning => Tone::Warn,

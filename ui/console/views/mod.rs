@@ -1,8 +1,10 @@
 //! One file per screen, and the header. Each draws one area of a buffer from the model.
 
 pub(super) mod alarms;
+pub(super) mod entry;
 pub(super) mod farm;
 mod files;
+pub(super) mod full;
 pub(super) mod harvester;
 pub(super) mod harvesters;
 pub(super) mod header;
@@ -14,19 +16,23 @@ pub(super) mod proofs;
 pub(super) mod report;
 mod roll_call;
 
+use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::{HarvesterState, HarvesterView};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::model::{Model, is_wrong};
-use super::theme::Tone;
+use super::model::{Model, Screen, is_wrong, not_farmed};
+use super::theme::{Theme, Tone};
 use super::widgets::pane::title;
-use super::widgets::text::span;
-use crate::format::{grouped, span as time_span};
+use super::widgets::text::{line_width, put, span, wrap};
+use crate::format::{grouped, plural, span as time_span};
 
 /// The tone of a harvester's state.
 fn harvester_tone(harvester: &HarvesterView) -> Tone {
     match harvester.state {
-        HarvesterState::Farming if harvester.certificate_shared => Tone::Warn,
+        // What one key shows as wrong must not look fine.
+        HarvesterState::Farming if is_wrong(harvester) => Tone::Warn,
         HarvesterState::Farming if harvester.plots == 0 => Tone::Dim,
         HarvesterState::Farming => Tone::Good,
         HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
@@ -64,6 +70,11 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
             )
         }
         HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
+        HarvesterState::Farming if harvester.last_sync_error.is_some() => "plot sync failed".to_owned(),
+        HarvesterState::Farming if harvester.invalid_proofs > 0 => plural(harvester.invalid_proofs, "invalid proof"),
+        HarvesterState::Farming if not_farmed(harvester) > 0 => {
+            format!("farming, {} not farmed", grouped(not_farmed(harvester)))
+        }
         _ => harvester_words(harvester, model),
     }
 }
@@ -110,6 +121,8 @@ fn nothing(model: &Model, when_all: &str) -> Line<'static> {
         "nothing has these words; esc shows all".to_owned()
     } else if model.only_wrong {
         "nothing is wrong here; ! shows all".to_owned()
+    } else if model.screen == Screen::Messages && model.least_level > LogLevel::Debug {
+        format!("nothing is {} or above; v shows more", model.least_level.word())
     } else {
         when_all.to_owned()
     };
@@ -124,4 +137,48 @@ fn worst_first<'a>(rows: &[&'a HarvesterView], room: usize) -> Vec<&'a Harvester
     let mut sorted = rows.to_vec();
     sorted.sort_by_key(|h| (h.state.is_fine(), !is_wrong(h)));
     sorted
+}
+
+/// Draws a text that may be longer than `area`, from line `scroll` on, and says at the bottom that there is more.
+pub(super) fn draw_text(theme: Theme, lines: &[Line<'static>], scroll: u16, area: Rect, buffer: &mut Buffer) {
+    let last = lines.len().saturating_sub(usize::from(area.height));
+    let first = usize::from(scroll).min(last);
+    for (row, line) in (0..area.height).zip(&lines[first..]) {
+        put(buffer, area, row, line);
+    }
+    if first < last && area.height > 1 {
+        let more = Line::from(span(theme.pick(" ↓ more ", " more below "), theme.badge(Tone::Accent)));
+        let wide = line_width(&more).min(area.width);
+        let corner = Rect {
+            x: area.right() - wide,
+            width: wide,
+            ..area
+        };
+        put(buffer, corner, area.height - 1, &more);
+    }
+}
+
+/// How many of `lines` in a popup on a terminal of `rows` rows are scrolled away when the last one is in sight.
+pub(super) fn last_scroll_of(lines: usize, rows: u16) -> u16 {
+    let room = usize::from(rows.saturating_sub(2));
+    u16::try_from(lines.saturating_sub(room)).unwrap_or(u16::MAX)
+}
+
+/// A name, what it is, and how that is meant.
+type Fact = (&'static str, String, Tone);
+
+/// Facts as lines of at most `columns`, their names in the first `label` of them.
+fn fact_lines(theme: Theme, facts: Vec<Fact>, label: usize, columns: u16) -> Vec<Line<'static>> {
+    let room = columns.saturating_sub(u16::try_from(label).unwrap_or(u16::MAX).saturating_add(2));
+    let mut lines = Vec::new();
+    for (name, text, tone) in facts {
+        for (n, text) in wrap(&text, room).into_iter().enumerate() {
+            let name = if n == 0 { name } else { "" };
+            lines.push(Line::from(vec![
+                span(format!(" {name:<label$}"), theme.style(Tone::Dim)),
+                span(text, theme.style(tone)),
+            ]));
+        }
+    }
+    lines
 }

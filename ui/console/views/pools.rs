@@ -11,8 +11,8 @@ use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span, wrap};
-use super::{list_title, nothing};
+use super::super::widgets::text::{put, span};
+use super::{draw_text, fact_lines, list_title, nothing};
 use crate::format::{grouped, plural};
 
 /// Rows of the list that are kept when the selected pool is shown in full below it.
@@ -143,12 +143,24 @@ const fn state_tone(state: &PoolState) -> Tone {
 }
 
 fn in_full(model: &Model, pool: &PoolView, area: Rect, buffer: &mut Buffer) {
-    let theme = model.theme;
-    let name = pool
-        .name
-        .as_deref()
-        .map_or_else(|| pool.label(), |name| model.outside(name));
-    let inner = pane(buffer, area, theme, title(theme, model.secret(&name)));
+    let inner = pane(buffer, area, model.theme, title(model.theme, name(model, pool)));
+    draw_text(model.theme, &lines(model, pool, inner.width), 0, inner, buffer);
+}
+
+/// The selected (or first) pool in full, with its name, for a text over the screen.
+pub(super) fn full(model: &Model, columns: u16) -> Option<(String, Vec<Line<'static>>)> {
+    let rows = model.pools();
+    let selected = rows.iter().find(|it| Some(it.launcher_id) == model.selection.pool);
+    let pool = selected.or_else(|| rows.first())?;
+    Some((name(model, pool), lines(model, pool, columns)))
+}
+
+fn name(model: &Model, pool: &PoolView) -> String {
+    let name = pool.name.as_deref();
+    model.secret(&name.map_or_else(|| pool.label(), |name| model.outside(name)))
+}
+
+fn lines(model: &Model, pool: &PoolView, columns: u16) -> Vec<Line<'static>> {
     let unknown = || "unknown".to_owned();
     let clock = match pool.clock_ahead_s {
         None => unknown(),
@@ -160,41 +172,24 @@ fn in_full(model: &Model, pool: &PoolView, area: Rect, buffer: &mut Buffer) {
         grouped(pool.points_acknowledged),
         plural(pool.under_way, "partial")
     );
-    let facts = [
-        ("plotNFT", model.secret(&pool.launcher_id.to_string())),
-        ("address", model.secret(&model.outside(&pool.url))),
-        (
+    let pays_to = pool.pays_to.as_deref();
+    let plain = |label, text| (label, text, Tone::Plain);
+    let mut facts = vec![
+        ("state", model.outside(&pool.state.to_string()), state_tone(&pool.state)),
+        plain("plotNFT", model.secret(&pool.launcher_id.to_string())),
+        plain("address", model.secret(&model.outside(&pool.url))),
+        plain(
             "pays to",
-            pool.pays_to
-                .as_deref()
-                .map_or_else(unknown, |it| model.secret(&model.outside(it))),
+            pays_to.map_or_else(unknown, |it| model.secret(&model.outside(it))),
         ),
-        (
+        plain(
             "points",
             pool.points
                 .map_or_else(unknown, |it| format!("{}, as the pool counts them", grouped(it))),
         ),
-        ("since start", since_start),
-        ("its clock", clock),
+        plain("since start", since_start),
+        plain("its clock", clock),
     ];
-    let mut at = 0;
-    let mut line = |buffer: &mut Buffer, label: &str, text: String, tone: Tone| {
-        for (n, text) in wrap(&text, inner.width.saturating_sub(14)).into_iter().enumerate() {
-            if at >= inner.height {
-                return;
-            }
-            let label = if n == 0 { label } else { "" };
-            let spans = vec![
-                span(format!(" {label:<12}"), theme.style(Tone::Dim)),
-                span(text, theme.style(tone)),
-            ];
-            put(buffer, inner, at, &Line::from(spans));
-            at += 1;
-        }
-    };
-    for (label, text) in facts {
-        line(buffer, label, text, Tone::Plain);
-    }
     let now = model.shown().taken_at_unix_ms;
     for (n, answer) in pool.last_answers.iter().take(5).enumerate() {
         let text = format!(
@@ -205,12 +200,13 @@ fn in_full(model: &Model, pool: &PoolView, area: Rect, buffer: &mut Buffer) {
             model.outside(&answer.text)
         );
         let tone = if answer.ok { Tone::Plain } else { Tone::Warn };
-        line(buffer, if n == 0 { "answers" } else { "" }, text, tone);
+        facts.push((if n == 0 { "answers" } else { "" }, text, tone));
     }
     for (n, partial) in pool.last_partials.iter().enumerate() {
         let (text, tone) = partial_line(model, partial, now);
-        line(buffer, if n == 0 { "partials" } else { "" }, text, tone);
+        facts.push((if n == 0 { "partials" } else { "" }, text, tone));
     }
+    fact_lines(model.theme, facts, 12, columns)
 }
 
 /// One partial: when, whose, how far it got, and when that was after its signage point.

@@ -11,8 +11,8 @@ use super::super::order::SortBy;
 use super::super::theme::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span, wrap};
-use super::{list_title, nothing};
+use super::super::widgets::text::{put, span};
+use super::{draw_text, fact_lines, list_title, nothing};
 use crate::format::grouped;
 
 /// Draws it: the list, and the selected (or newest) proof in full.
@@ -21,7 +21,12 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let order = model.orders.of(Screen::Proofs);
     let rows = model.proofs();
     let selected = rows.iter().position(|p| Some(p.number) == model.selection.proof);
-    let detail = if !rows.is_empty() && area.height >= 15 { 8 } else { 0 };
+    let detail = match area.height {
+        _ if rows.is_empty() => 0,
+        18.. => 10,
+        15.. => 8,
+        _ => 0,
+    };
     let list = Rect {
         height: area.height - detail,
         ..area
@@ -49,7 +54,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         Column::new("time", 11, 0).sorts(SortBy::Natural, order),
         Column::new("harvester", 10, 0).sorts(SortBy::Name, order),
         Column::new("SP", 2, 6).right(),
-        Column::new("state", 16, 0).grows().sorts(SortBy::State, order),
+        Column::new("state", 36, 0).grows().sorts(SortBy::State, order),
         Column::new("verified", 9, 1).right(),
         Column::new("signed", 9, 2).right(),
         Column::new("declared", 9, 3).right(),
@@ -143,30 +148,42 @@ fn steps(proof: &ProofView) -> String {
 }
 
 fn in_full(model: &Model, proof: &ProofView, area: Rect, buffer: &mut Buffer) {
-    let theme = model.theme;
-    let inner = pane(buffer, area, theme, title(theme, format!("Proof {}", proof.number)));
+    let inner = pane(
+        buffer,
+        area,
+        model.theme,
+        title(model.theme, format!("Proof {}", proof.number)),
+    );
+    draw_text(model.theme, &lines(model, proof, inner.width), 0, inner, buffer);
+}
+
+/// The selected (or newest) proof in full, with its title, for a text over the screen.
+pub(super) fn full(model: &Model, columns: u16) -> Option<(String, Vec<Line<'static>>)> {
+    let rows = model.proofs();
+    let selected = rows.iter().find(|it| Some(it.number) == model.selection.proof);
+    let proof = selected.or_else(|| rows.first())?;
+    Some((format!("Proof {}", proof.number), lines(model, proof, columns)))
+}
+
+fn lines(model: &Model, proof: &ProofView, columns: u16) -> Vec<Line<'static>> {
     let (words, tone) = stage(model, &proof.stage);
     let quality = proof.quality.map_or_else(
         || "not known before it is verified".to_owned(),
         |q| model.secret(&q.to_string()),
     );
-    let rows = [
+    let found = model.zone.date_time(proof.found_at_unix_ms);
+    let from = format!(
+        "{} for signage point {}",
+        model.name(&proof.harvester_name),
+        proof.signage_point_index
+    );
+    let facts = vec![
         ("state", words, tone),
+        ("steps", model.theme.plain(steps(proof)), Tone::Plain),
         ("plot file", model.secret(&proof.plot_file), Tone::Plain),
         ("plot id", model.secret(&proof.plot_id.to_string()), Tone::Plain),
         ("quality", quality, Tone::Plain),
-        ("steps", model.theme.plain(steps(proof)), Tone::Plain),
+        ("found", format!("{found} by {from}"), Tone::Plain),
     ];
-    let mut row = 0;
-    for (label, value, tone) in rows {
-        for (n, line) in wrap(&value, inner.width.saturating_sub(12)).into_iter().enumerate() {
-            let label = if n == 0 { label } else { "" };
-            let line = Line::from(vec![
-                span(format!(" {label:<10}"), theme.style(Tone::Dim)),
-                span(line, theme.style(tone)),
-            ]);
-            put(buffer, inner, row, &line);
-            row += 1;
-        }
-    }
+    fact_lines(model.theme, facts, 10, columns)
 }

@@ -11,8 +11,8 @@ use ratatui::text::Line;
 use super::super::model::{Model, Report};
 use super::super::theme::Tone;
 use super::super::widgets::pane::{popup, title};
-use super::super::widgets::text::{fit, put, span, wrap};
-use super::ago;
+use super::super::widgets::text::{fit, span, wrap};
+use super::{ago, draw_text, last_scroll_of};
 use crate::format::{chia_bytes, grouped, plural};
 
 /// Columns of a report.
@@ -27,7 +27,26 @@ type Paragraph = (String, String, Tone);
 /// Draws it over `area`.
 pub(in super::super) fn draw(model: &Model, what: Report, scroll: u16, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
-    let columns = COLUMNS.min(area.width);
+    let lines = lines(model, what, area.width);
+    let name = match what {
+        Report::Upgrade => "Who speaks which protocol, and what an upgrade would break",
+        Report::Monitor => "How this monitor fares",
+        Report::SinceLastLook => "Since you last looked",
+    };
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let name = title(theme, format!("{name} (esc closes)"));
+    let inner = popup(buffer, area, theme, name, COLUMNS, rows);
+    draw_text(model.theme, &lines, scroll, inner, buffer);
+}
+
+/// How many lines are scrolled away when the last one is in sight.
+pub(in super::super) fn last_scroll(model: &Model, what: Report) -> u16 {
+    last_scroll_of(lines(model, what, model.size.0).len(), model.size.1)
+}
+
+fn lines(model: &Model, what: Report, columns: u16) -> Vec<Line<'static>> {
+    let theme = model.theme;
+    let columns = COLUMNS.min(columns);
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (label, text, tone) in paragraphs(model, what) {
         if text.is_empty() {
@@ -55,19 +74,7 @@ pub(in super::super) fn draw(model: &Model, what: Report, scroll: u16, area: Rec
             ]));
         }
     }
-    let name = match what {
-        Report::Upgrade => "Who speaks which protocol, and what an upgrade would break",
-        Report::Monitor => "How this monitor fares",
-        Report::SinceLastLook => "Since you last looked",
-    };
-    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let name = title(theme, format!("{name} (esc closes)"));
-    let inner = popup(buffer, area, theme, name, columns, rows);
-    let last_start = lines.len().saturating_sub(usize::from(inner.height));
-    let first = usize::from(scroll).min(last_start);
-    for (row, line) in (0..inner.height).zip(&lines[first..]) {
-        put(buffer, inner, row, line);
-    }
+    lines
 }
 
 /// Columns of the labels.

@@ -1,0 +1,572 @@
+//! What is known of all plot files: pure bookkeeping, told by those who list directories and open files.
+//!
+//! Files belong to lanes. A lane is a directory of the settings, or a mount point found below one: what is looked at by
+//! one thread, so that a disk that hangs holds up its own files only. A file stays what it was until it has been looked
+//! at again: a plot whose file got another owner is farmed all the time.
+
+mod file_state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(super) use file_state::{FileState, reason};
+use file_state::{is_same_failure, refused};
+
+use super::cache::{CachedPlot, CachedPlots};
+use super::file::{FileStamp, PlotPath};
+use super::mounts::Mounts;
+use super::plot::{LoadedPlot, OpenError, PlotFacts};
+use super::scan::MAX_DEPTH;
+use crate::ids::PlotId;
+use crate::wire::HarvesterHandshake;
+
+/// All plot files and what is known of them.
+#[derive(Debug, Default)]
+pub(super) struct Inventory {
+    lanes: BTreeMap<Arc<Path>, Lane>,
+    by_id: BTreeMap<PlotId, PlotPath>,
+    keys: Option<Arc<HarvesterHandshake>>,
+    volumes: BTreeMap<u64, Volume>,
+    gone: BTreeMap<PathBuf, GoneVolume>,
+    /// What was known of files before they were opened by this process.
+    cached: CachedPlots,
+    changes: Changes,
+    /// Counts up with each plot loaded or removed, and when keys are known.
+    version: u64,
+}
+
+/// What a refresh changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    /// Plots that were not farmed before.
+    pub(super) loaded: usize,
+    /// Plots that are not farmed any more.
+    pub(super) removed: usize,
+}
+
+/// The files that are looked at by one thread.
+#[derive(Debug, Default)]
+struct Lane {
+    /// The lane in which this mount point was found.
+    parent: Option<Arc<Path>>,
+    files: BTreeMap<PlotPath, Known>,
+    /// Directories that could not be listed, with the reason.
+    troubles: BTreeMap<PathBuf, String>,
+    /// Why it is not looked at just now.
+    stalled: Option<String>,
+}
+
+/// A file as it was when it was looked at.
+#[derive(Debug)]
+pub(super) struct Known {
+    stamp: FileStamp,
+    /// `st_dev`.
+    pub(super) volume: u64,
+    /// What became of it.
+    pub(super) state: FileState,
+}
+
+/// A file system with plots.
+#[derive(Clone, Debug)]
+struct Volume {
+    name: PathBuf,
+    /// What was mounted at that name then.
+    mounted: Option<u64>,
+}
+
+/// A file system or directory that had plots and is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct GoneVolume {
+    what: Gone,
+    /// The lane that misses it.
+    lane: Arc<Path>,
+    /// Plots that it had.
+    pub(super) plots: u64,
+    /// Sum of their sizes, bytes.
+    pub(super) bytes: u64,
+    /// When it was missed, unix milliseconds.
+    pub(super) since_unix_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// Nothing is mounted where it was.
+    Drive,
+    /// A directory of the settings that is not there or cannot be listed.
+    Directory,
+}
+
+/// What is in a directory.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Files named like plots.
+    pub(super) files: BTreeMap<PlotPath, Found>,
+    /// Mount points below it, which were not looked into.
+    pub(super) mounts: Vec<PathBuf>,
+    /// Directories that could not be listed, with the reason.
+    pub(super) troubles: BTreeMap<PathBuf, String>,
+}
+
+/// A file in a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// How it is.
+    pub(super) stamp: FileStamp,
+    /// `st_dev`.
+    pub(super) volume: u64,
+}
+
+/// A file that is to be opened.
+#[derive(Clone, Debug)]
+pub(super) struct Due {
+    /// Where it is.
+    pub(super) path: PlotPath,
+    /// How it is.
+    pub(super) found: Found,
+    /// What is known of the very same file.
+    pub(super) facts: Option<Arc<PlotFacts>>,
+}
+
+/// What a refresh goes by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules<'a> {
+    /// Keys to farm with.
+    pub(super) keys: &'a Arc<HarvesterHandshake>,
+    /// Highest compression level.
+    pub(super) max_compression_level: u8,
+    /// A file that could not be opened is tried again after this time.
+    pub(super) retry_invalid: Duration,
+    /// What is mounted.
+    pub(super) mounts: &'a Mounts,
+    /// When it began.
+    pub(super) now: Instant,
+    /// The same moment, unix milliseconds.
+    pub(super) now_unix_ms: u64,
+}
+
+impl Inventory {
+    /// A refresh begins: judges what is known by its keys.
+    pub(super) fn begin(&mut self, keys: &Arc<HarvesterHandshake>) {
+        self.changes = Changes::default();
+        if self.keys.replace(Arc::clone(keys)).as_ref() == Some(keys) {
+            return;
+        }
+        for known in self.lanes.values_mut().flat_map(|lane| lane.files.values_mut()) {
+            let FileState::Farmed(plot) = &known.state else {
+                continue;
+            };
+            if let Err(OpenError::NoKey { what, wanted, .. }) = plot.check_keys(keys) {
+                self.by_id.remove(plot.plot_id());
+                (self.changes.removed, self.version) = (self.changes.removed + 1, self.version + 1);
+                known.state = FileState::NoKey { what, wanted };
+            }
+        }
+    }
+
+    /// Takes what is in the directory of a lane. Forgets what is gone; gives what is to be opened, by volume.
+    pub(super) fn take_listing(
+        &mut self,
+        lane: &Arc<Path>,
+        parent: Option<&Arc<Path>>,
+        listing: Listing,
+        rules: &Rules<'_>,
+    ) -> Vec<Due> {
+        let Listing {
+            files,
+            mounts,
+            troubles,
+        } = listing;
+        for found in files.values() {
+            let directory: &Path = lane;
+            self.volumes.entry(found.volume).or_insert_with(|| {
+                let name = rules.mounts.name_of(found.volume, directory);
+                let mounted = rules.mounts.at(&name);
+                Volume { name, mounted }
+            });
+        }
+        self.forget_gone(lane, &files, &troubles, rules);
+        let below = self.lanes.iter().filter(|(path, below)| {
+            below.parent.as_ref() == Some(lane) && !mounts.iter().any(|mount| *mount == ***path)
+        });
+        let below: Vec<_> = below.map(|(path, _)| Arc::clone(path)).collect();
+        for unmounted in below {
+            self.forget_gone(&unmounted, &BTreeMap::new(), &BTreeMap::new(), rules);
+            self.lanes.remove(&unmounted);
+        }
+        let known = self.lanes.entry(Arc::clone(lane)).or_default();
+        known.parent = parent.cloned();
+        for (directory, reason) in &troubles {
+            if known.troubles.get(directory) != Some(reason) {
+                tracing::warn!(target: MANAGER, "{}: {reason}", directory.display());
+            }
+        }
+        known.troubles = troubles;
+        if known.stalled.is_some() {
+            self.set_stalled(lane, None);
+        }
+        let mut due: Vec<_> = files
+            .into_iter()
+            .filter(|(path, found)| self.is_due(lane, path, found, rules))
+            .map(|(path, found)| {
+                let cached = self.cached.get(&path).filter(|cached| cached.stamp == found.stamp);
+                Due {
+                    facts: cached.map(|cached| Arc::clone(&cached.facts)),
+                    path,
+                    found,
+                }
+            })
+            .collect();
+        due.sort_by_key(|due| due.found.volume);
+        due
+    }
+
+    /// Takes what opening a file came to.
+    pub(super) fn take_opened(
+        &mut self,
+        lane: &Arc<Path>,
+        due: &Due,
+        opened: Result<LoadedPlot, OpenError>,
+        rules: &Rules<'_>,
+    ) {
+        let path = &due.path;
+        let old = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
+        let state = match opened {
+            Ok(plot) => {
+                if let Some(Known {
+                    state: FileState::Farmed(farmed),
+                    ..
+                }) = old
+                    && farmed.is_same(&plot)
+                {
+                    FileState::Farmed(Arc::clone(farmed))
+                } else {
+                    self.release(lane, path);
+                    self.judge(path, plot, rules)
+                }
+            }
+            Err(error) => {
+                let state = refused(error, rules.now);
+                if old.is_none_or(|old| !is_same_failure(&old.state, &state)) {
+                    let reason = reason(&state, path, rules.keys).unwrap_or_default();
+                    match state {
+                        FileState::Failed { .. } => tracing::error!(target: MANAGER, "Failed to {reason}"),
+                        _ => tracing::warn!(target: MANAGER, "{reason}"),
+                    }
+                }
+                self.release(lane, path);
+                state
+            }
+        };
+        if matches!(state, FileState::Farmed(_)) {
+            self.cached.remove(path);
+        }
+        let known = Known {
+            stamp: due.found.stamp,
+            volume: due.found.volume,
+            state,
+        };
+        let lane = self.lanes.entry(Arc::clone(lane)).or_default();
+        lane.files.insert(path.clone(), known);
+    }
+
+    /// Whether a plot is farmed from another file than this one.
+    pub(super) fn has_another_file(&self, plot: &LoadedPlot) -> bool {
+        self.by_id
+            .get(plot.plot_id())
+            .is_some_and(|path| path != plot.plot_path())
+    }
+
+    /// Plots of a lane that are farmed though their keys are not known, by volume.
+    pub(super) fn without_keys(&self, lane: &Arc<Path>) -> Vec<Arc<LoadedPlot>> {
+        let files = self.lanes.get(lane).into_iter().flat_map(|lane| lane.files.values());
+        let farmed = files.filter_map(|known| match &known.state {
+            FileState::Farmed(plot) if plot.known_keys().is_none() => Some(Arc::clone(plot)),
+            _ => None,
+        });
+        let mut plots: Vec<_> = farmed.collect();
+        plots.sort_by_key(|plot| plot.volume());
+        plots
+    }
+
+    /// Keys of plots that were farmed without them are known.
+    pub(super) const fn take_keys(&mut self) {
+        self.version += 1;
+    }
+
+    /// The keys of a plot that was farmed without them cannot be known.
+    pub(super) fn take_no_keys(&mut self, lane: &Arc<Path>, plot: &Arc<LoadedPlot>, error: OpenError, now: Instant) {
+        let path = plot.plot_path();
+        let farmed = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
+        // It may have been replaced meanwhile.
+        if !matches!(farmed.map(|known| &known.state), Some(FileState::Farmed(farmed)) if Arc::ptr_eq(farmed, plot)) {
+            return;
+        }
+        tracing::error!(target: MANAGER, "Failed to {error}");
+        self.release(lane, path);
+        let files = self.lanes.get_mut(lane).map(|lane| &mut lane.files);
+        if let Some(known) = files.and_then(|files| files.get_mut(path)) {
+            known.state = refused(error, now);
+        }
+    }
+
+    /// A refresh ends: forgets directories that are not in `configured` any more, and what was missed and is back.
+    pub(super) fn end(&mut self, seen: &BTreeSet<Arc<Path>>, mounts: &Mounts) {
+        let unwanted: Vec<_> = self
+            .lanes
+            .keys()
+            .filter(|lane| !self.is_wanted(lane, seen))
+            .cloned()
+            .collect();
+        for lane in unwanted {
+            let files: Vec<_> = self.lanes[&lane].files.keys().cloned().collect();
+            files.iter().for_each(|path| self.release(&lane, path));
+            self.lanes.remove(&lane);
+            tracing::info!(target: MANAGER, "{} is no longer a plot directory", lane.display());
+        }
+        // Its number may be another volume's by now.
+        self.volumes
+            .retain(|_, volume| mounts.at(&volume.name) == volume.mounted);
+        let lanes = &self.lanes;
+        self.gone.retain(|name, gone| {
+            let is_back = lanes
+                .get(&gone.lane)
+                .is_none_or(|lane| lane.troubles.is_empty() && (gone.what == Gone::Directory || mounts.is_point(name)));
+            if is_back {
+                tracing::warn!(target: MANAGER, "{} is back", name.display());
+            }
+            !is_back
+        });
+    }
+
+    /// Whether a lane was looked at, or was found by one that was: that one tells when it is gone.
+    fn is_wanted(&self, lane: &Arc<Path>, seen: &BTreeSet<Arc<Path>>) -> bool {
+        let mut ancestor = Some(lane);
+        for _ in 0..MAX_DEPTH {
+            match ancestor {
+                Some(lane) if seen.contains(lane) => return true,
+                Some(lane) => ancestor = self.lanes.get(lane).and_then(|lane| lane.parent.as_ref()),
+                None => return false,
+            }
+        }
+        false
+    }
+
+    /// The lane is not looked at, for this reason; `None`: it is again.
+    pub(super) fn set_stalled(&mut self, lane: &Arc<Path>, reason: Option<String>) {
+        let known = self.lanes.entry(Arc::clone(lane)).or_default();
+        match &reason {
+            Some(reason) if known.stalled.is_none() => {
+                tracing::error!(target: MANAGER, "{}: {reason}", lane.display());
+            }
+            None if known.stalled.is_some() => tracing::warn!(target: MANAGER, "{} answers again", lane.display()),
+            _ => {}
+        }
+        known.stalled = reason;
+    }
+
+    /// Whether a file could take the place of a plot that is gone.
+    pub(super) fn has_heirs(&self) -> bool {
+        self.files().any(|(_, known)| {
+            matches!(&known.state, FileState::Duplicate { plot_id, of } if self.by_id.get(plot_id) != Some(of))
+        })
+    }
+
+    /// All files named like plots, by lane.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&PlotPath, &Known)> {
+        self.lanes.values().flat_map(|lane| &lane.files)
+    }
+
+    /// Directories that could not be listed, or that are not looked at, with the reason.
+    pub(super) fn troubles(&self) -> impl Iterator<Item = (&Path, &str)> {
+        let listing = self.lanes.values().flat_map(|lane| &lane.troubles);
+        let listing = listing.map(|(directory, reason)| (directory.as_path(), reason.as_str()));
+        let stalled = self
+            .lanes
+            .iter()
+            .filter_map(|(path, lane)| Some((&**path, lane.stalled.as_deref()?)));
+        stalled.chain(listing)
+    }
+
+    /// What a volume is called.
+    pub(super) fn name_of(&self, volume: u64) -> Option<&Path> {
+        self.volumes.get(&volume).map(|volume| volume.name.as_path())
+    }
+
+    /// Volumes and directories that had plots and are gone, by name.
+    pub(super) const fn gone(&self) -> &BTreeMap<PathBuf, GoneVolume> {
+        &self.gone
+    }
+
+    /// Another number means that other plots are farmed, or that more is known of them.
+    pub(super) const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What this refresh has changed.
+    pub(super) const fn changes(&self) -> Changes {
+        self.changes
+    }
+
+    /// The keys that files were judged by; none before the first refresh.
+    pub(super) const fn keys(&self) -> Option<&Arc<HarvesterHandshake>> {
+        self.keys.as_ref()
+    }
+
+    /// Takes what is known from the last run.
+    pub(super) fn set_cached(&mut self, cached: CachedPlots) {
+        self.cached = cached;
+    }
+
+    /// All that is worth keeping for the next run.
+    pub(super) fn cacheable(&self, now_unix_s: u64) -> impl Iterator<Item = (&PlotPath, CachedPlot)> {
+        let farmed = self.files().filter_map(move |(path, known)| match &known.state {
+            FileState::Farmed(plot) => Some((path, cached(plot, now_unix_s)?)),
+            _ => None,
+        });
+        let others = self.cached.iter().map(|(path, cached)| (path, cached.clone()));
+        farmed.chain(others)
+    }
+
+    /// Forgets the files of a lane that are not in its listing, and tells once for each directory or drive what is gone.
+    fn forget_gone(
+        &mut self,
+        lane: &Arc<Path>,
+        found: &BTreeMap<PlotPath, Found>,
+        troubles: &BTreeMap<PathBuf, String>,
+        rules: &Rules<'_>,
+    ) {
+        let Some(known) = self.lanes.get_mut(lane) else { return };
+        let mut plots: BTreeMap<(u64, PathBuf), (u64, u64)> = BTreeMap::new();
+        known.files.retain(|path, known| {
+            let keep = found.contains_key(path);
+            if let FileState::Farmed(plot) = &known.state
+                && !keep
+            {
+                self.by_id.remove(plot.plot_id());
+                (self.changes.removed, self.version) = (self.changes.removed + 1, self.version + 1);
+                // It may come back.
+                if let Some(cached) = cached(plot, rules.now_unix_ms / 1000) {
+                    self.cached.insert(path.clone(), cached);
+                }
+                let directory = path.parent().unwrap_or(path).to_owned();
+                let (count, bytes) = plots.entry((known.volume, directory)).or_default();
+                *count += 1;
+                *bytes += plot.stamp().size;
+            }
+            keep
+        });
+        // One that was found below another is not looked for itself.
+        let missed_by = known.parent.clone().unwrap_or_else(|| Arc::clone(lane));
+        let left: BTreeSet<u64> = known.files.values().map(|known| known.volume).collect();
+        let mut gone: BTreeMap<PathBuf, (Gone, u64, u64)> = BTreeMap::new();
+        for ((volume, directory), (count, bytes)) in plots {
+            let drive = self
+                .volumes
+                .get(&volume)
+                .filter(|volume| volume.mounted.is_some() && rules.mounts.at(&volume.name) != volume.mounted);
+            // A drive that is no longer mounted; a directory of the settings that is not there; or some files of one.
+            let (name, what) = match drive {
+                Some(drive) => (drive.name.clone(), Gone::Drive),
+                None if troubles.contains_key(&**lane) && !left.contains(&volume) => {
+                    (lane.to_path_buf(), Gone::Directory)
+                }
+                None => {
+                    tell_gone(&directory, count, "");
+                    continue;
+                }
+            };
+            let total = gone.entry(name).or_insert((what, 0, 0));
+            *total = (what, total.1 + count, total.2 + bytes);
+        }
+        for (name, (what, count, bytes)) in gone {
+            let reason = troubles.get(&**lane).map_or("it is no longer mounted", String::as_str);
+            tell_gone(&name, count, reason);
+            let entry = self.gone.entry(name).or_insert_with(|| GoneVolume {
+                what,
+                lane: Arc::clone(&missed_by),
+                plots: 0,
+                bytes: 0,
+                since_unix_ms: rules.now_unix_ms,
+            });
+            (entry.plots, entry.bytes) = (entry.plots + count, entry.bytes + bytes);
+        }
+    }
+
+    /// Whether a file must be opened.
+    fn is_due(&self, lane: &Arc<Path>, path: &PlotPath, found: &Found, rules: &Rules<'_>) -> bool {
+        let Some(known) = self.lanes.get(lane).and_then(|lane| lane.files.get(path)) else {
+            return true;
+        };
+        if known.stamp != found.stamp {
+            return true;
+        }
+        match &known.state {
+            FileState::Farmed(_) | FileState::BeingCopied { .. } => false,
+            FileState::Failed { tried, .. } => rules.now.saturating_duration_since(*tried) >= rules.retry_invalid,
+            FileState::NoKey { wanted, .. } => {
+                let keys = rules.keys;
+                keys.farmer_public_keys.contains(wanted) || keys.pool_public_keys.contains(wanted)
+            }
+            FileState::Duplicate { plot_id, of } => self.by_id.get(plot_id) != Some(of),
+            FileState::TooCompressed { level, .. } => *level <= rules.max_compression_level,
+        }
+    }
+
+    /// A plot that could be opened: farmed, unless the keys have changed meanwhile or another file has it.
+    fn judge(&mut self, path: &PlotPath, plot: LoadedPlot, rules: &Rules<'_>) -> FileState {
+        let keys = self.keys.as_ref().unwrap_or(rules.keys);
+        if let Err(error) = plot.check_keys(keys) {
+            return refused(error, rules.now);
+        }
+        match self.by_id.get(plot.plot_id()) {
+            None => {
+                self.by_id.insert(*plot.plot_id(), path.clone());
+                (self.changes.loaded, self.version) = (self.changes.loaded + 1, self.version + 1);
+                FileState::Farmed(Arc::new(plot))
+            }
+            Some(of) => {
+                let (of_path, copy) = (of.display(), path.display());
+                tracing::warn!(target: MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
+                if let Some(cached) = cached(&plot, rules.now_unix_ms / 1000) {
+                    self.cached.insert(path.clone(), cached);
+                }
+                FileState::Duplicate {
+                    plot_id: *plot.plot_id(),
+                    of: of.clone(),
+                }
+            }
+        }
+    }
+
+    /// The plot of this file, if it has one, is not farmed any more.
+    fn release(&mut self, lane: &Arc<Path>, path: &PlotPath) {
+        let known = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
+        if let Some(Known {
+            state: FileState::Farmed(plot),
+            ..
+        }) = known
+        {
+            self.by_id.remove(plot.plot_id());
+            (self.changes.removed, self.version) = (self.changes.removed + 1, self.version + 1);
+        }
+    }
+}
+
+fn cached(plot: &LoadedPlot, last_seen: u64) -> Option<CachedPlot> {
+    Some(CachedPlot {
+        stamp: plot.stamp(),
+        facts: Arc::new(plot.facts()?),
+        last_seen,
+    })
+}
+
+fn tell_gone(what: &Path, count: u64, why: &str) {
+    let plots = if count == 1 { "plot" } else { "plots" };
+    let (colon, why) = if why.is_empty() { ("", "") } else { (": ", why) };
+    tracing::warn!(target: MANAGER, "{}: {count} {plots} gone{colon}{why}", what.display());
+}
+
+/// Logger of the official software for all this.
+pub(super) const MANAGER: &str = "chia.plotting.manager";
