@@ -120,4 +120,23 @@ mod tests {
         let nested = "harvester:\n  recursive_plot_scan: true\n  plot_directories: [/a/x, /a]\n";
         assert_eq!(doubts_of(nested), [twice("/a/x")]);
     }
+
+    #[test]
+    fn ca_directory_beside_a_harvesters_settings_is_looked_into() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config");
+        let ca = config.join("ssl/ca");
+        std::fs::create_dir_all(&ca).unwrap();
+        let found = || {
+            let text = "harvester:\n  farmer_peers:\n    - {host: farm.lan, port: 8447}\n".to_owned();
+            let document = Document::parse(&config.join("config.yaml"), text).unwrap();
+            doubts(&document).into_iter().map(|it| it.kind).collect::<Vec<_>>()
+        };
+        let (crt, key) = (ca.join("private_ca.crt"), ca.join("private_ca.key"));
+        assert_eq!(found(), [ConfigWarningKind::NoCaCertificate { path: crt.clone() }]);
+        std::fs::write(crt, "a certificate").unwrap();
+        assert_eq!(found(), []);
+        std::fs::write(&key, "a key").unwrap();
+        assert_eq!(found(), [ConfigWarningKind::CaKeyBeside { path: key }]);
+    }
 }
