@@ -237,3 +237,28 @@ fn signage_point_content(it: &mut Content, point: &NewSignagePointHarvester) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::PlotSyncPathList;
+
+    #[test]
+    fn content_is_bounded_and_no_value_looks_like_a_field() {
+        let path = format!("/mnt/a\nfinal: true{}", "x".repeat(100_000));
+        let list = PlotSyncPathList {
+            identifier: PlotSyncIdentifier {
+                timestamp: 1,
+                sync_id: 2,
+                message_id: 3,
+            },
+            data: vec![path; 1_000],
+            is_final: false,
+        };
+        let content = content_from(&FromHarvester::PlotSync(PlotSync::Invalid(list))).0;
+        let lines: Vec<_> = content.lines().collect();
+        assert_eq!(lines[..3], ["sync_id: 2", "message_id: 3", "files: 1000"]);
+        assert_eq!(lines[lines.len() - 2..], [": and 992 more", "final: false"]);
+        assert!(content.len() < 10_000, "{}", content.len());
+    }
+}
