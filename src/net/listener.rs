@@ -404,7 +404,7 @@ where
         Ok(Err(error)) => error,
         Err(_) => return Err(RefusalCause::TlsTimeout.into()),
     };
-    let now = tls.time().span().earliest.seconds();
+    let now = tls.time().span().likely.seconds();
     let cause = examination
         .as_ref()
         .and_then(objection)

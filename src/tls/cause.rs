@@ -125,6 +125,10 @@ fn certificate_cause(error: &CertificateError) -> RefusalCause {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => RefusalCause::NotValidYet,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => RefusalCause::WrongName,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => RefusalCause::WrongPurpose,
+        // What openssl makes where it is given no extensions.
+        CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion" => RefusalCause::BadCertificate {
+            reason: "it is one of X.509 version 1, and version 3 is needed".to_owned(),
+        },
         other => RefusalCause::BadCertificate {
             reason: other.to_string(),
         },
@@ -151,6 +155,10 @@ fn alert_cause(alert: AlertDescription) -> RefusalCause {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio_rustls::rustls::OtherError;
+
     use super::*;
 
     #[test]
@@ -159,6 +167,14 @@ mod tests {
         assert_eq!(cause(&io::ErrorKind::TimedOut.into()), RefusalCause::TimedOut);
         let tls = io::Error::new(io::ErrorKind::InvalidData, RustlsError::NoCertificatesPresented);
         assert_eq!(cause(&tls), RefusalCause::NoCertificate);
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_told_in_words() {
+        let reason = io::Error::other("UnsupportedCertVersion");
+        let error = CertificateError::Other(OtherError(Arc::new(reason)));
+        let cause = RefusalCause::from(&RustlsError::InvalidCertificate(error)).to_string();
+        assert!(cause.contains("version 3 is needed"), "{cause}");
     }
 
     #[test]
