@@ -126,9 +126,11 @@ fn certificate_cause(error: &CertificateError) -> RefusalCause {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => RefusalCause::WrongName,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => RefusalCause::WrongPurpose,
         // What openssl makes where it is given no extensions.
-        CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion" => RefusalCause::BadCertificate {
-            reason: "it is one of X.509 version 1, and version 3 is needed".to_owned(),
-        },
+        CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion" => {
+            RefusalCause::BadCertificate {
+                reason: "it is one of X.509 version 1, and version 3 is needed".to_owned(),
+            }
+        }
         other => RefusalCause::BadCertificate {
             reason: other.to_string(),
         },
