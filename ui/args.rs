@@ -36,6 +36,9 @@ pub(crate) struct Cli {
     /// Farm without a console, in the foreground, as under systemd.
     #[arg(long)]
     pub(crate) daemon: bool,
+    /// Only look at what runs on this root: the console changes nothing, and starts nothing.
+    #[arg(long, conflicts_with = "daemon")]
+    pub(crate) read_only: bool,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }

@@ -19,10 +19,16 @@ const GOODBYE: Duration = Duration::from_millis(800);
 
 /// Runs the console.
 pub(crate) async fn run(context: &Context) -> Outcome {
-    match ControlClient::connect(&context.root.control_socket()).await {
+    let socket = context.root.control_socket();
+    let client = if context.is_read_only {
+        ControlClient::connect_read_only(&socket).await
+    } else {
+        ControlClient::connect(&socket).await
+    };
+    match client {
         Ok(client) if client.hello().role == Role::Harvester => watch_harvester(context, client).await,
         Ok(client) => watch(context, client).await,
-        Err(ControlError::NotRunning { .. }) => farm_here(context).await,
+        Err(ControlError::NotRunning { .. }) if !context.is_read_only => farm_here(context).await,
         Err(error) => Err(not_attached(error)),
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Context {
     pub(crate) passphrase_file: Option<PathBuf>,
     /// Where the passphrase of the farm's authorities is.
     pub(crate) ca_passphrase_file: Option<PathBuf>,
+    /// Whether the console only looks.
+    pub(crate) is_read_only: bool,
 }
 
 /// How the console looks, from the command line.
@@ -77,6 +79,7 @@ impl Context {
             looks,
             passphrase_file,
             ca_passphrase_file: None,
+            is_read_only: false,
         })
     }
 

@@ -291,7 +291,7 @@ async fn answer_embedded(handle: &FarmHandle, ask: Ask) -> Result<Answer, String
         Ask::Fleet(ask) => handle.fleet(ask).await.map(|it| Answer::Fleet(Box::new(it))),
         Ask::Machine => Err("a farmer runs here, and no harvester alone".to_owned()),
         Ask::Record => Err("a recorder attaches by itself".to_owned()),
-        Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
+        Ask::Watch(_) | Ask::ReadOnly | Ask::Stop => Ok(Answer::Done),
     }
 }
 
@@ -308,6 +308,7 @@ async fn pump_attached<P: Picture>(
     items: mpsc::Sender<FeedItem>,
     mut questions: mpsc::Receiver<Question>,
 ) {
+    let is_read_only = client.is_read_only();
     loop {
         let lost = match serve(client, &snapshots, &items, &mut questions).await {
             Ended::Console => return,
@@ -321,8 +322,13 @@ async fn pump_attached<P: Picture>(
             if items.is_closed() {
                 return;
             }
+            let again = if is_read_only {
+                ControlClient::connect_read_only(&socket).await
+            } else {
+                ControlClient::connect(&socket).await
+            };
             // Something else may run on this root by then.
-            if let Ok(client) = ControlClient::connect(&socket).await
+            if let Ok(client) = again
                 && client.hello().role == P::ROLE
             {
                 break client;

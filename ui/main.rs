@@ -75,6 +75,7 @@ async fn run(cli: Cli) -> Outcome {
         passphrase_file,
         ca_passphrase_file,
         daemon,
+        read_only,
         command,
     } = cli;
     let default_root = if matches!(command, Some(Command::Demo(_))) {
@@ -86,6 +87,7 @@ async fn run(cli: Cli) -> Outcome {
     let context = || {
         let mut context = Context::new(root.clone(), default_root, looks.clone(), passphrase_file.clone())?;
         context.ca_passphrase_file.clone_from(&ca_passphrase_file);
+        context.is_read_only = read_only;
         Ok::<_, exit::Failure>(context)
     };
     let Some(command) = command else {
@@ -99,6 +101,12 @@ async fn run(cli: Cli) -> Outcome {
         return Err(
             exit::Failure::new(exit::Status::Usage, "--daemon stands alone, without a command")
                 .hint("`farmconsole --daemon` farms on a root, `farmconsole demo --daemon` on the simulated chain"),
+        );
+    }
+    if read_only {
+        return Err(
+            exit::Failure::new(exit::Status::Usage, "--read-only is for the console, without a command")
+                .hint("`farmconsole --read-only` looks at what runs on this root"),
         );
     }
     match command {

@@ -70,6 +70,7 @@ pub struct ControlClient {
     reader: OwnedReadHalf,
     writer: OwnedWriteHalf,
     next_id: u64,
+    is_read_only: bool,
     /// Events that came while a reply was waited for.
     early: std::collections::VecDeque<Event>,
 }
@@ -106,8 +107,26 @@ impl ControlClient {
             reader,
             writer,
             next_id: 1,
+            is_read_only: false,
             early: std::collections::VecDeque::new(),
         })
+    }
+
+    /// Connects as [`Self::connect`] does, only to look: the other side then refuses whatever would change something.
+    ///
+    /// # Errors
+    /// As of [`Self::connect`]; [`ControlError::Refused`] when the other side does not know how to.
+    pub async fn connect_read_only(path: &Path) -> Result<Self, ControlError> {
+        let mut client = Self::connect(path).await?;
+        client.ask(Ask::ReadOnly).await?;
+        client.is_read_only = true;
+        Ok(client)
+    }
+
+    /// Whether it was connected only to look.
+    #[must_use]
+    pub const fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     /// What the other side said of itself.

@@ -78,6 +78,14 @@ pub enum FleetAsk {
     },
 }
 
+impl FleetAsk {
+    /// Whether it changes something.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        !matches!(self, Self::Members | Self::Refused)
+    }
+}
+
 /// A passphrase on its way. Wiped when dropped; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -101,6 +101,8 @@ pub enum Ask {
         /// `DEBUG`, `INFO`, `WARNING`, `ERROR`.
         level: String,
     },
+    /// From here on this client only looks: whatever would change something is refused on this connection.
+    ReadOnly,
     /// End the program.
     Stop,
     /// Something about the harvesters and their certificates.
@@ -108,6 +110,30 @@ pub enum Ask {
     /// Send the farmer as it is and all that happens to it from here on, as [`Event::Recording`]; nothing else is answered
     /// on this connection then.
     Record,
+}
+
+impl Ask {
+    /// Whether it changes something, so that one who only looks may not ask it.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        match self {
+            Self::Snapshot
+            | Self::Machine
+            | Self::Page(_)
+            | Self::Recent { .. }
+            | Self::Watch(_)
+            | Self::History(_)
+            | Self::ReadOnly
+            | Self::Record => false,
+            Self::Refresh { .. }
+            | Self::Acknowledge { .. }
+            | Self::AcknowledgeAll
+            | Self::Silence { .. }
+            | Self::SetLogLevel { .. }
+            | Self::Stop => true,
+            Self::Fleet(ask) => ask.changes(),
+        }
+    }
 }
 
 /// Which events a client wants.

@@ -159,6 +159,7 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
     let mut pictures = None;
     let mut events = None;
     let mut watch = Watch::default();
+    let mut is_read_only = false;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -169,6 +170,12 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
                         Ok(Err(error)) => Err(error),
                     };
                 };
+                is_read_only |= ask == Ask::ReadOnly;
+                if is_read_only && ask.changes() {
+                    let answer = Err(READ_ONLY.to_owned());
+                    send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                    continue;
+                }
                 if ask == Ask::Record {
                     let tape = match &served {
                         Served::Farmer(farm) => farm.record().await,
@@ -304,7 +311,7 @@ async fn answer(handle: &FarmHandle, ask: Ask) -> Result<Answer, String> {
         Ask::Page(request) => handle.page(request).await.map(Answer::Page),
         Ask::Recent { kind, limit } => handle.recent(kind, limit).await.map(Answer::Recent),
         // A recording was begun before, or never will be.
-        Ask::Watch(_) | Ask::Stop | Ask::Record => Ok(Answer::Done),
+        Ask::Watch(_) | Ask::ReadOnly | Ask::Stop | Ask::Record => Ok(Answer::Done),
         Ask::Refresh { harvester } => handle.refresh(harvester).await.map(|()| Answer::Done),
         Ask::Acknowledge { alarm } => handle.acknowledge(alarm).await.map(|()| Answer::Done),
         Ask::AcknowledgeAll => handle.acknowledge_all().await.map(|()| Answer::Done),
@@ -322,7 +329,7 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
             kind: RecentKind::Logs,
             limit,
         } => Ok(Answer::Recent(handle.last_log_records(limit))),
-        Ask::Watch(_) | Ask::Stop => Ok(Answer::Done),
+        Ask::Watch(_) | Ask::ReadOnly | Ask::Stop => Ok(Answer::Done),
         Ask::SetLogLevel { level } => handle.set_log_level(&level).map(|()| Answer::Done),
         Ask::Snapshot
         | Ask::Page(_)
@@ -339,6 +346,9 @@ fn answer_of_harvester(handle: &HarvesterHandle, ask: Ask) -> Result<Answer, Str
 
 /// To one who wants of a harvester what only a farmer has.
 const NO_FARMER: &str = "a harvester runs on this root, and no farmer";
+
+/// To one who said that it only looks.
+const READ_ONLY: &str = "this console is read-only";
 
 const fn wanted(event: &FeedEvent, watch: Watch) -> bool {
     match event {

@@ -8,7 +8,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::server::{ControlServer, MAX_CLIENTS, Served};
-use super::{Answer, Ask, ControlClient, ControlError, Event, Role, RootLock, Watch};
+use super::{Answer, Ask, ControlClient, ControlError, Event, FleetAsk, Role, RootLock, Watch};
 use crate::clock::Now;
 use crate::config::Root;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
@@ -192,6 +192,33 @@ async fn an_unknown_log_level_is_refused_in_words() {
         })
         .await;
     assert!(matches!(refused, Err(ControlError::Refused(words)) if words.contains("LOUD")));
+}
+
+#[tokio::test]
+async fn who_only_looks_sees_all_and_changes_nothing() {
+    let bench = Bench::start();
+    let mut viewer = ControlClient::connect_read_only(&bench.socket()).await.unwrap();
+    viewer.ask(Ask::Snapshot).await.unwrap();
+    let who = "rack1-a".to_owned();
+    let orders = [
+        Ask::AcknowledgeAll,
+        Ask::SetLogLevel {
+            level: "DEBUG".to_owned(),
+        },
+        Ask::Fleet(FleetAsk::Revoke { who }),
+        Ask::Stop,
+    ];
+    for order in orders {
+        let answer = viewer.ask(order).await;
+        assert!(
+            matches!(&answer, Err(ControlError::Refused(why)) if why == "this console is read-only"),
+            "{answer:?}"
+        );
+    }
+    assert!(!bench.stop.is_cancelled());
+    // Others are as free as before.
+    let level = "DEBUG".to_owned();
+    bench.client().await.ask(Ask::SetLogLevel { level }).await.unwrap();
 }
 
 #[tokio::test]

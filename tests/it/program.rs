@@ -16,7 +16,15 @@ use crate::root::Program;
 #[test]
 fn every_command_that_needs_a_farmer_says_that_none_runs() {
     let program = Program::simulated();
-    for command in ["summary", "challenges", "attempts", "messages", "alarms", "stop"] {
+    for command in [
+        "summary",
+        "challenges",
+        "attempts",
+        "messages",
+        "alarms",
+        "stop",
+        "--read-only",
+    ] {
         let errors = program.fails(&[command], 69);
         assert!(
             errors.contains("no farmer answers at") && errors.contains("control.sock"),
@@ -35,6 +43,8 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     program.fails(&["no-such-command"], 2);
     let errors = program.fails(&["--daemon", "summary"], 2);
     assert!(errors.contains("hint: `farmconsole --daemon`"), "{errors}");
+    let errors = program.fails(&["--read-only", "stop"], 2);
+    assert!(errors.contains("--read-only is for the console"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
     assert!(errors.contains("hint: make a root with `farmconsole init`"), "{errors}");
     program.ok(&["init", "--network", "simulator1"]);
