@@ -263,13 +263,23 @@ impl Volume {
                 Task::LookUp(Start { id, jobs, lane }) => {
                     let plots: Vec<usize> = jobs.iter().map(|job| job.plot).collect();
                     // All are of one signage point.
-                    let ask = || jobs.first().map(|job| job.asker.ask(&plots, &lane, &self));
-                    let outcomes = catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| {
-                        self.tell_panic();
-                        None
-                    });
-                    let panicked = || Outcome::PlotFailed("the look-up panicked".to_owned());
-                    let outcomes = outcomes.unwrap_or_else(|| plots.iter().map(|_| panicked()).collect());
+                    let ask = |plots: &[usize]| {
+                        let ask = || jobs.first().map(|job| job.asker.ask(plots, &lane, &self));
+                        catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|_| {
+                            self.tell_panic();
+                            None
+                        })
+                    };
+                    // If one of several makes it panic, the others are asked without that one.
+                    let alone = |plot: &usize| {
+                        let panicked = || vec![Outcome::PlotFailed("the look-up panicked".to_owned())];
+                        ask(&[*plot]).unwrap_or_else(panicked)
+                    };
+                    let outcomes = match plots.len() {
+                        1 => None,
+                        _ => ask(&plots),
+                    };
+                    let outcomes = outcomes.unwrap_or_else(|| plots.iter().flat_map(alone).collect());
                     let mut work = self.work();
                     let change = work.look_ups.handle_end(self.clock.now(), id, &outcomes);
                     self.tell(&work, change);
@@ -356,6 +366,7 @@ const REPORT_EVERY: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
     use tokio_util::sync::CancellationToken;
@@ -441,6 +452,39 @@ mod tests {
         let record = volumes.report(1).unwrap().record;
         assert_eq!((record.lookups, record.errors), (2, 1));
         assert_eq!(record.last_error.as_deref(), Some("the look-up panicked"));
+    }
+
+    /// Panics whenever it is asked of plot 3, and keeps the size of the largest group it was asked of.
+    struct Fragile(AtomicUsize);
+
+    impl Ask for Fragile {
+        fn ask(&self, plots: &[usize], _lane: &Lane, _volume: &Arc<Volume>) -> Vec<Outcome> {
+            self.0.fetch_max(plots.len(), Ordering::Relaxed);
+            assert!(!plots.contains(&3), "a bug");
+            vec![Outcome::Done; plots.len()]
+        }
+    }
+
+    #[tokio::test]
+    async fn of_plots_that_are_asked_together_only_the_one_that_panics_fails() {
+        let clock = Clock::start();
+        let volumes = Volumes::new(1, 1, clock);
+        let fragile = Arc::new(Fragile(AtomicUsize::new(0)));
+        let mut rounds = 0;
+        // It depends on how quick the last ones were whether they are asked together.
+        while fragile.0.load(Ordering::Relaxed) < 2 {
+            rounds += 1;
+            assert!(rounds <= 1_000, "they were never asked together");
+            let tally = tally(clock, 32);
+            let look_up = |plot| LookUp {
+                asker: Arc::clone(&fragile) as Arc<dyn Ask>,
+                plot,
+            };
+            volumes.look_up(1, &tally, (0..32).map(look_up).collect());
+            tally.none_left().await;
+            let record = volumes.report(1).unwrap().record;
+            assert_eq!((record.lookups, record.errors), (32 * rounds, rounds));
+        }
     }
 
     #[tokio::test(start_paused = true)]
