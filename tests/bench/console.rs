@@ -28,7 +28,7 @@ mod viewer;
 // The modules of ui/main.rs.
 #[path = "../../ui/alarms.rs"]
 mod alarms;
-#[path = "../../ui/args.rs"]
+#[path = "../../ui/args/mod.rs"]
 mod args;
 #[path = "../../ui/attach.rs"]
 mod attach;

@@ -1,11 +1,14 @@
 //! Stories of whole farms, told in virtual time.
 
+mod blocks;
 mod connections;
 mod fees;
 mod luck;
 pub(crate) mod operations;
 mod partials;
+mod plot_lists;
 mod plots;
+mod pool_partials;
 mod pools;
 mod proofs;
 mod signage_points;

@@ -3,19 +3,19 @@
 use super::story::*;
 use crate::farmer::{
     Input, JobId, JoinedPool, Output, PartialSubmission, PlotSignatures, PoolAnswer, PoolFailure, PoolMembership,
-    PoolReply, PoolRequest, SignError, SignPurpose,
+    PoolReply, PoolRequest, SignPurpose,
 };
 use crate::ids::{LauncherId, PuzzleHash, QualityString, SessionId};
 use crate::pos::{Constants, iterations};
 use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PartialOutcome, PartialStep, PoolState, PoolView};
 use crate::units::{Difficulty, PlotSize, SubSlotIters};
 use crate::wire::pool::PoolVersion;
-use crate::wire::{G1Bytes, G2Bytes, NewSignagePoint, PlotPool, PoolDifficulty, Streamable as _, ToHarvester};
+use crate::wire::{G1Bytes, G2Bytes, NewSignagePoint, PlotPool, PoolDifficulty, ToHarvester};
 
-const LAUNCHER: LauncherId = LauncherId([0x1a; 32]);
-const OWNER: G1Bytes = G1Bytes([0x0e; 48]);
+pub(super) const LAUNCHER: LauncherId = LauncherId([0x1a; 32]);
+pub(super) const OWNER: G1Bytes = G1Bytes([0x0e; 48]);
 
-fn membership(url: &str) -> PoolMembership {
+pub(super) fn membership(url: &str) -> PoolMembership {
     PoolMembership {
         launcher_id: LAUNCHER,
         pool_url: url.to_owned(),
@@ -28,7 +28,7 @@ fn membership(url: &str) -> PoolMembership {
     }
 }
 
-fn joined(membership: PoolMembership) -> JoinedPool {
+pub(super) fn joined(membership: PoolMembership) -> JoinedPool {
     JoinedPool {
         membership,
         authentication_public_key: Some(G1Bytes([0xa0; 48])),
@@ -66,7 +66,7 @@ pub(super) fn answer_all(story: &mut Story, choice: u8) {
     }
 }
 
-fn joining(url: &str) -> Story {
+pub(super) fn joining(url: &str) -> Story {
     let mut story = Story::new();
     story.input(Input::Pools(vec![joined(membership(url))]));
     story
@@ -74,7 +74,7 @@ fn joining(url: &str) -> Story {
 
 impl Story {
     /// What pools are asked.
-    fn asked(&mut self) -> Vec<(JobId, PoolRequest)> {
+    pub(super) fn asked(&mut self) -> Vec<(JobId, PoolRequest)> {
         self.take(|output| match output {
             Output::AskPool { job, request, .. } => Some((*job, request.clone())),
             _ => None,
@@ -82,7 +82,7 @@ impl Story {
     }
 
     /// The one thing a pool is asked.
-    fn asked_once(&mut self) -> (JobId, PoolRequest) {
+    pub(super) fn asked_once(&mut self) -> (JobId, PoolRequest) {
         let asked = self.asked();
         let [only] = &asked[..] else {
             panic!("one request: {asked:?}")
@@ -90,7 +90,7 @@ impl Story {
         only.clone()
     }
 
-    fn pool_says(&mut self, job: JobId, result: Result<PoolReply, PoolFailure>) {
+    pub(super) fn pool_says(&mut self, job: JobId, result: Result<PoolReply, PoolFailure>) {
         let answer = PoolAnswer {
             result,
             server_unix_s: None,
@@ -100,24 +100,24 @@ impl Story {
     }
 
     /// The pool answers the one thing it is asked.
-    fn pool_answers(&mut self, result: Result<PoolReply, PoolFailure>) -> PoolRequest {
+    pub(super) fn pool_answers(&mut self, result: Result<PoolReply, PoolFailure>) -> PoolRequest {
         let (job, request) = self.asked_once();
         self.pool_says(job, result);
         request
     }
 
     /// What is wrong with pools.
-    fn pool_alarms(&self) -> Vec<AlarmKind> {
+    pub(super) fn pool_alarms(&self) -> Vec<AlarmKind> {
         let alarms = self.alarms().into_iter();
         alarms.filter(|kind| kind.launcher_id().is_some()).collect()
     }
 
-    fn pool(&self) -> PoolView {
+    pub(super) fn pool(&self) -> PoolView {
         self.snapshot().pools[0].clone()
     }
 }
 
-fn info() -> PoolReply {
+pub(super) fn info() -> PoolReply {
     PoolReply::Info {
         name: "The Pool".to_owned(),
         minimum_difficulty: 1,
@@ -125,7 +125,7 @@ fn info() -> PoolReply {
     }
 }
 
-fn account(difficulty: u64) -> PoolReply {
+pub(super) fn account(difficulty: u64) -> PoolReply {
     PoolReply::Farmer {
         payout_instructions: "BB".repeat(32),
         current_difficulty: difficulty,
@@ -133,13 +133,13 @@ fn account(difficulty: u64) -> PoolReply {
     }
 }
 
-fn unreachable() -> PoolFailure {
+pub(super) fn unreachable() -> PoolFailure {
     PoolFailure::Unreachable {
         why: "nobody listens on that port".to_owned(),
     }
 }
 
-fn refused(code: u16) -> PoolFailure {
+pub(super) fn refused(code: u16) -> PoolFailure {
     PoolFailure::Refused {
         code,
         message: "no".to_owned(),
@@ -147,7 +147,7 @@ fn refused(code: u16) -> PoolFailure {
 }
 
 /// A pool that has said all it is asked at first, and a harvester.
-fn ready() -> (Story, SessionId) {
+pub(super) fn ready() -> (Story, SessionId) {
     let mut story = joining("https://pool.example");
     let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
     story.pass(seconds(1));
@@ -160,7 +160,7 @@ fn ready() -> (Story, SessionId) {
 }
 
 /// A quality that is good enough for this difficulty and no other above it by much; `None` if this byte is not.
-fn is_good(point: &NewSignagePoint, quality: &QualityString, difficulty: u64) -> bool {
+pub(super) fn is_good(point: &NewSignagePoint, quality: &QualityString, difficulty: u64) -> bool {
     let constants = Constants::for_network("mainnet").unwrap();
     let size = PlotSize::V1 { k: 32 };
     let (sp_hash, height) = (&point.challenge_chain_sp, point.last_tx_height);
@@ -168,14 +168,14 @@ fn is_good(point: &NewSignagePoint, quality: &QualityString, difficulty: u64) ->
     needed < iterations::pool_sp_interval_iters(&constants)
 }
 
-fn quality(point: &NewSignagePoint, good: bool) -> QualityString {
+pub(super) fn quality(point: &NewSignagePoint, good: bool) -> QualityString {
     let all = (0..=255).map(|byte| QualityString([byte; 32]));
     let mut fitting = all.filter(|quality| is_good(point, quality, 1) == good);
     fitting.next().expect("one of 256 is")
 }
 
 /// A signage point that no proof is good enough for on the chain.
-fn hard_point(story: &mut Story) -> NewSignagePoint {
+pub(super) fn hard_point(story: &mut Story) -> NewSignagePoint {
     let mut point = story.next_point();
     point.sub_slot_iters = SubSlotIters(64);
     story.bring(NODE, &point);
@@ -183,7 +183,7 @@ fn hard_point(story: &mut Story) -> NewSignagePoint {
 }
 
 /// A harvester finds a proof, and it is valid.
-fn find(story: &mut Story, session: SessionId, point: &NewSignagePoint, number: u8, quality: QualityString) {
+pub(super) fn find(story: &mut Story, session: SessionId, point: &NewSignagePoint, number: u8, quality: QualityString) {
     story.proof(session, point, number);
     for job in story.verifications() {
         story.input(Input::Verified {
@@ -194,7 +194,7 @@ fn find(story: &mut Story, session: SessionId, point: &NewSignagePoint, number: 
 }
 
 /// The worker adds both signatures.
-fn sign_partial(story: &mut Story) {
+pub(super) fn sign_partial(story: &mut Story) {
     let signings = story.signings();
     let [(job, messages, purpose)] = &signings[..] else {
         panic!("one to sign: {signings:?}")
@@ -216,7 +216,7 @@ fn sign_partial(story: &mut Story) {
 }
 
 /// A partial that is with the pool; its job and what was sent.
-fn sent() -> (Story, SessionId, JobId, PartialSubmission) {
+pub(super) fn sent() -> (Story, SessionId, JobId, PartialSubmission) {
     let (mut story, barn) = ready();
     let point = hard_point(&mut story);
     let good = quality(&point, true);
@@ -231,7 +231,7 @@ fn sent() -> (Story, SessionId, JobId, PartialSubmission) {
     (story, barn, job, *submission)
 }
 
-fn last(story: &Story) -> (Option<PartialOutcome>, PartialStep, String) {
+pub(super) fn last(story: &Story) -> (Option<PartialOutcome>, PartialStep, String) {
     let partial = story.pool().last_partials[0].clone();
     (partial.outcome, partial.step, partial.reason)
 }
@@ -310,262 +310,6 @@ fn harvesters_are_told_the_difficulty_and_every_change_of_it() {
     assert_eq!(changes.count(), 1);
     story.input(Input::Pools(Vec::new()));
     assert_eq!(told(&mut story), [vec![]]);
-}
-
-#[test]
-fn a_partial_goes_all_the_way_and_its_points_count_when_the_pool_has_accepted_it() {
-    let (mut story, barn) = ready();
-    let point = hard_point(&mut story);
-    let good = quality(&point, true);
-    story.pass(seconds(2));
-    find(&mut story, barn, &point, 1, good);
-    let pool = story.pool();
-    assert_eq!((pool.points_found, pool.points_acknowledged, pool.under_way), (1, 0, 1));
-    let requests = story.signature_requests(barn);
-    let [(None, request)] = &requests[..] else {
-        panic!("one request: {requests:?}")
-    };
-    let asked = request.messages.clone();
-    story.message(
-        barn,
-        crate::wire::FromHarvester::RespondSignatures(Box::new(shares(request))),
-    );
-    sign_partial(&mut story);
-    let (job, request) = story.asked_once();
-    let PoolRequest::Partial(submission) = request else {
-        panic!("a partial")
-    };
-    let payload = &submission.payload;
-    assert_eq!(asked, [payload.get_hash()]);
-    assert_eq!(
-        (payload.launcher_id, payload.sp_hash),
-        (LAUNCHER, point.challenge_chain_sp)
-    );
-    assert_eq!(payload.authentication_token, story.now.unix.seconds() / 300);
-    assert_eq!(payload.end_of_sub_slot, point.signage_point_index == 0);
-    assert_eq!(payload.harvester_id, certificate("barn"));
-    assert_eq!(
-        (submission.harvester_version.as_str(), submission.aggregate_signature),
-        ("2.7.5", G2Bytes([0x99; 96]))
-    );
-    assert_eq!(story.pool().points_acknowledged, 0);
-    story.pass(seconds(1));
-    story.pool_says(job, Ok(PoolReply::Accepted { new_difficulty: 9 }));
-    let pool = story.pool();
-    assert_eq!(
-        (pool.points_acknowledged, pool.points_acknowledged_24h),
-        (1, 1),
-        "what it was sent at"
-    );
-    assert_eq!(
-        (pool.difficulty, pool.partials.accepted, pool.under_way),
-        (Some(9), 1, 0)
-    );
-    let partial = &pool.last_partials[0];
-    assert_eq!(
-        (
-            partial.outcome,
-            partial.verified_after_ms,
-            partial.signed_after_ms,
-            partial.ended_after_ms
-        ),
-        (Some(PartialOutcome::Accepted), Some(2000), Some(2000), Some(3000))
-    );
-    assert_eq!(
-        story.snapshot().wins.not_good_enough,
-        0,
-        "it was good enough for its pool"
-    );
-    story.pass(seconds(25 * 3600));
-    assert_eq!(
-        (story.pool().points_acknowledged_24h, story.pool().points_acknowledged),
-        (0, 1)
-    );
-}
-
-#[test]
-fn a_proof_that_wins_a_block_is_a_partial_too() {
-    let (mut story, barn) = ready();
-    let point = story.signage_point();
-    let good = quality(&point, true);
-    find(&mut story, barn, &point, 1, good);
-    assert_eq!(story.signature_requests(barn).len(), 2);
-    assert_eq!(story.pool().under_way, 1);
-}
-
-#[test]
-fn what_is_not_good_enough_for_the_pool_is_not_signed() {
-    let (mut story, barn) = ready();
-    let point = hard_point(&mut story);
-    let bad = quality(&point, false);
-    find(&mut story, barn, &point, 1, bad);
-    assert_eq!(story.signature_requests(barn), []);
-    let pool = story.pool();
-    assert_eq!(
-        (pool.partials.insufficient, pool.points_found, pool.under_way),
-        (1, 0, 0)
-    );
-    assert_eq!(story.pool_alarms(), []);
-    assert_eq!(story.snapshot().wins.not_good_enough, 1);
-}
-
-#[test]
-fn before_the_pool_has_told_its_terms_partials_are_missing() {
-    let mut story = joining("https://pool.example");
-    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
-    let point = hard_point(&mut story);
-    let good = quality(&point, true);
-    find(&mut story, barn, &point, 1, good);
-    assert_eq!(story.pool().partials.missing, 1);
-    assert_eq!(story.signature_requests(barn), []);
-}
-
-#[test]
-fn a_harvester_that_does_not_sign_in_time_makes_a_partial_late_at_that_step() {
-    let (mut story, barn) = ready();
-    let point = hard_point(&mut story);
-    let good = quality(&point, true);
-    story.pass(seconds(3));
-    find(&mut story, barn, &point, 1, good);
-    story.pass(seconds(21));
-    assert_eq!(last(&story).0, None);
-    story.pass(seconds(1));
-    let (outcome, step, reason) = last(&story);
-    assert_eq!((outcome, step), (Some(PartialOutcome::Late), PartialStep::Signing));
-    assert!(reason.contains("barn sent no signatures"), "{reason}");
-    assert_eq!(story.pool().last_partials[0].ended_after_ms, Some(25_000));
-    let lost = story
-        .notices()
-        .into_iter()
-        .filter(|it| matches!(it, Notice::PartialLost { .. }));
-    assert_eq!(lost.count(), 1);
-    // One that comes after its time is not even signed.
-    find(&mut story, barn, &point, 2, good);
-    assert_eq!(
-        (story.signature_requests(barn).len(), story.pool().partials.late),
-        (1, 2)
-    );
-    assert_eq!(last(&story).1, PartialStep::Judging);
-}
-
-#[test]
-fn useless_shares_end_a_partial_unless_another_harvester_has_the_plot() {
-    let (mut story, barn) = ready();
-    let shelf = story.connect_with("shelf", &plots("/mnt/d1", 3));
-    let point = hard_point(&mut story);
-    let good = quality(&point, true);
-    story.proof(barn, &point, 1);
-    story.proof(shelf, &point, 1);
-    for job in story.verifications() {
-        story.input(Input::Verified { job, result: Ok(good) });
-    }
-    let wrong = |story: &mut Story| {
-        let signings = story.signings();
-        let [(job, ..)] = &signings[..] else {
-            panic!("{signings:?}")
-        };
-        story.input(Input::Signed {
-            job: *job,
-            result: Err(SignError::Plot(crate::crypto::PlotSignatureError::ShareWrong {
-                message: crate::ids::Bytes32([1; 32]),
-            })),
-        });
-    };
-    story.share_signatures(barn);
-    wrong(&mut story);
-    assert_eq!(last(&story).0, None);
-    story.share_signatures(shelf);
-    wrong(&mut story);
-    let (outcome, step, _) = last(&story);
-    assert_eq!((outcome, step), (Some(PartialOutcome::Failed), PartialStep::Signing));
-}
-
-#[test]
-fn what_the_pool_says_against_a_partial_is_told_apart() {
-    let cases = [
-        (refused(2), PartialOutcome::Stale),
-        (refused(1), PartialOutcome::Stale),
-        (refused(5), PartialOutcome::Insufficient),
-        (refused(7), PartialOutcome::Invalid),
-        (refused(99), PartialOutcome::Invalid),
-        (PoolFailure::Status { status: 500 }, PartialOutcome::Failed),
-        (unreachable(), PartialOutcome::Failed),
-    ];
-    for (failure, outcome) in cases {
-        let (mut story, _, job, _) = sent();
-        story.pool_says(job, Err(failure.clone()));
-        assert_eq!(last(&story), (Some(outcome), PartialStep::Sending, failure.to_string()));
-        let pool = story.pool();
-        assert_eq!(
-            (pool.points_found, pool.points_acknowledged, pool.difficulty),
-            (1, 0, Some(1))
-        );
-        // The account is asked for at once where it may say why.
-        let again = matches!(outcome, PartialOutcome::Insufficient | PartialOutcome::Invalid);
-        story.pass(seconds(30));
-        assert_eq!(story.asked().len(), usize::from(again), "{failure}");
-        let is_alarm = outcome == PartialOutcome::Invalid;
-        let alarms = story.pool_alarms();
-        assert_eq!(
-            alarms.iter().any(|it| matches!(it, AlarmKind::PartialsLost { .. })),
-            is_alarm,
-            "{alarms:?}"
-        );
-    }
-}
-
-#[test]
-fn a_request_of_which_nothing_is_heard_is_given_up() {
-    let (mut story, _, job, _) = sent();
-    story.pass(seconds(40));
-    let (outcome, step, _) = last(&story);
-    assert_eq!((outcome, step), (Some(PartialOutcome::Failed), PartialStep::Sending));
-    story.pool_says(job, Ok(PoolReply::Accepted { new_difficulty: 3 }));
-    assert_eq!(story.pool().points_acknowledged, 0, "an answer to nothing");
-}
-
-#[test]
-fn one_stale_partial_is_no_alarm_and_three_in_an_hour_are() {
-    let (mut story, barn) = ready();
-    for number in 1..=3_u8 {
-        assert_eq!(story.pool_alarms(), []);
-        let point = hard_point(&mut story);
-        let good = quality(&point, true);
-        find(&mut story, barn, &point, number, good);
-        story.share_signatures(barn);
-        sign_partial(&mut story);
-        story.pool_answers(Err(refused(2)));
-        story.pass(seconds(5));
-    }
-    let alarms = story.pool_alarms();
-    let [
-        AlarmKind::PartialsLost {
-            outcome,
-            partials,
-            step,
-            ..
-        },
-    ] = &alarms[..]
-    else {
-        panic!("{alarms:?}")
-    };
-    assert_eq!(
-        (*outcome, *partials, *step),
-        (PartialOutcome::Stale, 3, PartialStep::Sending)
-    );
-}
-
-#[test]
-fn the_same_proof_is_a_partial_once() {
-    let (mut story, barn) = ready();
-    let point = hard_point(&mut story);
-    let good = quality(&point, true);
-    find(&mut story, barn, &point, 1, good);
-    let mut other = point.clone();
-    other.difficulty = Difficulty(2);
-    story.bring(OTHER_NODE, &other);
-    find(&mut story, barn, &point, 1, good);
-    assert_eq!(story.pool().points_found, 1);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! Finding plots on real disks, and on disks that hang, fail and go.
 
+mod disks;
+mod many;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -10,20 +13,21 @@ use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cache::{self, CachedPlot, CachedPlots};
-use super::file::FileStamp;
-use super::findings::Findings;
-use super::inventory::{Due, Listing};
-use super::mounts::Mounts;
-use super::plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, ProverFacts};
-use super::scan::{Disks, Look, ScanOptions};
-use super::scanner::{Scanner, ScannerFiles};
-use super::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
 use crate::crypto::{PublicKey, SecretKey, derive, plot_public_key};
+use crate::harvester::cache::{self, CachedPlot, CachedPlots};
+use crate::harvester::file::FileStamp;
+use crate::harvester::findings::Findings;
+use crate::harvester::inventory::{Due, Listing};
+use crate::harvester::mounts::Mounts;
+use crate::harvester::plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, ProverFacts};
+use crate::harvester::scan::{Disks, Look, ScanOptions};
+use crate::harvester::scanner::{Scanner, ScannerFiles};
+use crate::harvester::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
 use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::snapshot::FileState;
 use crate::system_clock::Clock;
 use crate::wire::{HarvesterHandshake, PlotPool, plot_id_v1};
+use disks::{Counting, Failing, Hanging, Place};
 
 #[expect(clippy::disallowed_methods, reason = "a moment to count from")]
 fn now() -> Instant {
@@ -501,7 +505,7 @@ fn plots_are_farmed_before_their_keys_are_known() {
     look.set(None, &path);
     assert_eq!(
         Some(keys),
-        LoadedPlot::open(pooled(), &super::testing::keys())
+        LoadedPlot::open(pooled(), &crate::harvester::testing::keys())
             .unwrap()
             .known_keys()
             .copied()
@@ -653,238 +657,4 @@ fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
     }
 }
 
-/// A stand-in for a k 32 plot: header, keys and C2 are those of one, and there is nothing else in it. They differ in their
-/// contracts only, so that they are made fast.
-fn stand_in(number: u32, local_pk: &PublicKey) -> (Vec<u8>, PlotFacts) {
-    let farmer = keys().farmer_public_keys[0];
-    let mut contract = CONTRACT;
-    contract.0[..4].copy_from_slice(&number.to_be_bytes());
-    let pool = PlotPool::Contract(contract);
-    let plot_pk = plot_public_key(local_pk, &PublicKey::from_g1(&farmer).unwrap(), &pool).to_g1();
-    let memo = PlotMemo {
-        pool,
-        farmer_public_key: farmer,
-        local_master_sk: MASTER.into(),
-    };
-    let mut bytes = b"Proof of Space Plot".to_vec();
-    bytes.extend(plot_id_v1(&pool, &plot_pk).0);
-    bytes.extend(b"\x20\x00\x04v1.0\x00\x70");
-    bytes.extend_from_slice(&memo.to_bytes());
-    let table = |number: u64| (number << 33).to_be_bytes();
-    (1..=7).for_each(|number| bytes.extend(table(number)));
-    [1024, 512, 2048_u64]
-        .iter()
-        .for_each(|pointer| bytes.extend(pointer.to_be_bytes()));
-    bytes.resize(512, 0);
-    let c2: Vec<u32> = (0..43).map(|entry| entry * 99_000_000 + 1).collect();
-    c2.iter().for_each(|f7| bytes.extend(f7.to_be_bytes()));
-    bytes.resize(2048, 0);
-    let facts = PlotFacts {
-        keys: PlotKeys {
-            local: local_pk.to_g1(),
-            plot: plot_pk,
-        },
-        prover: ProverFacts::V1 {
-            pool,
-            farmer,
-            header: PlotHeader::parse(&bytes).unwrap().tables(),
-            c2: c2.into_iter().map(u64::from).collect(),
-        },
-    };
-    (bytes, facts)
-}
-
-/// Secret of all stand-ins.
-const MASTER: [u8; 32] = [1; 32];
-
-/// Bytes of this process that are in memory.
-fn resident() -> u64 {
-    let pages = fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
-}
-
-#[test]
-#[ignore = "makes 100,000 files of 2 KB and measures"]
-fn a_hundred_thousand_plots_are_known_within_seconds_from_the_cache() {
-    const PLOTS: u32 = 100_000;
-    const DRIVES: u32 = 40;
-    let (_dir, path) = directory();
-    let drive = |drive: u32| path.join(format!("mnt/harvester-drive-{drive:02}/plots"));
-    let options = ScanOptions {
-        directories: (0..DRIVES).map(drive).collect(),
-        batch_sleep: Duration::from_millis(1),
-        ..scan_options(&path)
-    };
-    for directory in &options.directories {
-        fs::create_dir_all(directory).unwrap();
-    }
-    let local_pk = derive::local_sk(&SecretKey::from_bytes(&MASTER).unwrap()).public_key();
-    let mut cached = CachedPlots::new();
-    for number in 0..PLOTS {
-        let name = format!("plot-k32-2024-01-01-00-00-{number:064x}.plot");
-        let file = drive(number % DRIVES).join(name);
-        let (bytes, facts) = stand_in(number, &local_pk);
-        fs::write(&file, bytes).unwrap();
-        fs::File::options()
-            .write(true)
-            .open(&file)
-            .unwrap()
-            .set_len(108 << 30)
-            .unwrap();
-        let entry = CachedPlot {
-            stamp: FileStamp::of(&fs::metadata(&file).unwrap()),
-            facts: Arc::new(facts),
-            last_seen: 0,
-        };
-        cached.insert(file.into(), entry);
-    }
-    let files = ScannerFiles {
-        cache: Some(path.join("cache/plots")),
-        ..ScannerFiles::default()
-    };
-    let cache = files.cache.as_ref().unwrap();
-    let entries = cached.iter().map(|(path, entry)| (path, entry.clone()));
-    cache::save(cache, &cache::encode(entries, 0)).unwrap();
-    drop(cached);
-    let before = resident();
-    let look = Arc::new(Counting::default());
-    let scanner = Scanner::with(files.clone(), Clock::start(), Box::new(Arc::clone(&look)));
-    let (first, found) = timed(|| refresh(&scanner, &options));
-    assert_eq!(found.plots.len(), PLOTS as usize, "{:?}", found.troubles.first());
-    assert!(look.opened().iter().all(|(_, was_known)| *was_known));
-    look.opened.lock().unwrap().clear();
-    drop(found);
-    let (again, found) = timed(|| refresh(&scanner, &options));
-    assert_eq!((found.plots.len(), look.opened().len()), (PLOTS as usize, 0));
-    println!(
-        "{PLOTS} plots known after {first:.1?}, looked at again in {again:.1?}; {} bytes each in memory, {} in the cache",
-        resident().saturating_sub(before) / u64::from(PLOTS),
-        fs::metadata(cache).unwrap().len() / u64::from(PLOTS),
-    );
-}
-
-fn timed<T>(work: impl FnOnce() -> T) -> (Duration, T) {
-    let start = now();
-    let result = work();
-    (start.elapsed(), result)
-}
-
 const IN_NAMESPACE: &str = "FARMCONSOLE_TEST_IN_NAMESPACE";
-
-/// The disks, and what was opened.
-#[derive(Debug, Default)]
-struct Counting {
-    opened: Mutex<Vec<(PathBuf, bool)>>,
-}
-
-impl Counting {
-    /// Files opened, in the order of their names, and whether something was known of them.
-    fn opened(&self) -> Vec<(PathBuf, bool)> {
-        let mut opened = self.opened.lock().unwrap().clone();
-        opened.sort();
-        opened
-    }
-}
-
-impl Look for Arc<Counting> {
-    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
-        let opened = (due.path.to_path_buf(), due.facts.is_some());
-        self.opened.lock().unwrap().push(opened);
-        Disks.open(due, keys, most)
-    }
-}
-
-/// Disks of which one directory hangs.
-#[derive(Debug, Default)]
-struct Hanging {
-    at: Mutex<Option<(Place, PathBuf)>>,
-    waiting: Mutex<BTreeSet<PathBuf>>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Listing,
-    Opening,
-    Keys,
-}
-
-impl Hanging {
-    fn set(&self, place: Option<Place>, directory: &Path) {
-        *self.at.lock().unwrap() = place.map(|place| (place, directory.to_owned()));
-        self.changed.notify_all();
-    }
-
-    fn wait(&self, place: Place, path: &Path) {
-        let hangs = |at: &Option<(Place, PathBuf)>| {
-            at.as_ref()
-                .is_some_and(|(at, directory)| *at == place && path.starts_with(directory))
-        };
-        let mut at = self.at.lock().unwrap();
-        while hangs(&at) {
-            self.waiting.lock().unwrap().insert(path.to_owned());
-            at = self.changed.wait(at).unwrap();
-        }
-        self.waiting.lock().unwrap().remove(path);
-    }
-}
-
-impl Look for Arc<Hanging> {
-    fn list(
-        &self,
-        directory: &Path,
-        options: &ScanOptions,
-        mounts: &Mounts,
-        leave_out: &BTreeSet<PathBuf>,
-        progress: &dyn Fn(),
-    ) -> Listing {
-        self.wait(Place::Listing, directory);
-        let mut listing = Disks.list(directory, options, mounts, leave_out, progress);
-        // A volume each: one that hangs keeps all of its directories.
-        for found in listing.files.values_mut() {
-            found.volume = u64::from(directory.ends_with("sick"));
-        }
-        listing
-    }
-
-    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
-        self.wait(Place::Opening, &due.path);
-        Disks.open(due, keys, most)
-    }
-
-    fn memo(&self, plot: &LoadedPlot) -> Result<PlotMemo, OpenError> {
-        self.wait(Place::Keys, plot.path());
-        Disks.memo(plot)
-    }
-
-    fn hangs(&self, lane: &Path, _silent_for: Duration) -> bool {
-        self.waiting.lock().unwrap().iter().any(|path| path.starts_with(lane))
-    }
-}
-
-fn fails(path: &Path, name: &str) -> Result<(), OpenError> {
-    if !path.ends_with(name) {
-        return Ok(());
-    }
-    Err(OpenError::Io {
-        path: path.to_owned(),
-        source: io::Error::from_raw_os_error(rustix::io::Errno::IO.raw_os_error()),
-    })
-}
-
-/// Disks on which one file cannot be read, and another only once.
-#[derive(Debug)]
-struct Failing;
-
-impl Look for Failing {
-    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
-        fails(&due.path, "b.plot")?;
-        Disks.open(due, keys, most)
-    }
-
-    fn memo(&self, plot: &LoadedPlot) -> Result<PlotMemo, OpenError> {
-        fails(plot.path(), "c.plot")?;
-        Disks.memo(plot)
-    }
-}
