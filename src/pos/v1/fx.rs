@@ -166,8 +166,14 @@ pub(super) fn is_match(left_y: u64, right_y: u64) -> bool {
 /// `left_bucket`.
 #[inline]
 pub(super) fn offsets_match(left_bucket: u64, left: u64, right: u64) -> bool {
-    let m = (right / C + B - left / C) % B;
-    m < TARGETS as u64 && (left % C + target_shift(left_bucket, m)) % C == right % C
+    // Both are below 2^14: small numbers are divided faster. And no branches, for half of all go either way.
+    const ROWS: u32 = B as u32;
+    const COLUMNS: u32 = C as u32;
+    let (left, right) = (left as u32, right as u32);
+    let rows = right / COLUMNS + ROWS - left / COLUMNS;
+    let m = rows - ROWS * u32::from(rows >= ROWS);
+    let odd = 2 * m + (left_bucket % 2) as u32;
+    (m < TARGETS as u32) & ((left + odd * odd) % COLUMNS == right % COLUMNS)
 }
 
 /// The y values, counted from the start of the next bucket, that match with the y value `left` (counted from the start

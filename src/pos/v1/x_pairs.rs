@@ -89,8 +89,9 @@ struct Side {
     room: usize,
     entries: Vec<Entry>,
     counts: Vec<u32>,
-    /// Entries of parts that are full, and those parts: hardly ever any.
-    spilled: Vec<(u32, Entry)>,
+    /// Further entries of parts, in order of these: what is next to the next part is in both, and what a full part had
+    /// no room for, hardly ever any, is here too.
+    further: Vec<(u32, Entry)>,
 }
 
 impl Side {
@@ -101,14 +102,14 @@ impl Side {
             room,
             entries: Vec::new(),
             counts: vec![0; parts(run_bits)],
-            spilled: Vec::new(),
+            further: Vec::new(),
         }
     }
 
     fn fill(&mut self, keystream: &Keystream, run: u32) {
         self.entries.resize(self.counts.len() * self.room, Entry::default());
         self.counts.fill(0);
-        self.spilled.clear();
+        self.further.clear();
         let first_x = u64::from(run) << self.run_bits;
         // f1 ends with the first bits of x, which are the same in all of the run.
         let y_end = first_x >> (X_BITS - EXTRA_BITS);
@@ -125,19 +126,25 @@ impl Side {
                 }
             }
         }
+        self.further.sort_unstable_by_key(|(part, _)| *part);
     }
 
     #[inline]
     fn push(&mut self, y: u64, x: u64) {
         let bucket = y / BC;
         let part = (bucket >> self.part_bits) as usize;
-        let entry = Entry::new(1 + (bucket & ((1 << self.part_bits) - 1)), y % BC, x);
+        let last = (1 << self.part_bits) - 1;
+        let number = bucket & last;
+        let entry = Entry::new(1 + number, y % BC, x);
         let count = &mut self.counts[part];
         if (*count as usize) < self.room {
             self.entries[part * self.room + *count as usize] = entry;
             *count += 1;
         } else {
-            self.spilled.push((part as u32, entry));
+            self.further.push((part as u32, entry));
+        }
+        if number == last {
+            self.further.push((part as u32 + 1, entry.carried()));
         }
     }
 
@@ -145,9 +152,12 @@ impl Side {
         &self.entries[part * self.room..][..self.counts[part] as usize]
     }
 
-    fn spilled(&self, part: usize) -> impl Iterator<Item = Entry> {
-        let of_part = move |spilled: &&(u32, Entry)| spilled.0 as usize == part;
-        self.spilled.iter().filter(of_part).map(|spilled| spilled.1)
+    fn further(&self, part: usize) -> impl Iterator<Item = Entry> {
+        let start = self.further.partition_point(|further| (further.0 as usize) < part);
+        let of_part = self.further[start..]
+            .iter()
+            .take_while(move |further| further.0 as usize == part);
+        of_part.map(|further| further.1)
     }
 }
 
@@ -183,8 +193,8 @@ impl Entry {
     /// Whether the two match, `self` being the left one.
     #[inline]
     fn is_left_of(self, right: Self) -> bool {
-        // A part begins with an even bucket, which is number 1.
-        self.bucket() + 1 == right.bucket() && offsets_match(self.bucket() + 1, self.offset(), right.offset())
+        // A part begins with an even bucket, which is number 1. Nothing can be foretold here, so nothing is left out.
+        (self.bucket() + 1 == right.bucket()) & offsets_match(self.bucket() + 1, self.offset(), right.offset())
     }
 
     /// The entry as the next part sees it, given that its bucket is the last one.
@@ -196,75 +206,135 @@ impl Entry {
 /// What it takes to join the parts of two runs.
 #[derive(Default)]
 struct Join {
-    buckets_a: BucketSet,
-    buckets_b: BucketSet,
+    buckets: BucketSet,
     near_a: Vec<Entry>,
     near_b: Vec<Entry>,
-    /// Index into `near_a` of the first entry of each chain, plus 1; the chains go by the last bits of the bucket number.
-    heads: Vec<u32>,
-    /// Index of the next entry of the chain, plus 1.
-    next: Vec<u32>,
+    chains: Chains,
+    candidates: Vec<Candidate>,
 }
 
 impl Join {
     /// Calls `found` with the part, and the left and the right entry, of each matching pair of an entry of either side.
     fn all(&mut self, side_a: &Side, side_b: &Side, mut found: impl FnMut(usize, LeftOf, Entry, Entry)) {
-        let last = 1 << side_a.part_bits;
-        let [mut extra_a, mut extra_b] = [Vec::new(), Vec::new()];
+        let [mut further_a, mut further_b] = [Vec::new(), Vec::new()];
         for part in 0..side_a.counts.len() {
-            extra_a.extend(side_a.spilled(part));
-            extra_b.extend(side_b.spilled(part));
-            let all_a = [&extra_a[..], side_a.part(part)];
-            let all_b = [&extra_b[..], side_b.part(part)];
+            further_a.clear();
+            further_a.extend(side_a.further(part));
+            further_b.clear();
+            further_b.extend(side_b.further(part));
+            let all_a = [&further_a[..], side_a.part(part)];
+            let all_b = [&further_b[..], side_b.part(part)];
 
             // What has no entry of the other run in a bucket next to its own, which is most of it, is left out.
-            self.buckets_a.set(all_a);
-            self.buckets_a.neighbours(all_b, &mut self.near_b);
-            self.buckets_b.set([&self.near_b, &[]]);
-            self.buckets_b.neighbours(all_a, &mut self.near_a);
+            self.buckets.set(all_a);
+            self.buckets.neighbours(all_b, &mut self.near_b);
+            self.buckets.set([&self.near_b, &[]]);
+            self.buckets.neighbours(all_a, &mut self.near_a);
 
-            self.chain();
-            for b in &self.near_b {
-                for a in self.chained(b.bucket().wrapping_sub(1)) {
-                    if a.is_left_of(*b) {
-                        found(part, LeftOf::A, a, *b);
-                    }
-                }
-                for a in self.chained(b.bucket() + 1) {
-                    if b.is_left_of(a) {
-                        found(part, LeftOf::B, *b, a);
-                    }
+            self.chains.set(&self.near_a);
+            self.collect_candidates();
+            for candidate in &self.candidates {
+                let (a, b) = (self.near_a[candidate.a()], self.near_b[candidate.b as usize]);
+                // The bucket is in the upper bits.
+                let (left, right) = (Entry(a.0.min(b.0)), Entry(a.0.max(b.0)));
+                if left.is_left_of(right) {
+                    let left_of = if left.0 == a.0 { LeftOf::A } else { LeftOf::B };
+                    found(part, left_of, left, right);
                 }
             }
-            let carried = |all: [&[Entry]; 2]| -> Vec<Entry> {
-                let of_last = all.into_iter().flatten().filter(|entry| entry.bucket() == last);
-                of_last.map(|entry| entry.carried()).collect()
-            };
-            (extra_a, extra_b) = (carried(all_a), carried(all_b));
         }
     }
 
-    /// Makes the chains of `near_a`.
-    fn chain(&mut self) {
-        self.heads.clear();
-        self.heads.resize(CHAINS, 0);
+    /// The entries of `near_a` in the chains of the buckets beside each entry of `near_b`.
+    fn collect_candidates(&mut self) {
+        let Self {
+            near_b,
+            chains,
+            candidates,
+            ..
+        } = self;
+        // Those at the heads of their chains first, then in turn those that come after others. Written without branches, for
+        // whether there is one is as good as random; each time there is room for one more.
+        candidates.clear();
+        candidates.resize(2 * near_b.len() + 1, Candidate::default());
+        let mut count = 0;
+        for (b, entry) in (0..).zip(&*near_b) {
+            for bucket in [entry.bucket().wrapping_sub(1), entry.bucket() + 1] {
+                let number_a = chains.head(bucket);
+                candidates[count] = Candidate { number_a, b };
+                count += usize::from(number_a != 0);
+            }
+        }
+        let mut at = 0;
+        while at < count {
+            if candidates.len() == count {
+                candidates.resize(2 * count, Candidate::default());
+            }
+            let Candidate { number_a, b } = candidates[at];
+            let number_a = chains.next(number_a);
+            candidates[count] = Candidate { number_a, b };
+            count += usize::from(number_a != 0);
+            at += 1;
+        }
+        candidates.truncate(count);
+    }
+}
+
+/// An entry of either run that may match.
+#[derive(Clone, Copy, Default)]
+struct Candidate {
+    /// Index into `near_a`, plus 1.
+    number_a: u32,
+    /// Index into `near_b`.
+    b: u32,
+}
+
+impl Candidate {
+    #[inline]
+    const fn a(self) -> usize {
+        (self.number_a as usize).wrapping_sub(1)
+    }
+}
+
+/// Entries by bucket: chains that go by the last bits of its number. Numbers of entries are counted from 1 on, and 0 is
+/// none.
+struct Chains {
+    heads: Box<[u32; CHAINS]>,
+    /// The entry after that of this number.
+    next: Vec<u32>,
+}
+
+impl Default for Chains {
+    fn default() -> Self {
+        Self {
+            heads: Box::new([0; CHAINS]),
+            next: Vec::new(),
+        }
+    }
+}
+
+impl Chains {
+    fn set(&mut self, entries: &[Entry]) {
+        self.heads.fill(0);
         self.next.clear();
-        for (number, entry) in (1..).zip(&self.near_a) {
+        self.next.resize(1 + entries.len(), 0);
+        for (number, (entry, next)) in (1..).zip(entries.iter().zip(&mut self.next[1..])) {
             let head = &mut self.heads[entry.bucket() as usize % CHAINS];
-            self.next.push(*head);
+            *next = *head;
             *head = number;
         }
     }
 
-    /// Entries of `near_a` of this bucket, and others.
+    /// The first entry of the chain with this bucket, and others.
     #[inline]
-    fn chained(&self, bucket: u64) -> impl Iterator<Item = Entry> {
-        let mut number = self.heads[bucket as usize % CHAINS];
-        std::iter::from_fn(move || {
-            let index = (number as usize).checked_sub(1)?;
-            number = *self.next.get(index)?;
-            self.near_a.get(index).copied()
-        })
+    fn head(&self, bucket: u64) -> u32 {
+        self.heads[bucket as usize % CHAINS]
+    }
+
+    /// The entry after this one.
+    #[inline]
+    fn next(&self, number: u32) -> u32 {
+        self.next[number as usize]
     }
 }
 
@@ -276,10 +346,17 @@ enum LeftOf {
 }
 
 /// Buckets of a part, told apart by the last bits of their number.
-#[derive(Default)]
 struct BucketSet {
     /// Bit 1 + n: bucket n is in. What is in at one end is in beyond the other end, too.
-    bytes: Vec<u8>,
+    bytes: Box<[u8; Self::SIZE / 8 + 2]>,
+}
+
+impl Default for BucketSet {
+    fn default() -> Self {
+        Self {
+            bytes: Box::new([0; Self::SIZE / 8 + 2]),
+        }
+    }
 }
 
 impl BucketSet {
@@ -287,10 +364,11 @@ impl BucketSet {
 
     /// Makes it the buckets of these entries.
     fn set(&mut self, entries: [&[Entry]; 2]) {
-        self.bytes.clear();
-        self.bytes.resize(Self::SIZE / 8 + 4, 0);
-        for entry in entries.into_iter().flatten() {
-            self.insert(1 + entry.bucket() as usize % Self::SIZE);
+        self.bytes.fill(0);
+        for entries in entries {
+            for entry in entries {
+                self.insert(1 + entry.bucket() as usize % Self::SIZE);
+            }
         }
         if self.has(1) {
             self.insert(1 + Self::SIZE);
@@ -302,13 +380,14 @@ impl BucketSet {
 
     /// Puts those of `entries` into `near` which have one of the buckets next to them in the set.
     fn neighbours(&self, entries: [&[Entry]; 2], near: &mut Vec<Entry>) {
-        let count: usize = entries.iter().map(|entries| entries.len()).sum();
-        near.resize(count, Entry::default());
+        near.resize(entries[0].len() + entries[1].len(), Entry::default());
         let mut kept = 0;
-        for entry in entries.into_iter().flatten() {
-            // Without branches: what comes is as good as random.
-            near[kept] = *entry;
-            kept += usize::from(self.has_neighbour(entry.bucket() as usize % Self::SIZE));
+        for entries in entries {
+            for entry in entries {
+                // Without branches: what comes is as good as random.
+                near[kept] = *entry;
+                kept += usize::from(self.has_neighbour(entry.bucket() as usize % Self::SIZE));
+            }
         }
         near.truncate(kept);
     }
@@ -348,7 +427,8 @@ const PART_SIZE_BITS: u32 = 12;
 /// A part has about 3,780 entries, with a standard deviation of 61.
 const PART_ROOM: usize = (1 << PART_SIZE_BITS) + (1 << PART_SIZE_BITS) / 16;
 
-const CHAINS: usize = 1 << PART_SIZE_BITS;
+/// Twice as many as a part has entries, so that few chains have entries of several buckets.
+const CHAINS: usize = 2 << PART_SIZE_BITS;
 
 #[cfg(test)]
 mod tests {
