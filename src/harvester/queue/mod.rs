@@ -375,7 +375,7 @@ fn count(plots: usize) -> u64 {
 const FROM_MEMORY: Duration = Duration::from_micros(100);
 
 /// Look-ups that one thread begins at once, at most. More gain no more.
-const MOST_AT_ONCE: usize = 8;
+const MOST_AT_ONCE: usize = 16;
 
 /// Threads that share what waits, at least.
 const SHARED_BY: usize = 4;

@@ -283,6 +283,11 @@ pub(super) struct Near {
 }
 
 impl Near {
+    /// What was read of the parks, of which there is nothing left then.
+    pub(super) fn take_parks(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.parks)
+    }
+
     /// A scan after each checkpoint, none begun.
     pub(super) fn scans(&self) -> Vec<Scan<'_>> {
         let parks = self

@@ -42,21 +42,35 @@ impl<'a, R: ReadAt + ?Sized> PlotReader<'a, R> {
         self.read(part, offset.min(self.size), length.min(available))
     }
 
-    /// `length` bytes from each of the offsets on, one after the other, all read in one batch.
-    pub(super) fn read_each(&self, part: PlotPart, offsets: &[u64], length: usize) -> Result<Vec<u8>, PlotError> {
+    /// `length` bytes from each of the offsets on, one after the other, all read in one batch. Uses the memory of `buffer`.
+    pub(super) fn read_each(
+        &self,
+        part: PlotPart,
+        offsets: &[u64],
+        length: usize,
+        buffer: Vec<u8>,
+    ) -> Result<Vec<u8>, PlotError> {
         if let Some(last) = offsets.iter().max() {
             self.check(part, *last, length)?;
         }
-        let mut bytes = vec![0; offsets.len() * length];
-        let mut requests: Vec<_> = offsets
-            .iter()
-            .zip(bytes.chunks_exact_mut(length))
-            .map(|(offset, buf)| ReadRequest { offset: *offset, buf })
-            .collect();
-        requests.sort_unstable_by_key(|request| request.offset);
-        self.reader
-            .read_batch(&mut requests)
-            .map_err(|error| PlotError::Unreadable { part, error })?;
+        let mut bytes = buffer;
+        bytes.resize(offsets.len() * length, 0);
+        let read = match offsets {
+            [offset] => {
+                let (offset, buf) = (*offset, &mut bytes[..]);
+                self.reader.read_batch(&mut [ReadRequest { offset, buf }])
+            }
+            _ => {
+                let mut requests: Vec<_> = offsets
+                    .iter()
+                    .zip(bytes.chunks_exact_mut(length))
+                    .map(|(offset, buf)| ReadRequest { offset: *offset, buf })
+                    .collect();
+                requests.sort_unstable_by_key(|request| request.offset);
+                self.reader.read_batch(&mut requests)
+            }
+        };
+        read.map_err(|error| PlotError::Unreadable { part, error })?;
         Ok(bytes)
     }
 

@@ -139,20 +139,74 @@ impl<'a> Skip<'a> {
         }
     }
 
-    fn all_of(table: &DecodeTable, mut going: Vec<&mut Self>) {
-        // Each time one of those that go together has come to its end.
-        while let Some(some) = going.first_chunk_mut::<LANES>() {
-            Self::skip_together(table, some);
-            going.retain_mut(|skip| skip.goes_on());
+    fn all_of(table: &DecodeTable, mut waiting: Vec<&mut Self>) {
+        // Those that go furthest begin, so that none is left to go alone.
+        waiting.sort_unstable_by_key(|skip| skip.left_at_most());
+        let mut going = waiting.split_off(waiting.len().saturating_sub(LANES));
+        while !going.is_empty() {
+            let ended = if let Some(going) = going.first_chunk_mut::<LANES>() {
+                Self::skip_together(table, going)
+            } else if let Some(going) = going.first_chunk_mut::<3>() {
+                Self::skip_together(table, going)
+            } else if let Some(going) = going.first_chunk_mut::<2>() {
+                Self::skip_together(table, going)
+            } else {
+                0
+            };
+            while going[ended].skip::<8>(table) {}
+            while going[ended].skip::<4>(table) {}
+            match waiting.pop() {
+                Some(next) => going[ended] = next,
+                None => drop(going.swap_remove(ended)),
+            }
         }
-        while let Some(some) = going.first_chunk_mut::<2>() {
-            Self::skip_together(table, some);
-            going.retain_mut(|skip| skip.goes_on());
+    }
+
+    /// Skips eight symbols of each, again and again, until one cannot: which.
+    fn skip_together<const N: usize>(table: &DecodeTable, skips: &mut [&mut Self; N]) -> usize {
+        let streams = skips.each_ref().map(|skip| skip.deltas.bits.bytes);
+        let limits = skips.each_ref().map(|skip| skip.limit);
+        let mut places = skips.each_ref().map(|skip| skip.place());
+        let rounds = skips.each_ref().map(|skip| (skip.most - skip.taken) / 8);
+        let (mut ended, most) = (0..).zip(rounds).min_by_key(|(_, rounds)| *rounds).unwrap_or((0, 0));
+        let mut taken = 0;
+        'rounds: for _ in 0..most {
+            let mut steps = [Steps::default(); N];
+            for lane in 0..N {
+                let Some(begin) = places[lane].begin(streams[lane]) else {
+                    ended = lane;
+                    break 'rounds;
+                };
+                steps[lane] = begin;
+            }
+            // Taking turns more often than once in eight symbols, a processor sees far enough ahead to do all of them at
+            // the same time; much more often, there are too many numbers at once.
+            for _ in 0..2 {
+                for steps in &mut steps {
+                    steps.take_four(table);
+                }
+            }
+            let mut next = places;
+            for lane in 0..N {
+                match steps[lane].end(places[lane]) {
+                    Some(place) if place.sum < limits[lane] => next[lane] = place,
+                    _ => {
+                        ended = lane;
+                        break 'rounds;
+                    }
+                }
+            }
+            (places, taken) = (next, taken + 8);
         }
-        if let Some(last) = going.first_chunk_mut::<1>() {
-            Self::skip_together(table, last);
-            last[0].goes_on();
+        for (skip, place) in skips.iter_mut().zip(places) {
+            skip.go_to(place, taken);
         }
+        ended
+    }
+
+    /// About how many symbols it can go on, if those of a limited sum are 1 in the middle.
+    fn left_at_most(&self) -> u64 {
+        ((self.most - self.taken) as u64).min(self.limit.saturating_sub(self.sum))
     }
 
     /// How many symbols were skipped, their sum, and the symbols after them.
@@ -160,40 +214,18 @@ impl<'a> Skip<'a> {
         (self.taken, self.sum, self.deltas)
     }
 
-    /// Skips eight symbols of each, as often as all of them can.
-    #[inline(always)]
-    fn skip_together<const N: usize>(table: &DecodeTable, skips: &mut [&mut Self; N]) {
-        let streams = skips.each_ref().map(|skip| skip.deltas.bits.bytes);
-        let limits = skips.each_ref().map(|skip| skip.limit);
-        let rounds = skips.iter().map(|skip| (skip.most - skip.taken) / 8).min();
-        let mut places = skips.each_ref().map(|skip| skip.place());
-        let mut taken = 0;
-        for _ in 0..rounds.unwrap_or(0) {
-            let Some(next) = after::<N, 8>(table, &streams, &places) else {
-                break;
-            };
-            if !std::iter::zip(&next, &limits).all(|(place, limit)| place.sum < *limit) {
-                break;
+    /// Skips so many symbols, four or eight, if it can.
+    #[inline]
+    fn skip<const COUNT: usize>(&mut self, table: &DecodeTable) -> bool {
+        let begin = self.place();
+        let end = begin.begin(self.deltas.bits.bytes).and_then(|mut steps| {
+            for _ in 0..COUNT / 4 {
+                steps.take_four(table);
             }
-            (places, taken) = (next, taken + 8);
-        }
-        for (skip, place) in skips.iter_mut().zip(places) {
-            skip.go_to(place, taken);
-        }
-    }
-
-    /// Skips eight; if it cannot, fours to the end and `false`.
-    fn goes_on(&mut self) -> bool {
-        if self.skip::<8>() {
-            return true;
-        }
-        while self.skip::<4>() {}
-        false
-    }
-
-    fn skip<const COUNT: usize>(&mut self) -> bool {
-        match after::<1, COUNT>(self.deltas.table, &[self.deltas.bits.bytes], &[self.place()]) {
-            Some([place]) if place.sum < self.limit && self.taken + COUNT <= self.most => {
+            steps.end(begin)
+        });
+        match end {
+            Some(place) if place.sum < self.limit && self.taken + COUNT <= self.most => {
                 self.go_to(place, COUNT);
                 true
             }
@@ -226,47 +258,68 @@ struct Place {
     sum: u64,
 }
 
-/// The places so many symbols further on in each stream, an even number of them; `None` near the end of a stream, or where
-/// they take more bits than are read at once. Four never do.
-#[inline(always)]
-fn after<const N: usize, const COUNT: usize>(
-    table: &DecodeTable,
-    streams: &[&[u8]; N],
-    places: &[Place; N],
-) -> Option<[Place; N]> {
-    let mut windows = [0; N];
-    for lane in 0..N {
-        let (bytes, left) = (streams[lane], places[lane].left);
-        // A mark behind the bits: how far it has come tells how many are used.
-        windows[lane] = BackwardBits { bytes, left }.window()? & !(MARK - 1) | MARK;
+impl Place {
+    /// To go on from here in the stream `bytes`; `None` near its end.
+    #[inline(always)]
+    fn begin(self, bytes: &[u8]) -> Option<Steps> {
+        let window = BackwardBits { bytes, left: self.left }.window()?;
+        Some(Steps {
+            window,
+            states: self.states,
+            cells: 0,
+        })
     }
-    let mut states = places.map(|place| place.states);
-    let mut sums = [0; N];
-    for place in 0..COUNT {
-        for lane in 0..N {
-            let state = &mut states[lane][place % 2];
-            let window = &mut windows[lane];
-            let cell = table[*state as usize % SLOTS];
-            // A symbol takes a bit at least: none has more than half of the slots.
-            let low = window.wrapping_shr(u32::from(cell.bits).wrapping_neg()) as u32;
-            *window <<= cell.bits % 64;
-            sums[lane] += u32::from(cell.symbol);
-            *state = u32::from(cell.base) + low;
+}
+
+/// Up to eight symbols that are being taken from a place on.
+#[derive(Clone, Copy, Default)]
+struct Steps {
+    /// The bits that come next, from the highest on.
+    window: u64,
+    states: [u32; 2],
+    /// What the cells of the symbols come to, so the sum of the symbols and that of their bits.
+    cells: u32,
+}
+
+impl Steps {
+    #[inline(always)]
+    fn take_four(&mut self, table: &DecodeTable) {
+        let Self {
+            mut window,
+            states: [mut first, mut second],
+            mut cells,
+        } = *self;
+        let mut next = |state: u32| {
+            let cell = table[state as usize % SLOTS];
+            // A symbol takes a bit at least: none has more than half of the slots. Shifts go by the last six bits of a
+            // number, which are the bits of a cell.
+            let low = window.wrapping_shr(cell.0.wrapping_neg()) as u32;
+            window = window.wrapping_shl(cell.0);
+            cells = cells.wrapping_add(cell.0);
+            cell.base() + low
+        };
+        for _ in 0..2 {
+            first = next(first);
+            second = next(second);
         }
-    }
-    let mut next = [Place::default(); N];
-    for lane in 0..N {
-        if windows[lane] == 0 {
-            return None;
-        }
-        let used = windows[lane].trailing_zeros() - MARK.trailing_zeros();
-        next[lane] = Place {
-            left: places[lane].left - used as usize,
-            states: states[lane],
-            sum: places[lane].sum + u64::from(sums[lane]),
+        *self = Self {
+            window,
+            states: [first, second],
+            cells,
         };
     }
-    Some(next)
+
+    /// Where it has come to from `begin`; `None` if that took more bits than were read at once. Four symbols never do.
+    #[inline(always)]
+    fn end(self, begin: Place) -> Option<Place> {
+        let cells = DecodeCell(self.cells);
+        let left = begin.left.checked_sub(cells.bits() as usize)?;
+        (cells.bits() <= WINDOW_BITS).then_some(Place {
+            left,
+            states: self.states,
+            sum: begin.sum + u64::from(cells.symbol()),
+        })
+    }
 }
 
 impl Iterator for Deltas<'_> {
@@ -277,9 +330,9 @@ impl Iterator for Deltas<'_> {
         let [state, other] = self.states;
         let cell = self.table[state as usize % SLOTS];
         self.rest = match self.rest {
-            Rest::Unknown => match self.bits.take(u32::from(cell.bits)) {
+            Rest::Unknown => match self.bits.take(cell.bits()) {
                 Some(low) => {
-                    self.states = [other, u32::from(cell.base) + low];
+                    self.states = [other, cell.base() + low];
                     Rest::Unknown
                 }
                 None => {
@@ -290,7 +343,7 @@ impl Iterator for Deltas<'_> {
             Rest::One => Rest::None,
             Rest::None => return None,
         };
-        Some(cell.symbol)
+        Some(cell.symbol() as u8)
     }
 }
 
@@ -327,12 +380,31 @@ pub enum FseError {
 
 type DecodeTable = [DecodeCell; SLOTS];
 
-/// What one state says: its symbol, and the next state as `base` plus `bits` bits of the stream.
+/// What one state says: its symbol, and the next state as `base` plus `bits` bits of the stream. Packed so that up to eight
+/// can be added, and their symbols and bits with them.
 #[derive(Clone, Copy, Debug, Default)]
-struct DecodeCell {
-    base: u16,
-    symbol: u8,
-    bits: u8,
+struct DecodeCell(u32);
+
+impl DecodeCell {
+    const SYMBOL_AT: u32 = 7;
+    const BASE_AT: u32 = Self::SYMBOL_AT + 8 + 3;
+
+    /// `bits` of at most 14, of `base` as well.
+    const fn new(base: u32, symbol: u8, bits: u32) -> Self {
+        Self(base << Self::BASE_AT | (symbol as u32) << Self::SYMBOL_AT | bits)
+    }
+
+    const fn bits(self) -> u32 {
+        self.0 % (1 << Self::SYMBOL_AT)
+    }
+
+    const fn symbol(self) -> u32 {
+        self.0 % (1 << Self::BASE_AT) >> Self::SYMBOL_AT
+    }
+
+    const fn base(self) -> u32 {
+        self.0 >> Self::BASE_AT
+    }
 }
 
 fn decode_table(counts: &[u16]) -> Box<DecodeTable> {
@@ -342,11 +414,7 @@ fn decode_table(counts: &[u16]) -> Box<DecodeTable> {
         let state = &mut next[usize::from(symbol)];
         // Within a symbol states are numbered count..2*count; shifted up by `bits` they fall into SLOTS..2*SLOTS.
         let bits = TABLE_LOG - state.ilog2();
-        *cell = DecodeCell {
-            base: ((u32::from(*state) << bits) - SLOTS as u32) as u16,
-            symbol,
-            bits: bits as u8,
-        };
+        *cell = DecodeCell::new((u32::from(*state) << bits) - SLOTS as u32, symbol, bits);
         *state += 1;
     }
     table
@@ -534,8 +602,8 @@ const TABLE_LOG: u32 = 14;
 const SLOTS: usize = 1 << TABLE_LOG;
 const MIN_SYMBOLS: usize = 3;
 
-/// Below the 57 bits that there are at least in eight bytes when the first ones are used.
-const MARK: u64 = 1 << 6;
+/// So many bits there are at least in eight bytes when the first ones are used.
+const WINDOW_BITS: u32 = 57;
 
 /// Streams that are decoded together.
 const LANES: usize = 4;

@@ -39,7 +39,7 @@ fn slots_are_shared_out_as_chiapos_does() {
         let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
         let hash = hex::encode(Sha256::digest(bytes));
         assert_eq!((counts.len(), &hash[..16]), (symbols, digest), "R {r}");
-        assert!(decode_table(&counts).iter().all(|cell| cell.bits > 0), "R {r}");
+        assert!(decode_table(&counts).iter().all(|cell| cell.bits() > 0), "R {r}");
     }
 }
 

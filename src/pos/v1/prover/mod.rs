@@ -281,18 +281,19 @@ impl Prover {
         table: u8,
         positions: &[u64],
     ) -> Result<Vec<u128>, PlotError> {
-        let parks = self.read_parks(plot, table, positions)?;
+        let parks = self.read_parks(plot, table, positions, Vec::new())?;
         let mut entries = parks.entries()?;
         Skip::all(entries.iter_mut().filter_map(ParkEntry::skip));
         parks.line_points(entries)
     }
 
-    /// The parks with the entries at `positions` of `table`, 1 to 6, read in one batch.
+    /// The parks with the entries at `positions` of `table`, 1 to 6, read in one batch into the memory of `buffer`.
     fn read_parks<R: ReadAt + ?Sized>(
         &self,
         plot: &PlotReader<'_, R>,
         table: u8,
         positions: &[u64],
+        buffer: Vec<u8>,
     ) -> Result<Parks, PlotError> {
         let part = PlotPart::Table(table);
         let layout = match &self.compression {
@@ -311,7 +312,7 @@ impl Prover {
         Ok(Parks {
             part,
             layout,
-            bytes: plot.read_each(part, &offsets, park_bytes)?,
+            bytes: plot.read_each(part, &offsets, park_bytes, buffer)?,
             indices: positions.iter().map(index).collect(),
         })
     }

@@ -122,10 +122,14 @@ impl<'a> Search<'a> {
 
     /// Reads the parks that the ways come to in `table`, if the plot has it.
     fn read(&mut self, table: u8) -> Result<(), PlotError> {
-        self.parks = None;
+        // What was read before is decoded; to take memory for each read takes a while.
+        let buffer = match self.parks.take() {
+            Some(parks) => parks.bytes,
+            None => self.near.take_parks(),
+        };
         if table >= self.prover.lowest_table() && !self.ways.is_empty() {
             let positions: Vec<u64> = self.ways.iter().map(|way| way.position).collect();
-            self.parks = Some(self.prover.read_parks(&self.plot, table, &positions)?);
+            self.parks = Some(self.prover.read_parks(&self.plot, table, &positions, buffer)?);
         }
         Ok(())
     }
