@@ -154,6 +154,10 @@ impl<'a> Skip<'a> {
                 0
             };
             while going[ended].skip::<8>(table) {}
+            // Where eight take more bits than are read at once, it goes on with the others after four.
+            if going[ended].skip::<4>(table) && going[ended].skip::<8>(table) {
+                continue;
+            }
             while going[ended].skip::<4>(table) {}
             match waiting.pop() {
                 Some(next) => going[ended] = next,
