@@ -1,7 +1,8 @@
 //! The record of each harvester message that passes: what matters of its content in a few characters, and all of it in
 //! lines.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write as _};
 
 use super::harvesters::Slot;
 use crate::clock::Now;
@@ -54,14 +55,14 @@ fn record(
     now: Now,
     direction: Direction,
     slot: &Slot,
-    message: &str,
+    message: &'static str,
     detail: String,
     content: Content,
 ) -> MessageRecord {
     MessageRecord {
         at_unix_ms: now.unix.0,
         direction,
-        message: message.to_owned(),
+        message: Cow::Borrowed(message),
         peer_name: slot.name.clone(),
         host: slot.host(),
         peer_id: slot.peer.peer_id,
@@ -74,21 +75,52 @@ fn signage_point(index: u8) -> String {
     format!("{index}/{SIGNAGE_POINTS_PER_SUB_SLOT}")
 }
 
-/// Lines `field: value`, of bounded length whatever a harvester sends.
-#[derive(Default)]
+/// Lines `field: value`, of bounded length whatever a harvester sends. One is made for each message that passes, so it is
+/// written in one go.
 struct Content(String);
 
 /// Characters of a text from outside that are kept, and items of a list.
 const TEXT_KEPT: usize = 200;
 const ITEMS_KEPT: usize = 8;
 
+/// Room for a signage point, the message that is sent most.
+const USUAL_LENGTH: usize = 512;
+
+/// Writes the beginning of a value. A line break within it would look like the next field.
+struct Value<'a> {
+    out: &'a mut String,
+    left: usize,
+}
+
+impl fmt::Write for Value<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() <= self.left && !text.contains(['\n', '\r']) {
+            self.left -= text.len();
+            self.out.push_str(text);
+            return Ok(());
+        }
+        for c in text.chars().take(self.left) {
+            self.left -= 1;
+            self.out.push(if matches!(c, '\n' | '\r') { ' ' } else { c });
+        }
+        Ok(())
+    }
+}
+
 impl Content {
+    fn new() -> Self {
+        Self(String::with_capacity(USUAL_LENGTH))
+    }
+
     fn field(&mut self, name: &str, value: impl Display) {
-        // A line break within a value would look like the next field.
-        let value = value.to_string().replace(['\n', '\r'], " ");
         self.0.push_str(name);
         self.0.push_str(": ");
-        self.0.extend(value.chars().take(TEXT_KEPT));
+        let mut out = Value {
+            out: &mut self.0,
+            left: TEXT_KEPT,
+        };
+        // Neither a text nor what is shown here fails.
+        let _ = write!(out, "{value}");
         self.0.push('\n');
     }
 
@@ -110,7 +142,7 @@ impl Content {
 }
 
 fn content_from(message: &FromHarvester) -> Content {
-    let mut it = Content::default();
+    let mut it = Content::new();
     match message {
         FromHarvester::FarmingInfo(info) => {
             it.field("challenge_hash", info.challenge_hash);
@@ -189,7 +221,7 @@ fn content_from(message: &FromHarvester) -> Content {
 }
 
 fn content_to(message: &ToHarvester) -> Content {
-    let mut it = Content::default();
+    let mut it = Content::new();
     match message {
         ToHarvester::NewSignagePoint(point) => signage_point_content(&mut it, point),
         ToHarvester::RequestSignatures(request) => {

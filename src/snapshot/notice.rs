@@ -1,5 +1,6 @@
 //! Facts that must not be lost between two snapshots, and the record of every protocol message that passes.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -361,7 +362,7 @@ pub struct MessageRecord {
     /// Which way.
     pub direction: Direction,
     /// Message name, as `farming_info`.
-    pub message: String,
+    pub message: Cow<'static, str>,
     /// Harvester's or node's name.
     pub peer_name: String,
     /// Its address.

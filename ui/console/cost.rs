@@ -141,7 +141,7 @@ pub(crate) fn message(size: Size, n: u64) -> MessageRecord {
     MessageRecord {
         at_unix_ms: samples::NOW + n / 2,
         direction: Direction::In,
-        message: "farming_info".to_owned(),
+        message: "farming_info".into(),
         peer_name: format!("shelf-{harvester}"),
         host: address(harvester),
         peer_id: PeerId([7; 32]),

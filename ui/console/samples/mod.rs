@@ -41,7 +41,7 @@ pub(super) fn message_record(at_unix_ms: u64, peer_name: &str) -> MessageRecord 
     MessageRecord {
         at_unix_ms,
         direction: Direction::In,
-        message: "farming_info".to_owned(),
+        message: "farming_info".into(),
         peer_name: peer_name.to_owned(),
         host: "10.0.0.7".to_owned(),
         peer_id: PeerId([7; 32]),
@@ -390,7 +390,7 @@ pub(super) fn events(farm: &FarmSnapshot) -> Vec<FeedEvent> {
             events.push(FeedEvent::Message(MessageRecord {
                 at_unix_ms: point.at_unix_ms + u64::from(harvester.id.0),
                 direction: Direction::Out,
-                message: "new_signage_point_harvester".to_owned(),
+                message: "new_signage_point_harvester".into(),
                 peer_name: harvester.name.clone(),
                 host: harvester.host.clone(),
                 peer_id: harvester.peer_id,
