@@ -53,8 +53,10 @@ impl<'a, R: ReadAt + ?Sized> PlotReader<'a, R> {
         if let Some(last) = offsets.iter().max() {
             self.check(part, *last, length)?;
         }
-        let mut bytes = buffer;
-        bytes.resize(offsets.len() * length, 0);
+        let needed = offsets.len() * length;
+        // A buffer that had to grow would be copied.
+        let mut bytes = if buffer.capacity() < needed { Vec::new() } else { buffer };
+        bytes.resize(needed, 0);
         let read = match offsets {
             [offset] => {
                 let (offset, buf) = (*offset, &mut bytes[..]);
