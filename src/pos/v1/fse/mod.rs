@@ -395,7 +395,7 @@ impl DecodeCell {
 
     /// `bits` of at most 14, of `base` as well.
     const fn new(base: u32, symbol: u8, bits: u32) -> Self {
-        Self(base << Self::BASE_AT | (symbol as u32) << Self::SYMBOL_AT | bits)
+        Self((base << Self::BASE_AT) | ((symbol as u32) << Self::SYMBOL_AT) | bits)
     }
 
     const fn bits(self) -> u32 {
@@ -403,7 +403,7 @@ impl DecodeCell {
     }
 
     const fn symbol(self) -> u32 {
-        self.0 % (1 << Self::BASE_AT) >> Self::SYMBOL_AT
+        (self.0 % (1 << Self::BASE_AT)) >> Self::SYMBOL_AT
     }
 
     const fn base(self) -> u32 {
