@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
 
 use super::harvesters::Slot;
 use crate::clock::Now;
@@ -32,11 +33,11 @@ pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> Messag
         },
     };
     let name = message.message_type().name();
-    record(now, Direction::In, slot, name, detail, content_from(message))
+    record(now, Direction::In, slot, name, detail, content_from(message).into())
 }
 
-/// A message to a harvester.
-pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester) -> MessageRecord {
+/// A message to a harvester, and its content ([`content_to`]).
+pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester, content: Arc<str>) -> MessageRecord {
     let detail = match message {
         ToHarvester::NewSignagePoint(point) => signage_point(point.signage_point_index),
         ToHarvester::RequestSignatures(request) => format!("{} messages", request.messages.len()),
@@ -48,7 +49,7 @@ pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester) -> MessageR
         ToHarvester::HarvesterHandshake(_) | ToHarvester::RequestPlots => String::new(),
     };
     let name = message.message_type().name();
-    record(now, Direction::Out, slot, name, detail, content_to(message))
+    record(now, Direction::Out, slot, name, detail, content)
 }
 
 fn record(
@@ -57,17 +58,17 @@ fn record(
     slot: &Slot,
     message: &'static str,
     detail: String,
-    content: Content,
+    content: Arc<str>,
 ) -> MessageRecord {
     MessageRecord {
         at_unix_ms: now.unix.0,
         direction,
         message: Cow::Borrowed(message),
-        peer_name: slot.name.clone(),
-        host: slot.host(),
+        peer_name: Arc::clone(&slot.name),
+        host: Arc::clone(&slot.host),
         peer_id: slot.peer.peer_id,
         detail,
-        content: content.0,
+        content,
     }
 }
 
@@ -104,6 +105,12 @@ impl fmt::Write for Value<'_> {
             self.out.push(if matches!(c, '\n' | '\r') { ' ' } else { c });
         }
         Ok(())
+    }
+}
+
+impl From<Content> for Arc<str> {
+    fn from(content: Content) -> Self {
+        content.0.into()
     }
 }
 
@@ -220,10 +227,11 @@ fn content_from(message: &FromHarvester) -> Content {
     it
 }
 
-fn content_to(message: &ToHarvester) -> Content {
+/// All of a message to a harvester, in lines.
+pub(super) fn content_to(message: &ToHarvester) -> Arc<str> {
     let mut it = Content::new();
     match message {
-        ToHarvester::NewSignagePoint(point) => signage_point_content(&mut it, point),
+        ToHarvester::NewSignagePoint(point) => return content_of_signage_point(point),
         ToHarvester::RequestSignatures(request) => {
             it.field("challenge_hash", request.challenge_hash);
             it.field("sp_hash", request.sp_hash);
@@ -244,10 +252,12 @@ fn content_to(message: &ToHarvester) -> Content {
         }
         ToHarvester::RequestPlots => {}
     }
-    it
+    it.into()
 }
 
-fn signage_point_content(it: &mut Content, point: &NewSignagePointHarvester) {
+/// The same of a signage point.
+pub(super) fn content_of_signage_point(point: &NewSignagePointHarvester) -> Arc<str> {
+    let mut it = Content::new();
     it.field("challenge_hash", point.challenge_hash);
     it.field("difficulty", point.difficulty);
     it.field("sub_slot_iters", point.sub_slot_iters);
@@ -268,6 +278,7 @@ fn signage_point_content(it: &mut Content, point: &NewSignagePointHarvester) {
             }
         }
     }
+    it.into()
 }
 
 #[cfg(test)]
