@@ -263,11 +263,12 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         format!("in 24 h: {}", luck_words(&eligible.filter_24h)),
         luck_tone(eligible.filter_24h.verdict),
     ));
-    if eligible.compared > 0 {
+    if eligible.compared + eligible.not_compared > 0 {
         let text = format!(
-            "{} answers checked by plot id · {} said otherwise",
+            "{} answers checked by plot id · {} said otherwise · {} could not be checked",
             grouped(eligible.compared),
-            grouped(eligible.differed)
+            grouped(eligible.differed),
+            grouped(eligible.not_compared)
         );
         rows.push(("own count", text, warn_if(eligible.differs_in_a_row > 0)));
     }
