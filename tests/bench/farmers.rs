@@ -7,7 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use farmconsole::config::Root;
+use farmconsole::control::{Ask, ControlClient, Event, RecordingPart};
 use farmconsole::ids::SpHash;
+use farmconsole::runtime::RecentKind;
 use farmconsole::snapshot::SignagePointView;
 use farmconsole::system_clock::Clock;
 use farmconsole::tls::issue::Issuer;
@@ -131,6 +133,24 @@ impl Farmer {
             Ok((view.sp_hash, view.received_at_unix_ms))
         };
         String::from_utf8(listed.stdout)?.lines().map(view).collect()
+    }
+
+    /// How soon a question about nothing much is answered by the task that farms, and how soon one that attaches a
+    /// recorder, which is read to the end of the farmer's beginning and leaves.
+    pub(crate) async fn attach_recorder(&self) -> Result<[Duration; 2]> {
+        let mut client = ControlClient::connect(&Root::new(self.root.path()).control_socket()).await?;
+        let mut took = [Duration::ZERO; 2];
+        let little = Ask::Recent {
+            kind: RecentKind::Notices,
+            limit: 1,
+        };
+        for (took, ask) in took.iter_mut().zip([little, Ask::Record]) {
+            let asked = Instant::now();
+            client.ask(ask).await?;
+            *took = asked.elapsed();
+        }
+        while !matches!(client.next_event().await?, Event::Recording(RecordingPart::Begun(_))) {}
+        Ok(took)
     }
 
     /// Its process, for measuring it from another thread.
