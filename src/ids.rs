@@ -41,7 +41,7 @@ macro_rules! id32 {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                write_hex(f, &self.0)
             }
         }
 
@@ -128,6 +128,17 @@ pub enum IdParseError {
     /// A character that is no hex digit.
     #[error("not a hex number")]
     NotHex,
+}
+
+/// Lowercase hex digits without a detour over the heap: ids are in every record of a message.
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    let mut digits = [0; 64];
+    for part in bytes.chunks(digits.len() / 2) {
+        let digits = &mut digits[..2 * part.len()];
+        hex::encode_to_slice(part, digits).map_err(|_| fmt::Error)?;
+        f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)?;
+    }
+    Ok(())
 }
 
 fn parse_hex32(text: &str) -> Result<[u8; 32], IdParseError> {

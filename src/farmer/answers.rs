@@ -24,7 +24,7 @@ impl Farmer {
         let attempt = AttemptView {
             at_unix_ms: now.unix.0,
             harvester: id,
-            harvester_name: slot.name.clone(),
+            harvester_name: slot.name.to_string(),
             signage_point_index: answer.index,
             sp_hash: info.sp_hash,
             challenge_hash: info.challenge_hash,
@@ -74,7 +74,7 @@ impl Farmer {
             let attempt = AttemptView {
                 at_unix_ms: now.unix.0,
                 harvester: id,
-                harvester_name: name.clone(),
+                harvester_name: name.to_string(),
                 signage_point_index: index,
                 sp_hash,
                 challenge_hash,
@@ -103,7 +103,7 @@ impl Farmer {
         let is_silent = matches!(slot.state(now.mono), HarvesterState::Silent { .. });
         let silent = AlarmKind::HarvesterSilent {
             harvester: id,
-            name: name.clone(),
+            name: name.to_string(),
             unanswered,
         };
         if is_silent {
@@ -113,7 +113,7 @@ impl Farmer {
         }
         let answers_late = AlarmKind::HarvesterLate {
             harvester: id,
-            name,
+            name: name.to_string(),
             late,
         };
         if late == 0 {

@@ -24,7 +24,7 @@ impl Farmer {
                 harvester: Some(harvester),
             } => match name_if(*harvester, true)? {
                 (true, _) => Ok(()),
-                (false, name) => Err(CommandError::NotConnected { name }),
+                (false, name) => Err(CommandError::NotConnected { name: name.to_string() }),
             },
             Command::AcknowledgeAlarm { number: Some(number) } => {
                 let number = *number;
@@ -50,7 +50,7 @@ impl Farmer {
             }
             Command::ForgetHarvester { harvester } => match name_if(*harvester, false)? {
                 (true, _) => Ok(()),
-                (false, name) => Err(CommandError::Connected { name }),
+                (false, name) => Err(CommandError::Connected { name: name.to_string() }),
             },
         }
     }
@@ -73,7 +73,7 @@ impl Farmer {
         for (id, name, _) in named {
             let unique = self.harvesters.unique_name(name, id);
             if let Some(slot) = self.harvesters.get_mut(id) {
-                slot.name = unique;
+                slot.name = unique.into();
             }
         }
         self.config.names.extend(names);
@@ -121,7 +121,7 @@ impl Farmer {
                 let name = name.trim().to_owned();
                 let unique = self.harvesters.unique_name(name.clone(), harvester);
                 if let Some(slot) = self.harvesters.get_mut(harvester) {
-                    slot.name = unique;
+                    slot.name = unique.into();
                     let peer_id = slot.peer.peer_id;
                     self.config.names.insert(peer_id, name);
                 }

@@ -5,6 +5,7 @@
 //! are served and an alarm says so; if not, the new connection takes its place.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Farmer;
@@ -131,7 +132,7 @@ impl Farmer {
         let peer_id = peer.peer_id;
         self.notice(Notice::HarvesterDisconnected {
             harvester: id,
-            name,
+            name: name.to_string(),
             peer,
             cause,
         });
@@ -159,7 +160,7 @@ impl Farmer {
                 now,
                 AlarmKind::HarvesterAbsent {
                     harvester: id,
-                    name,
+                    name: name.to_string(),
                     plots,
                     why,
                 },
@@ -220,11 +221,24 @@ impl Farmer {
 
     /// Sends to a harvester, if it is connected.
     pub(super) fn send(&mut self, now: Now, id: HarvesterId, envelope: Option<u16>, message: ToHarvester) -> bool {
+        let content = messages::content_to(&message);
+        self.send_told(now, id, envelope, message, content)
+    }
+
+    /// Sends to a harvester, if it is connected, a message whose content has been put into words already.
+    pub(super) fn send_told(
+        &mut self,
+        now: Now,
+        id: HarvesterId,
+        envelope: Option<u16>,
+        message: ToHarvester,
+        content: Arc<str>,
+    ) -> bool {
         let Some(slot) = self.harvesters.get(id) else {
             return false;
         };
         let Some(session) = &slot.session else { return false };
-        let record = messages::outgoing(now, slot, &message);
+        let record = messages::outgoing(now, slot, &message, content);
         self.outputs.push_back(Output::Send {
             session: session.id,
             id: envelope,
@@ -278,6 +292,7 @@ impl Farmer {
             return;
         };
         let old_peer = std::mem::replace(&mut slot.peer, new_slot.peer);
+        slot.host = new_slot.host;
         slot.connected_at = new_slot.connected_at;
         slot.connections += 1;
         slot.asks.handle_disconnect();
@@ -285,7 +300,7 @@ impl Farmer {
         slot.proofs += new_slot.proofs;
         slot.invalid_proofs += new_slot.invalid_proofs;
         slot.ignored_messages += new_slot.ignored_messages;
-        let (name, peer_id, due) = (slot.name.clone(), slot.peer.peer_id, slot.asks.due());
+        let (name, peer_id, due) = (slot.name.to_string(), slot.peer.peer_id, slot.asks.due());
         self.timers.put(Timer::Answers(old_id), due);
         self.roll_call.rename(new_id, old_id);
         self.attempts.rename(new_id, old_id, &name);

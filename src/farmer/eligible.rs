@@ -266,7 +266,7 @@ impl Farmer {
         }
         let alarm = AlarmKind::EligibleMismatch {
             harvester: count.harvester,
-            name: slot.name.clone(),
+            name: slot.name.to_string(),
             in_a_row: eligibility.differs_in_a_row,
             expected: count.counted,
             passed: count.passed,

@@ -3,6 +3,7 @@
 //! Nothing that belongs to a connection is keyed by certificate: two machines may use one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::asks::Asks;
@@ -27,7 +28,9 @@ pub(super) struct Harvesters {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Slot {
     /// Name for people; unique.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
+    /// IP address of `peer`, as people write it.
+    pub(super) host: Arc<str>,
     /// The running connection's peer, or the last one's.
     pub(super) peer: ConnectedPeer,
     /// Whether it runs in this process.
@@ -146,7 +149,10 @@ impl Harvesters {
 
     /// Name of a harvester; empty if it is forgotten.
     pub(super) fn name(&self, id: HarvesterId) -> String {
-        self.get(id).map(|slot| slot.name.clone()).unwrap_or_default()
+        self.get(id)
+            .map(|slot| slot.name.clone())
+            .unwrap_or_default()
+            .to_string()
     }
 
     /// The slot a connecting harvester had before: same certificate, or another one that is its own too, not connected;
@@ -171,7 +177,8 @@ impl Harvesters {
         self.made += 1;
         let id = HarvesterId(self.made);
         let slot = Slot {
-            name: self.unique_name(name, id),
+            name: self.unique_name(name, id).into(),
+            host: host_of(&peer).into(),
             peer,
             embedded,
             session: None,
@@ -209,6 +216,7 @@ impl Harvesters {
     pub(super) fn attach(&mut self, now: Now, id: HarvesterId, session: SessionId, peer: ConnectedPeer) {
         if let Some(slot) = self.slots.get_mut(&id) {
             slot.session = Some(Session::new(now, session, &peer));
+            slot.host = host_of(&peer).into();
             slot.peer = peer;
             slot.connected_at = now.unix;
             slot.connections += 1;
@@ -239,7 +247,7 @@ impl Harvesters {
     /// This name, or with a number behind it if another harvester has it.
     pub(super) fn unique_name(&self, name: String, id: HarvesterId) -> String {
         let others = self.all().filter(|(other, _)| *other != id);
-        let taken: BTreeSet<&str> = others.map(|(_, slot)| slot.name.as_str()).collect();
+        let taken: BTreeSet<&str> = others.map(|(_, slot)| &*slot.name).collect();
         if !taken.contains(name.as_str()) {
             return name;
         }
@@ -264,11 +272,6 @@ impl Harvesters {
 }
 
 impl Slot {
-    /// Its IP address.
-    pub(super) fn host(&self) -> String {
-        host_of(&self.peer)
-    }
-
     /// Whether it runs on this machine.
     pub(super) fn is_local(&self) -> bool {
         self.embedded || self.peer.address.ip().to_canonical().is_loopback()
@@ -439,7 +442,7 @@ mod tests {
         for _ in 0..3 {
             harvesters.add(Now::default(), "127.0.0.1".to_owned(), peer(1, "127.0.0.1:1"), false);
         }
-        let names: Vec<_> = harvesters.all().map(|(_, slot)| slot.name.as_str()).collect();
+        let names: Vec<_> = harvesters.all().map(|(_, slot)| &*slot.name).collect();
         assert_eq!(names, ["127.0.0.1", "127.0.0.1 (2)", "127.0.0.1 (3)"]);
     }
 }

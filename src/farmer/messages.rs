@@ -1,7 +1,9 @@
 //! The record of each harvester message that passes: what matters of its content in a few characters, and all of it in
 //! lines.
 
-use std::fmt::Display;
+use std::borrow::Cow;
+use std::fmt::{self, Display, Write as _};
+use std::sync::Arc;
 
 use super::harvesters::Slot;
 use crate::clock::Now;
@@ -31,11 +33,11 @@ pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> Messag
         },
     };
     let name = message.message_type().name();
-    record(now, Direction::In, slot, name, detail, content_from(message))
+    record(now, Direction::In, slot, name, detail, content_from(message).into())
 }
 
-/// A message to a harvester.
-pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester) -> MessageRecord {
+/// A message to a harvester, and its content ([`content_to`]).
+pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester, content: Arc<str>) -> MessageRecord {
     let detail = match message {
         ToHarvester::NewSignagePoint(point) => signage_point(point.signage_point_index),
         ToHarvester::RequestSignatures(request) => format!("{} messages", request.messages.len()),
@@ -47,26 +49,26 @@ pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester) -> MessageR
         ToHarvester::HarvesterHandshake(_) | ToHarvester::RequestPlots => String::new(),
     };
     let name = message.message_type().name();
-    record(now, Direction::Out, slot, name, detail, content_to(message))
+    record(now, Direction::Out, slot, name, detail, content)
 }
 
 fn record(
     now: Now,
     direction: Direction,
     slot: &Slot,
-    message: &str,
+    message: &'static str,
     detail: String,
-    content: Content,
+    content: Arc<str>,
 ) -> MessageRecord {
     MessageRecord {
         at_unix_ms: now.unix.0,
         direction,
-        message: message.to_owned(),
-        peer_name: slot.name.clone(),
-        host: slot.host(),
+        message: Cow::Borrowed(message),
+        peer_name: Arc::clone(&slot.name),
+        host: Arc::clone(&slot.host),
         peer_id: slot.peer.peer_id,
         detail,
-        content: content.0,
+        content,
     }
 }
 
@@ -74,21 +76,58 @@ fn signage_point(index: u8) -> String {
     format!("{index}/{SIGNAGE_POINTS_PER_SUB_SLOT}")
 }
 
-/// Lines `field: value`, of bounded length whatever a harvester sends.
-#[derive(Default)]
+/// Lines `field: value`, of bounded length whatever a harvester sends. One is made for each message that passes, so it is
+/// written in one go.
 struct Content(String);
 
 /// Characters of a text from outside that are kept, and items of a list.
 const TEXT_KEPT: usize = 200;
 const ITEMS_KEPT: usize = 8;
 
+/// Room for a signage point, the message that is sent most.
+const USUAL_LENGTH: usize = 512;
+
+/// Writes the beginning of a value. A line break within it would look like the next field.
+struct Value<'a> {
+    out: &'a mut String,
+    left: usize,
+}
+
+impl fmt::Write for Value<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if text.len() <= self.left && !text.contains(['\n', '\r']) {
+            self.left -= text.len();
+            self.out.push_str(text);
+            return Ok(());
+        }
+        for c in text.chars().take(self.left) {
+            self.left -= 1;
+            self.out.push(if matches!(c, '\n' | '\r') { ' ' } else { c });
+        }
+        Ok(())
+    }
+}
+
+impl From<Content> for Arc<str> {
+    fn from(content: Content) -> Self {
+        content.0.into()
+    }
+}
+
 impl Content {
+    fn new() -> Self {
+        Self(String::with_capacity(USUAL_LENGTH))
+    }
+
     fn field(&mut self, name: &str, value: impl Display) {
-        // A line break within a value would look like the next field.
-        let value = value.to_string().replace(['\n', '\r'], " ");
         self.0.push_str(name);
         self.0.push_str(": ");
-        self.0.extend(value.chars().take(TEXT_KEPT));
+        let mut out = Value {
+            out: &mut self.0,
+            left: TEXT_KEPT,
+        };
+        // Neither a text nor what is shown here fails.
+        let _ = write!(out, "{value}");
         self.0.push('\n');
     }
 
@@ -110,7 +149,7 @@ impl Content {
 }
 
 fn content_from(message: &FromHarvester) -> Content {
-    let mut it = Content::default();
+    let mut it = Content::new();
     match message {
         FromHarvester::FarmingInfo(info) => {
             it.field("challenge_hash", info.challenge_hash);
@@ -188,10 +227,11 @@ fn content_from(message: &FromHarvester) -> Content {
     it
 }
 
-fn content_to(message: &ToHarvester) -> Content {
-    let mut it = Content::default();
+/// All of a message to a harvester, in lines.
+pub(super) fn content_to(message: &ToHarvester) -> Arc<str> {
+    let mut it = Content::new();
     match message {
-        ToHarvester::NewSignagePoint(point) => signage_point_content(&mut it, point),
+        ToHarvester::NewSignagePoint(point) => return content_of_signage_point(point),
         ToHarvester::RequestSignatures(request) => {
             it.field("challenge_hash", request.challenge_hash);
             it.field("sp_hash", request.sp_hash);
@@ -212,10 +252,12 @@ fn content_to(message: &ToHarvester) -> Content {
         }
         ToHarvester::RequestPlots => {}
     }
-    it
+    it.into()
 }
 
-fn signage_point_content(it: &mut Content, point: &NewSignagePointHarvester) {
+/// The same of a signage point.
+pub(super) fn content_of_signage_point(point: &NewSignagePointHarvester) -> Arc<str> {
+    let mut it = Content::new();
     it.field("challenge_hash", point.challenge_hash);
     it.field("difficulty", point.difficulty);
     it.field("sub_slot_iters", point.sub_slot_iters);
@@ -236,6 +278,7 @@ fn signage_point_content(it: &mut Content, point: &NewSignagePointHarvester) {
             }
         }
     }
+    it.into()
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! Sources of signage points, and what happens when one brings a signage point: it goes to every harvester, once.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Farmer;
 use super::input::{ChainState, NodeLink, NodeStatus, NodeTrust};
+use super::messages;
 use super::signage_points::{Arrival, for_harvester};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
 use crate::ids::{NodeId, PeerId, QualityString};
+use crate::pos::Constants;
 use crate::snapshot::{AlarmKind, HarvesterId, NodeView, Notice, SignagePointView};
 use crate::units::Height;
-use crate::wire::{HarvesterLayout, NewSignagePoint, PoolDifficulty, ToHarvester};
+use crate::wire::{HarvesterLayout, NewSignagePoint, NewSignagePointHarvester, PoolDifficulty, ToHarvester};
 
 /// One source of signage points.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -204,9 +208,9 @@ impl Farmer {
                 self.declare_for_new_variant(now, &message.challenge_chain_sp);
                 self.proofs.judge_again(&message.challenge_chain_sp);
                 // Whoever is asked twice answers twice; the first answer counts.
-                let pools = self.pool_difficulties();
+                let mut question = self.question(&message);
                 for id in self.greeted() {
-                    self.send_signage_point(now, id, &message, &pools);
+                    self.send_signage_point(now, id, &mut question);
                 }
             }
         }
@@ -316,8 +320,8 @@ impl Farmer {
             return;
         }
         if let Some(message) = point.first().cloned() {
-            let pools = self.pool_difficulties();
-            self.ask(now, id, &message, &pools);
+            let mut question = self.question(&message);
+            self.ask(now, id, &mut question);
         }
     }
 
@@ -336,19 +340,20 @@ impl Farmer {
     }
 
     fn ask_all(&mut self, now: Now, message: &NewSignagePoint) -> u32 {
-        let pools = self.pool_difficulties();
+        let mut question = self.question(message);
         let mut asked = 0;
         for id in self.greeted() {
-            self.ask(now, id, message, &pools);
+            self.ask(now, id, &mut question);
             asked += 1;
         }
         asked
     }
 
-    fn ask(&mut self, now: Now, id: HarvesterId, message: &NewSignagePoint, pools: &[PoolDifficulty]) {
-        if !self.send_signage_point(now, id, message, pools) {
+    fn ask(&mut self, now: Now, id: HarvesterId, question: &mut Question<'_>) {
+        if !self.send_signage_point(now, id, question) {
             return;
         }
+        let message = question.point;
         if let Some(slot) = self.harvesters.get_mut(id) {
             let plots = u32::try_from(slot.plots()).unwrap_or(u32::MAX);
             slot.asks.handle_sent(now.mono, message, plots);
@@ -357,20 +362,18 @@ impl Farmer {
         }
     }
 
-    fn send_signage_point(
-        &mut self,
-        now: Now,
-        id: HarvesterId,
-        message: &NewSignagePoint,
-        pools: &[PoolDifficulty],
-    ) -> bool {
+    fn send_signage_point(&mut self, now: Now, id: HarvesterId, question: &mut Question<'_>) -> bool {
         let Some(layout) = self.layout(id) else { return false };
-        let point = for_harvester(&self.config.constants, layout, message, pools.to_vec());
-        self.send(now, id, None, ToHarvester::NewSignagePoint(point))
+        let (message, content) = question.in_layout(&self.config.constants, layout);
+        self.send_told(now, id, None, message, content)
     }
 
-    fn pool_difficulties(&self) -> Vec<PoolDifficulty> {
-        self.pools.difficulties(self.config.constants.pool_sub_slot_iters)
+    fn question<'a>(&self, point: &'a NewSignagePoint) -> Question<'a> {
+        Question {
+            point,
+            pools: self.pools.difficulties(self.config.constants.pool_sub_slot_iters),
+            told: BTreeMap::new(),
+        }
     }
 
     fn layout(&self, id: HarvesterId) -> Option<HarvesterLayout> {
@@ -401,6 +404,26 @@ impl Farmer {
             .into_iter()
             .find(|nodes| !nodes.is_empty())
             .unwrap_or_default()
+    }
+}
+
+/// A signage point as it goes to all harvesters: put into the form and the words of each layout only once, so that the
+/// last harvester does not wait for what is written down about those before it.
+struct Question<'a> {
+    point: &'a NewSignagePoint,
+    pools: Vec<PoolDifficulty>,
+    told: BTreeMap<HarvesterLayout, (NewSignagePointHarvester, Arc<str>)>,
+}
+
+impl Question<'_> {
+    /// The message for harvesters of this layout, and its content in words.
+    fn in_layout(&mut self, constants: &Constants, layout: HarvesterLayout) -> (ToHarvester, Arc<str>) {
+        let (point, content) = self.told.entry(layout).or_insert_with(|| {
+            let point = for_harvester(constants, layout, self.point, self.pools.clone());
+            let content = messages::content_of_signage_point(&point);
+            (point, content)
+        });
+        (ToHarvester::NewSignagePoint(point.clone()), Arc::clone(content))
     }
 }
 

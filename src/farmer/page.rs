@@ -138,7 +138,7 @@ impl File<'_> {
         };
         FileView {
             harvester: self.harvester,
-            harvester_name: self.slot.name.clone(),
+            harvester_name: self.slot.name.to_string(),
             filename: self.path.to_owned(),
             plot: self.plot().map(plot_view),
             lost_plot_id,
@@ -210,7 +210,7 @@ fn directories<'a>(files: impl Iterator<Item = File<'a>>, request: &PageRequest)
     let directories = (0..).zip(groups).filter(|(n, _)| range.contains(n)).map(
         |(_, ((harvester, directory), (slot, files, bytes)))| DirectoryView {
             harvester,
-            harvester_name: slot.name.clone(),
+            harvester_name: slot.name.to_string(),
             directory: directory.to_owned(),
             files,
             bytes,

@@ -231,7 +231,7 @@ impl Farmer {
         let view = ProofView {
             number: self.proofs.new_number().0,
             found_at_unix_ms: now.unix.0,
-            harvester_name: slot.name.clone(),
+            harvester_name: slot.name.to_string(),
             plot_id: message.plot_id,
             plot_file: plot_file(&message.plot_identifier).to_owned(),
             signage_point_index: message.signage_point_index,

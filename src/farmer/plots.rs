@@ -105,7 +105,7 @@ impl Farmer {
         if is_first_of_session || added + removed > 0 {
             self.notice(Notice::PlotSyncDone {
                 harvester: id,
-                name,
+                name: name.to_string(),
                 plots,
                 added,
                 removed,
@@ -184,7 +184,7 @@ impl Farmer {
         let name = slot.name.clone();
         self.notice(Notice::CrossChecked {
             harvester: id,
-            name,
+            name: name.to_string(),
             result,
         });
     }
@@ -233,7 +233,7 @@ impl Farmer {
         slot.last_sync_error = Some(error.clone());
         let name = slot.name.clone();
         self.notice(Notice::PlotSyncRefused {
-            name: name.clone(),
+            name: name.to_string(),
             error: error.clone(),
         });
         if keeps_failing {
@@ -241,7 +241,7 @@ impl Farmer {
                 now,
                 AlarmKind::PlotSyncFailing {
                     harvester: id,
-                    name,
+                    name: name.to_string(),
                     error,
                 },
             );
@@ -257,7 +257,7 @@ impl Farmer {
                 slot.lists.failed.len(),
                 AlarmKind::FailedPlots {
                     harvester: id,
-                    name: name(),
+                    name: name().to_string(),
                     files: 0,
                 },
             ),
@@ -265,7 +265,7 @@ impl Farmer {
                 slot.lists.no_key.len(),
                 AlarmKind::NoKeyPlots {
                     harvester: id,
-                    name: name(),
+                    name: name().to_string(),
                     files: 0,
                 },
             ),
@@ -273,7 +273,7 @@ impl Farmer {
                 slot.lists.duplicates.len(),
                 AlarmKind::DuplicatePlots {
                     harvester: id,
-                    name: name(),
+                    name: name().to_string(),
                     files: 0,
                 },
             ),

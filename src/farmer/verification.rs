@@ -42,7 +42,7 @@ impl Farmer {
         let view = ProofView {
             number: number.0,
             found_at_unix_ms: now.unix.0,
-            harvester_name: name.clone(),
+            harvester_name: name.to_string(),
             plot_id: message.proof.plot_id(),
             plot_file: plot_file(&source.plot_identifier).to_owned(),
             signage_point_index: message.signage_point_index,
@@ -57,7 +57,7 @@ impl Farmer {
         };
         self.wins.proofs += 1;
         self.notice(Notice::ProofFound {
-            name: name.clone(),
+            name: name.to_string(),
             plot_id: view.plot_id,
             plot_file: view.plot_file.clone(),
             signage_point_index: view.signage_point_index,
@@ -263,7 +263,7 @@ impl Farmer {
         slot.invalid_proofs += 1;
         let mut alarm = AlarmKind::InvalidProofs {
             harvester,
-            name: slot.name.clone(),
+            name: slot.name.to_string(),
             proofs: 1,
             plot_file,
             reason,

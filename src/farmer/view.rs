@@ -136,9 +136,9 @@ impl Farmer {
         sorted.sort_unstable();
         HarvesterView {
             id,
-            name: slot.name.clone(),
+            name: slot.name.to_string(),
             peer_id: slot.peer.peer_id,
-            host: slot.host(),
+            host: slot.host.to_string(),
             port: slot.peer.address.port(),
             local: slot.is_local(),
             software_version: slot.peer.software_version.clone(),

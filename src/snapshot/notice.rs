@@ -1,6 +1,8 @@
 //! Facts that must not be lost between two snapshots, and the record of every protocol message that passes.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -353,7 +355,7 @@ pub enum Direction {
     In,
 }
 
-/// One protocol message that passed.
+/// One protocol message that passed. What many of them have in common they share.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageRecord {
     /// Unix milliseconds.
@@ -361,19 +363,19 @@ pub struct MessageRecord {
     /// Which way.
     pub direction: Direction,
     /// Message name, as `farming_info`.
-    pub message: String,
+    pub message: Cow<'static, str>,
     /// Harvester's or node's name.
-    pub peer_name: String,
+    pub peer_name: Arc<str>,
     /// Its address.
-    pub host: String,
+    pub host: Arc<str>,
     /// Its node id; zero for the simulated chain.
     pub peer_id: PeerId,
     /// What matters of its content in a few characters, as `3/864`; may be empty.
     pub detail: String,
     /// Its content, a line `field: value` for each field in the order and spelling of the protocol, long ones cut; empty
     /// where it has none or nobody decoded it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub content: String,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub content: Arc<str>,
 }
 
 impl fmt::Display for MessageRecord {

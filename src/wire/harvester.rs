@@ -515,7 +515,7 @@ impl ToHarvester {
         match self {
             Self::HarvesterHandshake(payload) => Message::new(kind, id, payload),
             Self::NewSignagePoint(payload) => {
-                let mut data = Vec::new();
+                let mut data = Vec::with_capacity(USUAL_SIGNAGE_POINT);
                 payload.stream(layout, &mut data);
                 Message {
                     kind: kind.as_u8(),
@@ -545,3 +545,6 @@ impl ToHarvester {
         }
     }
 }
+
+/// Bytes of a signage point with two pools.
+const USUAL_SIGNAGE_POINT: usize = 256;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::codec::{HashOfBytes, Reader, Streamable, wrappers};
 use super::error::WireError;
+use crate::ids::write_hex;
 
 macro_rules! fixed_bytes {
     ($($(#[$doc:meta])* $name:ident[$length:literal];)*) => {$(
@@ -36,7 +37,7 @@ macro_rules! fixed_bytes {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&hex::encode(self.0))
+                write_hex(f, &self.0)
             }
         }
 

@@ -8,9 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use farmconsole::config::Root;
 use farmconsole::control::{Ask, ControlClient, Event, RecordingPart};
-use farmconsole::ids::SpHash;
 use farmconsole::runtime::RecentKind;
-use farmconsole::snapshot::SignagePointView;
 use farmconsole::system_clock::Clock;
 use farmconsole::tls::issue::Issuer;
 use farmconsole::tls::{CaKey, CertificateAuthority, SslLayout, ca_key};
@@ -21,6 +19,15 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep, timeout};
 
 use crate::peers::NETWORK;
+
+/// A farmer to be measured.
+#[derive(Clone, Debug)]
+pub(crate) enum Program {
+    /// Ours.
+    Farmconsole,
+    /// The official one of a venv with this python.
+    Official { python: PathBuf },
+}
 
 /// A farmer that listens. Ends with its root when dropped.
 pub(crate) struct Farmer {
@@ -46,15 +53,22 @@ pub(crate) struct Usage {
 }
 
 impl Farmer {
-    /// farmconsole as it was built with this benchmark, on its simulated chain, set up by its own commands.
-    pub(crate) async fn ours(interval: Duration) -> Result<Self> {
+    /// One of them, dialling a node on this machine.
+    pub(crate) async fn of(program: &Program, node_port: u16) -> Result<Self> {
+        match program {
+            Program::Farmconsole => Self::ours(node_port).await,
+            Program::Official { python } => Self::official(python, node_port).await,
+        }
+    }
+
+    /// farmconsole as it was built with this benchmark, set up by its own commands.
+    async fn ours(node_port: u16) -> Result<Self> {
         let root = TempDir::new()?;
         let port = free_port()?;
         set_up(ours_command(root.path()).args(["init", "--network", NETWORK]))?;
         let settings = format!(
-            "selected_network: {NETWORK}\nfarmer:\n  port: {port}\nfarmconsole:\n  simulated_chain:\n    \
-             interval_seconds: {}\n    seed: 1\n",
-            interval.as_secs_f64()
+            "selected_network: {NETWORK}\nfarmer:\n  port: {port}\n  full_node_peers:\n  - host: 127.0.0.1\n    \
+             port: {node_port}\n"
         );
         fs::write(Root::new(root.path()).config_file(), settings)?;
         let words = root.path().join("words");
@@ -69,8 +83,8 @@ impl Farmer {
         Self::start(root, port, command).await
     }
 
-    /// The official farmer of a venv, dialling a node on this machine.
-    pub(crate) async fn official(python: &Path, node_port: u16) -> Result<Self> {
+    /// The official farmer of a venv.
+    async fn official(python: &Path, node_port: u16) -> Result<Self> {
         let root = TempDir::new()?;
         let port = free_port()?;
         let ports = [port.to_string(), node_port.to_string()];
@@ -116,23 +130,6 @@ impl Farmer {
     /// What it has used so far.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(self.process.id())
-    }
-
-    /// When farmconsole had its last signage points from its chain: unix milliseconds, rounded down.
-    pub(crate) fn signage_points(&self) -> Result<Vec<(SpHash, u64)>> {
-        let listed = ours_command(self.root.path())
-            .args(["challenges", "--limit", "200", "--json"])
-            .output()?;
-        ensure!(
-            listed.status.success(),
-            "farmconsole challenges: {}",
-            String::from_utf8_lossy(&listed.stderr)
-        );
-        let view = |line: &str| -> Result<(SpHash, u64)> {
-            let view: SignagePointView = serde_json::from_str(line)?;
-            Ok((view.sp_hash, view.received_at_unix_ms))
-        };
-        String::from_utf8(listed.stdout)?.lines().map(view).collect()
     }
 
     /// How soon a question about nothing much is answered by the task that farms, and how soon one that attaches a

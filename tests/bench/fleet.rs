@@ -1,5 +1,5 @@
 //! The fleet benchmark: N simulated harvesters against a farmer in another process, farmconsole and, if there is one,
-//! the official farmer 2.7.5 beside it in the same run.
+//! the official farmer 2.7.5 beside it in the same run, and bare sockets, which no farmer can be faster than.
 //!
 //!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--record N]
 //!         [--official VENV_PYTHON]
@@ -10,10 +10,11 @@
 //! what else the machine does, so the load is printed too. A long run says every minute what it has cost so far, so
 //! that `--signage-points 20000 --interval-ms 30` shows whether memory is level.
 //!
-//! The node of farmconsole is the simulated chain in its own process; that of the official farmer is played here, over
-//! TLS. "Node to harvester" therefore includes one more hop for the official farmer, and for farmconsole, which tells
-//! the arrival of a signage point in whole milliseconds, up to 1 ms too much. "First to last harvester" has neither.
+//! The full node is played here, over TLS as real ones are. Where it goes on to N harvesters that share this machine's
+//! processors with the farmer, "bare sockets" is a process that writes and reads as many bytes and does nothing else.
 
+#[path = "fleet/bare.rs"]
+mod bare;
 #[expect(dead_code, reason = "shared with the hostile benchmark")]
 mod farmers;
 #[expect(dead_code, reason = "shared with the hostile benchmark")]
@@ -24,7 +25,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -34,9 +34,9 @@ use tokio::sync::{Mutex, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
 
-use crate::farmers::{Farmer, Usage};
+use crate::farmers::{Farmer, Program, Usage};
 use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, first_points, plot_keys};
-use crate::table::{Measured, Size, Stage};
+use crate::table::{Columns, Measured, Points, Size, Stage};
 
 /// Measures farmers with simulated harvesters.
 #[derive(Debug, Parser)]
@@ -67,6 +67,9 @@ struct Args {
     /// farms.
     #[arg(long, default_value_t = 0, value_name = "N")]
     record: u32,
+    /// Be the farmer that is nothing but sockets.
+    #[arg(long, hide = true)]
+    bare_farmer: bool,
     /// `cargo bench` says so; without it nothing is measured.
     #[arg(long, hide = true)]
     bench: bool,
@@ -79,78 +82,77 @@ fn main() -> Result<()> {
     }
     let args = Args::parse();
     raise_open_files()?;
+    if args.bare_farmer {
+        return bare::serve(args.size(args.harvesters[0]));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(run(&args))
 }
 
+impl Args {
+    const fn size(&self, harvesters: u32) -> Size {
+        Size {
+            harvesters,
+            plots: self.plots,
+            signage_points: self.signage_points,
+            interval: Duration::from_millis(self.interval_ms),
+            recorders: self.record,
+        }
+    }
+}
+
 async fn run(args: &Args) -> Result<()> {
-    let python = if args.ours_only { None } else { official_python(args) };
+    let official = if args.ours_only { None } else { official_farmer(args) };
+    let ours = (!args.official_only).then_some(Program::Farmconsole);
     let mut out = io::stdout().lock();
     for &harvesters in &args.harvesters {
-        let size = Size {
-            harvesters,
-            plots: args.plots,
-            signage_points: args.signage_points,
-            interval: Duration::from_millis(args.interval_ms),
-            recorders: args.record,
-        };
+        let size = args.size(harvesters);
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let ours = if args.official_only {
-            None
-        } else {
-            noted("farmconsole", measure_ours(size).await)
-        };
-        let official = match &python {
-            Some(python) => {
-                let size = Size { recorders: 0, ..size };
-                noted("official farmer", measure_official(size, python).await)
-            }
-            None => None,
-        };
         let load = load.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+        let columns = Columns {
+            ours: measured(size, ours.as_ref()).await,
+            official: measured(size, official.as_ref()).await,
+            bare: noted("bare sockets", bare::measure(size).await),
+        };
         writeln!(
             out,
             "\n{harvesters} harvesters, {} plots, {} signage points, one every {:?}; load {load}",
             size.plots, size.signage_points, size.interval,
         )?;
-        table::print(&mut out, size, ours.as_ref(), official.as_ref())?;
+        table::print(&mut out, size, &columns)?;
         out.flush()?;
     }
     Ok(())
 }
 
-async fn measure_ours(size: Size) -> Result<Measured> {
-    let farmer = Farmer::ours(size.interval).await?;
-    let measured = measure(&farmer, size, async || {
-        #[expect(clippy::disallowed_methods, reason = "to compare with unix times of another process")]
-        let (now, unix) = (Instant::now(), SystemTime::now());
-        let unix = unix.duration_since(SystemTime::UNIX_EPOCH)?;
-        // A time of the other process on our clock.
-        let instant = |unix_ms| now.checked_sub(unix.saturating_sub(Duration::from_millis(unix_ms)));
-        let points = farmer.signage_points()?.into_iter();
-        Ok(points
-            .filter_map(|(sp_hash, at)| Some((sp_hash, instant(at)?)))
-            .collect())
-    });
-    measured
-        .await
-        .with_context(|| format!("its last words:\n{}", farmer.last_words()))
+/// A farmer that there is, measured.
+async fn measured(size: Size, program: Option<&Program>) -> Option<Measured> {
+    let program = program?;
+    let recorders = match program {
+        Program::Farmconsole => size.recorders,
+        Program::Official { .. } => 0,
+    };
+    noted(
+        &format!("{program:?}"),
+        measure(Size { recorders, ..size }, program).await,
+    )
 }
 
-async fn measure_official(size: Size, python: &std::path::Path) -> Result<Measured> {
+async fn measure(size: Size, program: &Program) -> Result<Measured> {
     let sent = Arc::new(Mutex::new(Arrivals::new()));
     let node = Node::bind(size.interval, Arc::clone(&sent)).await?;
-    let farmer = Farmer::official(python, node.port()?).await?;
+    let node_port = node.port()?;
     let node = tokio::spawn(node.run());
+    let farmer = Farmer::of(program, node_port).await?;
     let measured = tokio::select! {
-        measured = measure(&farmer, size, async || Ok(sent.lock().await.clone())) => measured,
+        measured = measure_farmer(&farmer, size, &sent) => measured,
         ended = node => ended?.and_then(|()| bail!("the node ended")),
     };
     measured.with_context(|| format!("its last words:\n{}", farmer.last_words()))
 }
 
-/// Connects, syncs and harvests. `left_node` says afterwards when signage points left the node.
-async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> Result<Arrivals>) -> Result<Measured> {
+/// Connects, syncs and harvests. `left_node` is when signage points left the node.
+async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>) -> Result<Measured> {
     let deadline = Instant::now() + READY_DEADLINE;
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
     let points = first_points((size.signage_points + MAY_PASS_BEFORE).min(LOOK_UPS / size.plots.max(1)) as usize)?;
@@ -197,7 +199,7 @@ async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> R
     let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
     pass(farmer, size, &synced).await?;
     let (harvested, own_harvested, ended) = (farmer.usage()?, Usage::own()?, Instant::now());
-    let left_node = left_node().await?;
+    let left_node = left_node.lock().await.clone();
     phase.send(Phase::End)?;
     let mut points: BTreeMap<SpHash, Vec<Instant>> = BTreeMap::new();
     while let Some(arrivals) = tasks.join_next().await {
@@ -220,16 +222,18 @@ async fn measure(farmer: &Farmer, size: Size, left_node: impl AsyncFnOnce() -> R
         connecting,
         plot_sync,
         synced: after_sync,
-        spread: points
-            .values()
-            .filter_map(|at| Some(*at.iter().max()? - *at.iter().min()?))
-            .collect(),
-        from_node: left_node
-            .iter()
-            .filter_map(|(sp_hash, at)| Some(last(sp_hash)?.duration_since(*at)))
-            .collect(),
-        cpu_per_point: harvested.cpu.saturating_sub(synced.cpu) / size.signage_points,
-        own_cpu_per_point: own_harvested.cpu.saturating_sub(own.cpu) / size.signage_points,
+        points: Points {
+            spread: points
+                .values()
+                .filter_map(|at| Some(*at.iter().max()? - *at.iter().min()?))
+                .collect(),
+            from_node: left_node
+                .iter()
+                .filter_map(|(sp_hash, at)| Some(last(sp_hash)?.duration_since(*at)))
+                .collect(),
+            cpu: harvested.cpu.saturating_sub(synced.cpu) / size.signage_points,
+            own_cpu: own_harvested.cpu.saturating_sub(own.cpu) / size.signage_points,
+        },
         harvesters: size.harvesters,
     })
 }
@@ -298,14 +302,14 @@ async fn all(
 }
 
 /// A farmer that could not be measured leaves its column empty, and says why.
-fn noted(farmer: &str, measured: Result<Measured>) -> Option<Measured> {
+fn noted<T>(farmer: &str, measured: Result<T>) -> Option<T> {
     measured
         .inspect_err(|error| drop(writeln!(io::stderr(), "{farmer} not measured: {error:#}")))
         .ok()
 }
 
-/// The python of the official farmer, if it is there.
-fn official_python(args: &Args) -> Option<PathBuf> {
+/// The official farmer, if it is there.
+fn official_farmer(args: &Args) -> Option<Program> {
     let cache = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/farmconsole-interop"));
     let python = args.official.clone().or_else(|| {
         let dir = std::env::var_os("FARMCONSOLE_INTEROP_DIR")
@@ -321,7 +325,7 @@ fn official_python(args: &Args) -> Option<PathBuf> {
         ));
         return None;
     }
-    Some(python)
+    Some(Program::Official { python })
 }
 
 /// Every harvester is a connection here and one in the farmer, which inherits the limit.

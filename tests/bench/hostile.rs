@@ -23,10 +23,9 @@ mod report;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -38,7 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::farmers::{Farmer, Usage};
+use crate::farmers::{Farmer, Program, Usage};
 use crate::flood::{Arms, Kind, Toll};
 use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, first_points, plot_keys};
 use crate::report::{Measured, PATIENCE, Points};
@@ -98,50 +97,38 @@ async fn run(args: &Args, attackers: &Runtime) -> Result<()> {
          lost: signage points not received; slowest: ms, node to last harvester"
     )?;
     if !args.official_only {
-        report::print(&mut out, "farmconsole", &measure_ours(args, attackers).await?)?;
+        report::print(
+            &mut out,
+            "farmconsole",
+            &measure(args, attackers, &Program::Farmconsole).await?,
+        )?;
     }
     if let Some(python) = &args.official {
-        report::print(&mut out, "official", &measure_official(args, attackers, python).await?)?;
+        let program = Program::Official { python: python.clone() };
+        report::print(&mut out, "official", &measure(args, attackers, &program).await?)?;
     }
     Ok(out.flush()?)
 }
 
-async fn measure_ours(args: &Args, attackers: &Runtime) -> Result<Vec<Measured>> {
-    let farmer = Farmer::ours(INTERVAL).await?;
-    let measured = measure(&farmer, args, attackers, async || {
-        #[expect(clippy::disallowed_methods, reason = "to compare with unix times of another process")]
-        let (now, unix) = (Instant::now(), SystemTime::now());
-        let unix = unix.duration_since(SystemTime::UNIX_EPOCH)?;
-        // A time of the other process on our clock.
-        let instant = |unix_ms| now.checked_sub(unix.saturating_sub(Duration::from_millis(unix_ms)));
-        let points = farmer.signage_points()?.into_iter();
-        Ok(points
-            .filter_map(|(sp_hash, at)| Some((sp_hash, instant(at)?)))
-            .collect())
-    });
-    measured
-        .await
-        .with_context(|| format!("its last words:\n{}", farmer.last_words()))
-}
-
-async fn measure_official(args: &Args, attackers: &Runtime, python: &Path) -> Result<Vec<Measured>> {
+async fn measure(args: &Args, attackers: &Runtime, program: &Program) -> Result<Vec<Measured>> {
     let sent = Arc::new(Mutex::new(Arrivals::new()));
     let node = Node::bind(INTERVAL, Arc::clone(&sent)).await?;
-    let farmer = Farmer::official(python, node.port()?).await?;
+    let node_port = node.port()?;
     let node = tokio::spawn(node.run());
+    let farmer = Farmer::of(program, node_port).await?;
     let measured = tokio::select! {
-        measured = measure(&farmer, args, attackers, async || Ok(sent.lock().await.clone())) => measured,
+        measured = measure_farmer(&farmer, args, attackers, &sent) => measured,
         ended = node => ended?.and_then(|()| bail!("the node ended")),
     };
     measured.with_context(|| format!("its last words:\n{}", farmer.last_words()))
 }
 
-/// All attacks on one farmer. `left_node` says when the latest signage points left the node.
-async fn measure(
+/// All attacks on one farmer. `left_node` is when signage points left the node.
+async fn measure_farmer(
     farmer: &Farmer,
     args: &Args,
     attackers: &Runtime,
-    left_node: impl AsyncFn() -> Result<Arrivals>,
+    left_node: &Mutex<Arrivals>,
 ) -> Result<Vec<Measured>> {
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
     let points = first_points(POINTS_FORESEEN)?;
@@ -181,7 +168,7 @@ async fn measure(
         let began = Instant::now();
         measured.push(attack(farmer, args, attackers, &arms, kind, &comers, &mut strangers).await?);
         let lasted = began..began + Duration::from_secs(args.seconds);
-        let mut points = left_node().await?;
+        let mut points = left_node.lock().await.clone();
         points.retain(|(_, at)| lasted.contains(at));
         ensure!(!points.is_empty(), "the farmer had no signage point");
         windows.push(points);

@@ -25,13 +25,20 @@ pub(crate) struct Measured {
     pub(crate) connecting: Stage,
     pub(crate) plot_sync: Stage,
     pub(crate) synced: Usage,
+    pub(crate) points: Points,
+    pub(crate) harvesters: u32,
+}
+
+/// What signage points cost.
+pub(crate) struct Points {
     /// First to last harvester, each signage point.
     pub(crate) spread: Vec<Duration>,
     /// Node to last harvester, each signage point.
     pub(crate) from_node: Vec<Duration>,
-    pub(crate) cpu_per_point: Duration,
-    pub(crate) own_cpu_per_point: Duration,
-    pub(crate) harvesters: u32,
+    /// CPU time of the farmer for each.
+    pub(crate) cpu: Duration,
+    /// CPU time of this benchmark for each.
+    pub(crate) own_cpu: Duration,
 }
 
 /// What part of a run took.
@@ -40,29 +47,38 @@ pub(crate) struct Stage {
     pub(crate) cpu: Duration,
 }
 
-/// Prints the table of one fleet, then its lines as JSON. A farmer that was not measured has no numbers.
-pub(crate) fn print(
-    out: &mut impl Write,
-    size: Size,
-    ours: Option<&Measured>,
-    official: Option<&Measured>,
-) -> Result<()> {
-    writeln!(out, "{:40} {:>11} {:>11}  goal", "", "farmconsole", "official")?;
+/// The columns of one fleet; one that was not measured has no numbers.
+pub(crate) struct Columns {
+    pub(crate) ours: Option<Measured>,
+    pub(crate) official: Option<Measured>,
+    /// Bare sockets: what this machine allows.
+    pub(crate) bare: Option<Points>,
+}
+
+/// Prints the table of one fleet, then its lines as JSON.
+pub(crate) fn print(out: &mut impl Write, size: Size, columns: &Columns) -> Result<()> {
+    writeln!(
+        out,
+        "{:40} {:>11} {:>11} {:>12}  goal",
+        "", "farmconsole", "official", "bare sockets"
+    )?;
     for row in ROWS {
-        let cell = |measured: Option<&Measured>| match measured.and_then(row.value) {
+        let [ours, official, bare] = row.values(columns).map(|value| match value {
             Some(value) if value < 100.0 => format!("{value:.2}"),
             Some(value) => format!("{value:.0}"),
             None => "-".to_owned(),
-        };
+        });
         let title = format!("{}, {}", row.title, row.unit);
-        let line = format!("{title:40} {:>11} {:>11}  {}", cell(ours), cell(official), row.goal);
+        let line = format!("{title:40} {ours:>11} {official:>11} {bare:>12}  {}", row.goal);
         writeln!(out, "{}", line.trim_end())?;
     }
     for row in ROWS {
-        let value = |measured: Option<&Measured>| measured.and_then(row.value).map(|v| (v * 1000.0).round() / 1000.0);
+        let [ours, official, bare] = row
+            .values(columns)
+            .map(|value| value.map(|value| (value * 1000.0).round() / 1000.0));
         let line = json!({
             "bench": "fleet", "harvesters": size.harvesters, "plots": size.plots, "row": row.key, "unit": row.unit,
-            "farmconsole": value(ours), "official": value(official), "goal": row.goal,
+            "farmconsole": ours, "official": official, "bare_sockets": bare, "goal": row.goal,
         });
         writeln!(out, "{line}")?;
     }
@@ -75,16 +91,34 @@ struct Row {
     title: &'static str,
     unit: &'static str,
     goal: &'static str,
-    value: fn(&Measured) -> Option<f64>,
+    value: Value,
 }
 
-const fn row(
-    key: &'static str,
-    title: &'static str,
-    unit: &'static str,
-    goal: &'static str,
-    value: fn(&Measured) -> Option<f64>,
-) -> Row {
+/// Where its numbers are.
+enum Value {
+    Farmer(fn(&Measured) -> Option<f64>),
+    Points(fn(&Points) -> Option<f64>),
+}
+
+impl Row {
+    /// farmconsole, official, bare sockets.
+    fn values(&self, columns: &Columns) -> [Option<f64>; 3] {
+        let of_farmer = |measured: &Option<Measured>| {
+            let measured = measured.as_ref()?;
+            match self.value {
+                Value::Farmer(value) => value(measured),
+                Value::Points(value) => value(&measured.points),
+            }
+        };
+        let bare = match self.value {
+            Value::Farmer(_) => None,
+            Value::Points(value) => columns.bare.as_ref().and_then(value),
+        };
+        [of_farmer(&columns.ours), of_farmer(&columns.official), bare]
+    }
+}
+
+const fn row(key: &'static str, title: &'static str, unit: &'static str, goal: &'static str, value: Value) -> Row {
     Row {
         key,
         title,
@@ -96,54 +130,104 @@ const fn row(
 
 /// Goals are those of DESIGN.md §5, with the fleet they are set for.
 const ROWS: &[Row] = &[
-    row("start", "start to listening", "ms", "< 50", |m| ms(m.started_in)),
-    row("idle_rss", "memory, idle", "MB", "< 15", |m| mb(m.idle.rss)),
-    row("connect_rate", "harvesters connected", "/s", "", |m| {
-        rate(m.harvesters, m.connecting.wall)
-    }),
+    row(
+        "start",
+        "start to listening",
+        "ms",
+        "< 50",
+        Value::Farmer(|m| ms(m.started_in)),
+    ),
+    row(
+        "idle_rss",
+        "memory, idle",
+        "MB",
+        "< 15",
+        Value::Farmer(|m| mb(m.idle.rss)),
+    ),
+    row(
+        "connect_rate",
+        "harvesters connected",
+        "/s",
+        "",
+        Value::Farmer(|m| rate(m.harvesters, m.connecting.wall)),
+    ),
     row(
         "connect_rate_core",
         "the same a second of farmer CPU",
         "/s",
         "> 1500",
-        |m| rate(m.harvesters, m.connecting.cpu),
+        Value::Farmer(|m| rate(m.harvesters, m.connecting.cpu)),
     ),
-    row("sync", "plot sync", "ms", "< 2000 (1 harvester, 100,000 plots)", |m| {
-        ms(m.plot_sync.wall)
-    }),
-    row("sync_cpu", "plot sync, farmer CPU", "ms", "< 200 (the same)", |m| {
-        ms(m.plot_sync.cpu)
-    }),
-    row("rss", "memory after sync", "MB", "< 80 (the same)", |m| {
-        mb(m.synced.rss)
-    }),
-    row("peak_rss", "memory, peak", "MB", "", |m| mb(m.synced.peak)),
-    row("spread_median", "first to last harvester, median", "ms", "", |m| {
-        median(&m.spread)
-    }),
-    row("spread_max", "first to last harvester, longest", "ms", "", |m| {
-        longest(&m.spread)
-    }),
+    row(
+        "sync",
+        "plot sync",
+        "ms",
+        "< 2000 (1 harvester, 100,000 plots)",
+        Value::Farmer(|m| ms(m.plot_sync.wall)),
+    ),
+    row(
+        "sync_cpu",
+        "plot sync, farmer CPU",
+        "ms",
+        "< 200 (the same)",
+        Value::Farmer(|m| ms(m.plot_sync.cpu)),
+    ),
+    row(
+        "rss",
+        "memory after sync",
+        "MB",
+        "< 80 (the same)",
+        Value::Farmer(|m| mb(m.synced.rss)),
+    ),
+    row(
+        "peak_rss",
+        "memory, peak",
+        "MB",
+        "",
+        Value::Farmer(|m| mb(m.synced.peak)),
+    ),
+    row(
+        "spread_median",
+        "first to last harvester, median",
+        "ms",
+        "",
+        Value::Points(|p| median(&p.spread)),
+    ),
+    row(
+        "spread_max",
+        "first to last harvester, longest",
+        "ms",
+        "",
+        Value::Points(|p| longest(&p.spread)),
+    ),
     row(
         "node_to_last_median",
         "node to last harvester, median",
         "ms",
         "< 2 (100 harvesters)",
-        |m| median(&m.from_node),
+        Value::Points(|p| median(&p.from_node)),
     ),
-    row("node_to_last_max", "node to last harvester, longest", "ms", "", |m| {
-        longest(&m.from_node)
-    }),
+    row(
+        "node_to_last_max",
+        "node to last harvester, longest",
+        "ms",
+        "",
+        Value::Points(|p| longest(&p.from_node)),
+    ),
     row(
         "cpu_per_point",
         "farmer CPU a signage point",
         "ms",
         "< 2 (100 harvesters)",
-        |m| ms(m.cpu_per_point),
+        Value::Points(|p| ms(p.cpu)),
     ),
-    row("bench_cpu_per_point", "this benchmark's CPU for it", "ms", "", |m| {
-        ms(m.own_cpu_per_point)
-    }),
+    row(
+        "bench_cpu_per_point",
+        "this benchmark's CPU for it",
+        "ms",
+        "",
+        Value::Points(|p| ms(p.own_cpu)),
+    ),
 ];
 
 fn ms(duration: Duration) -> Option<f64> {

@@ -141,9 +141,9 @@ pub(crate) fn message(size: Size, n: u64) -> MessageRecord {
     MessageRecord {
         at_unix_ms: samples::NOW + n / 2,
         direction: Direction::In,
-        message: "farming_info".to_owned(),
-        peer_name: format!("shelf-{harvester}"),
-        host: address(harvester),
+        message: "farming_info".into(),
+        peer_name: format!("shelf-{harvester}").into(),
+        host: address(harvester).into(),
         peer_id: PeerId([7; 32]),
         detail: "3/864".to_owned(),
         content: samples::message_record(0, "").content,

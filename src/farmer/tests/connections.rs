@@ -408,7 +408,7 @@ fn every_message_leaves_a_record_in_official_words() {
     });
     let said: Vec<_> = records
         .iter()
-        .map(|record| (record.direction, record.message.as_str(), record.detail.as_str()))
+        .map(|record| (record.direction, record.message.as_ref(), record.detail.as_str()))
         .collect();
     assert_eq!(
         said,

@@ -41,9 +41,9 @@ pub(super) fn message_record(at_unix_ms: u64, peer_name: &str) -> MessageRecord 
     MessageRecord {
         at_unix_ms,
         direction: Direction::In,
-        message: "farming_info".to_owned(),
-        peer_name: peer_name.to_owned(),
-        host: "10.0.0.7".to_owned(),
+        message: "farming_info".into(),
+        peer_name: peer_name.to_owned().into(),
+        host: "10.0.0.7".to_owned().into(),
         peer_id: PeerId([7; 32]),
         detail: "3/864".to_owned(),
         content: format!(
@@ -51,7 +51,7 @@ pub(super) fn message_record(at_unix_ms: u64, peer_name: &str) -> MessageRecord 
             ChallengeHash([3; 32]),
             SpHash([37; 32]),
             at_unix_ms / 1_000
-        ),
+        ).into(),
     }
 }
 
@@ -390,12 +390,12 @@ pub(super) fn events(farm: &FarmSnapshot) -> Vec<FeedEvent> {
             events.push(FeedEvent::Message(MessageRecord {
                 at_unix_ms: point.at_unix_ms + u64::from(harvester.id.0),
                 direction: Direction::Out,
-                message: "new_signage_point_harvester".to_owned(),
-                peer_name: harvester.name.clone(),
-                host: harvester.host.clone(),
+                message: "new_signage_point_harvester".into(),
+                peer_name: harvester.name.clone().into(),
+                host: harvester.host.clone().into(),
                 peer_id: harvester.peer_id,
                 detail: format!("{}/64", point.signage_point_index),
-                content: String::new(),
+                content: String::new().into(),
             }));
         }
         let answers = farm
@@ -411,7 +411,7 @@ pub(super) fn events(farm: &FarmSnapshot) -> Vec<FeedEvent> {
             events.push(match &attempt.outcome {
                 AttemptOutcome::Answered { passed, total, .. } => FeedEvent::Message(MessageRecord {
                     detail: format!("{passed}/{total}"),
-                    host: host.unwrap_or_default(),
+                    host: host.unwrap_or_default().into(),
                     ..message_record(attempt.at_unix_ms, &attempt.harvester_name)
                 }),
                 AttemptOutcome::NoAnswer { .. } => FeedEvent::Notice(Notice::Attempt {

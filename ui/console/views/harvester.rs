@@ -264,12 +264,14 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         luck_tone(eligible.filter_24h.verdict),
     ));
     if eligible.compared + eligible.not_compared > 0 {
-        let text = format!(
-            "{} answers checked by plot id · {} said otherwise · {} could not be checked",
+        let mut text = format!(
+            "{} answers checked by plot id · {} said otherwise",
             grouped(eligible.compared),
-            grouped(eligible.differed),
-            grouped(eligible.not_compared)
+            grouped(eligible.differed)
         );
+        if eligible.not_compared > 0 {
+            text.push_str(&format!(" · {} could not be checked", grouped(eligible.not_compared)));
+        }
         rows.push(("own count", text, warn_if(eligible.differs_in_a_row > 0)));
     }
     if let Some(check) = &h.cross_check {
