@@ -119,24 +119,20 @@ impl Alarms {
 
     /// A person has seen it. What only tells of something past closes; the kinds that did are returned too.
     pub(super) fn acknowledge(&mut self, now: Now, number: Option<u64>) -> (Vec<Notice>, Vec<AlarmKind>) {
-        let mut notices = Vec::new();
-        for open in self
-            .open
-            .values_mut()
-            .filter(|open| number.is_none_or(|number| number == open.view.number))
-        {
-            if !std::mem::replace(&mut open.view.acknowledged, true) {
+        let mut open: Vec<&mut Open> = self.open.values_mut().collect();
+        open.sort_by_key(|open| open.view.number);
+        let (mut notices, mut settled) = (Vec::new(), Vec::new());
+        let is_settled = |open: &Open| open.view.acknowledged && is_of_the_past(&open.view.kind);
+        for open in open {
+            let is_meant = number.is_none_or(|number| number == open.view.number);
+            if is_meant && !std::mem::replace(&mut open.view.acknowledged, true) {
                 let alarm = open.view.clone();
                 notices.push(Notice::AlarmSeen { alarm });
             }
+            if is_settled(open) {
+                settled.push(open.view.kind.clone());
+            }
         }
-        let is_settled = |open: &Open| open.view.acknowledged && is_of_the_past(&open.view.kind);
-        let settled = self
-            .open
-            .values()
-            .filter(|open| is_settled(open))
-            .map(|open| open.view.kind.clone())
-            .collect();
         notices.extend(self.close_those(now, is_settled));
         (notices, settled)
     }

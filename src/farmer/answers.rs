@@ -42,7 +42,7 @@ impl Farmer {
         self.notice(Notice::Attempt { attempt });
         self.review_answers(now, id);
         self.count_chances(now, id, info);
-        self.begin_count(now, id, answer.index, info);
+        self.begin_count(now, id, info);
     }
 
     /// A harvester did not take a signage point in time.

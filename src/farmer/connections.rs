@@ -314,7 +314,12 @@ impl Farmer {
             cause,
         });
         if is_synced {
-            self.apply_lists(now, old_id, new_slot.lists.into_update(), Completeness::Everything);
+            self.apply_lists(
+                now,
+                old_id,
+                new_slot.lists.into_inner().into_update(),
+                Completeness::Everything,
+            );
         }
         self.review_certificate(now, peer_id);
         self.review_answers(now, old_id);

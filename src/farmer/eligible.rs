@@ -1,5 +1,9 @@
 //! Our own count of the plots that pass the filter, from their ids, against what each harvester says.
 //!
+//! Of v1 plots the plot id is all it takes. Of v2 plots it takes their group and meta group, which harvesters tell from
+//! version 0.0.38 on and which have to make the plot id. Nothing is compared where it is not certain what the harvester
+//! counts: while its list changes, when nodes differ about the signage point, for v2 plots of which too little is known.
+//!
 //! A difference is a stale list of plots, a wrong filter, or a harvester that says what is not so. Hashing 100,000 plot
 //! ids takes some ten milliseconds, so it is done after the answer, a slice at a time, with everything else in between; and
 //! in a large farm only for some answers of each harvester, so that a signage point costs no more than in a small one. A
@@ -10,14 +14,17 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::Farmer;
+use super::harvesters::Session;
 use super::luck::FilterHours;
+use super::plot_lists::{PlotEntry, PlotLists};
 use super::timers::Timer;
 use crate::clock::Now;
-use crate::ids::{ChallengeHash, SpHash};
+use crate::ids::{ChallengeHash, FilterChallenge, SpHash};
+use crate::pos::constants::Constants;
 use crate::pos::{filter, v1_cut_off_height};
 use crate::snapshot::{AlarmKind, EligibilityView, EligibleView, HarvesterId};
-use crate::units::PlotSize;
-use crate::wire::FarmingInfo;
+use crate::units::{Height, PlotSize};
+use crate::wire::{FarmingInfo, HarvesterLayout, NewSignagePoint};
 
 /// Counts that are to be made.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -35,15 +42,90 @@ struct Count {
     harvester: HarvesterId,
     /// Of the list of plots that is counted.
     list_version: u64,
-    challenge_hash: ChallengeHash,
-    sp_hash: SpHash,
-    index: u8,
-    /// Prefix bits of the filter; `None` when no v1 plot may answer.
-    bits: Option<u8>,
+    filters: Filters,
     passed: u64,
     /// Plots up to this path are counted.
     done_to: Option<Box<str>>,
     counted: u64,
+}
+
+/// Who passes at a signage point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+struct Filters {
+    challenge_hash: ChallengeHash,
+    sp_hash: SpHash,
+    index: u8,
+    /// Prefix bits; `None` when no v1 plot may answer.
+    v1: Option<u8>,
+    v2: FilterV2,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum FilterV2 {
+    /// Hard fork 2 is not reached: no v2 plot may answer.
+    NotFarmed,
+    /// The node does not know the challenge: none may answer either.
+    NoChallenge,
+    /// For those whose turn it is.
+    Turns {
+        filter_challenge: FilterChallenge,
+        last_tx_height: Height,
+    },
+}
+
+impl Filters {
+    fn of(constants: &Constants, message: &NewSignagePoint) -> Self {
+        let is_v1_farmed = i64::from(message.last_tx_height.0) < v1_cut_off_height(constants);
+        let is_v2_farmed = message.last_tx_height >= constants.hard_fork2_height;
+        Self {
+            challenge_hash: message.challenge_hash,
+            sp_hash: message.challenge_chain_sp,
+            index: message.signage_point_index,
+            v1: is_v1_farmed.then(|| filter::prefix_bits_v1(constants, message.peak_height)),
+            v2: match message.filter_challenge {
+                _ if !is_v2_farmed => FilterV2::NotFarmed,
+                None => FilterV2::NoChallenge,
+                Some(filter_challenge) => FilterV2::Turns {
+                    filter_challenge,
+                    last_tx_height: message.last_tx_height,
+                },
+            },
+        }
+    }
+
+    /// Whether it is certain which of these plots a harvester of this version counts.
+    fn are_sure(&self, layout: HarvesterLayout, lists: &PlotLists) -> bool {
+        let is_v2_sure = lists.v2_plots() == 0 || self.v2 == FilterV2::NotFarmed;
+        match layout {
+            // Does not know that v1 plots are phased out.
+            HarvesterLayout::V36 => is_v2_sure && self.v1.is_some(),
+            // Has another filter for v2 plots.
+            HarvesterLayout::V37 => is_v2_sure,
+            HarvesterLayout::V38 => is_v2_sure || lists.unsure_v2_plots() == 0,
+        }
+    }
+
+    fn let_pass(&self, constants: &Constants, plot: &PlotEntry) -> bool {
+        match (plot.size, self.v1, self.v2, &plot.place) {
+            (PlotSize::V1 { .. }, Some(bits), ..) => {
+                filter::passes_v1(bits, &plot.plot_id, &self.challenge_hash, &self.sp_hash)
+            }
+            (
+                PlotSize::V2 { strength },
+                _,
+                FilterV2::Turns {
+                    filter_challenge,
+                    last_tx_height,
+                },
+                Some(place),
+            ) => {
+                let bits = filter::bits_v2(constants, last_tx_height, strength);
+                filter::passes_v2(bits, &place.group_id, place.meta_group, &filter_challenge, self.index)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// What is known of the filter of one harvester.
@@ -83,17 +165,21 @@ impl Farmer {
         };
     }
 
-    /// Has an answer looked into, if it can be: it is about the list of plots that we have, and all of them are v1.
-    pub(super) fn begin_count(&mut self, now: Now, id: HarvesterId, index: u8, info: &FarmingInfo) {
+    /// Has an answer looked into, if it can be: it is about the list of plots that we have, and it is certain who passes.
+    pub(super) fn begin_count(&mut self, now: Now, id: HarvesterId, info: &FarmingInfo) {
         let constants = &self.config.constants;
         let harvesters = self.harvesters.len();
-        let message = self
-            .signage_points
-            .get(&info.sp_hash)
-            .and_then(|point| point.of_challenge(&info.challenge_hash));
-        let (Some(message), Some(slot)) = (message, self.harvesters.get_mut(id)) else {
+        let Some(point) = self.signage_points.get(&info.sp_hash) else {
             return;
         };
+        let mut forms = point
+            .forms_of_challenge(&info.challenge_hash)
+            .map(|message| Filters::of(constants, message));
+        let (Some(filters), Some(slot)) = (forms.next(), self.harvesters.get_mut(id)) else {
+            return;
+        };
+        // Of several forms it is not known which one the harvester was asked with.
+        let is_one_question = forms.all(|form| form == filters);
         slot.eligibility.answers += 1;
         let one_in = (harvesters * slot.lists.plots.len()).div_ceil(PLOTS_A_POINT).max(1) as u64;
         let is_its_turn = (slot.eligibility.answers + u64::from(id.0)).is_multiple_of(one_in);
@@ -104,22 +190,18 @@ impl Farmer {
         if !is_its_turn && (slot.eligibility.differs_in_a_row == 0 || !has_room) {
             return;
         }
-        let is_synced = slot.session.as_ref().is_some_and(|session| session.synced);
+        let is_sure = |session: &Session| session.synced && filters.are_sure(session.layout, &slot.lists);
+        let is_sure = is_one_question && slot.session.as_ref().is_some_and(is_sure);
         let is_same_list = slot.lists.plots.len() as u64 == u64::from(info.total_plots);
-        let has_v2 = slot.lists.v2_plots() > 0 && message.last_tx_height >= constants.hard_fork2_height;
-        if self.counting.is_off || !is_synced || !is_same_list || has_v2 || self.counting.waiting.len() >= MAX_WAITING {
+        if self.counting.is_off || !is_sure || !is_same_list || self.counting.waiting.len() >= MAX_WAITING {
             slot.eligibility.not_compared += 1;
             return;
         }
         self.counting.newest.1 += slot.lists.plots.len();
-        let is_v1_farmed = i64::from(message.last_tx_height.0) < v1_cut_off_height(constants);
         self.counting.waiting.push_back(Count {
             harvester: id,
             list_version: slot.lists.version(),
-            challenge_hash: info.challenge_hash,
-            sp_hash: info.sp_hash,
-            index,
-            bits: is_v1_farmed.then(|| filter::prefix_bits_v1(constants, message.peak_height)),
+            filters,
             passed: u64::from(info.passed),
             done_to: None,
             counted: 0,
@@ -149,10 +231,7 @@ impl Farmer {
             for (path, plot) in plots.by_ref().take(left) {
                 last = Some(path);
                 left -= 1;
-                if let (PlotSize::V1 { .. }, Some(bits)) = (plot.size, count.bits) {
-                    let passes = filter::passes_v1(bits, &plot.plot_id, &count.challenge_hash, &count.sp_hash);
-                    count.counted += u64::from(passes);
-                }
+                count.counted += u64::from(count.filters.let_pass(&self.config.constants, plot));
             }
             if left == 0 && plots.next().is_some() {
                 count.done_to = last.cloned();
@@ -174,7 +253,7 @@ impl Farmer {
         eligibility.compared += 1;
         eligibility.last = Some(EligibleView {
             at_unix_ms: now.unix.0,
-            signage_point_index: count.index,
+            signage_point_index: count.filters.index,
             expected: count.counted,
             passed: count.passed,
         });

@@ -10,6 +10,7 @@ use super::asks::Asks;
 use super::eligible::Eligibility;
 use super::plot_lists::PlotLists;
 use super::plot_sync::Receiver;
+use super::shared::Shared;
 use crate::clock::{Mono, Now, UnixMillis};
 use crate::ids::{PeerId, PlotId, SessionId};
 use crate::snapshot::{ConnectedPeer, CrossCheckView, HarvesterId, HarvesterState, PlotChangeView};
@@ -49,7 +50,7 @@ pub(super) struct Slot {
     /// What it was asked and answered.
     pub(super) asks: Asks,
     /// What it has, as of its last finished plot sync on any connection.
-    pub(super) lists: PlotLists,
+    pub(super) lists: Shared<PlotLists>,
     /// Plots that went and have not come back, by directory, while an alarm says so.
     pub(super) lost: BTreeMap<String, BTreeMap<PlotId, LostPlot>>,
     /// Last finished plot sync.
@@ -187,7 +188,7 @@ impl Harvesters {
             gone_why: String::new(),
             connections: 0,
             asks: Asks::default(),
-            lists: PlotLists::default(),
+            lists: Shared::default(),
             lost: BTreeMap::new(),
             last_sync: None,
             last_sync_error: None,

@@ -47,6 +47,7 @@ mod plot_sync;
 mod plots;
 mod pools;
 mod proofs;
+mod shared;
 mod shared_plots;
 mod signage_points;
 mod signatures;
@@ -80,13 +81,13 @@ use luck::Luck;
 use missed::Missed;
 use nodes::Node;
 use pools::Pools;
-use proofs::Proofs;
+use proofs::{Proofs, hash_of};
 use shared_plots::SharedPlots;
 use signage_points::SignagePoints;
 use timers::{Timer, Timers};
 
 use crate::clock::{Mono, Now};
-use crate::ids::{NodeId, SessionId};
+use crate::ids::{Bytes32, NodeId, SessionId};
 use crate::snapshot::{
     AlarmKind, Counters, HarvesterId, HistoryState, HistoryView, Notice, RewardTarget, SimulatedChainView, WinCounts,
 };
@@ -262,6 +263,15 @@ impl Farmer {
                 }
             }
         }
+    }
+
+    /// Hashes that this farmer has made itself, of proofs and partials that it still has. A farmer that has others in the
+    /// place of each of them gives theirs in the same order: so a recorder that replaces proofs knows what to replace
+    /// their hashes by.
+    #[must_use]
+    pub fn own_hashes(&self) -> Vec<Bytes32> {
+        let of_proofs = self.proofs.live.values().map(|proof| hash_of(&proof.proof));
+        of_proofs.chain(self.pools.own_hashes()).collect()
     }
 
     fn handle_message(&mut self, now: Now, session: SessionId, envelope: Option<u16>, message: FromHarvester) {

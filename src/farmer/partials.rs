@@ -10,7 +10,7 @@
 
 use super::Farmer;
 use super::output::{JobId, Output};
-use super::proofs::{Job, Phase, Proof, ProofNumber, Source, millis};
+use super::proofs::{Job, Phase, Proof, ProofNumber, Source, hash_of, millis};
 use super::signage_points::proof_context;
 use super::timers::Timer;
 use super::verification::{VERIFIED_WITHIN, plot_file};
@@ -291,7 +291,7 @@ impl Farmer {
             *proof = x_values;
         }
         proof.phase = Phase::Queued;
-        let key = (proof.sp_hash, Bytes32(sha256(&[&proof.proof.to_bytes()])));
+        let key = (proof.sp_hash, hash_of(&proof.proof));
         let sources = proof.sources.clone();
         // Somebody who solves partial proofs himself may have sent the full one.
         let same = self.proofs.seen.get(&key).copied();

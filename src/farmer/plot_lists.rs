@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ids::{PlotId, PuzzleHash};
+use crate::ids::{PlotGroupId, PlotId, PuzzleHash};
 use crate::pos::constants::Constants;
 use crate::pos::iterations;
 use crate::units::{ByteSize, PlotSize};
-use crate::wire::Plot;
+use crate::wire::{Plot, plot_group_id_v2, plot_id_v2};
 
 /// Plots and unusable files of one harvester as of its last finished plot sync.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -23,13 +23,15 @@ pub(super) struct PlotLists {
     effective_bytes: ByteSize,
     held_bytes: usize,
     v2_plots: u64,
+    /// v2 plots whose filter is not known for certain.
+    unsure_v2_plots: u64,
     /// Expected sizes as consensus counts them, of v1 and of v2 plots.
     expected_bytes: [f64; 2],
     version: u64,
 }
 
 /// What is kept of a plot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct PlotEntry {
     /// Id of the plot, as the harvester says.
     pub(super) plot_id: PlotId,
@@ -43,6 +45,17 @@ pub(super) struct PlotEntry {
     pub(super) size: PlotSize,
     /// Compression level, 0 for none.
     pub(super) compression_level: u8,
+    /// Place of a v2 plot in the filter, if its plot id proves it. Boxed, because most plots are v1 and have none.
+    pub(super) place: Option<Box<FilterPlace>>,
+}
+
+/// What the v2 filter looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) struct FilterPlace {
+    /// Plots of one group pass together.
+    pub(super) group_id: PlotGroupId,
+    /// Which turn of the group's.
+    pub(super) meta_group: u8,
 }
 
 /// New lists, complete or as a difference.
@@ -120,10 +133,11 @@ impl PlotLists {
 
     #[expect(clippy::cast_precision_loss, reason = "for averages")]
     fn count_space(&mut self, constants: &Constants) {
-        (self.v2_plots, self.expected_bytes) = (0, [0.0; 2]);
+        (self.v2_plots, self.unsure_v2_plots, self.expected_bytes) = (0, 0, [0.0; 2]);
         for plot in self.plots.values() {
             let is_v2 = matches!(plot.size, PlotSize::V2 { .. });
             self.v2_plots += u64::from(is_v2);
+            self.unsure_v2_plots += u64::from(is_v2 && !plot.has_sure_filter(constants));
             self.expected_bytes[usize::from(is_v2)] += iterations::expected_plot_size(constants, plot.size).0 as f64;
         }
     }
@@ -153,6 +167,11 @@ impl PlotLists {
     /// v2 plots among the plots.
     pub(super) const fn v2_plots(&self) -> u64 {
         self.v2_plots
+    }
+
+    /// v2 plots of which it is not certain when they pass the filter.
+    pub(super) const fn unsure_v2_plots(&self) -> u64 {
+        self.unsure_v2_plots
     }
 
     /// What consensus counts all v1 plots as, in bytes.
@@ -195,7 +214,38 @@ impl From<&Plot> for PlotEntry {
             time_modified: plot.time_modified,
             size: plot.size,
             compression_level: plot.compression_level.unwrap_or(0),
+            place: FilterPlace::of(plot).map(Box::new),
         }
+    }
+}
+
+impl PlotEntry {
+    /// Whether it is certain when a v2 plot passes the filter: its place in it is proven, and no rule of its network keeps
+    /// it from passing at all. Its k is not told, so its size has to do: a k more or less is a file of twice or half of it.
+    fn has_sure_filter(&self, constants: &Constants) -> bool {
+        let PlotSize::V2 { strength } = self.size else {
+            return false;
+        };
+        let expected = iterations::expected_plot_size(constants, self.size).0;
+        let sizes = expected * 3 / 4..=expected.saturating_mul(4) / 3;
+        self.place.is_some()
+            && (constants.min_plot_strength..=constants.max_plot_strength).contains(&strength)
+            && sizes.contains(&self.file_size.0)
+    }
+}
+
+impl FilterPlace {
+    /// As the harvester says, if that makes the plot id. Older harvesters say nothing of it.
+    fn of(plot: &Plot) -> Option<Self> {
+        let PlotSize::V2 { strength } = plot.size else {
+            return None;
+        };
+        let place = Self {
+            group_id: plot_group_id_v2(strength, &plot.plot_public_key, &plot.pool),
+            meta_group: plot.meta_group,
+        };
+        let plot_id = plot_id_v2(&place.group_id, plot.plot_index, place.meta_group);
+        (plot_id == plot.plot_id).then_some(place)
     }
 }
 

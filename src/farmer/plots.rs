@@ -344,6 +344,9 @@ impl Farmer {
             by_directory = BTreeMap::from([(common, all)]);
         }
         let mut alarms = Vec::new();
+        // The largest loss first; there are few.
+        let mut by_directory: Vec<_> = by_directory.into_iter().collect();
+        by_directory.sort_by_key(|(_, plots)| std::cmp::Reverse(plots.len()));
         for (directory, plots) in by_directory {
             let is_whole = plots.len() > 1 && !has_plots_in(&slot.lists, &directory);
             if !is_whole && plots.len() * 100 <= before {

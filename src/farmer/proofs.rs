@@ -9,9 +9,10 @@ use super::declarations::Declaration;
 use super::output::JobId;
 use super::pools::{self, PartialNumber};
 use crate::clock::Mono;
+use crate::crypto::sha256;
 use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, RewardChainSp, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
-use crate::wire::{PartialProof, ProofOfSpace};
+use crate::wire::{PartialProof, ProofOfSpace, Streamable};
 
 /// Number of a proof since start; as shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -57,6 +58,11 @@ pub(super) struct Turns {
 
 /// A signage point and a hash of the proof or partial proof: the same one from wherever it comes.
 pub(super) type ProofKey = (SpHash, Bytes32);
+
+/// What a proof is known again by.
+pub(super) fn hash_of(proof: &ProofOfSpace) -> Bytes32 {
+    Bytes32(sha256(&[&proof.to_bytes()]))
+}
 
 /// One proof.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use super::shared::Shared;
 use crate::ids::PlotId;
 use crate::snapshot::HarvesterId;
 
 /// Every plot of every connected harvester.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct SharedPlots {
-    holders: BTreeMap<PlotId, Holders>,
+    holders: Shared<BTreeMap<PlotId, Holders>>,
     /// Plots of a harvester that are farmed more than once.
     of_harvester: BTreeMap<HarvesterId, u64>,
     shared: u64,

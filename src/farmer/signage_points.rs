@@ -129,10 +129,15 @@ impl SignagePoint {
 
     /// The first form with this challenge: what a proof for that challenge is checked against.
     pub(super) fn of_challenge(&self, challenge_hash: &ChallengeHash) -> Option<&NewSignagePoint> {
+        self.forms_of_challenge(challenge_hash).next()
+    }
+
+    /// All forms with this challenge, in the order they came in.
+    pub(super) fn forms_of_challenge(&self, challenge_hash: &ChallengeHash) -> impl Iterator<Item = &NewSignagePoint> {
         self.variants
             .iter()
             .map(|variant| &variant.message)
-            .find(|message| message.challenge_hash == *challenge_hash)
+            .filter(move |message| message.challenge_hash == *challenge_hash)
     }
 
     /// The form with this reward chain.

@@ -1,6 +1,6 @@
 //! When the farmer wants to be woken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::pools::PartialNumber;
 use super::proofs::{BlockNumber, ProofNumber};
@@ -40,26 +40,30 @@ pub(super) enum Timer {
     Count,
 }
 
-/// All timers that are set.
+/// All timers that are set. Of those that are due at one moment the one that was set first comes first, whatever it is
+/// about: ids decide nothing.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-#[serde(from = "BTreeSet<(Mono, Timer)>", into = "BTreeSet<(Mono, Timer)>")]
+#[serde(from = "Vec<(Mono, Timer)>", into = "Vec<(Mono, Timer)>")]
 pub(super) struct Timers {
-    at: BTreeMap<Timer, Mono>,
-    queue: BTreeSet<(Mono, Timer)>,
+    at: BTreeMap<Timer, (Mono, u64)>,
+    queue: BTreeMap<(Mono, u64), Timer>,
+    /// Timers set so far.
+    set: u64,
 }
 
 impl Timers {
     /// Sets a timer, instead of what it was set to.
     pub(super) fn set(&mut self, timer: Timer, at: Mono) {
         self.clear(timer);
-        self.at.insert(timer, at);
-        self.queue.insert((at, timer));
+        self.set += 1;
+        self.at.insert(timer, (at, self.set));
+        self.queue.insert((at, self.set), timer);
     }
 
     /// Stops a timer, if it is set.
     pub(super) fn clear(&mut self, timer: Timer) {
-        if let Some(at) = self.at.remove(&timer) {
-            self.queue.remove(&(at, timer));
+        if let Some(place) = self.at.remove(&timer) {
+            self.queue.remove(&place);
         }
     }
 
@@ -73,16 +77,17 @@ impl Timers {
 
     /// When the next one is due.
     pub(super) fn next(&self) -> Option<Mono> {
-        self.queue.first().map(|(at, _)| *at)
+        self.queue.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Takes out all that are due, in order of time.
     pub(super) fn take_due(&mut self, now: Mono) -> Vec<Timer> {
         let mut due = Vec::new();
-        while let Some((at, timer)) = self.queue.first().copied()
-            && at <= now
+        while let Some(first) = self.queue.first_entry()
+            && first.key().0 <= now
         {
-            self.clear(timer);
+            let timer = first.remove();
+            self.at.remove(&timer);
             due.push(timer);
         }
         due
@@ -95,16 +100,20 @@ impl Timers {
     }
 }
 
-impl From<BTreeSet<(Mono, Timer)>> for Timers {
-    fn from(queue: BTreeSet<(Mono, Timer)>) -> Self {
-        let at = queue.iter().map(|(at, timer)| (*timer, *at)).collect();
-        Self { at, queue }
+impl From<Vec<(Mono, Timer)>> for Timers {
+    fn from(queue: Vec<(Mono, Timer)>) -> Self {
+        let mut timers = Self::default();
+        for (at, timer) in queue {
+            timers.set(timer, at);
+        }
+        timers
     }
 }
 
-impl From<Timers> for BTreeSet<(Mono, Timer)> {
+impl From<Timers> for Vec<(Mono, Timer)> {
     fn from(timers: Timers) -> Self {
-        timers.queue
+        let entry = |((at, _), timer)| (at, timer);
+        timers.queue.into_iter().map(entry).collect()
     }
 }
 
@@ -122,6 +131,21 @@ mod tests {
         assert_eq!(timers.next(), Some(Mono(15)));
         assert_eq!(timers.take_due(Mono(20)), [Timer::Alarms, Timer::Missed]);
         assert_eq!((timers.next(), timers.len()), (None, 0));
+    }
+
+    #[test]
+    fn timers_of_one_moment_are_due_in_the_order_in_which_they_were_set() {
+        let mut timers = Timers::default();
+        let pool = |n| Timer::Pool(PuzzleHash([n; 32]));
+        for timer in [pool(2), pool(1), pool(3), pool(2)] {
+            timers.set(timer, Mono(10));
+        }
+        let mut told: Timers = Vec::from(timers.clone()).into();
+        let order = [pool(1), pool(3), pool(2)];
+        assert_eq!(
+            (timers.take_due(Mono(10)), told.take_due(Mono(10))),
+            (order.into(), order.into())
+        );
     }
 
     #[test]

@@ -4,21 +4,20 @@ use std::time::Duration;
 
 use super::Farmer;
 use super::output::{JobId, Output};
-use super::proofs::{Job, MAX_LIVE, MAX_SOURCES, Phase, Proof, ProofNumber, Source, millis};
+use super::proofs::{Job, MAX_LIVE, MAX_SOURCES, Phase, Proof, ProofNumber, Source, hash_of, millis};
 use super::signage_points::proof_context;
 use super::timers::Timer;
 use crate::clock::Now;
-use crate::crypto::sha256;
-use crate::ids::{Bytes32, QualityString};
+use crate::ids::QualityString;
 use crate::pos::ProofError;
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, ProofStage, ProofView};
-use crate::wire::{NewProofOfSpace, Streamable};
+use crate::wire::NewProofOfSpace;
 
 impl Farmer {
     /// A harvester sent a proof.
     pub(super) fn handle_new_proof(&mut self, now: Now, id: HarvesterId, message: NewProofOfSpace) {
         let granted = self.review_fee(now, id, &message);
-        let key = (message.sp_hash, Bytes32(sha256(&[&message.proof.to_bytes()])));
+        let key = (message.sp_hash, hash_of(&message.proof));
         let source = Source {
             harvester: id,
             wants_data: message.include_source_signature_data || message.farmer_reward_address_override.is_some(),

@@ -30,7 +30,7 @@ use crate::farmer::{Call, Farmer, Output};
 use crate::logging::LogRecord;
 
 /// Version of the file. What is inside a farmer is written down as it is, so it is raised when that changes its form.
-pub const RECORDING_VERSION: u32 = 2;
+pub const RECORDING_VERSION: u32 = 3;
 
 /// First line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -105,8 +105,7 @@ impl Scrubber {
             .and_then(|rest| rest.rsplit_once(" ("))
             .filter(|(_, number)| number.chars().all(|c| c.is_ascii_digit()))
             .unwrap_or((name, ""));
-        let is_plain = PLAIN_NAMES.contains(&name) || name.len() < 2;
-        if is_plain || self.known.contains_key(name) || self.known.len() >= MOST_KNOWN {
+        if is_plain(name) || self.known.contains_key(name) || self.known.len() >= MOST_KNOWN {
             return;
         }
         let alias = match (self.address(name), name.rsplit_once(':')) {
@@ -145,7 +144,7 @@ impl Scrubber {
         let host = after.split(['/', '?', '#']).next().unwrap_or_default();
         let alone = host.rsplit_once(':').map_or(host, |(host, _)| host);
         for name in [host, alone] {
-            let is_plain = name.len() < 2 || PLAIN_NAMES.contains(&name) || self.address(name).is_some();
+            let is_plain = is_plain(name) || self.address(name).is_some();
             if !is_plain && !self.known.contains_key(name) && self.known.len() < MOST_KNOWN {
                 self.known.insert(name.to_owned(), self.host(url));
             }
@@ -355,6 +354,12 @@ impl Scrubber {
     }
 }
 
+/// Whether a name tells nothing: it is too short to be found in sentences, or we made it ourselves.
+fn is_plain(name: &str) -> bool {
+    let is_number = |rest: &str| rest.bytes().all(|c| c.is_ascii_digit());
+    name.len() < 2 || PLAIN_NAMES.contains(&name) || name.strip_prefix("node ").is_some_and(is_number)
+}
+
 /// Whether it is an id, a hash or a key, or the beginning of one. The simulated chain has the id zero.
 fn is_id(run: &str) -> bool {
     run.len() >= SHORT_ID && run.chars().any(|c| c != '0')
@@ -475,7 +480,7 @@ const WORDS: [&str; 34] = [
 ];
 
 /// Names that tell nothing.
-const PLAIN_NAMES: [&str; 3] = ["local", "simulated chain", "127.0.0.1"];
+const PLAIN_NAMES: [&str; 4] = ["local", "node", "simulated chain", "127.0.0.1"];
 
 /// Parts of paths that everybody has.
 const PLAIN_PARTS: [&str; 8] = [".", "..", "dev", "home", "media", "mnt", "plots", "srv"];

@@ -63,9 +63,15 @@ impl<W: Write> Recorder<W> {
         let (farmer, private) = match scrubber {
             None => (serde_json::from_str(farmer).map_err(RecordError::Unreadable)?, None),
             Some(mut scrubber) => {
-                let mut value: Value = serde_json::from_str(farmer).map_err(RecordError::Unreadable)?;
-                scrubber.scrub(&mut value);
-                let mut shadow: Farmer = serde_json::from_value(value).map_err(RecordError::Unscrubbable)?;
+                let mut shadow = scrubbed(farmer, &mut scrubber)?;
+                let original: Farmer = serde_json::from_str(farmer).map_err(RecordError::Unreadable)?;
+                let hashes = original.own_hashes();
+                if !hashes.is_empty() {
+                    for (one, other) in hashes.iter().zip(shadow.own_hashes()) {
+                        scrubber.settle(&one.to_string(), &other.to_string());
+                    }
+                    shadow = scrubbed(farmer, &mut scrubber)?;
+                }
                 shadow.stop_counting();
                 let private = Private {
                     scrubber,
@@ -242,6 +248,13 @@ impl Private {
     }
 }
 
+/// A farmer with all that is private in it replaced.
+fn scrubbed(farmer: &str, scrubber: &mut Scrubber) -> Result<Farmer, RecordError> {
+    let mut value: Value = serde_json::from_str(farmer).map_err(RecordError::Unreadable)?;
+    scrubber.scrub(&mut value);
+    serde_json::from_value(value).map_err(RecordError::Unscrubbable)
+}
+
 /// Whether two values differ in nothing but texts, and in the order that follows from them.
 pub(super) fn is_alike(one: &Value, other: &Value) -> bool {
     skeleton(one) == skeleton(other)
@@ -278,10 +291,11 @@ fn put(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
 }
 
 /// What the replay of a recording that tells nothing private cannot show as it was.
-const DIFFERENCES: [&str; 4] = [
+const DIFFERENCES: [&str; 5] = [
     "plot ids are made up, so the farmer's own count of eligible plots is off",
     "partial proofs of v2 plots do not pass the plot filter, because their keys are made up",
     "whether a fee of a harvester (CHIP-22) is due follows from the bytes of its proof, which are made up",
+    "a proof that was judged before the recording began is taken for a new one if it comes again",
     "signage points, challenges and qualities of proofs are kept: who knows the chain can find the block that a winning \
      proof became, as the times of a recording would let him, too",
 ];

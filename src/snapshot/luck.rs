@@ -171,8 +171,8 @@ pub struct EligibilityView {
     pub differed: u64,
     /// How many of the last answers in a row did.
     pub differs_in_a_row: u64,
-    /// Answers that were not compared: its list of plots was changing, or it has v2 plots, whose filter needs more than
-    /// their id.
+    /// Answers that were not compared: its list of plots was changing, nodes did not agree about the signage point, or it
+    /// has v2 plots of which it does not tell enough (before version 0.0.38).
     pub not_compared: u64,
     /// The newest comparison.
     pub last: Option<EligibleView>,

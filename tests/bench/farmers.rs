@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use farmconsole::config::Root;
+use farmconsole::control::{Ask, ControlClient, Event, RecordingPart};
+use farmconsole::runtime::RecentKind;
 use farmconsole::system_clock::Clock;
 use farmconsole::tls::issue::Issuer;
 use farmconsole::tls::{CaKey, CertificateAuthority, SslLayout, ca_key};
@@ -128,6 +130,24 @@ impl Farmer {
     /// What it has used so far.
     pub(crate) fn usage(&self) -> Result<Usage> {
         Usage::of(self.process.id())
+    }
+
+    /// How soon a question about nothing much is answered by the task that farms, and how soon one that attaches a
+    /// recorder, which is read to the end of the farmer's beginning and leaves.
+    pub(crate) async fn attach_recorder(&self) -> Result<[Duration; 2]> {
+        let mut client = ControlClient::connect(&Root::new(self.root.path()).control_socket()).await?;
+        let mut took = [Duration::ZERO; 2];
+        let little = Ask::Recent {
+            kind: RecentKind::Notices,
+            limit: 1,
+        };
+        for (took, ask) in took.iter_mut().zip([little, Ask::Record]) {
+            let asked = Instant::now();
+            client.ask(ask).await?;
+            *took = asked.elapsed();
+        }
+        while !matches!(client.next_event().await?, Event::Recording(RecordingPart::Begun(_))) {}
+        Ok(took)
     }
 
     /// Its process, for measuring it from another thread.

@@ -1,7 +1,8 @@
 //! The fleet benchmark: N simulated harvesters against a farmer in another process, farmconsole and, if there is one,
 //! the official farmer 2.7.5 beside it in the same run, and bare sockets, which no farmer can be faster than.
 //!
-//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--official VENV_PYTHON]
+//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--record N]
+//!         [--official VENV_PYTHON]
 //!
 //! Every harvester has a certificate of its own, speaks TLS 1.3 and protocol 0.0.38, syncs its share of the plots and
 //! answers every signage point at once. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
@@ -62,6 +63,10 @@ struct Args {
     /// Measure the official farmer alone.
     #[arg(long)]
     official_only: bool,
+    /// Attach recorders to farmconsole half-way, so many one after the other, and say how long it held the task that
+    /// farms.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    record: u32,
     /// Be the farmer that is nothing but sockets.
     #[arg(long, hide = true)]
     bare_farmer: bool,
@@ -91,6 +96,7 @@ impl Args {
             plots: self.plots,
             signage_points: self.signage_points,
             interval: Duration::from_millis(self.interval_ms),
+            recorders: self.record,
         }
     }
 }
@@ -122,7 +128,14 @@ async fn run(args: &Args) -> Result<()> {
 /// A farmer that there is, measured.
 async fn measured(size: Size, program: Option<&Program>) -> Option<Measured> {
     let program = program?;
-    noted(&format!("{program:?}"), measure(size, program).await)
+    let recorders = match program {
+        Program::Farmconsole => size.recorders,
+        Program::Official { .. } => 0,
+    };
+    noted(
+        &format!("{program:?}"),
+        measure(Size { recorders, ..size }, program).await,
+    )
 }
 
 async fn measure(size: Size, program: &Program) -> Result<Measured> {
@@ -229,6 +242,10 @@ async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>
 async fn pass(farmer: &Farmer, size: Size, synced: &Usage) -> Result<()> {
     let began = Instant::now();
     let over = began + size.interval * size.signage_points;
+    if size.recorders > 0 {
+        sleep(size.interval * size.signage_points / 2).await;
+        attach_recorders(farmer, size.recorders).await?;
+    }
     while over > Instant::now() + MINUTE {
         sleep(MINUTE).await;
         let (usage, passed) = (farmer.usage()?, began.elapsed());
@@ -241,6 +258,24 @@ async fn pass(farmer: &Farmer, size: Size, synced: &Usage) -> Result<()> {
         )?;
     }
     sleep_until(over).await;
+    Ok(())
+}
+
+/// Attaches recorders one after the other, and says what each asked of the task that farms.
+async fn attach_recorders(farmer: &Farmer, recorders: u32) -> Result<()> {
+    let mut took = Vec::new();
+    for _ in 0..recorders {
+        took.push(farmer.attach_recorder().await?);
+    }
+    for (n, what) in ["any question", "attaching a recorder"].into_iter().enumerate() {
+        let mut ms: Vec<f64> = took.iter().map(|took| took[n].as_secs_f64() * 1000.0).collect();
+        ms.sort_by(f64::total_cmp);
+        let (median, most) = (ms[ms.len() / 2], ms[ms.len() - 1]);
+        writeln!(
+            io::stderr(),
+            "{what} is answered in {median:.2} ms, at most {most:.2} ms"
+        )?;
+    }
     Ok(())
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Size {
     pub(crate) plots: u32,
     pub(crate) signage_points: u32,
     pub(crate) interval: Duration,
+    /// Recorders that are attached half-way.
+    pub(crate) recorders: u32,
 }
 
 /// Everything that is known of one farmer with one fleet.

@@ -561,8 +561,20 @@ def v2_plots(world):
             proofs = {h["name"]: h["proofs"] for h in farm.harvesters()}
             return len(proofs) == 2 and all(n >= 5 for n in proofs.values()), proofs
 
+        seen = set()
+
+        def counted():
+            views = {h["name"]: h["eligibility"] for h in farm.harvesters()}
+            if any(view["differed"] for view in views.values()):
+                raise Failed(f"an answer says other eligible v2 plots than their groups make: {views}")
+            seen.update(name for name, view in views.items() if view["last"] and view["last"]["expected"])
+            return len(views) == len(seen) == 2 and all(view["compared"] >= 20 for view in views.values()), views
+
         wait_for("five v2 proofs of each harvester", 60, check)
         wait_for("all of them become blocks", 20, lambda: settled(farm.summary(), 10))
+        wait_for("20 answers of each agree with the groups of its v2 plots", 60, counted)
+        if wrong := [a for a in farm.alarms() if a["kind"] == "eligible_mismatch"]:
+            raise Failed(f"a false alarm of eligible plots: {wrong}")
     finally:
         official.stop()
         farm.stop()

@@ -70,9 +70,9 @@ pub(crate) struct Measured {
 /// second, four of a second a new picture too.
 pub(crate) fn measure(size: Size, keys: &str, frames: usize) -> Measured {
     let mut model = samples::model(farm(size, 0), size.columns, size.rows);
-    let mut sent = 0;
-    while sent < 5_000 {
-        pass(&mut model, size, &mut sent);
+    let mut records = (0..).map(|n| message(size, n));
+    for record in records.by_ref().take(5_000) {
+        pass(&mut model, record);
     }
     for key in keys.chars() {
         let code = if key == '\n' {
@@ -99,13 +99,15 @@ pub(crate) fn measure(size: Size, keys: &str, frames: usize) -> Measured {
         let newer = frame
             .is_multiple_of(FPS as usize / 4)
             .then(|| Arc::new(farm(size, frame as u64)));
+        // To make them is no cost of the console.
+        let came: Vec<_> = records.by_ref().take((size.messages / FPS) as usize).collect();
         let before = Allocated::so_far();
         let started = worked();
         if let Some(newer) = newer {
             update(&mut model, Message::Snapshot(newer));
         }
-        for _ in 0..size.messages / FPS {
-            pass(&mut model, size, &mut sent);
+        for record in came {
+            pass(&mut model, record);
         }
         take = take.max(Allocated::since(before));
         let before = Allocated::so_far();
@@ -129,9 +131,7 @@ fn worked() -> Duration {
 }
 
 /// One message passes.
-fn pass(model: &mut Model, size: Size, sent: &mut u64) {
-    let record = message(size, *sent);
-    *sent += 1;
+fn pass(model: &mut Model, record: MessageRecord) {
     update(model, Message::Item(FeedItem::Event(FeedEvent::Message(record))));
 }
 

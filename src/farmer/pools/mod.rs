@@ -21,7 +21,7 @@ use super::output::{JobId, Output};
 use super::proofs::{Job, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::PuzzleHash;
+use crate::ids::{Bytes32, PuzzleHash};
 use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PoolAnswerView, PoolView};
 use crate::units::Difficulty;
 use crate::wire::PoolDifficulty;
@@ -89,6 +89,11 @@ impl Pools {
         self.pools.values().map(view).collect()
     }
 
+    /// Hashes made of partials.
+    pub(super) fn own_hashes(&self) -> impl Iterator<Item = Bytes32> {
+        self.partials.own_hashes()
+    }
+
     /// Sizes of everything that could grow with partials.
     #[cfg(test)]
     pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 2] {
@@ -100,20 +105,16 @@ impl Farmer {
     /// The wallet has joined or left pools, or keys were imported.
     pub(super) fn handle_pools(&mut self, now: Now, joined: Vec<JoinedPool>) {
         let kept: BTreeSet<PuzzleHash> = joined.iter().map(|it| it.membership.p2_singleton_puzzle_hash).collect();
-        let gone: Vec<PuzzleHash> = self
-            .pools
-            .pools
-            .keys()
-            .filter(|it| !kept.contains(it))
-            .copied()
-            .collect();
-        for contract in gone {
-            if let Some(pool) = self.pools.pools.remove(&contract) {
-                let gone = pool.joined.membership.launcher_id;
-                self.close_alarms(now, |kind| kind.launcher_id() == Some(gone));
+        let mut gone = BTreeSet::new();
+        self.pools.pools.retain(|contract, pool| {
+            let is_kept = kept.contains(contract);
+            if !is_kept {
+                self.timers.clear(Timer::Pool(*contract));
+                gone.insert(pool.joined.membership.launcher_id);
             }
-            self.timers.clear(Timer::Pool(contract));
-        }
+            is_kept
+        });
+        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(|it| gone.contains(&it)));
         for joined in joined {
             let contract = joined.membership.p2_singleton_puzzle_hash;
             let launcher_id = joined.membership.launcher_id;

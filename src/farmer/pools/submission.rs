@@ -9,11 +9,10 @@ use std::time::Duration;
 use super::pool::Registration;
 use super::{Asked, PartialSubmission, PoolFailure, PoolReply, PoolRequest};
 use crate::clock::{Mono, Now};
-use crate::crypto::sha256;
 use crate::farmer::Farmer;
 use crate::farmer::input::{PlotSignatures, SignError};
 use crate::farmer::output::{Output, SignPurpose};
-use crate::farmer::proofs::{Job, Proof, ProofKey, ProofNumber, Source, millis};
+use crate::farmer::proofs::{Job, Proof, ProofKey, ProofNumber, Source, hash_of, millis};
 use crate::farmer::timers::Timer;
 use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, SpHash};
 use crate::pos::iterations;
@@ -91,6 +90,14 @@ impl Partials {
         ]
     }
 
+    /// Hashes made of partials: to know them again, and to be signed.
+    pub(super) fn own_hashes(&self) -> impl Iterator<Item = Bytes32> {
+        self.live.values().flat_map(|partial| {
+            let signed = partial.payload.as_ref().map(PostPartialPayload::get_hash);
+            [Some(hash_of(&partial.proof)), signed].into_iter().flatten()
+        })
+    }
+
     fn is_new(&mut self, key: ProofKey) -> bool {
         if self.seen.contains(&key) {
             return false;
@@ -115,7 +122,7 @@ impl Farmer {
         if self.pools.pools.get(&contract).is_none_or(super::Pool::is_self_pooling) {
             return false;
         }
-        let key = (proof.sp_hash, Bytes32(sha256(&[&proof.proof.to_bytes()])));
+        let key = (proof.sp_hash, hash_of(&proof.proof));
         let (Some(partial), true) = (self.new_partial(contract, proof), self.pools.partials.is_new(key)) else {
             return false;
         };

@@ -278,7 +278,7 @@ impl Life {
                     .position(|output| matches!(output, Output::Verify { .. }));
                 if let Some(Output::Verify { job, .. }) = job.map(|place| story.outputs.remove(place)) {
                     let result = if good {
-                        Ok(QualityString([1; 32]))
+                        Ok(QualityString([0xe1; 32]))
                     } else {
                         Err(ProofError::NoFilterChallenge)
                     };
@@ -314,7 +314,7 @@ impl Life {
             Operation::AskBlock { node, hash } => {
                 let proofs = story.snapshot().proofs;
                 self.qualities.extend(proofs.iter().filter_map(|proof| proof.quality));
-                let quality = self.qualities.last().copied().unwrap_or(QualityString([9; 32]));
+                let quality = self.qualities.last().copied().unwrap_or(QualityString([0xe9; 32]));
                 let mut request = block_request(quality);
                 request.foliage_block_data_hash.0[0] = hash;
                 story.input(Input::RequestSignedValues {
@@ -323,7 +323,7 @@ impl Life {
                 });
             }
             Operation::Verdict(good) => {
-                let quality = self.qualities.last().copied().unwrap_or(QualityString([9; 32]));
+                let quality = self.qualities.last().copied().unwrap_or(QualityString([0xe9; 32]));
                 let verdict = if good { Ok(Height(1)) } else { Err("no".to_owned()) };
                 story.input(Input::ChainVerdict {
                     node: NODE,
@@ -375,7 +375,7 @@ impl Life {
                 story.input(Input::VerificationDropped { job });
                 story.input(Input::Verified {
                     job,
-                    result: Ok(QualityString([2; 32])),
+                    result: Ok(QualityString([0xe2; 32])),
                 });
             }
             Operation::Pass(millis) => story.pass(std::time::Duration::from_millis(u64::from(millis))),

@@ -263,12 +263,15 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         format!("in 24 h: {}", luck_words(&eligible.filter_24h)),
         luck_tone(eligible.filter_24h.verdict),
     ));
-    if eligible.compared > 0 {
-        let text = format!(
+    if eligible.compared + eligible.not_compared > 0 {
+        let mut text = format!(
             "{} answers checked by plot id · {} said otherwise",
             grouped(eligible.compared),
             grouped(eligible.differed)
         );
+        if eligible.not_compared > 0 {
+            text.push_str(&format!(" · {} could not be checked", grouped(eligible.not_compared)));
+        }
         rows.push(("own count", text, warn_if(eligible.differs_in_a_row > 0)));
     }
     if let Some(check) = &h.cross_check {
