@@ -46,7 +46,9 @@ fn killed_twenty_times_it_loses_nothing_that_was_written_and_goes_on() {
         program.until("more is written", |_| points(&file) > before);
         if round == 20 {
             // Sums follow the first rows within seconds: longer than a run need live until then.
-            program.until("a quarter is kept", |_| ask(&file, "SELECT count(*) FROM quarters") != "0");
+            program.until("a quarter is kept", |_| {
+                ask(&file, "SELECT count(*) FROM quarters") != "0"
+            });
         }
         let seen = points(&file);
         let mut daemon = program.daemon.take().unwrap();
