@@ -149,10 +149,7 @@ impl Harvesters {
 
     /// Name of a harvester; empty if it is forgotten.
     pub(super) fn name(&self, id: HarvesterId) -> String {
-        self.get(id)
-            .map(|slot| slot.name.clone())
-            .unwrap_or_default()
-            .to_string()
+        self.get(id).map(|slot| slot.name.to_string()).unwrap_or_default()
     }
 
     /// The slot a connecting harvester had before: same certificate, or another one that is its own too, not connected;

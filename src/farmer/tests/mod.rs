@@ -11,5 +11,6 @@ mod plots;
 mod pool_partials;
 mod pools;
 mod proofs;
+mod shares;
 mod signage_points;
 pub(crate) mod story;

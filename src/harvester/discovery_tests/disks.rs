@@ -118,3 +118,191 @@ impl Look for Failing {
         Disks.memo(plot)
     }
 }
+
+#[test]
+fn a_disk_that_hangs_keeps_its_own_plots_only() {
+    let (_dir, path) = directory();
+    let directories: Vec<_> = ["fine", "sick"].map(|name| path.join(name)).into();
+    for (directory, plot) in directories.iter().zip([original(), pooled()]) {
+        fs::create_dir(directory).unwrap();
+        fs::copy(plot, directory.join("a.plot")).unwrap();
+    }
+    let look = Arc::new(Hanging::default());
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
+    let options = ScanOptions {
+        directories: directories.clone(),
+        ..scan_options(&path)
+    };
+    let sick = directories[1].to_str().unwrap();
+    for (place, plots) in [(Some(Place::Opening), 1), (None, 2), (Some(Place::Listing), 2)] {
+        look.set(place, &directories[1]);
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.finished), (plots, true), "{place:?}");
+        if place.is_none() {
+            continue;
+        }
+        let [trouble] = &found.troubles[..] else {
+            panic!("{:?}", found.troubles)
+        };
+        assert_eq!(trouble.file, sick);
+        assert!(trouble.reason.contains("has not answered for"), "{}", trouble.reason);
+        // The others are refreshed meanwhile.
+        fs::remove_file(directories[0].join("a.plot")).unwrap();
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.troubles.len()), (plots - 1, 1));
+        fs::copy(original(), directories[0].join("a.plot")).unwrap();
+        refresh(&scanner, &options);
+        let mut news = scanner.findings();
+        news.borrow_and_update();
+        look.set(None, &directories[1]);
+        // Told at once, without another refresh.
+        let found = loop {
+            if news.has_changed().unwrap() {
+                break Arc::clone(&news.borrow_and_update());
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(
+            (found.plots.len(), found.troubles.len()),
+            (2, 0),
+            "{:?}",
+            found.troubles
+        );
+    }
+}
+
+#[test]
+fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
+    for name in ["b.plot", "c.plot"] {
+        let (_dir, path) = directory();
+        fs::copy(original(), path.join("a.plot")).unwrap();
+        fs::copy(pooled(), path.join(name)).unwrap();
+        let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Failing));
+        let found = refresh(&scanner, &scan_options(&path));
+        assert_eq!(names(&found), [path.join("a.plot").to_str().unwrap()]);
+        let (state, reason) = trouble(&found);
+        assert_eq!(state, FileState::Failed);
+        assert!(
+            reason.contains(name) && reason.contains("Input/output error"),
+            "{reason}"
+        );
+    }
+}
+
+/// Runs itself again as a user who may not read everything, if this one may.
+#[test]
+fn what_may_not_be_read_is_told_with_what_to_do() {
+    if rustix::process::geteuid().is_root() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let program = dir.path().join("tests");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let name = "harvester::discovery_tests::what_may_not_be_read_is_told_with_what_to_do";
+        let ran = Command::new(program)
+            .args(["--exact", name])
+            .uid(65_534)
+            .gid(65_534)
+            .current_dir("/")
+            .output()
+            .unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
+        return;
+    }
+    let (_dir, path) = directory();
+    let (file, below) = (path.join("a.plot"), path.join("below"));
+    fs::write(&file, b"x").unwrap();
+    fs::create_dir(&below).unwrap();
+    for closed in [&file, &below] {
+        fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let options = ScanOptions {
+        recursive: true,
+        ..scan_options(&path)
+    };
+    let found = refresh(&scanner(), &options);
+    fs::set_permissions(&below, fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(found.troubles.len(), 2);
+    let hint = format!("the harvester runs as user {}", rustix::process::geteuid().as_raw());
+    for trouble in &found.troubles {
+        assert!(
+            trouble.reason.contains("Permission denied") && trouble.reason.contains(&hint),
+            "{trouble:?}"
+        );
+    }
+}
+
+/// Runs itself again where it may mount.
+#[test]
+#[ignore = "mounts a file system in a mount namespace of its own: needs root, or user namespaces"]
+fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
+    let name = "harvester::discovery_tests::a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again";
+    if std::env::var_os(IN_NAMESPACE).is_none() {
+        let ran = Command::new("unshare")
+            .args(["--map-root-user", "--mount"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name, "--ignored"])
+            .env(IN_NAMESPACE, "1")
+            .output()
+            .unwrap();
+        let (out, err) = (
+            String::from_utf8_lossy(&ran.stdout),
+            String::from_utf8_lossy(&ran.stderr),
+        );
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
+        return;
+    }
+    let run = |program: &str, arguments: &[&str]| {
+        assert!(
+            Command::new(program).args(arguments).status().unwrap().success(),
+            "{program} {arguments:?}"
+        );
+    };
+    let (_dir, path) = directory();
+    let drive = path.join("d07");
+    fs::create_dir_all(&drive).unwrap();
+    let point = drive.to_str().unwrap();
+    let mount = || {
+        run("mount", &["-t", "tmpfs", "-o", "size=64m", "plots", point]);
+        fs::create_dir(drive.join("plots")).unwrap();
+        fs::copy(original(), drive.join("plots/a.plot")).unwrap();
+        fs::copy(pooled(), drive.join("plots/b.plot")).unwrap();
+    };
+    // As a directory of the settings on the drive, as the drive itself, and as a drive found below a directory.
+    for (directory, recursive) in [
+        (drive.join("plots"), false),
+        (drive.clone(), true),
+        (path.clone(), true),
+    ] {
+        mount();
+        let options = ScanOptions {
+            recursive,
+            ..scan_options(&directory)
+        };
+        let scanner = scanner();
+        let found = refresh(&scanner, &options);
+        assert_eq!((found.plots.len(), found.volumes[0].name.as_str()), (2, point));
+        run("umount", &[point]);
+        for removed in [2, 0] {
+            let found = refresh(&scanner, &options);
+            assert_eq!((found.plots.len(), found.changes.removed), (0, removed));
+            let gone: Vec<_> = found
+                .gone
+                .iter()
+                .map(|(name, gone)| (name.as_str(), gone.plots))
+                .collect();
+            assert_eq!(gone, [(point, 2)], "{directory:?}");
+        }
+        mount();
+        let found = refresh(&scanner, &options);
+        assert_eq!(
+            (found.plots.len(), found.gone.len(), found.troubles.len()),
+            (2, 0, 0),
+            "{directory:?}"
+        );
+        run("umount", &[point]);
+    }
+}
