@@ -197,7 +197,7 @@ fn what_may_not_be_read_is_told_with_what_to_do() {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = dir.path().join("tests");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let name = "harvester::discovery_tests::what_may_not_be_read_is_told_with_what_to_do";
+        let name = "harvester::discovery_tests::disks::what_may_not_be_read_is_told_with_what_to_do";
         let ran = Command::new(program)
             .args(["--exact", name])
             .uid(65_534)
@@ -239,7 +239,8 @@ fn what_may_not_be_read_is_told_with_what_to_do() {
 #[test]
 #[ignore = "mounts a file system in a mount namespace of its own: needs root, or user namespaces"]
 fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
-    let name = "harvester::discovery_tests::a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again";
+    let name =
+        "harvester::discovery_tests::disks::a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again";
     if std::env::var_os(IN_NAMESPACE).is_none() {
         let ran = Command::new("unshare")
             .args(["--map-root-user", "--mount"])
