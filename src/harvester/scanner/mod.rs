@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use keys::work_out_keys;
+use keys::{KeyWorks, MAX_THREADS};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -27,6 +27,7 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::scan::{Disks, Look, ScanOptions, cannot_list};
 use crate::config::Settings;
+use crate::crypto::derive::KEYS_TOGETHER;
 use crate::system_clock::Clock;
 use crate::wire::HarvesterHandshake;
 
@@ -379,6 +380,7 @@ impl Shared {
     /// Works out the keys of the plots of a lane that are farmed without.
     fn find_keys(&self, round: &Round, lane: &Arc<Path>, progress: &Progress) {
         let plots = self.state().inventory.without_keys(lane);
+        let works = KeyWorks::new(plots.len());
         let mut since_pause = 0;
         for volume in plots.chunk_by(|a, b| a.volume() == b.volume()) {
             let gate = self.gate(volume[0].volume());
@@ -394,7 +396,7 @@ impl Shared {
                 progress.is_computing.store(true, Ordering::Relaxed);
                 let failed = {
                     let _processors = lock(&self.processors);
-                    work_out_keys(memos)
+                    works.work_out_keys(memos)
                 };
                 progress.is_computing.store(false, Ordering::Relaxed);
                 let mut state = self.state();
@@ -588,5 +590,5 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How often a refresh looks whether its lanes make progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Plots whose memos, with their secrets, are in memory at the same time for each lane.
-const KEYS_AT_ONCE: usize = 64;
+/// Plots whose memos, with their secrets, are in memory at the same time for each lane: enough to keep all threads busy.
+const KEYS_AT_ONCE: usize = 2 * MAX_THREADS * KEYS_TOGETHER;
