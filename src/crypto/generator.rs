@@ -77,8 +77,10 @@ fn take(row: &Row, digit: u64) -> blst_p1_affine {
     for (number, entry) in (0_u64..).zip(row) {
         // All ones for the entry, as only 0 borrows from the highest bit.
         let mask = black_box(((number ^ digit).wrapping_sub(1) >> 63).wrapping_neg());
-        let limbs = entry.x.l.iter().chain(&entry.y.l);
-        for (to, limb) in taken.x.l.iter_mut().chain(&mut taken.y.l).zip(limbs) {
+        for (to, limb) in taken.x.l.iter_mut().zip(entry.x.l) {
+            *to |= limb & mask;
+        }
+        for (to, limb) in taken.y.l.iter_mut().zip(entry.y.l) {
             *to |= limb & mask;
         }
     }

@@ -13,12 +13,12 @@ use zeroize::Zeroizing;
 use super::LAMPORT_CHUNKS;
 use crate::crypto::SHA256_INITIAL;
 
-/// Seeds of the hardened children `index` of at most `N` secret keys, in their order; beyond them the seeds of nothing.
+/// Seeds of the hardened children `index` of at most `N` secret keys, in their order.
 pub(super) fn child_seeds<S: Lanes<N>, const N: usize>(
     lanes: S,
     secret_keys: &[Zeroizing<[u8; 32]>],
     index: u32,
-) -> Zeroizing<[[u8; 32]; N]> {
+) -> Vec<Zeroizing<[u8; 32]>> {
     let mut words = Words::<N, 8>::zero();
     for (lane, key) in secret_keys.iter().take(N).enumerate() {
         for (word, bytes) in words.0.iter_mut().zip(key.as_chunks().0) {
@@ -35,10 +35,10 @@ pub(super) fn child_seeds<S: Lanes<N>, const N: usize>(
         add_half(lanes, &Hmac::new(lanes, &*key.0), &mut lamport_public_key);
     }
     let digest = lamport_public_key.finish(lanes);
-    let mut seeds = Zeroizing::new([[0; 32]; N]);
-    for (word, bytes) in digest.0.iter().zip((0..32).step_by(4)) {
-        for (seed, word) in seeds.iter_mut().zip(word) {
-            seed[bytes..bytes + 4].copy_from_slice(&word.to_be_bytes());
+    let mut seeds = vec![Zeroizing::new([0; 32]); secret_keys.len().min(N)];
+    for (lane, seed) in seeds.iter_mut().enumerate() {
+        for (bytes, word) in seed.as_chunks_mut().0.iter_mut().zip(digest.0.iter()) {
+            *bytes = word[lane].to_be_bytes();
         }
     }
     seeds
@@ -204,6 +204,7 @@ macro_rules! sixteen_times {
         })*
     };
 }
+
 /// One block of SHA-256 in each lane, into the first 8 of `to`.
 #[inline(never)]
 fn compress<S: Lanes<N>, const N: usize>(lanes: S, from: &Words<N, 8>, block: &Words<N, 16>, to: &mut [[u32; N]]) {
@@ -220,13 +221,13 @@ fn compress_vectors<S: Lanes<N>, const N: usize>(
     block: &[[u32; N]; 16],
     to: &mut [[u32; N]],
 ) {
-    let mut state = from.map(
+    let mut state = from.each_ref().map(
         #[inline(always)]
-        |word| S::u32s::simd_from(lanes, word),
+        |word| S::u32s::simd_from(lanes, *word),
     );
-    let mut words = block.map(
+    let mut words = block.each_ref().map(
         #[inline(always)]
-        |word| S::u32s::simd_from(lanes, word),
+        |word| S::u32s::simd_from(lanes, *word),
     );
     for (turn, constants) in ROUND_CONSTANTS.iter().enumerate() {
         if turn > 0 {
