@@ -132,7 +132,7 @@ mod tests {
             assert_eq!(table.public_key(&key), key.public_key(), "{}", hex::encode(bytes));
         };
         let order_minus_one = "73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000000";
-        let mut edges = vec![[0; 32], [0x73; 32], [0; 32], [0; 32], [0x42; 32]];
+        let mut edges = [[0; 32], [0x73; 32], [0; 32], [0; 32], [0x42; 32]];
         edges[0][31] = 1;
         hex::decode_to_slice(order_minus_one, &mut edges[2]).unwrap();
         edges[3][0] = 0x40;
