@@ -1,11 +1,11 @@
 //! The fleet benchmark: N simulated harvesters against a farmer in another process, farmconsole and, if there is one,
 //! the official farmer 2.7.5 beside it in the same run, and bare sockets, which no farmer can be faster than.
 //!
-//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--record N]
-//!         [--official VENV_PYTHON]
+//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--look-up-ms N]
+//!         [--record N] [--official VENV_PYTHON]
 //!
 //! Every harvester has a certificate of its own, speaks TLS 1.3 and protocol 0.0.38, syncs its share of the plots and
-//! answers every signage point at once. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
+//! answers every signage point when its look-ups are done, which it only waits for. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
 //! one, and one JSON object for each of its lines. Nothing is asserted: times say something only to a reader who knows
 //! what else the machine does, so the load is printed too. A long run says every minute what it has cost so far, so
 //! that `--signage-points 20000 --interval-ms 30` shows whether memory is level.
@@ -53,6 +53,10 @@ struct Args {
     /// Milliseconds between two signage points; a real chain gives one every 9,375.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     interval_ms: u64,
+    /// Milliseconds from a signage point to a harvester's answer. With 0 the answers, and what the farmer does with them,
+    /// share the processors with the signage point that is still on its way to others.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    look_up_ms: u64,
     /// Python of a venv with chia-blockchain 2.7.5 [default: chia-2.7.5/bin/python in $FARMCONSOLE_INTEROP_DIR or in
     /// ~/.cache/farmconsole-interop].
     #[arg(long, value_name = "VENV_PYTHON")]
@@ -96,6 +100,7 @@ impl Args {
             plots: self.plots,
             signage_points: self.signage_points,
             interval: Duration::from_millis(self.interval_ms),
+            look_up: Duration::from_millis(self.look_up_ms),
             recorders: self.record,
         }
     }
@@ -116,8 +121,8 @@ async fn run(args: &Args) -> Result<()> {
         };
         writeln!(
             out,
-            "\n{harvesters} harvesters, {} plots, {} signage points, one every {:?}; load {load}",
-            size.plots, size.signage_points, size.interval,
+            "\n{harvesters} harvesters, {} plots, {} signage points, one every {:?}, answered after {:?}; load {load}",
+            size.plots, size.signage_points, size.interval, size.look_up,
         )?;
         table::print(&mut out, size, &columns)?;
         out.flush()?;
@@ -159,7 +164,8 @@ async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>
     let mut fleet = Vec::new();
     for n in 0..u64::from(size.harvesters) {
         let [from, to] = [n, n + 1].map(|n| (n * u64::from(size.plots) / u64::from(size.harvesters)) as u32);
-        fleet.push(Harvester::new(&private_ca, from..to, &keys, now)?.foreseeing(&points)?);
+        let harvester = Harvester::new(&private_ca, from..to, &keys, now)?.foreseeing(&points)?;
+        fleet.push(harvester.looking_up_for(size.look_up));
     }
     timeout_at(deadline, fleet[0].probe(farmer.address))
         .await

@@ -14,6 +14,8 @@ pub(crate) struct Size {
     pub(crate) plots: u32,
     pub(crate) signage_points: u32,
     pub(crate) interval: Duration,
+    /// From a signage point to a harvester's answer.
+    pub(crate) look_up: Duration,
     /// Recorders that are attached half-way.
     pub(crate) recorders: u32,
 }
@@ -77,7 +79,8 @@ pub(crate) fn print(out: &mut impl Write, size: Size, columns: &Columns) -> Resu
             .values(columns)
             .map(|value| value.map(|value| (value * 1000.0).round() / 1000.0));
         let line = json!({
-            "bench": "fleet", "harvesters": size.harvesters, "plots": size.plots, "row": row.key, "unit": row.unit,
+            "bench": "fleet", "harvesters": size.harvesters, "plots": size.plots,
+            "look_up_ms": size.look_up.as_millis() as u64, "row": row.key, "unit": row.unit,
             "farmconsole": ours, "official": official, "bare_sockets": bare, "goal": row.goal,
         });
         writeln!(out, "{line}")?;
