@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
 
 use crate::farmers::{Farmer, Program, Usage};
-use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, first_points, plot_keys};
+use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, SOON, first_points, plot_keys};
 use crate::table::{Columns, Measured, Points, Size, Stage};
 
 /// Measures farmers with simulated harvesters.
@@ -146,18 +146,23 @@ async fn measured(size: Size, program: Option<&Program>) -> Option<Measured> {
 async fn measure(size: Size, program: &Program) -> Result<Measured> {
     let sent = Arc::new(Mutex::new(Arrivals::new()));
     let node = Node::bind(size.interval, Arc::clone(&sent)).await?;
-    let node_port = node.port()?;
+    let (node_port, soon) = (node.port()?, node.soon());
     let node = tokio::spawn(node.run());
     let farmer = Farmer::of(program, node_port).await?;
     let measured = tokio::select! {
-        measured = measure_farmer(&farmer, size, &sent) => measured,
+        measured = measure_farmer(&farmer, size, &sent, soon) => measured,
         ended = node => ended?.and_then(|()| bail!("the node ended")),
     };
     measured.with_context(|| format!("its last words:\n{}", farmer.last_words()))
 }
 
 /// Connects, syncs and harvests. `left_node` is when signage points left the node.
-async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>) -> Result<Measured> {
+async fn measure_farmer(
+    farmer: &Farmer,
+    size: Size,
+    left_node: &Mutex<Arrivals>,
+    soon: watch::Receiver<()>,
+) -> Result<Measured> {
     let deadline = Instant::now() + READY_DEADLINE;
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
     let points = first_points((size.signage_points + MAY_PASS_BEFORE).min(LOOK_UPS / size.plots.max(1)) as usize)?;
@@ -203,7 +208,11 @@ async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>
     // What the sync left to be done belongs to no signage point.
     sleep(Duration::from_secs(1)).await;
     let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
-    pass(farmer, size, &synced).await?;
+    let mut fan_out_cpu = Vec::new();
+    tokio::select! {
+        passed = pass(farmer, size, &synced) => passed?,
+        failed = note_fan_outs(farmer, size.look_up, soon, &mut fan_out_cpu) => failed?,
+    }
     let (harvested, own_harvested, ended) = (farmer.usage()?, Usage::own()?, Instant::now());
     let left_node = left_node.lock().await.clone();
     phase.send(Phase::End)?;
@@ -239,6 +248,7 @@ async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>
                 .collect(),
             cpu: harvested.cpu.saturating_sub(synced.cpu) / size.signage_points,
             own_cpu: own_harvested.cpu.saturating_sub(own.cpu) / size.signage_points,
+            fan_out_cpu,
         },
         harvesters: size.harvesters,
     })
@@ -265,6 +275,25 @@ async fn pass(farmer: &Farmer, size: Size, synced: &Usage) -> Result<()> {
     }
     sleep_until(over).await;
     Ok(())
+}
+
+/// Notes what the farmer spends on each signage point before the first harvester answers. Runs until it fails; where
+/// harvesters answer at once there is nothing to note.
+async fn note_fan_outs(
+    farmer: &Farmer,
+    look_up: Duration,
+    mut soon: watch::Receiver<()>,
+    cpu: &mut Vec<Duration>,
+) -> Result<()> {
+    if look_up < Duration::from_millis(5) {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        soon.changed().await?;
+        let before = farmer.usage()?;
+        sleep(SOON + look_up - Duration::from_millis(2)).await;
+        cpu.push(farmer.usage()?.cpu.saturating_sub(before.cpu));
+    }
 }
 
 /// Attaches recorders one after the other, and says what each asked of the task that farms.

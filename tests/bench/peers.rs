@@ -255,7 +255,11 @@ pub(crate) struct Node {
     chain: SimulatedChain,
     clock: Clock,
     sent: Arc<Mutex<Arrivals>>,
+    soon: watch::Sender<()>,
 }
+
+/// So long before each signage point the node says that it comes.
+pub(crate) const SOON: Duration = Duration::from_millis(3);
 
 impl Node {
     /// A node with a certificate of the public Chia CA on a free port.
@@ -273,7 +277,13 @@ impl Node {
             chain: simulated_chain(interval)?,
             clock,
             sent,
+            soon: watch::Sender::new(()),
         })
+    }
+
+    /// Changes [`SOON`] before each signage point.
+    pub(crate) fn soon(&self) -> watch::Receiver<()> {
+        self.soon.subscribe()
     }
 
     /// The port farmers dial.
@@ -290,11 +300,19 @@ impl Node {
             let mut socket = accept_async_with_config(stream, Some(socket_config())).await?;
             next_message(&mut socket).await?;
             socket.send(hello(NodeType::FullNode)).await?;
+            let mut is_said = false;
             loop {
-                let due = self.chain.poll_timeout().context("a chain without an end")?;
+                let due = self
+                    .clock
+                    .instant(self.chain.poll_timeout().context("a chain without an end")?);
                 tokio::select! {
                     frame = socket.next() => if !matches!(frame, Some(Ok(_))) { break },
-                    () = sleep_until(self.clock.instant(due)) => {
+                    () = sleep_until(due - SOON), if !is_said => {
+                        is_said = true;
+                        self.soon.send_replace(());
+                    }
+                    () = sleep_until(due) => {
+                        is_said = false;
                         let Some(point) = self.chain.handle_timeout(self.clock.now()) else { continue };
                         let sp_hash = point.challenge_chain_sp;
                         let message = FromFullNode::NewSignagePoint(Box::new(point)).encode(None);

@@ -41,6 +41,8 @@ pub(crate) struct Points {
     pub(crate) cpu: Duration,
     /// CPU time of this benchmark for each.
     pub(crate) own_cpu: Duration,
+    /// CPU time of the farmer for each until harvesters answer.
+    pub(crate) fan_out_cpu: Vec<Duration>,
 }
 
 /// What part of a run took.
@@ -218,8 +220,15 @@ const ROWS: &[Row] = &[
         Value::Points(|p| longest(&p.from_node)),
     ),
     row(
+        "cpu_fan_out",
+        "farmer CPU until all have it, median",
+        "ms",
+        "",
+        Value::Points(|p| median(&p.fan_out_cpu)),
+    ),
+    row(
         "cpu_per_point",
-        "farmer CPU a signage point",
+        "farmer CPU a signage point, answers too",
         "ms",
         "< 2 (100 harvesters)",
         Value::Points(|p| ms(p.cpu)),

@@ -111,6 +111,7 @@ pub(crate) async fn measure(size: Size) -> Result<Points> {
         from_node: points.iter().filter_map(|delays| last(delays)).collect(),
         cpu: after.cpu.saturating_sub(before.cpu) / size.signage_points,
         own_cpu: own_after.cpu.saturating_sub(own.cpu) / size.signage_points,
+        fan_out_cpu: Vec::new(),
     })
 }
 
