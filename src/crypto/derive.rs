@@ -24,8 +24,8 @@ pub fn local_sk(plot_master: &SecretKey) -> SecretKey {
     plot_master.derive_path(&[PURPOSE, COIN, 3, 0])
 }
 
-/// Local keys of many plots, in the order of their master keys: [`local_sk`] of each. Of [`KEYS_TOGETHER`] at a time they
-/// take half as long.
+/// Local keys of many plots, in the order of their master keys: [`local_sk`] of each. [`KEYS_TOGETHER`] at a time take half
+/// as long where the processor has AVX-512.
 #[must_use]
 pub fn local_sks(plot_masters: &[SecretKey]) -> Vec<SecretKey> {
     SecretKey::derive_path_of_many(plot_masters, &[PURPOSE, COIN, 3, 0])

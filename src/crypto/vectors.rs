@@ -35,6 +35,9 @@ fn key_gen_and_every_derived_key_match_the_official_ones() {
     let plot_master = SecretKey::key_gen(&hex::decode(v["local_master_seed"].as_str().unwrap()).unwrap()).unwrap();
     assert_key(&plot_master, &v["local_master"]);
     assert_key(&derive::local_sk(&plot_master), &v["local"]);
+    let locals = derive::local_sks(&[plot_master, master]);
+    assert_key(&locals[0], &v["local"]);
+    assert_eq!(locals.len(), 2);
 }
 
 #[test]
