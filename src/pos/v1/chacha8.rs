@@ -147,8 +147,8 @@ pub(super) fn levels() -> Vec<Level> {
     let mut levels = vec![best, Level::baseline()];
     #[cfg(target_arch = "x86_64")]
     {
-        levels.extend(best.as_sse4_2().map(|sse4_2| sse4_2.level()));
-        levels.extend(best.as_avx2().map(|avx2| avx2.level()));
+        levels.extend(best.as_sse4_2().map(Simd::level));
+        levels.extend(best.as_avx2().map(Simd::level));
     }
     levels
 }

@@ -113,15 +113,15 @@ mod tests {
     use super::super::fx::{BC, F1, is_match};
     use super::*;
 
-    const RUN_BITS: u32 = 16;
-
     /// The matching pairs of two runs by definition, with f1 as the verifier has it.
-    fn pairs_by_sorting(plot_id: &PlotId, a: u32, b: u32) -> Vec<XPair> {
+    fn pairs_by_sorting(plot_id: &PlotId, run_bits: u32, a: u32, b: u32) -> Vec<XPair> {
         let f1 = F1::new(X_BITS as u8, plot_id);
+        let mut ys = vec![0; 1 << run_bits];
         let mut entries: Vec<(u64, u32, bool)> = Vec::new();
         for (run, is_a) in [(a, true), (b, false)] {
-            let first = run << RUN_BITS;
-            entries.extend((first..=first + ((1 << RUN_BITS) - 1)).map(|x| (f1.y(u64::from(x)), x, is_a)));
+            let first = run << run_bits;
+            f1.fill(u64::from(first), &mut ys);
+            entries.extend((0..).zip(&ys).map(|(x, y)| (*y, first | x, is_a)));
         }
         entries.sort_unstable();
         let mut pairs = Vec::new();
@@ -147,20 +147,27 @@ mod tests {
     #[test]
     fn all_matching_pairs_of_two_runs_are_found() {
         let plot_id = PlotId([0x3c; 32]);
-        let mut finders: Vec<PairFinder> = levels()
-            .into_iter()
-            .map(|level| PairFinder::with(&plot_id, RUN_BITS, run::room(RUN_BITS), level))
-            .collect();
+        let with_level = |level| PairFinder::with(&plot_id, 16, run::room(16), level);
+        let mut finders: Vec<PairFinder> = levels().into_iter().map(with_level).collect();
         // One with parts that overflow.
-        finders.push(PairFinder::with(&plot_id, RUN_BITS, 3_500, Level::new()));
+        finders.push(PairFinder::with(&plot_id, 16, 3_500, Level::new()));
         let mut found = 0;
         for (a, b) in [(7, 65_535), (300, 300), (54_321, 12_345)] {
-            let expected = pairs_by_sorting(&plot_id, a, b);
+            let expected = pairs_by_sorting(&plot_id, 16, a, b);
             for finder in &mut finders {
                 assert_eq!(finder.find(a, b), expected, "runs {a} and {b}, {:?}", finder.level);
             }
             found += expected.len();
         }
         assert!(found >= 3, "{found}");
+    }
+
+    #[test]
+    fn all_matching_pairs_of_long_runs_with_larger_parts_are_found() {
+        let plot_id = PlotId([0x5a; 32]);
+        let (run_bits, a, b) = (21, 2_000, 47);
+        assert!(run::part_size_bits(run_bits) > run::part_size_bits(16));
+        let pairs = PairFinder::new(&plot_id, run_bits).find(a, b);
+        assert_eq!(pairs, pairs_by_sorting(&plot_id, run_bits, a, b));
     }
 }
