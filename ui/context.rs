@@ -164,7 +164,9 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
         ControlError::VersionSkew { .. } => {
             Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
         }
-        ControlError::NoAnswer { .. } | ControlError::Gone { .. } => Failure::new(Status::NotRunning, error),
+        ControlError::NoAnswer { .. } => Failure::new(Status::NotRunning, error)
+            .hint("it may be suspended (Ctrl-Z), or its machine busy: look at it with `ps`, and at its log"),
+        ControlError::Gone { .. } => Failure::new(Status::NotRunning, error),
         ControlError::Refused(_) => Failure::new(Status::Failed, error),
     }
 }
