@@ -5,8 +5,10 @@ use std::path::Path;
 
 use super::document::Document;
 use super::error::{ConfigError, ConfigWarning};
+use super::locate::parts;
 use super::peers;
 use super::settings::Settings;
+use crate::keys::address;
 
 /// One thing to say about a settings file.
 #[derive(Debug)]
@@ -51,8 +53,10 @@ pub fn check(file: &Path) -> Vec<Finding> {
         Err(error) => return vec![Finding::Mistake(error)],
     };
     let (settings, mistakes) = Settings::from_document(&document);
+    let bad_addresses = bad_addresses(&document, &settings);
     let mut findings: Vec<_> = mistakes
         .into_iter()
+        .chain(bad_addresses)
         .map(|error| (error.position(), Finding::Mistake(error)))
         .chain(
             settings
@@ -68,4 +72,25 @@ pub fn check(file: &Path) -> Vec<Finding> {
     );
     findings.sort_by_key(|(position, _)| *position);
     findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// Reward addresses that no farmer would start with.
+fn bad_addresses(document: &Document, settings: &Settings) -> Vec<ConfigError> {
+    let prefix = &settings.address_prefix;
+    let addresses = [
+        ("farmer.xch_target_address", &settings.farmer.xch_target_address),
+        ("pool.xch_target_address", &settings.pool_xch_target_address),
+    ];
+    let bad = addresses.into_iter().filter_map(|(key, text)| {
+        let text = text.as_deref()?;
+        let why = address::decode(prefix, text).err()?;
+        Some(ConfigError::WrongValue {
+            file: document.file().to_path_buf(),
+            at: document.position(&parts(key)),
+            key: key.to_owned(),
+            expected: format!("an address that begins with {prefix}1"),
+            got: format!("not: {why}"),
+        })
+    });
+    bad.collect()
 }

@@ -364,6 +364,33 @@ fn what_is_not_followed_is_told() {
 }
 
 #[test]
+fn keys_that_look_like_missing_ones_are_told_and_those_of_the_official_software_are_not() {
+    let text = "farmr:\n  port: 1\nharvester:\n  plot_directorys: []\n  use_gpu_harvesting: false\nwallet: {}\n";
+    let warnings: Vec<_> = fine(text).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "c.yaml:1:1: farmr is no setting that is read, and farmer is missing: is that meant?",
+            "c.yaml:4:3: harvester.plot_directorys is no setting that is read, and harvester.plot_directories is \
+             missing: is that meant?"
+        ]
+    );
+}
+
+#[test]
+fn addresses_that_no_farmer_starts_with_are_found_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, "farmer:\n  xch_target_address: xch1foo\n").unwrap();
+    let findings = check(&file);
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].is_mistake());
+    assert!(findings[0].to_string().contains(
+        ":2:23: farmer.xch_target_address should be an address that begins with xch1, but is not: xch1foo is not an address"
+    ), "{}", findings[0]);
+}
+
+#[test]
 fn check_lists_everything_in_the_order_of_lines() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yaml");

@@ -122,4 +122,9 @@ fn harvesters_are_found_by_name_fingerprint_or_address_and_never_by_guess() {
         registry.revoke("0101", 7),
         Err(ChangeError::NoSuchHarvester { .. })
     ));
+    assert_eq!(registry.revoke("b", 7).unwrap(), "b");
+    assert_eq!(
+        registry.revoke("b", 8),
+        Err(ChangeError::Revoked { who: "b".to_owned() })
+    );
 }

@@ -218,7 +218,9 @@ impl Fleet {
                         done("revoke", who)
                     }
                     // It never came.
-                    Err(FleetError::Change(ChangeError::NoSuchHarvester { .. })) if was_invited => {
+                    Err(FleetError::Change(ChangeError::NoSuchHarvester { .. } | ChangeError::Revoked { .. }))
+                        if was_invited =>
+                    {
                         done("revoke", format!("the invitation of {who}"))
                     }
                     Err(error) => Err(error),
@@ -226,6 +228,13 @@ impl Fleet {
             }
             FleetAsk::Rename { who, name } => {
                 let to = name.clone();
+                // Whoever joined by the invitation would take the place of this one.
+                if self.desk.waiting().iter().any(|(invited, _)| *invited == name) {
+                    return Err(FleetError::Other(format!(
+                        "somebody is invited as {name}: choose another name, or cancel the invitation with \
+                         `farmconsole harvester revoke {name}`"
+                    )));
+                }
                 let before = self.change(|registry| registry.rename(&who, name))?;
                 done("rename", format!("{before} to {to}"))
             }
