@@ -31,7 +31,11 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     match client {
         Ok(client) if client.hello().role == Role::Harvester => watch_harvester(context, client).await,
         Ok(client) => watch(context, client).await,
-        Err(ControlError::NotRunning { .. }) if !context.is_read_only => farm_here(context).await,
+        Err(ControlError::NotRunning { source, .. })
+            if !context.is_read_only && source.kind() != io::ErrorKind::PermissionDenied =>
+        {
+            farm_here(context).await
+        }
         Err(error) => Err(not_attached(error)),
     }
 }

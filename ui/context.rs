@@ -1,5 +1,6 @@
 //! What every command is given: the root, how to print, and the way to a running farmer.
 
+use std::io;
 use std::path::PathBuf;
 
 use farmconsole::config::Root;
@@ -159,6 +160,9 @@ impl Attached {
 /// A control error as the program reports it.
 pub(crate) fn not_attached(error: ControlError) -> Failure {
     match error {
+        ControlError::NotRunning { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Failure::new(Status::NotRunning, error).hint("run this as the user that farms, or as root")
+        }
         ControlError::NotRunning { .. } => Failure::new(Status::NotRunning, error)
             .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with `farmconsole harvester run`"),
         ControlError::VersionSkew { .. } => {

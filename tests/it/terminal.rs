@@ -333,7 +333,7 @@ fn quitting_asks_first_and_gives_the_terminal_back() {
 
 #[test]
 fn stop_from_elsewhere_ends_a_farm_in_a_window_and_says_so() {
-    let mut farm = Program::simulated();
+    let farm = Program::simulated();
     let mut screen = Screen::open(100, 30, &["--root", farm.root().to_str().unwrap()]);
     screen.until_shown("SIMULATED");
     farm.ok(&["stop"]);

@@ -67,6 +67,7 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
                 | AlarmKind::CertificateEnds { .. }
                 | AlarmKind::CaKeyLocked { .. }
                 | AlarmKind::InvitationGuessed { .. }
+                | AlarmKind::HarvesterMissing { .. }
         )
     };
     let open = snapshot.alarms.iter().filter(|it| it.closed_at_unix_ms.is_none());

@@ -236,16 +236,18 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     if !snapshot.simulated && luck.effort > 0.0 {
         rows.push(("Effort", effort(luck.effort, model), Tone::Plain));
     }
-    // A chain of our own says what it has accepted; elsewhere a signed block is as much as a farmer knows.
-    let (won, kind) = if snapshot.simulated {
-        (wins.blocks_accepted, " SIMULATED")
+    // A chain of our own says what it has accepted; elsewhere a signed block is as much as a farmer knows. Earlier runs
+    // are in the record of luck.
+    let (won, kind, last) = if snapshot.simulated {
+        (wins.blocks_accepted, " SIMULATED", "")
     } else {
-        (luck.won_ever.max(wins.blocks_signed), "")
+        (wins.blocks_signed, "", "last ")
     };
+    let won = luck.won_ever.max(won);
     let last = wins
         .last_block_unix_ms
         .or(luck.last_win_unix_ms)
-        .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)));
+        .map(|at| format!(" · {last}{} ago", ago(at, snapshot.taken_at_unix_ms)));
     let tone = if won > 0 { Tone::Win } else { Tone::Plain };
     let text = format!(
         "{} / {}{kind}{}",
