@@ -360,8 +360,16 @@ impl Fleet {
             alarms.push(AlarmKind::InvitationGuessed { name, address });
         }
         let legacy = self.list.legacy();
+        // A harvester on this machine needs no copy.
+        let is_here = |it: &Member| {
+            let address = it.last_address.as_ref().and_then(|it| it.parse::<IpAddr>().ok());
+            address.is_some_and(|it| it.to_canonical().is_loopback())
+        };
         let holds_ca_key = |it: &&Member| {
-            it.origin == MemberOrigin::Legacy && it.standing == Standing::Allowed && legacy != LegacyCa::Off
+            it.origin == MemberOrigin::Legacy
+                && it.standing == Standing::Allowed
+                && legacy != LegacyCa::Off
+                && !is_here(it)
         };
         FleetStatus {
             names: registry.names(),
