@@ -5,8 +5,8 @@
 //! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], [`rate`], then [`wire`], [`crypto`], [`pos`], [`simulator`],
 //!   [`snapshot`] and [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance
 //!   and keys are arguments. `cargo core` builds this ring alone.
-//! * **ring 1** (feature `net`): `config`, `registry`, `tls`, `init`, `enrol`, `net`, `harvester`, `history`, `hooks`, `runtime`,
-//!   `control`, `recorder`, `keys`, `logging`, `system_clock`: all that touches the world.
+//! * **ring 1** (feature `net`): `system_clock`, `logging`, `config`, `history`, `registry`, `keys`, `tls`, `enrol`,
+//!   `init`, `net`, `harvester`, `handle`, `hooks`, `control`, `recorder`, `runtime`: all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
 //!   items of this library.
 //!
@@ -31,6 +31,8 @@ pub mod config;
 pub mod control;
 #[cfg(feature = "net")]
 pub mod enrol;
+#[cfg(feature = "net")]
+pub mod handle;
 #[cfg(feature = "net")]
 pub mod harvester;
 #[cfg(feature = "net")]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use farmconsole::config::LegacyCa;
 use farmconsole::config::edit::Editor;
-use farmconsole::control::{FleetAsk, SecretText};
+use farmconsole::handle::{FleetAsk, SecretText};
 use farmconsole::keys::Passphrase;
 use farmconsole::tls::{CaKeyState, CaKeys, TlsError};
 

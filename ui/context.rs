@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use farmconsole::config::Root;
 use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
-use farmconsole::runtime::{FeedEvent, RecentKind};
+use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Event, Role, Watch};
-use farmconsole::runtime::{FarmHandle, FeedEvent, HarvesterHandle};
+use farmconsole::handle::{FarmHandle, FeedEvent, HarvesterHandle};
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use farmconsole::control::{Ask, Event, Role, Watch};
-use farmconsole::runtime::{FeedEvent, RecentKind};
+use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::{AttemptOutcome, AttemptView, MessageRecord, Notice};
 use serde::Serialize;
 

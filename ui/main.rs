@@ -39,7 +39,7 @@ mod time;
 use std::process::ExitCode;
 
 use clap::Parser;
-use farmconsole::control::FleetAsk;
+use farmconsole::handle::FleetAsk;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
 use crate::context::{Context, Looks};

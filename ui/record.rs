@@ -6,8 +6,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
 use farmconsole::control::{Ask, ControlClient, ControlError, Event, RecordingPart, Watch};
+use farmconsole::handle::FeedEvent;
 use farmconsole::recorder::{End, RecordError, Recorder, Scrubber};
-use farmconsole::runtime::FeedEvent;
 use tokio::sync::mpsc;
 
 use crate::args::RecordArgs;

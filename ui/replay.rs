@@ -9,9 +9,9 @@ use std::time::Duration;
 use farmconsole::clock::Now;
 use farmconsole::control::{Answer, Ask};
 use farmconsole::farmer::Output;
+use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::logging::{LogLevel, LogRecord, Service};
 use farmconsole::recorder::{Beginning, End, Header, Line, Player, Recording, RecordingError};
-use farmconsole::runtime::{FeedEvent, RecentKind};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 

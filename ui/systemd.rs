@@ -1,7 +1,7 @@
 //! What systemd is told of a service with `Type=notify`: that it has started, that it goes on, that it ends. Started by
 //! anybody else, nobody listens, and nothing happens.
 
-use farmconsole::runtime::{FarmHandle, RecentKind};
+use farmconsole::handle::{FarmHandle, RecentKind};
 use sd_notify::NotifyState;
 
 /// Ports are bound, keys are loaded, tasks run.

@@ -1,5 +1,7 @@
 //! Length-prefixed JSON over any byte stream.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -65,6 +67,16 @@ pub(super) async fn write<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), 
     stream.write_all(&frame).await.map_err(FrameError::Io)?;
     stream.flush().await.map_err(FrameError::Io)
 }
+
+/// Writes one frame to a client that may take nothing of it for a while.
+pub(super) async fn send<T: Serialize>(stream: &mut (impl AsyncWrite + Unpin), value: &T) -> Result<(), FrameError> {
+    tokio::time::timeout(WRITE_PATIENCE, write(stream, value))
+        .await
+        .unwrap_or_else(|_| Err(FrameError::Io(std::io::ErrorKind::TimedOut.into())))
+}
+
+/// A client that takes nothing for this long is closed.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

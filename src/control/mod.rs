@@ -9,7 +9,6 @@
 //! socket.
 
 pub mod client;
-mod fleet;
 mod frame;
 pub mod lock;
 pub mod protocol;
@@ -19,7 +18,6 @@ pub mod server;
 mod tests;
 
 pub use client::{ControlClient, ControlError};
-pub use fleet::{FleetAnswer, FleetAsk, FleetView, SecretText};
 pub use lock::{LockError, RootLock};
 pub use protocol::{
     Answer, Ask, CONTROL_PROTOCOL, Event, Hello, RecordedCall, RecordingPart, Reply, Request, Role, Watch,

@@ -3,10 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fleet::{FleetAnswer, FleetAsk};
 use crate::clock::Now;
 use crate::farmer::Call;
-use crate::runtime::{FeedEvent, RecentKind};
+use crate::handle::{FeedEvent, FleetAnswer, FleetAsk, RecentKind};
 use crate::snapshot::page::{Page, PageRequest};
 use crate::snapshot::{FarmSnapshot, HarvesterId, HistoryPage, HistoryRequest, MachineSnapshot};
 

@@ -4,10 +4,9 @@ use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::frame::FrameError;
+use super::frame::{self, FrameError};
 use super::protocol::{Event, RecordedCall, RecordingPart, Request};
-use super::server::send;
-use crate::runtime::{TapeItem, TapedCall, Taping};
+use crate::handle::{TapeItem, TapedCall, Taping};
 
 /// Bytes of the farmer's beginning in one frame.
 const PIECE: usize = 1 << 20;
@@ -67,7 +66,7 @@ async fn end(writer: &mut OwnedWriteHalf, why: String) -> Result<(), FrameError>
 }
 
 async fn part(writer: &mut OwnedWriteHalf, part: RecordingPart) -> Result<(), FrameError> {
-    send(writer, &Event::Recording(part)).await
+    frame::send(writer, &Event::Recording(part)).await
 }
 
 fn recorded(call: TapedCall) -> serde_json::Result<RecordedCall> {

@@ -14,14 +14,11 @@ use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
 use super::recording;
-use crate::runtime::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
+use crate::handle::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
 use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
 /// Most clients at once; one more is told so and closed.
 pub const MAX_CLIENTS: usize = 32;
-
-/// A client that takes nothing for this long is closed.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why the socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -105,7 +102,7 @@ impl ControlServer {
                     refused: format!("too many viewers ({MAX_CLIENTS})"),
                 };
                 // Fits into the buffer of a new socket, so nobody waits; whoever is gone already needs no answer.
-                let _ = send(&mut writer, &refusal).await;
+                let _ = frame::send(&mut writer, &refusal).await;
                 continue;
             };
             let client = serve(stream, served.clone(), stop.clone());
@@ -142,7 +139,7 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
         pid: std::process::id(),
         role: served.role(),
     };
-    send(&mut writer, &hello).await?;
+    frame::send(&mut writer, &hello).await?;
 
     // Reading a frame cannot be cancelled half way, so it has a task of its own.
     let (requests_in, mut requests) = tokio::sync::mpsc::channel::<Request>(16);
@@ -173,7 +170,7 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
                 is_read_only |= ask == Ask::ReadOnly;
                 if is_read_only && ask.changes() {
                     let answer = Err(READ_ONLY.to_owned());
-                    send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                    frame::send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
                     continue;
                 }
                 if ask == Ask::Record {
@@ -185,7 +182,7 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
                         Ok(tape) => (Some(tape), Ok(Answer::Done)),
                         Err(why) => (None, Err(why)),
                     };
-                    send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                    frame::send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
                     match tape {
                         Some(tape) => return recording::send_all(tape, &mut writer, &mut requests, &stop).await,
                         None => continue,
@@ -208,7 +205,7 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
                     Served::Farmer(farm) => answer(farm, ask).await,
                     Served::Harvester(harvester) => answer_of_harvester(harvester, ask),
                 };
-                send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
+                frame::send(&mut writer, &Event::Reply(Box::new(Reply { id, answer }))).await?;
                 if let Some(farm) = fresh {
                     // Makes a snapshot of this moment, which the receiver above then has.
                     let _ = farm.snapshot().await;
@@ -220,13 +217,13 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
             picture = next_picture(&mut pictures) => {
                 let Some(events) = picture else { return Ok(()) };
                 for event in events {
-                    send(&mut writer, &event).await?;
+                    frame::send(&mut writer, &event).await?;
                 }
             }
             event = next_event(&mut events) => match event {
-                Ok(event) if wanted(&event, watch) => send(&mut writer, &Event::Feed(event)).await?,
+                Ok(event) if wanted(&event, watch) => frame::send(&mut writer, &Event::Feed(event)).await?,
                 Ok(_) => {}
-                Err(broadcast::error::RecvError::Lagged(skipped)) => send(&mut writer, &Event::Skipped(skipped)).await?,
+                Err(broadcast::error::RecvError::Lagged(skipped)) => frame::send(&mut writer, &Event::Skipped(skipped)).await?,
                 Err(broadcast::error::RecvError::Closed) => return Ok(()),
             },
         }
@@ -356,15 +353,6 @@ const fn wanted(event: &FeedEvent, watch: Watch) -> bool {
         FeedEvent::Message(_) => watch.messages,
         FeedEvent::Log(_) => watch.logs,
     }
-}
-
-pub(super) async fn send<T: serde::Serialize>(
-    writer: &mut tokio::net::unix::OwnedWriteHalf,
-    value: &T,
-) -> Result<(), FrameError> {
-    tokio::time::timeout(WRITE_PATIENCE, frame::write(writer, value))
-        .await
-        .unwrap_or_else(|_| Err(FrameError::Io(std::io::ErrorKind::TimedOut.into())))
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);

@@ -8,14 +8,15 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::server::{ControlServer, MAX_CLIENTS, Served};
-use super::{Answer, Ask, ControlClient, ControlError, Event, FleetAsk, Role, RootLock, Watch};
+use super::{Answer, Ask, ControlClient, ControlError, Event, Role, RootLock, Watch};
 use crate::clock::Now;
 use crate::config::Root;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
+use crate::handle::{EngineRequest, FleetAsk};
+use crate::handle::{FarmHandle, FeedEvent};
 use crate::logging::{LogGuard, LogLevel, LogOptions, Service, build};
 use crate::pos::Constants;
-use crate::runtime::handle::EngineRequest;
-use crate::runtime::{FarmHandle, FeedEvent, FleetHandle};
+use crate::runtime::of_test_root;
 use crate::snapshot::page::{ListKind, Page, PageRequest};
 use crate::snapshot::{AlarmMemory, FarmSnapshot, Notice, RefusalCause};
 
@@ -80,7 +81,7 @@ impl Bench {
             requests: asked,
             log: log.handle(),
             history: None,
-            fleet: FleetHandle::of_test_root(&Root::new(dir.path())),
+            fleet: of_test_root(&Root::new(dir.path())),
         };
         let stop = CancellationToken::new();
         let server = ControlServer::bind(&dir.path().join("control.sock"), &lock).unwrap();

@@ -10,7 +10,7 @@ use super::tell;
 use super::web::{Refusal, send};
 use crate::config::HookUrl;
 use crate::farmer::Input;
-use crate::runtime::FarmHandle;
+use crate::handle::FarmHandle;
 
 /// Where to ping and how often.
 #[derive(Debug)]

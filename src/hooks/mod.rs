@@ -22,7 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::AlarmSettings;
 use crate::farmer::Input;
-use crate::runtime::FarmHandle;
+use crate::handle::FarmHandle;
 use crate::snapshot::{AlarmView, Notice, Severity};
 use crate::system_clock::Clock;
 use plan::Plan;

@@ -11,12 +11,11 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent};
 use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
-use super::tape::TapedFarmer;
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Input, OuterCounters, Output};
+use crate::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent, TapedFarmer};
 use crate::history::HistorySender;
 use crate::hooks::Hooks;
 use crate::ids::{NodeId, QualityString, SessionId};

@@ -12,12 +12,10 @@ use tokio_util::task::TaskTracker;
 use super::alarm_memory;
 use super::embedded;
 use super::engine::Engine;
-use super::fleet::{Fleet, FleetHandle, FleetStartError};
-use super::handle::{EVENT_QUEUE, FarmHandle};
+use super::fleet::{Fleet, FleetOffice, FleetStartError};
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
-use super::tape::TapedFarmer;
 use super::workers::Workers;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::BindError;
@@ -25,6 +23,7 @@ use crate::control::server::{ControlServer, Served};
 use crate::control::{LockError, RootLock};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
+use crate::handle::{EVENT_QUEUE, FarmHandle, FleetHandle, TapedFarmer};
 use crate::harvester::{Service, ServiceOptions};
 use crate::history::{self, HistoryOptions, HistoryReader};
 use crate::hooks::{self, HookContext, WebError};
@@ -280,10 +279,10 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             .history
             .enabled
             .then(|| HistoryReader::new(root.history_file())),
-        fleet: FleetHandle {
+        fleet: FleetHandle(Arc::new(FleetOffice {
             fleet: Arc::clone(&fleet),
             server: Arc::clone(&server),
-        },
+        })),
     };
     let history = settings.own.history.enabled.then(|| {
         let options = HistoryOptions {

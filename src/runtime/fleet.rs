@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Mono;
 use crate::config::{LegacyCa, Root, is_simulator};
-use crate::control::{FleetAnswer, FleetAsk, FleetView};
 use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
+use crate::handle::{AnswersFleet, FleetAnswer, FleetAsk, FleetView};
 use crate::ids::PeerId;
 use crate::net::Server;
 use crate::registry::{AllowList, ChangeError, Member, MemberOrigin, Registry, RegistryError, Standing};
@@ -40,46 +40,40 @@ pub(crate) struct Fleet {
     port: u16,
 }
 
-/// A hold on the fleet of a running farm.
-#[derive(Clone, Debug)]
-pub(crate) struct FleetHandle {
+/// The certificates and the listener that they are for.
+#[derive(Debug)]
+pub(super) struct FleetOffice {
     pub(super) fleet: Arc<Fleet>,
     pub(super) server: Arc<Server>,
 }
 
-impl FleetHandle {
-    /// Carries out an order.
-    pub(super) async fn ask(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
-        let Self { fleet, server } = self.clone();
-        // Reads and writes files.
-        let answered = tokio::task::spawn_blocking(move || fleet.answer(ask, &server)).await;
-        answered.unwrap_or_else(|_| Err("an error in this program".to_owned()))
+impl AnswersFleet for FleetOffice {
+    fn answer(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+        self.fleet.answer(ask, &self.server)
     }
+}
 
-    /// The fleet of a root made by a test, whose server nobody can reach.
-    #[cfg(test)]
-    pub(crate) fn of_test_root(root: &Root) -> Self {
-        use crate::net::{AdmissionLimits, IdentityRates, ServerOptions, SessionIds};
+/// The fleet of a root made by a test, whose server nobody can reach.
+#[cfg(test)]
+pub(crate) fn of_test_root(root: &Root) -> crate::handle::FleetHandle {
+    use crate::handle::FleetHandle;
+    use crate::net::{AdmissionLimits, IdentityRates, ServerOptions, SessionIds};
 
-        let clock = Clock::start();
-        let fleet = Fleet::open(root, None, "simulator1", 8447, clock).unwrap();
-        let server = Server::new(ServerOptions {
-            network_id: "simulator1".to_owned(),
-            server_port: 8447,
-            events: mpsc::channel(1).0,
-            session_ids: SessionIds::default(),
-            shutdown: CancellationToken::new(),
-            clock,
-            admission: AdmissionLimits::default(),
-            identities: IdentityRates::default(),
-            list: Arc::clone(fleet.list()),
-            desk: Some(Arc::clone(fleet.desk())),
-        });
-        Self {
-            fleet: Arc::new(fleet),
-            server,
-        }
-    }
+    let clock = Clock::start();
+    let fleet = Arc::new(Fleet::open(root, None, "simulator1", 8447, clock).unwrap());
+    let server = Server::new(ServerOptions {
+        network_id: "simulator1".to_owned(),
+        server_port: 8447,
+        events: mpsc::channel(1).0,
+        session_ids: SessionIds::default(),
+        shutdown: CancellationToken::new(),
+        clock,
+        admission: AdmissionLimits::default(),
+        identities: IdentityRates::default(),
+        list: Arc::clone(fleet.list()),
+        desk: Some(Arc::clone(fleet.desk())),
+    });
+    FleetHandle(Arc::new(FleetOffice { fleet, server }))
 }
 
 /// Why an order was not carried out.

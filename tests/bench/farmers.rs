@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use farmconsole::config::Root;
 use farmconsole::control::{Ask, ControlClient, Event, RecordingPart};
-use farmconsole::runtime::RecentKind;
+use farmconsole::handle::RecentKind;
 use farmconsole::system_clock::Clock;
 use farmconsole::tls::issue::Issuer;
 use farmconsole::tls::{CaKey, CertificateAuthority, SslLayout, ca_key};

@@ -1,11 +1,11 @@
 //! The fleet benchmark: N simulated harvesters against a farmer in another process, farmconsole and, if there is one,
 //! the official farmer 2.7.5 beside it in the same run, and bare sockets, which no farmer can be faster than.
 //!
-//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--record N]
-//!         [--official VENV_PYTHON]
+//!     cargo bench --bench fleet -- [N…] [--plots N] [--signage-points N] [--interval-ms N] [--look-up-ms N]
+//!         [--record N] [--official VENV_PYTHON]
 //!
 //! Every harvester has a certificate of its own, speaks TLS 1.3 and protocol 0.0.38, syncs its share of the plots and
-//! answers every signage point at once. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
+//! answers every signage point when its look-ups are done, which it only waits for. Printed are a table for each N, with the goal of DESIGN.md §5 where there is
 //! one, and one JSON object for each of its lines. Nothing is asserted: times say something only to a reader who knows
 //! what else the machine does, so the load is printed too. A long run says every minute what it has cost so far, so
 //! that `--signage-points 20000 --interval-ms 30` shows whether memory is level.
@@ -35,7 +35,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep, sleep_until, timeout_at};
 
 use crate::farmers::{Farmer, Program, Usage};
-use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, first_points, plot_keys};
+use crate::peers::{Arrivals, Harvester, Node, Phase, Progress, SOON, first_points, plot_keys};
 use crate::table::{Columns, Measured, Points, Size, Stage};
 
 /// Measures farmers with simulated harvesters.
@@ -53,6 +53,10 @@ struct Args {
     /// Milliseconds between two signage points; a real chain gives one every 9,375.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     interval_ms: u64,
+    /// Milliseconds from a signage point to a harvester's answer. With 0 the answers, and what the farmer does with them,
+    /// share the processors with the signage point that is still on its way to others.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=10_000))]
+    look_up_ms: u64,
     /// Python of a venv with chia-blockchain 2.7.5 [default: chia-2.7.5/bin/python in $FARMCONSOLE_INTEROP_DIR or in
     /// ~/.cache/farmconsole-interop].
     #[arg(long, value_name = "VENV_PYTHON")]
@@ -96,6 +100,7 @@ impl Args {
             plots: self.plots,
             signage_points: self.signage_points,
             interval: Duration::from_millis(self.interval_ms),
+            look_up: Duration::from_millis(self.look_up_ms),
             recorders: self.record,
         }
     }
@@ -116,8 +121,8 @@ async fn run(args: &Args) -> Result<()> {
         };
         writeln!(
             out,
-            "\n{harvesters} harvesters, {} plots, {} signage points, one every {:?}; load {load}",
-            size.plots, size.signage_points, size.interval,
+            "\n{harvesters} harvesters, {} plots, {} signage points, one every {:?}, answered after {:?}; load {load}",
+            size.plots, size.signage_points, size.interval, size.look_up,
         )?;
         table::print(&mut out, size, &columns)?;
         out.flush()?;
@@ -141,25 +146,31 @@ async fn measured(size: Size, program: Option<&Program>) -> Option<Measured> {
 async fn measure(size: Size, program: &Program) -> Result<Measured> {
     let sent = Arc::new(Mutex::new(Arrivals::new()));
     let node = Node::bind(size.interval, Arc::clone(&sent)).await?;
-    let node_port = node.port()?;
+    let (node_port, soon) = (node.port()?, node.soon());
     let node = tokio::spawn(node.run());
     let farmer = Farmer::of(program, node_port).await?;
     let measured = tokio::select! {
-        measured = measure_farmer(&farmer, size, &sent) => measured,
+        measured = measure_farmer(&farmer, size, &sent, soon) => measured,
         ended = node => ended?.and_then(|()| bail!("the node ended")),
     };
     measured.with_context(|| format!("its last words:\n{}", farmer.last_words()))
 }
 
 /// Connects, syncs and harvests. `left_node` is when signage points left the node.
-async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>) -> Result<Measured> {
+async fn measure_farmer(
+    farmer: &Farmer,
+    size: Size,
+    left_node: &Mutex<Arrivals>,
+    soon: watch::Receiver<()>,
+) -> Result<Measured> {
     let deadline = Instant::now() + READY_DEADLINE;
     let (private_ca, keys, now) = (farmer.private_ca()?, plot_keys()?, Clock::start().now().unix);
     let points = first_points((size.signage_points + MAY_PASS_BEFORE).min(LOOK_UPS / size.plots.max(1)) as usize)?;
     let mut fleet = Vec::new();
     for n in 0..u64::from(size.harvesters) {
         let [from, to] = [n, n + 1].map(|n| (n * u64::from(size.plots) / u64::from(size.harvesters)) as u32);
-        fleet.push(Harvester::new(&private_ca, from..to, &keys, now)?.foreseeing(&points)?);
+        let harvester = Harvester::new(&private_ca, from..to, &keys, now)?.foreseeing(&points)?;
+        fleet.push(harvester.looking_up_for(size.look_up));
     }
     timeout_at(deadline, fleet[0].probe(farmer.address))
         .await
@@ -197,7 +208,11 @@ async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>
     // What the sync left to be done belongs to no signage point.
     sleep(Duration::from_secs(1)).await;
     let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
-    pass(farmer, size, &synced).await?;
+    let mut fan_out_cpu = Vec::new();
+    tokio::select! {
+        passed = pass(farmer, size, &synced) => passed?,
+        failed = note_fan_outs(farmer, size.look_up, soon, &mut fan_out_cpu) => failed?,
+    }
     let (harvested, own_harvested, ended) = (farmer.usage()?, Usage::own()?, Instant::now());
     let left_node = left_node.lock().await.clone();
     phase.send(Phase::End)?;
@@ -233,6 +248,7 @@ async fn measure_farmer(farmer: &Farmer, size: Size, left_node: &Mutex<Arrivals>
                 .collect(),
             cpu: harvested.cpu.saturating_sub(synced.cpu) / size.signage_points,
             own_cpu: own_harvested.cpu.saturating_sub(own.cpu) / size.signage_points,
+            fan_out_cpu,
         },
         harvesters: size.harvesters,
     })
@@ -259,6 +275,25 @@ async fn pass(farmer: &Farmer, size: Size, synced: &Usage) -> Result<()> {
     }
     sleep_until(over).await;
     Ok(())
+}
+
+/// Notes what the farmer spends on each signage point before the first harvester answers. Runs until it fails; where
+/// harvesters answer at once there is nothing to note.
+async fn note_fan_outs(
+    farmer: &Farmer,
+    look_up: Duration,
+    mut soon: watch::Receiver<()>,
+    cpu: &mut Vec<Duration>,
+) -> Result<()> {
+    if look_up < Duration::from_millis(5) {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        soon.changed().await?;
+        let before = farmer.usage()?;
+        sleep(SOON + look_up - Duration::from_millis(2)).await;
+        cpu.push(farmer.usage()?.cpu.saturating_sub(before.cpu));
+    }
 }
 
 /// Attaches recorders one after the other, and says what each asked of the task that farms.

@@ -16,6 +16,7 @@
 mod farmers;
 #[path = "hostile/flood.rs"]
 mod flood;
+#[expect(dead_code, reason = "shared with the fleet benchmark")]
 mod peers;
 #[path = "hostile/report.rs"]
 mod report;

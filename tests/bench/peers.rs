@@ -1,11 +1,11 @@
 //! The other ends of a farmer's links, played by the benchmark: harvesters that have looked everything up before and
-//! answer at once, and a full node that only has signage points.
+//! answer after the time that look-ups take, and a full node that only has signage points.
 //!
 //! They share with farmconsole the message types and the making of certificates, but no connection code: what is
 //! measured is one farmer or the other, not this client. Everything that can be prepared (certificates, encoded plot
 //! lists) is prepared before a clock runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
@@ -85,6 +85,8 @@ pub(crate) struct Harvester {
     plot_sync: Vec<Bytes>,
     /// Plots that pass the filter of each signage point that was foreseen.
     passed: BTreeMap<SpHash, u32>,
+    /// From a signage point to its answer.
+    look_up: Duration,
 }
 
 /// When each signage point reached a harvester.
@@ -100,7 +102,14 @@ impl Harvester {
             plot_sync: plot_sync_frames(plots.clone(), keys, now.seconds()),
             plots,
             passed: BTreeMap::new(),
+            look_up: Duration::ZERO,
         })
+    }
+
+    /// It answers a signage point after this time, not at once.
+    pub(crate) const fn looking_up_for(mut self, look_up: Duration) -> Self {
+        self.look_up = look_up;
+        self
     }
 
     /// It looks up beforehand which of its plots pass the filter of these signage points. To others it says something
@@ -151,9 +160,17 @@ impl Harvester {
         let mut arrivals = Vec::new();
         let mut to_sync = self.plot_sync.iter().cloned();
         let mut awaited = 0;
+        let mut answers: VecDeque<(Instant, Frame)> = VecDeque::new();
         loop {
+            let due = answers.front().map(|(due, _)| *due);
             let frame = tokio::select! {
                 frame = socket.next() => frame,
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if let Some((_, answer)) = answers.pop_front() {
+                        socket.send(answer).await?;
+                    }
+                    continue;
+                }
                 changed = phase.changed() => {
                     changed?;
                     let phase = *phase.borrow();
@@ -173,7 +190,7 @@ impl Harvester {
             match message_of(frame)? {
                 Some(ToHarvester::NewSignagePoint(point)) => {
                     arrivals.push((point.sp_hash, at));
-                    socket.send(self.answer(&point)).await?;
+                    answers.push_back((at + self.look_up, self.answer(&point)));
                 }
                 Some(ToHarvester::PlotSyncResponse(response)) => {
                     ensure!(
@@ -224,7 +241,7 @@ impl Harvester {
             passed: self.passed.get(&point.sp_hash).copied().unwrap_or(total_plots / 8),
             proofs: 0,
             total_plots,
-            lookup_time: 1_000,
+            lookup_time: self.look_up.as_millis() as u64,
         };
         let message = FromHarvester::FarmingInfo(info).encode(None, HarvesterLayout::V38);
         Frame::Binary(message.to_bytes().into())
@@ -238,7 +255,11 @@ pub(crate) struct Node {
     chain: SimulatedChain,
     clock: Clock,
     sent: Arc<Mutex<Arrivals>>,
+    soon: watch::Sender<()>,
 }
+
+/// So long before each signage point the node says that it comes.
+pub(crate) const SOON: Duration = Duration::from_millis(3);
 
 impl Node {
     /// A node with a certificate of the public Chia CA on a free port.
@@ -256,7 +277,13 @@ impl Node {
             chain: simulated_chain(interval)?,
             clock,
             sent,
+            soon: watch::Sender::new(()),
         })
+    }
+
+    /// Changes [`SOON`] before each signage point.
+    pub(crate) fn soon(&self) -> watch::Receiver<()> {
+        self.soon.subscribe()
     }
 
     /// The port farmers dial.
@@ -273,11 +300,19 @@ impl Node {
             let mut socket = accept_async_with_config(stream, Some(socket_config())).await?;
             next_message(&mut socket).await?;
             socket.send(hello(NodeType::FullNode)).await?;
+            let mut is_said = false;
             loop {
-                let due = self.chain.poll_timeout().context("a chain without an end")?;
+                let due = self
+                    .clock
+                    .instant(self.chain.poll_timeout().context("a chain without an end")?);
                 tokio::select! {
                     frame = socket.next() => if !matches!(frame, Some(Ok(_))) { break },
-                    () = sleep_until(self.clock.instant(due)) => {
+                    () = sleep_until(due - SOON), if !is_said => {
+                        is_said = true;
+                        self.soon.send_replace(());
+                    }
+                    () = sleep_until(due) => {
+                        is_said = false;
                         let Some(point) = self.chain.handle_timeout(self.clock.now()) else { continue };
                         let sp_hash = point.challenge_chain_sp;
                         let message = FromFullNode::NewSignagePoint(Box::new(point)).encode(None);

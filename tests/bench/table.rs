@@ -14,6 +14,8 @@ pub(crate) struct Size {
     pub(crate) plots: u32,
     pub(crate) signage_points: u32,
     pub(crate) interval: Duration,
+    /// From a signage point to a harvester's answer.
+    pub(crate) look_up: Duration,
     /// Recorders that are attached half-way.
     pub(crate) recorders: u32,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Points {
     pub(crate) cpu: Duration,
     /// CPU time of this benchmark for each.
     pub(crate) own_cpu: Duration,
+    /// CPU time of the farmer for each until harvesters answer.
+    pub(crate) fan_out_cpu: Vec<Duration>,
 }
 
 /// What part of a run took.
@@ -77,7 +81,8 @@ pub(crate) fn print(out: &mut impl Write, size: Size, columns: &Columns) -> Resu
             .values(columns)
             .map(|value| value.map(|value| (value * 1000.0).round() / 1000.0));
         let line = json!({
-            "bench": "fleet", "harvesters": size.harvesters, "plots": size.plots, "row": row.key, "unit": row.unit,
+            "bench": "fleet", "harvesters": size.harvesters, "plots": size.plots,
+            "look_up_ms": size.look_up.as_millis() as u64, "row": row.key, "unit": row.unit,
             "farmconsole": ours, "official": official, "bare_sockets": bare, "goal": row.goal,
         });
         writeln!(out, "{line}")?;
@@ -215,8 +220,15 @@ const ROWS: &[Row] = &[
         Value::Points(|p| longest(&p.from_node)),
     ),
     row(
+        "cpu_fan_out",
+        "farmer CPU until all have it, median",
+        "ms",
+        "",
+        Value::Points(|p| median(&p.fan_out_cpu)),
+    ),
+    row(
         "cpu_per_point",
-        "farmer CPU a signage point",
+        "farmer CPU a signage point, answers too",
         "ms",
         "< 2 (100 harvesters)",
         Value::Points(|p| ms(p.cpu)),

@@ -20,23 +20,24 @@ const RING_0: [&str; 10] = [
     "farmer",
 ];
 
-/// Modules of ring 1.
-const RING_1: [&str; 15] = [
+/// Modules of ring 1, in the same order.
+const RING_1: [&str; 16] = [
+    "system_clock",
+    "logging",
     "config",
+    "history",
     "registry",
+    "keys",
     "tls",
     "enrol",
+    "init",
     "net",
     "harvester",
-    "history",
+    "handle",
     "hooks",
-    "runtime",
     "control",
-    "logging",
-    "keys",
     "recorder",
-    "system_clock",
-    "init",
+    "runtime",
 ];
 
 /// What ring 0 never names, with the reason that the failure shows.
@@ -68,12 +69,13 @@ fn ring_0_is_pure() {
 }
 
 #[test]
-fn arrows_of_ring_0_point_inwards() {
-    for (place, module) in RING_0.iter().enumerate() {
+fn arrows_point_inwards() {
+    let modules: Vec<&str> = RING_0.into_iter().chain(RING_1).collect();
+    for (place, module) in modules.iter().enumerate() {
         for (file, code) in sources("src", module) {
-            for outer in RING_0[place + 1..].iter().chain(&RING_1) {
+            for outer in &modules[place + 1..] {
                 assert!(
-                    !code.contains(&format!("crate::{outer}")),
+                    !mentions(&code, &format!("crate::{outer}")),
                     "{} uses crate::{outer}, which lies further out",
                     file.display()
                 );
@@ -170,9 +172,9 @@ fn is_test_file(path: &Path) -> bool {
     })
 }
 
-/// Drops line comments and everything from the first `#[cfg(test)]` on: tests stand last in a file.
+/// Drops line comments and everything from the tests on, which stand last in a file.
 fn without_comments(code: &str) -> String {
-    let code = code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let code = code.split("\nmod tests {").next().unwrap_or_default();
     code.lines()
         .map(|line| line.split("//").next().unwrap_or_default())
         .collect::<Vec<_>>()

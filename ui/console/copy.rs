@@ -1,6 +1,6 @@
 //! What `y` puts on the clipboard: the one thing of the selected row that people paste elsewhere.
 
-use farmconsole::runtime::FeedEvent;
+use farmconsole::handle::FeedEvent;
 
 use super::files::Files;
 use super::model::{Model, Screen};

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use farmconsole::handle::FeedEvent;
 use farmconsole::ids::{ChallengeHash, PeerId, PlotId, SpHash};
-use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::page::{FileView, Page, PageRequest, PlotView};
 use farmconsole::snapshot::*;
 use ratatui::backend::CrosstermBackend;

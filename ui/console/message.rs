@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crossterm::event::KeyEvent;
 use farmconsole::config::HarvesterName;
+use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::ids::PeerId;
-use farmconsole::runtime::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
 use farmconsole::snapshot::{FarmSnapshot, HistoryRequest, HistoryRows};
 

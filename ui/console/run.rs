@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::control::{Answer, Ask, FleetAsk};
+use farmconsole::control::{Answer, Ask};
+use farmconsole::handle::FleetAsk;
 use farmconsole::snapshot::page::Page;
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 use ratatui::Frame;

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 
+use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
-use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::{AttemptOutcome, Notice};
 
 /// Entries kept; the oldest are forgotten.

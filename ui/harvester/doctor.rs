@@ -4,7 +4,8 @@
 use std::io::{self, Write};
 
 use farmconsole::config::check as check_settings;
-use farmconsole::control::{FleetAnswer, FleetAsk, Role};
+use farmconsole::control::Role;
+use farmconsole::handle::{FleetAnswer, FleetAsk};
 use farmconsole::harvester::examine_farmer;
 use farmconsole::registry::Standing;
 use farmconsole::snapshot::{AlarmKind, RefusalView};

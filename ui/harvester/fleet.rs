@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use farmconsole::config::HarvesterName;
 use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, replace_file};
-use farmconsole::control::{Answer, Ask, FleetAnswer, FleetAsk, FleetView};
+use farmconsole::control::{Answer, Ask};
+use farmconsole::handle::{FleetAnswer, FleetAsk, FleetView};
 use farmconsole::registry::{Member, MemberOrigin, Standing};
 
 use crate::args::HarvesterInvite;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use farmconsole::config::Root;
 use farmconsole::control::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Reply, Request, Role};
-use farmconsole::runtime::FeedEvent;
+use farmconsole::handle::FeedEvent;
 use portable_pty::{Child, CommandBuilder, PtySize, native_pty_system};
 use serde::Serialize;
 use tokio::time::Instant;

@@ -74,7 +74,7 @@ pub(crate) async fn measure(size: Size) -> Result<Points> {
         let link = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         link.set_nonblocking(true)?;
         link.set_nodelay(true)?;
-        harvesters.spawn(answer(tokio::net::TcpStream::from_std(link)?));
+        harvesters.spawn(answer(tokio::net::TcpStream::from_std(link)?, size.look_up));
     }
     ensure!(line(&mut says)? == "connected", "it did not connect");
 
@@ -111,15 +111,19 @@ pub(crate) async fn measure(size: Size) -> Result<Points> {
         from_node: points.iter().filter_map(|delays| last(delays)).collect(),
         cpu: after.cpu.saturating_sub(before.cpu) / size.signage_points,
         own_cpu: own_after.cpu.saturating_sub(own.cpu) / size.signage_points,
+        fan_out_cpu: Vec::new(),
     })
 }
 
 /// A harvester: it says how long each signage point was under way.
-async fn answer(mut link: tokio::net::TcpStream) -> Result<Vec<Duration>> {
+async fn answer(mut link: tokio::net::TcpStream, look_up: Duration) -> Result<Vec<Duration>> {
     let (mut point, mut delays) = ([0; SIGNAGE_POINT], Vec::new());
     // The end of the connection is the end of the signage points.
     while link.read_exact(&mut point).await.is_ok() {
         let now = nanoseconds();
+        if !look_up.is_zero() {
+            tokio::time::sleep(look_up).await;
+        }
         link.write_all(&[0; ANSWER]).await?;
         let mut stamp = [0; STAMP];
         stamp.copy_from_slice(&point[..STAMP]);

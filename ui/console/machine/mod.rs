@@ -17,7 +17,7 @@ pub(super) use model::{Model, Pane};
 
 use std::sync::Arc;
 
-use farmconsole::runtime::RecentKind;
+use farmconsole::handle::RecentKind;
 use farmconsole::snapshot::MachineSnapshot;
 use ratatui::Frame;
 

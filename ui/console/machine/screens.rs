@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
-use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::{MachineSnapshot, VolumeState};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

@@ -1,8 +1,8 @@
 //! The only place that writes the model. Pure: what shall happen outside is returned.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use farmconsole::handle::FeedEvent;
 use farmconsole::logging::{LogLevel, LogRecord};
-use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::MachineSnapshot;
 
 use super::super::hit::{Mouse, Target};

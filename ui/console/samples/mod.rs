@@ -7,9 +7,9 @@ mod troubled;
 use std::sync::Arc;
 
 use farmconsole::clock::UnixMillis;
+use farmconsole::handle::FeedEvent;
 use farmconsole::ids::{ChallengeHash, PeerId, PlotId, QualityString, SpHash};
 use farmconsole::logging::{LogLevel, LogRecord, Service};
-use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::*;
 
 pub(super) use self::pages::{drives, lost_page, monitor, page, past};

@@ -10,7 +10,7 @@ pub(super) use self::matrix::SIZES;
 use std::path::Path;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use farmconsole::runtime::FeedEvent;
+use farmconsole::handle::FeedEvent;
 use farmconsole::snapshot::FarmSnapshot;
 use farmconsole::snapshot::page::Page;
 use ratatui::Terminal;

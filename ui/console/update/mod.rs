@@ -8,8 +8,8 @@ mod typed;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use farmconsole::handle::RecentKind;
 use farmconsole::logging::LogLevel;
-use farmconsole::runtime::RecentKind;
 use farmconsole::snapshot::page::{Grouping, ListKind};
 
 use self::alarms::{acknowledge, silence};

@@ -1,6 +1,6 @@
 //! One message, record or notice in full: who, when, and everything that was in it.
 
-use farmconsole::runtime::FeedEvent;
+use farmconsole::handle::FeedEvent;
 use farmconsole::snapshot::MessageRecord;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -1,7 +1,7 @@
 //! Screen 6: protocol messages, log records and notices in one stream.
 
+use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
-use farmconsole::runtime::FeedEvent;
 use farmconsole::snapshot::{AttemptOutcome, Direction, MessageRecord, Notice};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

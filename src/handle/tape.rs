@@ -21,7 +21,7 @@ const TAPE_ENTRIES: usize = 200_000;
 
 /// A farmer whose calls can be recorded. It is changed only through the methods here.
 #[derive(Debug)]
-pub(super) struct TapedFarmer {
+pub(crate) struct TapedFarmer {
     farmer: Farmer,
     tape: Option<Tape>,
 }
@@ -82,12 +82,12 @@ struct Shared {
 }
 
 impl TapedFarmer {
-    pub(super) const fn new(farmer: Farmer) -> Self {
+    pub(crate) const fn new(farmer: Farmer) -> Self {
         Self { farmer, tape: None }
     }
 
     /// [`Farmer::handle`].
-    pub(super) fn handle(&mut self, now: Now, input: Input) {
+    pub(crate) fn handle(&mut self, now: Now, input: Input) {
         if self.tape.is_some() {
             self.begin(now, Call::Input(Box::new(input.clone())));
         }
@@ -95,7 +95,7 @@ impl TapedFarmer {
     }
 
     /// [`Farmer::handle_timeout`].
-    pub(super) fn handle_timeout(&mut self, now: Now) {
+    pub(crate) fn handle_timeout(&mut self, now: Now) {
         if self.tape.is_some() {
             self.begin(now, Call::Timeout);
         }
@@ -103,7 +103,7 @@ impl TapedFarmer {
     }
 
     /// [`Farmer::poll_output`].
-    pub(super) fn poll_output(&mut self) -> Option<Output> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output> {
         let output = self.farmer.poll_output();
         if let Some(tape) = &mut self.tape {
             match &output {
@@ -122,7 +122,7 @@ impl TapedFarmer {
     ///
     /// # Errors
     /// A sentence when there is a recorder already.
-    pub(super) fn record(&mut self, now: Now) -> Result<Taping, String> {
+    pub(crate) fn record(&mut self, now: Now) -> Result<Taping, String> {
         if self.tape.as_ref().is_some_and(|tape| !tape.calls.is_closed()) {
             return Err("another `farmconsole record` is recording this farmer".to_owned());
         }

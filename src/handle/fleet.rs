@@ -1,6 +1,7 @@
 //! What can be asked of a farmer about its harvesters and their certificates.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -9,6 +10,25 @@ use crate::config::{HarvesterName, LegacyCa};
 use crate::keys::Passphrase;
 use crate::registry::Member;
 use crate::snapshot::RefusalView;
+
+/// Whoever carries out what is asked about the fleet.
+pub(crate) trait AnswersFleet: fmt::Debug + Send + Sync {
+    /// Carries out an order. Reads and writes files.
+    fn answer(&self, ask: FleetAsk) -> Result<FleetAnswer, String>;
+}
+
+/// A hold on the fleet of a running farm.
+#[derive(Clone, Debug)]
+pub(crate) struct FleetHandle(pub(crate) Arc<dyn AnswersFleet>);
+
+impl FleetHandle {
+    /// Carries out an order.
+    pub(super) async fn ask(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+        let fleet = Arc::clone(&self.0);
+        let answered = tokio::task::spawn_blocking(move || fleet.answer(ask)).await;
+        answered.unwrap_or_else(|_| Err("an error in this program".to_owned()))
+    }
+}
 
 /// A question or an order about the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
