@@ -8,7 +8,6 @@ use super::error::{ConfigError, ConfigWarning};
 use super::locate::parts;
 use super::peers;
 use super::settings::Settings;
-use crate::keys::address;
 
 /// One thing to say about a settings file.
 #[derive(Debug)]
@@ -45,15 +44,16 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Every mistake and every doubt in `file`, in the order of their lines. An empty list means: fine.
+/// Every mistake and every doubt in `file`, in the order of their lines. An empty list means: fine. `read_address` reads
+/// an address of the network whose addresses begin with its first argument, or says why it is none.
 #[must_use]
-pub fn check(file: &Path) -> Vec<Finding> {
+pub fn check(file: &Path, read_address: &dyn Fn(&str, &str) -> Result<(), String>) -> Vec<Finding> {
     let document = match Document::load(file) {
         Ok(document) => document,
         Err(error) => return vec![Finding::Mistake(error)],
     };
     let (settings, mistakes) = Settings::from_document(&document);
-    let bad_addresses = bad_addresses(&document, &settings);
+    let bad_addresses = bad_addresses(&document, &settings, read_address);
     let mut findings: Vec<_> = mistakes
         .into_iter()
         .chain(bad_addresses)
@@ -75,7 +75,11 @@ pub fn check(file: &Path) -> Vec<Finding> {
 }
 
 /// Reward addresses that no farmer would start with.
-fn bad_addresses(document: &Document, settings: &Settings) -> Vec<ConfigError> {
+fn bad_addresses(
+    document: &Document,
+    settings: &Settings,
+    read_address: &dyn Fn(&str, &str) -> Result<(), String>,
+) -> Vec<ConfigError> {
     let prefix = &settings.address_prefix;
     let addresses = [
         ("farmer.xch_target_address", &settings.farmer.xch_target_address),
@@ -83,7 +87,7 @@ fn bad_addresses(document: &Document, settings: &Settings) -> Vec<ConfigError> {
     ];
     let bad = addresses.into_iter().filter_map(|(key, text)| {
         let text = text.as_deref()?;
-        let why = address::decode(prefix, text).err()?;
+        let why = read_address(prefix, text).err()?;
         Some(ConfigError::WrongValue {
             file: document.file().to_path_buf(),
             at: document.position(&parts(key)),

@@ -122,7 +122,7 @@ fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
 }
 
 async fn of_harvester(context: &Context) -> Vec<Diagnosis> {
-    let mut found: Vec<_> = check_settings(&context.root.config_file())
+    let mut found: Vec<_> = check_settings(&context.root.config_file(), &crate::root::read_address)
         .iter()
         .map(|finding| Diagnosis {
             what: finding.to_string(),
