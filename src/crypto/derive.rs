@@ -24,6 +24,13 @@ pub fn local_sk(plot_master: &SecretKey) -> SecretKey {
     plot_master.derive_path(&[PURPOSE, COIN, 3, 0])
 }
 
+/// Local keys of many plots, in the order of their master keys: [`local_sk`] of each. Of [`KEYS_TOGETHER`] at a time they
+/// take half as long.
+#[must_use]
+pub fn local_sks(plot_masters: &[SecretKey]) -> Vec<SecretKey> {
+    SecretKey::derive_path_of_many(plot_masters, &[PURPOSE, COIN, 3, 0])
+}
+
 /// Wallet key number `index` on the hardened ("non-observer") path: m/12381/8444/2/index.
 #[must_use]
 pub fn wallet_sk(master: &SecretKey, index: u32) -> SecretKey {
@@ -81,6 +88,9 @@ pub fn find_singleton_owner(master: &SecretKey, owner_public_key: &PublicKey) ->
 
 /// How many plotNFTs of the first pool protocol a wallet can have. Source: chia `MAX_POOL_WALLETS`.
 pub const POOL_WALLETS_SEARCHED: u16 = 100;
+
+/// Keys that are worked out at the same time, at most.
+pub const KEYS_TOGETHER: usize = 16;
 
 /// First level of every path: keys of BLS12-381 (EIP-2334).
 const PURPOSE: u32 = 12381;

@@ -11,6 +11,7 @@
 mod bls;
 pub mod derive;
 mod farming_keys;
+mod generator;
 mod hardened;
 mod plot_signature;
 mod pool_authentication;
@@ -22,7 +23,10 @@ mod secret_key;
 pub(crate) use bls::verify_aggregate;
 pub use bls::{PublicKey, Signature, sign, sign_prepend, verify};
 pub use farming_keys::{FarmingKeys, PoolKey, PoolTargetError};
-pub use plot_signature::{PlotSignatureError, complete_plot_signature, plot_public_key, taproot_secret_key};
+pub use generator::GeneratorTable;
+pub use plot_signature::{
+    PlotSignatureError, complete_plot_signature, plot_public_key, plot_public_key_by, taproot_secret_key,
+};
 pub use pool_authentication::PoolAuthentication;
 pub use puzzle::{standard_puzzle_hash, synthetic_pk, synthetic_sk};
 pub use secret_key::SecretKey;

@@ -69,6 +69,17 @@ impl SecretKey {
             .fold(Self(self.0.clone()), |key, index| key.derive_child(*index))
     }
 
+    /// The hardened descendants at `path` of many keys, in their order: [`Self::derive_path`] of each, but sooner done.
+    #[must_use]
+    pub fn derive_path_of_many(keys: &[Self], path: &[u32]) -> Vec<Self> {
+        let keys = keys.iter().map(|key| Self(key.0.clone())).collect();
+        path.iter().fold(keys, |keys: Vec<Self>, index| {
+            let bytes: Vec<_> = keys.iter().map(Self::to_bytes).collect();
+            let seeds = hardened::child_seeds(&bytes, *index);
+            seeds.iter().map(|seed| Self::from_hash(seed)).collect()
+        })
+    }
+
     /// The unhardened child `index`: this key plus sha256(public key ‖ index). Its public key can be computed without
     /// secrets ([`PublicKey::derive_child_unhardened`]), and it reveals this key to whoever knows this public key.
     ///

@@ -19,7 +19,7 @@ use open_error::{MIN_COPIED_K, POOL_KEY, smallest_file};
 
 use super::file::{FileStamp, PlotFile, PlotPath, name_of};
 use super::plot_v2::ProverV2;
-use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key, sign_prepend};
+use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key_by, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo, TableHeader};
 use crate::pos::v1::{Prover, Quality};
@@ -179,11 +179,9 @@ impl LoadedPlot {
             .map_err(cannot_prove)?;
         check_keys(path, &header.memo.pool, &header.memo.farmer_public_key, keys)?;
         // The filter of v2 plots goes by their keys.
-        let own = keys_of(
-            path,
-            &header.memo,
-            &farmer_public_key(path, &header.memo.farmer_public_key)?,
-        )?;
+        let local = derive::local_sk(&master_sk(path, &header.memo)?);
+        let farmer = farmer_public_key(path, &header.memo.farmer_public_key)?;
+        let own = keys_of(&local, &farmer, &header.memo.pool, SecretKey::public_key);
         let prover = ProverV2::new(&header, &own.plot).map_err(cannot_prove)?;
         let id = prover.plot_id();
         let plot = Self::new(path, place, &header, PlotProver::V2(prover)).with_keys(own, id)?;
@@ -278,8 +276,31 @@ impl LoadedPlot {
     ///
     /// # Errors
     /// [`OpenError`]: the memo holds no key, or the id in the header is not that of the keys.
-    pub(super) fn work_out_keys(&self, memo: &PlotMemo, farmer: &PublicKey) -> Result<(), OpenError> {
-        let keys = keys_of(self.path(), memo, farmer)?;
+    fn work_out_keys(&self, memo: &PlotMemo, farmer: &PublicKey) -> Result<(), OpenError> {
+        let local = derive::local_sk(&self.master_sk(memo)?);
+        self.take_local_key(&local, farmer, SecretKey::public_key)
+    }
+
+    /// The secret key that the plot's own is derived from.
+    ///
+    /// # Errors
+    /// [`OpenError::Keys`]: it is no key.
+    pub(super) fn master_sk(&self, memo: &PlotMemo) -> Result<SecretKey, OpenError> {
+        master_sk(self.path(), memo)
+    }
+
+    /// Works the keys of a v1 plot out of its own secret key, with `public_key` for those of secret keys; a v2 plot has
+    /// them. `farmer` is [`Self::farmer_public_key`].
+    ///
+    /// # Errors
+    /// [`OpenError::WrongId`]: the id in the header is not that of the keys.
+    pub(super) fn take_local_key(
+        &self,
+        local: &SecretKey,
+        farmer: &PublicKey,
+        public_key: impl Fn(&SecretKey) -> PublicKey,
+    ) -> Result<(), OpenError> {
+        let keys = keys_of(local, farmer, &self.pool, public_key);
         self.take_keys(keys, crate::wire::plot_id_v1(&self.pool, &keys.plot))
     }
 
@@ -427,7 +448,7 @@ impl LoadedPlot {
     pub fn sign(&self, messages: &[Bytes32]) -> Result<Vec<Signature>, OpenError> {
         let path = self.path();
         let keys = self.own_keys()?;
-        let local_sk = local_sk(path, &self.read_memo()?)?;
+        let local_sk = derive::local_sk(&self.master_sk(&self.read_memo()?)?);
         if local_sk.public_key().to_g1() != keys.local {
             return Err(OpenError::Changed {
                 path: path.to_path_buf(),
@@ -553,20 +574,23 @@ fn cannot_prove(path: &Path, file: &PlotFile, source: PlotError) -> OpenError {
     OpenError::Plot { path, source }
 }
 
-/// The plot's own secret key, from the master key in its memo.
-fn local_sk(path: &Path, memo: &PlotMemo) -> Result<SecretKey, OpenError> {
-    let master =
-        SecretKey::from_bytes(&memo.local_master_sk).map_err(|source| bad_key(path, "its secret key", source))?;
-    Ok(derive::local_sk(&master))
+/// The master key in the memo of a plot, of which its own secret key comes.
+fn master_sk(path: &Path, memo: &PlotMemo) -> Result<SecretKey, OpenError> {
+    SecretKey::from_bytes(&memo.local_master_sk).map_err(|source| bad_key(path, "its secret key", source))
 }
 
-/// The public keys of the plot with this memo.
-fn keys_of(path: &Path, memo: &PlotMemo, farmer: &PublicKey) -> Result<PlotKeys, OpenError> {
-    let local = local_sk(path, memo)?.public_key();
-    Ok(PlotKeys {
+/// The public keys of the plot with this secret key of its own.
+fn keys_of(
+    local: &SecretKey,
+    farmer: &PublicKey,
+    pool: &PlotPool,
+    public_key: impl Fn(&SecretKey) -> PublicKey,
+) -> PlotKeys {
+    let local = public_key(local);
+    PlotKeys {
         local: local.to_g1(),
-        plot: plot_public_key(&local, farmer, &memo.pool).to_g1(),
-    })
+        plot: plot_public_key_by(&local, farmer, pool, public_key).to_g1(),
+    }
 }
 
 fn farmer_public_key(path: &Path, farmer: &G1Bytes) -> Result<PublicKey, OpenError> {

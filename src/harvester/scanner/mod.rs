@@ -10,13 +10,14 @@ mod keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use keys::work_out_keys;
+use keys::{KeyWorks, MAX_THREADS, Read};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -27,6 +28,7 @@ use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::scan::{Disks, Look, ScanOptions, cannot_list};
 use crate::config::Settings;
+use crate::crypto::derive::KEYS_TOGETHER;
 use crate::system_clock::Clock;
 use crate::wire::HarvesterHandshake;
 
@@ -376,25 +378,28 @@ impl Shared {
         Ok(plot)
     }
 
-    /// Works out the keys of the plots of a lane that are farmed without.
+    /// Works out the keys of the plots of a lane that are farmed without. While those of one batch are worked out, the next
+    /// is read.
     fn find_keys(&self, round: &Round, lane: &Arc<Path>, progress: &Progress) {
         let plots = self.state().inventory.without_keys(lane);
+        let works = KeyWorks::new(plots.len());
+        let mut batches = plots
+            .chunk_by(|a, b| a.volume() == b.volume())
+            .flat_map(|volume| volume.chunks(KEYS_AT_ONCE));
+        let Some(mut batch) = batches.next() else { return };
+        let mut memos = self.read_memos(batch, progress);
         let mut since_pause = 0;
-        for volume in plots.chunk_by(|a, b| a.volume() == b.volume()) {
-            let gate = self.gate(volume[0].volume());
-            for batch in volume.chunks(KEYS_AT_ONCE) {
-                let only_lane = lock(&gate);
-                let read = |plot: &Arc<LoadedPlot>| {
-                    let memo = self.look.memo(plot);
-                    progress.keyed.fetch_add(1, Ordering::Relaxed);
-                    (Arc::clone(plot), memo)
-                };
-                let memos: Vec<_> = batch.iter().map(read).collect();
-                drop(only_lane);
+        loop {
+            let next = batches.next();
+            let read = thread::scope(|scope| {
+                let reading = next.and_then(|next| {
+                    let read = || self.read_memos(next, progress);
+                    thread::Builder::new().spawn_scoped(scope, read).ok()
+                });
                 progress.is_computing.store(true, Ordering::Relaxed);
                 let failed = {
                     let _processors = lock(&self.processors);
-                    work_out_keys(memos)
+                    works.work_out_keys(memos)
                 };
                 progress.is_computing.store(false, Ordering::Relaxed);
                 let mut state = self.state();
@@ -403,13 +408,29 @@ impl Shared {
                     state.inventory.take_no_keys(lane, &plot, error, round.now);
                 }
                 drop(state);
-                since_pause += batch.len();
-                if since_pause >= round.options.batch_files() {
-                    since_pause = 0;
-                    thread::sleep(round.options.batch_sleep);
-                }
+                reading.map(|reading| reading.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            });
+            since_pause += batch.len();
+            if since_pause >= round.options.batch_files() {
+                since_pause = 0;
+                thread::sleep(round.options.batch_sleep);
             }
+            let Some(next) = next else { return };
+            memos = read.unwrap_or_else(|| self.read_memos(next, progress));
+            batch = next;
         }
+    }
+
+    /// Reads what the keys of these plots are worked out of, one after another.
+    fn read_memos(&self, batch: &[Arc<LoadedPlot>], progress: &Progress) -> Vec<Read> {
+        let gate = self.gate(batch[0].volume());
+        let _only_lane = lock(&gate);
+        let read = |plot: &Arc<LoadedPlot>| {
+            let memo = self.look.memo(plot);
+            progress.keyed.fetch_add(1, Ordering::Relaxed);
+            (Arc::clone(plot), memo)
+        };
+        batch.iter().map(read).collect()
     }
 
     fn gate(&self, volume: u64) -> Arc<Gate> {
@@ -588,5 +609,5 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// How often a refresh looks whether its lanes make progress.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Plots whose memos, with their secrets, are in memory at the same time for each lane.
-const KEYS_AT_ONCE: usize = 64;
+/// Plots whose memos, with their secrets, are in memory at the same time for each lane: enough to keep all threads busy.
+const KEYS_AT_ONCE: usize = 2 * MAX_THREADS * KEYS_TOGETHER;

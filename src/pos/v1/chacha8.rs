@@ -1,6 +1,9 @@
 //! ChaCha8 keystream, of which f1 is made: one block at a time, or several side by side in a form that compilers turn
 //! into vector instructions. Knows nothing of plots but how their id becomes a key.
 
+use fearless_simd::prelude::*;
+use fearless_simd::{Level, dispatch};
+
 use crate::ids::PlotId;
 
 /// Bytes of a block.
@@ -8,7 +11,7 @@ pub(super) const BLOCK_BYTES: usize = 64;
 /// Words of 32 bits of a block.
 pub(super) const BLOCK_WORDS: usize = BLOCK_BYTES / 4;
 /// Blocks that are computed side by side.
-pub(super) const LANES: usize = 64;
+pub(super) const LANES: usize = 16;
 
 /// The keystream of one plot.
 #[derive(Clone, Debug)]
@@ -40,60 +43,115 @@ impl Keystream {
         bytes
     }
 
-    /// Blocks from number `counter` on, transposed: the same word (little-endian) of all blocks, then the next.
-    pub(super) fn transposed_blocks(&self, counter: u64, out: &mut [[u32; LANES]; BLOCK_WORDS]) {
-        // A loop over independent lanes without branches: compilers make vectors of the lanes.
-        for lane in 0..LANES {
-            let words = self.words(counter.wrapping_add(lane as u64));
+    /// Blocks number `counters`, transposed: the same word (read big-endian) of all blocks, then the next.
+    pub(super) fn transposed_blocks(
+        &self,
+        level: Level,
+        counters: &[u64; LANES],
+        out: &mut [[u32; LANES]; BLOCK_WORDS],
+    ) {
+        dispatch!(level, simd => self.transposed_blocks_with(simd, counters, out));
+    }
+
+    #[inline(always)]
+    fn transposed_blocks_with<S: Simd>(&self, simd: S, counters: &[u64; LANES], out: &mut [[u32; LANES]; BLOCK_WORDS]) {
+        let [low, high] = [
+            counters.map(|counter| counter as u32),
+            counters.map(|counter| (counter >> 32) as u32),
+        ];
+        for lanes in (0..LANES).step_by(S::u32s::LEN) {
+            let lanes = lanes..lanes + S::u32s::LEN;
+            let mut start = self.state.map(|word| S::u32s::splat(simd, word));
+            start[12] = S::u32s::from_slice(simd, &low[lanes.clone()]);
+            start[13] = S::u32s::from_slice(simd, &high[lanes.clone()]);
+            let words = rounds(
+                start,
+                #[inline(always)]
+                |a, b| a + b,
+                #[inline(always)]
+                |a, b, bits| rotate_left::<S>(a ^ b, bits),
+            );
             for (row, word) in out.iter_mut().zip(words) {
-                row[lane] = word;
+                // Bytes the other way round.
+                let [odd, even] = [0x00ff_00ff, 0xff00_ff00].map(|mask| S::u32s::splat(simd, mask));
+                let word = (rotate_left::<S>(word, 8) & odd) | (rotate_left::<S>(word, 24) & even);
+                word.store_slice(&mut row[lanes.clone()]);
             }
         }
     }
 
-    #[inline(always)]
+    /// The words of block number `counter`.
     fn words(&self, counter: u64) -> [u32; BLOCK_WORDS] {
         let mut start = self.state;
         start[12] = counter as u32;
         start[13] = (counter >> 32) as u32;
-        let mut state = start;
-        double_round(&mut state);
-        double_round(&mut state);
-        double_round(&mut state);
-        double_round(&mut state);
-        for (word, start) in state.iter_mut().zip(start) {
-            *word = word.wrapping_add(start);
-        }
-        state
+        rounds(start, u32::wrapping_add, |a, b, bits| (a ^ b).rotate_left(bits))
     }
 }
 
 #[inline(always)]
-fn double_round(state: &mut [u32; BLOCK_WORDS]) {
-    quarter_round(state, 0, 4, 8, 12);
-    quarter_round(state, 1, 5, 9, 13);
-    quarter_round(state, 2, 6, 10, 14);
-    quarter_round(state, 3, 7, 11, 15);
-    quarter_round(state, 0, 5, 10, 15);
-    quarter_round(state, 1, 6, 11, 12);
-    quarter_round(state, 2, 7, 8, 13);
-    quarter_round(state, 3, 4, 9, 14);
+fn rotate_left<S: Simd>(words: S::u32s, bits: u32) -> S::u32s {
+    (words << bits) | (words >> (32 - bits))
+}
+
+/// A block, or several side by side, from the state before the first round.
+#[inline(always)]
+fn rounds<W: Copy>(
+    start: [W; BLOCK_WORDS],
+    add: impl Fn(W, W) -> W,
+    xor_rotated: impl Fn(W, W, u32) -> W,
+) -> [W; BLOCK_WORDS] {
+    let mut state = start;
+    for _ in 0..DOUBLE_ROUNDS {
+        quarter_round(&mut state, [0, 4, 8, 12], &add, &xor_rotated);
+        quarter_round(&mut state, [1, 5, 9, 13], &add, &xor_rotated);
+        quarter_round(&mut state, [2, 6, 10, 14], &add, &xor_rotated);
+        quarter_round(&mut state, [3, 7, 11, 15], &add, &xor_rotated);
+        quarter_round(&mut state, [0, 5, 10, 15], &add, &xor_rotated);
+        quarter_round(&mut state, [1, 6, 11, 12], &add, &xor_rotated);
+        quarter_round(&mut state, [2, 7, 8, 13], &add, &xor_rotated);
+        quarter_round(&mut state, [3, 4, 9, 14], &add, &xor_rotated);
+    }
+    for (word, start) in state.iter_mut().zip(start) {
+        *word = add(*word, start);
+    }
+    state
 }
 
 #[inline(always)]
-fn quarter_round(state: &mut [u32; BLOCK_WORDS], a: usize, b: usize, c: usize, d: usize) {
-    state[a] = state[a].wrapping_add(state[b]);
-    state[d] = (state[d] ^ state[a]).rotate_left(16);
-    state[c] = state[c].wrapping_add(state[d]);
-    state[b] = (state[b] ^ state[c]).rotate_left(12);
-    state[a] = state[a].wrapping_add(state[b]);
-    state[d] = (state[d] ^ state[a]).rotate_left(8);
-    state[c] = state[c].wrapping_add(state[d]);
-    state[b] = (state[b] ^ state[c]).rotate_left(7);
+fn quarter_round<W: Copy>(
+    state: &mut [W; BLOCK_WORDS],
+    [a, b, c, d]: [usize; 4],
+    add: &impl Fn(W, W) -> W,
+    xor_rotated: &impl Fn(W, W, u32) -> W,
+) {
+    state[a] = add(state[a], state[b]);
+    state[d] = xor_rotated(state[d], state[a], 16);
+    state[c] = add(state[c], state[d]);
+    state[b] = xor_rotated(state[b], state[c], 12);
+    state[a] = add(state[a], state[b]);
+    state[d] = xor_rotated(state[d], state[a], 8);
+    state[c] = add(state[c], state[d]);
+    state[b] = xor_rotated(state[b], state[c], 7);
 }
+
+const DOUBLE_ROUNDS: usize = 4;
 
 /// "expand 32-byte k".
 const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+
+/// All that this processor has of what is computed with.
+#[cfg(test)]
+pub(super) fn levels() -> Vec<Level> {
+    let best = Level::new();
+    let mut levels = vec![best, Level::baseline()];
+    #[cfg(target_arch = "x86_64")]
+    {
+        levels.extend(best.as_sse4_2().map(Simd::level));
+        levels.extend(best.as_avx2().map(Simd::level));
+    }
+    levels
+}
 
 #[cfg(test)]
 mod tests {
@@ -104,11 +162,15 @@ mod tests {
         let keystream = Keystream::new(&PlotId([0xa5; 32]));
         let mut rows = [[0; LANES]; BLOCK_WORDS];
         // Across the end of the counter's low word, too.
-        for first in [0, 77, (1 << 32) - 3] {
-            keystream.transposed_blocks(first, &mut rows);
-            for (lane, counter) in (first..first + LANES as u64).enumerate() {
-                let block: Vec<u8> = rows.iter().flat_map(|row| row[lane].to_le_bytes()).collect();
-                assert_eq!(block, keystream.block(counter));
+        for (level, first) in levels()
+            .into_iter()
+            .flat_map(|level| [0, 77, (1 << 32) - 3].map(|first| (level, first)))
+        {
+            let counters = std::array::from_fn(|lane| first + 5 * lane as u64);
+            keystream.transposed_blocks(level, &counters, &mut rows);
+            for (lane, counter) in counters.into_iter().enumerate() {
+                let block: Vec<u8> = rows.iter().flat_map(|row| row[lane].to_be_bytes()).collect();
+                assert_eq!(block, keystream.block(counter), "{level:?}");
             }
         }
     }

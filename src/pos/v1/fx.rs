@@ -159,21 +159,20 @@ pub(super) fn is_match(left_y: u64, right_y: u64) -> bool {
     if right_y / BC != left_y / BC + 1 {
         return false;
     }
-    offsets_match(left_y / BC, left_y % BC, right_y % BC)
+    offsets_match(left_y / BC % 2 == 1, (left_y % BC) as u16, (right_y % BC) as u16)
 }
 
 /// Whether `right`, counted from the start of the next bucket, matches with `left`, counted from the start of bucket number
 /// `left_bucket`.
-#[inline]
-pub(super) fn offsets_match(left_bucket: u64, left: u64, right: u64) -> bool {
-    // Both are below 2^14: small numbers are divided faster. And no branches, for half of all go either way.
-    const ROWS: u32 = B as u32;
-    const COLUMNS: u32 = C as u32;
-    let (left, right) = (left as u32, right as u32);
+#[inline(always)]
+pub(super) fn offsets_match(is_left_odd: bool, left: u16, right: u16) -> bool {
+    // Small numbers are divided faster, several at once even. And no branches, for half of all go either way.
+    const ROWS: u16 = B as u16;
+    const COLUMNS: u16 = C as u16;
     let rows = right / COLUMNS + ROWS - left / COLUMNS;
-    let m = rows - ROWS * u32::from(rows >= ROWS);
-    let odd = 2 * m + (left_bucket % 2) as u32;
-    (m < TARGETS as u32) & ((left + odd * odd) % COLUMNS == right % COLUMNS)
+    let m = rows - ROWS * u16::from(rows >= ROWS);
+    let odd = 2 * m + u16::from(is_left_odd);
+    (m < TARGETS as u16) & ((left % COLUMNS + odd * odd) % COLUMNS == right % COLUMNS)
 }
 
 /// The y values, counted from the start of the next bucket, that match with the y value `left` (counted from the start
