@@ -1,11 +1,14 @@
 //! `farmconsole` without a command: the console on the farmer or harvester that runs on this root, or on a farmer started
 //! in this window.
 
+use std::io::{self, Write};
 use std::time::Duration;
 
 use farmconsole::config::Settings;
 use farmconsole::control::{ControlClient, ControlError, Role};
 use farmconsole::runtime::{RunningFarm, RunningHarvester};
+
+use tokio_util::sync::CancellationToken;
 
 use crate::console::{self, ConsoleOptions, LastLook, Left, Palette};
 use crate::context::{Attached, Context, not_attached};
@@ -28,7 +31,11 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     match client {
         Ok(client) if client.hello().role == Role::Harvester => watch_harvester(context, client).await,
         Ok(client) => watch(context, client).await,
-        Err(ControlError::NotRunning { .. }) if !context.is_read_only => farm_here(context).await,
+        Err(ControlError::NotRunning { source, .. })
+            if !context.is_read_only && source.kind() != io::ErrorKind::PermissionDenied =>
+        {
+            farm_here(context).await
+        }
         Err(error) => Err(not_attached(error)),
     }
 }
@@ -59,10 +66,19 @@ pub(crate) async fn console_on_harvester(context: &Context, harvester: RunningHa
         Ok(options) => console::run_harvester(feed, options).await,
         Err(failure) => Err(failure),
     };
+    tell_if_stopped(&harvester.stop);
     harvester.stop.cancel();
     harvester.ended(GOODBYE).await;
     match left? {
         Left::Detached | Left::Stop => Ok(Ended::Fine),
+    }
+}
+
+/// Says why the window closed by itself, to whoever comes back to it.
+fn tell_if_stopped(stop: &CancellationToken) {
+    if stop.is_cancelled() {
+        // It has ended all the same when nobody reads this.
+        let _ = writeln!(io::stderr().lock(), "farmconsole: ended by `farmconsole stop`");
     }
 }
 
@@ -76,9 +92,10 @@ async fn farm_here(context: &Context) -> Outcome {
 /// The console on a farm of this process.
 pub(crate) async fn console_on(context: &Context, farm: RunningFarm) -> Outcome {
     let left = match options(context) {
-        Ok(options) => console::run(Feed::embedded(farm.handle.clone()), options).await,
+        Ok(options) => console::run(Feed::embedded(farm.handle.clone(), farm.stop.clone()), options).await,
         Err(failure) => Err(failure),
     };
+    tell_if_stopped(&farm.stop);
     farm.stop.cancel();
     farm.ended(GOODBYE).await;
     let (Left::Detached | Left::Stop, look) = left?;

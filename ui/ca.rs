@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, command: CaCommand) -> Outcome {
                 context,
                 FleetAsk::Rotate,
                 "the farm has new authorities; the old ones count until `farmconsole ca rotate --finish`. Harvesters of \
-                 farmconsole follow within a day, official ones have to join again: `farmconsole harvester doctor` names who has not",
+                 farmconsole follow within six hours, official ones have to join again: `farmconsole harvester doctor` names who has not",
             )
             .await
         }

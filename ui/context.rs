@@ -1,5 +1,6 @@
 //! What every command is given: the root, how to print, and the way to a running farmer.
 
+use std::io;
 use std::path::PathBuf;
 
 use farmconsole::config::Root;
@@ -159,12 +160,17 @@ impl Attached {
 /// A control error as the program reports it.
 pub(crate) fn not_attached(error: ControlError) -> Failure {
     match error {
+        ControlError::NotRunning { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+            Failure::new(Status::NotRunning, error).hint("run this as the user that farms, or as root")
+        }
         ControlError::NotRunning { .. } => Failure::new(Status::NotRunning, error)
             .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with `farmconsole harvester run`"),
         ControlError::VersionSkew { .. } => {
             Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
         }
-        ControlError::NoAnswer { .. } | ControlError::Gone { .. } => Failure::new(Status::NotRunning, error),
+        ControlError::NoAnswer { .. } => Failure::new(Status::NotRunning, error)
+            .hint("it may be suspended (Ctrl-Z), or its machine busy: look at it with `ps`, and at its log"),
+        ControlError::Gone { .. } => Failure::new(Status::NotRunning, error),
         ControlError::Refused(_) => Failure::new(Status::Failed, error),
     }
 }

@@ -139,12 +139,12 @@ impl Feed {
         (feed, playback)
     }
 
-    /// The farmer of this process.
-    pub(crate) fn embedded(handle: FarmHandle) -> Self {
+    /// The farmer of this process; the stream ends with it at `stop`.
+    pub(crate) fn embedded(handle: FarmHandle, stop: CancellationToken) -> Self {
         let (items_in, items) = mpsc::channel(ITEM_QUEUE);
         let (questions, asked) = mpsc::channel(QUESTION_QUEUE);
         let snapshots = handle.watch_snapshots();
-        tokio::spawn(pump_embedded(handle, items_in, asked));
+        tokio::spawn(pump_embedded(handle, stop, items_in, asked));
         Self {
             place: FarmerPlace::Here,
             snapshots,
@@ -213,10 +213,16 @@ impl Asker {
     }
 }
 
-async fn pump_embedded(handle: FarmHandle, items: mpsc::Sender<FeedItem>, mut questions: mpsc::Receiver<Question>) {
+async fn pump_embedded(
+    handle: FarmHandle,
+    stop: CancellationToken,
+    items: mpsc::Sender<FeedItem>,
+    mut questions: mpsc::Receiver<Question>,
+) {
     let mut events = handle.subscribe();
     loop {
         let item = tokio::select! {
+            () = stop.cancelled() => return,
             question = questions.recv() => {
                 let Some(Question { ask, reply }) = question else { return };
                 let handle = handle.clone();

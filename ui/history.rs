@@ -24,6 +24,7 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
     let reader = HistoryReader::new(context.root.history_file());
     let mut out = io::stdout().lock();
     let mut printed = 0;
+    let mut is_empty = true;
     while printed < arguments.limit {
         let limit = PAGE.min(arguments.limit - printed);
         let page = reader
@@ -36,13 +37,18 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
                 limit,
             })
             .map_err(|error| unreadable(&error))?;
-        for line in lines(&page.rows, arguments.output.json) {
+        let lines = lines(&page.rows, arguments.output.json);
+        is_empty &= lines.is_empty();
+        for line in lines {
             writeln!(out, "{}", line?)?;
         }
         printed += limit;
         if !page.has_more {
             break;
         }
+    }
+    if is_empty && !arguments.output.json {
+        writeln!(out, "nothing of that in the last {}", span(arguments.since.as_secs()))?;
     }
     Ok(Ended::Fine)
 }

@@ -45,13 +45,21 @@ pub(crate) async fn run(context: &Context, arguments: &RecordArgs) -> Outcome {
         fill_with_chance(&mut salt)?;
         Some(Scrubber::new(salt))
     };
-    farm.ask(Ask::Record).await?;
+    // Before the farmer has a recorder that nobody empties.
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&arguments.file)
-        .map_err(|error| fail(&error))?;
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => fail(&error).hint("name another file: recordings are not written over"),
+            _ => fail(&error),
+        })?;
+    if let Err(refused) = farm.ask(Ask::Record).await {
+        // It is empty; if it stays, the next try says so.
+        let _ = std::fs::remove_file(&arguments.file);
+        return Err(refused);
+    }
     logs.ask(Ask::Watch(Watch {
         logs: true,
         ..Watch::default()

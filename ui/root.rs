@@ -64,7 +64,7 @@ pub(crate) fn print_default() -> Outcome {
 /// `farmconsole config check [FILE]`: every mistake and every doubt, in the order of their lines.
 pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
     let file = file.unwrap_or_else(|| context.root.config_file());
-    let findings = check_settings(&file);
+    let findings = check_settings(&file, &read_address);
     let mut out = io::stdout().lock();
     for finding in &findings {
         writeln!(out, "{finding}")?;
@@ -78,4 +78,10 @@ pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
     }
     let wrong = findings.iter().any(Finding::is_mistake);
     Ok(if wrong { Ended::SomethingWrong } else { Ended::Fine })
+}
+
+/// Says why a text is no address of the network whose addresses begin with `prefix`.
+pub(crate) fn read_address(prefix: &str, text: &str) -> Result<(), String> {
+    let decoded = farmconsole::keys::address::decode(prefix, text);
+    decoded.map(drop).map_err(|error| error.to_string())
 }

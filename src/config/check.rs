@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::document::Document;
 use super::error::{ConfigError, ConfigWarning};
+use super::locate::parts;
 use super::peers;
 use super::settings::Settings;
 
@@ -43,16 +44,19 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Every mistake and every doubt in `file`, in the order of their lines. An empty list means: fine.
+/// Every mistake and every doubt in `file`, in the order of their lines. An empty list means: fine. `read_address` reads
+/// an address of the network whose addresses begin with its first argument, or says why it is none.
 #[must_use]
-pub fn check(file: &Path) -> Vec<Finding> {
+pub fn check(file: &Path, read_address: &dyn Fn(&str, &str) -> Result<(), String>) -> Vec<Finding> {
     let document = match Document::load(file) {
         Ok(document) => document,
         Err(error) => return vec![Finding::Mistake(error)],
     };
     let (settings, mistakes) = Settings::from_document(&document);
+    let bad_addresses = bad_addresses(&document, &settings, read_address);
     let mut findings: Vec<_> = mistakes
         .into_iter()
+        .chain(bad_addresses)
         .map(|error| (error.position(), Finding::Mistake(error)))
         .chain(
             settings
@@ -68,4 +72,29 @@ pub fn check(file: &Path) -> Vec<Finding> {
     );
     findings.sort_by_key(|(position, _)| *position);
     findings.into_iter().map(|(_, finding)| finding).collect()
+}
+
+/// Reward addresses that no farmer would start with.
+fn bad_addresses(
+    document: &Document,
+    settings: &Settings,
+    read_address: &dyn Fn(&str, &str) -> Result<(), String>,
+) -> Vec<ConfigError> {
+    let prefix = &settings.address_prefix;
+    let addresses = [
+        ("farmer.xch_target_address", &settings.farmer.xch_target_address),
+        ("pool.xch_target_address", &settings.pool_xch_target_address),
+    ];
+    let bad = addresses.into_iter().filter_map(|(key, text)| {
+        let text = text.as_deref()?;
+        let why = read_address(prefix, text).err()?;
+        Some(ConfigError::WrongValue {
+            file: document.file().to_path_buf(),
+            at: document.position(&parts(key)),
+            key: key.to_owned(),
+            expected: format!("an address that begins with {prefix}1"),
+            got: format!("not: {why}"),
+        })
+    });
+    bad.collect()
 }

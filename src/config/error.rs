@@ -202,6 +202,13 @@ pub enum ConfigWarningKind {
         /// What happens instead.
         instead: String,
     },
+    /// A key that is not read, and looks like one that is missing.
+    LooksLike {
+        /// The key, dotted.
+        key: String,
+        /// What may be meant, dotted.
+        meant: String,
+    },
     /// The harvester is told of more than one farmer.
     SeveralFarmers {
         /// Which, as they are written.
@@ -243,6 +250,12 @@ impl fmt::Display for ConfigWarning {
                 "{section}.network_overrides has other constants for the selected network; the farmer's are used"
             ),
             ConfigWarningKind::NotFollowed { key, instead } => write!(f, "{key} is not followed: {instead}"),
+            ConfigWarningKind::LooksLike { key, meant } => {
+                write!(
+                    f,
+                    "{key} is no setting that is read, and {meant} is missing: is that meant?"
+                )
+            }
             ConfigWarningKind::SeveralFarmers { farmers } => write!(
                 f,
                 "{} farmers for one harvester ({}): farmconsole serves the first; an official harvester loses each to the \

@@ -26,6 +26,7 @@ mod pools;
 mod reader;
 mod root;
 mod settings;
+mod slips;
 mod theme;
 
 pub use alarms::{AlarmSettings, HookUrl, HookUrlError};

@@ -12,6 +12,7 @@ use super::legacy_ca::LegacyCa;
 use super::locate::{Part, parts};
 use super::reader::Reader;
 use super::root::{DEFAULT_LOG_FILENAME, Root, RootKind};
+use super::slips::warn_of_slips;
 use crate::ids::PeerId;
 use crate::logging::LogLevel;
 use crate::pos::constants::{ConstantError, Constants};
@@ -248,6 +249,7 @@ impl Settings {
             network,
         };
         not_followed(r);
+        warn_of_slips(r);
         settings.warnings = reader.warnings;
         (settings, reader.errors)
     }

@@ -364,12 +364,46 @@ fn what_is_not_followed_is_told() {
 }
 
 #[test]
+fn keys_that_look_like_missing_ones_are_told_and_those_of_the_official_software_are_not() {
+    let text = "farmr:\n  port: 1\nharvester:\n  plot_directorys: []\n  use_gpu_harvesting: false\nwallet: {}\n";
+    let warnings: Vec<_> = fine(text).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "c.yaml:1:1: farmr is no setting that is read, and farmer is missing: is that meant?",
+            "c.yaml:4:3: harvester.plot_directorys is no setting that is read, and harvester.plot_directories is \
+             missing: is that meant?"
+        ]
+    );
+}
+
+fn no_foo(prefix: &str, address: &str) -> Result<(), String> {
+    match address.contains("foo") {
+        true => Err(format!("{address} is not an address")),
+        false => address.starts_with(prefix).then_some(()).ok_or_else(String::new),
+    }
+}
+
+#[test]
+fn addresses_that_no_farmer_starts_with_are_found_by_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    std::fs::write(&file, "farmer:\n  xch_target_address: xch1foo\n").unwrap();
+    let findings = check(&file, &no_foo);
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].is_mistake());
+    assert!(findings[0].to_string().contains(
+        ":2:23: farmer.xch_target_address should be an address that begins with xch1, but is not: xch1foo is not an address"
+    ), "{}", findings[0]);
+}
+
+#[test]
 fn check_lists_everything_in_the_order_of_lines() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yaml");
     let text = "logging:\n  log_syslog: true\nharvester:\n  num_threads: 0\nfarmer:\n  port: x\n";
     std::fs::write(&file, text).unwrap();
-    let findings = check(&file);
+    let findings = check(&file, &no_foo);
     let shown: Vec<_> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(shown.len(), 3, "{shown:?}");
     assert!(shown[0].starts_with("warning: ") && shown[0].contains(":2:3: logging.log_syslog"));
@@ -377,11 +411,11 @@ fn check_lists_everything_in_the_order_of_lines() {
     assert!(shown[2].contains(":6:9: farmer.port"));
     std::fs::write(&file, "a: [").unwrap();
     assert!(matches!(
-        check(&file)[..],
+        check(&file, &no_foo)[..],
         [Finding::Mistake(ConfigError::Syntax { .. })]
     ));
     std::fs::write(&file, DEFAULT_SETTINGS).unwrap();
-    assert!(check(&file).is_empty());
+    assert!(check(&file, &no_foo).is_empty());
 }
 
 mod anything {

@@ -311,7 +311,7 @@ impl Question {
             Ok(()) => Outcome::Done,
             Err(error) => self.judge(&error, volume),
         };
-        if let Outcome::PlotFailed(error) | Outcome::VolumeFailed(error) = &outcome
+        if let Outcome::PlotFailed(error) | Outcome::PlotDamaged(error) | Outcome::VolumeFailed(error) = &outcome
             && let Some(volumes) = self.volumes.upgrade()
             && volumes.may_report(&plot.name(), Instant::now())
         {
@@ -335,7 +335,10 @@ impl Question {
             ..
         }) = error
         else {
-            return Outcome::PlotFailed(error.to_string());
+            return match error {
+                OpenError::Plot { .. } => Outcome::PlotDamaged(error.to_string()),
+                _ => Outcome::PlotFailed(error.to_string()),
+            };
         };
         if cause.kind() == io::ErrorKind::TimedOut && self.tally.is_over(volume.now()) {
             Outcome::TooLate

@@ -14,7 +14,7 @@ use super::file::FileStamp;
 use super::inventory::{Due, Found, Listing};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
-use crate::config::HarvesterSettings;
+use crate::config::Settings;
 use crate::pos::PlotError;
 use crate::pos::header::PlotMemo;
 use crate::wire::HarvesterHandshake;
@@ -36,12 +36,15 @@ pub struct ScanOptions {
     pub batch_sleep: Duration,
     /// Plots compressed more than this are not farmed; 0 for none.
     pub max_compression_level: u8,
+    /// k of the v2 plots of this network; those of another k never win and are not farmed.
+    pub plot_size_v2: u8,
 }
 
 impl ScanOptions {
     /// What the settings say.
     #[must_use]
-    pub fn of(harvester: &HarvesterSettings) -> Self {
+    pub fn of(settings: &Settings) -> Self {
+        let harvester = &settings.harvester;
         let refresh = &harvester.refresh;
         Self {
             directories: harvester.plot_directories.clone(),
@@ -51,6 +54,7 @@ impl ScanOptions {
             batch_size: refresh.batch_size,
             batch_sleep: Duration::from_millis(refresh.batch_sleep_milliseconds.into()),
             max_compression_level: harvester.max_compression_level(),
+            plot_size_v2: settings.constants.plot_size_v2,
         }
     }
 

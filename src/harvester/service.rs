@@ -68,7 +68,7 @@ impl ServiceOptions {
         Self {
             network: settings.network.clone(),
             constants: Arc::new(settings.constants.clone()),
-            scan: ScanOptions::of(harvester),
+            scan: ScanOptions::of(settings),
             settings_file: None,
             plot_cache_file: None,
             refresh_interval: Duration::from_secs(refresh.interval_seconds.into()),

@@ -182,6 +182,13 @@ fn add(view: &mut VolumeView, found: &VolumeFound, report: VolumeReport) {
     view.max_us = view.max_us.max(record.max_us);
     view.errors += record.errors;
     view.last_error = record.last_error.or_else(|| view.last_error.take());
+    view.damaged += record.damaged;
+    if let Some((at, error)) = record.last_damage
+        && view.last_damage_unix_ms.is_none_or(|known| known < at.0)
+    {
+        view.last_damage_unix_ms = Some(at.0);
+        view.last_damage = Some(error);
+    }
     view.missed += record.missed;
     view.busy = view.busy.saturating_add(u32::try_from(busy).unwrap_or(u32::MAX));
 }

@@ -110,6 +110,7 @@ pub(super) fn scan_options(directory: &Path) -> ScanOptions {
         batch_size: 300,
         batch_sleep: Duration::ZERO,
         max_compression_level: 7,
+        plot_size_v2: constants().plot_size_v2,
     }
 }
 
@@ -120,10 +121,14 @@ pub(super) fn service(directory: &Path) -> Service {
 
 /// The same, of a network with these constants.
 pub(super) fn service_with(directory: &Path, constants: Constants) -> Service {
+    let scan = ScanOptions {
+        plot_size_v2: constants.plot_size_v2,
+        ..scan_options(directory)
+    };
     let options = ServiceOptions {
         network: "simulator1".to_owned(),
         constants: Arc::new(constants),
-        scan: scan_options(directory),
+        scan,
         settings_file: None,
         plot_cache_file: None,
         refresh_interval: Duration::from_millis(20),

@@ -14,6 +14,7 @@
 //! writer. `sqlite3 -readonly history.sqlite` does the same while the farmer runs.
 
 mod fact;
+mod forget_clock;
 mod reader;
 mod store;
 #[cfg(test)]

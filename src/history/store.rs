@@ -50,6 +50,7 @@ impl StoreError {
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
+    last_seen_ms: Option<u64>,
     run: i64,
     harvesters: BTreeMap<String, i64>,
     /// The newest signage points, oldest first.
@@ -77,6 +78,11 @@ impl Store {
             "UPDATE alarms SET closed_ms = max(opened_ms, (SELECT seen_ms FROM runs WHERE id = run)) WHERE closed_ms IS NULL",
             [],
         )?;
+        let last_seen_ms: Option<i64> = connection
+            .query_row("SELECT seen_ms FROM runs ORDER BY id DESC LIMIT 1", [], |row| {
+                row.get(0)
+            })
+            .optional()?;
         connection.execute(
             "INSERT INTO runs (started_ms, seen_ms, version) VALUES (?1, ?2, ?3)",
             params![int(started_ms), int(now_ms), env!("CARGO_PKG_VERSION")],
@@ -88,6 +94,7 @@ impl Store {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             connection,
+            last_seen_ms: last_seen_ms.map(unsigned),
             run,
             harvesters,
             points: VecDeque::new(),
@@ -131,6 +138,7 @@ impl Store {
             run,
             harvesters,
             points,
+            ..
         } = self;
         let (harvesters_before, points_before) = (harvesters.clone(), points.clone());
         let mut write = || {
@@ -159,6 +167,11 @@ impl Store {
             (self.harvesters, self.points) = (harvesters_before, points_before);
         }
         written
+    }
+
+    /// When the run before this one wrote last, unix milliseconds.
+    pub(super) const fn last_seen_ms(&self) -> Option<u64> {
+        self.last_seen_ms
     }
 
     /// Forgets what is too old or too much, a little at a time. Says whether there is more to forget.

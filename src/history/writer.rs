@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::fact::Fact;
+use super::forget_clock::ForgetClock;
 use super::store::{Store, StoreError};
 use super::{Health, HistoryOptions};
 use crate::farmer::Input;
 use crate::snapshot::HistoryState;
-use crate::system_clock::unix_now;
+use crate::system_clock::{Clock, unix_now};
 
 /// Writes the history until every sender is dropped.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Writer {
     /// Facts that were taken from the queue and not written.
     pending: Vec<Fact>,
     is_over: bool,
+    clock: Clock,
+    forget_clock: Option<ForgetClock>,
 }
 
 impl Writer {
@@ -39,6 +42,8 @@ impl Writer {
             farmer,
             pending: Vec::new(),
             is_over: false,
+            clock: Clock::start(),
+            forget_clock: None,
         }
     }
 
@@ -139,9 +144,14 @@ impl Writer {
         }
     }
 
-    fn forget(&self, store: &mut Store) -> Result<(), StoreError> {
+    fn forget(&mut self, store: &mut Store) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let clock = self
+            .forget_clock
+            .get_or_insert_with(|| ForgetClock::new(store.last_seen_ms(), now));
+        let now_ms = clock.at(now);
         for _ in 0..SLICES_AT_A_TIME {
-            match store.forget(unix_now().0, &self.options) {
+            match store.forget(now_ms, &self.options) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {

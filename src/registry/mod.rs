@@ -47,6 +47,14 @@ pub enum ChangeError {
         /// What was asked for.
         who: String,
     },
+    /// The only one that is meant was revoked.
+    #[error(
+        "{who:?} is revoked, and that is for good (`farmconsole harvester invite NAME` lets the machine join anew)"
+    )]
+    Revoked {
+        /// What was asked for.
+        who: String,
+    },
     /// More than one harvester is meant.
     #[error("{who:?} fits several harvesters")]
     Ambiguous {
@@ -272,28 +280,31 @@ impl Registry {
 
     /// By name, by the beginning of a fingerprint (8 hex digits or more), or by the address it came from last.
     fn find(&self, who: &str) -> Result<usize, ChangeError> {
+        let found = self.places(who, |it| !it.is_revoked());
+        match found.as_slice() {
+            [place] => Ok(*place),
+            [] if !self.places(who, Member::is_revoked).is_empty() => Err(ChangeError::Revoked { who: who.to_owned() }),
+            [] => Err(ChangeError::NoSuchHarvester { who: who.to_owned() }),
+            _ => Err(ChangeError::Ambiguous { who: who.to_owned() }),
+        }
+    }
+
+    /// Which of some members a name, else the beginning of a fingerprint, else an address fits.
+    fn places(&self, who: &str, among: impl Fn(&Member) -> bool) -> Vec<usize> {
         let places = |fits: &dyn Fn(&Member) -> bool| -> Vec<usize> {
-            let fitting = self
-                .members
-                .iter()
-                .enumerate()
-                .filter(|(_, it)| !it.is_revoked() && fits(it));
+            let members = self.members.iter().enumerate();
+            let fitting = members.filter(|(_, it)| among(it) && fits(it));
             fitting.map(|(place, _)| place).collect()
         };
         let is_fingerprint = who.len() >= 8 && who.bytes().all(|b| b.is_ascii_hexdigit());
         let by_name = places(&|it| it.name.as_ref().is_some_and(|name| name.as_str() == who));
-        let found = match by_name.as_slice() {
+        match by_name.as_slice() {
             [] if is_fingerprint => {
                 let start = who.to_ascii_lowercase();
                 places(&|it| it.certificates.iter().any(|c| c.sha256.to_string().starts_with(&start)))
             }
             [] => places(&|it| it.last_address.as_deref() == Some(who)),
             _ => by_name,
-        };
-        match found.as_slice() {
-            [place] => Ok(*place),
-            [] => Err(ChangeError::NoSuchHarvester { who: who.to_owned() }),
-            _ => Err(ChangeError::Ambiguous { who: who.to_owned() }),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The registry of a running farm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::file::{self, RegistryError};
-use super::{CertificateRecord, MemberOrigin, Registry, Verdict};
+use super::{CertificateRecord, Member, MemberOrigin, Registry, Standing, Verdict};
 use crate::config::{LegacyCa, Root};
 use crate::ids::PeerId;
 use crate::logging::escape;
@@ -31,6 +31,8 @@ struct Inner {
     /// Certificates of other services of this root; Chia's CA signs them all alike.
     not_harvesters: BTreeMap<PeerId, &'static str>,
     unsaved: bool,
+    /// Certificates that harvesters have connected with since the start.
+    came: BTreeSet<PeerId>,
 }
 
 impl AllowList {
@@ -69,6 +71,7 @@ impl AllowList {
             legacy,
             not_harvesters: BTreeMap::new(),
             unsaved: false,
+            came: BTreeSet::new(),
         };
         Self {
             file,
@@ -170,6 +173,7 @@ impl AllowList {
     pub fn handle_connected(&self, certificate: PeerId, address: &str, software: &str, now_unix_s: u64) {
         let mut inner = self.lock();
         inner.unsaved = true;
+        let is_first = inner.registry.member(certificate).is_some() && inner.came.insert(certificate);
         if inner
             .registry
             .handle_connected(certificate, address, software, now_unix_s)
@@ -177,7 +181,30 @@ impl AllowList {
             drop(inner);
             self.audit.note("renewed", &certificate.to_string(), now_unix_s);
             self.tell();
+        } else if is_first {
+            drop(inner);
+            self.tell();
         }
+    }
+
+    /// Harvesters that may connect and did so in earlier runs, but not in this one. Of those that were entered because
+    /// they had a certificate of Chia's private CA only who came after `legacy_from_unix_s`: nobody takes them off the
+    /// list.
+    #[must_use]
+    pub fn missing(&self, legacy_from_unix_s: u64) -> Vec<Member> {
+        let inner = self.lock();
+        let is_expected = |it: &&Member| match (it.origin, it.last_seen_unix_s) {
+            (_, None) => false,
+            (MemberOrigin::Legacy, Some(seen)) => inner.legacy != LegacyCa::Off && seen >= legacy_from_unix_s,
+            (MemberOrigin::Own | MemberOrigin::Official | MemberOrigin::Csr, Some(_)) => true,
+        };
+        let has_come = |it: &Member| it.certificates.iter().any(|it| inner.came.contains(&it.sha256));
+        let members = inner.registry.members().iter();
+        members
+            .filter(|it| it.standing == Standing::Allowed && !has_come(it))
+            .filter(is_expected)
+            .cloned()
+            .collect()
     }
 
     /// Changes the registry, on disk first. Nothing is changed if that fails.

@@ -122,4 +122,49 @@ fn harvesters_are_found_by_name_fingerprint_or_address_and_never_by_guess() {
         registry.revoke("0101", 7),
         Err(ChangeError::NoSuchHarvester { .. })
     ));
+    assert_eq!(registry.revoke("b", 7).unwrap(), "b");
+    assert_eq!(
+        registry.revoke("b", 8),
+        Err(ChangeError::Revoked { who: "b".to_owned() })
+    );
+}
+
+#[test]
+fn harvesters_that_came_before_and_not_since_the_start_are_missing() {
+    let mut registry = registry();
+    for (n, origin) in [
+        (1, MemberOrigin::Own),
+        (2, MemberOrigin::Own),
+        (3, MemberOrigin::Official),
+    ] {
+        let name = name(&format!("h{n}"));
+        registry.enrol(&name, origin, certificate(n), 5).unwrap();
+    }
+    registry.handle_stranger(certificate(4), LegacyCa::Open, 5);
+    // The third was invited and never came.
+    for n in [1, 2, 4] {
+        registry.handle_connected(peer(n), "10.0.0.7", "x", 100);
+    }
+    let list = AllowList::in_memory(registry, LegacyCa::Open);
+    let missing = |legacy_from: u64| -> Vec<_> {
+        let missing = list.missing(legacy_from).into_iter();
+        missing.map(|it| it.newest().unwrap().sha256).collect()
+    };
+    assert_eq!(missing(100), [peer(1), peer(2), peer(4)]);
+    assert_eq!(missing(101), [peer(1), peer(2)]);
+    let mut changes = list.changes();
+    changes.mark_unchanged();
+    // The clock of the machine may have been set back since.
+    list.handle_connected(peer(1), "10.0.0.7", "x", 50);
+    assert!(changes.has_changed().unwrap(), "whoever told of it looks again");
+    assert_eq!(missing(100), [peer(2), peer(4)]);
+    list.change(|registry| {
+        registry
+            .revoke("h2", 200)
+            .map_err(|_| RegistryError::NoChance(getrandom::Error::UNSUPPORTED))
+    })
+    .unwrap();
+    assert_eq!(missing(101), []);
+    list.set_legacy(LegacyCa::Off);
+    assert_eq!(missing(100), []);
 }

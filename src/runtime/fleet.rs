@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::LegacyCa;
-use crate::config::Root;
+use crate::clock::Mono;
+use crate::config::{LegacyCa, Root, is_simulator};
 use crate::enrol::{Desk, DeskError};
 use crate::farmer::{FleetStatus, Input};
 use crate::handle::{AnswersFleet, FleetAnswer, FleetAsk, FleetView};
@@ -33,6 +33,9 @@ pub(crate) struct Fleet {
     tls: Arc<FarmerTls>,
     time: Arc<TrustedClock>,
     clock: Clock,
+    /// When the farmer was started.
+    started: Mono,
+    network: String,
     /// What the port answers on, for tokens.
     port: u16,
 }
@@ -136,6 +139,8 @@ impl Fleet {
             tls,
             time,
             clock,
+            started: clock.now().mono,
+            network: network.to_owned(),
             port,
         })
     }
@@ -212,7 +217,9 @@ impl Fleet {
                         done("revoke", who)
                     }
                     // It never came.
-                    Err(FleetError::Change(ChangeError::NoSuchHarvester { .. })) if was_invited => {
+                    Err(FleetError::Change(ChangeError::NoSuchHarvester { .. } | ChangeError::Revoked { .. }))
+                        if was_invited =>
+                    {
                         done("revoke", format!("the invitation of {who}"))
                     }
                     Err(error) => Err(error),
@@ -220,6 +227,13 @@ impl Fleet {
             }
             FleetAsk::Rename { who, name } => {
                 let to = name.clone();
+                // Whoever joined by the invitation would take the place of this one.
+                if self.desk.waiting().iter().any(|(invited, _)| *invited == name) {
+                    return Err(FleetError::Other(format!(
+                        "somebody is invited as {name}: choose another name, or cancel the invitation with \
+                         `farmconsole harvester revoke {name}`"
+                    )));
+                }
                 let before = self.change(|registry| registry.rename(&who, name))?;
                 done("rename", format!("{before} to {to}"))
             }
@@ -321,13 +335,35 @@ impl Fleet {
             let name = "Chia's private CA".to_owned();
             alarms.push(AlarmKind::CertificateEnds { name, days_left });
         }
+        let running = self.clock.now().mono.since(self.started);
+        if running >= MISSING_AFTER {
+            let from = if is_simulator(&self.network) {
+                // Whoever tries things out starts and ends such harvesters all the time.
+                u64::MAX
+            } else {
+                span.earliest.seconds().saturating_sub(LEGACY_EXPECTED_S)
+            };
+            alarms.extend(self.list.missing(from).iter().map(|it| AlarmKind::HarvesterMissing {
+                name: it.shown(),
+                fingerprint: it.newest().map(|it| it.sha256.to_string()).unwrap_or_default(),
+                address: it.last_address.clone(),
+            }));
+        }
         for (name, address) in self.desk.burned() {
             let name = name.to_string();
             alarms.push(AlarmKind::InvitationGuessed { name, address });
         }
         let legacy = self.list.legacy();
+        // A harvester on this machine needs no copy.
+        let is_here = |it: &Member| {
+            let address = it.last_address.as_ref().and_then(|it| it.parse::<IpAddr>().ok());
+            address.is_some_and(|it| it.to_canonical().is_loopback())
+        };
         let holds_ca_key = |it: &&Member| {
-            it.origin == MemberOrigin::Legacy && it.standing == Standing::Allowed && legacy != LegacyCa::Off
+            it.origin == MemberOrigin::Legacy
+                && it.standing == Standing::Allowed
+                && legacy != LegacyCa::Off
+                && !is_here(it)
         };
         FleetStatus {
             names: registry.names(),
@@ -443,6 +479,12 @@ fn own_address() -> IpAddr {
 
 /// Between two looks at what ends.
 const TICK: Duration = Duration::from_secs(15);
+
+/// How long harvesters may take to come after the farmer was started. Official ones try every few seconds.
+const MISSING_AFTER: Duration = Duration::from_secs(120);
+
+/// A harvester with a certificate of Chia's private CA is expected if it came within these seconds before: 30 days.
+const LEGACY_EXPECTED_S: u64 = 30 * 86_400;
 
 /// How long a key can be used after a person has given the passphrase, if nobody is invited.
 const UNLOCKED_FOR: Duration = Duration::from_secs(600);

@@ -87,6 +87,15 @@ pub enum Concern {
         /// Its name.
         drive: String,
     },
+    /// Look-ups met a plot that is damaged.
+    PlotsDamaged {
+        /// The drive that it is on.
+        drive: String,
+        /// How many look-ups.
+        look_ups: u64,
+        /// The last of them.
+        last: String,
+    },
     /// More than one farmer is in the settings.
     OtherFarmers {
         /// Those that are not dialled, `host:port`.
@@ -110,7 +119,9 @@ impl Concern {
             | Self::NoSignagePoints { .. }
             | Self::DriveGone { .. }
             | Self::DriveSick { .. } => Severity::Critical,
-            Self::DriveSlow { .. } | Self::OtherFarmers { .. } | Self::NotFarmed { .. } => Severity::Warning,
+            Self::DriveSlow { .. } | Self::PlotsDamaged { .. } | Self::OtherFarmers { .. } | Self::NotFarmed { .. } => {
+                Severity::Warning
+            }
         }
     }
 
@@ -127,6 +138,9 @@ impl Concern {
             Self::DriveGone { .. } => "see whether it is connected and mounted; its plots come back with it",
             Self::DriveSick { .. } => "check its cable, power and SMART values, and the system's log",
             Self::DriveSlow { .. } => "see what else uses it; answers after 28 s lose the block",
+            Self::PlotsDamaged { .. } => {
+                "find damaged plots with `farmconsole plots check`, replace them, and look at the drive's SMART values"
+            }
             Self::OtherFarmers { .. } => {
                 "keep one farmer in `harvester.farmer_peers`: `farmconsole configure --set-farmer-peer HOST:PORT`"
             }
@@ -155,6 +169,11 @@ impl fmt::Display for Concern {
                 last_error.iter().try_for_each(|error| write!(f, ": {error}"))
             }
             Self::DriveSlow { drive } => write!(f, "drive {drive} needs more than 8 s for a look-up"),
+            Self::PlotsDamaged { drive, look_ups, last } => write!(
+                f,
+                "{} on drive {drive} met a damaged plot, last: {last}",
+                count(*look_ups, "look-up")
+            ),
             Self::OtherFarmers { farmers } => write!(
                 f,
                 "the settings name {} farmers, and a harvester serves one: {} not dialled",
@@ -215,6 +234,15 @@ impl MachineSnapshot {
         }
         for volume in &self.volumes {
             let drive = volume.name.clone();
+            if let (Some(at), Some(last)) = (volume.last_damage_unix_ms, &volume.last_damage)
+                && self.taken_at_unix_ms.saturating_sub(at) < DAMAGE_TOLD_FOR_MS
+            {
+                concerns.push(Concern::PlotsDamaged {
+                    drive: drive.clone(),
+                    look_ups: volume.damaged,
+                    last: last.clone(),
+                });
+            }
             match volume.state {
                 VolumeState::Fine => {}
                 VolumeState::Slow => concerns.push(Concern::DriveSlow { drive }),
@@ -255,6 +283,9 @@ impl MachineSnapshot {
             / 1000
     }
 }
+
+/// A damaged plot is met now and then; one that was replaced is told of no longer.
+const DAMAGE_TOLD_FOR_MS: u64 = 24 * 3_600_000;
 
 fn count(number: u64, one: &str) -> String {
     match number {
@@ -328,6 +359,30 @@ mod tests {
         };
         assert_eq!(machine.status(), MachineStatus::NoFarmer);
         assert_eq!(machine.concerns()[0].remedy(), "is it on?");
+    }
+
+    #[test]
+    fn a_damaged_plot_is_told_of_for_a_day() {
+        let mut machine = harvesting();
+        let volume = &mut machine.volumes[0];
+        volume.damaged = 2;
+        volume.last_damage = Some("open /mnt/d07/a.plot: plot is damaged in its table 6".to_owned());
+        volume.last_damage_unix_ms = Some(990_000);
+        assert_eq!(
+            machine.status(),
+            MachineStatus::Harvesting,
+            "its other plots are farmed"
+        );
+        let sentences: Vec<_> = machine.concerns().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            sentences,
+            [
+                "2 look-ups on drive /mnt/d07 met a damaged plot, last: open /mnt/d07/a.plot: plot is damaged in its table 6"
+            ]
+        );
+        machine.taken_at_unix_ms += DAMAGE_TOLD_FOR_MS;
+        machine.farmer.last_signage_point_unix_ms = Some(machine.taken_at_unix_ms);
+        assert_eq!(machine.concerns(), []);
     }
 
     #[test]

@@ -168,6 +168,15 @@ pub struct VolumeView {
     pub errors: u64,
     /// The last failure, as a sentence.
     pub last_error: Option<String>,
+    /// Look-ups that met a damaged plot since the start.
+    #[serde(default)]
+    pub damaged: u64,
+    /// The last of those, as a sentence.
+    #[serde(default)]
+    pub last_damage: Option<String>,
+    /// When that was, unix milliseconds.
+    #[serde(default)]
+    pub last_damage_unix_ms: Option<u64>,
     /// Look-ups that were left out or abandoned since the start.
     pub missed: u64,
     /// Look-ups running on it now.

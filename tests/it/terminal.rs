@@ -188,7 +188,12 @@ fn every_size_is_drawn() {
         screen.press(key);
         for (columns, rows) in [(80, 24), (20, 5), (130, 40), (1, 1)] {
             screen.resize(columns, rows);
-            let shown = if columns == 1 { "" } else { "SIM" };
+            let shown = match (key, columns) {
+                (_, 1) => "",
+                // The help lies over the header.
+                ("?", 80..) => "only what is wrong",
+                _ => "SIM",
+            };
             screen.until(&format!("{key} in {columns} x {rows}"), |s| {
                 s.contents().contains(shown)
             });
@@ -324,6 +329,44 @@ fn quitting_asks_first_and_gives_the_terminal_back() {
     screen.press("y");
     assert!(screen.ended(FAREWELL).success());
     screen.until_restored();
+}
+
+#[test]
+fn stop_from_elsewhere_ends_a_farm_in_a_window_and_says_so() {
+    let farm = Program::simulated();
+    let mut screen = Screen::open(100, 30, &["--root", farm.root().to_str().unwrap()]);
+    screen.until_shown("SIMULATED");
+    farm.ok(&["stop"]);
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+    screen.until_shown("ended by `farmconsole stop`");
+}
+
+#[test]
+fn first_key_after_a_resize_counts() {
+    let mut screen = Screen::demo(100, 30);
+    screen.until_shown("SIMULATED");
+    for (width, key, shown) in [
+        (110, "5", "no plotNFT"),
+        (100, "7", "no alarm since"),
+        (90, "5", "no plotNFT"),
+    ] {
+        screen.resize(width, 30);
+        screen.until_shown("SIMULATED");
+        screen.press(key);
+        screen.until_shown(shown);
+    }
+}
+
+#[test]
+fn pasted_text_is_never_taken_for_keys() {
+    let mut screen = Screen::demo(100, 30);
+    screen.until_shown("SIMULATED");
+    screen.press("\u{1b}[200~qy\n2\u{1b}[201~");
+    screen.until_shown("what you pasted is left out");
+    screen.until_shown("Last Attempted Proofs");
+    screen.press("2/\u{1b}[200~no such\nq\u{1b}[201~");
+    screen.until_shown("/ no suchq");
 }
 
 #[test]

@@ -20,6 +20,8 @@ use crate::feed::FeedItem;
 pub(super) enum Message<P = FarmSnapshot> {
     /// A key was pressed.
     Key(KeyEvent),
+    /// Text was pasted.
+    Paste(String),
     /// What the person saw last; comes first.
     LastLook(LastLook),
     /// The mouse did something.

@@ -34,6 +34,8 @@ pub(super) enum Input {
     Click(u16, u16),
     /// The wheel turned, down if positive.
     Wheel(i64),
+    /// Text that was pasted, or dropped on the window.
+    Paste(String),
     /// The terminal is gone.
     Gone,
 }
@@ -43,6 +45,9 @@ const INPUT_QUEUE: usize = 64;
 
 /// How long a terminal that takes nothing may hold up leaving.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the reader looks whether there is more; crossterm does not look at all when given no time.
+const LOOK: Duration = Duration::from_millis(1);
 
 /// Whether the terminal is ours at this moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -54,6 +59,10 @@ static MOUSE: AtomicBool = AtomicBool::new(false);
 /// use here.
 const MOUSE_ON: &str = "\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &str = "\x1b[?1006l\x1b[?1000l";
+
+/// Asks the terminal to say what is pasted, so that no word of it counts as keys: `qy` would end a farm.
+const PASTE_ON: &str = "\x1b[?2004h";
+const PASTE_OFF: &str = "\x1b[?2004l";
 
 /// Rows a notch of the wheel moves.
 const WHEEL_ROWS: i64 = 3;
@@ -227,6 +236,7 @@ fn restore() {
         if MOUSE.load(Ordering::SeqCst) {
             let _ = execute!(io::stdout(), Print(MOUSE_OFF));
         }
+        let _ = execute!(io::stdout(), Print(PASTE_OFF));
         let _ = terminal::disable_raw_mode();
         let _ = execute!(io::stdout(), terminal::LeaveAlternateScreen, cursor::Show);
     }
@@ -262,7 +272,12 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, gone: &mpsc::Sender<Input>) {
             Order::Take(done) => {
                 let result = terminal::enable_raw_mode().and_then(|()| {
                     TAKEN.store(true, Ordering::SeqCst);
-                    execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
+                    execute!(
+                        io::stdout(),
+                        terminal::EnterAlternateScreen,
+                        cursor::Hide,
+                        Print(PASTE_ON)
+                    )?;
                     if MOUSE.load(Ordering::SeqCst) {
                         execute!(io::stdout(), Print(MOUSE_ON))?;
                     }
@@ -299,9 +314,10 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
 /// Until the console drops its end: each wake-up reads what is there.
 fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>) {
     while woken.recv().is_ok() {
-        while matches!(event::poll(Duration::ZERO), Ok(true)) {
+        while matches!(event::poll(LOOK), Ok(true)) {
             let told = match event::read() {
                 Ok(Event::Key(key)) => inputs.blocking_send(Input::Key(key)),
+                Ok(Event::Paste(text)) => inputs.blocking_send(Input::Paste(text)),
                 Ok(Event::Mouse(MouseEvent { kind, column, row, .. })) => match kind {
                     MouseEventKind::Down(MouseButton::Left) => inputs.blocking_send(Input::Click(column, row)),
                     MouseEventKind::ScrollUp => inputs.blocking_send(Input::Wheel(-WHEEL_ROWS)),

@@ -68,6 +68,7 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
                 | AlarmKind::CertificateEnds { .. }
                 | AlarmKind::CaKeyLocked { .. }
                 | AlarmKind::InvitationGuessed { .. }
+                | AlarmKind::HarvesterMissing { .. }
         )
     };
     let open = snapshot.alarms.iter().filter(|it| it.closed_at_unix_ms.is_none());
@@ -121,7 +122,7 @@ fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
 }
 
 async fn of_harvester(context: &Context) -> Vec<Diagnosis> {
-    let mut found: Vec<_> = check_settings(&context.root.config_file())
+    let mut found: Vec<_> = check_settings(&context.root.config_file(), &crate::root::read_address)
         .iter()
         .map(|finding| Diagnosis {
             what: finding.to_string(),

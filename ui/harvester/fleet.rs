@@ -27,6 +27,8 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
     let FleetAnswer::Invited { token, ttl_seconds } = ask_fleet(&mut attached, ask).await? else {
         return Err(strange());
     };
+    let fleet = view(&mut attached).await?;
+    let is_there = |it: &&Member| it.standing == Standing::Allowed && it.name.as_ref() == Some(&options.name);
     let mut out = io::stdout().lock();
     if options.output.json {
         #[derive(serde::Serialize)]
@@ -51,6 +53,18 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
         span(ttl_seconds)
     )?;
     writeln!(out, "  farmconsole harvester join {token}{official}")?;
+    if let Some(member) = fleet.members.iter().find(is_there) {
+        let address = member
+            .last_address
+            .as_deref()
+            .unwrap_or("a machine that never connected");
+        writeln!(
+            out,
+            "\n{} is a member already ({}): whoever joins by this takes its place",
+            options.name,
+            safe(address)
+        )?;
+    }
     Ok(Ended::Fine)
 }
 
@@ -59,6 +73,12 @@ pub(crate) async fn members(context: &Context, json: bool) -> Outcome {
     let mut attached = context.attach().await?;
     let view = view(&mut attached).await?;
     let mut out = io::stdout().lock();
+    if view.members.is_empty() && view.invited.is_empty() && !json {
+        writeln!(
+            out,
+            "nobody has joined: `farmconsole harvester invite NAME` prints the command that joins a machine"
+        )?;
+    }
     for member in &view.members {
         if json {
             writeln!(out, "{}", json_line(member)?)?;
@@ -70,7 +90,7 @@ pub(crate) async fn members(context: &Context, json: bool) -> Outcome {
         return Ok(Ended::Fine);
     }
     for (name, left) in &view.invited {
-        writeln!(out, "{name:<20} invited, for {} still", span(*left))?;
+        writeln!(out, "{:<20} invited, for {} still", name.as_str(), span(*left))?;
     }
     let legacy = view.members.iter().filter(|it| is_legacy(it)).count();
     if legacy > 0 {

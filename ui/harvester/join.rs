@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use farmconsole::config::edit::Editor;
 use farmconsole::config::{HostPort, Root};
+use farmconsole::control::{ControlClient, Role};
 use farmconsole::enrol::official::{self, OfficialError};
 use farmconsole::enrol::{self, JoinError, JoinKey, Joined};
 use farmconsole::init::{InitError, init_harvester};
@@ -26,6 +27,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
         return official(&token, chia_root(options.chia_root.clone())?, &options).await;
     }
     let root = &context.root;
+    refuse_farmer(root).await?;
     let joined = ask(&token, JoinKind::Own).await?;
     init_harvester(root, &joined.network).map_err(not_made)?;
     joined
@@ -46,6 +48,21 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
         joined.network
     )?;
     Ok(Ended::Fine)
+}
+
+/// Whoever farms on this root would lose its own harvester to another farm, or join itself.
+async fn refuse_farmer(root: &Root) -> Result<(), Failure> {
+    match ControlClient::connect(&root.control_socket()).await {
+        Ok(client) if client.hello().role == Role::Farmer => Err(Failure::new(
+            Status::Usage,
+            format!("a farmer runs on {}, and it harvests here already", root.dir().display()),
+        )
+        .hint(
+            "give it plots with `farmconsole plots add -d DIR`; to harvest for another farm too, name another root with \
+             `--root DIR`; the token is still good",
+        )),
+        _ => Ok(()),
+    }
 }
 
 async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome {

@@ -144,7 +144,7 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<Option<Harvest
 
 /// The files to check, and the paths that could not be looked into.
 fn find(settings: &Settings, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<NotListed>) {
-    let scan = ScanOptions::of(&settings.harvester);
+    let scan = ScanOptions::of(settings);
     let paths = if paths.is_empty() { &scan.directories } else { paths };
     let (files, directories) = paths.iter().cloned().partition(|path| path.is_file());
     let mut files: Vec<PathBuf> = files;

@@ -208,7 +208,7 @@ async fn running(context: &Context) -> Option<Running> {
 fn files_in(settings: &Settings, directory: &Path) -> PlotFiles {
     plot_files(&ScanOptions {
         directories: vec![directory.to_owned()],
-        ..ScanOptions::of(&settings.harvester)
+        ..ScanOptions::of(settings)
     })
 }
 

@@ -178,12 +178,18 @@ fn luck(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
         luck.won_ever,
         ago(luck.counted_since_unix_ms)
     )?;
-    let expected = luck
-        .expected_time_to_win_s
-        .map_or_else(|| "unknown".to_owned(), |seconds| span(seconds as u64));
+    let expected = luck.expected_time_to_win_s.map_or_else(
+        || "how often a win is expected is not known".to_owned(),
+        |seconds| {
+            format!(
+                "a win is expected every {} with what is connected",
+                span(seconds as u64)
+            )
+        },
+    );
     writeln!(
         out,
-        "Effort: {:.0} % since the last win; a win is expected every {expected} with what is connected",
+        "Effort: {:.0} % since the last win; {expected}",
         luck.effort * 100.0
     )?;
     for (what, band) in [("Filter", &luck.filter_24h), ("Proof", &luck.proofs_24h)] {

@@ -9,7 +9,7 @@ use super::super::plot_v2::ProverV2;
 use super::{CheckOptions, PlotReport, note_error, note_lookup, note_proving};
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::header::{HeaderVersion, PlotHeader};
-use crate::pos::{Constants, PlotError, PlotPart, v1, v2};
+use crate::pos::{Constants, v1, v2};
 use crate::wire::{HarvesterHandshake, SolverInfo};
 
 /// An open plot.
@@ -25,11 +25,10 @@ impl Subject {
                 return Err(OpenError::TooCompressed { path, level, most });
             }
             HeaderVersion::Pos2 { .. } if header.k != options.constants.plot_size_v2 => {
-                let (k, farmed) = (header.k, options.constants.plot_size_v2);
-                let reason = format!("it is of k {k}, and on this network v2 plots are of k {farmed}");
-                return Err(OpenError::Plot {
+                return Err(OpenError::ForeignSize {
                     path: path.to_owned(),
-                    source: PlotError::damaged(PlotPart::Header, reason),
+                    k: header.k,
+                    farmed: options.constants.plot_size_v2,
                 });
             }
             _ => {}

@@ -22,7 +22,7 @@ use crate::harvester::mounts::Mounts;
 use crate::harvester::plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, ProverFacts};
 use crate::harvester::scan::{Disks, Look, ScanOptions};
 use crate::harvester::scanner::{Scanner, ScannerFiles};
-use crate::harvester::testing::{CONTRACT, foreign, keys, original, pooled, scan_options};
+use crate::harvester::testing::{CONTRACT, foreign, keys, make_v2, original, pooled, scan_options};
 use crate::pos::header::{PlotHeader, PlotMemo};
 use crate::snapshot::FileState;
 use crate::system_clock::Clock;
@@ -215,6 +215,23 @@ fn no_compressed_plots_are_farmed_where_the_settings_give_them_no_decompressor()
         reason.ends_with("`harvester.parallel_decompressor_count` 0 allows no compressed plots"),
         "{reason}"
     );
+}
+
+#[test]
+fn a_v2_plot_of_another_k_than_the_networks_is_not_farmed_and_says_why() {
+    let (_dir, path) = directory();
+    make_v2(&path, &PlotPool::Contract(CONTRACT), 0, 0);
+    let with_k = |plot_size_v2| ScanOptions {
+        plot_size_v2,
+        ..scan_options(&path)
+    };
+    let (state, reason) = trouble(&refresh(&scanner(), &with_k(20)));
+    assert_eq!(state, FileState::Failed);
+    assert!(
+        reason.ends_with("is a v2 plot of k 18, and on this network v2 plots are of k 20"),
+        "{reason}"
+    );
+    assert_eq!(refresh(&scanner(), &with_k(18)).counts.farmed, 1);
 }
 
 #[test]

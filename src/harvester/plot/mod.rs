@@ -390,6 +390,21 @@ impl LoadedPlot {
         }
     }
 
+    /// The plot, if it can win on a network whose v2 plots are of k `plot_size_v2`.
+    ///
+    /// # Errors
+    /// [`OpenError::ForeignSize`].
+    pub(super) fn for_network(self, plot_size_v2: u8) -> Result<Self, OpenError> {
+        match &self.prover {
+            PlotProver::V2(prover) if prover.k() != plot_size_v2 => Err(OpenError::ForeignSize {
+                path: self.path().to_path_buf(),
+                k: prover.k(),
+                farmed: plot_size_v2,
+            }),
+            _ => Ok(self),
+        }
+    }
+
     /// How much it is compressed; 0 is not at all.
     #[must_use]
     pub const fn compression_level(&self) -> u8 {

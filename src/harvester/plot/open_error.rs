@@ -70,6 +70,16 @@ pub enum OpenError {
         /// The highest level allowed; 0 for none.
         most: u8,
     },
+    /// It is a v2 plot of another k than those of this network.
+    #[error("{path} is a v2 plot of k {k}, and on this network v2 plots are of k {farmed}")]
+    ForeignSize {
+        /// File.
+        path: PathBuf,
+        /// Its k.
+        k: u8,
+        /// k of the network.
+        farmed: u8,
+    },
     /// It is far smaller than plots of its k are.
     #[error("{path} is being copied: {size} bytes of a k {k} plot, which has {} or more", smallest_file(*k))]
     BeingCopied {

@@ -41,6 +41,8 @@ pub(super) enum Outcome {
     TooLate,
     /// The plot is at fault; the sentence says why.
     PlotFailed(String),
+    /// What stands in the plot cannot be; the sentence says why.
+    PlotDamaged(String),
     /// The volume is at fault; the sentence says why.
     VolumeFailed(String),
 }
@@ -64,6 +66,10 @@ pub(super) struct Record {
     pub(super) errors: u64,
     /// The last failure.
     pub(super) last_error: Option<String>,
+    /// Look-ups that met a damaged plot.
+    pub(super) damaged: u64,
+    /// The last of those: when, and the sentence.
+    pub(super) last_damage: Option<(UnixMillis, String)>,
     /// Look-ups that were left out or abandoned.
     pub(super) missed: u64,
     /// Those of them whose signage point was too old when their turn came.
@@ -223,7 +229,11 @@ impl<J> Queue<J> {
                 _ => ended.tally.finish(1),
             }
         }
-        if let Outcome::PlotFailed(error) | Outcome::VolumeFailed(error) = outcome {
+        if let Outcome::PlotDamaged(error) = outcome {
+            self.record.damaged += 1;
+            self.record.last_damage = Some((now.unix, error.clone()));
+        }
+        if let Outcome::PlotFailed(error) | Outcome::PlotDamaged(error) | Outcome::VolumeFailed(error) = outcome {
             self.record.errors += 1;
             self.record.last_error = Some(error.clone());
         }
@@ -233,7 +243,7 @@ impl<J> Queue<J> {
                 self.health.handle_return(now.mono);
                 None
             }
-            Outcome::Done | Outcome::PlotFailed(_) | Outcome::TooLate => {
+            Outcome::Done | Outcome::PlotFailed(_) | Outcome::PlotDamaged(_) | Outcome::TooLate => {
                 self.record.missed += u64::from(*outcome == Outcome::TooLate);
                 self.last_answer = Some(now.mono);
                 self.health.handle_answer(now)

@@ -353,7 +353,7 @@ impl Shared {
                 let open = |due: &Due| {
                     let opened = self.look.open(due, &round.keys, options.max_compression_level);
                     progress.opened.fetch_add(1, Ordering::Relaxed);
-                    opened
+                    opened.and_then(|plot| plot.for_network(options.plot_size_v2))
                 };
                 let opened: Vec<_> = batch.iter().map(open).collect();
                 drop(only_lane);
@@ -510,7 +510,7 @@ impl Shared {
         let mut state = self.state();
         match read {
             Ok(settings) => {
-                let options = ScanOptions::of(&settings.harvester);
+                let options = ScanOptions::of(&settings);
                 state.options = Some(options.clone());
                 state.told = None;
                 options

@@ -268,6 +268,15 @@ pub enum AlarmKind {
         /// From where it was tried last.
         address: IpAddr,
     },
+    /// A harvester of the registry has not come since the farmer was started.
+    HarvesterMissing {
+        /// Whose, as people call it.
+        name: String,
+        /// SHA-256 of its certificate, in hex.
+        fingerprint: String,
+        /// From where it came last.
+        address: Option<String>,
+    },
     /// A pool gives no answer that can be used.
     PoolFailing {
         /// Pool.
@@ -411,6 +420,7 @@ impl AlarmKind {
             Self::HarvesterPending { fingerprint } => format!("harvester_pending/{fingerprint}"),
             Self::CertificateEnds { name, .. } => format!("certificate_ends/{name}"),
             Self::InvitationGuessed { name, .. } => format!("invitation_guessed/{name}"),
+            Self::HarvesterMissing { fingerprint, .. } => format!("harvester_missing/{fingerprint}"),
             Self::PoolFailing { launcher_id, .. } => format!("pool_failing/{launcher_id}"),
             Self::PoolKeyMissing { launcher_id, .. } => format!("pool_key_missing/{launcher_id}"),
             Self::PoolNeedsOwner { launcher_id, .. } => format!("pool_needs_owner/{launcher_id}"),
@@ -456,6 +466,7 @@ impl AlarmKind {
             | Self::HarvesterPending { .. }
             | Self::CertificateEnds { .. }
             | Self::InvitationGuessed { .. }
+            | Self::HarvesterMissing { .. }
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
             | Self::PoolNeedsOwner { .. }
@@ -521,6 +532,7 @@ impl AlarmKind {
             | Self::EligibleMismatch { name, .. }
             | Self::CertificateEnds { name, .. }
             | Self::InvitationGuessed { name, .. }
+            | Self::HarvesterMissing { name, .. }
             | Self::RewardOverrideRefused { name, .. } => Some(name.clone()),
             Self::HarvesterPending { fingerprint } => Some(fingerprint.clone()),
             Self::ConnectionRefused { address, .. } => Some(address.to_string()),
@@ -549,6 +561,7 @@ impl AlarmKind {
             Self::HarvesterPending { .. }
                 | Self::CertificateEnds { .. }
                 | Self::InvitationGuessed { .. }
+                | Self::HarvesterMissing { .. }
                 | Self::ClockWrong { .. }
                 | Self::CaKeyLocked { .. }
         )
@@ -564,6 +577,7 @@ impl AlarmKind {
             | Self::NoKeys
             | Self::NoRewardTarget { .. }
             | Self::HarvesterAbsent { .. }
+            | Self::HarvesterMissing { .. }
             | Self::HarvesterSilent { .. }
             | Self::PlotsLost { .. }
             | Self::PlotSyncFailing { .. }

@@ -89,6 +89,18 @@ impl AlarmKind {
             Self::CertificateEnds { name, .. } => {
                 format!("`farmconsole harvester invite {name}` here, and there the command that this prints")
             }
+            Self::HarvesterMissing {
+                name,
+                fingerprint,
+                address,
+            } => {
+                let from = address.as_ref().map(|it| format!(", which came from {it}")).unwrap_or_default();
+                let short = fingerprint.get(..16).unwrap_or(fingerprint);
+                format!(
+                    "check power, network and the harvester process of {name}{from}; if it is gone for good: \
+                     `farmconsole harvester revoke {short}`"
+                )
+            }
             Self::InvitationGuessed { name, .. } => {
                 format!("find out who that is; `farmconsole harvester invite {name}` makes a new one")
             }
@@ -241,6 +253,9 @@ impl fmt::Display for AlarmKind {
             Self::CertificateEnds { name, days_left: 0 } => write!(f, "the certificate of {name} has ended"),
             Self::CertificateEnds { name, days_left } => {
                 write!(f, "the certificate of {name} ends in {}", count(*days_left, "day"))
+            }
+            Self::HarvesterMissing { name, .. } => {
+                write!(f, "{name} has not come since this farmer was started")
             }
             Self::InvitationGuessed { name, address } => {
                 write!(

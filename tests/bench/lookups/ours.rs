@@ -230,6 +230,7 @@ fn options(job: &Job) -> Result<ServiceOptions> {
             batch_size: 300,
             batch_sleep: Duration::from_millis(1),
             max_compression_level: 7,
+            plot_size_v2: 28,
         },
         settings_file: None,
         plot_cache_file: Some(job.directory.with_file_name("plot-cache")),

@@ -75,6 +75,7 @@ impl Farm {
                 batch_size: 300,
                 batch_sleep: Duration::ZERO,
                 max_compression_level: 7,
+                plot_size_v2: 28,
             },
             settings_file: None,
             plot_cache_file: None,

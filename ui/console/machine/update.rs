@@ -26,6 +26,8 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         Message::Key(key) if key.kind == KeyEventKind::Release => {}
         Message::Key(key) => return handle_key(model, key),
         Message::Mouse(mouse) => handle_mouse(model, mouse),
+        // Nothing is typed here.
+        Message::Paste(_) => {}
         Message::Resized(columns, rows) => model.size = (columns, rows),
         Message::Snapshot(snapshot) => {
             model.snapshot = snapshot;

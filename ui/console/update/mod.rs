@@ -7,7 +7,7 @@ mod typed;
 
 use std::sync::Arc;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use farmconsole::handle::RecentKind;
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::page::{Grouping, ListKind};
@@ -53,6 +53,7 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             }
             Vec::new()
         }
+        Message::Paste(text) => handle_paste(model, &text),
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         Message::Resized(columns, rows) => {
             model.size = (columns, rows);
@@ -187,6 +188,21 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             Typing::Undone => Vec::new(),
         },
     }
+}
+
+/// Pasted text belongs to the line that is being typed, and nowhere else: as keys it would do what nobody asked for.
+fn handle_paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    if !matches!(
+        model.dialog,
+        Some(Dialog::Filter { .. } | Dialog::Save { .. } | Dialog::Rename { .. })
+    ) {
+        model.remark = Some("what you pasted is left out: nothing is being typed".to_owned());
+        return Vec::new();
+    }
+    let typed = text.chars().filter(|c| !c.is_control()).take(PATH_MAX);
+    typed
+        .flat_map(|c| handle_key(model, KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE)))
+        .collect()
 }
 
 fn handle_mouse(model: &mut Model, mouse: Mouse) -> Vec<Effect> {

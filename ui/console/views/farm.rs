@@ -236,24 +236,29 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     if !snapshot.simulated && luck.effort > 0.0 {
         rows.push(("Effort", effort(luck.effort, model), Tone::Plain));
     }
-    // A chain of our own says what it has accepted; elsewhere a signed block is as much as a farmer knows.
+    // A chain of our own says what it has accepted; elsewhere a signed block is as much as a farmer knows. Earlier runs
+    // are in the record of luck.
     let (won, kind) = if snapshot.simulated {
         (wins.blocks_accepted, " SIMULATED")
     } else {
-        (luck.won_ever.max(wins.blocks_signed), "")
+        (wins.blocks_signed, "")
     };
+    let won = luck.won_ever.max(won);
     let last = wins
         .last_block_unix_ms
         .or(luck.last_win_unix_ms)
-        .map(|at| format!(" · last {} ago", ago(at, snapshot.taken_at_unix_ms)));
+        .map(|at| format!("{} ago", ago(at, snapshot.taken_at_unix_ms)));
     let tone = if won > 0 { Tone::Win } else { Tone::Plain };
-    let text = format!(
-        "{} / {}{kind}{}",
-        grouped(luck.won_24h),
-        grouped(won),
-        last.unwrap_or_default()
-    );
-    rows.push(("Won 24 h/ever", text, tone));
+    let text = format!("{} / {}{kind}", grouped(luck.won_24h), grouped(won));
+    match last {
+        // Both do not fit.
+        Some(last) if snapshot.simulated => {
+            rows.push(("Won 24 h/ever", text, tone));
+            rows.push(("Last win", last, Tone::Plain));
+        }
+        Some(last) => rows.push(("Won 24 h/ever", format!("{text} · last {last}"), tone)),
+        None => rows.push(("Won 24 h/ever", text, tone)),
+    }
     rows.push((
         "Filter luck",
         luck_words(&luck.filter_24h),
