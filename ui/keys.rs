@@ -469,7 +469,12 @@ fn print_address(
 pub(crate) fn bad_keys(error: KeysError) -> Failure {
     let hint = error.hint();
     let status = match error {
-        KeysError::WrongPassphrase { .. } | KeysError::TooOpen { .. } => Status::Settings,
+        KeysError::WrongPassphrase { .. }
+        | KeysError::TooOpen { .. }
+        | KeysError::ForeignOwner { .. }
+        | KeysError::Malformed { .. }
+        | KeysError::UnknownVersion { .. }
+        | KeysError::BadEntry { .. } => Status::Settings,
         _ => Status::Failed,
     };
     with_hint(Failure::new(status, error), hint)
