@@ -55,13 +55,19 @@ impl Keystream {
 
     #[inline(always)]
     fn transposed_blocks_with<S: Simd>(&self, simd: S, counters: &[u64; LANES], out: &mut [[u32; LANES]; BLOCK_WORDS]) {
-        let [low, high] = [
-            counters.map(|counter| counter as u32),
-            counters.map(|counter| (counter >> 32) as u32),
-        ];
+        // No closures but such as are always inlined: others would have no vectors.
+        let (mut low, mut high) = ([0; LANES], [0; LANES]);
+        for (lane, counter) in counters.iter().enumerate() {
+            low[lane] = *counter as u32;
+            high[lane] = (counter >> 32) as u32;
+        }
+        let [odd, even] = [S::u32s::splat(simd, 0x00ff_00ff), S::u32s::splat(simd, 0xff00_ff00)];
         for lanes in (0..LANES).step_by(S::u32s::LEN) {
             let lanes = lanes..lanes + S::u32s::LEN;
-            let mut start = self.state.map(|word| S::u32s::splat(simd, word));
+            let mut start = [odd; BLOCK_WORDS];
+            for (start, word) in start.iter_mut().zip(self.state) {
+                *start = S::u32s::splat(simd, word);
+            }
             start[12] = S::u32s::from_slice(simd, &low[lanes.clone()]);
             start[13] = S::u32s::from_slice(simd, &high[lanes.clone()]);
             let words = rounds(
@@ -73,7 +79,6 @@ impl Keystream {
             );
             for (row, word) in out.iter_mut().zip(words) {
                 // Bytes the other way round.
-                let [odd, even] = [0x00ff_00ff, 0xff00_ff00].map(|mask| S::u32s::splat(simd, mask));
                 let word = (rotate_left::<S>(word, 8) & odd) | (rotate_left::<S>(word, 24) & even);
                 word.store_slice(&mut row[lanes.clone()]);
             }

@@ -219,13 +219,11 @@ fn are_matches(level: Level, begins: &[[u32; WIDTH]; 2], y_ends: [u32; 2]) -> [u
     let mut are_matches = [0; WIDTH];
     dispatch!(level, _ => {
         for (at, is_match) in are_matches.iter_mut().enumerate() {
-            let [(bucket_a, offset_a), (bucket_b, offset_b)] = [0, 1].map(
-                #[inline(always)]
-                |side: usize| {
-                    let bucket = bucket_of(begins[side][at], y_ends[side]);
-                    (bucket, offset_in(bucket, begins[side][at], y_ends[side]) as u16)
-                }
-            );
+            // Spelled out: what is not inlined in here has no vectors.
+            let (begin_a, begin_b) = (begins[0][at], begins[1][at]);
+            let (bucket_a, bucket_b) = (bucket_of(begin_a, y_ends[0]), bucket_of(begin_b, y_ends[1]));
+            let offset_a = offset_in(bucket_a, begin_a, y_ends[0]) as u16;
+            let offset_b = offset_in(bucket_b, begin_b, y_ends[1]) as u16;
             let is_a_left = bucket_a < bucket_b;
             let (left, right) = if is_a_left { (offset_a, offset_b) } else { (offset_b, offset_a) };
             let is_left_odd = bucket_a.min(bucket_b) % 2 == 1;
