@@ -3,8 +3,20 @@
 use super::proofs::{lost_because, winner, wrong_shares};
 use super::story::*;
 use crate::farmer::Input;
+use crate::ids::SessionId;
 use crate::snapshot::ProofStage;
 use crate::wire::FromHarvester;
+
+/// Two harvesters with the same plot have sent the same proof.
+fn proof_of_two() -> (Story, SessionId, SessionId) {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let shelf = story.connect("shelf");
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.proof(shelf, &point, 1);
+    (story, barn, shelf)
+}
 
 #[test]
 fn harvester_that_sends_no_signatures_loses_the_proof() {
@@ -37,12 +49,7 @@ fn harvester_that_is_back_in_time_saves_the_proof() {
 
 #[test]
 fn another_harvester_with_the_same_plot_saves_the_proof() {
-    let mut story = Story::new();
-    let barn = story.connect("barn");
-    let shelf = story.connect("shelf");
-    let point = story.signage_point();
-    story.proof(barn, &point, 1);
-    story.proof(shelf, &point, 1);
+    let (mut story, barn, shelf) = proof_of_two();
     assert_eq!(story.snapshot().counters.duplicate_proofs, 1);
     story.verify();
     assert_eq!(
@@ -60,12 +67,7 @@ fn another_harvester_with_the_same_plot_saves_the_proof() {
 
 #[test]
 fn wrong_shares_are_asked_of_the_next_harvester_and_then_lost() {
-    let mut story = Story::new();
-    let barn = story.connect("barn");
-    let shelf = story.connect("shelf");
-    let point = story.signage_point();
-    story.proof(barn, &point, 1);
-    story.proof(shelf, &point, 1);
+    let (mut story, barn, shelf) = proof_of_two();
     story.verify();
     for session in [barn, shelf] {
         story.share_signatures(session);

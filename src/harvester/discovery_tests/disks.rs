@@ -189,6 +189,20 @@ fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
     }
 }
 
+/// Runs one test of this file in a process of its own, with these tests as the command says.
+fn passes(mut tests: Command, test: &str) {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let ran = tests
+        .args(["--exact", &format!("{module}::{test}"), "--include-ignored"])
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
+}
+
 /// Runs itself again as a user who may not read everything, if this one may.
 #[test]
 fn what_may_not_be_read_is_told_with_what_to_do() {
@@ -197,20 +211,9 @@ fn what_may_not_be_read_is_told_with_what_to_do() {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let program = dir.path().join("tests");
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let name = "harvester::discovery_tests::disks::what_may_not_be_read_is_told_with_what_to_do";
-        let ran = Command::new(program)
-            .args(["--exact", name])
-            .uid(65_534)
-            .gid(65_534)
-            .current_dir("/")
-            .output()
-            .unwrap();
-        let (out, err) = (
-            String::from_utf8_lossy(&ran.stdout),
-            String::from_utf8_lossy(&ran.stderr),
-        );
-        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
-        return;
+        let mut again = Command::new(program);
+        again.uid(65_534).gid(65_534).current_dir("/");
+        return passes(again, "what_may_not_be_read_is_told_with_what_to_do");
     }
     let (_dir, path) = directory();
     let (file, below) = (path.join("a.plot"), path.join("below"));
@@ -239,22 +242,14 @@ fn what_may_not_be_read_is_told_with_what_to_do() {
 #[test]
 #[ignore = "mounts a file system in a mount namespace of its own: needs root, or user namespaces"]
 fn a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again() {
-    let name =
-        "harvester::discovery_tests::disks::a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again";
     if std::env::var_os(IN_NAMESPACE).is_none() {
-        let ran = Command::new("unshare")
-            .args(["--map-root-user", "--mount"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", name, "--ignored"])
-            .env(IN_NAMESPACE, "1")
-            .output()
-            .unwrap();
-        let (out, err) = (
-            String::from_utf8_lossy(&ran.stdout),
-            String::from_utf8_lossy(&ran.stderr),
+        let mut again = Command::new("unshare");
+        again.args(["--map-root-user", "--mount"]);
+        again.arg(std::env::current_exe().unwrap()).env(IN_NAMESPACE, "1");
+        return passes(
+            again,
+            "a_drive_that_is_unmounted_is_told_by_its_name_until_it_is_mounted_again",
         );
-        assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
-        return;
     }
     let run = |program: &str, arguments: &[&str]| {
         assert!(

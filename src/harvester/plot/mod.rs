@@ -5,6 +5,7 @@
 //! tell of the plot or of a proof need them, so this may be left for later. What takes long, [`PlotFacts`], can be kept
 //! and given back.
 
+mod keys;
 mod open_error;
 #[cfg(test)]
 mod tests;
@@ -13,13 +14,15 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
 
+pub use keys::PlotKeys;
+use keys::{bad_key, check_keys, farmer_public_key, keys_of, master_sk};
 pub(super) use open_error::FARMER_KEY;
 pub use open_error::OpenError;
-use open_error::{MIN_COPIED_K, POOL_KEY, smallest_file};
+use open_error::{MIN_COPIED_K, smallest_file};
 
 use super::file::{FileStamp, PlotFile, PlotPath, name_of};
 use super::plot_v2::ProverV2;
-use crate::crypto::{CryptoError, PublicKey, SecretKey, Signature, derive, plot_public_key_by, sign_prepend};
+use crate::crypto::{PublicKey, SecretKey, Signature, derive, sign_prepend};
 use crate::ids::{Bytes32, PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader, PlotMemo, TableHeader};
 use crate::pos::v1::{Prover, Quality};
@@ -49,15 +52,6 @@ pub enum PlotProver {
     V1(Prover),
     /// Of a v2 plot.
     V2(ProverV2),
-}
-
-/// The public keys of a plot that are worked out of its secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlotKeys {
-    /// Its own.
-    pub local: G1Bytes,
-    /// What its blocks are signed with.
-    pub plot: G1Bytes,
 }
 
 /// What is known of a plot file, so that it need not be read, or not all of it, to farm it again. Nothing in it is secret.
@@ -572,55 +566,4 @@ fn cannot_prove(path: &Path, file: &PlotFile, source: PlotError) -> OpenError {
         };
     }
     OpenError::Plot { path, source }
-}
-
-/// The master key in the memo of a plot, of which its own secret key comes.
-fn master_sk(path: &Path, memo: &PlotMemo) -> Result<SecretKey, OpenError> {
-    SecretKey::from_bytes(&memo.local_master_sk).map_err(|source| bad_key(path, "its secret key", source))
-}
-
-/// The public keys of the plot with this secret key of its own.
-fn keys_of(
-    local: &SecretKey,
-    farmer: &PublicKey,
-    pool: &PlotPool,
-    public_key: impl Fn(&SecretKey) -> PublicKey,
-) -> PlotKeys {
-    let local = public_key(local);
-    PlotKeys {
-        local: local.to_g1(),
-        plot: plot_public_key_by(&local, farmer, pool, public_key).to_g1(),
-    }
-}
-
-fn farmer_public_key(path: &Path, farmer: &G1Bytes) -> Result<PublicKey, OpenError> {
-    PublicKey::from_g1(farmer).map_err(|source| bad_key(path, "its farmer public key", source))
-}
-
-fn bad_key(path: &Path, what: &'static str, source: CryptoError) -> OpenError {
-    OpenError::Keys {
-        path: path.to_owned(),
-        what,
-        source,
-    }
-}
-
-fn check_keys(path: &Path, pool: &PlotPool, farmer: &G1Bytes, keys: &HarvesterHandshake) -> Result<(), OpenError> {
-    let no_key = |what, wanted, ours: &[G1Bytes]| {
-        Err(OpenError::NoKey {
-            path: path.to_path_buf(),
-            what,
-            wanted,
-            ours: ours.to_vec(),
-        })
-    };
-    if !keys.farmer_public_keys.contains(farmer) {
-        return no_key(FARMER_KEY, *farmer, &keys.farmer_public_keys);
-    }
-    match pool {
-        PlotPool::PublicKey(pool) if !keys.pool_public_keys.contains(pool) => {
-            no_key(POOL_KEY, *pool, &keys.pool_public_keys)
-        }
-        _ => Ok(()),
-    }
 }
