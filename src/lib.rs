@@ -5,8 +5,8 @@
 //! * **ring 0** (no feature): [`units`], [`ids`], [`clock`], [`rate`], then [`wire`], [`crypto`], [`pos`], [`simulator`],
 //!   [`snapshot`] and [`farmer`]. Pure: no runtime, file, socket, clock, chance, environment or logging. Time, chance
 //!   and keys are arguments. `cargo core` builds this ring alone.
-//! * **ring 1** (feature `net`): `system_clock`, `logging`, `config`, `history`, `registry`, `keys`, `tls`, `enrol`,
-//!   `init`, `net`, `harvester`, `handle`, `hooks`, `control`, `recorder`, `runtime`: all that touches the world.
+//! * **ring 1** (feature `net`): `system_clock`, `json`, `logging`, `config`, `history`, `registry`, `keys`, `tls`,
+//!   `enrol`, `init`, `net`, `harvester`, `handle`, `hooks`, `control`, `recorder`, `runtime`: all that touches the world.
 //! * **ring 2** (feature `cli`) and **ring 3** (feature `console`) are the program in `ui/`, which sees only the public
 //!   items of this library.
 //!
@@ -41,6 +41,8 @@ pub mod history;
 pub mod hooks;
 #[cfg(feature = "net")]
 pub mod init;
+#[cfg(feature = "net")]
+mod json;
 #[cfg(feature = "net")]
 pub mod keys;
 #[cfg(feature = "net")]

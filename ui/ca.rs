@@ -171,9 +171,7 @@ async fn harden(context: &Context, force: bool) -> Outcome {
         "certificates of Chia's private CA count no more: legacy_ca is",
     )
     .await?;
-    writeln!(
-        io::stdout().lock(),
-        "`farmconsole security audit` says where copies of its key still lie"
-    )?;
+    let audit = context.commands.here("`farmconsole security audit`");
+    writeln!(io::stdout().lock(), "{audit} says where copies of its key still lie")?;
     Ok(done)
 }

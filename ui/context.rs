@@ -10,6 +10,7 @@ use farmconsole::snapshot::page::{Page, PageRequest};
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 
 use crate::args::ColorChoice;
+use crate::commands::Commands;
 use crate::exit::{Failure, Status};
 
 /// Bytes that the path of a Unix socket may have, on every system.
@@ -29,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) ca_passphrase_file: Option<PathBuf>,
     /// Whether the console only looks.
     pub(crate) is_read_only: bool,
+    /// How commands are typed for this root.
+    pub(crate) commands: Commands,
 }
 
 /// How the console looks, from the command line.
@@ -81,6 +84,7 @@ impl Context {
             passphrase_file,
             ca_passphrase_file: None,
             is_read_only: false,
+            commands: Commands::default(),
         })
     }
 

@@ -12,6 +12,7 @@ use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::shell_word;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::systemd;
@@ -88,15 +89,6 @@ pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
         "{what} on port {}; look at it with `farmconsole --root {root}`",
         farm.port
     );
-}
-
-/// A path as it is typed in a shell.
-pub(crate) fn shell_word(path: &str) -> String {
-    if path.contains(' ') {
-        format!("'{path}'")
-    } else {
-        path.to_owned()
-    }
 }
 
 /// Goes on until a signal or `farmconsole stop`, then ends in good order.

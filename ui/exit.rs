@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::commands::Commands;
+
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -56,18 +58,18 @@ impl Failure {
         self
     }
 
-    /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own. Output to a closed pipe
-    /// is success: whoever read it has seen enough.
-    pub(crate) fn report(&self) -> ExitCode {
+    /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own, both with commands as they
+    /// are typed here. Output to a closed pipe is success: whoever read it has seen enough.
+    pub(crate) fn report(&self, commands: &Commands) -> ExitCode {
         use std::io::Write;
         if self.closed_pipe {
             return ExitCode::SUCCESS;
         }
         let mut err = std::io::stderr().lock();
         // Nothing is left to tell about a stderr that cannot be written.
-        let _ = writeln!(err, "farmconsole: {}", self.sentence);
+        let _ = writeln!(err, "farmconsole: {}", commands.here(&self.sentence));
         if let Some(hint) = &self.hint {
-            let _ = writeln!(err, "hint: {hint}");
+            let _ = writeln!(err, "hint: {}", commands.here(hint));
         }
         ExitCode::from(self.status as u8)
     }

@@ -230,7 +230,7 @@ async fn pump_embedded(
                 continue;
             }
             event = events.recv() => match event {
-                Ok(event) => FeedItem::Event(event),
+                Ok(event) => FeedItem::Event(Arc::unwrap_or_clone(event)),
                 Err(broadcast::error::RecvError::Lagged(skipped)) => FeedItem::Skipped(skipped),
                 Err(broadcast::error::RecvError::Closed) => return,
             },

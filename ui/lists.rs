@@ -11,7 +11,7 @@ use crate::context::{Attached, Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{lookup_time, safe};
 use crate::harvester;
-use crate::time::{clock_time, clock_time_ms};
+use crate::time::{clock_time, clock_time_ms, date_time};
 
 /// `farmconsole challenges`: newest first, as `chia farm challenges` prints them.
 pub(crate) async fn challenges(context: &Context, limit: u32, json: bool) -> Outcome {
@@ -83,12 +83,12 @@ pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: 
     .await
 }
 
-/// `farmconsole alarms`: exit status 1 if there is one.
+/// `farmconsole alarms`: exit status 1 if there is one. An alarm may be days old, so it comes with its date.
 pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
     let mut attached = context.attach_any().await?;
     if attached.client.hello().role == Role::Harvester {
         let machine = attached.machine().await?;
-        return harvester::status::alarms(io::stdout().lock(), &machine, json);
+        return harvester::status::alarms(io::stdout().lock(), &machine, &context.commands, json);
     }
     let snapshot = attached.snapshot().await?;
     let mut out = io::stdout().lock();
@@ -105,10 +105,10 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
         writeln!(
             out,
             "{} {}{seen}",
-            clock_time(alarm.opened_at_unix_ms),
+            date_time(alarm.opened_at_unix_ms),
             safe(&alarm.text)
         )?;
-        writeln!(out, "         {}", safe(&alarm.remedy))?;
+        writeln!(out, "         {}", safe(&context.commands.here(&alarm.remedy)))?;
     }
     if snapshot.alarms.is_empty() && !json {
         writeln!(out, "no alarms")?;

@@ -8,6 +8,7 @@ mod args;
 #[cfg(feature = "console")]
 mod attach;
 mod ca;
+mod commands;
 mod configure;
 #[cfg(feature = "console")]
 mod console;
@@ -42,31 +43,34 @@ use clap::Parser;
 use farmconsole::handle::FleetAsk;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
+use crate::commands::Commands;
 use crate::context::{Context, Looks};
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
     // Before anything secret is read: a core dump would hold all of it.
     if let Err(error) = farmconsole::keys::forbid_core_dumps() {
-        return exit::Failure::new(exit::Status::Failed, format!("switch core dumps off: {error}")).report();
+        return exit::Failure::new(exit::Status::Failed, format!("switch core dumps off: {error}"))
+            .report(&Commands::default());
     }
     let cli = Cli::parse();
+    let commands = Commands::new(cli.root.as_deref(), std::env::var_os("FARMCONSOLE_ROOT").as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            return exit::Failure::new(exit::Status::Failed, format!("start the runtime: {error}")).report();
+            return exit::Failure::new(exit::Status::Failed, format!("start the runtime: {error}")).report(&commands);
         }
     };
-    let code = match runtime.block_on(run(cli)) {
+    let code = match runtime.block_on(run(cli, &commands)) {
         Ok(ended) => ended.code(),
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(&commands),
     };
     // A hanging disk must not keep the program from ending.
     runtime.shutdown_background();
     code
 }
 
-async fn run(cli: Cli) -> Outcome {
+async fn run(cli: Cli, commands: &Commands) -> Outcome {
     let Cli {
         root,
         color,
@@ -88,6 +92,7 @@ async fn run(cli: Cli) -> Outcome {
         let mut context = Context::new(root.clone(), default_root, looks.clone(), passphrase_file.clone())?;
         context.ca_passphrase_file.clone_from(&ca_passphrase_file);
         context.is_read_only = read_only;
+        context.commands = commands.clone();
         Ok::<_, exit::Failure>(context)
     };
     let Some(command) = command else {

@@ -224,10 +224,8 @@ async fn tell(context: &Context, command: &PoolOwnerCommand, what: What) -> Outc
     )?;
     if !payout_instructions.eq_ignore_ascii_case(&asking.pool.payout_instructions) {
         let wanted = safe(&asking.pool.payout_instructions);
-        writeln!(
-            out,
-            "The wallet wants it paid to {wanted}: `farmconsole pool set-payout` tells the pool"
-        )?;
+        let set_payout = context.commands.here("`farmconsole pool set-payout`");
+        writeln!(out, "The wallet wants it paid to {wanted}: {set_payout} tells the pool")?;
         return Ok(Ended::SomethingWrong);
     }
     Ok(Ended::Fine)

@@ -14,17 +14,15 @@ use crate::exit::{Ended, Failure, Outcome, Status};
 pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<String>) -> Outcome {
     let report = make(context, ca_dir, network)?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{report}")?;
+    writeln!(out, "{}", context.commands.here(&report.to_string()))?;
     if !context.root.keys_file().exists() && !report.harvester_only {
         let next = if report.given_ca {
             "To farm here instead"
         } else {
             "Next"
         };
-        writeln!(
-            out,
-            "{next}: import farming keys with `farmconsole keys import --mnemonic-file FILE`"
-        )?;
+        let import = context.commands.here("`farmconsole keys import --mnemonic-file FILE`");
+        writeln!(out, "{next}: import farming keys with {import}")?;
     }
     Ok(Ended::Fine)
 }

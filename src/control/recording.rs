@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame::{self, FrameError};
 use super::protocol::{Event, RecordedCall, RecordingPart, Request};
 use crate::handle::{TapeItem, TapedCall, Taping};
+use crate::json;
 
 /// Bytes of the farmer's beginning in one frame.
 const PIECE: usize = 1 << 20;
@@ -73,11 +74,7 @@ fn recorded(call: TapedCall) -> serde_json::Result<RecordedCall> {
     Ok(RecordedCall {
         now: call.now,
         call: call.call,
-        outputs: call
-            .outputs
-            .iter()
-            .map(serde_json::to_value)
-            .collect::<Result<_, _>>()?,
+        outputs: call.outputs.iter().map(json::to_value).collect::<Result<_, _>>()?,
         is_settled: call.is_settled,
     })
 }

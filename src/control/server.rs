@@ -221,7 +221,9 @@ async fn serve(stream: UnixStream, served: Served, stop: CancellationToken) -> R
                 }
             }
             event = next_event(&mut events) => match event {
-                Ok(event) if wanted(&event, watch) => frame::send(&mut writer, &Event::Feed(event)).await?,
+                Ok(event) if wanted(&event, watch) => {
+                    frame::send(&mut writer, &Event::Feed(Arc::unwrap_or_clone(event))).await?;
+                }
                 Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(skipped)) => frame::send(&mut writer, &Event::Skipped(skipped)).await?,
                 Err(broadcast::error::RecvError::Closed) => return Ok(()),
@@ -290,8 +292,8 @@ async fn next_picture(pictures: &mut Option<Pictures>) -> Option<Vec<Event>> {
 
 /// The next event of a watching client; never for one that wants none.
 async fn next_event(
-    watched: &mut Option<broadcast::Receiver<FeedEvent>>,
-) -> Result<FeedEvent, broadcast::error::RecvError> {
+    watched: &mut Option<broadcast::Receiver<Arc<FeedEvent>>>,
+) -> Result<Arc<FeedEvent>, broadcast::error::RecvError> {
     match watched {
         Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,

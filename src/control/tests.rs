@@ -24,7 +24,7 @@ struct Bench {
     dir: tempfile::TempDir,
     stop: CancellationToken,
     snapshots: watch::Sender<Arc<FarmSnapshot>>,
-    events: broadcast::Sender<FeedEvent>,
+    events: broadcast::Sender<Arc<FeedEvent>>,
     /// Pages that were asked for; snapshots are answered at once.
     pages: mpsc::Receiver<(PageRequest, tokio::sync::oneshot::Sender<Page>)>,
     _log: LogGuard,
@@ -160,7 +160,7 @@ async fn a_watcher_gets_snapshots_and_only_the_events_it_wants() {
         address: "10.0.0.7:1".to_owned(),
         cause: RefusalCause::NotTls,
     };
-    bench.events.send(FeedEvent::Notice(notice.clone())).unwrap();
+    bench.events.send(Arc::new(FeedEvent::Notice(notice.clone()))).unwrap();
     assert_eq!(
         client.next_event().await.unwrap(),
         Event::Feed(FeedEvent::Notice(notice))

@@ -30,7 +30,7 @@ pub(crate) enum EngineRequest {
 #[derive(Clone, Debug)]
 pub struct FarmHandle {
     pub(crate) snapshots: watch::Sender<Arc<FarmSnapshot>>,
-    pub(crate) events: broadcast::Sender<FeedEvent>,
+    pub(crate) events: broadcast::Sender<Arc<FeedEvent>>,
     pub(crate) requests: mpsc::Sender<EngineRequest>,
     pub(crate) log: LogHandle,
     pub(crate) history: Option<HistoryReader>,
@@ -63,7 +63,7 @@ impl FarmHandle {
 
     /// Events from here on.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<FeedEvent> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<FeedEvent>> {
         self.events.subscribe()
     }
 

@@ -35,8 +35,9 @@ use crate::snapshot::{FarmRecord, HistoryState, HistoryView, Notice, ProofView};
 use crate::system_clock::unix_now;
 use fact::Fact;
 
-/// Facts that may wait for the writer: several signage points of a fleet of a thousand.
-const QUEUE: usize = 16_384;
+/// Facts that may wait for the writer: what a fleet of a thousand answers in half a minute. Room for all of them is taken
+/// when the queue is made.
+const QUEUE: usize = 4_096;
 
 /// Days that sums and incidents are kept.
 pub const SUMS_KEPT_DAYS: u32 = 400;

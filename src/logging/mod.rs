@@ -167,8 +167,9 @@ impl LogHandle {
     }
 }
 
-/// Lines that wait for the disk. With [`line::MAX_MESSAGE`] this bounds the memory of a log on a dead disk to 32 MiB.
-const LINES_BUFFERED: usize = 8_192;
+/// Lines that wait for the disk: those of a signage point of a thousand harvesters. With [`line::MAX_MESSAGE`] this bounds
+/// the memory of a log on a dead disk to 16 MiB; room for the lines is taken when the log is opened.
+const LINES_BUFFERED: usize = 4_096;
 
 /// Records the console can scroll back.
 const RECORDS_KEPT: usize = 2_000;

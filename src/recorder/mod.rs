@@ -27,6 +27,7 @@ pub use write::{RecordError, Recorder};
 use crate::clock::Now;
 use crate::crypto::sha256;
 use crate::farmer::{Call, Farmer, Output};
+use crate::json;
 use crate::logging::LogRecord;
 
 /// Version of the file. What is inside a farmer is written down as it is, so it is raised when that changes its form.
@@ -110,7 +111,7 @@ fn take_outputs(farmer: &mut Farmer, settled: bool, count: u64) -> Vec<Output> {
 
 /// Outputs as JSON.
 fn as_json(outputs: &[Output]) -> serde_json::Result<Vec<serde_json::Value>> {
-    outputs.iter().map(serde_json::to_value).collect()
+    outputs.iter().map(json::to_value).collect()
 }
 
 /// What tells outputs from others.

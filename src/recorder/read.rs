@@ -74,7 +74,7 @@ impl<R: BufRead> Recording<R> {
                 io::ErrorKind::InvalidData => RecordingError::NotARecording,
                 _ => RecordingError::Io(error),
             })?;
-        let header: Header = serde_json::from_str(&first).map_err(|_| RecordingError::NotARecording)?;
+        let header: Header = serde_json::from_slice(first.as_bytes()).map_err(|_| RecordingError::NotARecording)?;
         let (software_version, got) = (header.software_version.clone(), header.farmconsole_recording);
         if got > RECORDING_VERSION {
             return Err(RecordingError::Newer { software_version, got });
@@ -139,7 +139,7 @@ impl<R: BufRead> Recording<R> {
         if !line.ends_with('\n') {
             return Ok(None);
         }
-        serde_json::from_str(&line)
+        serde_json::from_slice(line.as_bytes())
             .map(Some)
             .map_err(|source| bad(self.number, source))
     }

@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Beginning, CallLine, End, Header, Line, RECORDING_VERSION, Scrubber, as_json, digest, take_outputs};
 use crate::clock::Now;
 use crate::control::RecordedCall;
 use crate::farmer::{Call, Farmer, Input};
+use crate::json;
 use crate::logging::LogRecord;
 use crate::wire::{RequestSignedValues, Streamable};
 
@@ -61,10 +63,10 @@ impl<W: Write> Recorder<W> {
         };
         put(&mut out, &header)?;
         let (farmer, private) = match scrubber {
-            None => (serde_json::from_str(farmer).map_err(RecordError::Unreadable)?, None),
+            None => (parse(farmer)?, None),
             Some(mut scrubber) => {
                 let mut shadow = scrubbed(farmer, &mut scrubber)?;
-                let original: Farmer = serde_json::from_str(farmer).map_err(RecordError::Unreadable)?;
+                let original: Farmer = parse(farmer)?;
                 let hashes = original.own_hashes();
                 if !hashes.is_empty() {
                     for (one, other) in hashes.iter().zip(shadow.own_hashes()) {
@@ -119,9 +121,9 @@ impl<W: Write> Recorder<W> {
         let record = match &mut self.private {
             None => record,
             Some(private) => {
-                let mut value = serde_json::to_value(record).map_err(RecordError::Unreadable)?;
+                let mut value = json::to_value(&record).map_err(RecordError::Unreadable)?;
                 private.scrubber.scrub(&mut value);
-                serde_json::from_value(value).map_err(RecordError::Unscrubbable)?
+                json::from_value(&value).map_err(RecordError::Unscrubbable)?
             }
         };
         Ok(put(&mut self.out, &Line::Log(Box::new(record)))?)
@@ -179,9 +181,9 @@ impl Private {
         let Call::Input(input) = call else {
             return Ok(Call::Timeout);
         };
-        let mut value = serde_json::to_value(input).map_err(RecordError::Unreadable)?;
+        let mut value = json::to_value(input).map_err(RecordError::Unreadable)?;
         self.scrubber.scrub(&mut value);
-        let mut scrubbed: Input = serde_json::from_value(value).map_err(RecordError::Unscrubbable)?;
+        let mut scrubbed: Input = json::from_value(&value).map_err(RecordError::Unscrubbable)?;
         if let (
             Input::RequestSignedValues { request: original, .. },
             Input::RequestSignedValues { request: scrubbed, .. },
@@ -250,9 +252,13 @@ impl Private {
 
 /// A farmer with all that is private in it replaced.
 fn scrubbed(farmer: &str, scrubber: &mut Scrubber) -> Result<Farmer, RecordError> {
-    let mut value: Value = serde_json::from_str(farmer).map_err(RecordError::Unreadable)?;
+    let mut value: Value = parse(farmer)?;
     scrubber.scrub(&mut value);
-    serde_json::from_value(value).map_err(RecordError::Unscrubbable)
+    json::from_value(&value).map_err(RecordError::Unscrubbable)
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, RecordError> {
+    serde_json::from_slice(text.as_bytes()).map_err(RecordError::Unreadable)
 }
 
 /// Whether two values differ in nothing but texts, and in the order that follows from them.
@@ -286,8 +292,9 @@ fn is_name(key: &str) -> bool {
 }
 
 fn put(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, value)?;
-    out.write_all(b"\n")
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    out.write_all(&line)
 }
 
 /// What the replay of a recording that tells nothing private cannot show as it was.

@@ -45,7 +45,7 @@ pub(super) struct Engine {
     pub(super) inputs: mpsc::Receiver<Input>,
     pub(super) requests: mpsc::Receiver<EngineRequest>,
     pub(super) snapshots: watch::Sender<Arc<FarmSnapshot>>,
-    pub(super) events: broadcast::Sender<FeedEvent>,
+    pub(super) events: broadcast::Sender<Arc<FeedEvent>>,
     pub(super) workers: Workers,
     pub(super) solvers: Solvers,
     pub(super) pools: PoolRequests,
@@ -352,7 +352,7 @@ impl Running {
     fn emit(&mut self, event: FeedEvent) {
         if self.engine.events.receiver_count() > 0 {
             // The listener may just have left.
-            let _ = self.engine.events.send(event.clone());
+            let _ = self.engine.events.send(Arc::new(event.clone()));
         }
         self.recent.keep(event);
     }
@@ -404,7 +404,7 @@ impl Running {
         self.log_next = page.next;
         for record in page.records {
             // The listener may just have left.
-            let _ = self.engine.events.send(FeedEvent::Log(record));
+            let _ = self.engine.events.send(Arc::new(FeedEvent::Log(record)));
         }
     }
 

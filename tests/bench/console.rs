@@ -34,6 +34,8 @@ mod args;
 mod attach;
 #[path = "../../ui/ca.rs"]
 mod ca;
+#[path = "../../ui/commands.rs"]
+mod commands;
 #[path = "../../ui/configure.rs"]
 mod configure;
 #[path = "../../ui/console/mod.rs"]

@@ -160,14 +160,15 @@ impl Harvester {
         let mut arrivals = Vec::new();
         let mut to_sync = self.plot_sync.iter().cloned();
         let mut awaited = 0;
-        let mut answers: VecDeque<(Instant, Frame)> = VecDeque::new();
+        // An answer is made when it is due: while a signage point is on its way, nothing else shall need a processor.
+        let mut to_answer: VecDeque<(Instant, NewSignagePointHarvester)> = VecDeque::new();
         loop {
-            let due = answers.front().map(|(due, _)| *due);
+            let due = to_answer.front().map(|(due, _)| *due);
             let frame = tokio::select! {
                 frame = socket.next() => frame,
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                    if let Some((_, answer)) = answers.pop_front() {
-                        socket.send(answer).await?;
+                    if let Some((_, point)) = to_answer.pop_front() {
+                        socket.send(self.answer(&point)).await?;
                     }
                     continue;
                 }
@@ -190,7 +191,7 @@ impl Harvester {
             match message_of(frame)? {
                 Some(ToHarvester::NewSignagePoint(point)) => {
                     arrivals.push((point.sp_hash, at));
-                    answers.push_back((at + self.look_up, self.answer(&point)));
+                    to_answer.push_back((at + self.look_up, point));
                 }
                 Some(ToHarvester::PlotSyncResponse(response)) => {
                     ensure!(

@@ -21,8 +21,9 @@ const RING_0: [&str; 10] = [
 ];
 
 /// Modules of ring 1, in the same order.
-const RING_1: [&str; 16] = [
+const RING_1: [&str; 17] = [
     "system_clock",
+    "json",
     "logging",
     "config",
     "history",

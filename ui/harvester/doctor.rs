@@ -43,7 +43,7 @@ pub(crate) async fn doctor(context: &Context, json: bool) -> Outcome {
         }
         writeln!(out, "{}", safe(what))?;
         if let Some(remedy) = remedy {
-            writeln!(out, "  -> {}", safe(remedy))?;
+            writeln!(out, "  -> {}", safe(&context.commands.here(remedy)))?;
         }
     }
     if found.is_empty() && !json {

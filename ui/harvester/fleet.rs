@@ -74,9 +74,10 @@ pub(crate) async fn members(context: &Context, json: bool) -> Outcome {
     let view = view(&mut attached).await?;
     let mut out = io::stdout().lock();
     if view.members.is_empty() && view.invited.is_empty() && !json {
+        let invite = context.commands.here("`farmconsole harvester invite NAME`");
         writeln!(
             out,
-            "nobody has joined: `farmconsole harvester invite NAME` prints the command that joins a machine"
+            "nobody has joined: {invite} prints the command that joins a machine"
         )?;
     }
     for member in &view.members {
@@ -109,7 +110,11 @@ pub(crate) async fn order(context: &Context, ask: FleetAsk, done: &str) -> Outco
     let FleetAnswer::Done { who } = ask_fleet(&mut attached, ask).await? else {
         return Err(strange());
     };
-    writeln!(io::stdout().lock(), "{}", format!("{done} {}", safe(&who)).trim_end())?;
+    writeln!(
+        io::stdout().lock(),
+        "{}",
+        format!("{} {}", context.commands.here(done), safe(&who)).trim_end()
+    )?;
     Ok(Ended::Fine)
 }
 

@@ -15,9 +15,10 @@ use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};
 
 use crate::args::HarvesterJoin;
+use crate::commands::shell_word;
 use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::{shell_word, with_hint};
+use crate::daemon::with_hint;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// Runs the command.

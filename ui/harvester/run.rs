@@ -10,6 +10,7 @@ use farmconsole::logging::{LogGuard, Service};
 use farmconsole::runtime::{HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};
 
 use crate::args::HarvesterRun;
+use crate::commands::shell_word;
 use crate::context::{Attached, Context};
 use crate::daemon::{self, GOODBYE, Signals, bad_settings};
 use crate::exit::{Failure, Outcome, Status};
@@ -29,7 +30,7 @@ pub(crate) async fn run(context: &Context, options: HarvesterRun) -> Outcome {
             let _ = writeln!(
                 io::stdout().lock(),
                 "harvesting for farmer {farmer}; look at it with `farmconsole --root {}`",
-                daemon::shell_word(&context.root.dir().display().to_string())
+                shell_word(&context.root.dir().display().to_string())
             );
             systemd::tell_started();
             let stop = harvester.stop.clone();

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use farmconsole::snapshot::{Concern, FarmerLinkState, MachineSnapshot, MachineStatus, VolumeState, VolumeView};
 use serde::Serialize;
 
+use crate::commands::Commands;
 use crate::exit::{Ended, Failure};
 use crate::format::{chia_bytes, plural, safe, span};
 use crate::lists::json_line;
@@ -24,7 +25,12 @@ struct SummaryJson<'a> {
 }
 
 /// Prints what a harvester does, as text or as one JSON object.
-pub(crate) fn summary(mut out: impl Write, machine: &MachineSnapshot, json: bool) -> Result<Ended, Failure> {
+pub(crate) fn summary(
+    mut out: impl Write,
+    machine: &MachineSnapshot,
+    commands: &Commands,
+    json: bool,
+) -> Result<Ended, Failure> {
     if json {
         let summary = SummaryJson {
             version: VERSION,
@@ -36,13 +42,18 @@ pub(crate) fn summary(mut out: impl Write, machine: &MachineSnapshot, json: bool
         serde_json::to_writer_pretty(&mut out, &summary).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        text(&mut out, machine)?;
+        text(&mut out, machine, commands)?;
     }
     Ok(Ended::Fine)
 }
 
 /// Prints what is wrong with a harvester: exit status 1 if anything is.
-pub(crate) fn alarms(mut out: impl Write, machine: &MachineSnapshot, json: bool) -> Result<Ended, Failure> {
+pub(crate) fn alarms(
+    mut out: impl Write,
+    machine: &MachineSnapshot,
+    commands: &Commands,
+    json: bool,
+) -> Result<Ended, Failure> {
     #[derive(Serialize)]
     struct Line<'a> {
         #[serde(flatten)]
@@ -64,7 +75,7 @@ pub(crate) fn alarms(mut out: impl Write, machine: &MachineSnapshot, json: bool)
             writeln!(out, "{}", json_line(&line)?)?;
         } else {
             writeln!(out, "{}", safe(&text))?;
-            writeln!(out, "         {}", safe(&remedy))?;
+            writeln!(out, "         {}", safe(&commands.here(&remedy)))?;
         }
     }
     if concerns.is_empty() {
@@ -76,7 +87,7 @@ pub(crate) fn alarms(mut out: impl Write, machine: &MachineSnapshot, json: bool)
     Ok(Ended::SomethingWrong)
 }
 
-fn text(out: &mut impl Write, machine: &MachineSnapshot) -> io::Result<()> {
+fn text(out: &mut impl Write, machine: &MachineSnapshot, commands: &Commands) -> io::Result<()> {
     let ago = |at: u64| span(machine.taken_at_unix_ms.saturating_sub(at) / 1000);
     let farmer = &machine.farmer;
     writeln!(out, "Harvester status: {}", machine.status().word())?;
@@ -148,7 +159,7 @@ fn text(out: &mut impl Write, machine: &MachineSnapshot) -> io::Result<()> {
     }
     for concern in machine.concerns() {
         writeln!(out, "Trouble: {}", safe(&concern.to_string()))?;
-        writeln!(out, "hint: {}", safe(&concern.remedy()))?;
+        writeln!(out, "hint: {}", safe(&commands.here(&concern.remedy())))?;
     }
     Ok(())
 }
@@ -223,7 +234,7 @@ mod tests {
     #[test]
     fn summary_says_what_is_wrong_and_what_to_do() {
         let mut out = Vec::new();
-        summary(&mut out, &failing(), false).unwrap();
+        summary(&mut out, &failing(), &Commands::default(), false).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r"
         Harvester status: NO FARMER
         Network: mainnet
@@ -242,7 +253,7 @@ mod tests {
     #[test]
     fn alarms_are_one_object_a_line_and_a_status() {
         let mut out = Vec::new();
-        let ended = alarms(&mut out, &failing(), true).unwrap();
+        let ended = alarms(&mut out, &failing(), &Commands::default(), true).unwrap();
         assert_eq!(ended, Ended::SomethingWrong);
         let lines = String::from_utf8(out).unwrap();
         let kinds: Vec<_> = lines
@@ -251,6 +262,9 @@ mod tests {
             .collect();
         assert_eq!(kinds, ["no_farmer", "not_farmed"]);
         let fine = MachineSnapshot::default();
-        assert_eq!(alarms(Vec::new(), &fine, false).unwrap(), Ended::Fine);
+        assert_eq!(
+            alarms(Vec::new(), &fine, &Commands::default(), false).unwrap(),
+            Ended::Fine
+        );
     }
 }

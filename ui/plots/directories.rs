@@ -117,7 +117,8 @@ pub(super) async fn show(context: &Context, json: bool) -> Outcome {
             directory.print(&mut out)?;
         }
         if directories.is_empty() {
-            writeln!(out, "no plot directories; add one with `farmconsole plots add -d DIR`")?;
+            let add = context.commands.here("`farmconsole plots add -d DIR`");
+            writeln!(out, "no plot directories; add one with {add}")?;
         }
         if let Some(running) = &running {
             writeln!(

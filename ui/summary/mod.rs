@@ -21,9 +21,14 @@ pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
     let mut attached = context.attach_any().await?;
     if attached.client.hello().role == Role::Harvester {
         let machine = attached.machine().await?;
-        return harvester::status::summary(io::stdout().lock(), &machine, json);
+        return harvester::status::summary(io::stdout().lock(), &machine, &context.commands, json);
     }
-    let snapshot = attached.snapshot().await?;
+    let mut snapshot = attached.snapshot().await?;
+    if !json {
+        for alarm in &mut snapshot.alarms {
+            alarm.remedy = context.commands.here(&alarm.remedy).into_owned();
+        }
+    }
     let out = io::stdout().lock();
     print(out, &snapshot, json)
 }
