@@ -30,10 +30,11 @@ fn every_command_that_needs_a_farmer_says_that_none_runs() {
             errors.contains("no farmer answers at") && errors.contains("control.sock"),
             "{errors}"
         );
-        assert!(
-            errors.contains("hint: start one with `farmconsole --daemon`"),
-            "{errors}"
+        let hint = format!(
+            "hint: start one with `farmconsole --root {} --daemon`, or try `farmconsole demo`;",
+            program.root().display()
         );
+        assert!(errors.contains(&hint), "{errors}");
     }
 }
 
@@ -42,11 +43,15 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     let program = Program::new();
     program.fails(&["no-such-command"], 2);
     let errors = program.fails(&["--daemon", "summary"], 2);
-    assert!(errors.contains("hint: `farmconsole --daemon`"), "{errors}");
+    assert!(errors.contains("--daemon stands alone"), "{errors}");
     let errors = program.fails(&["--read-only", "stop"], 2);
     assert!(errors.contains("--read-only is for the console"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
-    assert!(errors.contains("hint: make a root with `farmconsole init`"), "{errors}");
+    let hint = format!(
+        "hint: make a root with `farmconsole --root {} init`",
+        program.root().display()
+    );
+    assert!(errors.contains(&hint), "{errors}");
     program.ok(&["init", "--network", "simulator1"]);
     program.settings(|text| text.replace("simulated_chain:", "simulatd_chain:"));
     let errors = program.fails(&["--daemon"], 78);
@@ -285,7 +290,11 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
     assert!(errors.contains("hint: `farmconsole harvester invite NAME`"), "{errors}");
     let ca = farm.root().join("config/ssl/ca");
     let said = machine.ok(&["init", "-c", ca.to_str().unwrap(), "--network", "simulator1"]);
-    assert!(said.contains("now run `farmconsole harvester run`"), "{said}");
+    let now_run = format!(
+        "now run `farmconsole --root {} harvester run`",
+        machine.root().display()
+    );
+    assert!(said.contains(&now_run), "{said}");
     machine.ok(&["configure", "--set-farmer-peer", &format!("127.0.0.1:{}", farm.port)]);
     let run = |machine: &Program, options: &[&str]| {
         let args = [&["harvester", "run"], options].concat();
@@ -322,7 +331,7 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
     assert!(
         String::from_utf8(alarms.stdout)
             .unwrap()
-            .contains("farmconsole plots add")
+            .contains("plots add -d DIR")
     );
     let errors = machine.fails(&["attempts"], 69);
     assert!(
