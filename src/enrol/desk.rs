@@ -222,7 +222,7 @@ impl Desk {
         let desk = Arc::clone(self);
         // Signs and writes a file.
         let decided = tokio::task::spawn_blocking(move || desk.decide(&request, &channel, address)).await;
-        let answer = decided.unwrap_or_else(|_| Err("an error in the farmer".to_owned()));
+        let answer = decided.unwrap_or_else(|_| Err("an error in the farmer".into()));
         self.say(&mut stream, answer).await?;
         drop(place);
         Ok(())
@@ -241,19 +241,23 @@ impl Desk {
             .map_err(|error| refused(&format!("its request cannot be read: {error}")))?;
         let desk = Arc::clone(self);
         let decided = tokio::task::spawn_blocking(move || desk.renew(&request, peer)).await;
-        let answer = decided.unwrap_or_else(|_| Err("an error in the farmer".to_owned()));
+        let answer = decided.unwrap_or_else(|_| Err("an error in the farmer".into()));
         self.say(&mut stream, answer).await
     }
 
-    async fn say<S>(&self, stream: &mut TlsStream<S>, answer: Result<Grant, String>) -> Result<(), RefusalCause>
+    async fn say<S>(&self, stream: &mut TlsStream<S>, answer: Result<Grant, No>) -> Result<(), RefusalCause>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let (answer, outcome) = match answer {
             Ok(grant) => (JoinAnswer::Granted(grant), Ok(())),
-            Err(reason) => {
+            Err(No::Because(reason)) => {
                 let cause = refused(&reason);
                 (JoinAnswer::Refused { reason }, Err(cause))
+            }
+            Err(No::OtherNetwork) => {
+                let farm = self.network.clone();
+                (JoinAnswer::OtherNetwork { farm }, Err(refused(ELSEWHERE)))
             }
         };
         let said = frame::write(stream, &answer).await;
@@ -263,7 +267,7 @@ impl Desk {
         said.map_err(|error| refused(&format!("the answer was lost: {error}")))
     }
 
-    fn decide(&self, request: &JoinRequest, channel: &proof::Channel, address: IpAddr) -> Result<Grant, String> {
+    fn decide(&self, request: &JoinRequest, channel: &proof::Channel, address: IpAddr) -> Result<Grant, No> {
         let hash = Bytes32(Sha256::digest(&request.request).into());
         let is_right = |secret: &TokenSecret| proof::is_of_joiner(secret, channel, &request.request, &request.proof);
         let now = self.clock.now().mono;
@@ -277,9 +281,14 @@ impl Desk {
                     let (name, at) = (name.clone(), now);
                     burned.push(Burned { name, address, at });
                 }
-                return Err(refusal.to_string());
+                return Err(refusal.into());
             }
             Decision::Again { name, certificate } => (name, certificate),
+            Decision::Grant { .. } if self.is_elsewhere(&request.network) => {
+                lock(&self.invites).handle_failed(request.invitation);
+                self.audit("refuse", &format!("{address}: {ELSEWHERE}"));
+                return Err(No::OtherNetwork);
+            }
             Decision::Grant { name } => match self.certify(request, &name) {
                 Ok(issued) => {
                     self.audit("join", &format!("{name} {} from {address}", issued.record.sha256));
@@ -287,24 +296,28 @@ impl Desk {
                 }
                 Err(error) => {
                     lock(&self.invites).handle_failed(request.invitation);
-                    return Err(error.to_string());
+                    return Err(error.into());
                 }
             },
         };
         let secret = lock(&self.invites).handle_given(request.invitation, &certificate);
-        let secret = secret.ok_or_else(|| JoinRefusal::Unknown.to_string())?;
+        let secret = secret.ok_or(JoinRefusal::Unknown)?;
         let proof = proof::of_farmer(&secret, channel, &certificate);
-        self.grant(certificate, &name, proof).map_err(|error| error.to_string())
+        Ok(self.grant(certificate, &name, proof)?)
     }
 
-    fn renew(&self, request: &JoinRequest, peer: PeerId) -> Result<Grant, String> {
+    /// Whether a machine is set to a network that is not farmed here. One that is set to none takes any.
+    fn is_elsewhere(&self, network: &str) -> bool {
+        !network.is_empty() && network != self.network
+    }
+
+    fn renew(&self, request: &JoinRequest, peer: PeerId) -> Result<Grant, No> {
         let registry = self.list.registry();
         let name = registry.member(peer).and_then(|member| member.name.clone());
-        let name = name.ok_or_else(|| "it has no name in the registry".to_owned())?;
-        let issued = self.certify(request, &name).map_err(|error| error.to_string())?;
+        let name = name.ok_or("it has no name in the registry")?;
+        let issued = self.certify(request, &name)?;
         self.audit("renew", &format!("{name} {}", issued.record.sha256));
-        self.grant(issued.pem, &name, [0; 32])
-            .map_err(|error| error.to_string())
+        Ok(self.grant(issued.pem, &name, [0; 32])?)
     }
 
     fn certify(&self, request: &JoinRequest, name: &HarvesterName) -> Result<IssuedCertificate, DeskError> {
@@ -373,6 +386,22 @@ fn refused(reason: &str) -> RefusalCause {
         reason: reason.to_owned(),
     }
 }
+
+/// Why a machine gets no certificate.
+enum No {
+    /// As a fragment.
+    Because(String),
+    /// It is set to a network that is not farmed here.
+    OtherNetwork,
+}
+
+impl<T: std::fmt::Display> From<T> for No {
+    fn from(reason: T) -> Self {
+        Self::Because(reason.to_string())
+    }
+}
+
+const ELSEWHERE: &str = "it is set to another network";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -81,6 +81,14 @@ pub enum JoinError {
         /// Why, made safe to show.
         reason: String,
     },
+    /// It farms another network than this machine is set to. The token has not been used.
+    #[error("the farm is on the network {farm}, and this machine is set to {set}")]
+    OtherNetwork {
+        /// The farm's network, made safe to show.
+        farm: String,
+        /// The network of the settings here.
+        set: String,
+    },
     /// What it gave is not what was asked for.
     #[error("what the farmer gave cannot be used: {what}")]
     BadGrant {
@@ -112,6 +120,9 @@ impl JoinError {
                  `farmconsole harvester invite NAME` on the farmer's machine"
             }
             Self::Address(_) => "copy the whole token again",
+            Self::OtherNetwork { .. } => {
+                "name another root, or change `selected_network` in the settings of this one; the token is still good"
+            }
             Self::BadGrant { .. } => "is farmconsole on both machines of one version?",
             Self::Key(_) | Self::Tls(_) => "the operating system gives no random numbers, or a file cannot be used",
         }
@@ -154,20 +165,21 @@ impl JoinKey {
     }
 }
 
-/// Joins the farm of a token: tries its addresses one after the other, and asks once more if an answer was lost.
+/// Joins the farm of a token: tries its addresses one after the other, and asks once more if an answer was lost. A machine
+/// that is set to a network joins no farm of another one.
 ///
 /// # Errors
 /// [`JoinError`].
-pub async fn join(token: &Token, kind: JoinKind, key: &JoinKey) -> Result<Joined, JoinError> {
+pub async fn join(token: &Token, kind: JoinKind, network: Option<&str>, key: &JoinKey) -> Result<Joined, JoinError> {
     let mut failed = JoinError::Address(String::new());
     for address in &token.addresses {
         let Ok(farmer) = address.parse::<HostPort>() else {
             failed = JoinError::Address(address.clone());
             continue;
         };
-        let mut joined = join_at(token, kind, key, &farmer).await;
+        let mut joined = join_at(token, kind, network, key, &farmer).await;
         if matches!(joined, Err(JoinError::HungUp { .. } | JoinError::TimedOut { .. })) {
-            joined = join_at(token, kind, key, &farmer).await;
+            joined = join_at(token, kind, network, key, &farmer).await;
         }
         match joined {
             Err(error) if error.may_be_the_address() => failed = error,
@@ -189,6 +201,7 @@ pub async fn renew(membership: &Membership, farmer: &HostPort) -> Result<Members
         invitation: [0; 4],
         kind: JoinKind::Own,
         request: key.request.clone(),
+        network: String::new(),
         proof: [0; 32],
     };
     let grant = ask(&mut stream, &request, farmer).await?;
@@ -247,7 +260,13 @@ pub async fn is_seen(membership: &Membership, farmer: &HostPort) -> Result<Optio
     Ok(Some(said == 1))
 }
 
-async fn join_at(token: &Token, kind: JoinKind, key: &JoinKey, farmer: &HostPort) -> Result<Joined, JoinError> {
+async fn join_at(
+    token: &Token,
+    kind: JoinKind,
+    network: Option<&str>,
+    key: &JoinKey,
+    farmer: &HostPort,
+) -> Result<Joined, JoinError> {
     let config = tls::joiner_config(&token.ca_key)?;
     let mut stream = reach(farmer, config, chia_server_name()).await?;
     let channel = channel(&stream)?;
@@ -255,6 +274,7 @@ async fn join_at(token: &Token, kind: JoinKind, key: &JoinKey, farmer: &HostPort
         invitation: token.id,
         kind,
         request: key.request.clone(),
+        network: network.unwrap_or_default().to_owned(),
         proof: proof::of_joiner(&token.secret, &channel, &key.request),
     };
     let grant = ask(&mut stream, &request, farmer).await?;
@@ -329,10 +349,17 @@ where
     })?;
     match answer? {
         JoinAnswer::Granted(grant) => Ok(grant),
-        JoinAnswer::Refused { reason } => Err(JoinError::Refused {
-            reason: strip_invisible(&reason).chars().take(200).collect(),
+        JoinAnswer::Refused { reason } => Err(JoinError::Refused { reason: shown(&reason) }),
+        JoinAnswer::OtherNetwork { farm } => Err(JoinError::OtherNetwork {
+            farm: shown(&farm),
+            set: request.network.clone(),
         }),
     }
+}
+
+/// What somebody says whom we do not know yet, made safe to show.
+fn shown(text: &str) -> String {
+    strip_invisible(text).chars().take(200).collect()
 }
 
 /// Whether a grant is for our key and of the CA that the token names, in every part.

@@ -164,6 +164,7 @@ fn request_with(token: &Token, stream: &TlsStream<TcpStream>, request: Vec<u8>) 
         kind: JoinKind::Own,
         proof: proof::of_joiner(&token.secret, &channel, &request),
         request,
+        network: String::new(),
     }
 }
 
@@ -179,7 +180,7 @@ async fn invited_machine_joins_farms_and_is_out_within_a_second_of_being_revoked
     let mut farm = Farm::start();
     let token: Token = farm.invite("rack1-a").to_string().parse().unwrap();
     let key = JoinKey::make().unwrap();
-    let joined = join(&token, JoinKind::Own, &key).await.unwrap();
+    let joined = join(&token, JoinKind::Own, None, &key).await.unwrap();
     assert_eq!(
         (joined.network.as_str(), &joined.farmer),
         ("simulator1", &farm.address())
@@ -211,13 +212,28 @@ async fn answer_that_was_lost_is_given_again_and_to_nobody_else() {
     let farm = Farm::start();
     let token = farm.invite("rack1-a");
     let key = JoinKey::make().unwrap();
-    let first = join(&token, JoinKind::Own, &key).await.unwrap().membership;
-    let again = join(&token, JoinKind::Own, &key).await.unwrap().membership;
+    let first = join(&token, JoinKind::Own, None, &key).await.unwrap().membership;
+    let again = join(&token, JoinKind::Own, None, &key).await.unwrap().membership;
     assert_eq!(first.certificate(), again.certificate());
-    let other = join(&token, JoinKind::Own, &JoinKey::make().unwrap())
+    let other = join(&token, JoinKind::Own, None, &JoinKey::make().unwrap())
         .await
         .unwrap_err();
     assert!(other.to_string().contains("has been used"), "{other}");
+}
+
+#[tokio::test]
+async fn machine_that_is_set_to_another_network_is_told_and_its_token_stays_good() {
+    let farm = Farm::start();
+    let token = farm.invite("rack1-a");
+    let key = JoinKey::make().unwrap();
+    let refused = join(&token, JoinKind::Own, Some("testnet11"), &key).await.unwrap_err();
+    assert!(
+        matches!(&refused, JoinError::OtherNetwork { farm, set } if farm == "simulator1" && set == "testnet11"),
+        "{refused}"
+    );
+    assert!(farm.list.registry().members().is_empty());
+    join(&token, JoinKind::Own, Some("simulator1"), &key).await.unwrap();
+    assert_eq!(farm.list.registry().members().len(), 1);
 }
 
 #[tokio::test]
@@ -225,7 +241,10 @@ async fn of_two_machines_that_race_for_one_token_exactly_one_joins() {
     let farm = Farm::start();
     let token = farm.invite("rack1-a");
     let (one, two) = (JoinKey::make().unwrap(), JoinKey::make().unwrap());
-    let (a, b) = tokio::join!(join(&token, JoinKind::Own, &one), join(&token, JoinKind::Own, &two));
+    let (a, b) = tokio::join!(
+        join(&token, JoinKind::Own, None, &one),
+        join(&token, JoinKind::Own, None, &two)
+    );
     assert!(a.is_ok() != b.is_ok(), "{a:?} {b:?}");
     assert_eq!(farm.list.registry().members().len(), 1);
 }
@@ -237,7 +256,7 @@ async fn without_an_invitation_nothing_is_said_to_whoever_wants_to_join() {
     // As if the farmer had been started anew since.
     let other = Farm::start();
     token.addresses = vec![other.address().to_string()];
-    let error = join(&token, JoinKind::Own, &JoinKey::make().unwrap())
+    let error = join(&token, JoinKind::Own, None, &JoinKey::make().unwrap())
         .await
         .unwrap_err();
     assert!(matches!(error, JoinError::HungUp { .. }), "{error}");
@@ -262,13 +281,13 @@ async fn wrong_secret_is_refused_and_five_of_them_cancel_the_invitation() {
         ..token.clone()
     };
     for n in 1..=5 {
-        let error = join(&guess, JoinKind::Own, &JoinKey::make().unwrap())
+        let error = join(&guess, JoinKind::Own, None, &JoinKey::make().unwrap())
             .await
             .unwrap_err();
         let expected = if n < 5 { "the proof is wrong" } else { "is cancelled" };
         assert!(error.to_string().contains(expected), "{error}");
     }
-    let error = join(&token, JoinKind::Own, &JoinKey::make().unwrap())
+    let error = join(&token, JoinKind::Own, None, &JoinKey::make().unwrap())
         .await
         .unwrap_err();
     assert!(matches!(error, JoinError::HungUp { .. }), "{error}");
@@ -328,7 +347,9 @@ async fn what_is_no_request_gets_no_certificate_and_leaves_the_invitation_good()
     stream.write_u32(u32::MAX).await.unwrap();
     stream.flush().await.unwrap();
     stream.read_to_end(&mut Vec::new()).await.ok();
-    join(&token, JoinKind::Own, &JoinKey::make().unwrap()).await.unwrap();
+    join(&token, JoinKind::Own, None, &JoinKey::make().unwrap())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -374,6 +395,7 @@ async fn request_that_stops_at_any_byte_costs_nothing_but_time() {
             invitation: token.id,
             kind: JoinKind::Own,
             request: key.request().to_vec(),
+            network: String::new(),
             proof: proof::of_joiner(&token.secret, &channel.unwrap(), key.request()),
         };
         let mut bytes = Vec::new();
@@ -398,6 +420,7 @@ fn request_bytes(key: &JoinKey) -> usize {
         invitation: [0; 4],
         kind: JoinKind::Own,
         request,
+        network: String::new(),
         proof: [0; 32],
     };
     request.to_bytes().len()
@@ -427,10 +450,10 @@ async fn farmer_that_is_killed_before_it_answers_has_the_machine_listed_and_take
         addresses: vec![farm.address().to_string()],
         ..token
     };
-    let refused = join(&again, JoinKind::Own, &lost).await.unwrap_err();
+    let refused = join(&again, JoinKind::Own, None, &lost).await.unwrap_err();
     assert!(matches!(refused, JoinError::HungUp { .. }), "{refused}");
     // A new invitation under the same name; what nobody has got counts no more once the new one is used.
-    let joined = join(&farm.invite("rack1-a"), JoinKind::Own, &lost).await.unwrap();
+    let joined = join(&farm.invite("rack1-a"), JoinKind::Own, None, &lost).await.unwrap();
     farm.farm_as(&joined.membership).await.unwrap();
     let id = joined.membership.facts().unwrap().record.sha256;
     while farm.list.judge(before) != Verdict::Unknown {
@@ -486,9 +509,14 @@ async fn doctor_says_by_how_much_a_certificate_is_out_of_date_and_who_signed_it(
 #[tokio::test]
 async fn farmer_says_whether_a_harvester_has_come() {
     let farm = Farm::start();
-    let joined = join(&farm.invite("rack1-a"), JoinKind::Official, &JoinKey::make().unwrap())
-        .await
-        .unwrap();
+    let joined = join(
+        &farm.invite("rack1-a"),
+        JoinKind::Official,
+        None,
+        &JoinKey::make().unwrap(),
+    )
+    .await
+    .unwrap();
     let seen = || is_seen(&joined.membership, &joined.farmer);
     assert_eq!(seen().await.unwrap(), Some(false));
     try_out(&joined.membership, &joined.farmer).await.unwrap();
@@ -503,7 +531,7 @@ async fn farmer_says_whether_a_harvester_has_come() {
 async fn certificate_is_renewed_with_a_new_key_and_the_old_one_counts_until_the_new_one_is_used() {
     let mut farm = Farm::start();
     let token = farm.invite("rack1-a");
-    let old = join(&token, JoinKind::Own, &JoinKey::make().unwrap())
+    let old = join(&token, JoinKind::Own, None, &JoinKey::make().unwrap())
         .await
         .unwrap()
         .membership;
@@ -530,7 +558,7 @@ async fn certificate_is_renewed_with_a_new_key_and_the_old_one_counts_until_the_
 #[tokio::test]
 async fn rotation_keeps_everybody_connected_until_it_is_finished() {
     let farm = Farm::start();
-    let old = join(&farm.invite("rack1-a"), JoinKind::Own, &JoinKey::make().unwrap())
+    let old = join(&farm.invite("rack1-a"), JoinKind::Own, None, &JoinKey::make().unwrap())
         .await
         .unwrap();
     let root = Root::new(farm.dir.path());

@@ -229,30 +229,41 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
     }
 }
 
+/// Network that the root of a machine which is to harvest is set to, if it has settings; finds out what would keep
+/// [`init_harvester`] from making one, before a token is spent on it.
+///
+/// # Errors
+/// When the directory holds something else, or its settings cannot be read.
+pub fn network_of_harvester(root: &Root) -> Result<Option<String>, InitError> {
+    match Settings::load(root) {
+        Ok(settings) => Ok(Some(settings.network)),
+        Err(ConfigError::Missing { .. }) => refuse_foreign_directory(root).map(|()| None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Makes the root of a machine that harvests for a farm it joined: settings, and no certificate authority. What is there
 /// stays.
 ///
 /// # Errors
 /// When the directory holds something else, is set to another network, or cannot be written.
 pub fn init_harvester(root: &Root, network: &str) -> Result<(), InitError> {
-    match Settings::load(root) {
-        Ok(settings) if settings.network == network => return Ok(()),
-        Ok(settings) => {
+    match network_of_harvester(root)? {
+        Some(set) if set == network => return Ok(()),
+        Some(set) => {
             return Err(InitError::OtherNetwork {
                 file: root.config_file(),
-                set: settings.network,
+                set,
                 asked: network.to_owned(),
             });
         }
-        Err(ConfigError::Missing { .. }) => {}
-        Err(error) => return Err(error.into()),
+        None => {}
     }
     if !BUILT_IN_NETWORKS.contains(&network) {
         return Err(InitError::UnknownNetwork {
             network: network.to_owned(),
         });
     }
-    refuse_foreign_directory(root)?;
     let mut report = InitReport::new(root, RootKind::Own, network);
     let _lock = start(root, &mut report)?;
     let marker = root.own_marker();

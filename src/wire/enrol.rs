@@ -15,6 +15,8 @@ pub struct JoinRequest {
     pub kind: JoinKind,
     /// Certificate request, PKCS#10 in DER. Only the key in it matters.
     pub request: Vec<u8>,
+    /// Network that the settings of this machine are for; empty where there are none yet, and in a renewal.
+    pub network: String,
     /// That it knows the secret; zeros in a renewal.
     pub proof: [u8; 32],
 }
@@ -37,6 +39,11 @@ pub enum JoinAnswer {
     Refused {
         /// Why, as a fragment.
         reason: String,
+    },
+    /// It does not, because it is set to another network. Its invitation has not been used.
+    OtherNetwork {
+        /// The network that is farmed.
+        farm: String,
     },
 }
 
@@ -80,12 +87,13 @@ impl Streamable for JoinKind {
 }
 
 impl Streamable for JoinRequest {
-    const MIN_BYTES: usize = 4 + 1 + 4 + 32;
+    const MIN_BYTES: usize = 4 + 1 + 4 + 4 + 32;
 
     fn stream(&self, out: &mut Vec<u8>) {
         self.invitation.stream(out);
         self.kind.stream(out);
         self.request.stream(out);
+        self.network.stream(out);
         self.proof.stream(out);
     }
 
@@ -94,6 +102,7 @@ impl Streamable for JoinRequest {
             invitation: Streamable::parse(input)?,
             kind: Streamable::parse(input)?,
             request: Streamable::parse(input)?,
+            network: Streamable::parse(input)?,
             proof: Streamable::parse(input)?,
         })
     }
@@ -132,23 +141,32 @@ impl Streamable for JoinAnswer {
 
     fn stream(&self, out: &mut Vec<u8>) {
         match self {
+            Self::Refused { reason } => {
+                out.push(0);
+                reason.stream(out);
+            }
             Self::Granted(grant) => {
-                true.stream(out);
+                out.push(1);
                 grant.stream(out);
             }
-            Self::Refused { reason } => {
-                false.stream(out);
-                reason.stream(out);
+            Self::OtherNetwork { farm } => {
+                out.push(2);
+                farm.stream(out);
             }
         }
     }
 
     fn parse(input: &mut Reader<'_>) -> Result<Self, WireError> {
-        if bool::parse(input)? {
-            Streamable::parse(input).map(Self::Granted)
-        } else {
-            let reason = Streamable::parse(input)?;
-            Ok(Self::Refused { reason })
+        let at = input.at();
+        match u8::parse(input)? {
+            0 => Ok(Self::Refused {
+                reason: Streamable::parse(input)?,
+            }),
+            1 => Streamable::parse(input).map(Self::Granted),
+            2 => Ok(Self::OtherNetwork {
+                farm: Streamable::parse(input)?,
+            }),
+            got => Err(WireError::UnknownAnswer { at, got }),
         }
     }
 }
@@ -163,6 +181,7 @@ mod tests {
             invitation: [1, 2, 3, 4],
             kind: JoinKind::Official,
             request: vec![9; 300],
+            network: "mainnet".to_owned(),
             proof: [7; 32],
         };
         let bytes = request.to_bytes();
@@ -178,7 +197,8 @@ mod tests {
         let refused = JoinAnswer::Refused {
             reason: "no".to_owned(),
         };
-        for answer in [JoinAnswer::Granted(grant), refused] {
+        let elsewhere = JoinAnswer::OtherNetwork { farm: "e".to_owned() };
+        for answer in [JoinAnswer::Granted(grant), refused, elsewhere] {
             assert_eq!(JoinAnswer::from_bytes(&answer.to_bytes()).unwrap(), answer);
         }
         for length in 0..bytes.len() {

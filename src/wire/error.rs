@@ -40,6 +40,14 @@ pub enum WireError {
         /// The byte found.
         got: u8,
     },
+    /// An answer to a machine that joins, of a kind that is none.
+    #[error("unknown kind of answer at offset {at}: {got}")]
+    UnknownAnswer {
+        /// Where it is.
+        at: usize,
+        /// The byte found.
+        got: u8,
+    },
     /// Text that is not UTF-8.
     #[error("text at offset {at} is not UTF-8")]
     InvalidUtf8 {

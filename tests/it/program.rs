@@ -328,11 +328,7 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
     assert!(machine.ok(&["summary"]).starts_with("Harvester status: NO PLOTS"));
     let alarms = machine.run(&["alarms"]);
     assert_eq!(alarms.status.code(), Some(1));
-    assert!(
-        String::from_utf8(alarms.stdout)
-            .unwrap()
-            .contains("plots add -d DIR")
-    );
+    assert!(String::from_utf8(alarms.stdout).unwrap().contains("plots add -d DIR"));
     let errors = machine.fails(&["attempts"], 69);
     assert!(
         errors.contains("no farmer runs on") && errors.contains("but a harvester"),

@@ -9,7 +9,7 @@ use farmconsole::config::{HostPort, Root};
 use farmconsole::control::{ControlClient, Role};
 use farmconsole::enrol::official::{self, OfficialError};
 use farmconsole::enrol::{self, JoinError, JoinKey, Joined};
-use farmconsole::init::{InitError, init_harvester};
+use farmconsole::init::{InitError, init_harvester, network_of_harvester};
 use farmconsole::tls::Membership;
 use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};
@@ -29,7 +29,8 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     }
     let root = &context.root;
     refuse_farmer(root).await?;
-    let joined = ask(&token, JoinKind::Own).await?;
+    let network = network_of_harvester(root).map_err(not_made)?;
+    let joined = ask(&token, JoinKind::Own, network.as_deref()).await?;
     init_harvester(root, &joined.network).map_err(not_made)?;
     joined
         .membership
@@ -67,9 +68,9 @@ async fn refuse_farmer(root: &Root) -> Result<(), Failure> {
 }
 
 async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome {
-    official::check(&root).map_err(not_installed)?;
+    let network = official::check(&root).map_err(not_installed)?;
     let restart = wants_restart(&root, options)?;
-    let joined = ask(token, JoinKind::Official).await?;
+    let joined = ask(token, JoinKind::Official, Some(&network)).await?;
     if restart && official::is_running(&root) {
         // While it still takes orders that show the old certificates.
         chia(&root, &["stop", "-d", "all"]).await.map_err(|failure| {
@@ -211,9 +212,9 @@ fn confirm(question: &str) -> Option<bool> {
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-async fn ask(token: &Token, kind: JoinKind) -> Result<Joined, Failure> {
+async fn ask(token: &Token, kind: JoinKind, network: Option<&str>) -> Result<Joined, Failure> {
     let key = JoinKey::make().map_err(not_joined)?;
-    enrol::join(token, kind, &key).await.map_err(not_joined)
+    enrol::join(token, kind, network, &key).await.map_err(not_joined)
 }
 
 async fn try_out(membership: &Membership, farmer: &HostPort) -> Result<(), Failure> {

@@ -51,6 +51,7 @@ pub(crate) fn enrol_seeds() -> Vec<SeedInput> {
             invitation: [n; 4],
             kind: if n % 2 == 0 { JoinKind::Own } else { JoinKind::Official },
             request: vec![n; usize::from(n) * 40],
+            network: "x".repeat(usize::from(n)),
             proof: [n; 32],
         };
         seed("enrol", format!("request_{n}"), [vec![0], request.to_bytes()].concat());
@@ -63,10 +64,10 @@ pub(crate) fn enrol_seeds() -> Vec<SeedInput> {
             network: text(7),
             proof: [n; 32],
         };
-        let answer = if n < 4 {
-            JoinAnswer::Granted(grant)
-        } else {
-            JoinAnswer::Refused { reason: text(n) }
+        let answer = match n {
+            1..4 => JoinAnswer::Granted(grant),
+            4 => JoinAnswer::OtherNetwork { farm: text(n) },
+            _ => JoinAnswer::Refused { reason: text(n) },
         };
         seed("enrol", format!("answer_{n}"), [vec![1], answer.to_bytes()].concat());
     }
