@@ -1,8 +1,10 @@
 //! Keeps the certificate of a harvester that joined a farm fresh: a new key and certificate when two thirds of its time
 //! are over, or when the farm has new authorities.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -12,8 +14,8 @@ use crate::logging::target::HARVESTER_SERVER;
 use crate::system_clock::unix_now;
 use crate::tls::Membership;
 
-/// Looks now and then until `stop`, and renews. What goes wrong is logged and tried again.
-pub async fn keep_fresh(root: Root, farmer: HostPort, stop: CancellationToken) {
+/// Looks now and then until `stop`, and renews; tells `renewed` when it has. What goes wrong is logged and tried again.
+pub async fn keep_fresh(root: Root, farmer: HostPort, renewed: Arc<Notify>, stop: CancellationToken) {
     let mut pause = FIRST_LOOK;
     loop {
         tokio::select! {
@@ -23,7 +25,10 @@ pub async fn keep_fresh(root: Root, farmer: HostPort, stop: CancellationToken) {
         pause = LOOK_EVERY;
         match renew_if_due(&root, &farmer).await {
             Ok(false) => {}
-            Ok(true) => tracing::info!(target: HARVESTER_SERVER, "the certificate of this harvester was renewed"),
+            Ok(true) => {
+                tracing::info!(target: HARVESTER_SERVER, "the certificate of this harvester was renewed");
+                renewed.notify_waiters();
+            }
             Err(error) => {
                 tracing::warn!(target: HARVESTER_SERVER, "renew the certificate of this harvester: {error}");
                 pause = AGAIN_AFTER;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
@@ -92,20 +92,12 @@ where
 {
     let (mut sink, mut stream) = socket.split();
     let pulse = Pulse::new();
-    // What seldom happens is looked at when it has happened, not whenever there is something to read or to write.
-    let seldom = async {
-        tokio::select! {
-            biased;
-            cause = over => cause,
-            cause = watch(side, meter, &pulse, liveness) => cause,
-        }
-    };
-    let mut seldom = FuturesUnordered::from_iter([seldom]);
     let cause = tokio::select! {
         biased;
-        Some(cause) = seldom.next() => cause,
+        cause = over => cause,
         cause = read(&mut stream, side, meter, &pulse) => cause,
         cause = write(&mut sink, side, meter, &pulse, liveness) => cause,
+        cause = watch(side, meter, &pulse, liveness) => cause,
     };
     ended(&cause).await;
     if let Some(goodbye) = goodbye(&cause) {

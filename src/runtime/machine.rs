@@ -1,7 +1,9 @@
 //! A harvester alone: one root, one farmer somewhere else. What can fail is opened before any task starts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -67,10 +69,14 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
     harvester_tls(&root)?;
     let mut farmers = settings.harvester.farmer_peers.iter().cloned();
     let farmer = farmers.next().ok_or(HarvesterStartError::NoFarmer)?;
+    let renewed = Arc::new(Notify::new());
     let dialling = DialSettings {
         farmer: farmer.clone(),
         not_dialled: farmers.collect(),
-        tls: TlsSource::Root(root.clone()),
+        tls: TlsSource::Root {
+            root: root.clone(),
+            renewed: Arc::clone(&renewed),
+        },
         network: settings.network.clone(),
     };
     let service = Service::new(ServiceOptions::of(&settings), Clock::start());
@@ -81,7 +87,7 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     tasks.spawn(control.run(Served::Harvester(handle.clone()), stop.clone()));
     tasks.spawn(dial(dialling, service, stop.clone()));
-    tasks.spawn(keep_fresh(root, farmer.clone(), stop.clone()));
+    tasks.spawn(keep_fresh(root, farmer.clone(), renewed, stop.clone()));
     tasks.close();
     Ok(RunningHarvester {
         handle,

@@ -225,7 +225,9 @@ impl RefusalCause {
             Self::OtherService { .. } => {
                 "give that machine a certificate of its own: `farmconsole harvester invite NAME`"
             }
-            Self::JoinRefused { .. } => "make a new invitation: `farmconsole harvester invite NAME`",
+            Self::JoinRefused { .. } => {
+                "if its invitation has ended or was used, make a new one: `farmconsole harvester invite NAME`"
+            }
             _ => "look at that machine's harvester log",
         }
     }

@@ -4,10 +4,11 @@
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::client::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -38,15 +39,29 @@ pub struct DialSettings {
 pub enum TlsSource {
     /// It was read already.
     Given(HarvesterTls),
-    /// Read before every dial, so that a new one counts from the next connection on.
-    Root(Root),
+    /// Read before every dial.
+    Root {
+        /// From here.
+        root: Root,
+        /// Told ([`Notify::notify_waiters`]) when there is a new one: a connection with the old one makes way for one with
+        /// the new one, which is how the farmer knows that the old one is used no more.
+        renewed: Arc<Notify>,
+    },
 }
 
 impl TlsSource {
     fn current(&self) -> Result<HarvesterTls, TlsError> {
         match self {
             Self::Given(tls) => Ok(tls.clone()),
-            Self::Root(root) => harvester_tls(root),
+            Self::Root { root, .. } => harvester_tls(root),
+        }
+    }
+
+    /// Waits until there is a new one.
+    async fn renewed(&self) {
+        match self {
+            Self::Given(_) => std::future::pending().await,
+            Self::Root { renewed, .. } => renewed.notified().await,
         }
     }
 }
@@ -70,8 +85,13 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
     let mut backoff = Backoff::DEFAULT;
     let mut told = None;
     loop {
+        // From before the certificate is read, so that no newer one is missed.
+        let renewed = settings.tls.renewed();
+        tokio::pin!(renewed);
         let link = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
+            () = &mut renewed => continue,
             link = open(&settings) => link,
         };
         let (reason, hint) = match link {
@@ -81,7 +101,18 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
                     link.protocol_version().clone_into(&mut farmer.protocol_version);
                 });
                 let connected = Instant::now();
-                let cause = serve(&mut service, link, &stop).await;
+                let ended = stop.child_token();
+                let serving = serve(&mut service, link, &ended);
+                tokio::pin!(serving);
+                let cause = tokio::select! {
+                    cause = &mut serving => cause,
+                    () = &mut renewed => {
+                        tracing::info!(target: HARVESTER_SERVER, "connecting again with the new certificate");
+                        ended.cancel();
+                        serving.await;
+                        continue;
+                    }
+                };
                 if stop.is_cancelled() {
                     return;
                 }
@@ -132,7 +163,10 @@ pub async fn examine_farmer(root: &Root) -> Result<(), (String, String)> {
     let settings = DialSettings {
         farmer,
         not_dialled: farmers.collect(),
-        tls: TlsSource::Root(root.clone()),
+        tls: TlsSource::Root {
+            root: root.clone(),
+            renewed: Arc::default(),
+        },
         network: settings.network,
     };
     knock(&settings).await.map_err(|error| {

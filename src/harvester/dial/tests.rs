@@ -263,6 +263,47 @@ async fn a_harvester_farms_over_the_network_and_comes_back_after_the_farmer_was_
     farm.shutdown.cancel();
 }
 
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_at_once() {
+    let plots = tempfile::tempdir().unwrap();
+    let mut farm = Farm::start();
+    let (stop, renewed) = (CancellationToken::new(), Arc::new(Notify::new()));
+    let settings = DialSettings {
+        tls: TlsSource::Root {
+            root: farm.root.clone(),
+            renewed: Arc::clone(&renewed),
+        },
+        ..farm.settings(&farm.root, "simulator1")
+    };
+    let service = service(plots.path());
+    let status = service.status();
+    let dialling = tokio::spawn(dial(settings, service, stop.clone()));
+    let _old = farm.connected().await;
+    let served = async |connections| {
+        while status.farmer().connections < connections {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(5), served(1)).await.unwrap();
+    renewed.notify_waiters();
+    let goodbye = farm.event().await;
+    assert!(
+        matches!(
+            &goodbye,
+            SessionEvent::Disconnected {
+                cause: DisconnectCause::ClosedByPeer,
+                ..
+            }
+        ),
+        "{goodbye:?}"
+    );
+    let _new = farm.connected().await;
+    timeout(Duration::from_secs(5), served(2)).await.unwrap();
+    stop.cancel();
+    dialling.await.unwrap();
+    farm.shutdown.cancel();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_farmer_that_takes_the_connection_and_says_nothing_is_given_up() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
