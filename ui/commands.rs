@@ -19,7 +19,10 @@ impl Commands {
     pub(crate) fn new(root: Option<&Path>, of_environment: Option<&OsStr>) -> Self {
         let root = root.filter(|root| of_environment != Some(root.as_os_str()));
         Self {
-            root: root.map(|root| shell_word(&root.display().to_string())),
+            root: root.map(|root| {
+                let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
+                shell_word(&root.display().to_string())
+            }),
         }
     }
 
