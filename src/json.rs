@@ -1,8 +1,8 @@
 //! Values of JSON, made and read by way of text.
 //!
 //! Every kind of reader and writer that serde is given is compiled once more for every type that passes through it, and
-//! the types of a farm are many: straight ways between them and a [`Value`] made the program two megabytes larger. So
-//! all of them are read from bytes and written to bytes, and what needs a value goes through those.
+//! the types of a farm are many: straight ways between them and a [`Value`] made the program more than a megabyte larger.
+//! So all of them are read from bytes and written to bytes, and what needs a value goes through those.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
