@@ -48,6 +48,7 @@ impl Farm {
             serial: "07".to_owned(),
             not_before_unix_s: 0,
             not_after_unix_s: u64::MAX,
+            issuer: String::new(),
         };
         let name = "rack1-a".parse().expect("a name");
         registry.enrol(&name, MemberOrigin::Own, certificate, 0).expect("room");

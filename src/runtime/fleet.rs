@@ -278,7 +278,7 @@ impl Fleet {
         let ca = self.desk.ca();
         let has_not_followed = |it: &&Member| {
             let in_use = it.certificates.first().filter(|_| it.origin != MemberOrigin::Legacy);
-            it.standing == Standing::Allowed && in_use.is_some_and(|it| ca.is_of_old(it.not_before_unix_s))
+            it.standing == Standing::Allowed && in_use.is_some_and(|it| ca.is_of_old(it))
         };
         FleetView {
             not_followed: registry

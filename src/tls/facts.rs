@@ -56,6 +56,7 @@ impl CertificateFacts {
                 serial: hex::encode(x509.raw_serial()),
                 not_before_unix_s: seconds(x509.validity().not_before.timestamp()),
                 not_after_unix_s: seconds(x509.validity().not_after.timestamp()),
+                issuer: shown(x509.issuer().to_string()),
             },
             subject: shown(x509.subject().to_string()),
             issuer: shown(x509.issuer().to_string()),

@@ -255,12 +255,13 @@ impl FarmCa {
         self.dir.join(OLD_CLIENT_CA).exists()
     }
 
-    /// Whether a harvester's certificate, going by its beginning (unix seconds), is of the authorities before these.
+    /// Whether a harvester's certificate is of the authorities before these, or may be. Its dates say nothing: they follow
+    /// from what is known of the time, which is less after the farmer was started than before.
     #[must_use]
-    pub fn is_of_old(&self, not_before_unix_s: u64) -> bool {
+    pub fn is_of_old(&self, certificate: &CertificateRecord) -> bool {
         let newest = read_certificates(&self.ca(Role::Client).crt).ok();
-        let facts = newest.and_then(|it| CertificateFacts::of(it.first()?));
-        self.is_rotating() && facts.is_some_and(|it| not_before_unix_s < it.record.not_before_unix_s)
+        let newest = newest.and_then(|it| CertificateFacts::of(it.first()?));
+        self.is_rotating() && newest.is_none_or(|it| certificate.issuer != it.subject)
     }
 
     /// Ends what [`Self::rotate`] began: what the old authorities signed counts no more.

@@ -361,6 +361,20 @@ fn authorities_are_made_once_and_chias_key_is_not_needed_again() {
     assert!(again.renew_farmer(later).unwrap());
 }
 
+#[test]
+fn who_has_not_followed_a_rotation_is_known_whatever_the_clock_said() {
+    let farm = Farm::new(LegacyCa::Off);
+    let (_, old) = farm.member(unix_now());
+    assert!(!farm.ca.is_of_old(&old.record));
+    // Less is known of the time after a start, so that new authorities begin before what the old ones signed.
+    let less = UnixMillis(unix_now().0 - 86_400_000);
+    farm.ca.rotate(less).unwrap();
+    let (_, new) = farm.member(less);
+    assert!(farm.ca.is_of_old(&old.record) && !farm.ca.is_of_old(&new.record));
+    farm.ca.finish_rotation().unwrap();
+    assert!(!farm.ca.is_of_old(&old.record));
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig {
         cases: 2_000,
