@@ -18,8 +18,9 @@ pub struct CertificateRecord {
     pub not_before_unix_s: u64,
     /// Valid until, unix seconds.
     pub not_after_unix_s: u64,
-    /// Name of the authority that signed it, of which each has its own; empty in what older versions wrote.
-    #[serde(default)]
+    /// Name of the authority that signed it, of which each has its own; empty in what older versions wrote, and then not
+    /// written, so that the checksum of their files stays right.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub issuer: String,
 }
 

@@ -17,6 +17,16 @@ pub(super) fn certificate(n: u8) -> CertificateRecord {
     }
 }
 
+#[test]
+fn record_of_an_older_version_is_written_as_it_was() {
+    let text = serde_json::to_string(&certificate(1)).unwrap();
+    assert!(!text.contains("issuer"), "{text}");
+    assert_eq!(
+        serde_json::from_str::<CertificateRecord>(&text).unwrap(),
+        certificate(1)
+    );
+}
+
 fn registry() -> Registry {
     Registry::new("00112233".to_owned())
 }
