@@ -43,7 +43,8 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     let program = Program::new();
     program.fails(&["no-such-command"], 2);
     let errors = program.fails(&["--daemon", "summary"], 2);
-    assert!(errors.contains("--daemon stands alone"), "{errors}");
+    let hint = format!("hint: `farmconsole --root {} --daemon`", program.root().display());
+    assert!(errors.contains(&hint), "{errors}");
     let errors = program.fails(&["--read-only", "stop"], 2);
     assert!(errors.contains("--read-only is for the console"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
@@ -328,7 +329,8 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
     assert!(machine.ok(&["summary"]).starts_with("Harvester status: NO PLOTS"));
     let alarms = machine.run(&["alarms"]);
     assert_eq!(alarms.status.code(), Some(1));
-    assert!(String::from_utf8(alarms.stdout).unwrap().contains("plots add -d DIR"));
+    let add = format!("`farmconsole --root {} plots add", machine.root().display());
+    assert!(String::from_utf8(alarms.stdout).unwrap().contains(&add));
     let errors = machine.fails(&["attempts"], 69);
     assert!(
         errors.contains("no farmer runs on") && errors.contains("but a harvester"),
