@@ -222,8 +222,8 @@ async fn answer_that_was_lost_is_given_again_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn machine_that_is_set_to_another_network_is_told_and_its_token_stays_good() {
-    let farm = Farm::start();
+async fn machine_that_is_set_to_another_network_is_told_as_the_farmer_is_and_its_token_stays_good() {
+    let mut farm = Farm::start();
     let token = farm.invite("rack1-a");
     let key = JoinKey::make().unwrap();
     let set_to = |name: &str| SetNetwork {
@@ -241,6 +241,11 @@ async fn machine_that_is_set_to_another_network_is_told_and_its_token_stays_good
              join again",
             farm.address()
         )
+    );
+    let cause = farm.refused().await;
+    assert_eq!(
+        cause.to_string(),
+        "it may not join: it is set to the network testnet11, this farm is on simulator1"
     );
     assert!(farm.list.registry().members().is_empty());
     join(&token, JoinKind::Own, Some(&set_to("simulator1")), &key)
