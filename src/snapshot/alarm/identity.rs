@@ -1,7 +1,7 @@
 //! What an alarm is about: which incident, whose, and how bad it is.
 
 use super::super::peer::HarvesterId;
-use super::{AlarmKind, Severity};
+use super::kind::{AlarmKind, Severity};
 use crate::ids::LauncherId;
 
 impl AlarmKind {

@@ -9,6 +9,27 @@ use super::super::peer::{HarvesterId, RefusalCause};
 use super::super::{PartialOutcome, PartialStep};
 use crate::ids::{LauncherId, PeerId};
 
+/// How bad an alarm is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Farming, or part of it, does not happen.
+    Critical,
+    /// Something should be looked at.
+    Warning,
+}
+
+impl Severity {
+    /// As it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// One kind of incident. Two alarms are the same incident when [`AlarmKind::key`] is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

@@ -9,28 +9,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use kind::{AlarmKind, OwnerNeed, RewardTarget};
-
-/// How bad an alarm is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Farming, or part of it, does not happen.
-    Critical,
-    /// Something should be looked at.
-    Warning,
-}
-
-impl Severity {
-    /// As it is written.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-        }
-    }
-}
+pub use kind::{AlarmKind, OwnerNeed, RewardTarget, Severity};
 
 /// An alarm as it is shown: open, or closed and kept for the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
