@@ -57,14 +57,10 @@ impl Context {
     ) -> Result<Self, Failure> {
         let dir = match root {
             Some(dir) => std::path::absolute(dir)?,
-            None => std::env::home_dir()
-                .filter(|home| home.is_absolute())
-                .ok_or_else(|| {
-                    Failure::new(Status::Usage, "find the root: the environment names no home directory")
-                        .hint("name the root with `--root DIR`")
-                })?
-                .join(".farmconsole")
-                .join(default_name),
+            None => default_root(default_name).ok_or_else(|| {
+                Failure::new(Status::Usage, "find the root: the environment names no home directory")
+                    .hint("name the root with `--root DIR`")
+            })?,
         };
         let root = Root::new(dir);
         let socket = root.control_socket();
@@ -120,6 +116,12 @@ impl Context {
             .hint("ask on the farmer's machine; `farmconsole summary` and `farmconsole` show this harvester")),
         }
     }
+}
+
+/// `<home>/.farmconsole/<name>`, if the environment names a home directory.
+pub(crate) fn default_root(name: &str) -> Option<PathBuf> {
+    let home = std::env::home_dir().filter(|home| home.is_absolute())?;
+    Some(home.join(".farmconsole").join(name))
 }
 
 /// A connection to a running farmer.

@@ -43,7 +43,7 @@ mod tests;
 
 pub use admission::{Admission, AdmissionLimits};
 pub use backoff::{Backoff, BackoffError, chance};
-pub use client::{DialOptions, FarmerLink, WithId, connect};
+pub use client::{DialOptions, FarmerLink, WithId, connect, knock};
 pub use credit::{Credit, Credits};
 pub use events::{SessionEvent, SessionIds};
 pub use handshake::{ConnectError, SOFTWARE_VERSION};
