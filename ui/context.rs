@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use farmconsole::config::Root;
+use farmconsole::config::{Root, Settings};
 use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
 use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
@@ -11,6 +11,7 @@ use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 
 use crate::args::ColorChoice;
 use crate::commands::Commands;
+use crate::errors::bad_settings;
 use crate::exit::{Failure, Status};
 
 /// Bytes that the path of a Unix socket may have, on every system.
@@ -82,6 +83,11 @@ impl Context {
             is_read_only: false,
             commands: Commands::default(),
         })
+    }
+
+    /// The settings of this root.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Settings::load(&self.root).map_err(bad_settings)
     }
 
     /// Connects to whatever runs on this root.

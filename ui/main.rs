@@ -15,12 +15,14 @@ mod console;
 mod context;
 mod daemon;
 mod demo;
+mod errors;
 mod exit;
 #[cfg(feature = "console")]
 mod feed;
 mod format;
 mod harvester;
 mod history;
+mod json;
 mod keys;
 mod lists;
 mod plots;

@@ -14,7 +14,7 @@ use super::fleet::{ask_fleet, view};
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{plural, safe, span};
-use crate::lists::json_line;
+use crate::json::json_line;
 
 /// One thing that is wrong.
 #[derive(Debug, serde::Serialize)]

@@ -16,9 +16,8 @@ use farmconsole::wire::token::{Token, TokenError};
 
 use crate::args::HarvesterJoin;
 use crate::commands::shell_word;
-use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::with_hint;
+use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// Runs the command.
@@ -297,12 +296,12 @@ fn chia_root(given: Option<PathBuf>) -> Result<Root, Failure> {
 
 fn not_made(error: InitError) -> Failure {
     let hint = error.hint();
-    with_hint(Failure::new(Status::Failed, error), hint)
+    Failure::new(Status::Failed, error).hint_if_any(hint)
 }
 
 fn not_installed(error: OfficialError) -> Failure {
     let hint = error.hint();
-    with_hint(Failure::new(Status::Failed, error), hint)
+    Failure::new(Status::Failed, error).hint_if_any(hint)
 }
 
 /// The official daemon is slow to start and to stop.
