@@ -18,7 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::hit::{self, Hit, Mouse};
 use super::last_look::LastLook;
-use super::message::{Effect, Message, Save};
+use super::message::{Effect, Left, Message, Save};
 use super::model::{Link, Model};
 use super::palette::Palette;
 use super::terminal::{self, Console, Input};
@@ -44,15 +44,6 @@ pub(crate) struct ConsoleOptions {
     pub(crate) last_look: Option<LastLook>,
     /// How commands are typed for the root of what is shown.
     pub(crate) commands: Commands,
-}
-
-/// How the console was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// The farmer goes on, in another process.
-    Detached,
-    /// The farmer of this process shall end.
-    Stop,
 }
 
 /// Between two frames.

@@ -13,7 +13,7 @@ pub(super) mod screens;
 mod update;
 mod view;
 
-pub(super) use model::{Model, Pane};
+pub(super) use model::Model;
 
 use std::sync::Arc;
 
