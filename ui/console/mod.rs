@@ -8,6 +8,7 @@
 //!
 //! It draws what the snapshot says and nothing else: no clock, no list of plots, no decision of its own.
 
+mod app;
 mod copy;
 mod export;
 mod files;

@@ -21,10 +21,10 @@ use farmconsole::handle::RecentKind;
 use farmconsole::snapshot::MachineSnapshot;
 use ratatui::Frame;
 
+use super::app::{App, Surroundings};
 use super::hit::Hit;
 use super::message::{Effect, Message};
 use super::model::Link;
-use super::run::{App, Surroundings};
 use crate::feed::FarmerPlace;
 
 impl App for Model {
