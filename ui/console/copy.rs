@@ -3,8 +3,8 @@
 use farmconsole::handle::FeedEvent;
 
 use super::files::Files;
-use super::model::{Model, Screen};
-use super::views::messages;
+use super::model::Model;
+use super::screen::Screen;
 use crate::format::safe;
 
 /// Most bytes that are copied: terminals refuse long ones.
@@ -49,7 +49,7 @@ pub(super) fn selected(model: &Model) -> Option<(String, &'static str)> {
             let text = match &entry.event {
                 FeedEvent::Message(record) => record.to_string(),
                 FeedEvent::Log(record) => record.message.clone(),
-                FeedEvent::Notice(_) => messages::text(entry),
+                FeedEvent::Notice(_) => entry.text(),
             };
             (text, "the message")
         }
@@ -57,7 +57,8 @@ pub(super) fn selected(model: &Model) -> Option<(String, &'static str)> {
             let rows = model.alarms();
             let selected = rows.iter().find(|a| Some(a.number) == model.selection.alarm);
             let alarm = selected.or_else(|| rows.first())?;
-            (format!("{}: {}", alarm.text, alarm.remedy), "the alarm")
+            let remedy = model.commands.here(&alarm.remedy);
+            (format!("{}: {remedy}", alarm.text), "the alarm")
         }
     };
     let mut text = safe(&text);

@@ -16,49 +16,13 @@ use super::last_look::LastLook;
 use super::order::{Order, Orders, SortBy};
 use super::past::Past;
 use super::privacy::{self, Names};
+use super::screen::Screen;
 use super::stream::{Entry, Stream};
 use super::theme::Theme;
 use super::times::Zone;
+use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
-
-/// One screen. Their numbers are those of the keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Screen {
-    Farm,
-    Harvesters,
-    Plots,
-    Proofs,
-    Pools,
-    Messages,
-    Alarms,
-}
-
-impl Screen {
-    /// All, in order.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Farm,
-        Self::Harvesters,
-        Self::Plots,
-        Self::Proofs,
-        Self::Pools,
-        Self::Messages,
-        Self::Alarms,
-    ];
-
-    /// Its key and its name.
-    pub(super) const fn tab(self) -> (char, &'static str) {
-        match self {
-            Self::Farm => ('1', "Farm"),
-            Self::Harvesters => ('2', "Harvesters"),
-            Self::Plots => ('3', "Plots"),
-            Self::Proofs => ('4', "Proofs"),
-            Self::Pools => ('5', "Pools"),
-            Self::Messages => ('6', "Messages"),
-            Self::Alarms => ('7', "Alarms"),
-        }
-    }
-}
 
 /// What lies over the screen and takes the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -189,6 +153,8 @@ pub(super) struct Model {
     pub(super) place: FarmerPlace,
     pub(super) theme: Theme,
     pub(super) zone: Zone,
+    /// How commands are typed for the root of what is shown.
+    pub(super) commands: Commands,
     /// Columns and rows.
     pub(super) size: (u16, u16),
     /// The newest picture.
@@ -230,6 +196,7 @@ impl Model {
             place,
             theme,
             zone,
+            commands: Commands::default(),
             size: (0, 0),
             snapshot,
             quiet_s: None,
@@ -268,6 +235,16 @@ impl Model {
             text
         };
         self.theme.plain(text)
+    }
+
+    /// What to do about something, ready to be drawn: commands as they are typed here. Where paths are hidden the root is
+    /// not named, for such a screen is shown to others.
+    pub(super) fn remedy(&self, text: &str) -> String {
+        if self.privacy {
+            self.outside(text)
+        } else {
+            self.outside(&self.commands.here(text))
+        }
     }
 
     /// An address, id or path, ready to be drawn.

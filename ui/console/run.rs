@@ -16,9 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::app::{App, Surroundings};
 use super::hit::{self, Hit, Mouse};
 use super::last_look::LastLook;
-use super::message::{Effect, Message, Save};
+use super::message::{Effect, Left, Message, Save};
 use super::model::{Link, Model};
 use super::palette::Palette;
 use super::terminal::{self, Console, Input};
@@ -27,11 +28,12 @@ use super::times::Zone;
 use super::update::{first_questions, update};
 use super::{machine, save, view};
 use crate::args::ColorChoice;
+use crate::commands::Commands;
 use crate::exit::{Failure, Status};
-use crate::feed::{FarmerPlace, Feed, Picture};
+use crate::feed::{FarmerPlace, Feed};
 
 /// How the console looks, from the command line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ConsoleOptions {
     /// When to use colours.
     pub(crate) color: ColorChoice,
@@ -41,15 +43,8 @@ pub(crate) struct ConsoleOptions {
     pub(crate) palette: Option<Palette>,
     /// What the person saw last.
     pub(crate) last_look: Option<LastLook>,
-}
-
-/// How the console was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// The farmer goes on, in another process.
-    Detached,
-    /// The farmer of this process shall end.
-    Stop,
+    /// How commands are typed for the root of what is shown.
+    pub(crate) commands: Commands,
 }
 
 /// Between two frames.
@@ -87,36 +82,13 @@ pub(crate) async fn run_harvester(feed: Feed<MachineSnapshot>, options: ConsoleO
     Ok(left)
 }
 
-/// What the loop runs: a model, its update and its view. Both are pure.
-pub(super) trait App: Sized {
-    /// What it is a model of.
-    type Picture: Picture;
-
-    /// A console that has just opened.
-    fn open(place: FarmerPlace, first: Arc<Self::Picture>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self;
-
-    /// What it asks for when it opens.
-    fn first_questions() -> Vec<Effect>;
-
-    /// Where what it shows runs.
-    fn place(&self) -> FarmerPlace;
-
-    /// Whether it wants to be told how long no picture has come.
-    fn counts_silence(&self, for_s: u64) -> bool;
-
-    /// Takes one message in.
-    fn update(&mut self, message: Message<Self::Picture>) -> Vec<Effect>;
-
-    /// Draws all of it, and says where what can be clicked stands.
-    fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit>;
-}
-
 impl App for Model {
     type Picture = FarmSnapshot;
 
-    fn open(place: FarmerPlace, first: Arc<FarmSnapshot>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self {
-        let mut model = Self::new(place, first, theme, zone);
-        model.size = size;
+    fn open(place: FarmerPlace, first: Arc<FarmSnapshot>, surroundings: Surroundings) -> Self {
+        let mut model = Self::new(place, first, surroundings.theme, surroundings.zone);
+        model.size = surroundings.size;
+        model.commands = surroundings.commands;
         model
     }
 
@@ -151,7 +123,13 @@ async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result
     );
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());
-    let mut model = A::open(feed.place, first, theme, Zone::system(), size);
+    let surroundings = Surroundings {
+        theme,
+        zone: Zone::system(),
+        size,
+        commands: options.commands,
+    };
+    let mut model = A::open(feed.place, first, surroundings);
     if let Some(look) = options.last_look {
         model.update(Message::LastLook(look));
     }

@@ -8,27 +8,15 @@ use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeState, VolumeVi
 
 use super::super::model::Link;
 use super::super::privacy::hide;
+use super::super::screen::Pane;
 use super::super::theme::Theme;
 use super::super::times::Zone;
+use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
 
 /// Log records kept; the oldest are forgotten.
 pub(super) const RECORDS_KEPT: usize = 1_000;
-
-/// One part of the screen. The keys go to the one that has the focus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Pane {
-    Drives,
-    Lookups,
-    Files,
-    Log,
-}
-
-impl Pane {
-    /// All, in the order of the tab key.
-    pub(super) const ALL: [Self; 4] = [Self::Drives, Self::Lookups, Self::Files, Self::Log];
-}
 
 /// What lies over the screen and takes the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +58,8 @@ pub(in super::super) struct Model {
     pub(super) place: FarmerPlace,
     pub(super) theme: Theme,
     pub(super) zone: Zone,
+    /// How commands are typed for the root of what is shown.
+    pub(super) commands: Commands,
     /// Columns and rows.
     pub(super) size: (u16, u16),
     /// The newest picture.
@@ -102,6 +92,7 @@ impl Model {
             place,
             theme,
             zone,
+            commands: Commands::default(),
             size,
             snapshot,
             quiet_s: None,
@@ -121,6 +112,16 @@ impl Model {
         let text = safe(text);
         let text = if self.privacy { hide(&text, self.hidden()) } else { text };
         self.theme.plain(text)
+    }
+
+    /// What to do about something, ready to be drawn: commands as they are typed here. Where paths are hidden the root is
+    /// not named, for such a screen is shown to others.
+    pub(super) fn remedy(&self, text: &str) -> String {
+        if self.privacy {
+            self.outside(text)
+        } else {
+            self.outside(&self.commands.here(text))
+        }
     }
 
     /// An address or path, ready to be drawn.

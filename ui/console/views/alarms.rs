@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, Screen};
-use super::super::theme::Tone;
+use super::super::model::Model;
+use super::super::screen::Screen;
+use super::super::tone::Tone;
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::text::{put, span, wrap};
 use super::{ago, list_title, nothing};
@@ -117,7 +118,7 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
         lines.push(Line::from(span(format!("   {line}"), theme.style(Tone::Title))));
     }
     let arrow = theme.pick("→", ">");
-    for (n, line) in wrap(&model.outside(&alarm.remedy), room).into_iter().enumerate() {
+    for (n, line) in wrap(&model.remedy(&alarm.remedy), room).into_iter().enumerate() {
         let lead = if n == 0 { arrow } else { " " };
         lines.push(Line::from(span(format!("   {lead} {line}"), theme.style(Tone::Accent))));
     }
