@@ -40,7 +40,8 @@ impl Farmer {
         };
         self.timers.put(Timer::Answers(id), slot.asks.due());
         self.roll_call.handle_answer(id, &answer, info);
-        if answer.was_overdue {
+        // Only then there may be a row that says that this answer is missing.
+        if self.roll_call.is_overdue(&info.sp_hash) {
             self.attempts.record(attempt.clone());
         } else {
             self.attempts.add(attempt.clone());

@@ -99,6 +99,14 @@ impl RollCall {
         }
     }
 
+    /// Whether somebody had not answered by [`LATE_AFTER`](super::asks::LATE_AFTER); also where that is not known any more.
+    pub(super) fn is_overdue(&self, sp_hash: &SpHash) -> bool {
+        let mut entries = self.entries();
+        entries
+            .find(|entry| entry.sp_hash == *sp_hash)
+            .is_none_or(|entry| entry.overdue)
+    }
+
     /// A harvester turned out to be one that was known.
     pub(super) fn rename(&mut self, from: HarvesterId, to: HarvesterId) {
         for entry in &mut self.entries {
@@ -164,7 +172,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// An answer came after a deadline, or a deadline passed. A missing answer has one row, which changes until it comes.
+    /// An answer came, or a deadline passed. A missing answer has one row, which changes until it comes.
     pub(super) fn record(&mut self, attempt: AttemptView) {
         let is_open = |row: &AttemptView| {
             row.harvester == attempt.harvester
@@ -181,7 +189,7 @@ impl Attempts {
         self.add(attempt);
     }
 
-    /// An answer came of which nothing was told before.
+    /// An answer came that was not missing before.
     pub(super) fn add(&mut self, attempt: AttemptView) {
         self.rows.truncate(ATTEMPTS_KEPT - 1);
         self.rows.push_front(attempt);
