@@ -236,6 +236,9 @@ impl Farmer {
         } else {
             eligibility.differs_in_a_row = 0;
         }
+        if !differs && !self.alarms.concern(count.harvester) {
+            return;
+        }
         let alarm = AlarmKind::EligibleMismatch {
             harvester: count.harvester,
             name: slot.name.to_string(),
