@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pools::PartialNumber;
-use super::proofs::{BlockNumber, ProofNumber};
+use super::numbers::{BlockNumber, PartialNumber, ProofNumber};
 use crate::clock::Mono;
 use crate::ids::{NodeId, PuzzleHash, SessionId};
 use crate::snapshot::HarvesterId;
