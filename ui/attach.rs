@@ -114,6 +114,7 @@ pub(crate) fn options(context: &Context) -> Result<ConsoleOptions, Failure> {
         ascii: context.looks.ascii,
         palette,
         last_look: LastLook::load(&context.root.last_look_file()),
+        commands: context.commands.clone(),
     })
 }
 

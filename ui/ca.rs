@@ -11,9 +11,8 @@ use farmconsole::keys::Passphrase;
 use farmconsole::tls::{CaKeyState, CaKeys, TlsError};
 
 use crate::args::CaCommand;
-use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::with_hint;
+use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::harvester::fleet::{is_legacy, order, view};
 use crate::secrets::{ca_passphrase, new_passphrase};
@@ -142,7 +141,7 @@ fn not_done(error: TlsError) -> Failure {
         _ => Status::Failed,
     };
     let hint = error.hint();
-    with_hint(Failure::new(status, error), hint)
+    Failure::new(status, error).hint_if_any(hint)
 }
 
 /// Chia's private CA counts no more: in the settings, and at once.

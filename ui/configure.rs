@@ -11,7 +11,7 @@ use farmconsole::logging::LogLevel;
 
 use crate::args::Configure;
 use crate::context::Context;
-use crate::daemon::{settings, with_hint};
+use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::keys::signed_for_another;
 
@@ -74,7 +74,7 @@ fn check_rewards(context: &Context, farmer: Option<&str>, pool: Option<&str>) ->
     if farmer.is_none() && pool.is_none() {
         return Ok(None);
     }
-    let prefix = settings(context)?.address_prefix;
+    let prefix = context.settings()?.address_prefix;
     let decode = |given: Option<&str>| {
         let decoded = given.map(|text| address::decode(&prefix, text)).transpose();
         decoded.map_err(|e| Failure::new(Status::Usage, e))
@@ -111,15 +111,4 @@ fn log_level(text: &str) -> Result<LogLevel, Failure> {
 
 fn peer(text: &str) -> Result<HostPort, Failure> {
     text.parse().map_err(|e| Failure::new(Status::Usage, e))
-}
-
-/// An edit that was refused as the program reports it.
-pub(crate) fn not_changed(error: EditError) -> Failure {
-    let hint = error.hint();
-    let status = match &error {
-        EditError::Locked { .. } => Status::TryAgain,
-        EditError::Config(_) | EditError::TooIntricate { .. } => Status::Settings,
-        _ => Status::Failed,
-    };
-    with_hint(Failure::new(status, error), hint)
 }

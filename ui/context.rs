@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use farmconsole::config::Root;
+use farmconsole::config::{Root, Settings};
 use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
 use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
@@ -11,6 +11,7 @@ use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
 
 use crate::args::ColorChoice;
 use crate::commands::Commands;
+use crate::errors::bad_settings;
 use crate::exit::{Failure, Status};
 
 /// Bytes that the path of a Unix socket may have, on every system.
@@ -56,14 +57,10 @@ impl Context {
     ) -> Result<Self, Failure> {
         let dir = match root {
             Some(dir) => std::path::absolute(dir)?,
-            None => std::env::home_dir()
-                .filter(|home| home.is_absolute())
-                .ok_or_else(|| {
-                    Failure::new(Status::Usage, "find the root: the environment names no home directory")
-                        .hint("name the root with `--root DIR`")
-                })?
-                .join(".farmconsole")
-                .join(default_name),
+            None => default_root(default_name).ok_or_else(|| {
+                Failure::new(Status::Usage, "find the root: the environment names no home directory")
+                    .hint("name the root with `--root DIR`")
+            })?,
         };
         let root = Root::new(dir);
         let socket = root.control_socket();
@@ -86,6 +83,11 @@ impl Context {
             is_read_only: false,
             commands: Commands::default(),
         })
+    }
+
+    /// The settings of this root.
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        Settings::load(&self.root).map_err(bad_settings)
     }
 
     /// Connects to whatever runs on this root.
@@ -114,6 +116,12 @@ impl Context {
             .hint("ask on the farmer's machine; `farmconsole summary` and `farmconsole` show this harvester")),
         }
     }
+}
+
+/// `<home>/.farmconsole/<name>`, if the environment names a home directory.
+pub(crate) fn default_root(name: &str) -> Option<PathBuf> {
+    let home = std::env::home_dir().filter(|home| home.is_absolute())?;
+    Some(home.join(".farmconsole").join(name))
 }
 
 /// A connection to a running farmer.

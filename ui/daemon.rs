@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::config::{ConfigError, LoggingSettings, Settings};
+use farmconsole::config::LoggingSettings;
 use farmconsole::control::LockError;
 use farmconsole::logging::{self, LogGuard, LogOptions, Service};
 use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
@@ -123,7 +123,7 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
 
 /// Reads the settings, asks for the passphrase if there is one, and opens the log.
 fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);
     let log = open_log(context, &settings.logging, Service::Farmer)?;
     for warning in &settings.warnings {
@@ -138,17 +138,6 @@ fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
         names: BTreeMap::new(),
     };
     Ok((options, log))
-}
-
-/// The settings of this root.
-pub(crate) fn settings(context: &Context) -> Result<Settings, Failure> {
-    Settings::load(&context.root).map_err(bad_settings)
-}
-
-/// A mistake in the settings as the program reports it.
-pub(crate) fn bad_settings(error: ConfigError) -> Failure {
-    let hint = error.hint();
-    with_hint(Failure::new(Status::Settings, error), hint)
 }
 
 /// Opens the log of this root and makes it the log of the process.
@@ -178,7 +167,7 @@ pub(crate) fn not_started(error: StartError) -> Failure {
         }
         StartError::Keys(keys) => {
             let hint = keys.hint();
-            with_hint(Failure::new(Status::Settings, keys), hint)
+            Failure::new(Status::Settings, keys).hint_if_any(hint)
         }
         StartError::Tls(tls) => {
             let hint = tls.hint();
@@ -187,7 +176,7 @@ pub(crate) fn not_started(error: StartError) -> Failure {
         }
         StartError::Fleet(fleet) => {
             let hint = fleet.hint();
-            with_hint(Failure::new(Status::Settings, fleet), hint)
+            Failure::new(Status::Settings, fleet).hint_if_any(hint)
         }
         StartError::Address { setting, .. } => {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
@@ -199,14 +188,6 @@ pub(crate) fn not_started(error: StartError) -> Failure {
         | StartError::Hooks(_)
         | StartError::Pools(_)
         | StartError::Rpc(_) => Failure::new(Status::Failed, error),
-    }
-}
-
-/// Adds a hint if there is one.
-pub(crate) fn with_hint(failure: Failure, hint: Option<String>) -> Failure {
-    match hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
     }
 }
 

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Demo;
 use crate::context::Context;
-use crate::daemon::{GOODBYE, Signals, announce, not_started, open_log, settings, wait_and_end};
+use crate::daemon::{GOODBYE, Signals, announce, not_started, open_log, wait_and_end};
 use crate::exit::{Failure, Outcome, Status};
 use crate::{keys, root};
 
@@ -89,7 +89,7 @@ fn prepare(context: &Context, options: Demo) -> Result<Settings, Failure> {
     if !context.root.config_file().exists() {
         root::make(context, None, Some(NETWORK.to_owned()))?;
     }
-    let mut settings = settings(context)?;
+    let mut settings = context.settings()?;
     if settings.own.simulated_chain.is_none() {
         return Err(Failure::new(
             Status::Settings,
@@ -142,7 +142,7 @@ fn start_farm(
     // The import above may have written addresses into the settings file.
     let mut settings = Settings {
         own: settings.own.clone(),
-        ..Settings::load(&context.root).map_err(crate::daemon::bad_settings)?
+        ..Settings::load(&context.root).map_err(crate::errors::bad_settings)?
     };
     let names: BTreeMap<_, _> = homes.iter().map(|home| (home.peer_id, home.name.clone())).collect();
     let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);

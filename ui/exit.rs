@@ -53,8 +53,13 @@ impl Failure {
     }
 
     /// Says what to do.
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        self.hint_if_any(Some(hint.into()))
+    }
+
+    /// Says what to do, if there is anything.
+    pub(crate) fn hint_if_any(mut self, hint: Option<String>) -> Self {
+        self.hint = hint.or(self.hint);
         self
     }
 

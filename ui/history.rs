@@ -12,7 +12,7 @@ use crate::args::{HistoryArgs, HistoryList};
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{lookup_time, plural, safe, span};
-use crate::lists::json_line;
+use crate::json::json_line;
 use crate::time::{date_time, unix_ms_now};
 
 /// Rows asked for at a time.

@@ -14,15 +14,14 @@ use farmconsole::keys::{
 use serde::Serialize;
 
 use crate::args::KeysImport;
-use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::{settings, with_hint};
+use crate::errors::{bad_keys, not_changed};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::secrets;
 
 /// `farmconsole keys import`.
 pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     one_secret_a_standard_input(context, import)?;
     let existing = if import.replace {
         ExistingKeys::Replace
@@ -142,7 +141,7 @@ fn set_rewards(context: &Context, farmer: Option<&str>, pool: Option<&str>) -> R
 
 /// `farmconsole keys show`.
 pub(crate) fn show(context: &Context, json: bool) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let file = context.root.keys_file();
     let reports = keys::show(&file).map_err(bad_keys)?;
     let locked = keys::is_locked(&file).map_err(bad_keys)?;
@@ -464,18 +463,4 @@ fn print_address(
     };
     writeln!(out, "{what}: {text} ({whose})")?;
     Ok(())
-}
-
-pub(crate) fn bad_keys(error: KeysError) -> Failure {
-    let hint = error.hint();
-    let status = match error {
-        KeysError::WrongPassphrase { .. }
-        | KeysError::TooOpen { .. }
-        | KeysError::ForeignOwner { .. }
-        | KeysError::Malformed { .. }
-        | KeysError::UnknownVersion { .. }
-        | KeysError::BadEntry { .. } => Status::Settings,
-        _ => Status::Failed,
-    };
-    with_hint(Failure::new(status, error), hint)
 }

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use farmconsole::control::{Ask, Event, Role, Watch};
 use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::{AttemptOutcome, AttemptView, MessageRecord, Notice};
-use serde::Serialize;
 
 use crate::context::{Attached, Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{lookup_time, safe};
 use crate::harvester;
+use crate::json::json_line;
 use crate::time::{clock_time, clock_time_ms, date_time};
 
 /// `farmconsole challenges`: newest first, as `chia farm challenges` prints them.
@@ -207,19 +207,4 @@ fn message_line(record: &MessageRecord) -> String {
         record,
         safe(&record.peer_name)
     )
-}
-
-/// Version of the objects that lists print. Fields are only added; a changed meaning raises it.
-const VERSION: u32 = 1;
-
-/// An item of a list as `--json` prints it: one line, with its version.
-pub(crate) fn json_line(item: &impl Serialize) -> Result<String, Failure> {
-    #[derive(Serialize)]
-    struct Line<'a, T> {
-        version: u32,
-        #[serde(flatten)]
-        item: &'a T,
-    }
-    let line = Line { version: VERSION, item };
-    serde_json::to_string(&line).map_err(|e| io::Error::from(e).into())
 }

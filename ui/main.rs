@@ -15,12 +15,14 @@ mod console;
 mod context;
 mod daemon;
 mod demo;
+mod errors;
 mod exit;
 #[cfg(feature = "console")]
 mod feed;
 mod format;
 mod harvester;
 mod history;
+mod json;
 mod keys;
 mod lists;
 mod plots;
@@ -44,7 +46,7 @@ use farmconsole::handle::FleetAsk;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
 use crate::commands::Commands;
-use crate::context::{Context, Looks};
+use crate::context::{Context, Looks, default_root};
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
@@ -54,7 +56,12 @@ fn main() -> ExitCode {
             .report(&Commands::default());
     }
     let cli = Cli::parse();
-    let commands = Commands::new(cli.root.as_deref(), std::env::var_os("FARMCONSOLE_ROOT").as_deref());
+    // The demo has a default root of its own, which other commands do not find by themselves.
+    let of_demo = matches!(cli.command, Some(Command::Demo(_)))
+        .then(|| default_root("demo"))
+        .flatten();
+    let root = cli.root.as_deref().or(of_demo.as_deref());
+    let commands = Commands::new(root, std::env::var_os("FARMCONSOLE_ROOT").as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

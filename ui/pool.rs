@@ -20,11 +20,11 @@ use farmconsole::wire::pool::{PoolVersion, authentication_token, error_code};
 
 use crate::args::{PoolCommand, PoolOwnerCommand};
 use crate::context::Context;
-use crate::daemon::settings;
+use crate::errors::bad_keys;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{grouped, plural, safe};
-use crate::keys::{KeyringChoice, bad_keys, wallet};
-use crate::lists::json_line;
+use crate::json::json_line;
+use crate::keys::{KeyringChoice, wallet};
 use crate::secrets;
 
 /// For each request to a pool.
@@ -104,7 +104,7 @@ fn partials(counts: &PartialCounts) -> String {
 
 /// `farmconsole pool login-link`.
 async fn login_link(context: &Context, launcher_id: Option<&str>) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let pool = choose(context, launcher_id)?;
     let passphrase = secrets::to_unlock(context)?;
     let keys = keys::load(&context.root.keys_file(), passphrase.as_ref()).map_err(bad_keys)?;
@@ -134,7 +134,7 @@ async fn login_link(context: &Context, launcher_id: Option<&str>) -> Outcome {
 
 /// `farmconsole pool join` and `farmconsole pool set-payout`.
 async fn tell(context: &Context, command: &PoolOwnerCommand, what: What) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let pool = choose(context, command.launcher_id.as_deref())?;
     let source = wallet(
         command.chia_keyring.as_ref(),

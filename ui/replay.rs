@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use crate::args::ReplayArgs;
+use crate::commands::Commands;
 use crate::console;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
@@ -140,6 +141,8 @@ async fn show(
     let options = console::ConsoleOptions {
         // What was seen last was another farm.
         last_look: None,
+        // Its commands are for where it was recorded.
+        commands: Commands::default(),
         ..crate::attach::options(context)?
     };
     console::run(feed, options).await?;

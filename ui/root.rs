@@ -7,7 +7,6 @@ use farmconsole::config::{Finding, check as check_settings};
 use farmconsole::init::{self, InitError, InitOptions};
 
 use crate::context::Context;
-use crate::daemon::with_hint;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// `farmconsole init [-c CA_DIR] [--network NAME]`.
@@ -41,7 +40,7 @@ pub(crate) fn make(
             InitError::Config(_) | InitError::Edit(_) => Status::Settings,
             _ => Status::Failed,
         };
-        with_hint(Failure::new(status, error), hint)
+        Failure::new(status, error).hint_if_any(hint)
     })
 }
 

@@ -12,8 +12,8 @@ use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termi
 use zeroize::Zeroizing;
 
 use crate::context::Context;
+use crate::errors::bad_keys;
 use crate::exit::{Failure, Status};
-use crate::keys::bad_keys;
 
 /// Name of the systemd credential with the passphrase of the farming keys.
 const CREDENTIAL: &str = "farmconsole-passphrase";

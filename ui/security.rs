@@ -7,7 +7,7 @@ use farmconsole::tls::audit;
 use crate::args::SecurityCommand;
 use crate::context::Context;
 use crate::exit::{Ended, Outcome};
-use crate::lists::json_line;
+use crate::json::json_line;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, command: SecurityCommand) -> Outcome {

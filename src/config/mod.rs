@@ -20,7 +20,9 @@ mod host_port;
 mod key;
 mod legacy_ca;
 mod locate;
+mod network;
 mod new_settings;
+mod own;
 mod peers;
 mod pools;
 mod reader;
@@ -36,13 +38,12 @@ pub use harvester_name::{HarvesterName, NameError};
 pub use host_port::{HostPort, HostPortError};
 pub use legacy_ca::LegacyCa;
 pub use locate::Position;
+pub use network::{BUILT_IN_NETWORKS, is_simulator};
 pub use new_settings::{DEFAULT_SETTINGS, settings_for};
+pub use own::{HistorySettings, OwnSettings, SimulatedChainSettings};
 pub use pools::PoolList;
 pub use root::{Root, RootKind};
-pub use settings::{
-    BUILT_IN_NETWORKS, FarmerSettings, HarvesterSettings, HistorySettings, LoggingSettings, OwnSettings,
-    PlotsRefreshParameter, Settings, SimulatedChainSettings, is_simulator,
-};
+pub use settings::{FarmerSettings, HarvesterSettings, LoggingSettings, PlotsRefreshParameter, Settings};
 pub use theme::{NotATheme, ThemeColor, ThemeColors, read_theme};
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::document::Node;
 use super::edit::{EditError, Editor};
 use super::locate::parts;
-use super::settings::is_simulator;
+use super::network::is_simulator;
 
 /// The commented settings file of a new root: what `farmconsole config print-default` prints.
 pub const DEFAULT_SETTINGS: &str = include_str!("../../config/default.yaml");

@@ -15,6 +15,7 @@ use super::{frame, proof};
 use crate::clock::Mono;
 use crate::config::HarvesterName;
 use crate::ids::{Bytes32, PeerId};
+use crate::logging::strip_invisible;
 use crate::rate::{Bucket, Rate};
 use crate::registry::{AllowList, ChangeError, MemberOrigin, RegistryError};
 use crate::snapshot::RefusalCause;
@@ -255,9 +256,13 @@ impl Desk {
                 let cause = refused(&reason);
                 (JoinAnswer::Refused { reason }, Err(cause))
             }
-            Err(No::OtherNetwork) => {
+            Err(No::OtherNetwork { set }) => {
                 let farm = self.network.clone();
-                (JoinAnswer::OtherNetwork { farm }, Err(refused(ELSEWHERE)))
+                let cause = RefusalCause::JoinOtherNetwork {
+                    got: set,
+                    expected: farm.clone(),
+                };
+                (JoinAnswer::OtherNetwork { farm }, Err(cause))
             }
         };
         let said = frame::write(stream, &answer).await;
@@ -286,8 +291,9 @@ impl Desk {
             Decision::Again { name, certificate } => (name, certificate),
             Decision::Grant { .. } if self.is_elsewhere(&request.network) => {
                 lock(&self.invites).handle_failed(request.invitation);
-                self.audit("refuse", &format!("{address}: {ELSEWHERE}"));
-                return Err(No::OtherNetwork);
+                let set: String = strip_invisible(&request.network).chars().take(64).collect();
+                self.audit("refuse", &format!("{address}: it is set to the network {set}"));
+                return Err(No::OtherNetwork { set });
             }
             Decision::Grant { name } => match self.certify(request, &name) {
                 Ok(issued) => {
@@ -392,7 +398,10 @@ enum No {
     /// As a fragment.
     Because(String),
     /// It is set to a network that is not farmed here.
-    OtherNetwork,
+    OtherNetwork {
+        /// Which, made safe to show.
+        set: String,
+    },
 }
 
 impl<T: std::fmt::Display> From<T> for No {
@@ -400,8 +409,6 @@ impl<T: std::fmt::Display> From<T> for No {
         Self::Because(reason.to_string())
     }
 }
-
-const ELSEWHERE: &str = "it is set to another network";
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,7 @@
 //! The machine that joins: makes its key, finds the farmer, proves that it is invited, and checks what it is given.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,15 @@ pub struct JoinKey {
     key: Zeroizing<String>,
     public: Vec<u8>,
     request: Vec<u8>,
+}
+
+/// The network that a machine is set to before it joins. It joins no farm of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetNetwork {
+    /// Its name, as `mainnet`.
+    pub name: String,
+    /// The settings file that says so.
+    pub file: PathBuf,
 }
 
 /// What a machine is given.
@@ -82,12 +92,17 @@ pub enum JoinError {
         reason: String,
     },
     /// It farms another network than this machine is set to. The token has not been used.
-    #[error("the farm is on the network {farm}, and this machine is set to {set}")]
+    #[error(
+        "join the farm of {address}: it is on the network {farm}, and {} sets this machine to {}",
+        set.file.display(), set.name
+    )]
     OtherNetwork {
+        /// The farmer.
+        address: HostPort,
         /// The farm's network, made safe to show.
         farm: String,
         /// The network of the settings here.
-        set: String,
+        set: SetNetwork,
     },
     /// What it gave is not what was asked for.
     #[error("what the farmer gave cannot be used: {what}")]
@@ -120,8 +135,9 @@ impl JoinError {
                  `farmconsole harvester invite NAME` on the farmer's machine"
             }
             Self::Address(_) => "copy the whole token again",
-            Self::OtherNetwork { .. } => {
-                "name another root, or change `selected_network` in the settings of this one; the token is still good"
+            Self::OtherNetwork { farm, set, .. } => {
+                let file = set.file.display();
+                return format!("the token is still good: set `selected_network: {farm}` in {file}, and join again");
             }
             Self::BadGrant { .. } => "is farmconsole on both machines of one version?",
             Self::Key(_) | Self::Tls(_) => "the operating system gives no random numbers, or a file cannot be used",
@@ -170,16 +186,16 @@ impl JoinKey {
 ///
 /// # Errors
 /// [`JoinError`].
-pub async fn join(token: &Token, kind: JoinKind, network: Option<&str>, key: &JoinKey) -> Result<Joined, JoinError> {
+pub async fn join(token: &Token, kind: JoinKind, set: Option<&SetNetwork>, key: &JoinKey) -> Result<Joined, JoinError> {
     let mut failed = JoinError::Address(String::new());
     for address in &token.addresses {
         let Ok(farmer) = address.parse::<HostPort>() else {
             failed = JoinError::Address(address.clone());
             continue;
         };
-        let mut joined = join_at(token, kind, network, key, &farmer).await;
+        let mut joined = join_at(token, kind, set, key, &farmer).await;
         if matches!(joined, Err(JoinError::HungUp { .. } | JoinError::TimedOut { .. })) {
-            joined = join_at(token, kind, network, key, &farmer).await;
+            joined = join_at(token, kind, set, key, &farmer).await;
         }
         match joined {
             Err(error) if error.may_be_the_address() => failed = error,
@@ -204,7 +220,7 @@ pub async fn renew(membership: &Membership, farmer: &HostPort) -> Result<Members
         network: String::new(),
         proof: [0; 32],
     };
-    let grant = ask(&mut stream, &request, farmer).await?;
+    let grant = ask(&mut stream, &request, farmer, None).await?;
     check(grant, &key, None)
 }
 
@@ -263,7 +279,7 @@ pub async fn is_seen(membership: &Membership, farmer: &HostPort) -> Result<Optio
 async fn join_at(
     token: &Token,
     kind: JoinKind,
-    network: Option<&str>,
+    set: Option<&SetNetwork>,
     key: &JoinKey,
     farmer: &HostPort,
 ) -> Result<Joined, JoinError> {
@@ -274,10 +290,10 @@ async fn join_at(
         invitation: token.id,
         kind,
         request: key.request.clone(),
-        network: network.unwrap_or_default().to_owned(),
+        network: set.map(|it| it.name.clone()).unwrap_or_default(),
         proof: proof::of_joiner(&token.secret, &channel, &key.request),
     };
-    let grant = ask(&mut stream, &request, farmer).await?;
+    let grant = ask(&mut stream, &request, farmer, set).await?;
     if !proof::is_of_farmer(&token.secret, &channel, &grant.certificate, &grant.proof) {
         return Err(BAD_PROOF);
     }
@@ -332,7 +348,12 @@ fn channel(stream: &TlsStream<TcpStream>) -> Result<proof::Channel, JoinError> {
     })
 }
 
-async fn ask<S>(stream: &mut S, request: &JoinRequest, farmer: &HostPort) -> Result<Grant, JoinError>
+async fn ask<S>(
+    stream: &mut S,
+    request: &JoinRequest,
+    farmer: &HostPort,
+    set: Option<&SetNetwork>,
+) -> Result<Grant, JoinError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -350,9 +371,15 @@ where
     match answer? {
         JoinAnswer::Granted(grant) => Ok(grant),
         JoinAnswer::Refused { reason } => Err(JoinError::Refused { reason: shown(&reason) }),
-        JoinAnswer::OtherNetwork { farm } => Err(JoinError::OtherNetwork {
-            farm: shown(&farm),
-            set: request.network.clone(),
+        JoinAnswer::OtherNetwork { farm } => Err(match set {
+            Some(set) => JoinError::OtherNetwork {
+                address: farmer.clone(),
+                farm: shown(&farm),
+                set: set.clone(),
+            },
+            None => JoinError::BadGrant {
+                what: "it speaks of a network that it was not told of",
+            },
         }),
     }
 }

@@ -19,7 +19,7 @@ mod proof;
 
 pub use desk::{Desk, DeskError, Place};
 pub use invites::{Decision, InviteError, Invites, JoinRefusal, SourceRange, SourceRangeError};
-pub use join::{JoinError, JoinKey, Joined, is_directly_trusted, is_seen, join, renew, try_out};
+pub use join::{JoinError, JoinKey, Joined, SetNetwork, is_directly_trusted, is_seen, join, renew, try_out};
 
 #[cfg(test)]
 mod tests;

@@ -59,8 +59,8 @@ impl OfficialError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::NotSetUp { .. } => Some("run `chia init` first, then join".to_owned()),
-            Self::OtherNetwork { farm, .. } => {
-                Some(format!("`chia configure --testnet` or set `selected_network: {farm}`"))
+            Self::OtherNetwork { file, farm, .. } => {
+                Some(format!("set `selected_network: {farm}` in {}", file.display()))
             }
             Self::Config(error) => error.hint(),
             Self::Tls(error) => error.hint(),

@@ -222,17 +222,35 @@ async fn answer_that_was_lost_is_given_again_and_to_nobody_else() {
 }
 
 #[tokio::test]
-async fn machine_that_is_set_to_another_network_is_told_and_its_token_stays_good() {
-    let farm = Farm::start();
+async fn machine_that_is_set_to_another_network_is_told_as_the_farmer_is_and_its_token_stays_good() {
+    let mut farm = Farm::start();
     let token = farm.invite("rack1-a");
     let key = JoinKey::make().unwrap();
-    let refused = join(&token, JoinKind::Own, Some("testnet11"), &key).await.unwrap_err();
-    assert!(
-        matches!(&refused, JoinError::OtherNetwork { farm, set } if farm == "simulator1" && set == "testnet11"),
-        "{refused}"
+    let set_to = |name: &str| SetNetwork {
+        name: name.to_owned(),
+        file: "/srv/barn/config/config.yaml".into(),
+    };
+    let refused = join(&token, JoinKind::Own, Some(&set_to("testnet11")), &key)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        format!("{refused}; {}", refused.hint()),
+        format!(
+            "join the farm of {}: it is on the network simulator1, and /srv/barn/config/config.yaml sets this machine to \
+             testnet11; the token is still good: set `selected_network: simulator1` in /srv/barn/config/config.yaml, and \
+             join again",
+            farm.address()
+        )
+    );
+    let cause = farm.refused().await;
+    assert_eq!(
+        cause.to_string(),
+        "it may not join: it is set to the network testnet11, this farm is on simulator1"
     );
     assert!(farm.list.registry().members().is_empty());
-    join(&token, JoinKind::Own, Some("simulator1"), &key).await.unwrap();
+    join(&token, JoinKind::Own, Some(&set_to("simulator1")), &key)
+        .await
+        .unwrap();
     assert_eq!(farm.list.registry().members().len(), 1);
 }
 

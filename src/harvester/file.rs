@@ -161,6 +161,15 @@ pub(super) fn name_of(path: &Path) -> Cow<'_, str> {
 /// What the names of files begin with whose paths are no UTF-8, and no path does: paths of plots are absolute.
 pub(super) const NAME_OF_OTHERS: &str = "file://";
 
+/// What to do about a file that may not be read.
+pub(super) fn permission_hint(error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    let user = rustix::process::geteuid().as_raw();
+    format!("; the harvester runs as user {user}: let that user read it, with chmod or chown")
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;

@@ -10,8 +10,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::FileStamp;
-use super::inventory::{Due, Found, Listing};
+use super::file::{FileStamp, permission_hint};
+use super::inventory::{Due, Found, Listing, MAX_DEPTH};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use crate::config::Settings;
@@ -238,20 +238,8 @@ pub(super) fn cannot_list(error: &io::Error) -> String {
     }
 }
 
-/// What to do about a file that may not be read.
-pub(super) fn permission_hint(error: &io::Error) -> String {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return String::new();
-    }
-    let user = rustix::process::geteuid().as_raw();
-    format!("; the harvester runs as user {user}: let that user read it, with chmod or chown")
-}
-
 /// A lane that neither lists nor opens a file for so long hangs; a disk that spins up takes 10 s.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
-
-/// Deepest directory that is looked into: a guard against file systems that never end.
-pub(super) const MAX_DEPTH: u32 = 64;
 
 fn is_plot_name(path: &Path) -> bool {
     let hidden = path

@@ -9,42 +9,15 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::KeysError;
+use super::entry::{Entry, KeyReport, PublicEntry};
 use super::form::{
-    LOCKED_VERSION, OPEN_VERSION, PublicAuthentication, PublicEntry, RawFile, SECRET_KEY_BYTES, VersionOnly,
-    render_locked, render_open, render_public, secrets_of,
+    LOCKED_VERSION, OPEN_VERSION, RawFile, SECRET_KEY_BYTES, VersionOnly, render_locked, render_open, render_public,
+    secrets_of,
 };
 use super::passphrase::{Cost, Lock, Passphrase};
-use super::{KeyReport, KeysError};
 use crate::config::files::{self, FileMode};
-use crate::crypto::{PoolAuthentication, PoolKey, SecretKey};
-
-/// What is kept of one master key, or of one farmer key.
-pub(super) struct Entry {
-    /// Of the master key; unknown where only the farmer key was imported.
-    pub(super) fingerprint: Option<u32>,
-    /// Farmer secret key.
-    pub(super) farmer: SecretKey,
-    /// Pool public key, and where its rewards go.
-    pub(super) pool: Option<PoolKey>,
-    /// Keys that speak for plotNFTs to their pools.
-    pub(super) authentication: Vec<PoolAuthentication>,
-}
-
-impl Entry {
-    /// What may be shown of it.
-    pub(super) fn report(&self) -> KeyReport {
-        self.public().report()
-    }
-
-    pub(super) fn public(&self) -> PublicEntry {
-        PublicEntry {
-            fingerprint: self.fingerprint,
-            farmer_public_key: self.farmer.public_key().to_g1(),
-            pool: self.pool,
-            authentication: self.authentication.iter().map(PublicAuthentication::of).collect(),
-        }
-    }
-}
+use crate::crypto::{PoolAuthentication, SecretKey};
 
 /// The file as it lies on the disk: what is public of the keys, and their secrets in the open or locked.
 pub(super) struct KeysFile {
@@ -312,6 +285,7 @@ const MAX_BYTES: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::crypto::PoolKey;
     use crate::ids::PuzzleHash;
     use crate::wire::G1Bytes;
     use crate::wire::pool::PoolVersion;

@@ -6,50 +6,13 @@ use std::io;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::KeyReport;
-use super::file::Entry;
+use super::entry::{Entry, PublicAuthentication, PublicEntry};
 use super::passphrase::{Cost, Lock, Passphrase};
 use super::sealed::{self, RawLock};
-use crate::crypto::{PoolAuthentication, PoolKey, SecretKey};
+use crate::crypto::{PoolKey, SecretKey};
 use crate::ids::PuzzleHash;
 use crate::wire::pool::PoolVersion;
 use crate::wire::{G1Bytes, G2Bytes};
-
-/// An entry without its secret.
-pub(super) struct PublicEntry {
-    pub(super) fingerprint: Option<u32>,
-    pub(super) farmer_public_key: G1Bytes,
-    pub(super) pool: Option<PoolKey>,
-    pub(super) authentication: Vec<PublicAuthentication>,
-}
-
-/// A key that speaks to a pool, without its secret.
-pub(super) struct PublicAuthentication {
-    pub(super) owner_public_key: G1Bytes,
-    pub(super) version: PoolVersion,
-    pub(super) public_key: G1Bytes,
-}
-
-impl PublicAuthentication {
-    pub(super) fn of(key: &PoolAuthentication) -> Self {
-        Self {
-            owner_public_key: *key.owner_public_key(),
-            version: key.version(),
-            public_key: key.public_key().to_g1(),
-        }
-    }
-}
-
-impl PublicEntry {
-    pub(super) fn report(&self) -> KeyReport {
-        KeyReport {
-            fingerprint: self.fingerprint,
-            farmer_public_key: self.farmer_public_key,
-            pool_public_key: self.pool.map(|pool| *pool.public_key()),
-            pool_puzzle_hash: self.pool.map(|pool| *pool.puzzle_hash()),
-        }
-    }
-}
 
 /// The part of every version.
 #[derive(Deserialize)]

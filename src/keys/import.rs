@@ -3,16 +3,15 @@
 use std::path::Path;
 
 use serde::Serialize;
-use zeroize::Zeroizing;
 
-use super::chia_keyring::UnlockedKeyring;
-use super::file::{self, Entry, KeysFile};
+use super::entry::{Entry, KeyReport};
+use super::file::{self, KeysFile};
 use super::passphrase::{Cost, Passphrase};
 use super::pools::{PoolKeyReport, PoolsToImport};
+use super::source::ImportSource;
 use super::{KeysError, mnemonic, secret_key_from_hex};
 use crate::crypto::{PoolAuthentication, PoolKey, PublicKey, SecretKey, derive, sha256, standard_puzzle_hash};
 use crate::ids::PuzzleHash;
-use crate::wire::G1Bytes;
 
 /// Imports keys into the file at `path`, which is made if it is missing, with its directory.
 ///
@@ -57,23 +56,6 @@ pub fn import(
     })
 }
 
-/// Where keys are imported from. Not `Debug`, for what it holds.
-pub enum ImportSource {
-    /// 12 to 24 words of a wallet (BIP-39, English, without a passphrase), separated by any space.
-    Mnemonic(Zeroizing<String>),
-    /// Every key of Chia's keyring.
-    ChiaKeyring(UnlockedKeyring),
-    /// A farmer secret key, 64 hex digits. Farms plots that pay into a contract; for plots of a pool public key the
-    /// mnemonic is needed.
-    FarmerSecretKey(Zeroizing<String>),
-    /// Keys that are made up, for demonstrations: the same seed gives the same keys to everybody, so they are worth
-    /// nothing.
-    MadeUp {
-        /// Any number.
-        seed: u64,
-    },
-}
-
 /// Where rewards should go, as the settings say (`farmer.xch_target_address`, `pool.xch_target_address`). What is `None`
 /// becomes the first address of the wallet that is imported, of the first of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,19 +89,6 @@ pub struct ImportReport {
     pub pool_address: Option<RewardAddress>,
     /// What was found for each plotNFT that belongs to a pool.
     pub pools: Vec<PoolKeyReport>,
-}
-
-/// The public side of a key in the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct KeyReport {
-    /// Fingerprint of the wallet the key comes from, if known.
-    pub fingerprint: Option<u32>,
-    /// Key that plots were made for.
-    pub farmer_public_key: G1Bytes,
-    /// Key that plots which pay into no contract were made for.
-    pub pool_public_key: Option<G1Bytes>,
-    /// Where the pool key sends their rewards.
-    pub pool_puzzle_hash: Option<PuzzleHash>,
 }
 
 /// A reward address, and whose it is.

@@ -10,6 +10,7 @@
 
 pub mod address;
 mod chia_keyring;
+mod entry;
 mod error;
 mod file;
 mod form;
@@ -18,6 +19,7 @@ mod mnemonic;
 mod passphrase;
 mod pools;
 pub(crate) mod sealed;
+mod source;
 
 use std::path::Path;
 
@@ -26,14 +28,15 @@ use zeroize::Zeroizing;
 use crate::crypto::{FarmingKeys, SecretKey};
 
 pub use chia_keyring::{ChiaKeyring, KeyringError, UnlockedKeyring};
+pub use entry::KeyReport;
 pub use error::KeysError;
 pub use import::{
-    ADDRESSES_SEARCHED, AddressOwner, ExistingKeys, ImportReport, ImportSource, KeyReport, RewardAddress,
-    RewardAddresses, import,
+    ADDRESSES_SEARCHED, AddressOwner, ExistingKeys, ImportReport, RewardAddress, RewardAddresses, import,
 };
 pub use mnemonic::MnemonicError;
 pub use passphrase::{Passphrase, forbid_core_dumps};
 pub use pools::{PoolKeyFound, PoolKeyReport, PoolOwner, PoolsToImport, WalletKeys, find_owner};
+pub use source::ImportSource;
 
 use file::KeysFile;
 use passphrase::Cost;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::import::ImportSource;
+use super::source::ImportSource;
 use super::{KeysError, mnemonic};
 use crate::crypto::{PoolAuthentication, PublicKey, SecretKey, derive};
 use crate::farmer::PoolMembership;

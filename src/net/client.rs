@@ -79,6 +79,19 @@ where
     })
 }
 
+/// Whether a farmer lets us in, found out as far as the websocket and no further, so that it does not take us for a
+/// harvester. Its network, if it is a farmer that names it.
+///
+/// # Errors
+/// Why it does not.
+pub async fn knock<S>(stream: S, host: &str) -> Result<Option<String>, ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let knocked = timeout(CONNECT_DEADLINE, handshake::upgrade(stream, host)).await;
+    Ok(knocked.map_err(|_| ConnectError::TimedOut)??.1)
+}
+
 impl<S> FarmerLink<S> {
     /// The farmer's software, as it calls itself, safe to show.
     #[must_use]

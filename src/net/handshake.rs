@@ -5,7 +5,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
@@ -47,7 +47,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = websocket_config(limits::MAX_PLOT_LIST_FRAME, MAX_FROM_FARMER);
-    let mut socket = accept_hdr_async_with_config(stream, check_path, Some(config))
+    #[expect(clippy::result_large_err, reason = "the callback type of the websocket library")]
+    let answer = |request: &Request, response| answer_upgrade(request, response, network_id);
+    let mut socket = accept_hdr_async_with_config(stream, answer, Some(config))
         .await
         .map_err(|error| refusal(&error, meter))?;
     let judged = match first_message(&mut socket, meter).await? {
@@ -172,24 +174,21 @@ pub(super) async fn connect<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let not_websocket = |error: WsError| ConnectError::NotWebSocket {
-        detail: error.to_string(),
-    };
     let network_id = introduction.network_id;
-    let request = format!("wss://{}/ws", introduction.host)
-        .into_client_request()
-        .map_err(not_websocket)?;
-    let config = websocket_config(limits::MAX_FRAME, limits::MAX_PLOT_LIST_FRAME);
-    let (mut socket, _) = client_async_with_config(request, stream, Some(config))
-        .await
-        .map_err(not_websocket)?;
+    let (mut socket, said) = upgrade(stream, introduction.host).await?;
     let hello = handshake(
         network_id,
         introduction.protocol_version,
         introduction.server_port,
         introduction.role,
     );
-    let refused = |cause| ConnectError::Refused { cause };
+    let refused = |cause| match (ConnectError::Refused { cause }, &said) {
+        (error, Some(got)) if error.says_other_network() => ConnectError::WrongNetwork {
+            got: got.clone(),
+            expected: network_id.to_owned(),
+        },
+        (error, _) => error,
+    };
     let lost = |error: WsError| refused(super::link::cause_of(&error, meter));
     socket
         .send(Frame::Binary(hello.to_bytes().into()))
@@ -225,10 +224,36 @@ where
     Ok((socket, greeting))
 }
 
-/// The upgrade request must ask for `/ws`.
+/// Opens a websocket on `/ws` and goes no further. The network that the other side names in its answer, if it does.
+///
+/// # Errors
+/// [`ConnectError::NotWebSocket`].
+pub(super) async fn upgrade<S>(stream: S, host: &str) -> Result<(WebSocketStream<S>, Option<String>), ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let not_websocket = |error: WsError| ConnectError::NotWebSocket {
+        detail: error.to_string(),
+    };
+    let request = format!("wss://{host}/ws")
+        .into_client_request()
+        .map_err(not_websocket)?;
+    let config = websocket_config(limits::MAX_FRAME, limits::MAX_PLOT_LIST_FRAME);
+    let (socket, response) = client_async_with_config(request, stream, Some(config))
+        .await
+        .map_err(not_websocket)?;
+    let network = response.headers().get(NETWORK_HEADER);
+    Ok((socket, network.and_then(|it| it.to_str().ok()).map(shown)))
+}
+
+/// The upgrade request must ask for `/ws`. The answer names our network: whoever is on another one can say so, and a
+/// doctor learns it without shaking hands.
 #[expect(clippy::result_large_err, reason = "the callback type of the websocket library")]
-fn check_path(request: &Request, response: Response) -> Result<Response, ErrorResponse> {
+fn answer_upgrade(request: &Request, mut response: Response, network_id: &str) -> Result<Response, ErrorResponse> {
     if request.uri().path() == "/ws" {
+        if let Ok(network) = HeaderValue::from_str(network_id) {
+            response.headers_mut().insert(NETWORK_HEADER, network);
+        }
         return Ok(response);
     }
     let mut not_found = ErrorResponse::new(None);
@@ -351,6 +376,9 @@ const fn name_of(role: NodeType) -> &'static str {
 fn shown(text: &str) -> String {
     strip_invisible(text).chars().take(64).collect()
 }
+
+/// In the answer to the upgrade. Official software reads nothing of it.
+const NETWORK_HEADER: &str = "farmconsole-network";
 
 /// How rustls begins the text of an alert.
 const TLS_ALERT: &str = "received fatal alert";

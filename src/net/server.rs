@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, AdmissionLimits};
+use super::events::{SessionEvent, SessionIds};
 use super::identity::{Identities, IdentityRates};
 use super::refusals::Refusals;
-use super::session::{SessionEvent, SessionIds};
 use crate::enrol::Desk;
 use crate::ids::PeerId;
 use crate::logging::target;

@@ -1,13 +1,12 @@
 //! One harvester's connection as the farmer sees it: websocket frames become [`SessionEvent`]s for the core, and what the
-//! core puts into the [`Outbox`] becomes frames.
+//! core puts into its [`Outbox`](super::Outbox) becomes frames.
 //!
 //! Generic over the stream; TLS is done and the peer's certificate known before a session begins. What a session tells
 //! the core is complete and in order: `Connected` once, then messages, then `Disconnected` once, whatever happens.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -16,95 +15,21 @@ use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::credit::{Credit, Credits};
+use super::credit::Credits;
+use super::events::SessionEvent;
 use super::handshake::Greeting;
 use super::link::{self, Liveness, Side, ToSend};
 use super::meter::Meter;
-use super::outbox::{Outbox, OutboxReader, Outgoing, outbox};
+use super::outbox::{OutboxReader, Outgoing, outbox};
 use super::server::Server;
 use crate::farmer::HarvesterOrigin;
 use crate::ids::{PeerId, SessionId};
 use crate::logging::{escape, target};
 use crate::registry::Verdict;
-use crate::snapshot::{ConnectedPeer, DisconnectCause, RefusalCause};
+use crate::snapshot::{ConnectedPeer, DisconnectCause};
 use crate::wire::{
     ErrorMessage, FromHarvester, HarvesterLayout, Message, MessageType, Streamable as _, ToHarvester, WireError, limits,
 };
-
-/// What connections tell the core.
-#[derive(Debug)]
-pub enum SessionEvent {
-    /// A harvester is there: both handshakes are done. Nothing was sent to it yet.
-    Connected {
-        /// Its connection.
-        session: SessionId,
-        /// Who it is.
-        peer: ConnectedPeer,
-        /// Over the network or in this process.
-        origin: HarvesterOrigin,
-        /// Where to put messages for it.
-        outbox: Outbox,
-    },
-    /// It sent a message.
-    Message {
-        /// Its connection.
-        session: SessionId,
-        /// Id of a request, or of the request of ours that it answers (0x8000 and above).
-        id: Option<u16>,
-        /// The message.
-        message: FromHarvester,
-        /// Bytes of the frame.
-        size: usize,
-        /// Drop it when the message is dealt with; until then it counts against what the session may have waiting.
-        credit: Credit,
-    },
-    /// It sent a message number that we do not know or that no harvester sends; nothing else happened.
-    Ignored {
-        /// Its connection.
-        session: SessionId,
-        /// The number.
-        kind: u8,
-    },
-    /// Not one byte came for 15 s, although it was pinged.
-    Quiet {
-        /// Its connection.
-        session: SessionId,
-        /// For how long already.
-        quiet: Duration,
-    },
-    /// It was heard: after [`SessionEvent::Quiet`], or because it answered [`Outbox::probe`].
-    Heard {
-        /// Its connection.
-        session: SessionId,
-    },
-    /// The connection has ended; nothing more comes from it, and its outbox takes nothing more.
-    Disconnected {
-        /// The connection.
-        session: SessionId,
-        /// Why.
-        cause: DisconnectCause,
-    },
-    /// Somebody was refused before becoming a harvester. Floods are thinned out here; [`super::NetStats::refused`] counts
-    /// every one.
-    Refused {
-        /// From where.
-        address: SocketAddr,
-        /// Why.
-        cause: RefusalCause,
-    },
-}
-
-/// Makes [`SessionId`]s; one per farmer, shared by everything that opens sessions. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub struct SessionIds(Arc<AtomicU64>);
-
-impl SessionIds {
-    /// A number no other session of this farmer has.
-    #[must_use]
-    pub fn next(&self) -> SessionId {
-        SessionId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-}
 
 /// Runs an authenticated connection until it ends.
 pub(super) async fn run<S>(

@@ -131,6 +131,13 @@ pub enum RefusalCause {
         /// Why, as a fragment.
         reason: String,
     },
+    /// It wanted to join and is set to another network. Its invitation is still good.
+    JoinOtherNetwork {
+        /// Its network, made safe to show.
+        got: String,
+        /// Ours.
+        expected: String,
+    },
 }
 
 impl RefusalCause {
@@ -166,6 +173,7 @@ impl RefusalCause {
             Self::LegacyOff => "legacy_off",
             Self::OtherService { .. } => "other_service",
             Self::JoinRefused { .. } => "join_refused",
+            Self::JoinOtherNetwork { .. } => "join_other_network",
         }
     }
 
@@ -225,6 +233,9 @@ impl RefusalCause {
             Self::OtherService { .. } => {
                 "give that machine a certificate of its own: `farmconsole harvester invite NAME`"
             }
+            Self::JoinOtherNetwork { .. } => {
+                "its invitation is still good: `farmconsole harvester join` says on that machine how to go on"
+            }
             Self::JoinRefused { .. } => {
                 "if its invitation has ended or was used, make a new one: `farmconsole harvester invite NAME`"
             }
@@ -279,6 +290,12 @@ impl fmt::Display for RefusalCause {
             Self::LegacyOff => f.write_str("certificates of Chia's private CA count no more here"),
             Self::OtherService { service } => write!(f, "it shows the {service} certificate of the farmer's machine"),
             Self::JoinRefused { reason } => write!(f, "it may not join: {reason}"),
+            Self::JoinOtherNetwork { got, expected } => {
+                write!(
+                    f,
+                    "it may not join: it is set to the network {got}, this farm is on {expected}"
+                )
+            }
         }
     }
 }

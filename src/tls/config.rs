@@ -5,7 +5,6 @@ use std::sync::Arc;
 #[cfg(test)]
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 #[cfg(test)]
 use tokio_rustls::rustls::server::NoServerSessionStorage;
@@ -15,6 +14,7 @@ use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{ClientConfig, Error as RustlsError, RootCertStore};
 
 use super::identity::read_anchors;
+use super::provider::provider;
 use super::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout, TlsError};
 use crate::config::{Root, files};
 
@@ -85,11 +85,6 @@ pub fn node_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
 /// As [`harvester_client_config`].
 pub fn node_rpc_client_config(root: &Root) -> Result<Arc<ClientConfig>, TlsError> {
     client_config(&SslLayout::of(root), CertificateAuthority::Private, ServiceName::Farmer)
-}
-
-/// The one cryptography provider of the program, named explicitly so that no process-wide default is needed.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(aws_lc_rs::default_provider())
 }
 
 /// The stock verifier of clients' certificates that lead to one of `anchors`.

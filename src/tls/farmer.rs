@@ -12,10 +12,11 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::TLS13;
 use tokio_rustls::rustls::{Error as RustlsError, RootCertStore, ServerConfig};
 
-use super::config::{client_verifier, provider};
+use super::config::client_verifier;
 use super::farm_ca::Chain;
 use super::gate::{Doors, Gate};
 use super::identity::read_anchors;
+use super::provider::provider;
 use super::{CHIA_CA_CRT, Examined, FarmCa, SslLayout, TimeSpan, TlsError, TrustedClock};
 use crate::config::LegacyCa;
 use crate::config::Root;

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{Error as RustlsError, RootCertStore};
 use zeroize::Zeroizing;
 
-use super::config::provider;
+use super::provider::provider;
 use super::{CertificatePaths, TlsError};
 use crate::config::files;
 use crate::ids::PeerId;

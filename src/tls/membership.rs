@@ -14,9 +14,9 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
-use super::config::provider;
 use super::farm_params::anchor_of_key;
 use super::issue::bad_certificate;
+use super::provider::provider;
 use super::{
     CaKey, CertificateFacts, ENROL_ALPN, RENEW_ALPN, SEEN_ALPN, TlsError, ca_key, chia_server_name, farmer_server_name,
     harvester_client_config,

@@ -9,7 +9,8 @@ use super::block::{
 };
 use super::codec::{Reader, Streamable, streamable};
 use super::error::WireError;
-use super::message::{Message, MessageType};
+use super::message::Message;
+use super::message_type::MessageType;
 use super::points::{ClassgroupElement, G2Bytes};
 use super::proof::ProofOfSpace;
 use crate::ids::{Bytes32, ChallengeHash, FilterChallenge, PuzzleHash, QualityString, RewardChainSp, SpHash};

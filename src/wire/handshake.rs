@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::codec::streamable;
-use super::message::MessageType;
+use super::message_type::MessageType;
 
 streamable! {
     /// First message of both sides (1), without id. The dialer speaks first.

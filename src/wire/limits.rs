@@ -4,7 +4,7 @@
 //! is what official peers enforce: one message too long or too many and they close the connection and refuse our
 //! address for five minutes.
 
-use super::message::{MAX_ENVELOPE, MessageType};
+use super::message_type::MessageType;
 
 /// Longest frame a peer may send unasked. A plot sync batch of 300 plots with paths of 4,096 bytes has 1.3 MB.
 pub const MAX_FRAME: usize = 4 << 20;
@@ -12,6 +12,9 @@ pub const MAX_FRAME: usize = 4 << 20;
 /// Longest frame that is a plot list we asked for: 100,000 plots in one message take about 25 MB. The number is the
 /// frame cap of official software, which cannot send more either.
 pub const MAX_PLOT_LIST_FRAME: usize = 50 << 20;
+
+/// Longest envelope around a payload: number, id, length.
+pub(super) const MAX_ENVELOPE: usize = 1 + 3 + 4;
 
 /// Longest payload accepted of this message number. [`MAX_FRAME`] holds besides, except for a plot list we asked for.
 ///

@@ -19,6 +19,8 @@ mod handshake;
 mod harvester;
 pub mod limits;
 mod message;
+mod message_type;
+mod plot;
 mod plot_sync;
 mod points;
 pub mod pool;
@@ -43,11 +45,13 @@ pub use handshake::{
     ProtocolVersion,
 };
 pub use harvester::{
-    FarmingInfo, FromHarvester, HarvesterHandshake, NewProofOfSpace, NewSignagePointHarvester, PartialProofsData, Plot,
+    FarmingInfo, FromHarvester, HarvesterHandshake, NewProofOfSpace, NewSignagePointHarvester, PartialProofsData,
     PoolDifficulty, ProofOfSpaceFeeInfo, RequestSignatures, RespondPlots, RespondSignatures, SignagePointFilter,
     SignatureRequestSourceData, SigningDataKind, ToHarvester,
 };
-pub use message::{Message, MessageType};
+pub use message::Message;
+pub use message_type::MessageType;
+pub use plot::Plot;
 pub use plot_sync::{
     PlotSync, PlotSyncDone, PlotSyncError, PlotSyncErrorCode, PlotSyncIdentifier, PlotSyncPathList, PlotSyncPlotList,
     PlotSyncResponse, PlotSyncStart,

@@ -5,8 +5,9 @@
 use super::codec::{Reader, Streamable, parse_list, stream_list, streamable};
 use super::error::WireError;
 use super::handshake::HarvesterLayout;
-use super::harvester::Plot;
-use super::message::{Message, MessageType};
+use super::message::Message;
+use super::message_type::MessageType;
+use super::plot::Plot;
 
 streamable! {
     /// Which message of which sync.

@@ -46,6 +46,8 @@ mod context;
 mod daemon;
 #[path = "../../ui/demo.rs"]
 mod demo;
+#[path = "../../ui/errors.rs"]
+mod errors;
 #[path = "../../ui/exit.rs"]
 mod exit;
 #[path = "../../ui/feed.rs"]
@@ -56,6 +58,8 @@ mod format;
 mod harvester;
 #[path = "../../ui/history.rs"]
 mod history;
+#[path = "../../ui/json.rs"]
+mod json;
 #[path = "../../ui/keys.rs"]
 mod keys;
 #[path = "../../ui/lists.rs"]

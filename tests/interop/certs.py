@@ -224,6 +224,49 @@ def wallet_certificate_of_the_farmer_is_refused(world):
     wait_for(f"the doctor tells of the wallet certificate ({done.returncode})", 5, refused)
 
 
+def rotation_waits_for_who_has_not_followed(world):
+    """`ca rotate`: ours follows by itself; `--finish` names the official one that has not, and is accepted when it has joined again. All are served throughout."""
+    # It joined and never came, and would keep the rotation back.
+    world.farm.cli("harvester", "revoke", "rack-late")
+    world.farm.cli("ca", "rotate")
+    done = world.farm.cli("ca", "rotate", "--finish", check=False)
+    if done.returncode == 0 or "rack-new" not in done.stderr or "rack-own" not in done.stderr:
+        raise Failed(f"nobody has followed: status {done.returncode}: {done.stdout}{done.stderr}")
+    # It looks for new authorities a minute after its start, and every six hours.
+    world.ours.stop()
+    world.ours.start()
+
+    def needing_the_old():
+        doctor = world.farm.cli("harvester", "doctor", check=False).stdout
+        return [line.rpartition(": ")[2] for line in doctor.splitlines() if "still need the old ones" in line]
+
+    wait_for("ours has followed", 120, lambda: (needing_the_old() == ["rack-new"], needing_the_old()))
+    done = world.farm.cli("ca", "rotate", "--finish", check=False)
+    if done.returncode == 0 or "rack-new" not in done.stderr or "rack-own" in done.stderr:
+        raise Failed(f"rack-new has not followed: status {done.returncode}: {done.stdout}{done.stderr}")
+    both_answer(world)
+    world.new.join(world.invite("rack-new", "--official"), "--restart", "--shred")
+    done = world.farm.cli("ca", "rotate", "--finish")
+    if "count no more" not in done.stdout or needing_the_old():
+        raise Failed(f"all have followed: {done.stdout}{done.stderr}; {needing_the_old()}")
+    both_answer(world)
+    # With nothing but the new authorities, whoever dials anew is let in.
+    world.farm.stop()
+    world.farm.start()
+    world.farming("rack-own")
+    both_answer(world)
+    world.all_farming(60)
+
+
+def both_answer(world):
+    """The official harvester that joined and ours both farm and answer signage points from here on."""
+    for name in ["rack-new", "rack-own"]:
+        world.farming(name, 120)
+        before = world.named(name)["answered"]
+        answers = lambda: (world.named(name)["answered"] >= before + 5, world.named(name)["state"])
+        wait_for(f"{name} answers", 30, answers)
+
+
 def token_is_good_once(world):
     """A used token and one with a slip in it are refused with a plain sentence."""
     token = world.invite("rack-twice")
@@ -288,8 +331,8 @@ SCENARIOS = [
     old_harvester_farms_as_the_guide_says, nothing_is_joined_before_chia_init, official_harvester_joins_without_a_ca_key,
     old_and_new_farm_on_one_port, chia_init_leaves_a_joined_root_alone, spare_keys_are_shredded_and_the_farmer_sees_the_restart,
     locked_ca_invites_nobody_until_it_is_unlocked, our_harvester_joins, stolen_certificate_opens_no_other_door,
-    wallet_certificate_of_the_farmer_is_refused, token_is_good_once, revoked_harvesters_are_gone_within_a_second,
-    hardened_farm_takes_only_who_joined,
+    wallet_certificate_of_the_farmer_is_refused, rotation_waits_for_who_has_not_followed, token_is_good_once,
+    revoked_harvesters_are_gone_within_a_second, hardened_farm_takes_only_who_joined,
 ]
 
 

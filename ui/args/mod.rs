@@ -2,6 +2,7 @@
 
 mod fleet;
 mod plots;
+mod span;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -194,7 +195,7 @@ pub(crate) enum AlarmsCommand {
         #[arg(long, value_name = "NAME")]
         machine: Option<String>,
         /// For how long: 90s, 30m, 2h, 7d [default: 1h].
-        #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+        #[arg(long = "for", value_name = "SPAN", value_parser = span::time_span)]
         span: Option<Duration>,
         /// End the silence of this rule and machine.
         #[arg(long, conflicts_with = "span")]
@@ -210,7 +211,7 @@ pub(crate) struct RecordArgs {
     #[arg(long)]
     pub(crate) raw: bool,
     /// End after this time: 90s, 30m, 2h [default: at Ctrl-C].
-    #[arg(long = "for", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+    #[arg(long = "for", value_name = "SPAN", value_parser = span::time_span)]
     pub(crate) span: Option<Duration>,
 }
 
@@ -240,7 +241,7 @@ pub(crate) struct HistoryArgs {
     /// Of what.
     pub(crate) list: HistoryList,
     /// How far back: 90s, 30m, 24h, 7d.
-    #[arg(long, default_value = "24h", value_name = "SPAN", value_parser = crate::alarms::time_span)]
+    #[arg(long, default_value = "24h", value_name = "SPAN", value_parser = span::time_span)]
     pub(crate) since: Duration,
     /// Only of this harvester (of alarms: machine), by name.
     #[arg(long, value_name = "NAME")]

@@ -57,7 +57,8 @@ pub(super) fn selected(model: &Model) -> Option<(String, &'static str)> {
             let rows = model.alarms();
             let selected = rows.iter().find(|a| Some(a.number) == model.selection.alarm);
             let alarm = selected.or_else(|| rows.first())?;
-            (format!("{}: {}", alarm.text, alarm.remedy), "the alarm")
+            let remedy = model.commands.here(&alarm.remedy);
+            (format!("{}: {remedy}", alarm.text), "the alarm")
         }
     };
     let mut text = safe(&text);

@@ -19,6 +19,7 @@ use super::privacy::{self, Names};
 use super::stream::{Entry, Stream};
 use super::theme::Theme;
 use super::times::Zone;
+use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
 
@@ -189,6 +190,8 @@ pub(super) struct Model {
     pub(super) place: FarmerPlace,
     pub(super) theme: Theme,
     pub(super) zone: Zone,
+    /// How commands are typed for the root of what is shown.
+    pub(super) commands: Commands,
     /// Columns and rows.
     pub(super) size: (u16, u16),
     /// The newest picture.
@@ -230,6 +233,7 @@ impl Model {
             place,
             theme,
             zone,
+            commands: Commands::default(),
             size: (0, 0),
             snapshot,
             quiet_s: None,
@@ -268,6 +272,16 @@ impl Model {
             text
         };
         self.theme.plain(text)
+    }
+
+    /// What to do about something, ready to be drawn: commands as they are typed here. Where paths are hidden the root is
+    /// not named, for such a screen is shown to others.
+    pub(super) fn remedy(&self, text: &str) -> String {
+        if self.privacy {
+            self.outside(text)
+        } else {
+            self.outside(&self.commands.here(text))
+        }
     }
 
     /// An address, id or path, ready to be drawn.

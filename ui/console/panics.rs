@@ -36,6 +36,7 @@ fn console_of_a_program_that_panics() {
             ascii: false,
             palette: None,
             last_look: None,
+            commands: crate::commands::Commands::default(),
         };
         run(feed, options).await
     });

@@ -27,11 +27,12 @@ use super::times::Zone;
 use super::update::{first_questions, update};
 use super::{machine, save, view};
 use crate::args::ColorChoice;
+use crate::commands::Commands;
 use crate::exit::{Failure, Status};
 use crate::feed::{FarmerPlace, Feed, Picture};
 
 /// How the console looks, from the command line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ConsoleOptions {
     /// When to use colours.
     pub(crate) color: ColorChoice,
@@ -41,6 +42,8 @@ pub(crate) struct ConsoleOptions {
     pub(crate) palette: Option<Palette>,
     /// What the person saw last.
     pub(crate) last_look: Option<LastLook>,
+    /// How commands are typed for the root of what is shown.
+    pub(crate) commands: Commands,
 }
 
 /// How the console was left.
@@ -87,13 +90,23 @@ pub(crate) async fn run_harvester(feed: Feed<MachineSnapshot>, options: ConsoleO
     Ok(left)
 }
 
+/// What a console opens in.
+pub(super) struct Surroundings {
+    pub(super) theme: Theme,
+    pub(super) zone: Zone,
+    /// Columns and rows.
+    pub(super) size: (u16, u16),
+    /// How commands are typed for the root of what is shown.
+    pub(super) commands: Commands,
+}
+
 /// What the loop runs: a model, its update and its view. Both are pure.
 pub(super) trait App: Sized {
     /// What it is a model of.
     type Picture: Picture;
 
     /// A console that has just opened.
-    fn open(place: FarmerPlace, first: Arc<Self::Picture>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self;
+    fn open(place: FarmerPlace, first: Arc<Self::Picture>, surroundings: Surroundings) -> Self;
 
     /// What it asks for when it opens.
     fn first_questions() -> Vec<Effect>;
@@ -114,9 +127,10 @@ pub(super) trait App: Sized {
 impl App for Model {
     type Picture = FarmSnapshot;
 
-    fn open(place: FarmerPlace, first: Arc<FarmSnapshot>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self {
-        let mut model = Self::new(place, first, theme, zone);
-        model.size = size;
+    fn open(place: FarmerPlace, first: Arc<FarmSnapshot>, surroundings: Surroundings) -> Self {
+        let mut model = Self::new(place, first, surroundings.theme, surroundings.zone);
+        model.size = surroundings.size;
+        model.commands = surroundings.commands;
         model
     }
 
@@ -151,7 +165,13 @@ async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result
     );
     let size = terminal::size().map_err(|e| no_terminal(&e))?;
     let first = Arc::clone(&feed.snapshots.borrow());
-    let mut model = A::open(feed.place, first, theme, Zone::system(), size);
+    let surroundings = Surroundings {
+        theme,
+        zone: Zone::system(),
+        size,
+        commands: options.commands,
+    };
+    let mut model = A::open(feed.place, first, surroundings);
     if let Some(look) = options.last_look {
         model.update(Message::LastLook(look));
     }

@@ -8,13 +8,13 @@ use farmconsole::control::Role;
 use farmconsole::handle::{FleetAnswer, FleetAsk};
 use farmconsole::harvester::examine_farmer;
 use farmconsole::registry::Standing;
-use farmconsole::snapshot::{AlarmKind, RefusalView};
+use farmconsole::snapshot::{AlarmKind, FarmerLinkState, RefusalView};
 
 use super::fleet::{ask_fleet, view};
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{plural, safe, span};
-use crate::lists::json_line;
+use crate::json::json_line;
 
 /// One thing that is wrong.
 #[derive(Debug, serde::Serialize)]
@@ -29,7 +29,8 @@ struct Diagnosis {
 pub(crate) async fn doctor(context: &Context, json: bool) -> Outcome {
     let found = match context.connect().await {
         Ok(client) if client.hello().role == Role::Farmer => of_farmer(&mut Attached { client }).await?,
-        _ => of_harvester(context).await,
+        Ok(client) => of_harvester(context, Some(Attached { client })).await,
+        Err(_) => of_harvester(context, None).await,
     };
     let mut out = io::stdout().lock();
     for Diagnosis { what, remedy } in &found {
@@ -121,7 +122,8 @@ fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
     }
 }
 
-async fn of_harvester(context: &Context) -> Vec<Diagnosis> {
+/// What is wrong with the settings here and the way to the farmer; with the harvester that runs here, where that is fine.
+async fn of_harvester(context: &Context, running: Option<Attached>) -> Vec<Diagnosis> {
     let mut found: Vec<_> = check_settings(&context.root.config_file(), &crate::root::read_address)
         .iter()
         .map(|finding| Diagnosis {
@@ -134,6 +136,23 @@ async fn of_harvester(context: &Context) -> Vec<Diagnosis> {
             what,
             remedy: Some(remedy),
         });
+        return found;
+    }
+    if let Some(mut running) = running
+        && let Ok(machine) = running.machine().await
+    {
+        found.extend(of_running(machine.farmer.state));
     }
     found
+}
+
+/// What only the handshake of a harvester shows, as that an official farmer is on another network.
+fn of_running(state: FarmerLinkState) -> Option<Diagnosis> {
+    match state {
+        FarmerLinkState::Failing { reason, hint } => Some(Diagnosis {
+            what: format!("the harvester that runs here: {reason}"),
+            remedy: Some(hint),
+        }),
+        _ => None,
+    }
 }

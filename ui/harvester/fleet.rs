@@ -13,7 +13,7 @@ use crate::args::HarvesterInvite;
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe, span};
-use crate::lists::json_line;
+use crate::json::json_line;
 
 /// `farmconsole harvester invite`.
 pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outcome {

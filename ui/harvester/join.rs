@@ -1,14 +1,14 @@
 //! `farmconsole harvester join`: makes this machine a harvester of a farm, with a key that never leaves it.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use farmconsole::config::edit::Editor;
-use farmconsole::config::{HostPort, Root};
+use farmconsole::config::{BUILT_IN_NETWORKS, HostPort, Root};
 use farmconsole::control::{ControlClient, Role};
 use farmconsole::enrol::official::{self, OfficialError};
-use farmconsole::enrol::{self, JoinError, JoinKey, Joined};
+use farmconsole::enrol::{self, JoinError, JoinKey, Joined, SetNetwork};
 use farmconsole::init::{InitError, init_harvester, network_of_harvester};
 use farmconsole::tls::Membership;
 use farmconsole::wire::enrol::JoinKind;
@@ -16,9 +16,8 @@ use farmconsole::wire::token::{Token, TokenError};
 
 use crate::args::HarvesterJoin;
 use crate::commands::shell_word;
-use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::with_hint;
+use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
 /// Runs the command.
@@ -30,7 +29,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     let root = &context.root;
     refuse_farmer(root).await?;
     let network = network_of_harvester(root).map_err(not_made)?;
-    let joined = ask(&token, JoinKind::Own, network.as_deref()).await?;
+    let joined = ask(&token, JoinKind::Own, root, network).await?;
     init_harvester(root, &joined.network).map_err(not_made)?;
     joined
         .membership
@@ -70,7 +69,7 @@ async fn refuse_farmer(root: &Root) -> Result<(), Failure> {
 async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome {
     let network = official::check(&root).map_err(not_installed)?;
     let restart = wants_restart(&root, options)?;
-    let joined = ask(token, JoinKind::Official, Some(&network)).await?;
+    let joined = ask(token, JoinKind::Official, &root, Some(network)).await?;
     if restart && official::is_running(&root) {
         // While it still takes orders that show the old certificates.
         chia(&root, &["stop", "-d", "all"]).await.map_err(|failure| {
@@ -212,9 +211,50 @@ fn confirm(question: &str) -> Option<bool> {
     Some(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-async fn ask(token: &Token, kind: JoinKind, network: Option<&str>) -> Result<Joined, Failure> {
+async fn ask(token: &Token, kind: JoinKind, root: &Root, network: Option<String>) -> Result<Joined, Failure> {
+    let not_joined = |error: JoinError| {
+        let hint = match &error {
+            JoinError::OtherNetwork { farm, set, .. } => other_network(kind, root, farm, set),
+            _ => error.hint(),
+        };
+        Failure::new(Status::Failed, error).hint(hint)
+    };
+    let set = network.map(|name| SetNetwork {
+        name,
+        file: root.config_file(),
+    });
     let key = JoinKey::make().map_err(not_joined)?;
-    enrol::join(token, kind, network, &key).await.map_err(not_joined)
+    enrol::join(token, kind, set.as_ref(), &key).await.map_err(not_joined)
+}
+
+/// What to do on a machine that is set to another network than the farm, as commands for the shell.
+fn other_network(kind: JoinKind, root: &Root, farm: &str, set: &SetNetwork) -> String {
+    let edit = format!("set `selected_network: {farm}` in {}", set.file.display());
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    match (kind, farm) {
+        (JoinKind::Official, "mainnet" | "testnet11") => format!(
+            "the token is still good: `CHIA_ROOT={} chia configure --testnet {}`, then join again",
+            word(root.dir()),
+            farm != "mainnet"
+        ),
+        (JoinKind::Own, _) if BUILT_IN_NETWORKS.contains(&farm) => format!(
+            "the token is still good: `farmconsole --root {} harvester join TOKEN` makes another root for that farm; to \
+             have this one changed instead, {edit}, and join again",
+            word(&root_for(root, farm, &set.name))
+        ),
+        _ => format!("the token is still good: {edit}, and join again"),
+    }
+}
+
+/// Where a root for another network would be, beside this one.
+fn root_for(root: &Root, network: &str, set: &str) -> PathBuf {
+    let name = root.dir().file_name().unwrap_or_default().to_string_lossy();
+    let name = if name == set {
+        network.to_owned()
+    } else {
+        format!("{name}-{network}")
+    };
+    root.dir().with_file_name(name)
 }
 
 async fn try_out(membership: &Membership, farmer: &HostPort) -> Result<(), Failure> {
@@ -254,19 +294,14 @@ fn chia_root(given: Option<PathBuf>) -> Result<Root, Failure> {
     })
 }
 
-fn not_joined(error: JoinError) -> Failure {
-    let hint = error.hint();
-    Failure::new(Status::Failed, error).hint(hint)
-}
-
 fn not_made(error: InitError) -> Failure {
     let hint = error.hint();
-    with_hint(Failure::new(Status::Failed, error), hint)
+    Failure::new(Status::Failed, error).hint_if_any(hint)
 }
 
 fn not_installed(error: OfficialError) -> Failure {
     let hint = error.hint();
-    with_hint(Failure::new(Status::Failed, error), hint)
+    Failure::new(Status::Failed, error).hint_if_any(hint)
 }
 
 /// The official daemon is slow to start and to stop.
@@ -276,3 +311,47 @@ const CHIA_PATIENCE: Duration = Duration::from_secs(120);
 const SEEN_PATIENCE: Duration = Duration::from_secs(120);
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_of_another_network_is_told_the_command_that_joins_it() {
+        let told = |kind, root: &str, farm: &str, set: &str| {
+            let root = Root::new(root);
+            let set = SetNetwork {
+                name: set.to_owned(),
+                file: root.config_file(),
+            };
+            other_network(kind, &root, farm, &set)
+        };
+        for (root, other) in [
+            ("/home/ann/.farmconsole/mainnet", "/home/ann/.farmconsole/testnet11"),
+            ("/srv/my farm", "'/srv/my farm-testnet11'"),
+        ] {
+            let own = told(JoinKind::Own, root, "testnet11", "mainnet");
+            let command = format!("`farmconsole --root {other} harvester join TOKEN`");
+            let edit = format!("set `selected_network: testnet11` in {root}/config/config.yaml,");
+            assert!(own.contains(&command) && own.contains(&edit), "{own}");
+        }
+        let official = told(JoinKind::Official, "/srv/chia", "testnet11", "mainnet");
+        assert!(
+            official.contains("`CHIA_ROOT=/srv/chia chia configure --testnet true`"),
+            "{official}"
+        );
+        let official = told(JoinKind::Official, "/srv/chia", "mainnet", "testnet11");
+        assert!(
+            official.contains("`CHIA_ROOT=/srv/chia chia configure --testnet false`"),
+            "{official}"
+        );
+        // No command is made of what somebody calls a network of their own.
+        for kind in [JoinKind::Own, JoinKind::Official] {
+            let theirs = told(kind, "/srv/x", "$(reboot)", "mainnet");
+            assert_eq!(
+                theirs,
+                "the token is still good: set `selected_network: $(reboot)` in /srv/x/config/config.yaml, and join again"
+            );
+        }
+    }
+}

@@ -10,7 +10,7 @@ use farmconsole::snapshot::{FarmSnapshot, HarvesterView};
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{chia_bytes, lookup_time, safe, span};
-use crate::lists::json_line;
+use crate::json::json_line;
 
 /// Which lists of files are wanted.
 #[derive(Clone, Copy, Debug)]

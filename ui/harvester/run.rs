@@ -12,7 +12,8 @@ use farmconsole::runtime::{HarvesterOptions, HarvesterStartError, RunningHarvest
 use crate::args::HarvesterRun;
 use crate::commands::shell_word;
 use crate::context::{Attached, Context};
-use crate::daemon::{self, GOODBYE, Signals, bad_settings};
+use crate::daemon::{self, GOODBYE, Signals};
+use crate::errors::bad_settings;
 use crate::exit::{Failure, Outcome, Status};
 use crate::stop;
 use crate::systemd;

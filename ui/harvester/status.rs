@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::commands::Commands;
 use crate::exit::{Ended, Failure};
 use crate::format::{chia_bytes, plural, safe, span};
-use crate::lists::json_line;
+use crate::json::json_line;
 
 /// Version of the JSON object. Fields are only added; a changed meaning raises it.
 const VERSION: u32 = 1;

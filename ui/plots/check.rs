@@ -18,13 +18,12 @@ use super::progress::{Interrupts, Progress};
 use super::report::{PlotJson, print_json, print_report};
 use crate::args::PlotsCheck;
 use crate::context::Context;
-use crate::daemon::{settings, with_hint};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe};
 
 /// Runs the command.
 pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let challenges = challenges(&options)?;
     let keys = farming_keys(context, &settings)?;
     let (mut files, not_listed) = find(&settings, &options.paths);
@@ -131,7 +130,7 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<Option<Harvest
         }
         Err(error) => {
             let hint = error.hint();
-            return Err(with_hint(Failure::new(Status::Failed, error), hint));
+            return Err(Failure::new(Status::Failed, error).hint_if_any(hint));
         }
         Ok(reports) => reports,
     };

@@ -19,15 +19,14 @@ use tokio::time::interval;
 
 use super::progress::{Interrupts, Progress};
 use crate::args::PlotsCreate;
-use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::{settings, with_hint};
+use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{chia_bytes, safe};
 
 /// Runs the command.
 pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let format = format(options, &settings)?;
     let plot = NewPlot {
         farmer_public_key: farmer_key(context, options)?,
@@ -161,7 +160,7 @@ fn first_key(context: &Context, instead: &str) -> Result<keys::KeyReport, Failur
             )),
             other => other.hint(),
         };
-        with_hint(Failure::new(Status::Failed, error), hint)
+        Failure::new(Status::Failed, error).hint_if_any(hint)
     })?;
     reports.into_iter().next().ok_or_else(|| {
         Failure::new(Status::Failed, format!("no key in {}", file.display()))
@@ -325,7 +324,7 @@ fn not_made(error: MakePlotError) -> Failure {
         MakePlotError::Write { .. } => Some("name a directory that you may write in with -d".to_owned()),
         _ => None,
     };
-    with_hint(Failure::new(Status::Failed, error), hint)
+    Failure::new(Status::Failed, error).hint_if_any(hint)
 }
 
 /// The harvester of this root looks for the plots, as after the official command.

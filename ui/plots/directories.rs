@@ -10,9 +10,8 @@ use farmconsole::harvester::{PlotFiles, ScanOptions, free_space, plot_files};
 use farmconsole::units::ByteSize;
 use serde::Serialize;
 
-use crate::configure::not_changed;
 use crate::context::Context;
-use crate::daemon::settings;
+use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{chia_bytes, plural, safe};
 
@@ -27,7 +26,7 @@ pub(super) async fn add(context: &Context, dir: &Path) -> Outcome {
             .hint("whoever runs the harvester needs the right to read it")
     })?;
     editor.save().map_err(not_changed)?;
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let shown = safe(&real.display().to_string());
     {
         let mut out = io::stdout().lock();
@@ -58,7 +57,7 @@ pub(super) async fn remove(context: &Context, dir: &Path) -> Outcome {
     }
     editor.save().map_err(not_changed)?;
     writeln!(io::stdout().lock(), "Removed: {}", safe(&dir.display().to_string()))?;
-    say_when(context, &settings(context)?).await
+    say_when(context, &context.settings()?).await
 }
 
 /// Says when whoever runs on this root follows.
@@ -93,7 +92,7 @@ fn nested(new: &Path, other: &Path, recursive: bool) -> Option<String> {
 
 /// `farmconsole plots show`.
 pub(super) async fn show(context: &Context, json: bool) -> Outcome {
-    let settings = settings(context)?;
+    let settings = context.settings()?;
     let running = running(context).await;
     let directories: Vec<Directory> = settings
         .harvester

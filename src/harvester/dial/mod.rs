@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::service::{FarmerChannels, Service};
 use crate::config::{HostPort, Root, Settings};
 use crate::logging::target::HARVESTER_SERVER;
-use crate::net::{Backoff, ConnectError, DialOptions, FarmerLink, ReachError, Reached, chance, connect, reach};
+use crate::net::{self, Backoff, ConnectError, DialOptions, FarmerLink, ReachError, Reached, chance, connect, reach};
 use crate::snapshot::{DisconnectCause, FarmerLinkState};
 use crate::tls::{HarvesterTls, RefusalCause, TlsError, harvester_tls};
 use crate::wire::ProtocolVersion;
@@ -179,13 +179,14 @@ pub async fn examine_farmer(root: &Root) -> Result<(), (String, String)> {
 async fn knock(settings: &DialSettings) -> Result<(), DialError> {
     let tls = settings.tls.current()?;
     let reached = reach(&settings.farmer, &tls.config, tls.farmer_name).await?;
-    let upgraded = tokio_tungstenite::client_async(format!("wss://{}/ws", settings.farmer), reached.stream).await;
-    let detail = |error: tokio_tungstenite::tungstenite::Error| ConnectError::NotWebSocket {
-        detail: error.to_string(),
-    };
-    upgraded
-        .map(drop)
-        .map_err(|error| refusal(detail(error), &settings.network))
+    let knocked = net::knock(reached.stream, &settings.farmer.to_string()).await;
+    match knocked.map_err(|error| refusal(error, &settings.network))? {
+        Some(farm) if farm != settings.network => Err(DialError::WrongNetwork {
+            network: settings.network.clone(),
+            farm: Some(farm),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Why no farmer could be reached. Each attempt may be repeated without harm.
@@ -204,10 +205,12 @@ pub enum DialError {
     #[error("it turns this machine away for a while, after something that went wrong before")]
     Banned,
     /// It farms another network.
-    #[error("it farms another network than ours, {network}")]
+    #[error("it farms {}, and this machine is set to the network {network}", farm.as_deref().unwrap_or("another network"))]
     WrongNetwork {
         /// Ours.
         network: String,
+        /// The farmer's, where it says so.
+        farm: Option<String>,
     },
     /// It refused us otherwise, or is no farmer.
     #[error(transparent)]
@@ -244,8 +247,15 @@ impl DialError {
             | Self::Handshake(ConnectError::WrongNodeType { .. }) => {
                 "the port of the farmer is 8447 unless set otherwise"
             }
-            Self::WrongNetwork { .. } | Self::Handshake(ConnectError::WrongNetwork { .. }) => {
-                "`selected_network` must be the same on both machines"
+            Self::WrongNetwork { farm, .. } => {
+                let file = match &settings.tls {
+                    TlsSource::Given(_) => "the settings".to_owned(),
+                    TlsSource::Root { root, .. } => root.config_file().display().to_string(),
+                };
+                return match farm {
+                    Some(farm) => format!("set `selected_network: {farm}` in {file}, and restart this harvester"),
+                    None => format!("set `selected_network` in {file} as it is on the farmer's machine, and restart this harvester"),
+                };
             }
             Self::Tls(error) => {
                 return error.hint().unwrap_or_else(|| "join the farm again: `farmconsole harvester join TOKEN`".to_owned());
@@ -323,6 +333,12 @@ fn refusal(error: ConnectError, network: &str) -> DialError {
     } else if error.says_other_network() {
         DialError::WrongNetwork {
             network: network.to_owned(),
+            farm: None,
+        }
+    } else if let ConnectError::WrongNetwork { got, expected } = error {
+        DialError::WrongNetwork {
+            network: expected,
+            farm: Some(got),
         }
     } else {
         DialError::Handshake(error)

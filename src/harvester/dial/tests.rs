@@ -146,11 +146,20 @@ async fn a_farmer_that_cannot_be_had_is_told_in_plain_words() {
     let same_ca = "this machine does not belong to that farm: `farmconsole harvester invite NAME` on the farmer's machine prints the command that joins it";
 
     let other_network = farm.settings(&farm.root, "mainnet");
-    let network = "`selected_network` must be the same on both machines";
     assert_eq!(
         refused(&other_network).await,
-        format!("it farms another network than ours, mainnet; {network}")
+        "it farms simulator1, and this machine is set to the network mainnet; set `selected_network: simulator1` in the \
+         settings, and restart this harvester"
     );
+    let unsaid = refusal(
+        ConnectError::Refused {
+            cause: DisconnectCause::Lost {
+                detail: "closed with code 1002 110".to_owned(),
+            },
+        },
+        "mainnet",
+    );
+    assert!(unsaid.to_string().starts_with("it farms another network,"), "{unsaid}");
 
     let other_ca = farm.settings(&foreign, "simulator1");
     assert_eq!(
@@ -370,4 +379,29 @@ async fn it_stops_while_it_dials() {
         .await
         .expect("it does not stop")
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_doctor_learns_of_another_network_and_the_farmer_takes_it_for_no_harvester() {
+    let mut farm = Farm::start();
+    let settings = DialSettings {
+        tls: TlsSource::Root {
+            root: farm.root.clone(),
+            renewed: Arc::default(),
+        },
+        ..farm.settings(&farm.root, "mainnet")
+    };
+    let error = knock(&settings).await.unwrap_err();
+    assert_eq!(
+        format!("{error}; {}", error.hint(&settings)),
+        format!(
+            "it farms simulator1, and this machine is set to the network mainnet; set `selected_network: simulator1` in {}, \
+             and restart this harvester",
+            farm.root.config_file().display()
+        )
+    );
+    let fine = farm.settings(&farm.root, "simulator1");
+    knock(&fine).await.unwrap();
+    open(&fine).await.unwrap();
+    farm.connected().await;
 }

@@ -18,7 +18,6 @@ use super::cache::{CachedPlot, CachedPlots};
 use super::file::{FileStamp, PlotPath};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError, PlotFacts};
-use super::scan::MAX_DEPTH;
 use crate::ids::PlotId;
 use crate::wire::HarvesterHandshake;
 
@@ -570,3 +569,6 @@ fn tell_gone(what: &Path, count: u64, why: &str) {
 
 /// Logger of the official software for all this.
 pub(super) const MANAGER: &str = "chia.plotting.manager";
+
+/// Deepest directory that is looked into: a guard against file systems that never end.
+pub(super) const MAX_DEPTH: u32 = 64;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::super::scan::permission_hint;
+use super::super::file::permission_hint;
 use crate::crypto::CryptoError;
 use crate::ids::PlotId;
 use crate::pos::PlotError;

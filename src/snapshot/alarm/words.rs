@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AlarmKind, OwnerNeed, RewardTarget};
+use super::kind::{AlarmKind, OwnerNeed, RewardTarget};
 use crate::snapshot::PartialOutcome;
 
 impl AlarmKind {

@@ -24,16 +24,16 @@ use ratatui::Frame;
 use super::hit::Hit;
 use super::message::{Effect, Message};
 use super::model::Link;
-use super::run::App;
-use super::theme::Theme;
-use super::times::Zone;
+use super::run::{App, Surroundings};
 use crate::feed::FarmerPlace;
 
 impl App for Model {
     type Picture = MachineSnapshot;
 
-    fn open(place: FarmerPlace, first: Arc<MachineSnapshot>, theme: Theme, zone: Zone, size: (u16, u16)) -> Self {
-        Self::new(place, first, theme, zone, size)
+    fn open(place: FarmerPlace, first: Arc<MachineSnapshot>, surroundings: Surroundings) -> Self {
+        let mut model = Self::new(place, first, surroundings.theme, surroundings.zone, surroundings.size);
+        model.commands = surroundings.commands;
+        model
     }
 
     fn first_questions() -> Vec<Effect> {

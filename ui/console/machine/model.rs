@@ -10,6 +10,7 @@ use super::super::model::Link;
 use super::super::privacy::hide;
 use super::super::theme::Theme;
 use super::super::times::Zone;
+use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
 
@@ -70,6 +71,8 @@ pub(in super::super) struct Model {
     pub(super) place: FarmerPlace,
     pub(super) theme: Theme,
     pub(super) zone: Zone,
+    /// How commands are typed for the root of what is shown.
+    pub(super) commands: Commands,
     /// Columns and rows.
     pub(super) size: (u16, u16),
     /// The newest picture.
@@ -102,6 +105,7 @@ impl Model {
             place,
             theme,
             zone,
+            commands: Commands::default(),
             size,
             snapshot,
             quiet_s: None,
@@ -121,6 +125,16 @@ impl Model {
         let text = safe(text);
         let text = if self.privacy { hide(&text, self.hidden()) } else { text };
         self.theme.plain(text)
+    }
+
+    /// What to do about something, ready to be drawn: commands as they are typed here. Where paths are hidden the root is
+    /// not named, for such a screen is shown to others.
+    pub(super) fn remedy(&self, text: &str) -> String {
+        if self.privacy {
+            self.outside(text)
+        } else {
+            self.outside(&self.commands.here(text))
+        }
     }
 
     /// An address or path, ready to be drawn.

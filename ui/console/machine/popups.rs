@@ -85,7 +85,7 @@ fn wrong(model: &Model, text: &mut Text<'_>) {
             Severity::Warning => Tone::Warn,
         };
         text.entry(model.theme.sign(tone), tone, &model.outside(&concern.to_string()), tone);
-        text.entry("do", Tone::Dim, &model.outside(&concern.remedy()), Tone::Plain);
+        text.entry("do", Tone::Dim, &model.remedy(&concern.remedy()), Tone::Plain);
     }
 }
 

@@ -1,5 +1,6 @@
 //! The screen in every state, with styles, as files in `tests/screens/`; and what keys do.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -22,6 +23,7 @@ use super::model::{Dialog, Model, Pane};
 use super::samples;
 use super::update::update;
 use super::view;
+use crate::commands::Commands;
 use crate::feed::{FarmerPlace, FeedItem};
 
 // ---- screens ----
@@ -216,6 +218,25 @@ fn a_text_is_scrolled_no_further_than_its_end() {
     code(&mut model, KeyCode::Down);
     code(&mut model, KeyCode::Up);
     assert_ne!(text(&model), end, "the first key back moves it");
+}
+
+#[test]
+fn remedies_are_commands_for_the_root_that_is_shown() {
+    let mut model = console(samples::troubled());
+    model.size = (80, 24);
+    model.commands = Commands::new(Some(Path::new("/srv/barn")), None);
+    press(&mut model, '!');
+    let drawn = text(&model);
+    assert!(drawn.contains("(`farmconsole --root /srv/barn`)"), "{drawn}");
+    let mut machine = samples::fine();
+    machine.farmer.not_dialled = vec!["10.0.0.8:8447".to_owned()];
+    model.snapshot = Arc::new(machine);
+    code(&mut model, KeyCode::Esc);
+    let command = "`farmconsole --root /srv/barn configure --set-farmer-peer HOST:PORT`";
+    let drawn = text(&model);
+    assert!(drawn.lines().any(|line| line.contains(command)), "{drawn}");
+    press(&mut model, 'p');
+    assert!(!text(&model).contains("/srv/barn"));
 }
 
 // ---- helpers ----

@@ -205,13 +205,24 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
             Severity::Warning => Tone::Warn,
         };
         let parts = [
-            (worst.to_string(), theme.style(tone), theme.sign(tone)),
-            (worst.remedy(), theme.style(Tone::Title), theme.pick("→", ">")),
+            (
+                model.outside(&worst.to_string()),
+                2,
+                theme.style(tone),
+                theme.sign(tone),
+            ),
+            // A command with its root may take a line of its own.
+            (
+                model.remedy(&worst.remedy()),
+                3,
+                theme.style(Tone::Title),
+                theme.pick("→", ">"),
+            ),
         ];
-        for (text, style, sign) in parts {
-            for (n, text) in wrap(&model.outside(&text), columns.saturating_sub(4))
+        for (text, rows, style, sign) in parts {
+            for (n, text) in wrap(&text, columns.saturating_sub(4))
                 .into_iter()
-                .take(2)
+                .take(rows)
                 .enumerate()
             {
                 let sign = if n == 0 { sign } else { " " };

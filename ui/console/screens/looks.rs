@@ -1,5 +1,7 @@
 //! Colours, characters, themes, pictures, lines that are typed, and the sizes between those of the matrix.
 
+use std::path::Path;
+
 use crossterm::event::KeyCode;
 use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
 
@@ -11,6 +13,7 @@ use super::super::svg;
 use super::super::theme::{Charset, Depth, Theme};
 use super::super::update::update;
 use super::*;
+use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 
 /// The files that these tests compare with.
@@ -82,6 +85,28 @@ fn looks() {
         press(&mut model, '7');
         look(&format!("alarms_theme_{name}"), &with_colours(&buffer(&model)));
     }
+}
+
+#[test]
+fn remedies_are_commands_for_the_root_that_is_shown() {
+    let mut model = console(samples::troubled(), 80, 40);
+    model.commands = Commands::new(Some(Path::new("/srv/my farm")), None);
+    press(&mut model, '7');
+    let command = "`farmconsole --root '/srv/my farm' harvester invite NAME`";
+    let drawn = text(&model);
+    let whole = drawn.lines().filter(|line| line.contains(command)).count();
+    assert_eq!(whole, 2, "a command is not on one line:\n{drawn}");
+    while !matches!(&press(&mut model, 'y')[..], [Effect::Copy(text)] if text.contains(command)) {
+        let before = model.selection;
+        press(&mut model, 'j');
+        assert_ne!(model.selection, before, "no alarm with the command is copied");
+    }
+    press(&mut model, 'p');
+    let drawn = text(&model);
+    assert!(
+        !drawn.contains("srv") && drawn.contains("`farmconsole harvester"),
+        "{drawn}"
+    );
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
         lines.push(Line::from(span(format!("   {line}"), theme.style(Tone::Title))));
     }
     let arrow = theme.pick("→", ">");
-    for (n, line) in wrap(&model.outside(&alarm.remedy), room).into_iter().enumerate() {
+    for (n, line) in wrap(&model.remedy(&alarm.remedy), room).into_iter().enumerate() {
         let lead = if n == 0 { arrow } else { " " };
         lines.push(Line::from(span(format!("   {lead} {line}"), theme.style(Tone::Accent))));
     }

@@ -77,12 +77,13 @@ pub(in super::super) fn fit_line(line: Line<'static>, columns: u16, mark: &str) 
     Line::from(spans)
 }
 
-/// `text` broken at spaces into lines of at most `columns`.
+/// `text` broken at spaces into lines of at most `columns`; a command in backticks that fits in a line stays whole, so that
+/// it can be copied from the screen.
 pub(in super::super) fn wrap(text: &str, columns: u16) -> Vec<String> {
     let columns = columns.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in text.split(' ') {
+    for word in unbroken(text, columns) {
         let mut word = word.to_owned();
         if !line.is_empty() && width(&line).saturating_add(1).saturating_add(width(&word)) > columns {
             lines.push(std::mem::take(&mut line));
@@ -103,6 +104,31 @@ pub(in super::super) fn wrap(text: &str, columns: u16) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// The words of `text`, a command in backticks as one, unless it is wider than `columns`.
+fn unbroken(text: &str, columns: u16) -> Vec<&str> {
+    let is_quote = |word: &str| word.matches('`').count() % 2 == 1;
+    let mut words = Vec::new();
+    let mut rest = text.split(' ').peekable();
+    let mut start = 0;
+    while let Some(word) = rest.next() {
+        let mut end = start + word.len();
+        if is_quote(word) {
+            let mut inside = rest.clone();
+            let mut closing = end;
+            let closes = inside.by_ref().find(|word| {
+                closing += 1 + word.len();
+                is_quote(word)
+            });
+            if closes.is_some() && width(&text[start..closing]) <= columns {
+                (rest, end) = (inside, closing);
+            }
+        }
+        words.push(&text[start..end]);
+        start = end + 1;
+    }
+    words
 }
 
 /// Draws `line` in row `row` of `area`, cut where the area ends.
@@ -172,5 +198,13 @@ mod tests {
         assert_eq!(wrap("check the drive", 9), ["check the", "drive"]);
         assert_eq!(wrap("abcdefgh ij", 3), ["abc", "def", "gh", "ij"]);
         assert_eq!(wrap("", 3), [""]);
+        assert_eq!(
+            wrap("list them (`farm list --failed`), or look", 24),
+            ["list them", "(`farm list --failed`),", "or look"]
+        );
+        assert_eq!(
+            wrap("`one command of some words`, `two`, and ` alone", 12),
+            ["`one command", "of some", "words`,", "`two`, and `", "alone"]
+        );
     }
 }

@@ -1,0 +1,382 @@
+//! Every kind of incident, with what is to be told of it.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::peer::{HarvesterId, RefusalCause};
+use super::super::{PartialOutcome, PartialStep};
+use crate::ids::{LauncherId, PeerId};
+
+/// How bad an alarm is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Farming, or part of it, does not happen.
+    Critical,
+    /// Something should be looked at.
+    Warning,
+}
+
+impl Severity {
+    /// As it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One kind of incident. Two alarms are the same incident when [`AlarmKind::key`] is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum AlarmKind {
+    /// No signage point for 60 s.
+    NoSignagePoints {
+        /// Node it should come from.
+        node: String,
+        /// When the last one came, unix milliseconds; `None` if never.
+        #[serde(default)]
+        last_unix_ms: Option<u64>,
+        /// Why it is not connected, as a fragment; `None` if it is.
+        #[serde(default)]
+        why: Option<String>,
+        /// Whether another node brings them.
+        #[serde(default)]
+        others_do: bool,
+    },
+    /// A node shows another certificate than it did before, so nothing is farmed with it.
+    NodeCertificateChanged {
+        /// Node.
+        node: String,
+        /// Fingerprint that it had, 64 hex digits.
+        expected: String,
+        /// Fingerprint that it has now.
+        got: String,
+        /// Where the old one is kept: `the line of … in …`.
+        kept: String,
+    },
+    /// A node does not take what it is sent.
+    NodeTakesNothing {
+        /// Node.
+        node: String,
+    },
+    /// The node skipped signage points.
+    SignagePointsMissed {
+        /// Node.
+        node: String,
+        /// How many in this incident.
+        missed: u64,
+    },
+    /// No farming key is loaded.
+    NoKeys,
+    /// Nobody said where rewards should go, so no block can be declared.
+    NoRewardTarget {
+        /// Which share of the reward.
+        target: RewardTarget,
+    },
+    /// A harvester that was connected is gone.
+    HarvesterAbsent {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Plots that are not farmed.
+        plots: u64,
+        /// Why its connection ended.
+        why: String,
+    },
+    /// Connected and challenged, but it does not answer.
+    HarvesterSilent {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Signage points in a row without an answer.
+        unanswered: u64,
+    },
+    /// Answers come later than 8 s.
+    HarvesterLate {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Late answers among the last ten.
+        late: u64,
+    },
+    /// Two connected harvesters use one certificate.
+    CertificateShared {
+        /// Certificate.
+        peer_id: PeerId,
+        /// Addresses of all who use it.
+        addresses: Vec<String>,
+    },
+    /// Plots went away.
+    PlotsLost {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        lost: u64,
+        /// Longest common directory: usually the drive.
+        directory: Option<String>,
+    },
+    /// Files that cannot be opened.
+    FailedPlots {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        files: u64,
+    },
+    /// Plots made for other keys.
+    NoKeyPlots {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        files: u64,
+    },
+    /// Files the harvester calls duplicates.
+    DuplicatePlots {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many.
+        files: u64,
+    },
+    /// The same plots on several connected harvesters.
+    SharedPlots {
+        /// How many plot ids.
+        plots: u64,
+        /// Names of harvesters involved, at most eight.
+        harvesters: Vec<String>,
+    },
+    /// Plot sync keeps failing.
+    PlotSyncFailing {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Last error.
+        error: String,
+    },
+    /// Proofs that fail verification.
+    InvalidProofs {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How many in this incident.
+        proofs: u64,
+        /// Last plot file.
+        plot_file: String,
+        /// Last reason.
+        reason: String,
+    },
+    /// A proof good enough for a block was lost.
+    ProofLost {
+        /// Name of the harvester.
+        name: String,
+        /// Where and why.
+        reason: String,
+    },
+    /// A harvester sends more proofs than can be verified in time.
+    TooManyProofs {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Proofs that were not verified, in this incident.
+        dropped: u64,
+    },
+    /// A node wanted signatures for a block that is not what was declared.
+    SigningRefused {
+        /// Name of the node.
+        node: String,
+        /// What is wrong with the block.
+        reason: String,
+    },
+    /// A harvester says of answer after answer that other plots passed the filter than do by their ids.
+    EligibleMismatch {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Answers in a row.
+        in_a_row: u64,
+        /// Eligible plots by our own count, of the last one.
+        expected: u64,
+        /// As it said.
+        passed: u64,
+    },
+    /// Somebody who should be told of alarms cannot be.
+    AlarmHookFailing {
+        /// How: `exec`, `webhook` or `dead man's switch`.
+        hook: String,
+        /// Why not, as a fragment.
+        why: String,
+    },
+    /// The history cannot be written.
+    HistoryNotWritten {
+        /// Why, as a fragment.
+        why: String,
+    },
+    /// A harvester wanted the reward paid elsewhere and was refused.
+    RewardOverrideRefused {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Somebody cannot connect who probably should.
+    ConnectionRefused {
+        /// From where.
+        address: IpAddr,
+        /// Why.
+        cause: RefusalCause,
+        /// How often in this incident.
+        times: u64,
+    },
+    /// A harvester with a certificate of Chia's private CA waits to be let in.
+    HarvesterPending {
+        /// SHA-256 of its certificate, in hex.
+        fingerprint: String,
+    },
+    /// A certificate ends soon.
+    CertificateEnds {
+        /// Whose, as people call it.
+        name: String,
+        /// Whole days until then.
+        days_left: u64,
+    },
+    /// Somebody showed an invitation without knowing its secret, again and again; it is cancelled.
+    InvitationGuessed {
+        /// Who was invited.
+        name: String,
+        /// From where it was tried last.
+        address: IpAddr,
+    },
+    /// A harvester of the registry has not come since the farmer was started.
+    HarvesterMissing {
+        /// Whose, as people call it.
+        name: String,
+        /// SHA-256 of its certificate, in hex.
+        fingerprint: String,
+        /// From where it came last.
+        address: Option<String>,
+    },
+    /// A pool gives no answer that can be used.
+    PoolFailing {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Since when, unix milliseconds.
+        since_unix_ms: u64,
+        /// The last request and why it failed.
+        why: String,
+    },
+    /// The key that speaks to a pool is not here, so no partial can be sent.
+    PoolKeyMissing {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Whether that key is a wallet key, as in the second pool protocol.
+        is_wallet_key: bool,
+    },
+    /// A pool has to be told something that only the owner of the plotNFT can sign.
+    PoolNeedsOwner {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// What.
+        need: OwnerNeed,
+    },
+    /// The clocks of a pool and of this machine differ.
+    PoolClockDiffers {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// Seconds by which the pool's is ahead.
+        ahead_s: i64,
+    },
+    /// Partials are lost in one and the same way.
+    PartialsLost {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// How they end.
+        outcome: PartialOutcome,
+        /// How many in the last hour.
+        partials: u64,
+        /// Where the last one was.
+        step: PartialStep,
+        /// Why the last one ended so.
+        reason: String,
+    },
+    /// The list of pools cannot be read, or not all of it.
+    PoolsUnreadable {
+        /// Why, with the file.
+        why: String,
+    },
+    /// This machine's clock is wrong by more than a minute.
+    ClockWrong {
+        /// Seconds by which it is ahead; negative if it is behind.
+        ahead_s: i64,
+    },
+    /// A certificate should be signed, and the keys of the farm's authorities are locked.
+    CaKeyLocked {
+        /// For whom, as people call them.
+        wanted: Vec<String>,
+    },
+}
+
+/// What a pool has to be told by the owner of a plotNFT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "need")]
+pub enum OwnerNeed {
+    /// That the plotNFT exists.
+    Register,
+    /// Which key speaks for it.
+    OtherKey,
+    /// Where to pay.
+    Payout {
+        /// Where the wallet wants it.
+        wanted: String,
+        /// Where it pays.
+        pays_to: String,
+    },
+}
+
+/// Share of a block reward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RewardTarget {
+    /// 1/8 and the fees: for every block.
+    Farmer,
+    /// 7/8: for blocks of plots with a pool public key.
+    Pool,
+}
+
+impl fmt::Display for RewardTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Farmer => "farmer",
+            Self::Pool => "pool",
+        })
+    }
+}
