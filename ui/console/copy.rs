@@ -3,8 +3,8 @@
 use farmconsole::handle::FeedEvent;
 
 use super::files::Files;
-use super::model::{Model, Screen};
-use super::views::messages;
+use super::model::Model;
+use super::screen::Screen;
 use crate::format::safe;
 
 /// Most bytes that are copied: terminals refuse long ones.
@@ -49,7 +49,7 @@ pub(super) fn selected(model: &Model) -> Option<(String, &'static str)> {
             let text = match &entry.event {
                 FeedEvent::Message(record) => record.to_string(),
                 FeedEvent::Log(record) => record.message.clone(),
-                FeedEvent::Notice(_) => messages::text(entry),
+                FeedEvent::Notice(_) => entry.text(),
             };
             (text, "the message")
         }

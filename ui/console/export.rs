@@ -6,7 +6,8 @@ use farmconsole::snapshot::{AttemptOutcome, ProofStage};
 use serde_json::{Map, Value};
 
 use super::files::Files;
-use super::model::{Model, Screen};
+use super::model::Model;
+use super::screen::Screen;
 use crate::format::safe;
 
 /// How a table is written.
@@ -329,7 +330,7 @@ fn messages(model: &Model, tell: &Discretion) -> Table {
         vec![
             model.zone.date_time(entry.at_unix_ms).into(),
             entry.level().word().into(),
-            tell.text(&super::views::messages::text(entry)),
+            tell.text(&entry.text()),
         ]
     });
     Table {

@@ -5,9 +5,8 @@ use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::ListKind;
 use ratatui::layout::{Position, Rect};
 
-use super::machine::Pane;
-use super::model::Screen;
 use super::order::SortBy;
+use super::screen::{Pane, Screen};
 
 /// Something that can be clicked, by what it is and not by where it stands, so that a newer picture does not change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

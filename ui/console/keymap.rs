@@ -2,7 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Report, Screen};
+use super::model::Report;
+use super::screen::Screen;
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,6 @@ use farmconsole::snapshot::{FarmSnapshot, HistoryRequest, HistoryRows};
 use super::export::{Discretion, Format, Table};
 use super::hit::Mouse;
 use super::last_look::LastLook;
-use super::run::Left;
 use crate::feed::FeedItem;
 
 /// Something happened.
@@ -133,4 +132,13 @@ pub(super) enum Save {
         /// What of them may be told.
         tell: Discretion,
     },
+}
+
+/// How the console was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// The farmer goes on, in another process.
+    Detached,
+    /// The farmer of this process shall end.
+    Stop,
 }

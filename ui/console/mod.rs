@@ -8,6 +8,7 @@
 //!
 //! It draws what the snapshot says and nothing else: no clock, no list of plots, no decision of its own.
 
+mod app;
 mod copy;
 mod export;
 mod files;
@@ -23,10 +24,12 @@ mod past;
 mod privacy;
 mod run;
 mod save;
+mod screen;
 mod stream;
 mod terminal;
 mod theme;
 mod times;
+mod tone;
 mod update;
 mod view;
 mod views;
@@ -44,5 +47,6 @@ mod screens;
 mod svg;
 
 pub(crate) use last_look::LastLook;
+pub(crate) use message::Left;
 pub(crate) use palette::Palette;
-pub(crate) use run::{ConsoleOptions, Left, require_terminal, run, run_harvester};
+pub(crate) use run::{ConsoleOptions, require_terminal, run, run_harvester};

@@ -16,50 +16,13 @@ use super::last_look::LastLook;
 use super::order::{Order, Orders, SortBy};
 use super::past::Past;
 use super::privacy::{self, Names};
+use super::screen::Screen;
 use super::stream::{Entry, Stream};
 use super::theme::Theme;
 use super::times::Zone;
 use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
-
-/// One screen. Their numbers are those of the keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Screen {
-    Farm,
-    Harvesters,
-    Plots,
-    Proofs,
-    Pools,
-    Messages,
-    Alarms,
-}
-
-impl Screen {
-    /// All, in order.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Farm,
-        Self::Harvesters,
-        Self::Plots,
-        Self::Proofs,
-        Self::Pools,
-        Self::Messages,
-        Self::Alarms,
-    ];
-
-    /// Its key and its name.
-    pub(super) const fn tab(self) -> (char, &'static str) {
-        match self {
-            Self::Farm => ('1', "Farm"),
-            Self::Harvesters => ('2', "Harvesters"),
-            Self::Plots => ('3', "Plots"),
-            Self::Proofs => ('4', "Proofs"),
-            Self::Pools => ('5', "Pools"),
-            Self::Messages => ('6', "Messages"),
-            Self::Alarms => ('7', "Alarms"),
-        }
-    }
-}
 
 /// What lies over the screen and takes the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use farmconsole::snapshot::page::FileOrder;
 
-use super::model::Screen;
+use super::screen::Screen;
 
 /// What a table is sorted by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

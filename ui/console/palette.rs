@@ -3,7 +3,7 @@
 use farmconsole::config::{ThemeColor, read_theme};
 use ratatui::style::Color;
 
-use super::theme::Tone;
+use super::tone::Tone;
 use crate::exit::{Failure, Status};
 
 /// A colour for terminals that show all, and its twin for those that have sixteen.

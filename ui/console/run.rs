@@ -16,9 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::app::{App, Surroundings};
 use super::hit::{self, Hit, Mouse};
 use super::last_look::LastLook;
-use super::message::{Effect, Message, Save};
+use super::message::{Effect, Left, Message, Save};
 use super::model::{Link, Model};
 use super::palette::Palette;
 use super::terminal::{self, Console, Input};
@@ -29,7 +30,7 @@ use super::{machine, save, view};
 use crate::args::ColorChoice;
 use crate::commands::Commands;
 use crate::exit::{Failure, Status};
-use crate::feed::{FarmerPlace, Feed, Picture};
+use crate::feed::{FarmerPlace, Feed};
 
 /// How the console looks, from the command line.
 #[derive(Clone, Debug)]
@@ -44,15 +45,6 @@ pub(crate) struct ConsoleOptions {
     pub(crate) last_look: Option<LastLook>,
     /// How commands are typed for the root of what is shown.
     pub(crate) commands: Commands,
-}
-
-/// How the console was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    /// The farmer goes on, in another process.
-    Detached,
-    /// The farmer of this process shall end.
-    Stop,
 }
 
 /// Between two frames.
@@ -88,40 +80,6 @@ pub(crate) async fn run(feed: Feed, options: ConsoleOptions) -> Result<(Left, La
 pub(crate) async fn run_harvester(feed: Feed<MachineSnapshot>, options: ConsoleOptions) -> Result<Left, Failure> {
     let (left, _) = show::<machine::Model>(feed, options).await?;
     Ok(left)
-}
-
-/// What a console opens in.
-pub(super) struct Surroundings {
-    pub(super) theme: Theme,
-    pub(super) zone: Zone,
-    /// Columns and rows.
-    pub(super) size: (u16, u16),
-    /// How commands are typed for the root of what is shown.
-    pub(super) commands: Commands,
-}
-
-/// What the loop runs: a model, its update and its view. Both are pure.
-pub(super) trait App: Sized {
-    /// What it is a model of.
-    type Picture: Picture;
-
-    /// A console that has just opened.
-    fn open(place: FarmerPlace, first: Arc<Self::Picture>, surroundings: Surroundings) -> Self;
-
-    /// What it asks for when it opens.
-    fn first_questions() -> Vec<Effect>;
-
-    /// Where what it shows runs.
-    fn place(&self) -> FarmerPlace;
-
-    /// Whether it wants to be told how long no picture has come.
-    fn counts_silence(&self, for_s: u64) -> bool;
-
-    /// Takes one message in.
-    fn update(&mut self, message: Message<Self::Picture>) -> Vec<Effect>;
-
-    /// Draws all of it, and says where what can be clicked stands.
-    fn draw(&self, frame: &mut Frame<'_>) -> Vec<Hit>;
 }
 
 impl App for Model {

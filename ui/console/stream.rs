@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
-use farmconsole::snapshot::{AttemptOutcome, Notice};
+use farmconsole::snapshot::{AttemptOutcome, Direction, Notice};
 
 /// Entries kept; the oldest are forgotten.
 pub(super) const ENTRIES_KEPT: usize = 4096;
@@ -38,8 +38,24 @@ impl Entry {
 
     /// Everything its row says, in lower case.
     pub(super) fn search_text(&self) -> &str {
-        let text = || super::views::messages::text(self).to_lowercase().into_boxed_str();
-        self.search_text.get_or_init(text)
+        self.search_text
+            .get_or_init(|| self.text().to_lowercase().into_boxed_str())
+    }
+
+    /// Everything its row says.
+    pub(super) fn text(&self) -> String {
+        let level = self.level().word();
+        match &self.event {
+            FeedEvent::Message(record) => {
+                let (arrow, towards) = words_of(record.direction);
+                format!(
+                    "{arrow} {} {towards} {} ({}) {}",
+                    record.message, record.host, record.peer_name, record.detail
+                )
+            }
+            FeedEvent::Log(record) => format!("{level} {} {} {}", record.service.word(), record.logger, record.message),
+            FeedEvent::Notice(notice) => format!("{level} {notice}"),
+        }
     }
 
     /// How important: log records say it, a notice is what its log line would be, a message passes by.
@@ -65,6 +81,14 @@ impl Entry {
     /// Whether a person should look at it.
     pub(super) fn is_wrong(&self) -> bool {
         self.level() >= LogLevel::Warning
+    }
+}
+
+/// An arrow, and the word for it.
+pub(super) const fn words_of(direction: Direction) -> (&'static str, &'static str) {
+    match direction {
+        Direction::Out => ("->", "to"),
+        Direction::In => ("<-", "from"),
     }
 }
 

@@ -7,30 +7,8 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
 use super::palette::{Ink, Palette};
+use super::tone::Tone;
 use crate::args::ColorChoice;
-
-/// How something is meant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// Ordinary text.
-    Plain,
-    /// Less important.
-    Dim,
-    /// Lines around panes.
-    Border,
-    /// Titles of panes and columns.
-    Title,
-    /// Names and what can be pressed.
-    Accent,
-    /// Fine.
-    Good,
-    /// Look at it.
-    Warn,
-    /// Wrong.
-    Bad,
-    /// A win.
-    Win,
-}
 
 /// How many colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

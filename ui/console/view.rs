@@ -18,8 +18,9 @@ use ratatui::text::Line;
 
 use super::hit::Hit;
 use super::keymap::{self, Place};
-use super::model::{Dialog, Model, Screen};
-use super::theme::Tone;
+use super::model::{Dialog, Model};
+use super::screen::Screen;
+use super::tone::Tone;
 use super::views::{
     alarms, entry, farm, full, harvester, harvesters, header, help, messages, plots, pools, proofs, report,
 };

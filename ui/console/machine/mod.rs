@@ -13,7 +13,7 @@ pub(super) mod screens;
 mod update;
 mod view;
 
-pub(super) use model::{Model, Pane};
+pub(super) use model::Model;
 
 use std::sync::Arc;
 
@@ -21,10 +21,10 @@ use farmconsole::handle::RecentKind;
 use farmconsole::snapshot::MachineSnapshot;
 use ratatui::Frame;
 
+use super::app::{App, Surroundings};
 use super::hit::Hit;
 use super::message::{Effect, Message};
 use super::model::Link;
-use super::run::{App, Surroundings};
 use crate::feed::FarmerPlace;
 
 impl App for Model {

@@ -8,6 +8,7 @@ use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeState, VolumeVi
 
 use super::super::model::Link;
 use super::super::privacy::hide;
+use super::super::screen::Pane;
 use super::super::theme::Theme;
 use super::super::times::Zone;
 use crate::commands::Commands;
@@ -16,20 +17,6 @@ use crate::format::safe;
 
 /// Log records kept; the oldest are forgotten.
 pub(super) const RECORDS_KEPT: usize = 1_000;
-
-/// One part of the screen. The keys go to the one that has the focus.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Pane {
-    Drives,
-    Lookups,
-    Files,
-    Log,
-}
-
-impl Pane {
-    /// All, in the order of the tab key.
-    pub(super) const ALL: [Self; 4] = [Self::Drives, Self::Lookups, Self::Files, Self::Log];
-}
 
 /// What lies over the screen and takes the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,13 +8,15 @@ use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
 use super::super::model::lateness_of_ms;
-use super::super::theme::{Theme, Tone};
+use super::super::screen::Pane;
+use super::super::theme::Theme;
+use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
 use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title, sparkline};
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit_end, put, span};
-use super::model::{Model, Pane};
+use super::model::Model;
 use crate::format::grouped;
 use crate::harvester::status::drive_words;
 

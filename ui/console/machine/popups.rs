@@ -5,13 +5,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::theme::Tone;
+use super::super::screen::Pane;
+use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
 use super::super::views::{draw_text, last_scroll_of};
 use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{put, span, wrap};
 use super::keymap::BINDINGS;
-use super::model::{Dialog, Model, Pane};
+use super::model::{Dialog, Model};
 use super::panes::{drive_tone, file_words, level_tone, micros};
 use crate::format::{grouped, plural};
 use crate::harvester::status::drive_words;

@@ -12,14 +12,15 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
 
 use super::super::hit::{self, Mouse};
+use super::super::message::Left;
 use super::super::message::{Effect, Message};
 use super::super::palette::Palette;
-use super::super::run::Left;
 use super::super::samples::{NOW, log_record};
+use super::super::screen::Pane;
 use super::super::screens::{SIZES, shot, telling, with_meanings};
 use super::super::theme::{Charset, Depth, Theme};
 use super::super::times::Zone;
-use super::model::{Dialog, Model, Pane};
+use super::model::{Dialog, Model};
 use super::samples;
 use super::update::update;
 use super::view;

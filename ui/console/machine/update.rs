@@ -5,12 +5,14 @@ use farmconsole::handle::FeedEvent;
 use farmconsole::logging::{LogLevel, LogRecord};
 use farmconsole::snapshot::MachineSnapshot;
 
+use super::super::app::App as _;
 use super::super::hit::{Mouse, Target};
+use super::super::message::Left;
 use super::super::message::{Effect, Message};
 use super::super::model::Link;
-use super::super::run::{App as _, Left};
+use super::super::screen::Pane;
 use super::keymap::{self, Action};
-use super::model::{Dialog, Model, Pane, RECORDS_KEPT};
+use super::model::{Dialog, Model, RECORDS_KEPT};
 use super::popups;
 use crate::feed::{FarmerPlace, FeedItem};
 

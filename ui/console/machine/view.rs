@@ -18,7 +18,7 @@ use ratatui::text::{Line, Span};
 
 use super::super::hit::Hit;
 use super::super::model::Link;
-use super::super::theme::Tone;
+use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
 use super::super::widgets::text::{line_width, put, put_ends, span, wrap};
 use super::keymap::{Action, BINDINGS};

@@ -7,11 +7,12 @@ use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::page::{Grouping, ListKind};
 
+use super::super::message::Left;
 use super::super::message::{Effect, Message, Save};
-use super::super::model::{Lateness, Model, Screen, lateness};
+use super::super::model::{Lateness, Model, lateness};
 use super::super::order::orders_of;
-use super::super::run::Left;
 use super::super::samples;
+use super::super::screen::Screen;
 use super::super::update::update;
 
 use super::*;

@@ -7,8 +7,8 @@ use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
 
 use super::super::export::Format;
 use super::super::message::{Effect, Message, Save};
-use super::super::model::Screen;
 use super::super::palette::Palette;
+use super::super::screen::Screen;
 use super::super::svg;
 use super::super::theme::{Charset, Depth, Theme};
 use super::super::update::update;

@@ -4,8 +4,9 @@ use farmconsole::snapshot::page::{Grouping, ListKind};
 
 use super::super::files::{FileList, Files, LISTS_OF_FLEET, LISTS_OF_HARVESTER, file_count};
 use super::super::message::Effect;
-use super::super::model::{Details, Dialog, Front, Link, Model, Screen};
+use super::super::model::{Details, Dialog, Front, Link, Model};
 use super::super::past::Past;
+use super::super::screen::Screen;
 use super::super::views;
 
 /// Opens the selected drive, the selected (or newest) message, proof or pool, or the details of the selected (or first) harvester at the first list that has files.

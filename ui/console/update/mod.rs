@@ -23,11 +23,12 @@ use super::copy;
 use super::files::{FileList, LISTS_OF_FLEET, fleet_count};
 use super::hit::{Mouse, Target};
 use super::keymap::{self, Action};
+use super::message::Left;
 use super::message::{Effect, Message};
-use super::model::{Dialog, Frozen, Link, Model, Report, Screen};
+use super::model::{Dialog, Frozen, Link, Model, Report};
 use super::order::{Order, orders_of};
 use super::privacy::Names;
-use super::run::Left;
+use super::screen::Screen;
 use crate::feed::{FarmerPlace, FeedItem};
 
 /// Seconds without a snapshot before it is said.

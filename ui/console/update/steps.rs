@@ -3,7 +3,8 @@
 use farmconsole::snapshot::HarvesterId;
 
 use super::super::message::Effect;
-use super::super::model::{Model, Screen};
+use super::super::model::Model;
+use super::super::screen::Screen;
 use super::lists::{ask_files, file_list};
 
 /// How the selection moves.

@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, Screen};
-use super::super::theme::Tone;
+use super::super::model::Model;
+use super::super::screen::Screen;
+use super::super::tone::Tone;
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::text::{put, span, wrap};
 use super::{ago, list_title, nothing};

@@ -7,11 +7,11 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::model::Model;
-use super::super::stream::Entry;
-use super::super::theme::Tone;
+use super::super::stream::{Entry, words_of};
+use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{fit, span, wrap};
-use super::messages::{level_tone, notice_text, words_of};
+use super::messages::{level_tone, notice_text};
 use super::{draw_text, last_scroll_of};
 
 /// Columns of the whole, where there is room: an id of 64 characters fits.

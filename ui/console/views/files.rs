@@ -7,9 +7,10 @@ use ratatui::text::{Line, Span};
 
 use super::super::files::{FileList, Files, list_name};
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, Screen};
+use super::super::model::Model;
 use super::super::order::SortBy;
-use super::super::theme::Tone;
+use super::super::screen::Screen;
+use super::super::tone::Tone;
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Places, Rows, plain, table};
 use super::super::widgets::text::{fit_end, put, span, width, wrap};

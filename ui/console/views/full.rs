@@ -4,7 +4,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::super::model::{Model, Screen};
+use super::super::model::Model;
+use super::super::screen::Screen;
 use super::super::widgets::pane::{popup, title};
 use super::{draw_text, last_scroll_of, pools, proofs};
 

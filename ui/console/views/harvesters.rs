@@ -6,9 +6,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, Screen, lateness_of_ms};
+use super::super::model::{Model, lateness_of_ms};
 use super::super::order::{Order, SortBy};
-use super::super::theme::Tone;
+use super::super::screen::Screen;
+use super::super::tone::Tone;
 use super::super::widgets::bars::{lateness_tone, sparkline};
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};

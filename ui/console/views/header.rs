@@ -6,8 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Link, Model, Screen};
-use super::super::theme::Tone;
+use super::super::model::{Link, Model};
+use super::super::screen::Screen;
+use super::super::tone::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
 use super::super::widgets::text::{line_width, put_ends, span, width};
 use super::ago;

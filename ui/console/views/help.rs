@@ -6,7 +6,7 @@ use ratatui::text::Line;
 
 use super::super::keymap::{BINDINGS, Place};
 use super::super::model::Model;
-use super::super::theme::Tone;
+use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{span, wrap};
 use super::{draw_text, last_scroll_of};

@@ -8,9 +8,10 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, Screen};
-use super::super::stream::Entry;
-use super::super::theme::Tone;
+use super::super::model::Model;
+use super::super::screen::Screen;
+use super::super::stream::{Entry, words_of};
+use super::super::tone::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span, width, wrap};
@@ -106,29 +107,6 @@ pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
         row: |n: usize| row(model, newest[count - 1 - n], room),
     };
     table(buffer, inner, theme, &columns, &rows);
-}
-
-/// What a filter looks at: everything the row says.
-pub(in super::super) fn text(entry: &Entry) -> String {
-    let level = entry.level().word();
-    match &entry.event {
-        FeedEvent::Message(record) => {
-            let (arrow, towards) = words_of(record.direction);
-            format!(
-                "{arrow} {} {towards} {} ({}) {}",
-                record.message, record.host, record.peer_name, record.detail
-            )
-        }
-        FeedEvent::Log(record) => format!("{level} {} {} {}", record.service.word(), record.logger, record.message),
-        FeedEvent::Notice(notice) => format!("{level} {notice}"),
-    }
-}
-
-pub(super) const fn words_of(direction: Direction) -> (&'static str, &'static str) {
-    match direction {
-        Direction::Out => ("->", "to"),
-        Direction::In => ("<-", "from"),
-    }
 }
 
 /// Frozen, and what passed meanwhile; or what was lost.

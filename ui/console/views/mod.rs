@@ -22,8 +22,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::model::{Model, Screen, is_wrong, not_farmed};
-use super::theme::{Theme, Tone};
+use super::model::{Model, is_wrong, not_farmed};
+use super::screen::Screen;
+use super::theme::Theme;
+use super::tone::Tone;
 use super::widgets::pane::title;
 use super::widgets::text::{line_width, put, span, wrap};
 use crate::format::{grouped, plural, span as time_span};

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::model::{Model, Report};
-use super::super::theme::Tone;
+use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{fit, span, wrap};
 use super::{ago, draw_text, last_scroll_of};

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
 use super::super::model::{Model, is_wrong};
-use super::super::theme::Tone;
+use super::super::tone::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::text::{fit, put, span, width};

@@ -6,7 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Widget};
 
-use super::super::theme::{Theme, Tone};
+use super::super::theme::Theme;
+use super::super::tone::Tone;
 use super::text::{fit_line, line_width, put, span};
 
 /// Draws the frame and gives the area inside.

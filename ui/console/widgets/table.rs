@@ -7,7 +7,8 @@ use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
 use super::super::order::{Order, SortBy};
-use super::super::theme::{Theme, Tone};
+use super::super::theme::Theme;
+use super::super::tone::Tone;
 use super::text::{fit_end, fit_line, line_width, put, span};
 
 /// One column.

@@ -1,43 +1,27 @@
-//! The first words of a link, both sides: websocket upgrade on `/ws`, then one chia `Handshake` each, dialer first.
+//! The listening farmer's part of a handshake: who is a harvester of this farm, and why not.
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
-use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config, client_async_with_config};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async_with_config};
 
-use super::link::{
-    INCOMPATIBLE_NETWORK_ID, INVALID_HANDSHAKE, UNKNOWN, close, close_frame, closed_by_peer, websocket_config,
-};
-use super::meter::Meter;
-use crate::logging::{escape, strip_invisible};
-use crate::snapshot::{DisconnectCause, RefusalCause};
-use crate::wire::{
-    Capability, Handshake, HarvesterLayout, Message, MessageType, NodeType, ProtocolVersion, Streamable as _, limits,
-};
-
-/// What a peer said of itself, checked and safe to show.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Greeting {
-    pub(super) software_version: String,
-    pub(super) protocol_version: String,
-    /// Layout of the messages it reads.
-    pub(super) layout: HarvesterLayout,
-}
-
-/// How we call ourselves in a handshake. Official software shows the peer's name and reads nothing from it.
-pub const SOFTWARE_VERSION: &str = concat!("farmconsole-", env!("CARGO_PKG_VERSION"));
+use super::super::link::{INCOMPATIBLE_NETWORK_ID, INVALID_HANDSHAKE, UNKNOWN, close, close_frame, websocket_config};
+use super::super::meter::Meter;
+use super::greeting::{Greeting, NETWORK_HEADER, greeting_of, handshake, read_handshake, shown};
+use crate::logging::escape;
+use crate::snapshot::RefusalCause;
+use crate::wire::{Handshake, NodeType, ProtocolVersion, limits};
 
 /// The listening farmer's part: upgrades, reads the harvester's handshake, checks and answers it. A peer that is refused
 /// after the upgrade is told with the close code and reason of the official software, so that its log shows it.
 ///
 /// # Errors
 /// Why it is no harvester of this farm. Deadlines are the caller's.
-pub(super) async fn accept<S>(
+pub(in super::super) async fn accept<S>(
     stream: S,
     network_id: &str,
     server_port: u16,
@@ -71,179 +55,6 @@ where
             Err(cause)
         }
     }
-}
-
-/// Who dials whom, and what it says of itself.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Introduction<'a> {
-    /// Host and port of the peer, for the HTTP header.
-    pub(super) host: &'a str,
-    pub(super) network_id: &'a str,
-    pub(super) protocol_version: ProtocolVersion,
-    /// Port on which the dialer itself can be dialled; 0 if it cannot.
-    pub(super) server_port: u16,
-    /// What dials.
-    pub(super) role: NodeType,
-    /// What must answer.
-    pub(super) wanted: NodeType,
-}
-
-/// Why a peer that was dialled could not be talked to.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConnectError {
-    /// It refused the websocket upgrade.
-    #[error("open a websocket: {detail}")]
-    NotWebSocket {
-        /// What came.
-        detail: String,
-    },
-    /// It ended the connection instead of answering our handshake.
-    #[error("shake hands: {cause}")]
-    Refused {
-        /// How it ended.
-        cause: DisconnectCause,
-    },
-    /// It is on another network.
-    #[error("shake hands: it is on network {got}, we are on {expected}")]
-    WrongNetwork {
-        /// Its network id, made safe to show.
-        got: String,
-        /// Ours.
-        expected: String,
-    },
-    /// It is something else than what was to be dialled.
-    #[error("shake hands: it is no {expected} (node type {got})")]
-    WrongNodeType {
-        /// Its node type number.
-        got: u8,
-        /// What it should be.
-        expected: &'static str,
-    },
-    /// It did not answer in time.
-    #[error("shake hands: no answer in time")]
-    TimedOut,
-    /// Its answer cannot be read.
-    #[error("shake hands: {detail}")]
-    BadHandshake {
-        /// What is wrong.
-        detail: String,
-    },
-}
-
-impl ConnectError {
-    /// Whether the peer does not accept our certificate. In TLS 1.3 it judges it only after we think that we are
-    /// connected, so this looks like a lost connection.
-    #[must_use]
-    pub fn says_bad_certificate(&self) -> bool {
-        self.detail().is_some_and(|detail| detail.contains(TLS_ALERT))
-    }
-
-    /// Whether the peer is on another network, which it says by number.
-    #[must_use]
-    pub fn says_other_network(&self) -> bool {
-        let code = format!("code 1002 {INCOMPATIBLE_NETWORK_ID}");
-        self.detail().is_some_and(|detail| detail.ends_with(&code))
-    }
-
-    /// Whether the peer refuses our address for a while.
-    #[must_use]
-    pub fn says_banned(&self) -> bool {
-        matches!(self, Self::NotWebSocket { detail } if detail.contains("403"))
-    }
-
-    fn detail(&self) -> Option<&str> {
-        match self {
-            Self::NotWebSocket { detail }
-            | Self::Refused {
-                cause: DisconnectCause::Lost { detail },
-            } => Some(detail),
-            _ => None,
-        }
-    }
-}
-
-/// The dialler's part: a harvester's at its farmer, a farmer's at its full node.
-///
-/// # Errors
-/// Why there is no peer of ours. Deadlines are the caller's.
-pub(super) async fn connect<S>(
-    stream: S,
-    introduction: &Introduction<'_>,
-    meter: &Meter,
-) -> Result<(WebSocketStream<S>, Greeting), ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let network_id = introduction.network_id;
-    let (mut socket, said) = upgrade(stream, introduction.host).await?;
-    let hello = handshake(
-        network_id,
-        introduction.protocol_version,
-        introduction.server_port,
-        introduction.role,
-    );
-    let refused = |cause| match (ConnectError::Refused { cause }, &said) {
-        (error, Some(got)) if error.says_other_network() => ConnectError::WrongNetwork {
-            got: got.clone(),
-            expected: network_id.to_owned(),
-        },
-        (error, _) => error,
-    };
-    let lost = |error: WsError| refused(super::link::cause_of(&error, meter));
-    socket
-        .send(Frame::Binary(hello.to_bytes().into()))
-        .await
-        .map_err(lost)?;
-    let answer = loop {
-        match socket.next().await {
-            Some(Ok(Frame::Binary(bytes))) => break bytes,
-            Some(Ok(Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_))) => {}
-            Some(Ok(Frame::Close(goodbye))) => return Err(refused(closed_by_peer(goodbye.as_ref()))),
-            Some(Ok(Frame::Text(_))) => {
-                let detail = "its answer is not binary".to_owned();
-                return Err(ConnectError::BadHandshake { detail });
-            }
-            Some(Err(error)) => return Err(lost(error)),
-            None => return Err(refused(DisconnectCause::ClosedByPeer)),
-        }
-    };
-    let hello = read_handshake(&answer).map_err(|detail| ConnectError::BadHandshake { detail })?;
-    if hello.network_id != network_id {
-        let got = shown(&hello.network_id);
-        let expected = network_id.to_owned();
-        return Err(ConnectError::WrongNetwork { got, expected });
-    }
-    if hello.role() != Some(introduction.wanted) {
-        let expected = name_of(introduction.wanted);
-        return Err(ConnectError::WrongNodeType {
-            got: hello.node_type,
-            expected,
-        });
-    }
-    let (greeting, _) = greeting_of(&hello).map_err(|detail| ConnectError::BadHandshake { detail })?;
-    Ok((socket, greeting))
-}
-
-/// Opens a websocket on `/ws` and goes no further. The network that the other side names in its answer, if it does.
-///
-/// # Errors
-/// [`ConnectError::NotWebSocket`].
-pub(super) async fn upgrade<S>(stream: S, host: &str) -> Result<(WebSocketStream<S>, Option<String>), ConnectError>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let not_websocket = |error: WsError| ConnectError::NotWebSocket {
-        detail: error.to_string(),
-    };
-    let request = format!("wss://{host}/ws")
-        .into_client_request()
-        .map_err(not_websocket)?;
-    let config = websocket_config(limits::MAX_FRAME, limits::MAX_PLOT_LIST_FRAME);
-    let (socket, response) = client_async_with_config(request, stream, Some(config))
-        .await
-        .map_err(not_websocket)?;
-    let network = response.headers().get(NETWORK_HEADER);
-    Ok((socket, network.and_then(|it| it.to_str().ok()).map(shown)))
 }
 
 /// The upgrade request must ask for `/ws`. The answer names our network: whoever is on another one can say so, and a
@@ -299,46 +110,6 @@ fn judge(frame: &[u8], network_id: &str) -> Result<(Greeting, ProtocolVersion), 
     Ok((greeting, version.min(ProtocolVersion::CURRENT)))
 }
 
-fn read_handshake(frame: &[u8]) -> Result<Handshake, String> {
-    let message = Message::parse(frame).map_err(|error| error.to_string())?;
-    if message.message_type() != Some(MessageType::Handshake) {
-        return Err(format!("the first message is no handshake but number {}", message.kind));
-    }
-    Handshake::from_bytes(&message.data).map_err(|error| error.to_string())
-}
-
-fn greeting_of(hello: &Handshake) -> Result<(Greeting, ProtocolVersion), String> {
-    let version = hello.version().map_err(|_| {
-        let got = shown(&hello.protocol_version);
-        format!("its protocol version is no version: {got:?}")
-    })?;
-    let greeting = Greeting {
-        software_version: strip_invisible(&hello.software_version),
-        protocol_version: shown(&hello.protocol_version),
-        layout: HarvesterLayout::for_version(&version),
-    };
-    Ok((greeting, version))
-}
-
-/// Our own handshake. A harvester is answered with its own protocol version (at most the newest we know): official
-/// ones warn about any other, and 2.7.5 ones choose the layout of their plot lists by it.
-fn handshake(network_id: &str, version: ProtocolVersion, server_port: u16, role: NodeType) -> Message {
-    let on = |capability: Capability| (capability as u16, "1".to_owned());
-    let hello = Handshake {
-        network_id: network_id.to_owned(),
-        protocol_version: version.to_string(),
-        software_version: SOFTWARE_VERSION.to_owned(),
-        server_port,
-        node_type: role.as_u8(),
-        capabilities: vec![
-            on(Capability::Base),
-            on(Capability::BlockHeaders),
-            on(Capability::RateLimitsV2),
-        ],
-    };
-    Message::new(MessageType::Handshake, None, &hello)
-}
-
 /// What a websocket error means before the handshake is done.
 fn refusal(error: &WsError, meter: &Meter) -> RefusalCause {
     let not_websocket = |detail: String| RefusalCause::NotWebSocket { detail };
@@ -361,38 +132,18 @@ fn bad_handshake(detail: &str) -> RefusalCause {
     }
 }
 
-/// What a sentence calls a kind of peer.
-const fn name_of(role: NodeType) -> &'static str {
-    match role {
-        NodeType::Farmer => "farmer",
-        NodeType::FullNode => "full node",
-        NodeType::Harvester => "harvester",
-        NodeType::Solver => "solver",
-        _ => "peer of the right kind",
-    }
-}
-
-/// Foreign text, safe and short.
-fn shown(text: &str) -> String {
-    strip_invisible(text).chars().take(64).collect()
-}
-
-/// In the answer to the upgrade. Official software reads nothing of it.
-const NETWORK_HEADER: &str = "farmconsole-network";
-
-/// How rustls begins the text of an alert.
-const TLS_ALERT: &str = "received fatal alert";
-
 /// The longest message a farmer sends: keys, and those are few.
 const MAX_FROM_FARMER: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 
-    use super::super::meter::Metered;
-    use super::super::testing::{Farm, NETWORK, Peer, hello};
+    use super::super::super::meter::Metered;
+    use super::super::super::testing::{Farm, NETWORK, Peer, hello};
+    use super::super::SOFTWARE_VERSION;
     use super::*;
+    use crate::wire::{HarvesterLayout, Message, MessageType, Streamable as _};
 
     /// Says `hello`; how the farmer refuses it and what its close frame says.
     async fn refused(hello: &Handshake) -> (RefusalCause, (u16, String)) {
@@ -594,60 +345,5 @@ mod tests {
         drop(Peer::upgrade(farm.open(1 << 16)).await);
         tokio::time::advance(std::time::Duration::from_secs(2)).await;
         assert_eq!(farm.refused().await, RefusalCause::ClosedEarly);
-    }
-
-    /// A farmer that answers a harvester's handshake with `answer`.
-    async fn dial(answer: Option<Handshake>) -> Result<Greeting, ConnectError> {
-        let (ours, far) = duplex(1 << 16);
-        let farmer = async move |stream: DuplexStream| {
-            let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-            socket.next().await.unwrap().unwrap();
-            match answer {
-                Some(answer) => {
-                    let frame = Message::new(MessageType::Handshake, None, &answer).to_bytes();
-                    socket.send(Frame::Binary(frame.into())).await.unwrap();
-                    socket.next().await;
-                }
-                None => {
-                    let goodbye = close_frame(CloseCode::Protocol, INCOMPATIBLE_NETWORK_ID);
-                    socket.send(Frame::Close(Some(goodbye))).await.unwrap();
-                }
-            }
-        };
-        tokio::spawn(farmer(far));
-        let (ours, meter) = Metered::new(ours, u64::MAX);
-        let introduction = Introduction {
-            host: "farmer:8447",
-            network_id: NETWORK,
-            protocol_version: ProtocolVersion::CURRENT,
-            server_port: 0,
-            role: NodeType::Harvester,
-            wanted: NodeType::Farmer,
-        };
-        connect(ours, &introduction, &meter).await.map(|(_, greeting)| greeting)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_harvester_says_why_it_cannot_farm_here() {
-        let farmer = Handshake {
-            node_type: 3,
-            ..hello()
-        };
-        assert_eq!(dial(Some(farmer.clone())).await.unwrap().layout, HarvesterLayout::V38);
-        let other = Handshake {
-            network_id: "mainnet".to_owned(),
-            ..farmer.clone()
-        };
-        assert!(matches!(dial(Some(other)).await, Err(ConnectError::WrongNetwork { got, .. }) if got == "mainnet"));
-        let node = Handshake { node_type: 1, ..farmer };
-        assert_eq!(
-            dial(Some(node)).await,
-            Err(ConnectError::WrongNodeType {
-                got: 1,
-                expected: "farmer"
-            })
-        );
-        let error = dial(None).await.unwrap_err().to_string();
-        assert!(error.contains("1002 110"), "{error}");
     }
 }
