@@ -1,5 +1,7 @@
 //! Answers to signage points, and harvesters that owe them.
 
+use std::sync::Arc;
+
 use super::Farmer;
 use super::asks::{Expired, LATE_AFTER};
 use super::timers::Timer;
@@ -24,7 +26,7 @@ impl Farmer {
         let attempt = AttemptView {
             at_unix_ms: now.unix.0,
             harvester: id,
-            harvester_name: slot.name.to_string(),
+            harvester_name: Arc::clone(&slot.name),
             signage_point_index: answer.index,
             sp_hash: info.sp_hash,
             challenge_hash: info.challenge_hash,
@@ -38,7 +40,11 @@ impl Farmer {
         };
         self.timers.put(Timer::Answers(id), slot.asks.due());
         self.roll_call.handle_answer(id, &answer, info);
-        self.attempts.record(attempt.clone());
+        if answer.was_overdue {
+            self.attempts.record(attempt.clone());
+        } else {
+            self.attempts.add(attempt.clone());
+        }
         self.notice(Notice::Attempt { attempt });
         self.review_answers(now, id);
         self.count_chances(now, id, info);
@@ -60,7 +66,7 @@ impl Farmer {
             return;
         };
         let expired = slot.asks.expire(now.mono);
-        let name = slot.name.clone();
+        let name = Arc::clone(&slot.name);
         self.timers.put(Timer::Answers(id), slot.asks.due());
         for Expired {
             sp_hash,
@@ -74,7 +80,7 @@ impl Farmer {
             let attempt = AttemptView {
                 at_unix_ms: now.unix.0,
                 harvester: id,
-                harvester_name: name.to_string(),
+                harvester_name: Arc::clone(&name),
                 signage_point_index: index,
                 sp_hash,
                 challenge_hash,

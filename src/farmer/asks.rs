@@ -71,6 +71,8 @@ pub(super) struct Answer {
     pub(super) lookup_ms: u32,
     /// From our sending to its answer.
     pub(super) round_trip: Duration,
+    /// Whether its absence may have been told of before.
+    pub(super) was_overdue: bool,
 }
 
 /// A deadline that passed without an answer.
@@ -117,6 +119,7 @@ impl Asks {
             index: ask.index,
             lookup_ms: u32::try_from(info.lookup_time / 1000).unwrap_or(u32::MAX),
             round_trip: now.mono.since(ask.sent),
+            was_overdue: ask.state != AskState::Waiting,
         };
         match ask.state {
             AskState::GivenUp => self.counts.unanswered -= 1,

@@ -1,6 +1,7 @@
 //! The answers of all harvesters side by side: of each signage point who has answered, and the last answers of all.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::asks::Answer;
 use crate::clock::Now;
@@ -163,7 +164,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// An answer came, or a deadline passed. A missing answer has one row, which changes until it comes.
+    /// An answer came after a deadline, or a deadline passed. A missing answer has one row, which changes until it comes.
     pub(super) fn record(&mut self, attempt: AttemptView) {
         let is_open = |row: &AttemptView| {
             row.harvester == attempt.harvester
@@ -177,15 +178,20 @@ impl Attempts {
             }
             self.rows.remove(place);
         }
+        self.add(attempt);
+    }
+
+    /// An answer came of which nothing was told before.
+    pub(super) fn add(&mut self, attempt: AttemptView) {
         self.rows.truncate(ATTEMPTS_KEPT - 1);
         self.rows.push_front(attempt);
     }
 
     /// A harvester turned out to be one that was known.
-    pub(super) fn rename(&mut self, from: HarvesterId, to: HarvesterId, name: &str) {
+    pub(super) fn rename(&mut self, from: HarvesterId, to: HarvesterId, name: &Arc<str>) {
         for row in self.rows.iter_mut().filter(|row| row.harvester == from) {
             row.harvester = to;
-            name.clone_into(&mut row.harvester_name);
+            row.harvester_name = Arc::clone(name);
         }
     }
 

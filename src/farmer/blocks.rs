@@ -4,34 +4,19 @@ use std::time::Duration;
 
 use super::Farmer;
 use super::input::{NodeTrust, PlotSignatures};
+use super::numbers::{BlockNumber, ProofNumber};
 use super::output::{Output, SignPurpose};
-use super::proofs::{BlockNumber, Job, Phase, ProofNumber, millis};
+use super::proofs::{Block, Job, MAX_BLOCKS, Phase, millis};
 use super::signing_guard::{self, Declared};
 use super::timers::Timer;
 use crate::clock::Now;
-use crate::ids::{Bytes32, NodeId, QualityString, SessionId};
+use crate::ids::{Bytes32, NodeId, QualityString};
 use crate::snapshot::{AlarmKind, Notice, ProofStage};
 use crate::units::Height;
 use crate::wire::{
     RequestSignatures, RequestSignedValues, RespondSignatures, SignatureRequestSourceData, SignedValues,
     SigningDataKind, Streamable, ToHarvester,
 };
-
-/// A block that a node wants signed.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(super) struct Block {
-    /// The proof it is made of.
-    pub(super) proof: ProofNumber,
-    node: NodeId,
-    /// What the node asked.
-    pub(super) request: Box<RequestSignedValues>,
-    /// Which of the proof's sources signs.
-    pub(super) source: usize,
-    /// Whether shares have come and a worker completes them.
-    pub(super) is_signing: bool,
-    /// The request to the harvester, as long as it has not answered.
-    asked: Option<(SessionId, u16)>,
-}
 
 impl Farmer {
     /// A node has made a block of a proof and wants it signed.
@@ -334,6 +319,3 @@ fn block_data(request: &RequestSignedValues) -> Option<Vec<Option<SignatureReque
 
 /// What the official farmer waits.
 const BLOCK_SIGNED_WITHIN: Duration = Duration::from_secs(60);
-
-/// Blocks that wait for signatures at the same time; on a real chain there is one.
-pub(super) const MAX_BLOCKS: usize = 256;

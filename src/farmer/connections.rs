@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::Farmer;
 use super::harvesters::{Session, host_of};
 use super::input::HarvesterOrigin;
-use super::messages;
+use super::messages::{self, Words};
 use super::output::Output;
 use super::plot_lists::Completeness;
 use super::timers::Timer;
@@ -221,24 +221,24 @@ impl Farmer {
 
     /// Sends to a harvester, if it is connected.
     pub(super) fn send(&mut self, now: Now, id: HarvesterId, envelope: Option<u16>, message: ToHarvester) -> bool {
-        let content = messages::content_to(&message);
-        self.send_told(now, id, envelope, message, content)
+        let words = messages::words_to(&message);
+        self.send_told(now, id, envelope, message, words)
     }
 
-    /// Sends to a harvester, if it is connected, a message whose content has been put into words already.
+    /// Sends to a harvester, if it is connected, a message that has been put into words already.
     pub(super) fn send_told(
         &mut self,
         now: Now,
         id: HarvesterId,
         envelope: Option<u16>,
         message: ToHarvester,
-        content: Arc<str>,
+        words: Words,
     ) -> bool {
         let Some(slot) = self.harvesters.get(id) else {
             return false;
         };
         let Some(session) = &slot.session else { return false };
-        let record = messages::outgoing(now, slot, &message, content);
+        let record = messages::outgoing(now, slot, &message, words);
         self.outputs.push_back(Output::Send {
             session: session.id,
             id: envelope,
@@ -300,7 +300,7 @@ impl Farmer {
         slot.proofs += new_slot.proofs;
         slot.invalid_proofs += new_slot.invalid_proofs;
         slot.ignored_messages += new_slot.ignored_messages;
-        let (name, peer_id, due) = (slot.name.to_string(), slot.peer.peer_id, slot.asks.due());
+        let (name, peer_id, due) = (Arc::clone(&slot.name), slot.peer.peer_id, slot.asks.due());
         self.timers.put(Timer::Answers(old_id), due);
         self.roll_call.rename(new_id, old_id);
         self.attempts.rename(new_id, old_id, &name);
@@ -309,7 +309,7 @@ impl Farmer {
         self.close_alarms(now, |kind| kind.harvester() == Some(new_id));
         self.notice(Notice::HarvesterDisconnected {
             harvester: old_id,
-            name,
+            name: name.to_string(),
             peer: old_peer,
             cause,
         });

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::Farmer;
 use super::input::PlotSignatures;
+use super::numbers::ProofNumber;
 use super::output::{Output, SignPurpose};
-use super::proofs::{Job, Phase, Proof, ProofNumber, millis};
+use super::proofs::{Declaration, Job, Phase, Proof, Step, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::{Bytes32, ChallengeHash, NodeId, PuzzleHash, QualityString, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, ChallengeHash, NodeId, QualityString, RewardChainSp, SpHash};
 use crate::pos::iterations;
 use crate::snapshot::{Notice, ProofStage};
 use crate::units::PlotSize;
@@ -18,35 +19,6 @@ use crate::wire::{
     DeclareProofOfSpace, NewSignagePoint, PlotPool, PoolTarget, RequestSignatures, RespondSignatures,
     SignatureRequestSourceData, SigningDataKind, Streamable, ToHarvester,
 };
-
-/// A proof on its way to the nodes, for one reward chain.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub(super) struct Declaration {
-    /// The signage point in that reward chain.
-    pub(super) reward_chain_sp: RewardChainSp,
-    /// Which of the proof's sources signs.
-    pub(super) source: usize,
-    /// Who gets the farmer's share instead of us: that source, as its fee.
-    pub(super) fee_to: Option<PuzzleHash>,
-    /// How far it is.
-    pub(super) step: Step,
-}
-
-/// How far a declaration is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Step {
-    /// The harvester was asked for its shares.
-    Asked { since: Mono },
-    /// A worker completes the signatures.
-    Signing { since: Mono },
-    /// The nodes know, and should ask for the block.
-    Declared { at: Mono },
-    /// A node has asked for the block, or the chain has spoken.
-    Taken,
-    /// It will not be declared.
-    Over,
-}
 
 impl Farmer {
     /// Asks for the signatures of every declaration a winner is good enough for and that was not begun; says whether there

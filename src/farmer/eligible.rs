@@ -15,14 +15,13 @@ use std::time::Duration;
 
 use super::Farmer;
 use super::harvesters::Session;
-use super::luck::FilterHours;
 use super::plot_lists::{PlotEntry, PlotLists};
 use super::timers::Timer;
 use crate::clock::Now;
 use crate::ids::{ChallengeHash, FilterChallenge, SpHash};
 use crate::pos::constants::Constants;
 use crate::pos::{filter, v1_cut_off_height};
-use crate::snapshot::{AlarmKind, EligibilityView, EligibleView, HarvesterId};
+use crate::snapshot::{AlarmKind, EligibleView, HarvesterId};
 use crate::units::{Height, PlotSize};
 use crate::wire::{FarmingInfo, HarvesterLayout, NewSignagePoint};
 
@@ -124,33 +123,6 @@ impl Filters {
                 filter::passes_v2(bits, &place.group_id, place.meta_group, &filter_challenge, self.index)
             }
             _ => false,
-        }
-    }
-}
-
-/// What is known of the filter of one harvester.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct Eligibility {
-    /// Against chance.
-    pub(super) filter: FilterHours,
-    answers: u64,
-    compared: u64,
-    differed: u64,
-    differs_in_a_row: u64,
-    not_compared: u64,
-    last: Option<EligibleView>,
-}
-
-impl Eligibility {
-    /// As it is shown.
-    pub(super) fn view(&self, now: Now) -> EligibilityView {
-        EligibilityView {
-            filter_24h: self.filter.band(now),
-            compared: self.compared,
-            differed: self.differed,
-            differs_in_a_row: self.differs_in_a_row,
-            not_compared: self.not_compared,
-            last: self.last,
         }
     }
 }
@@ -263,6 +235,9 @@ impl Farmer {
             eligibility.differs_in_a_row += 1;
         } else {
             eligibility.differs_in_a_row = 0;
+        }
+        if !differs && !self.alarms.concern(count.harvester) {
+            return;
         }
         let alarm = AlarmKind::EligibleMismatch {
             harvester: count.harvester,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asks::Asks;
-use super::eligible::Eligibility;
+use super::eligibility::Eligibility;
 use super::plot_lists::PlotLists;
 use super::plot_sync::Receiver;
 use super::shared::Shared;

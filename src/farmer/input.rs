@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::config::FarmerKeys;
-use super::output::JobId;
-use super::pools::{JoinedPool, PoolAnswer};
+use super::numbers::JobId;
+use super::pools::exchange::{JoinedPool, PoolAnswer};
 use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;

@@ -2,20 +2,54 @@
 //! lines.
 
 use std::borrow::Cow;
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 
 use super::harvesters::Slot;
 use crate::clock::Now;
+use crate::ids::Bytes32;
 use crate::snapshot::{Direction, MessageRecord};
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
 use crate::wire::{
-    FromHarvester, NewSignagePointHarvester, PlotSync, PlotSyncIdentifier, SignagePointFilter, ToHarvester,
+    FromHarvester, G1Bytes, NewSignagePointHarvester, PlotSync, PlotSyncIdentifier, SignagePointFilter, ToHarvester,
 };
+
+/// A message in words.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    detail: String,
+    content: Arc<str>,
+}
 
 /// A message from a harvester.
 pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> MessageRecord {
-    let detail = match message {
+    let words = Words {
+        detail: detail_from(message),
+        content: content_from(message).into(),
+    };
+    record(now, Direction::In, slot, message.message_type().name(), words)
+}
+
+/// A message to a harvester.
+pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester, words: Words) -> MessageRecord {
+    record(now, Direction::Out, slot, message.message_type().name(), words)
+}
+
+fn record(now: Now, direction: Direction, slot: &Slot, message: &'static str, words: Words) -> MessageRecord {
+    MessageRecord {
+        at_unix_ms: now.unix.0,
+        direction,
+        message: Cow::Borrowed(message),
+        peer_name: Arc::clone(&slot.name),
+        host: Arc::clone(&slot.host),
+        peer_id: slot.peer.peer_id,
+        detail: words.detail,
+        content: words.content,
+    }
+}
+
+fn detail_from(message: &FromHarvester) -> String {
+    match message {
         FromHarvester::NewProofOfSpace(proof) => signage_point(proof.signage_point_index),
         FromHarvester::PartialProofs(partial) => signage_point(partial.signage_point_index),
         FromHarvester::RespondSignatures(response) => format!("{} signatures", response.message_signatures.len()),
@@ -31,44 +65,6 @@ pub(super) fn incoming(now: Now, slot: &Slot, message: &FromHarvester) -> Messag
             | PlotSync::Duplicates(list) => list.data.len().to_string(),
             PlotSync::Done(_) => String::new(),
         },
-    };
-    let name = message.message_type().name();
-    record(now, Direction::In, slot, name, detail, content_from(message).into())
-}
-
-/// A message to a harvester, and its content ([`content_to`]).
-pub(super) fn outgoing(now: Now, slot: &Slot, message: &ToHarvester, content: Arc<str>) -> MessageRecord {
-    let detail = match message {
-        ToHarvester::NewSignagePoint(point) => signage_point(point.signage_point_index),
-        ToHarvester::RequestSignatures(request) => format!("{} messages", request.messages.len()),
-        ToHarvester::PlotSyncResponse(response) => response
-            .error
-            .as_ref()
-            .map(|error| format!("error {}", error.code))
-            .unwrap_or_default(),
-        ToHarvester::HarvesterHandshake(_) | ToHarvester::RequestPlots => String::new(),
-    };
-    let name = message.message_type().name();
-    record(now, Direction::Out, slot, name, detail, content)
-}
-
-fn record(
-    now: Now,
-    direction: Direction,
-    slot: &Slot,
-    message: &'static str,
-    detail: String,
-    content: Arc<str>,
-) -> MessageRecord {
-    MessageRecord {
-        at_unix_ms: now.unix.0,
-        direction,
-        message: Cow::Borrowed(message),
-        peer_name: Arc::clone(&slot.name),
-        host: Arc::clone(&slot.host),
-        peer_id: slot.peer.peer_id,
-        detail,
-        content,
     }
 }
 
@@ -87,27 +83,6 @@ const ITEMS_KEPT: usize = 8;
 /// Room for a signage point, the message that is sent most.
 const USUAL_LENGTH: usize = 512;
 
-/// Writes the beginning of a value. A line break within it would look like the next field.
-struct Value<'a> {
-    out: &'a mut String,
-    left: usize,
-}
-
-impl fmt::Write for Value<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if text.len() <= self.left && !text.contains(['\n', '\r']) {
-            self.left -= text.len();
-            self.out.push_str(text);
-            return Ok(());
-        }
-        for c in text.chars().take(self.left) {
-            self.left -= 1;
-            self.out.push(if matches!(c, '\n' | '\r') { ' ' } else { c });
-        }
-        Ok(())
-    }
-}
-
 impl From<Content> for Arc<str> {
     fn from(content: Content) -> Self {
         content.0.into()
@@ -119,23 +94,33 @@ impl Content {
         Self(String::with_capacity(USUAL_LENGTH))
     }
 
+    /// A value of ours, which is short.
     fn field(&mut self, name: &str, value: impl Display) {
-        self.0.push_str(name);
-        self.0.push_str(": ");
-        let mut out = Value {
-            out: &mut self.0,
-            left: TEXT_KEPT,
-        };
+        self.begin(name);
         // Neither a text nor what is shown here fails.
-        let _ = write!(out, "{value}");
+        let _ = write!(self.0, "{value}");
         self.0.push('\n');
     }
 
-    fn items<T: Display>(&mut self, name: &str, items: impl ExactSizeIterator<Item = T>) {
+    /// The beginning of a text from outside. A line break within it would look like the next field.
+    fn text(&mut self, name: &str, text: &str) {
+        self.begin(name);
+        let kept = text.chars().take(TEXT_KEPT);
+        self.0
+            .extend(kept.map(|c| if matches!(c, '\n' | '\r') { ' ' } else { c }));
+        self.0.push('\n');
+    }
+
+    fn begin(&mut self, name: &str) {
+        self.0.push_str(name);
+        self.0.push_str(": ");
+    }
+
+    fn items(&mut self, name: &str, items: impl ExactSizeIterator<Item = impl AsRef<str>>) {
         let count = items.len();
         self.field(name, count);
         for item in items.take(ITEMS_KEPT) {
-            self.field("", item);
+            self.text("", item.as_ref());
         }
         if count > ITEMS_KEPT {
             self.field("", format_args!("and {} more", count - ITEMS_KEPT));
@@ -164,7 +149,7 @@ fn content_from(message: &FromHarvester) -> Content {
             it.field("challenge_hash", proof.challenge_hash);
             it.field("sp_hash", proof.sp_hash);
             it.field("signage_point_index", proof.signage_point_index);
-            it.field("plot_identifier", &proof.plot_identifier);
+            it.text("plot_identifier", &proof.plot_identifier);
             it.field("proof.challenge", proof.proof.challenge);
             it.field("proof.plot_public_key", proof.proof.plot_public_key);
             if let Some(address) = &proof.farmer_reward_address_override {
@@ -178,7 +163,7 @@ fn content_from(message: &FromHarvester) -> Content {
             it.field("challenge_hash", data.challenge_hash);
             it.field("sp_hash", data.sp_hash);
             it.field("signage_point_index", data.signage_point_index);
-            it.field("plot_identifier", &data.plot_identifier);
+            it.text("plot_identifier", &data.plot_identifier);
             it.field("plot_id", data.plot_id);
             it.field("plot_size", data.plot_size);
             it.field("strength", data.strength);
@@ -187,12 +172,12 @@ fn content_from(message: &FromHarvester) -> Content {
         FromHarvester::RespondSignatures(response) => {
             it.field("challenge_hash", response.challenge_hash);
             it.field("sp_hash", response.sp_hash);
-            it.field("plot_identifier", &response.plot_identifier);
+            it.text("plot_identifier", &response.plot_identifier);
             it.field("local_pk", response.local_pk);
             it.field("farmer_pk", response.farmer_pk);
             it.items(
                 "message_signatures",
-                response.message_signatures.iter().map(|(hash, _)| hash),
+                response.message_signatures.iter().map(|(hash, _)| hash.to_string()),
             );
         }
         FromHarvester::RespondPlots(list) => {
@@ -220,43 +205,55 @@ fn content_from(message: &FromHarvester) -> Content {
                     it.items("files", list.data.iter());
                     it.field("final", list.is_final);
                 }
-                PlotSync::Done(done) => it.field("duration", format_args!("{} s", done.duration)),
+                PlotSync::Done(done) => it.text("duration", &format!("{} s", done.duration)),
             }
         }
     }
     it
 }
 
-/// All of a message to a harvester, in lines.
-pub(super) fn content_to(message: &ToHarvester) -> Arc<str> {
+/// A message to a harvester.
+pub(super) fn words_to(message: &ToHarvester) -> Words {
     let mut it = Content::new();
+    let mut detail = String::new();
     match message {
-        ToHarvester::NewSignagePoint(point) => return content_of_signage_point(point),
+        ToHarvester::NewSignagePoint(point) => return words_of_signage_point(point),
         ToHarvester::RequestSignatures(request) => {
+            detail = format!("{} messages", request.messages.len());
             it.field("challenge_hash", request.challenge_hash);
             it.field("sp_hash", request.sp_hash);
-            it.field("plot_identifier", &request.plot_identifier);
-            it.items("messages", request.messages.iter());
+            it.text("plot_identifier", &request.plot_identifier);
+            it.items("messages", request.messages.iter().map(Bytes32::to_string));
         }
         ToHarvester::PlotSyncResponse(response) => {
             it.identifier(&response.identifier);
             it.field("message_type", response.message_type);
             if let Some(error) = &response.error {
+                detail = format!("error {}", error.code);
                 it.field("error.code", error.code);
-                it.field("error.message", &error.message);
+                it.text("error.message", &error.message);
             }
         }
         ToHarvester::HarvesterHandshake(handshake) => {
-            it.items("farmer_public_keys", handshake.farmer_public_keys.iter());
-            it.items("pool_public_keys", handshake.pool_public_keys.iter());
+            it.items(
+                "farmer_public_keys",
+                handshake.farmer_public_keys.iter().map(G1Bytes::to_string),
+            );
+            it.items(
+                "pool_public_keys",
+                handshake.pool_public_keys.iter().map(G1Bytes::to_string),
+            );
         }
         ToHarvester::RequestPlots => {}
     }
-    it.into()
+    Words {
+        detail,
+        content: it.into(),
+    }
 }
 
 /// The same of a signage point.
-pub(super) fn content_of_signage_point(point: &NewSignagePointHarvester) -> Arc<str> {
+pub(super) fn words_of_signage_point(point: &NewSignagePointHarvester) -> Words {
     let mut it = Content::new();
     it.field("challenge_hash", point.challenge_hash);
     it.field("difficulty", point.difficulty);
@@ -278,7 +275,10 @@ pub(super) fn content_of_signage_point(point: &NewSignagePointHarvester) -> Arc<
             }
         }
     }
-    it.into()
+    Words {
+        detail: signage_point(point.signage_point_index),
+        content: it.into(),
+    }
 }
 
 #[cfg(test)]

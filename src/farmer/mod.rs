@@ -30,6 +30,7 @@ mod commands;
 mod config;
 mod connections;
 mod declarations;
+mod eligibility;
 mod eligible;
 mod fees;
 mod harvesters;
@@ -38,6 +39,7 @@ mod luck;
 mod messages;
 mod missed;
 mod nodes;
+mod numbers;
 mod output;
 mod page;
 mod pairs;
@@ -68,7 +70,8 @@ pub use input::{
     ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
     OuterCounters, PlotSignatures, SignError,
 };
-pub use output::{JobId, Output, SignPurpose};
+pub use numbers::JobId;
+pub use output::{Output, SignPurpose};
 pub use pools::{
     JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest, launcher_spread,
 };

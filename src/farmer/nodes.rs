@@ -1,12 +1,11 @@
 //! Sources of signage points, and what happens when one brings a signage point: it goes to every harvester, once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Farmer;
 use super::input::{ChainState, NodeLink, NodeStatus, NodeTrust};
-use super::messages;
+use super::messages::{self, Words};
 use super::signage_points::{Arrival, for_harvester};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
@@ -364,8 +363,8 @@ impl Farmer {
 
     fn send_signage_point(&mut self, now: Now, id: HarvesterId, question: &mut Question<'_>) -> bool {
         let Some(layout) = self.layout(id) else { return false };
-        let (message, content) = question.in_layout(&self.config.constants, layout);
-        self.send_told(now, id, None, message, content)
+        let (message, words) = question.in_layout(&self.config.constants, layout);
+        self.send_told(now, id, None, message, words)
     }
 
     fn question<'a>(&self, point: &'a NewSignagePoint) -> Question<'a> {
@@ -412,18 +411,18 @@ impl Farmer {
 struct Question<'a> {
     point: &'a NewSignagePoint,
     pools: Vec<PoolDifficulty>,
-    told: BTreeMap<HarvesterLayout, (NewSignagePointHarvester, Arc<str>)>,
+    told: BTreeMap<HarvesterLayout, (NewSignagePointHarvester, Words)>,
 }
 
 impl Question<'_> {
-    /// The message for harvesters of this layout, and its content in words.
-    fn in_layout(&mut self, constants: &Constants, layout: HarvesterLayout) -> (ToHarvester, Arc<str>) {
-        let (point, content) = self.told.entry(layout).or_insert_with(|| {
+    /// The message for harvesters of this layout, and how it is recorded.
+    fn in_layout(&mut self, constants: &Constants, layout: HarvesterLayout) -> (ToHarvester, Words) {
+        let (point, words) = self.told.entry(layout).or_insert_with(|| {
             let point = for_harvester(constants, layout, self.point, self.pools.clone());
-            let content = messages::content_of_signage_point(&point);
-            (point, content)
+            let words = messages::words_of_signage_point(&point);
+            (point, words)
         });
-        (ToHarvester::NewSignagePoint(point.clone()), Arc::clone(content))
+        (ToHarvester::NewSignagePoint(point.clone()), words.clone())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Everything the farmer wants done.
 
-use super::pools::{PoolMembership, PoolRequest};
+use super::numbers::JobId;
+use super::pools::exchange::{PoolMembership, PoolRequest};
 use crate::clock::Mono;
 use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, QualityString, SessionId};
 use crate::pos::ProofContext;
@@ -8,10 +9,6 @@ use crate::snapshot::{AlarmMemory, DisconnectCause, FarmRecord, MessageRecord, N
 use crate::wire::{
     DeclareProofOfSpace, G1Bytes, ProofOfSpace, RespondSignatures, SignedValues, SolverInfo, ToHarvester,
 };
-
-/// Work given to a worker; its result comes back with this number. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-pub struct JobId(pub u64);
 
 /// One thing to do. Outputs are in order: what comes first is done first; [news](Self::is_news) may wait for the rest.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]

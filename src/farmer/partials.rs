@@ -9,8 +9,9 @@
 //! in the list by its link, and may find a proof before they have told of the plot.
 
 use super::Farmer;
-use super::output::{JobId, Output};
-use super::proofs::{Job, Phase, Proof, ProofNumber, Source, hash_of, millis};
+use super::numbers::{JobId, ProofNumber};
+use super::output::Output;
+use super::proofs::{Job, Phase, Proof, Source, hash_of, millis};
 use super::signage_points::proof_context;
 use super::timers::Timer;
 use super::verification::{VERIFIED_WITHIN, plot_file};

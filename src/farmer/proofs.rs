@@ -4,23 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::blocks::Block;
-use super::declarations::Declaration;
-use super::output::JobId;
-use super::pools::{self, PartialNumber};
+use super::numbers::{BlockNumber, JobId, PartialNumber, ProofNumber};
+use super::pools::exchange::Asked;
 use crate::clock::Mono;
 use crate::crypto::sha256;
-use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, RewardChainSp, SpHash};
+use crate::ids::{Bytes32, ChallengeHash, NodeId, PuzzleHash, QualityString, RewardChainSp, SessionId, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
-use crate::wire::{PartialProof, ProofOfSpace, Streamable};
-
-/// Number of a proof since start; as shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub(super) struct ProofNumber(pub(super) u64);
-
-/// Number of a block that is to be signed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub(super) struct BlockNumber(pub(super) u64);
+use crate::wire::{PartialProof, ProofOfSpace, RequestSignedValues, Streamable};
 
 /// All proofs that can still matter, and the last ones for people.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -106,6 +96,52 @@ pub(super) enum Phase {
     },
 }
 
+/// A proof on its way to the nodes, for one reward chain.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Declaration {
+    /// The signage point in that reward chain.
+    pub(super) reward_chain_sp: RewardChainSp,
+    /// Which of the proof's sources signs.
+    pub(super) source: usize,
+    /// Who gets the farmer's share instead of us: that source, as its fee.
+    pub(super) fee_to: Option<PuzzleHash>,
+    /// How far it is.
+    pub(super) step: Step,
+}
+
+/// How far a declaration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Step {
+    /// The harvester was asked for its shares.
+    Asked { since: Mono },
+    /// A worker completes the signatures.
+    Signing { since: Mono },
+    /// The nodes know, and should ask for the block.
+    Declared { at: Mono },
+    /// A node has asked for the block, or the chain has spoken.
+    Taken,
+    /// It will not be declared.
+    Over,
+}
+
+/// A block that a node wants signed.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Block {
+    /// The proof it is made of.
+    pub(super) proof: ProofNumber,
+    /// Who wants it.
+    pub(super) node: NodeId,
+    /// What the node asked.
+    pub(super) request: Box<RequestSignedValues>,
+    /// Which of the proof's sources signs.
+    pub(super) source: usize,
+    /// Whether shares have come and a worker completes them.
+    pub(super) is_signing: bool,
+    /// The request to the harvester, as long as it has not answered.
+    pub(super) asked: Option<(SessionId, u16)>,
+}
+
 /// A harvester that has the plot of a proof.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Source {
@@ -135,7 +171,7 @@ pub(super) enum Job {
     SignPartial(PartialNumber),
     /// Ask the pool of a contract, since this moment.
     #[serde(rename = "ask_pool")]
-    Pool(PuzzleHash, pools::Asked, Mono),
+    Pool(PuzzleHash, Asked, Mono),
 }
 
 impl Proofs {
@@ -304,7 +340,7 @@ impl Proofs {
         [
             ("live", self.live.len(), MAX_LIVE),
             ("by_quality", self.by_quality.len(), MAX_LIVE),
-            ("blocks", self.blocks.len(), super::blocks::MAX_BLOCKS),
+            ("blocks", self.blocks.len(), MAX_BLOCKS),
             ("views", self.views.len(), PROOFS_KEPT),
             ("seen", self.seen.len(), MAX_SEEN),
             ("to_verify", self.to_verify.len(), MAX_LIVE),
@@ -383,3 +419,6 @@ const MAX_SEEN: usize = 2 * MAX_LIVE;
 
 /// Harvesters that can sign for the same proof.
 pub(super) const MAX_SOURCES: usize = 4;
+
+/// Blocks that wait for signatures at the same time; on a real chain there is one.
+pub(super) const MAX_BLOCKS: usize = 256;

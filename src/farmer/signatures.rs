@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::Farmer;
 use super::blocks::block_messages;
-use super::declarations::{Step, point_messages};
+use super::declarations::point_messages;
 use super::input::{PlotSignatures, SignError};
-use super::output::JobId;
-use super::proofs::{BlockNumber, Job, Phase, ProofNumber, Source};
+use super::numbers::{BlockNumber, JobId, ProofNumber};
+use super::proofs::{Job, Phase, Source, Step};
 use crate::clock::Now;
 use crate::ids::{Bytes32, RewardChainSp};
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, ProofStage};

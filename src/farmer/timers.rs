@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::pools::PartialNumber;
-use super::proofs::{BlockNumber, ProofNumber};
+use super::numbers::{BlockNumber, PartialNumber, ProofNumber};
 use crate::clock::Mono;
 use crate::ids::{NodeId, PuzzleHash, SessionId};
 use crate::snapshot::HarvesterId;
@@ -54,10 +53,12 @@ pub(super) struct Timers {
 impl Timers {
     /// Sets a timer, instead of what it was set to.
     pub(super) fn set(&mut self, timer: Timer, at: Mono) {
-        self.clear(timer);
         self.set += 1;
-        self.at.insert(timer, (at, self.set));
-        self.queue.insert((at, self.set), timer);
+        let place = (at, self.set);
+        if let Some(before) = self.at.insert(timer, place) {
+            self.queue.remove(&before);
+        }
+        self.queue.insert(place, timer);
     }
 
     /// Stops a timer, if it is set.

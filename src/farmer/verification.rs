@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::Farmer;
-use super::output::{JobId, Output};
-use super::proofs::{Job, MAX_LIVE, MAX_SOURCES, Phase, Proof, ProofNumber, Source, hash_of, millis};
+use super::numbers::{JobId, ProofNumber};
+use super::output::Output;
+use super::proofs::{Job, MAX_LIVE, MAX_SOURCES, Phase, Proof, Source, hash_of, millis};
 use super::signage_points::proof_context;
 use super::timers::Timer;
 use crate::clock::Now;

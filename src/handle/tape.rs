@@ -104,16 +104,14 @@ impl TapedFarmer {
 
     /// [`Farmer::poll_output`].
     pub(crate) fn poll_output(&mut self) -> Option<Output> {
+        let Some(tape) = &mut self.tape else {
+            return self.farmer.poll_output();
+        };
         let output = self.farmer.poll_output();
-        if let Some(tape) = &mut self.tape {
-            match &output {
-                Some(output) => {
-                    if let Some(running) = &mut tape.running {
-                        running.outputs.push(output.clone());
-                    }
-                }
-                None => self.end_call(true),
-            }
+        match (&output, &mut tape.running) {
+            (Some(output), Some(running)) => running.outputs.push(output.clone()),
+            (Some(_), None) => {}
+            (None, _) => self.end_call(true),
         }
         output
     }

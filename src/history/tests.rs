@@ -47,7 +47,7 @@ fn attempt(number: u32, at_ms: u64, harvester: &str, outcome: AttemptOutcome) ->
     Fact::Attempt(Box::new(AttemptView {
         at_unix_ms: at_ms,
         harvester: HarvesterId(1),
-        harvester_name: harvester.to_owned(),
+        harvester_name: harvester.into(),
         signage_point_index: u8::try_from(number % 64).unwrap(),
         sp_hash: sp_hash(number),
         challenge_hash: ChallengeHash([1; 32]),

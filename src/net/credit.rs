@@ -8,39 +8,33 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Messages of one session that may wait for the core.
-const MESSAGES: usize = 64;
-
 /// Bytes of one session that may wait for the core: two of the largest frames.
 const BYTES: usize = 8 << 20;
+
+/// What a message counts at least, so that no more than 64 wait.
+const LEAST: usize = BYTES / 64;
 
 /// The right to have one message waiting. Dropping it gives it back.
 #[derive(Debug, Default)]
 pub struct Credit {
-    _permits: Option<(OwnedSemaphorePermit, OwnedSemaphorePermit)>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Credit {
     /// A credit that stands for nothing: for messages made in this process, as tests do.
     #[must_use]
     pub const fn unlimited() -> Self {
-        Self { _permits: None }
+        Self { _permit: None }
     }
 }
 
 /// All credits of one session.
 #[derive(Clone, Debug)]
-pub struct Credits {
-    messages: Arc<Semaphore>,
-    bytes: Arc<Semaphore>,
-}
+pub struct Credits(Arc<Semaphore>);
 
 impl Default for Credits {
     fn default() -> Self {
-        Self {
-            messages: Arc::new(Semaphore::new(MESSAGES)),
-            bytes: Arc::new(Semaphore::new(BYTES)),
-        }
+        Self(Arc::new(Semaphore::new(BYTES)))
     }
 }
 
@@ -48,19 +42,16 @@ impl Credits {
     /// Waits until a message of `size` bytes may be handed up. A message larger than all credits together waits for all of
     /// them.
     pub async fn acquire(&self, size: usize) -> Credit {
-        let size = u32::try_from(size.min(BYTES)).unwrap_or(u32::MAX);
-        let message = Arc::clone(&self.messages).acquire_owned().await;
-        let bytes = Arc::clone(&self.bytes).acquire_many_owned(size).await;
-        // These semaphores are never closed, so both are there.
-        Credit {
-            _permits: message.ok().zip(bytes.ok()),
-        }
+        let counted = u32::try_from(size.clamp(LEAST, BYTES)).unwrap_or(u32::MAX);
+        let permit = Arc::clone(&self.0).acquire_many_owned(counted).await;
+        // The semaphore is never closed, so it is there.
+        Credit { _permit: permit.ok() }
     }
 
-    /// Messages that were handed up and not yet dealt with.
+    /// Bytes of messages that were handed up and not yet dealt with, as they are counted.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        MESSAGES - self.messages.available_permits()
+        BYTES - self.0.available_permits()
     }
 }
 
@@ -74,10 +65,10 @@ mod tests {
     async fn the_sixty_fifth_message_waits_for_the_first() {
         let credits = Credits::default();
         let mut held = Vec::new();
-        for _ in 0..MESSAGES {
+        for _ in 0..64 {
             held.push(credits.acquire(100).await);
         }
-        assert_eq!(credits.outstanding(), 64);
+        assert_eq!(credits.outstanding(), BYTES);
         // A task may take only so many permits in one turn.
         tokio::task::yield_now().await;
         assert!(credits.acquire(100).now_or_never().is_none());

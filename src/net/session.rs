@@ -83,6 +83,7 @@ pub(super) async fn run<S>(
     let ended = async |cause: &DisconnectCause| side.report_end(cause).await;
     let over = async {
         tokio::select! {
+            biased;
             cause = link::until(&server.shutdown) => cause,
             () = counts_no_more(changes, server, peer_id) => DisconnectCause::Revoked,
         }

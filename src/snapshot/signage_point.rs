@@ -1,5 +1,7 @@
 //! Signage points and who answered them: the sub-slot strip, the rows of "Last Attempted Proofs", the roll-call.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::peer::HarvesterId;
@@ -64,7 +66,7 @@ pub struct AttemptView {
     /// Who.
     pub harvester: HarvesterId,
     /// Its name at that time.
-    pub harvester_name: String,
+    pub harvester_name: Arc<str>,
     /// Index of the signage point.
     pub signage_point_index: u8,
     /// Signage point.

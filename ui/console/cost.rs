@@ -224,7 +224,7 @@ fn attempt(harvester: &HarvesterView, now: u64) -> AttemptView {
     AttemptView {
         at_unix_ms: now - 3_500,
         harvester: harvester.id,
-        harvester_name: harvester.name.clone(),
+        harvester_name: harvester.name.as_str().into(),
         signage_point_index: 37,
         sp_hash: SpHash([2; 32]),
         challenge_hash: ChallengeHash([1; 32]),

@@ -335,7 +335,7 @@ impl Model {
             .attempts
             .iter()
             .filter(|a| !self.only_wrong || lateness(&a.outcome) != Lateness::InTime)
-            .filter(|a| self.passes(|| [a.harvester_name.clone()]))
+            .filter(|a| self.passes(|| [a.harvester_name.to_string()]))
             .collect();
         let numbers = |a: &AttemptView| match a.outcome {
             AttemptOutcome::Answered {

@@ -1,5 +1,6 @@
 //! What goes to pools and what comes back: a round trip like every other slow work.
 
+use crate::farmer::numbers::PartialNumber;
 use crate::ids::{LauncherId, PuzzleHash};
 use crate::wire::pool::{PoolVersion, PostPartialPayload};
 use crate::wire::{G1Bytes, G2Bytes};
@@ -179,6 +180,34 @@ impl PoolFailure {
             Self::Status { status } => *status >= 500 || matches!(*status, 408 | 425 | 429),
             Self::Refused { code, .. } => *code == crate::wire::pool::error_code::SERVER_EXCEPTION,
             Self::RedirectRefused { .. } | Self::NotHttps { .. } | Self::NoKey => false,
+        }
+    }
+}
+
+/// What a request to a pool was for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::farmer) enum Asked {
+    /// Its terms.
+    Info,
+    /// Our account.
+    Farmer,
+    /// To register us.
+    Register,
+    /// To pay elsewhere.
+    SetPayout,
+    /// To take a partial.
+    Partial(PartialNumber),
+}
+
+impl Asked {
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Info => PoolRequest::Info.word(),
+            Self::Farmer => "GET /farmer",
+            Self::Register => PoolRequest::Register.word(),
+            Self::SetPayout => PoolRequest::SetPayout.word(),
+            Self::Partial(_) => "POST /partial",
         }
     }
 }

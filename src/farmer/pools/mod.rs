@@ -6,7 +6,7 @@
 //!
 //! Nothing here signs or sends: requests leave as [`Output::AskPool`] and come back as `Input::PoolAnswered`.
 
-mod exchange;
+pub(super) mod exchange;
 mod pool;
 mod submission;
 mod window;
@@ -17,7 +17,8 @@ use std::time::Duration;
 pub use exchange::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
 
 use super::Farmer;
-use super::output::{JobId, Output};
+use super::numbers::JobId;
+use super::output::Output;
 use super::proofs::{Job, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
@@ -28,8 +29,7 @@ use crate::wire::PoolDifficulty;
 use crate::wire::limits::MAX_POOL_DIFFICULTIES;
 use crate::wire::pool::{PoolVersion, authentication_token, error_code};
 
-pub(super) use submission::PartialNumber;
-
+use exchange::Asked;
 pub use pool::launcher_spread;
 use pool::{Pool, Registration};
 use submission::Partials;
@@ -39,34 +39,6 @@ use submission::Partials;
 pub(super) struct Pools {
     pools: BTreeMap<PuzzleHash, Pool>,
     partials: Partials,
-}
-
-/// What a request to a pool was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Asked {
-    /// Its terms.
-    Info,
-    /// Our account.
-    Farmer,
-    /// To register us.
-    Register,
-    /// To pay elsewhere.
-    SetPayout,
-    /// To take a partial.
-    Partial(PartialNumber),
-}
-
-impl Asked {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Info => PoolRequest::Info.word(),
-            Self::Farmer => "GET /farmer",
-            Self::Register => PoolRequest::Register.word(),
-            Self::SetPayout => PoolRequest::SetPayout.word(),
-            Self::Partial(_) => "POST /partial",
-        }
-    }
 }
 
 impl Pools {

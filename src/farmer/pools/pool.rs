@@ -7,7 +7,7 @@ use super::exchange::JoinedPool;
 use super::window::Tally;
 use crate::clock::{Mono, Now};
 use crate::crypto::sha256;
-use crate::farmer::output::JobId;
+use crate::farmer::numbers::JobId;
 use crate::ids::{LauncherId, PuzzleHash};
 use crate::snapshot::{
     PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialOutcome, PartialView, PoolAnswerView, PoolState, PoolView, pool_label,

@@ -6,13 +6,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::exchange::{Asked, PartialSubmission, PoolFailure, PoolReply, PoolRequest};
 use super::pool::Registration;
-use super::{Asked, PartialSubmission, PoolFailure, PoolReply, PoolRequest};
 use crate::clock::{Mono, Now};
 use crate::farmer::Farmer;
 use crate::farmer::input::{PlotSignatures, SignError};
+use crate::farmer::numbers::{PartialNumber, ProofNumber};
 use crate::farmer::output::{Output, SignPurpose};
-use crate::farmer::proofs::{Job, Proof, ProofKey, ProofNumber, Source, hash_of, millis};
+use crate::farmer::proofs::{Job, Proof, ProofKey, Source, hash_of, millis};
 use crate::farmer::timers::Timer;
 use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, SpHash};
 use crate::pos::iterations;
@@ -23,10 +24,6 @@ use crate::wire::{
     PlotPool, ProofOfSpace, RequestSignatures, RespondSignatures, SignatureRequestSourceData, SigningDataKind,
     Streamable as _, ToHarvester,
 };
-
-/// Number of a partial since start; as shown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-pub(in crate::farmer) struct PartialNumber(pub(in crate::farmer) u64);
 
 /// All partials on their way.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]

@@ -172,7 +172,7 @@ pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
             attempts.push(AttemptView {
                 at_unix_ms: at + u64::from(lookup_ms) + 12,
                 harvester: harvester.id,
-                harvester_name: harvester.name.clone(),
+                harvester_name: harvester.name.as_str().into(),
                 signage_point_index: index,
                 sp_hash: SpHash([index; 32]),
                 challenge_hash: ChallengeHash([3; 32]),

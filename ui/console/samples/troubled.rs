@@ -50,7 +50,7 @@ fn sent_at(index: u8) -> u64 {
 }
 
 fn attempt_of<'a>(farm: &'a mut FarmSnapshot, name: &str, index: u8) -> &'a mut AttemptView {
-    let of = |a: &&mut AttemptView| a.harvester_name == name && a.signage_point_index == index;
+    let of = |a: &&mut AttemptView| &*a.harvester_name == name && a.signage_point_index == index;
     farm.attempts.iter_mut().find(of).unwrap()
 }
 
@@ -86,9 +86,9 @@ pub(in super::super) fn troubled() -> FarmSnapshot {
         removed_from: Some("/mnt/d7".to_owned()),
     });
     farm.harvesters[4].certificate_shared = true;
-    farm.attempts.retain(|a| a.harvester_name != "garage");
+    farm.attempts.retain(|a| &*a.harvester_name != "garage");
     farm.attempts
-        .retain(|a| a.harvester_name != "attic" || a.signage_point_index != 37);
+        .retain(|a| &*a.harvester_name != "attic" || a.signage_point_index != 37);
     for index in 33..=36 {
         let attempt = attempt_of(&mut farm, "attic", index);
         attempt.at_unix_ms = sent_at(index) + 8_000;
