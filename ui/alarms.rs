@@ -3,23 +3,31 @@
 use std::io::{self, Write};
 
 use farmconsole::control::Ask;
+use farmconsole::snapshot::AlarmKind;
 
 use crate::args::AlarmsCommand;
 use crate::context::Context;
-use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{safe, span};
+use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::format::{plural, safe, span};
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
     let mut attached = context.attach().await?;
     match command {
-        AlarmsCommand::Ack { numbers } if numbers.is_empty() => {
-            attached.ask(Ask::AcknowledgeAll).await?;
-        }
         AlarmsCommand::Ack { numbers } => {
-            for alarm in numbers {
-                attached.ask(Ask::Acknowledge { alarm }).await?;
-            }
+            let snapshot = attached.snapshot().await?;
+            let fresh = snapshot.alarms.iter().filter(|it| !it.acknowledged);
+            let count = if numbers.is_empty() {
+                attached.ask(Ask::AcknowledgeAll).await?;
+                fresh.count()
+            } else {
+                for &alarm in &numbers {
+                    attached.ask(Ask::Acknowledge { alarm }).await?;
+                }
+                fresh.filter(|it| numbers.contains(&it.number)).count()
+            };
+            let count = plural(count as u64, "alarm");
+            writeln!(io::stdout().lock(), "{count} acknowledged")?;
         }
         AlarmsCommand::Silence {
             rule,
@@ -29,6 +37,12 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
         } => {
             if rule.is_none() && machine.is_none() && !end && span.is_none() {
                 return silences(&mut attached).await;
+            }
+            if let Some(rule) = rule.as_deref().filter(|rule| !AlarmKind::RULES.contains(rule)) {
+                return Err(
+                    Failure::new(Status::Usage, format!("no alarm is called {:?}", safe(rule)))
+                        .hint(format!("one of {}", AlarmKind::RULES.join(", "))),
+                );
             }
             let for_s = if end {
                 0

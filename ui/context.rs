@@ -113,7 +113,7 @@ impl Context {
                     self.root.dir().display()
                 ),
             )
-            .hint("ask on the farmer's machine; `farmconsole summary` and `farmconsole` show this harvester")),
+            .hint("ask where the farmer runs; `farmconsole summary` and `farmconsole` show this harvester")),
         }
     }
 }

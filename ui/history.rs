@@ -109,15 +109,15 @@ fn attempt(row: &AttemptRow) -> String {
 
 fn hour(row: &HourRow) -> String {
     format!(
-        "{}  {:<20} {:>6} plots  {} answered, {} late, {} unanswered, {} passed, {} proofs, look-up {}",
+        "{}  {:<20} {:>12}  {} answered, {} late, {} unanswered, {} passed, {}, look-up {}",
         date_time(row.start_unix_ms),
         safe(&row.harvester),
-        row.plots,
+        plural(row.plots, "plot"),
         row.answered,
         row.late,
         row.unanswered,
         row.passed,
-        row.proofs,
+        plural(row.proofs, "proof"),
         match (row.lookup_mean_ms, row.lookup_max_ms) {
             (Some(mean), Some(max)) => format!("{mean} ms, longest {max} ms"),
             _ => "–".to_owned(),
@@ -127,17 +127,16 @@ fn hour(row: &HourRow) -> String {
 
 fn quarter(row: &QuarterCounts) -> String {
     format!(
-        "{}  {} signage points, {} missed, {} answers, {} plots passed ({:.1} expected), {} good proofs ({:.3} expected), \
-         {} blocks signed",
+        "{}  {}, {} missed, {}, {} passed ({:.1} expected), {} ({:.3} expected), {} signed",
         date_time(row.start_unix_ms),
-        row.signage_points,
+        plural(row.signage_points, "signage point"),
         row.missed,
-        row.answers,
-        row.passed,
+        plural(row.answers, "answer"),
+        plural(row.passed, "plot"),
         row.expected_passed,
-        row.proofs,
+        plural(row.proofs, "good proof"),
         row.expected_proofs,
-        row.blocks_signed
+        plural(row.blocks_signed, "block")
     )
 }
 
@@ -180,12 +179,12 @@ fn plot_change(row: &PlotChangeRow) -> String {
         .as_ref()
         .map_or_else(String::new, |dir| format!(" from {}", safe(dir)));
     format!(
-        "{}  {:<20} +{} −{}{from}, {} plots",
+        "{}  {:<20} +{} −{}{from}, {} left",
         date_time(row.at_unix_ms),
         safe(&row.harvester),
         row.added,
         row.removed,
-        row.plots
+        plural(row.plots, "plot")
     )
 }
 

@@ -325,7 +325,8 @@ fn choose(context: &Context, wanted: Option<&str>) -> Result<PoolMembership, Fai
             let why = match list.errors.first() {
                 Some(error) => format!("find a plotNFT that has joined a pool: {error}"),
                 None => format!(
-                    "no such plotNFT has joined a pool in {}",
+                    "{} has joined a pool in {}",
+                    wanted.map_or_else(|| "no plotNFT".to_owned(), |id| format!("no plotNFT {id}")),
                     context.root.pooling_file().display()
                 ),
             };

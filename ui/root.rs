@@ -60,13 +60,20 @@ pub(crate) fn print_default() -> Outcome {
 
 /// `farmconsole config check [FILE]`: every mistake and every doubt, in the order of their lines.
 pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
+    let is_of_root = file.is_none();
     let file = file.unwrap_or_else(|| context.root.config_file());
+    if !is_of_root && !file.exists() {
+        return Err(Failure::new(
+            Status::Failed,
+            format!("check {}: there is no such file", file.display()),
+        ));
+    }
     let findings = check_settings(&file, &read_address);
     let mut out = io::stdout().lock();
     for finding in &findings {
         writeln!(out, "{finding}")?;
         if let Some(hint) = finding.hint() {
-            writeln!(out, "hint: {hint}")?;
+            writeln!(out, "hint: {}", context.commands.here(&hint))?;
         }
     }
     if findings.is_empty() {

@@ -57,7 +57,8 @@ impl HistoryReader {
     /// # Errors
     /// [`HistoryError`].
     pub fn page(&self, request: &HistoryRequest) -> Result<HistoryPage, HistoryError> {
-        if !self.file.exists() {
+        // What cannot be looked at may be there all the same; SQLite says then why it cannot be read.
+        if let Ok(false) = self.file.try_exists() {
             return Err(HistoryError::Missing {
                 file: self.file.clone(),
             });

@@ -69,7 +69,7 @@ impl FromStr for LogLevel {
 
 /// A word that is no log level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown log level {got:?}: expected DEBUG, INFO, WARNING or ERROR")]
+#[error("unknown log level {got:?}: expected CRITICAL, ERROR, WARNING, INFO or DEBUG")]
 pub struct UnknownLogLevel {
     /// The word.
     pub got: String,

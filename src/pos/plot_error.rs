@@ -24,7 +24,7 @@ pub enum PlotError {
         size: u64,
     },
     /// None of the known plot formats.
-    #[error("not a plot file: it begins with {begin}", begin = hex::encode(begin))]
+    #[error("not a plot file: {}", beginning(begin))]
     NotAPlot {
         /// The first bytes, at most 19.
         begin: Vec<u8>,
@@ -77,6 +77,15 @@ impl PlotError {
             part,
             reason: reason.into(),
         }
+    }
+}
+
+/// How a file that is no plot begins, in words.
+fn beginning(begin: &[u8]) -> String {
+    if begin.is_empty() {
+        "it is empty".to_owned()
+    } else {
+        format!("it begins with {}", hex::encode(begin))
     }
 }
 

@@ -56,7 +56,9 @@ pub enum ChangeError {
         who: String,
     },
     /// More than one harvester is meant.
-    #[error("{who:?} fits several harvesters")]
+    #[error(
+        "{who:?} fits several harvesters: name one by the beginning of its id (`farmconsole harvester members` lists them)"
+    )]
     Ambiguous {
         /// What was asked for.
         who: String,

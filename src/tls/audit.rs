@@ -43,6 +43,13 @@ pub enum AuditFinding {
         /// Its permission bits, octal.
         mode: String,
     },
+    /// A directory could not be looked into, so nothing is known of what lies in it.
+    NotLookedInto {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl AuditFinding {
@@ -60,6 +67,9 @@ impl AuditFinding {
             Self::OpenToOthers { path, .. } => {
                 let mode = if path.is_dir() { "700" } else { "600" };
                 format!("chmod {mode} {}", path.display())
+            }
+            Self::NotLookedInto { .. } => {
+                "run this as the user that farms, or as root; `--root DIR` names another root".to_owned()
             }
         }
     }
@@ -86,6 +96,9 @@ impl fmt::Display for AuditFinding {
             ),
             Self::OpenToOthers { path, mode } => {
                 write!(f, "{}: open to others than its owner (mode {mode})", path.display())
+            }
+            Self::NotLookedInto { path, reason } => {
+                write!(f, "{}: cannot be looked into: {reason}", path.display())
             }
         }
     }
@@ -116,7 +129,8 @@ pub fn audit(root: &Root) -> Vec<AuditFinding> {
         }
     }
     let mut budget = MOST_ENTRIES;
-    walk(root.dir(), 0, &mut budget, &mut |path, metadata| {
+    let mut closed = Vec::new();
+    walk(root.dir(), 0, &mut budget, &mut closed, &mut |path, metadata| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name == "private_ca.key" && *path != ca_key {
             found.push(AuditFinding::CaKeyCopy {
@@ -139,6 +153,7 @@ pub fn audit(root: &Root) -> Vec<AuditFinding> {
             found.push(AuditFinding::OpenToOthers { path, mode });
         }
     });
+    found.extend(closed);
     found
 }
 
@@ -158,9 +173,22 @@ fn is_official_member(layout: &SslLayout) -> bool {
     })
 }
 
-/// Files and directories below `dir`, links not followed, plots and deep trees left out.
-fn walk(dir: &Path, depth: usize, budget: &mut usize, look: &mut impl FnMut(&Path, &fs::Metadata)) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+/// Files and directories below `dir`, links not followed, plots and deep trees left out; and what could not be listed.
+fn walk(
+    dir: &Path,
+    depth: usize,
+    budget: &mut usize,
+    closed: &mut Vec<AuditFinding>,
+    look: &mut impl FnMut(&Path, &fs::Metadata),
+) {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let (path, reason) = (dir.to_path_buf(), error.to_string());
+            closed.push(AuditFinding::NotLookedInto { path, reason });
+            return;
+        }
+    };
     for entry in entries.flatten() {
         if *budget == 0 {
             return;
@@ -170,7 +198,7 @@ fn walk(dir: &Path, depth: usize, budget: &mut usize, look: &mut impl FnMut(&Pat
         let Ok(metadata) = entry.metadata() else { continue };
         look(&path, &metadata);
         if metadata.is_dir() && depth < DEEPEST {
-            walk(&path, depth + 1, budget, look);
+            walk(&path, depth + 1, budget, closed, look);
         }
     }
 }
@@ -213,5 +241,16 @@ mod tests {
             .iter()
             .any(|it| matches!(it, AuditFinding::KeyOfOtherService { service, .. } if service == "wallet"));
         assert!(wallet, "{found:?}");
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_looked_into_is_not_called_fine() {
+        let dir = tempfile::tempdir().unwrap();
+        let absent = dir.path().join("absent");
+        let found = audit(&Root::new(&absent));
+        assert!(
+            matches!(found.as_slice(), [AuditFinding::NotLookedInto { path, .. }] if *path == absent),
+            "{found:?}"
+        );
     }
 }

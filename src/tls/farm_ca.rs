@@ -225,7 +225,7 @@ impl FarmCa {
         if self.is_rotating() {
             return Err(issue_error(
                 "new authorities",
-                &"a rotation is under way: finish it first",
+                &"a rotation is under way: `farmconsole ca rotate --finish` ends it",
             ));
         }
         let old = self.issuer(Role::Server, "new authorities", now)?;

@@ -398,6 +398,15 @@ fn completions_and_manual_name_every_command() {
 }
 
 #[test]
+fn a_harvester_that_joined_a_farm_is_not_made_a_farmer_by_accident() {
+    let program = Program::simulated();
+    fs::write(program.root().join("farmconsole/membership.json"), "{}").unwrap();
+    let errors = program.fails(&["--daemon"], 78);
+    let hint = format!("`farmconsole --root {} harvester run`", program.root().display());
+    assert!(errors.contains(&hint), "{errors}");
+}
+
+#[test]
 fn nothing_outside_farmconsole_changes_in_an_official_root() {
     let mut program = Program::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

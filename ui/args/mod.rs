@@ -18,26 +18,27 @@ pub(crate) use plots::*;
 #[derive(Debug, Parser)]
 #[command(name = "farmconsole", version, propagate_version = true, max_term_width = 100)]
 pub(crate) struct Cli {
-    /// Root directory: settings, certificates, log, socket [default: ~/.farmconsole/mainnet].
-    #[arg(long, global = true, env = "FARMCONSOLE_ROOT", value_name = "DIR")]
+    /// Root directory: settings, certificates, log, socket [default: ~/.farmconsole/mainnet, for `demo`
+    /// ~/.farmconsole/demo].
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, env = "FARMCONSOLE_ROOT", value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
     /// When to use colours.
-    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
     pub(crate) color: ColorChoice,
     /// Draw with ASCII characters only.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900)]
     pub(crate) ascii: bool,
     /// Colours of the console: dark, light, mono, high-contrast, colour-blind, or a file of your own [default: that of
     /// the settings, else by the terminal's ground].
-    #[arg(long, global = true, value_name = "THEME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, value_name = "THEME")]
     pub(crate) theme: Option<String>,
     /// File with the passphrase of the farming keys, if they are locked; `-` reads standard input [default: the systemd
     /// credential farmconsole-passphrase, else asks].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     /// File with the passphrase of the keys of the farm's authorities, if they are locked (`ca protect`) [default: the
     /// systemd credential farmconsole-ca-passphrase, else `ca unlock` asks].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, value_name = "FILE")]
     pub(crate) ca_passphrase_file: Option<PathBuf>,
     /// Farm without a console, in the foreground, as under systemd.
     #[arg(long)]
@@ -48,6 +49,9 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
+
+/// Heading of the options that every command has, so that a command's own stand first.
+const EVERYWHERE: &str = "Options of every command";
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -444,6 +448,22 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn own_options_of_a_command_stand_before_those_of_every_command() {
+        let mut cli = Cli::command();
+        cli.build();
+        let help = cli
+            .find_subcommand_mut("demo")
+            .map(|demo| demo.render_long_help().to_string())
+            .unwrap_or_default();
+        let places: Vec<_> = ["--harvesters", "--plots", "--interval"]
+            .map(|option| help.find(option))
+            .into_iter()
+            .collect();
+        assert!(places.is_sorted() && places.iter().all(Option::is_some), "{help}");
+        assert!(places.last().unwrap() < &help.find(EVERYWHERE), "{help}");
     }
 
     #[test]

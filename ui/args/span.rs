@@ -20,7 +20,7 @@ pub(super) fn time_span(text: &str) -> Result<std::time::Duration, String> {
         .checked_mul(seconds)
         .filter(|seconds| (1..=LONGEST).contains(seconds))
         .map(std::time::Duration::from_secs)
-        .ok_or_else(|| format!("expected at most {}", plural(LONGEST / 86_400, "day")))
+        .ok_or_else(|| format!("expected from 1 s to {}", plural(LONGEST / 86_400, "day")))
 }
 
 /// Ten years, in seconds.

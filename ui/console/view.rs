@@ -224,7 +224,7 @@ fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
         1,
         &text(" Farming happens in this window. To keep it going"),
     );
-    put(buffer, inner, 2, &text(" without one, run farmconsole --daemon."));
+    put(buffer, inner, 2, &text(" without one, start it again with --daemon."));
     let keys = Line::from(vec![
         span(" y", theme.style(Tone::Bad)),
         span(" quit and stop farming   ", theme.style(Tone::Plain)),

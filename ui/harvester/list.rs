@@ -9,7 +9,7 @@ use farmconsole::snapshot::{FarmSnapshot, HarvesterView};
 
 use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome};
-use crate::format::{chia_bytes, lookup_time, safe, span};
+use crate::format::{chia_bytes, lookup_time, plural, safe, span};
 use crate::json::json_line;
 
 /// Which lists of files are wanted.
@@ -139,7 +139,7 @@ fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
         },
     );
     let mut text = format!(
-        "{:<20} {:<24} {:<22} {:>6} plots {:>12}  {answer}",
+        "{:<20} {:<24} {:<22} {:>12} {:>12}  {answer}",
         safe(&harvester.name),
         harvester.state_words(),
         format!(
@@ -147,7 +147,7 @@ fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
             safe(&harvester.software_version),
             safe(&harvester.protocol_version)
         ),
-        harvester.plots,
+        plural(harvester.plots, "plot"),
         chia_bytes(harvester.plot_bytes as f64),
     );
     for (count, what) in [

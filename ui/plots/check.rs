@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::progress::{Interrupts, Progress};
 use super::report::{PlotJson, print_json, print_report};
 use crate::args::PlotsCheck;
+use crate::commands::Commands;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe};
@@ -89,7 +90,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
     if options.output.json {
         print_json(&summary.to_json())?;
     } else {
-        summary.print()?;
+        summary.print(&context.commands)?;
     }
     Ok(if summary.is_fine() {
         Ended::Fine
@@ -295,7 +296,7 @@ impl Summary {
             && self.duplicates.is_empty()
     }
 
-    fn print(&self) -> io::Result<()> {
+    fn print(&self, commands: &Commands) -> io::Result<()> {
         let mut out = io::stdout().lock();
         for NotListed { path, reason } in &self.not_listed {
             writeln!(out, "CANNOT LIST: {}: {}", safe(path), safe(reason))?;
@@ -305,7 +306,10 @@ impl Summary {
                 Some(pattern) => writeln!(out, "no plot file has {} in its path", safe(pattern)),
                 None => writeln!(
                     out,
-                    "no plot files found; add a directory with `farmconsole plots add -d DIR`, or name one here"
+                    "{}",
+                    commands.here(
+                        "no plot files found; add a directory with `farmconsole plots add -d DIR`, or name one here"
+                    )
                 ),
             };
         }

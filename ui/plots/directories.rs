@@ -196,7 +196,7 @@ struct Running {
 async fn running(context: &Context) -> Option<Running> {
     let snapshot = context.attach().await.ok()?.snapshot().await.ok()?;
     let mut running = Running::default();
-    for harvester in snapshot.harvesters.iter().filter(|harvester| harvester.local) {
+    for harvester in snapshot.harvesters.iter().filter(|it| it.local && it.is_connected()) {
         running.plots += harvester.plots;
         running.failed += harvester.failed;
         running.no_key += harvester.no_key;

@@ -126,7 +126,7 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     let wins = &snapshot.wins;
     writeln!(
         out,
-        "Proofs: {} found, {} invalid, {} declared, {} signed, {} lost",
+        "Proofs since start: {} found, {} invalid, {} declared, {} signed, {} lost",
         wins.proofs,
         wins.invalid,
         wins.declared,
@@ -194,8 +194,13 @@ fn luck(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     );
     writeln!(
         out,
-        "Effort: {:.0} % since the last win; {expected}",
-        luck.effort * 100.0
+        "Effort: {:.0} % {}; {expected}",
+        luck.effort * 100.0,
+        if luck.last_win_unix_ms.is_some() {
+            "since the last win"
+        } else {
+            "without a win so far"
+        }
     )?;
     for (what, band) in [("Filter", &luck.filter_24h), ("Proof", &luck.proofs_24h)] {
         let share = band

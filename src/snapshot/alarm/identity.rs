@@ -5,6 +5,47 @@ use super::kind::{AlarmKind, Severity};
 use crate::ids::LauncherId;
 
 impl AlarmKind {
+    /// The names of all rules, as [`Self::rule`] says them.
+    pub const RULES: [&str; 37] = [
+        "no_signage_points",
+        "node_certificate_changed",
+        "node_takes_nothing",
+        "signage_points_missed",
+        "no_keys",
+        "no_reward_target",
+        "harvester_absent",
+        "harvester_silent",
+        "harvester_late",
+        "certificate_shared",
+        "plots_lost",
+        "failed_plots",
+        "no_key_plots",
+        "duplicate_plots",
+        "shared_plots",
+        "plot_sync_failing",
+        "invalid_proofs",
+        "proof_lost",
+        "too_many_proofs",
+        "signing_refused",
+        "eligible_mismatch",
+        "alarm_hook_failing",
+        "history_not_written",
+        "reward_override_refused",
+        "connection_refused",
+        "harvester_pending",
+        "certificate_ends",
+        "invitation_guessed",
+        "harvester_missing",
+        "pool_failing",
+        "pool_key_missing",
+        "pool_needs_owner",
+        "pool_clock_differs",
+        "partials_lost",
+        "pools_unreadable",
+        "clock_wrong",
+        "ca_key_locked",
+    ];
+
     /// Identity of the incident: the same while only its numbers change.
     #[must_use]
     pub fn key(&self) -> String {
@@ -231,5 +272,23 @@ impl AlarmKind {
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. } => Severity::Warning,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_rules_has_every_kind() {
+        // The reader of JSON knows them all, and names them when it is given another.
+        let other = serde_json::json!({ "kind": "no_such_rule" });
+        let error = serde_json::from_value::<AlarmKind>(other).unwrap_err().to_string();
+        let known: Vec<_> = error.split('`').skip(1).step_by(2).skip(1).collect();
+        assert_eq!(known.len(), AlarmKind::RULES.len(), "{error}");
+        for rule in known {
+            assert!(AlarmKind::RULES.contains(&rule), "{rule}");
+        }
+        assert!(AlarmKind::RULES.contains(&AlarmKind::NoKeys.rule().as_str()));
     }
 }

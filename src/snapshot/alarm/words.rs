@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::kind::{AlarmKind, OwnerNeed, RewardTarget};
-use crate::snapshot::PartialOutcome;
+use crate::snapshot::{DisconnectCause, PartialOutcome};
 
 impl AlarmKind {
     /// What to do, as an imperative sentence without full stop.
@@ -25,6 +25,9 @@ impl AlarmKind {
             Self::NoRewardTarget {
                 target: RewardTarget::Pool,
             } => "set `pool.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
+            Self::HarvesterAbsent { name, why, .. } if *why == DisconnectCause::Revoked.to_string() => {
+                format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {name}`")
+            }
             Self::HarvesterAbsent { name, .. } => {
                 format!("check power, network and the harvester process of {name}")
             }
@@ -330,5 +333,24 @@ fn count(n: u64, what: &str) -> String {
         format!("1 {what}")
     } else {
         format!("{n} {what}s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::HarvesterId;
+
+    #[test]
+    fn nobody_is_sent_to_the_machine_of_a_harvester_that_was_revoked() {
+        let gone = |why: DisconnectCause| AlarmKind::HarvesterAbsent {
+            harvester: HarvesterId(1),
+            name: "barn".to_owned(),
+            plots: 2,
+            why: why.to_string(),
+        };
+        assert!(gone(DisconnectCause::Silent).remedy().starts_with("check power"));
+        let remedy = gone(DisconnectCause::Revoked).remedy();
+        assert!(remedy.contains("`farmconsole harvester invite barn`"), "{remedy}");
     }
 }

@@ -104,7 +104,7 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     left.push(span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)));
     match (&model.link, model.quiet_s) {
         (Link::Lost { reason }, _) => {
-            let text = format!(" this picture is old, trying again: {}", model.outside(reason));
+            let text = format!(" old picture, trying again: {}", model.outside(reason));
             left.push(span(text, theme.style(Tone::Bad)));
         }
         (Link::Up, Some(for_s)) => {
@@ -141,6 +141,9 @@ fn troubles(model: &Model) -> Vec<Span<'static>> {
     let theme = model.theme;
     let concerns = model.snapshot.concerns();
     let Some(worst) = concerns.first() else {
+        if matches!(model.link, Link::Lost { .. }) {
+            return vec![span("troubles ?", theme.style(Tone::Dim))];
+        }
         return vec![span("nothing wrong", theme.style(Tone::Dim))];
     };
     let tone = match worst.severity() {

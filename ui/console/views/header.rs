@@ -155,7 +155,7 @@ fn reason(model: &Model) -> Option<String> {
         let reason = model.outside(reason);
         return Some(match model.place {
             FarmerPlace::Recording => reason,
-            FarmerPlace::Here | FarmerPlace::Elsewhere => format!("this picture is old, trying again: {reason}"),
+            FarmerPlace::Here | FarmerPlace::Elsewhere => format!("old picture, trying again: {reason}"),
         });
     }
     let snapshot = &model.snapshot;
@@ -224,7 +224,10 @@ fn alarms(model: &Model) -> Vec<Span<'static>> {
     let theme = model.theme;
     let open = &model.snapshot.alarms;
     let count = open.len();
-    let text = if count == 0 {
+    let is_old = matches!(model.link, Link::Lost { .. }) && model.place != FarmerPlace::Recording;
+    let text = if count == 0 && is_old {
+        "alarms ?".to_owned()
+    } else if count == 0 {
         "no alarm".to_owned()
     } else {
         plural(count as u64, "alarm")
