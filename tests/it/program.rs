@@ -7,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::root::Program;
+use crate::root::{PATIENCE, Program, wait_a_moment};
 
 #[test]
 fn every_command_that_needs_a_farmer_says_that_none_runs() {
@@ -136,7 +136,7 @@ fn systemd_is_told_of_the_start_of_going_on_and_of_the_end() {
     let mut program = Program::simulated();
     let socket = program.dir.path().join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
-    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
     let told = || {
         let mut message = [0; 64];
         let length = systemd.recv(&mut message).unwrap();
@@ -238,8 +238,8 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
     );
     let started = Instant::now();
     while !program.run(&["summary", "--json"]).status.success() {
-        assert!(started.elapsed() < Duration::from_secs(20), "the demo does not answer");
-        std::thread::yield_now();
+        assert!(started.elapsed() < PATIENCE, "the demo does not answer");
+        wait_a_moment();
     }
     let summary = program.until("three harvesters farm and a block is won", |s| {
         let harvesters = s["harvesters"].as_array().unwrap();
@@ -317,8 +317,8 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
             if summary["farmer"]["state"]["state"] == "synced" {
                 return summary;
             }
-            assert!(started.elapsed() < Duration::from_secs(30), "never synced: {summary:#}");
-            std::thread::yield_now();
+            assert!(started.elapsed() < PATIENCE, "never synced: {summary:#}");
+            wait_a_moment();
         }
     };
     let summary = synced(&machine);
@@ -355,11 +355,8 @@ fn a_harvester_alone_farms_for_its_farmer_and_says_what_it_does() {
         .unwrap()
         .contains("farmer 127.0.0.1")
     {
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "the loss of the farmer is not told"
-        );
-        std::thread::yield_now();
+        assert!(started.elapsed() < PATIENCE, "the loss of the farmer is not told");
+        wait_a_moment();
     }
     machine.ok(&["stop"]);
     assert_eq!(machine.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
@@ -400,7 +397,9 @@ fn completions_and_manual_name_every_command() {
 #[test]
 fn a_harvester_that_joined_a_farm_is_not_made_a_farmer_by_accident() {
     let program = Program::simulated();
-    fs::write(program.root().join("farmconsole/membership.json"), "{}").unwrap();
+    let state = program.root().join("farmconsole");
+    fs::remove_file(state.join("farming-keys.yaml")).unwrap();
+    fs::write(state.join("membership.json"), "{}").unwrap();
     let errors = program.fails(&["--daemon"], 78);
     let hint = format!("`farmconsole --root {} harvester run`", program.root().display());
     assert!(errors.contains(&hint), "{errors}");
