@@ -66,7 +66,8 @@ pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         return Err(Failure::new(
             Status::Failed,
             format!("check {}: there is no such file", file.display()),
-        ));
+        )
+        .hint("name a `config.yaml`; `farmconsole config check` without a file looks at that of the root"));
     }
     let findings = check_settings(&file, &read_address);
     let mut out = io::stdout().lock();
