@@ -3,11 +3,10 @@
 use std::io::{self, Write};
 
 use farmconsole::control::Ask;
-use farmconsole::snapshot::AlarmKind;
 
 use crate::args::AlarmsCommand;
 use crate::context::Context;
-use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{plural, safe, span};
 
 /// Runs the command.
@@ -37,12 +36,6 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
         } => {
             if rule.is_none() && machine.is_none() && !end && span.is_none() {
                 return silences(&mut attached).await;
-            }
-            if let Some(rule) = rule.as_deref().filter(|rule| !AlarmKind::RULES.contains(rule)) {
-                return Err(
-                    Failure::new(Status::Usage, format!("no alarm is called {:?}", safe(rule)))
-                        .hint(format!("one of {}", AlarmKind::RULES.join(", "))),
-                );
             }
             let for_s = if end {
                 0

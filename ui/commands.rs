@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
 
+use farmconsole::config::shell_word;
+
 /// How the commands of this program are typed for the root in use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commands {
@@ -21,7 +23,7 @@ impl Commands {
         Self {
             root: root.map(|root| {
                 let root = std::path::absolute(root).unwrap_or_else(|_| root.to_owned());
-                shell_word(&root.display().to_string())
+                shell_word(&root)
             }),
         }
     }
@@ -46,16 +48,6 @@ impl Commands {
         }
         out.push_str(rest);
         out.into()
-    }
-}
-
-/// A path as it is typed in a shell.
-pub(crate) fn shell_word(path: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    if path.chars().all(is_plain) && !path.is_empty() {
-        path.to_owned()
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
     }
 }
 
@@ -93,11 +85,5 @@ mod tests {
         assert_eq!(Commands::default().here(text), text);
         let known = Commands::new(Some(Path::new("/x")), Some(OsStr::new("/x")));
         assert_eq!(known.here(text), text);
-    }
-
-    #[test]
-    fn a_word_of_a_shell_is_what_it_was() {
-        assert_eq!(shell_word("/srv/farm-1"), "/srv/farm-1");
-        assert_eq!(shell_word("/it's $here"), r"'/it'\''s $here'");
     }
 }

@@ -5,36 +5,19 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::config::LoggingSettings;
+use farmconsole::config::{LoggingSettings, shell_word};
 use farmconsole::control::LockError;
 use farmconsole::logging::{self, LogGuard, LogOptions, Service};
 use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::commands::shell_word;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::signals::Signals;
 use crate::systemd;
 
 /// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
-
-/// The signals that end a headless farm. Made before the farm starts, so that none of them can come too early.
-pub(crate) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    /// Takes the signals over.
-    pub(crate) fn take() -> Result<Self, Failure> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-}
 
 /// How long a farm without a console waits for a port that another program has: as long as it may take to stop that one.
 const PORT_PATIENCE: Duration = Duration::from_secs(30);
@@ -48,8 +31,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     let (options, _log) = prepare(context)?;
     let farm = tokio::select! {
         farm = when_the_port_is_free(|| farmconsole::runtime::start(options.clone())) => farm.map_err(not_started)?,
-        _ = signals.terminate.recv() => return Ok(Ended::Fine),
-        _ = signals.interrupt.recv() => return Ok(Ended::Fine),
+        () = signals.next() => return Ok(Ended::Fine),
     };
     announce(context, &farm, "farm");
     systemd::tell_started();
@@ -82,7 +64,7 @@ async fn when_the_port_is_free<T>(start: impl Fn() -> Result<T, StartError>) -> 
 
 /// Says where harvesters connect and how to look at the farm.
 pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
-    let root = shell_word(&context.root.dir().display().to_string());
+    let root = shell_word(context.root.dir());
     // Farming goes on when nobody reads this.
     let _ = writeln!(
         io::stdout().lock(),
@@ -99,8 +81,7 @@ pub(crate) async fn wait_and_end(
 ) -> Outcome {
     tokio::select! {
         () = stop.cancelled() => {}
-        _ = signals.terminate.recv() => {}
-        _ = signals.interrupt.recv() => {}
+        () = signals.next() => {}
     }
     tracing::info!(target: "server", "shutting down");
     systemd::tell_stopping();
@@ -108,7 +89,7 @@ pub(crate) async fn wait_and_end(
     tokio::select! {
         () = ended => {}
         // A second Ctrl-C means now.
-        _ = signals.interrupt.recv() => {}
+        () = signals.interrupted() => {}
     }
     Ok(Ended::Fine)
 }

@@ -23,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Demo;
 use crate::context::Context;
-use crate::daemon::{GOODBYE, Signals, announce, not_started, open_log, wait_and_end};
+use crate::daemon::{GOODBYE, announce, not_started, open_log, wait_and_end};
 use crate::exit::{Failure, Outcome, Status};
+use crate::signals::Signals;
 use crate::{keys, root};
 
 /// Network of the demo.
@@ -77,10 +78,11 @@ impl Ending {
     fn prepare(options: Demo) -> Result<Self, Failure> {
         #[cfg(feature = "console")]
         if !options.daemon {
-            crate::console::require_terminal()?;
+            crate::console::require_terminal()
+                .map_err(|failure| failure.hint("`farmconsole demo --daemon` farms without a console"))?;
             return Ok(Self::Console);
         }
-        Signals::take().map(Self::Signals)
+        Ok(Self::Signals(Signals::take()?))
     }
 }
 

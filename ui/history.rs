@@ -179,7 +179,7 @@ fn plot_change(row: &PlotChangeRow) -> String {
         .as_ref()
         .map_or_else(String::new, |dir| format!(" from {}", safe(dir)));
     format!(
-        "{}  {:<20} +{} −{}{from}, {} left",
+        "{}  {:<20} +{} −{}{from}, {} now",
         date_time(row.at_unix_ms),
         safe(&row.harvester),
         row.added,

@@ -14,7 +14,7 @@ use farmconsole::keys::{
 use serde::Serialize;
 
 use crate::args::KeysImport;
-use crate::context::Context;
+use crate::context::{Context, variable};
 use crate::errors::{bad_keys, not_changed};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::secrets;
@@ -338,7 +338,7 @@ pub(crate) fn wallet(
 
 /// Where the official software keeps its keyring.
 fn default_keyring() -> Result<PathBuf, Failure> {
-    if let Some(directory) = std::env::var_os("CHIA_KEYS_ROOT").filter(|directory| !directory.is_empty()) {
+    if let Some(directory) = variable("CHIA_KEYS_ROOT") {
         return Ok(directory.into());
     }
     let home = std::env::home_dir().filter(|home| home.is_absolute()).ok_or_else(|| {

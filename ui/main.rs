@@ -34,6 +34,7 @@ mod root;
 mod secrets;
 mod security;
 mod shell;
+mod signals;
 mod stop;
 mod summary;
 mod systemd;
@@ -41,12 +42,12 @@ mod time;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 use farmconsole::handle::FleetAsk;
 
-use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand};
+use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand, ROOT_VARIABLE};
 use crate::commands::Commands;
-use crate::context::{Context, Looks, default_root};
+use crate::context::{Context, Looks, default_root, variable};
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
@@ -55,13 +56,13 @@ fn main() -> ExitCode {
         return exit::Failure::new(exit::Status::Failed, format!("switch core dumps off: {error}"))
             .report(&Commands::default());
     }
-    let cli = Cli::parse();
+    let cli = command_line();
     // The demo has a default root of its own, which other commands do not find by themselves.
     let of_demo = matches!(cli.command, Some(Command::Demo(_)))
         .then(|| default_root("demo"))
         .flatten();
     let root = cli.root.as_deref().or(of_demo.as_deref());
-    let commands = Commands::new(root, std::env::var_os("FARMCONSOLE_ROOT").as_deref());
+    let commands = Commands::new(root, variable(ROOT_VARIABLE).as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -75,6 +76,16 @@ fn main() -> ExitCode {
     // A hanging disk must not keep the program from ending.
     runtime.shutdown_background();
     code
+}
+
+/// The command line; wrong usage ends the program here. An empty variable names no root, an empty `--root` is a mistake.
+fn command_line() -> Cli {
+    let mut command = Cli::command();
+    if std::env::var_os(ROOT_VARIABLE).is_some_and(|root| root.is_empty()) {
+        command = command.mut_arg("root", |root| root.env(None));
+    }
+    let cli = Cli::from_arg_matches(&command.get_matches());
+    cli.unwrap_or_else(|error| error.exit())
 }
 
 async fn run(cli: Cli, commands: &Commands) -> Outcome {

@@ -310,35 +310,41 @@ fn client(settings: &Settings, keys: FarmingKeys) -> Result<PoolClient, Failure>
     PoolClient::new(options, Arc::new(keys)).map_err(|error| Failure::new(Status::Failed, error))
 }
 
+fn name_one(pools: &[&PoolMembership]) -> String {
+    let ids: Vec<_> = pools.iter().map(|pool| pool.launcher_id.to_string()).collect();
+    format!("name one: {}", ids.join(", "))
+}
+
 /// The plotNFT that is meant.
 fn choose(context: &Context, wanted: Option<&str>) -> Result<PoolMembership, Failure> {
     let list = PoolList::load(&context.root);
     let wanted = wanted.map(|id| id.strip_prefix("0x").unwrap_or(id).to_ascii_lowercase());
+    let joined: Vec<_> = list.pools.iter().filter(|pool| !pool.pool_url.is_empty()).collect();
     let is_meant = |pool: &&PoolMembership| {
         let id = pool.launcher_id.to_string();
-        !pool.pool_url.is_empty() && wanted.as_ref().is_none_or(|wanted| id.starts_with(wanted))
+        wanted.as_ref().is_none_or(|wanted| id.starts_with(wanted))
     };
-    let meant: Vec<_> = list.pools.iter().filter(is_meant).collect();
+    let meant: Vec<_> = joined.iter().copied().filter(is_meant).collect();
     match meant.as_slice() {
         [one] => Ok((*one).clone()),
         [] => {
             let why = match list.errors.first() {
                 Some(error) => format!("find a plotNFT that has joined a pool: {error}"),
                 None => format!(
-                    "{} has joined a pool in {}",
-                    wanted.map_or_else(|| "no plotNFT".to_owned(), |id| format!("no plotNFT {id}")),
-                    context.root.pooling_file().display()
+                    "{} names no plotNFT that has joined a pool{}",
+                    context.root.pooling_file().display(),
+                    wanted.map_or_else(String::new, |id| format!(" and begins with {id}"))
                 ),
             };
-            Err(Failure::new(Status::Failed, why).hint("the wallet writes it down when it joins a pool"))
+            let hint = match joined.as_slice() {
+                [] => "the wallet writes it down when it joins a pool".to_owned(),
+                others => name_one(others),
+            };
+            Err(Failure::new(Status::Failed, why).hint(hint))
         }
         several => {
-            let ids: Vec<_> = several.iter().map(|pool| pool.launcher_id.to_string()).collect();
-            Err(Failure::new(
-                Status::Usage,
-                format!("{} have joined a pool", plural(several.len() as u64, "plotNFT")),
-            )
-            .hint(format!("name one: {}", ids.join(", "))))
+            let many = plural(several.len() as u64, "plotNFT");
+            Err(Failure::new(Status::Usage, format!("{many} have joined a pool")).hint(name_one(several)))
         }
     }
 }

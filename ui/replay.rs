@@ -32,7 +32,10 @@ const PICTURE: Duration = Duration::from_millis(250);
 /// Runs the command.
 pub(crate) async fn run(context: &Context, arguments: &ReplayArgs) -> Outcome {
     if !arguments.check {
-        console::require_terminal()?;
+        console::require_terminal().map_err(|failure| {
+            failure
+                .hint("`farmconsole replay --check FILE` says whether the farmer here does what the recorded one did")
+        })?;
     }
     let path = &arguments.file;
     let fail =

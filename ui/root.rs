@@ -14,7 +14,8 @@ pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<S
     let report = make(context, ca_dir, network)?;
     let mut out = io::stdout().lock();
     writeln!(out, "{}", context.commands.here(&report.to_string()))?;
-    if !context.root.keys_file().exists() && !report.harvester_only {
+    let has_joined = context.root.membership_file().exists();
+    if !context.root.keys_file().exists() && !report.harvester_only && !has_joined {
         let next = if report.given_ca {
             "To farm here instead"
         } else {

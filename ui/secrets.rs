@@ -3,15 +3,15 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use farmconsole::config::files;
+use farmconsole::config::{files, shell_word};
 use farmconsole::keys::{self, Passphrase};
 use farmconsole::tls::PassphraseFile;
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
-use crate::context::Context;
+use crate::context::{Context, variable};
 use crate::errors::bad_keys;
 use crate::exit::{Failure, Status};
 
@@ -37,9 +37,9 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
     if let Some(named) = &context.passphrase_file {
         return passphrase_from_file(named).map(Some);
     }
-    if let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") {
+    if let Some(directory) = credentials_directory() {
         // systemd keeps others out of the directory and may give the group a right to the file.
-        let credential = Path::new(&directory).join(CREDENTIAL);
+        let credential = directory.join(CREDENTIAL);
         if credential.exists() {
             return read(&credential).map(|text| Some(without_line_end(text)));
         }
@@ -58,6 +58,11 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
         })
 }
 
+/// Where systemd puts the credentials of this service.
+fn credentials_directory() -> Option<PathBuf> {
+    variable("CREDENTIALS_DIRECTORY").map(PathBuf::from)
+}
+
 /// Where a running farmer finds the passphrase of the farm's authorities, if nobody is to be asked for it.
 pub(crate) fn ca_passphrase_source(context: &Context) -> Option<PassphraseFile> {
     if let Some(path) = &context.ca_passphrase_file {
@@ -66,7 +71,7 @@ pub(crate) fn ca_passphrase_source(context: &Context) -> Option<PassphraseFile> 
             is_credential: false,
         });
     }
-    let path = Path::new(&std::env::var_os("CREDENTIALS_DIRECTORY")?).join(CA_CREDENTIAL);
+    let path = credentials_directory()?.join(CA_CREDENTIAL);
     path.exists().then_some(PassphraseFile {
         path,
         is_credential: true,
@@ -131,7 +136,7 @@ fn check_private(file: &Path) -> Result<(), Failure> {
                 file.display()
             ),
         )
-        .hint(format!("chmod 600 {}", file.display())));
+        .hint(format!("chmod 600 {}", shell_word(file))));
     }
     Ok(())
 }

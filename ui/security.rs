@@ -7,6 +7,7 @@ use farmconsole::tls::audit;
 use crate::args::SecurityCommand;
 use crate::context::Context;
 use crate::exit::{Ended, Outcome};
+use crate::format::safe;
 use crate::json::json_line;
 
 /// Runs the command.
@@ -18,7 +19,7 @@ pub(crate) fn run(context: &Context, command: SecurityCommand) -> Outcome {
         if output.json {
             writeln!(out, "{}", json_line(finding)?)?;
         } else {
-            writeln!(out, "{finding}\n  -> {}", finding.remedy())?;
+            writeln!(out, "{}\n  -> {}", safe(&finding.to_string()), safe(&finding.remedy()))?;
         }
     }
     if findings.is_empty() && !output.json {

@@ -28,6 +28,7 @@ mod pools;
 mod reader;
 mod root;
 mod settings;
+mod shell_word;
 mod slips;
 mod theme;
 
@@ -44,6 +45,7 @@ pub use own::{HistorySettings, OwnSettings, SimulatedChainSettings};
 pub use pools::PoolList;
 pub use root::{Root, RootKind};
 pub use settings::{FarmerSettings, HarvesterSettings, LoggingSettings, PlotsRefreshParameter, Settings};
+pub use shell_word::shell_word;
 pub use theme::{NotATheme, ThemeColor, ThemeColors, read_theme};
 
 #[cfg(test)]

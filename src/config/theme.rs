@@ -11,6 +11,7 @@ pub type ThemeColors = BTreeMap<String, ThemeColor>;
 
 /// One colour of a theme.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "[\"#rrggbb\", NAME]")]
 pub struct ThemeColor(
     /// `#rrggbb`.
     pub String,
@@ -20,7 +21,7 @@ pub struct ThemeColor(
 
 /// Why a text is no theme.
 #[derive(Debug, thiserror::Error)]
-#[error("a theme is a mapping of meanings to [\"#rrggbb\", NAME]: {reason}")]
+#[error("it is no mapping of meanings to [\"#rrggbb\", NAME]: {reason}")]
 pub struct NotATheme {
     reason: String,
 }
@@ -45,6 +46,9 @@ mod tests {
         assert_eq!(theme["bad"], ThemeColor("#ff0000".to_owned(), "red".to_owned()));
         assert_eq!(read_theme("{}").unwrap(), ThemeColors::new());
         let why = read_theme("bad: red").unwrap_err().to_string();
-        assert!(why.contains("line 1"), "{why}");
+        assert!(
+            why.ends_with("expected [\"#rrggbb\", NAME] at line 1 column 6"),
+            "{why}"
+        );
     }
 }

@@ -61,8 +61,11 @@ impl Farmer {
             names,
             alarms,
             ca_key_copies,
+            revoked,
         } = status;
         self.ca_key_copies = ca_key_copies;
+        self.harvesters.revoked = revoked;
+        self.let_go_of_revoked(now);
         let named: Vec<_> = self
             .harvesters
             .all()

@@ -142,11 +142,20 @@ impl Farmer {
             | AlarmKind::PlotSyncFailing { harvester, .. } => *harvester == id,
             _ => false,
         });
+        self.let_go_of_revoked(now);
         self.review_certificate(now, peer_id);
         self.review_shared_plots(now);
         self.try_other_sources(now, id);
         if let Some(oldest) = self.harvesters.to_forget() {
             self.forget(now, oldest);
+        }
+    }
+
+    /// Nobody waits any more for those whose certificates were revoked, once they are gone.
+    pub(super) fn let_go_of_revoked(&mut self, now: Now) {
+        for id in self.harvesters.take_revoked() {
+            self.timers.clear(Timer::Absent(id));
+            self.close_alarms(now, |kind| kind.harvester() == Some(id));
         }
     }
 

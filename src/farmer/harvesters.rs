@@ -22,6 +22,9 @@ pub(super) struct Harvesters {
     slots: BTreeMap<HarvesterId, Slot>,
     sessions: BTreeMap<SessionId, HarvesterId>,
     made: u32,
+    /// Certificates that a person has revoked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) revoked: BTreeSet<PeerId>,
 }
 
 /// One harvester.
@@ -45,6 +48,9 @@ pub(super) struct Slot {
     pub(super) gone_at: UnixMillis,
     /// Why the last connection ended, as a fragment.
     pub(super) gone_why: String,
+    /// Whether it is gone for good: its certificate was revoked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) revoked: bool,
     /// Connections so far.
     pub(super) connections: u64,
     /// What it was asked and answered.
@@ -183,6 +189,7 @@ impl Harvesters {
             connected_at: now.unix,
             gone_at: now.unix,
             gone_why: String::new(),
+            revoked: false,
             connections: 0,
             asks: Asks::default(),
             lists: Shared::default(),
@@ -217,8 +224,21 @@ impl Harvesters {
             slot.peer = peer;
             slot.connected_at = now.unix;
             slot.connections += 1;
+            slot.revoked = false;
             self.sessions.insert(session, id);
         }
+    }
+
+    /// Notes which of those that are gone were revoked, and says which of them were not noted before.
+    pub(super) fn take_revoked(&mut self) -> Vec<HarvesterId> {
+        let is_one = |slot: &Slot| slot.session.is_none() && self.revoked.contains(&slot.peer.peer_id);
+        let slots = self.slots.iter_mut().filter(|(_, slot)| !slot.revoked && is_one(slot));
+        slots
+            .map(|(id, slot)| {
+                slot.revoked = true;
+                *id
+            })
+            .collect()
     }
 
     /// Takes a connection out of its slot.
@@ -285,8 +305,11 @@ impl Slot {
     /// What it is doing.
     pub(super) fn state(&self, now: Mono) -> HarvesterState {
         let Some(session) = &self.session else {
-            return HarvesterState::Absent {
-                since_unix_ms: self.gone_at.0,
+            let since_unix_ms = self.gone_at.0;
+            return if self.revoked {
+                HarvesterState::Revoked { since_unix_ms }
+            } else {
+                HarvesterState::Absent { since_unix_ms }
             };
         };
         let (processed, total) = session.receiver.progress();

@@ -1,6 +1,6 @@
 //! Everything that can happen to the farmer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -216,6 +216,9 @@ pub struct FleetStatus {
     pub alarms: Vec<AlarmKind>,
     /// Harvesters that are let in by a certificate of Chia's private CA.
     pub ca_key_copies: u64,
+    /// Certificates that a person has revoked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub revoked: BTreeSet<PeerId>,
 }
 
 /// How a harvester is attached.

@@ -15,7 +15,7 @@
 //! verification     valid? good enough?                     proofs
 //! declarations     sign and declare a winner               signatures: whom to ask for shares
 //! blocks           sign the block made of it               signing_guard: only what was declared
-//! pools            difficulty, account, partials           pools/submission
+//! pools            difficulty, account, partials           pools/judging, pools/submission
 //! alarms, timers   what is wrong, when to look again
 //! commands, view, page                                     what people see and ask for
 //! ```

@@ -221,7 +221,7 @@ impl Farmer {
         };
         for (_, slot) in self.harvesters.all() {
             let Some(session) = &slot.session else {
-                totals.absent += 1;
+                totals.absent += u64::from(!slot.revoked);
                 continue;
             };
             totals.connected += 1;

@@ -22,9 +22,7 @@ impl Mounts {
     fn parse(text: &[u8]) -> Self {
         let points = text.split(|byte| *byte == b'\n').filter_map(|line| {
             let mut fields = line.split(|byte| *byte == b' ').skip(2);
-            let device = std::str::from_utf8(fields.next()?).ok()?;
-            let (major, minor) = device.split_once(':')?;
-            let device = rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?);
+            let device = device(std::str::from_utf8(fields.next()?).ok()?)?;
             Some((PathBuf::from(OsString::from_vec(unescape(fields.nth(1)?))), device))
         });
         // Of two on one point the later one hides the earlier one.
@@ -68,6 +66,19 @@ impl Mounts {
     }
 }
 
+/// `st_dev` of the device that the kernel calls so (`8:17`).
+#[cfg(target_os = "linux")]
+fn device(name: &str) -> Option<u64> {
+    let (major, minor) = name.split_once(':')?;
+    Some(rustix::fs::makedev(major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Only Linux has a list with such names.
+#[cfg(not(target_os = "linux"))]
+const fn device(_name: &str) -> Option<u64> {
+    None
+}
+
 /// Blanks and the like are written as a backslash and three octal digits.
 fn unescape(field: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(field.len());
@@ -81,7 +92,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
     bytes
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
@@ -95,22 +106,13 @@ mod tests {
     #[test]
     fn a_volume_is_called_by_the_mount_point_under_which_it_was_found() {
         let mounts = Mounts::parse(MOUNTINFO);
-        let device = |major, minor| rustix::fs::makedev(major, minor);
-        let name = |volume, directory: &str| mounts.name_of(volume, Path::new(directory));
-        assert_eq!(name(device(8, 17), "/mnt/d07/plots"), Path::new("/mnt/d07"));
-        assert_eq!(name(device(8, 17), "/srv/bind/plots"), Path::new("/srv/bind"));
+        let name = |called: &str, directory: &str| mounts.name_of(device(called).unwrap(), Path::new(directory));
+        assert_eq!(name("8:17", "/mnt/d07/plots"), Path::new("/mnt/d07"));
+        assert_eq!(name("8:17", "/srv/bind/plots"), Path::new("/srv/bind"));
+        assert_eq!(name("8:33", "/home/links"), Path::new("/mnt/my drive\\"), "a link");
+        assert_eq!(name("0:99", "/mnt/btrfs/a"), Path::new("/mnt/btrfs"), "a subvolume");
         assert_eq!(
-            name(device(8, 33), "/home/links"),
-            Path::new("/mnt/my drive\\"),
-            "a link"
-        );
-        assert_eq!(
-            name(device(0, 99), "/mnt/btrfs/a"),
-            Path::new("/mnt/btrfs"),
-            "a subvolume"
-        );
-        assert_eq!(
-            name(device(8, 1), "/mnt/d08/plots"),
+            name("8:1", "/mnt/d08/plots"),
             Path::new("/"),
             "nothing is mounted there"
         );

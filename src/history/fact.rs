@@ -17,6 +17,9 @@ pub(super) enum Fact {
     Partial(Box<PartialRow>),
     /// Plots came and went.
     PlotChange(Box<PlotChangeRow>),
+    /// A plot sync in which all plots were new to the farmer, or none: what came and went is seen by what is written of
+    /// the harvester. Else each start of the farmer would tell all plots again.
+    Plots(Box<PlotChangeRow>),
     /// An incident; replaces what was written of it.
     Alarm(Box<AlarmView>),
     /// What the next run should know.
@@ -24,8 +27,7 @@ pub(super) enum Fact {
 }
 
 impl Fact {
-    /// The fact in a notice; `None` if it is not kept, or known otherwise. A first plot sync, in which all plots are new,
-    /// is no change.
+    /// The fact in a notice; `None` if it is not kept, or known otherwise.
     pub(super) fn of(notice: &Notice, unix_ms: impl FnOnce() -> u64) -> Option<Self> {
         Some(match notice {
             Notice::SignagePoint {
@@ -40,14 +42,21 @@ impl Fact {
                 removed,
                 removed_from,
                 ..
-            } if *removed > 0 || *added > 0 && added < plots => Self::PlotChange(Box::new(PlotChangeRow {
-                at_unix_ms: unix_ms(),
-                harvester: name.clone(),
-                plots: *plots,
-                added: *added,
-                removed: *removed,
-                removed_from: removed_from.clone(),
-            })),
+            } => {
+                let row = Box::new(PlotChangeRow {
+                    at_unix_ms: unix_ms(),
+                    harvester: name.clone(),
+                    plots: *plots,
+                    added: *added,
+                    removed: *removed,
+                    removed_from: removed_from.clone(),
+                });
+                if *removed > 0 || *added > 0 && added < plots {
+                    Self::PlotChange(row)
+                } else {
+                    Self::Plots(row)
+                }
+            }
             Notice::PartialAccepted {
                 pool,
                 name,

@@ -13,8 +13,11 @@
 //! Reading ([`HistoryReader`]) uses connections of its own, which can only read, so that nobody who reads holds up the
 //! writer. `sqlite3 -readonly history.sqlite` does the same while the farmer runs.
 
+mod batch;
+mod columns;
 mod fact;
 mod forget_clock;
+mod plot_changes;
 mod reader;
 mod store;
 #[cfg(test)]

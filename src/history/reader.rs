@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter, types::Value};
 
-use super::store::{QUARTER_COLUMNS, SCHEMA_VERSION, int, quarter, unsigned};
+use super::columns::{QUARTER_COLUMNS, int, quarter, unsigned};
+use super::store::SCHEMA_VERSION;
 use crate::ids::{PlotId, QualityString};
 use crate::snapshot::{
     AlarmRow, AttemptRow, HistoryPage, HistoryRequest, HistoryRows, HistoryTable, HourRow, PartialRow, PlotChangeRow,

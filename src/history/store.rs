@@ -1,19 +1,18 @@
-//! The file: opening, migrating, writing facts, and forgetting.
+//! The file: opening, migrating, writing batches of facts, and forgetting.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
+use super::batch::{Batch, Run};
+use super::columns::{QUARTER_COLUMNS, int, quarter, unsigned};
 use super::fact::Fact;
 use super::{HistoryOptions, SUMS_KEPT_DAYS};
 use crate::ids::SpHash;
-use crate::snapshot::{
-    AlarmView, AttemptOutcome, AttemptView, FarmRecord, PartialRow, PlotChangeRow, ProofStage, ProofView,
-    QuarterCounts, SignagePointView,
-};
+use crate::snapshot::FarmRecord;
 
 /// Version of the schema.
 pub(super) const SCHEMA_VERSION: i64 = 1;
@@ -51,7 +50,7 @@ impl StoreError {
 pub(super) struct Store {
     connection: Connection,
     last_seen_ms: Option<u64>,
-    run: i64,
+    run: Run,
     harvesters: BTreeMap<String, i64>,
     /// The newest signage points, oldest first.
     points: VecDeque<(SpHash, i64)>,
@@ -89,7 +88,10 @@ impl Store {
             "INSERT INTO runs (started_ms, seen_ms, version) VALUES (?1, ?2, ?3)",
             params![int(started_ms), int(now_ms), env!("CARGO_PKG_VERSION")],
         )?;
-        let run = connection.last_insert_rowid();
+        let run = Run {
+            id: connection.last_insert_rowid(),
+            began_ms: started_ms,
+        };
         let harvesters = connection
             .prepare("SELECT name, id FROM harvesters")?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -145,22 +147,10 @@ impl Store {
         let (harvesters_before, points_before) = (harvesters.clone(), points.clone());
         let mut write = || {
             let transaction = connection.transaction()?;
-            let mut writing = Writing {
-                transaction: &transaction,
-                run: *run,
-                harvesters,
-                points,
-                insert_attempt: transaction.prepare_cached(INSERT_ATTEMPT)?,
-                sums: BTreeMap::new(),
-            };
-            for fact in facts {
-                writing.write(fact)?;
-            }
-            writing.write_sums()?;
-            drop(writing);
+            Batch::new(&transaction, *run, harvesters, points)?.write(facts)?;
             transaction
                 .prepare_cached("UPDATE runs SET seen_ms = ?2 WHERE id = ?1")?
-                .execute(params![*run, int(now_ms)])?;
+                .execute(params![run.id, int(now_ms)])?;
             transaction.commit()
         };
         let written = write();
@@ -222,306 +212,6 @@ impl Store {
     }
 }
 
-/// One transaction.
-struct Writing<'a> {
-    transaction: &'a Transaction<'a>,
-    run: i64,
-    harvesters: &'a mut BTreeMap<String, i64>,
-    points: &'a mut VecDeque<(SpHash, i64)>,
-    /// Nearly all there is to write: a fleet of a thousand has a thousand answers at a time.
-    insert_attempt: CachedStatement<'a>,
-    /// What the attempts add to `hours`, by start and harvester.
-    sums: BTreeMap<(i64, i64), HourSums>,
-}
-
-/// What is added to a row of `hours`.
-#[derive(Clone, Copy, Debug, Default)]
-struct HourSums {
-    answered: u32,
-    late: u32,
-    /// Below zero when more was answered after all than was given up.
-    unanswered: i32,
-    passed: u64,
-    proofs: u64,
-    plots: u32,
-    lookup_sum_ms: u64,
-    lookup_max_ms: Option<u32>,
-}
-
-impl Writing<'_> {
-    fn write(&mut self, fact: &Fact) -> Result<(), rusqlite::Error> {
-        match fact {
-            Fact::SignagePoint(point, harvesters) => self.signage_point(point, *harvesters),
-            Fact::Attempt(attempt) => self.attempt(attempt),
-            Fact::Proof(proof) => self.proof(proof),
-            Fact::Partial(partial) => self.partial(partial),
-            Fact::PlotChange(change) => self.plot_change(change),
-            Fact::Alarm(alarm) => self.alarm(alarm),
-            Fact::Record(record) => self.record(record),
-        }
-    }
-
-    fn signage_point(&mut self, point: &SignagePointView, harvesters: u32) -> Result<(), rusqlite::Error> {
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO signage_points
-                 (at_ms, sp_index, sp_hash, challenge_hash, peak_height, difficulty, sub_slot_iters, harvesters)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                int(point.received_at_unix_ms),
-                point.signage_point_index,
-                point.sp_hash.0,
-                point.challenge_hash.0,
-                point.peak_height,
-                int(point.difficulty),
-                int(point.sub_slot_iters),
-                harvesters,
-            ])?;
-        self.remember_point(point.sp_hash, self.transaction.last_insert_rowid());
-        Ok(())
-    }
-
-    fn attempt(&mut self, attempt: &AttemptView) -> Result<(), rusqlite::Error> {
-        let harvester = self.harvester(&attempt.harvester_name)?;
-        let point = self.point(attempt)?;
-        let hour = int(attempt.at_unix_ms / HOUR_MS * HOUR_MS);
-        let sums = self.sums.entry((hour, harvester)).or_default();
-        match attempt.outcome {
-            AttemptOutcome::Answered {
-                passed,
-                total,
-                proofs,
-                lookup_ms,
-                round_trip_ms,
-            } => {
-                sums.answered += 1;
-                sums.late += u32::from(round_trip_ms > LATE_AFTER_MS);
-                sums.passed += u64::from(passed);
-                sums.proofs += u64::from(proofs);
-                sums.plots = sums.plots.max(total);
-                sums.lookup_sum_ms += u64::from(lookup_ms);
-                sums.lookup_max_ms = sums.lookup_max_ms.max(Some(lookup_ms));
-                let row = params![point, harvester, total, passed, proofs, lookup_ms, round_trip_ms];
-                if self.insert_attempt.execute(row)? == 0 {
-                    let was_unanswered = self.transaction.prepare_cached(ANSWER_ATTEMPT)?.execute(row)?;
-                    sums.unanswered -= i32::from(was_unanswered > 0);
-                }
-            }
-            AttemptOutcome::NoAnswer { total, .. } => {
-                sums.unanswered += 1;
-                sums.plots = sums.plots.max(total);
-                let none = None::<u32>;
-                self.insert_attempt
-                    .execute(params![point, harvester, total, none, none, none, none])?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds up what the attempts of this transaction are worth.
-    fn write_sums(&mut self) -> Result<(), rusqlite::Error> {
-        let mut add = self.transaction.prepare_cached(
-            "INSERT INTO hours (start_ms, harvester, answered, late, unanswered, passed, proofs, plots, lookup_sum_ms,
-             lookup_max_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-             ON CONFLICT DO UPDATE SET answered = answered + excluded.answered, late = late + excluded.late,
-             unanswered = unanswered + excluded.unanswered, passed = passed + excluded.passed,
-             proofs = proofs + excluded.proofs, plots = max(plots, excluded.plots),
-             lookup_sum_ms = lookup_sum_ms + excluded.lookup_sum_ms,
-             lookup_max_ms = max(ifnull(lookup_max_ms, excluded.lookup_max_ms),
-                                 ifnull(excluded.lookup_max_ms, lookup_max_ms))",
-        )?;
-        for ((hour, harvester), sums) in std::mem::take(&mut self.sums) {
-            add.execute(params![
-                hour,
-                harvester,
-                sums.answered,
-                sums.late,
-                sums.unanswered,
-                int(sums.passed),
-                int(sums.proofs),
-                sums.plots,
-                int(sums.lookup_sum_ms),
-                sums.lookup_max_ms,
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn proof(&mut self, proof: &ProofView) -> Result<(), rusqlite::Error> {
-        let harvester = self.harvester(&proof.harvester_name)?;
-        let (stage, detail, height) = stage_words(&proof.stage);
-        self.transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO proofs (run, number, found_ms, harvester, plot_id, plot_file, sp_index, quality,
-                 stage, detail, height, found_after_ms, verified_after_ms, signed_after_ms, declared_after_ms,
-                 block_asked_after_ms, block_signed_after_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-            )?
-            .execute(params![
-                self.run,
-                int(proof.number),
-                int(proof.found_at_unix_ms),
-                harvester,
-                proof.plot_id.0,
-                proof.plot_file,
-                proof.signage_point_index,
-                proof.quality.map(|quality| quality.0),
-                stage,
-                detail,
-                height,
-                proof.found_after_ms,
-                proof.verified_after_ms,
-                proof.signed_after_ms,
-                proof.declared_after_ms,
-                proof.block_asked_after_ms,
-                proof.block_signed_after_ms,
-            ])?;
-        Ok(())
-    }
-
-    fn partial(&mut self, partial: &PartialRow) -> Result<(), rusqlite::Error> {
-        let harvester = self.harvester(&partial.harvester)?;
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO partials (at_ms, pool, harvester, plot_file, points, outcome, step, detail, after_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                int(partial.at_unix_ms),
-                partial.pool,
-                harvester,
-                partial.plot_file,
-                int(partial.points),
-                partial.outcome,
-                partial.step,
-                partial.detail,
-                partial.after_ms,
-            ])?;
-        Ok(())
-    }
-
-    fn plot_change(&mut self, change: &PlotChangeRow) -> Result<(), rusqlite::Error> {
-        let harvester = self.harvester(&change.harvester)?;
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO plot_changes (at_ms, harvester, plots, added, removed, removed_from)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )?
-            .execute(params![
-                int(change.at_unix_ms),
-                harvester,
-                int(change.plots),
-                int(change.added),
-                int(change.removed),
-                change.removed_from,
-            ])?;
-        Ok(())
-    }
-
-    fn alarm(&mut self, alarm: &AlarmView) -> Result<(), rusqlite::Error> {
-        self.transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO alarms (run, number, opened_ms, closed_ms, rule, severity, machine, text, remedy,
-                 acknowledged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-            )?
-            .execute(params![
-                self.run,
-                int(alarm.number),
-                int(alarm.opened_at_unix_ms),
-                alarm.closed_at_unix_ms.map(int),
-                alarm.kind.rule(),
-                alarm.severity.word(),
-                alarm.kind.machine(),
-                alarm.text,
-                alarm.remedy,
-                alarm.acknowledged,
-            ])?;
-        Ok(())
-    }
-
-    fn record(&self, record: &FarmRecord) -> Result<(), rusqlite::Error> {
-        self.transaction
-            .prepare_cached(
-                "INSERT OR REPLACE INTO luck (id, counted_since_ms, effort, last_win_ms, won_ever)
-                 VALUES (1, ?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![
-                int(record.counted_since_unix_ms),
-                record.effort,
-                record.last_win_unix_ms.map(int),
-                int(record.won_ever),
-            ])?;
-        let mut insert = self.transaction.prepare_cached(&format!(
-            "INSERT OR REPLACE INTO quarters ({QUARTER_COLUMNS}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-        ))?;
-        for quarter in &record.quarters {
-            insert.execute(params![
-                int(quarter.start_unix_ms),
-                int(quarter.signage_points),
-                int(quarter.missed),
-                int(quarter.answers),
-                int(quarter.passed),
-                quarter.expected_passed,
-                quarter.variance,
-                int(quarter.proofs),
-                quarter.expected_proofs,
-                int(quarter.blocks_signed),
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn harvester(&mut self, name: &str) -> Result<i64, rusqlite::Error> {
-        if let Some(id) = self.harvesters.get(name) {
-            return Ok(*id);
-        }
-        self.transaction
-            .prepare_cached("INSERT INTO harvesters (name) VALUES (?1)")?
-            .execute([name])?;
-        let id = self.transaction.last_insert_rowid();
-        self.harvesters.insert(name.to_owned(), id);
-        Ok(id)
-    }
-
-    /// The row of the signage point of an attempt; made if its own notice was dropped.
-    fn point(&mut self, attempt: &AttemptView) -> Result<i64, rusqlite::Error> {
-        let known = self.points.iter().rev().find(|(hash, _)| *hash == attempt.sp_hash);
-        if let Some((_, id)) = known {
-            return Ok(*id);
-        }
-        let found: Option<i64> = self
-            .transaction
-            .prepare_cached("SELECT max(id) FROM signage_points WHERE sp_hash = ?1")?
-            .query_row([attempt.sp_hash.0], |row| row.get(0))?;
-        let id = match found {
-            Some(id) => id,
-            None => {
-                self.transaction
-                    .prepare_cached(
-                        "INSERT INTO signage_points (at_ms, sp_index, sp_hash, challenge_hash) VALUES (?1, ?2, ?3, ?4)",
-                    )?
-                    .execute(params![
-                        int(attempt.at_unix_ms),
-                        attempt.signage_point_index,
-                        attempt.sp_hash.0,
-                        attempt.challenge_hash.0,
-                    ])?;
-                self.transaction.last_insert_rowid()
-            }
-        };
-        self.remember_point(attempt.sp_hash, id);
-        Ok(id)
-    }
-
-    fn remember_point(&mut self, sp_hash: SpHash, id: i64) {
-        if self.points.len() == POINTS_REMEMBERED {
-            self.points.pop_front();
-        }
-        self.points.push_back((sp_hash, id));
-    }
-}
-
 fn migrate(connection: &mut Connection, from: i64) -> Result<(), rusqlite::Error> {
     let done = usize::try_from(from).unwrap_or(0);
     for (migration, version) in MIGRATIONS.iter().zip(1_i64..).skip(done) {
@@ -533,67 +223,7 @@ fn migrate(connection: &mut Connection, from: i64) -> Result<(), rusqlite::Error
     Ok(())
 }
 
-/// A proof's stage in a word, with what else there is to say of it.
-fn stage_words(stage: &ProofStage) -> (&'static str, Option<&str>, Option<u32>) {
-    match stage {
-        ProofStage::Found => ("found", None, None),
-        ProofStage::NotGoodEnough => ("not_good_enough", None, None),
-        ProofStage::Invalid { reason } => ("invalid", Some(reason), None),
-        ProofStage::Verified => ("verified", None, None),
-        ProofStage::Declared => ("declared", None, None),
-        ProofStage::BlockSigned => ("block_signed", None, None),
-        ProofStage::BlockAccepted { height } => ("block_accepted", None, Some(*height)),
-        ProofStage::Lost { reason } => ("lost", Some(reason), None),
-    }
-}
-
-/// A row of `quarters`.
-pub(super) fn quarter(row: &rusqlite::Row<'_>) -> Result<QuarterCounts, rusqlite::Error> {
-    Ok(QuarterCounts {
-        start_unix_ms: unsigned(row.get(0)?),
-        signage_points: unsigned(row.get(1)?),
-        missed: unsigned(row.get(2)?),
-        answers: unsigned(row.get(3)?),
-        passed: unsigned(row.get(4)?),
-        expected_passed: row.get(5)?,
-        variance: row.get(6)?,
-        proofs: unsigned(row.get(7)?),
-        expected_proofs: row.get(8)?,
-        blocks_signed: unsigned(row.get(9)?),
-    })
-}
-
-/// As SQLite stores numbers.
-pub(super) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The other way; nothing here is ever negative.
-pub(super) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
-/// An answer, or that there was none; whatever is written of it already stays.
-const INSERT_ATTEMPT: &str =
-    "INSERT INTO attempts (signage_point, harvester, total, passed, proofs, lookup_ms, round_trip_ms)
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING";
-
-/// An answer after it was given up.
-const ANSWER_ATTEMPT: &str =
-    "UPDATE attempts SET total = ?3, passed = ?4, proofs = ?5, lookup_ms = ?6, round_trip_ms = ?7
-     WHERE signage_point = ?1 AND harvester = ?2 AND passed IS NULL";
-
-/// Columns that [`quarter`] reads.
-pub(super) const QUARTER_COLUMNS: &str = "start_ms, signage_points, missed, answers, passed, expected_passed, variance, proofs, expected_proofs, blocks_signed";
-
-const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
-
-/// Official harvesters warn of answers after this.
-const LATE_AFTER_MS: u32 = 8_000;
-
-/// Answers come within three sub-slots of their signage point.
-const POINTS_REMEMBERED: usize = 256;
+const DAY_MS: u64 = 24 * 3_600_000;
 
 /// Signage points whose answers are forgotten in one transaction: two hours.
 const FORGOTTEN_AT_A_TIME: i64 = 768;

@@ -296,6 +296,57 @@ fn proofs_partials_plot_changes_and_alarms_are_read_as_they_were_written() {
 }
 
 #[test]
+fn first_plots_are_told_once_and_a_restart_tells_what_changed_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("history.sqlite");
+    let synced = |name: &str, plots, added, removed| {
+        let notice = Notice::PlotSyncDone {
+            harvester: HarvesterId(1),
+            name: name.to_owned(),
+            plots,
+            added,
+            removed,
+            removed_from: None,
+        };
+        Fact::of(&notice, || T).unwrap()
+    };
+    // This one was farmed by a version that did not write first plots.
+    let before = T - 3_600_000;
+    let mut store = Store::open(&file, before, before).unwrap();
+    let old = attempt(1, before, "shelf", answered(3, 210, 220));
+    store.write(before, &[point(1, before), old]).unwrap();
+    // Each time the farmer starts, all plots are new to it.
+    for plots in [412, 412, 417] {
+        drop(store);
+        store = Store::open(&file, T, T).unwrap();
+        let early = attempt(2, T, "barn", answered(3, 210, 220));
+        let first = [synced("barn", plots, plots, 0), synced("shelf", 864, 864, 0)];
+        store.write(T, &[point(2, T), early]).unwrap();
+        store.write(T, &first).unwrap();
+    }
+    let later = [
+        synced("barn", 0, 0, 417),
+        synced("barn", 3, 3, 0),
+        synced("barn", 3, 0, 0),
+    ];
+    store.write(T, &later).unwrap();
+    let HistoryRows::PlotChanges(rows) = page(&file, HistoryTable::PlotChanges).rows else {
+        panic!("other rows");
+    };
+    let told = rows
+        .iter()
+        .rev()
+        .map(|row| (row.harvester.as_str(), row.added, row.removed, row.plots));
+    let expected = [
+        ("barn", 412, 0, 412),
+        ("barn", 5, 0, 417),
+        ("barn", 0, 417, 0),
+        ("barn", 3, 0, 3),
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn next_run_knows_the_luck_and_closes_what_was_open() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("history.sqlite");

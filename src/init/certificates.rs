@@ -7,8 +7,11 @@ use super::{InitError, InitReport, InitStep};
 use crate::clock::UnixMillis;
 use crate::config::Root;
 use crate::config::files::{self, FileMode};
+use crate::registry::{CertificateRecord, Member, MemberOrigin, Registry, Standing};
 use crate::tls::issue::{Issuer, PemPair, make_private_ca, verify_identity};
-use crate::tls::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout, TlsError};
+use crate::tls::{
+    CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout, TlsError, has_joined, names_in_ca_file,
+};
 
 /// Brings the certificates below `layout` into order. With `given`, that CA replaces the one there, and every private
 /// certificate is made anew: a copied one is what makes two harvesters one.
@@ -92,6 +95,50 @@ pub(super) fn refuse_lost_ca(layout: &SslLayout, given: Option<&Issuer>, now: Un
         return Err(InitError::CaLost { file: paths.crt });
     }
     Ok(())
+}
+
+/// Refuses a CA other than the one there when that is in use: the root has joined a farm, or is a farmer's, and
+/// harvesters connect with certificates of its CA, where those count.
+pub(super) fn refuse_to_part(root: &Root, layout: &SslLayout, given: &Issuer, counts: bool) -> Result<(), InitError> {
+    let paths = layout.ca(CertificateAuthority::Private);
+    if given.is_in(&paths.crt) {
+        return Ok(());
+    }
+    let ca_dir = given
+        .paths()
+        .crt
+        .parent()
+        .unwrap_or_else(|| Path::new("."))
+        .to_path_buf();
+    if has_joined(root) {
+        let own = root.membership_file();
+        return Err(InitError::HasJoined {
+            dir: root.dir().to_path_buf(),
+            ca_dir,
+            moved: if own.exists() { own } else { layout.dir().to_path_buf() },
+        });
+    }
+    if !counts || !paths.crt.exists() {
+        return Ok(());
+    }
+    // The official software names all its CAs alike; old records name none.
+    let names = names_in_ca_file(layout);
+    let is_of_it = |it: &CertificateRecord| it.issuer.is_empty() || names.contains(&it.issuer);
+    let registry = Registry::load(root)?;
+    let members = registry.iter().flat_map(Registry::members);
+    let harvesters: Vec<_> = members
+        .filter(|it| it.origin == MemberOrigin::Legacy && it.standing == Standing::Allowed)
+        .filter(|it| it.newest().is_some_and(is_of_it))
+        .map(Member::shown)
+        .collect();
+    if harvesters.is_empty() {
+        return Ok(());
+    }
+    Err(InitError::CaInUse {
+        dir: paths.crt.parent().unwrap_or_else(|| layout.dir()).to_path_buf(),
+        ca_dir,
+        harvesters,
+    })
 }
 
 /// Whether a root of the official software can be used: for a farmer (false) or for a harvester only (true).

@@ -17,7 +17,8 @@ use crate::clock::UnixMillis;
 use crate::config::ConfigError;
 use crate::config::edit::EditError;
 use crate::config::files::{self, FileMode};
-use crate::config::{BUILT_IN_NETWORKS, Root, RootKind, Settings, settings_for};
+use crate::config::{BUILT_IN_NETWORKS, LegacyCa, Root, RootKind, Settings, settings_for, shell_word};
+use crate::registry::RegistryError;
 use crate::tls::issue::Issuer;
 use crate::tls::{CertificatePaths, SslLayout, TlsError};
 
@@ -90,6 +91,32 @@ pub enum InitError {
         /// The missing file.
         file: PathBuf,
     },
+    /// `-c` would take a root out of the farm that it has joined.
+    #[error("cannot set {} up with the private CA in {}: it has joined a farm with other certificates", dir.display(), ca_dir.display())]
+    HasJoined {
+        /// The root.
+        dir: PathBuf,
+        /// The path given.
+        ca_dir: PathBuf,
+        /// What says so, below the root: certificates of its own or of the official software.
+        moved: PathBuf,
+    },
+    /// `-c` would cut harvesters off, which connect with certificates of the CA that is there.
+    #[error(
+        "cannot put the private CA in {} in place of {}: harvesters connect with its certificates: {}",
+        ca_dir.display(), dir.display(), harvesters.join(", ")
+    )]
+    CaInUse {
+        /// The directory of the CA that is there.
+        dir: PathBuf,
+        /// The path given.
+        ca_dir: PathBuf,
+        /// What people call them.
+        harvesters: Vec<String>,
+    },
+    /// Who belongs to the farm of the root cannot be read.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// Certificates cannot be read or made.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -136,6 +163,15 @@ impl InitError {
                 "run `chia init` there, or make a root of our own with another `--root DIR`".into()
             }
             Self::CaLost { .. } => "copy it back, or run `farmconsole init -c CA_DIR` with the CA to use".into(),
+            Self::HasJoined { moved, .. } => {
+                format!("to leave that farm, {} and do this again", move_away(moved, "before"))
+            }
+            Self::CaInUse { dir, .. } => format!(
+                "invite them (`farmconsole harvester invite NAME`) and revoke what is gone; to cut them off, {} and do \
+                 this again",
+                move_away(dir, "bak-before")
+            ),
+            Self::Registry(error) => error.hint(),
             Self::Config(error) => return error.hint(),
             Self::Edit(error) => return error.hint(),
             _ => return None,
@@ -183,6 +219,11 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
         });
     }
     let layout = SslLayout::of(root);
+    if let Some(ca) = &ca {
+        let is_off = |settings: &Settings| settings.own.legacy_ca == Some(LegacyCa::Off);
+        let counts = !settings.as_ref().is_some_and(is_off);
+        certificates::refuse_to_part(root, &layout, ca, counts)?;
+    }
     match (&settings, root.kind()) {
         (Some(settings), RootKind::Adopted) => {
             let mut report = InitReport::new(root, RootKind::Adopted, &settings.network);
@@ -271,6 +312,14 @@ pub fn init_harvester(root: &Root, network: &str) -> Result<(), InitError> {
         .map_err(InitError::unwritable(&marker))?;
     files::create_private_dirs(&root.dir().join("config")).map_err(InitError::unwritable(root.dir()))?;
     write_settings(root, network)
+}
+
+/// The command that keeps a file or directory under another name.
+fn move_away(path: &Path, word: &str) -> String {
+    let mut to = path.as_os_str().to_owned();
+    to.push(".");
+    to.push(word);
+    format!("`mv {} {}`", shell_word(path), shell_word(Path::new(&to)))
 }
 
 /// What the marker file says to whoever opens it.

@@ -5,8 +5,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::config::SimulatedChainSettings;
+use crate::registry::AllowList;
 use crate::tls::{
-    CertificateAuthority, Identity, ServiceName, farmer_server_config, harvester_client_config, node_client_config,
+    CertificateAuthority, CertificateFacts, FarmCa, Identity, ServiceName, farmer_server_config,
+    harvester_client_config, node_client_config,
 };
 
 /// 2024-06-01.
@@ -407,6 +409,52 @@ fn given_ca_changes_an_official_root_as_the_official_command_does() {
         fs::read(ca).unwrap(),
         fs::read(main.ssl_dir().join("ca/private_ca.crt")).unwrap()
     );
+}
+
+#[test]
+fn given_ca_is_refused_where_the_one_there_is_in_use() {
+    let dir = TestDir::new();
+    let (root, other) = (dir.root(), Root::new(dir.0.path().join("other")));
+    init(&root, &plain()).unwrap();
+    init(&other, &plain()).unwrap();
+    let given = other.ssl_dir().join("ca");
+    let refused = |expected: &str| {
+        let before = files_below(root.dir());
+        let error = init(&root, &with_ca(&given)).unwrap_err();
+        assert_eq!(files_below(root.dir()), before);
+        assert!(error.to_string().contains(expected), "{error}");
+        error.hint().unwrap()
+    };
+
+    // A farmer's, and a harvester has come with a certificate of it.
+    let list = AllowList::open(&root, LegacyCa::Open).unwrap();
+    let harvester = Identity::load(&SslLayout::of(&root).leaf(CertificateAuthority::Private, ServiceName::Harvester));
+    let facts = CertificateFacts::of(harvester.unwrap().leaf()).unwrap();
+    list.handle_legacy(facts.record, NOW.seconds());
+    list.flush().unwrap();
+    let hint = refused("harvesters connect with its certificates: ");
+    assert!(hint.contains("config/ssl/ca.bak-before`"), "{hint}");
+    let own = root.ssl_dir().join("ca");
+    init(&root, &with_ca(&own)).unwrap();
+    // Put in place of it all the same, it may come back.
+    let aside = root.ssl_dir().join("ca.bak-before");
+    fs::rename(&own, &aside).unwrap();
+    init(&root, &with_ca(&given)).unwrap();
+    init(&root, &with_ca(&aside)).unwrap();
+
+    // A harvester's that has joined a farm, of our own or of the official software.
+    fs::remove_file(root.registry_file()).unwrap();
+    fs::write(root.membership_file(), "{}").unwrap();
+    let hint = refused("it has joined a farm");
+    assert!(hint.contains("farmconsole/membership.json.before`"), "{hint}");
+    fs::remove_file(root.membership_file()).unwrap();
+    let farm = FarmCa::open_or_make(&other, "00112233", NOW).unwrap();
+    fs::write(own.join("private_ca.crt"), farm.server_ca_pem().unwrap()).unwrap();
+    let hint = refused("it has joined a farm");
+    assert!(hint.contains("config/ssl.before`"), "{hint}");
+    fs::rename(root.ssl_dir(), root.dir().join("config/ssl.before")).unwrap();
+    init(&root, &with_ca(&given)).unwrap();
+    is_usable(&root);
 }
 
 #[test]

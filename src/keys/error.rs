@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{KeyringError, MnemonicError};
+use crate::config::shell_word;
 
 /// Why keys cannot be imported or read. No variant holds anything secret.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +121,10 @@ impl KeysError {
                 "import keys with `farmconsole keys import`, from --chia-keyring, --mnemonic or --farmer-sk-file"
                     .into(),
             ),
-            Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", shell_word(path))),
             Self::ForeignOwner { path, owner, us } => Some(format!(
                 "run farmconsole as user {owner}, or give it the file: chown {us} {}",
-                path.display()
+                shell_word(path)
             )),
             Self::Malformed { .. } | Self::BadEntry { .. } => {
                 Some("write it anew with `farmconsole keys import --replace`".into())

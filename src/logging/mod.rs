@@ -38,6 +38,8 @@ pub mod target {
     pub const HARVESTER_SERVER: &str = "harvester_server";
     /// Look-ups of a harvester.
     pub const HARVESTER: &str = "chia.harvester.harvester";
+    /// Plot files of a harvester: found, opened, gone.
+    pub const PLOT_MANAGER: &str = "chia.plotting.manager";
     /// Plot sync, farmer side.
     pub const PLOT_SYNC_RECEIVER: &str = "chia.plot_sync.receiver";
 }

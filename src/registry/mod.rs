@@ -14,11 +14,11 @@ mod file;
 mod member;
 mod shared;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{HarvesterName, LegacyCa};
+use crate::config::{HarvesterName, LegacyCa, Root};
 use crate::ids::{Bytes32, PeerId};
 
 pub use file::RegistryError;
@@ -96,6 +96,14 @@ impl Registry {
         }
     }
 
+    /// That of a root; none if no farmer was started there.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn load(root: &Root) -> Result<Option<Self>, RegistryError> {
+        file::load(&root.registry_file())
+    }
+
     /// Name of the farm in its certificates: 8 hex digits.
     #[must_use]
     pub fn farm_id(&self) -> &str {
@@ -145,6 +153,15 @@ impl Registry {
         let named = self.members.iter().filter_map(|it| Some((it, it.name.as_ref()?)));
         named
             .flat_map(|(member, name)| member.certificates.iter().map(move |it| (it.sha256, name.to_string())))
+            .collect()
+    }
+
+    /// Certificates of those that were revoked.
+    #[must_use]
+    pub fn revoked(&self) -> BTreeSet<PeerId> {
+        let revoked = self.members.iter().filter(|it| it.is_revoked());
+        revoked
+            .flat_map(|it| it.certificates.iter().map(|it| it.sha256))
             .collect()
     }
 

@@ -369,6 +369,7 @@ impl Fleet {
             names: registry.names(),
             alarms,
             ca_key_copies: registry.members().iter().filter(holds_ca_key).count() as u64,
+            revoked: registry.revoked(),
         }
     }
 

@@ -38,6 +38,11 @@ pub enum HarvesterState {
         /// Unix milliseconds of the disconnection.
         since_unix_ms: u64,
     },
+    /// Not connected, nor will be: a person has revoked its certificate. It counts as gone for good.
+    Revoked {
+        /// Unix milliseconds of the disconnection.
+        since_unix_ms: u64,
+    },
 }
 
 impl HarvesterView {
@@ -63,13 +68,17 @@ impl HarvesterState {
             Self::Silent { .. } => "connected, not answering".to_owned(),
             Self::Suspect { for_s } => format!("no sign of life for {for_s} s"),
             Self::Absent { .. } => "absent".to_owned(),
+            Self::Revoked { .. } => "revoked".to_owned(),
         }
     }
 
-    /// Whether this is the good state (a first sync counts as good).
+    /// Whether nobody need look: this is the good state (a first sync counts as good), or a person wants it so.
     #[must_use]
     pub const fn is_fine(&self) -> bool {
-        matches!(self, Self::Farming | Self::Syncing { .. } | Self::NotChallenged)
+        matches!(
+            self,
+            Self::Farming | Self::Syncing { .. } | Self::NotChallenged | Self::Revoked { .. }
+        )
     }
 }
 
@@ -163,7 +172,10 @@ impl HarvesterView {
     /// Whether a connection is up.
     #[must_use]
     pub const fn is_connected(&self) -> bool {
-        !matches!(self.state, HarvesterState::Absent { .. })
+        !matches!(
+            self.state,
+            HarvesterState::Absent { .. } | HarvesterState::Revoked { .. }
+        )
     }
 }
 

@@ -255,7 +255,7 @@ pub struct KeysView {
 pub struct FarmTotals {
     /// Connected harvesters.
     pub connected: u64,
-    /// Remembered harvesters that are not connected.
+    /// Remembered harvesters that are not connected, but for those that were revoked.
     pub absent: u64,
     /// Plots.
     pub plots: u64,

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::issue::PRIVATE_CA_ORGANIZATION;
+use super::membership::{has_joined, names_in_ca_file};
 use super::{CertificateAuthority, FarmCa, ServiceName, SslLayout};
-use crate::config::Root;
-use crate::config::files;
+use crate::config::{LegacyCa, Root, Settings, files, shell_word};
 
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -58,15 +59,15 @@ impl AuditFinding {
     pub fn remedy(&self) -> String {
         match self {
             Self::CaKeyOnHarvester { path } | Self::CaKeyCopy { path } | Self::KeyOfOtherService { path, .. } => {
-                format!("shred -u {}", path.display())
+                format!("shred -u {}", shell_word(path))
             }
             Self::CaKeyNotNeeded { path } => format!(
                 "keep a copy off this machine if you want to be able to go back, then shred -u {}",
-                path.display()
+                shell_word(path)
             ),
             Self::OpenToOthers { path, .. } => {
                 let mode = if path.is_dir() { "700" } else { "600" };
-                format!("chmod {mode} {}", path.display())
+                format!("chmod {mode} {}", shell_word(path))
             }
             Self::NotLookedInto { .. } => {
                 "run this as the user that farms, or as root; `--root DIR` names another root".to_owned()
@@ -114,7 +115,7 @@ pub fn audit(root: &Root) -> Vec<AuditFinding> {
     if ca_key.exists() {
         if harvests_only {
             found.push(AuditFinding::CaKeyOnHarvester { path: ca_key.clone() });
-        } else if FarmCa::is_set_up(root) {
+        } else if FarmCa::is_set_up(root) && !is_for_others(root, &layout) {
             found.push(AuditFinding::CaKeyNotNeeded { path: ca_key.clone() });
         }
     }
@@ -160,17 +161,15 @@ pub fn audit(root: &Root) -> Vec<AuditFinding> {
 /// Whether this root only harvests: it joined a farm, or it has a harvester's certificate and no farmer's.
 fn is_harvester_only(root: &Root, layout: &SslLayout) -> bool {
     let has = |service| layout.leaf(CertificateAuthority::Private, service).crt.exists();
-    let joined = root.membership_file().exists() || is_official_member(layout);
-    joined || has(ServiceName::Harvester) && !has(ServiceName::Farmer)
+    has_joined(root) || has(ServiceName::Harvester) && !has(ServiceName::Farmer)
 }
 
-/// Whether an official root was joined to a farm: its CA file trusts a farm's server CA.
-fn is_official_member(layout: &SslLayout) -> bool {
-    let certificates = super::identity::read_certificates(&layout.ca(CertificateAuthority::Private).crt);
-    certificates.is_ok_and(|all| {
-        let facts = all.iter().filter_map(|it| super::CertificateFacts::of(it));
-        facts.into_iter().any(|it| it.subject.contains("Farmconsole server CA"))
-    })
+/// Whether other machines are to have copies of the CA's key from here, for their `chia init -c`: `init` made this CA for
+/// that, no other service uses it, and its certificates still count.
+fn is_for_others(root: &Root, layout: &SslLayout) -> bool {
+    let made_here = format!("O={PRIVATE_CA_ORGANIZATION},");
+    let is_off = Settings::load(root).is_ok_and(|settings| settings.own.legacy_ca == Some(LegacyCa::Off));
+    !is_off && names_in_ca_file(layout).iter().any(|name| name.contains(&made_here))
 }
 
 /// Files and directories below `dir`, links not followed, plots and deep trees left out; and what could not be listed.
@@ -241,6 +240,41 @@ mod tests {
             .iter()
             .any(|it| matches!(it, AuditFinding::KeyOfOtherService { service, .. } if service == "wallet"));
         assert!(wallet, "{found:?}");
+    }
+
+    #[test]
+    fn key_of_our_private_ca_is_wanted_at_the_farmer_until_its_certificates_count_no_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path().join("my farm"));
+        let now = crate::clock::UnixMillis(1_717_200_000_000);
+        let options = InitOptions {
+            ca_dir: None,
+            network: None,
+            now,
+        };
+        init(&root, &options).unwrap();
+        FarmCa::open_or_make(&root, "00112233", now).unwrap();
+        assert_eq!(audit(&root), []);
+        let mut editor = crate::config::edit::Editor::open(&root).unwrap();
+        editor.set_legacy_ca("off").unwrap();
+        editor.save().unwrap();
+        let path = SslLayout::of(&root).ca(CertificateAuthority::Private).key;
+        let found = audit(&root);
+        assert_eq!(found, [AuditFinding::CaKeyNotNeeded { path: path.clone() }]);
+        let command = format!("shred -u '{}'", path.display());
+        assert!(found[0].remedy().ends_with(&command), "{}", found[0].remedy());
+
+        // A CA of the official software is used by other services, which keep their own copy of its key.
+        let official = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/official_ssl/ca");
+        let root = Root::new(dir.path().join("imported"));
+        let options = InitOptions {
+            ca_dir: Some(official),
+            ..options
+        };
+        init(&root, &options).unwrap();
+        FarmCa::open_or_make(&root, "00112233", now).unwrap();
+        let found = audit(&root);
+        assert!(matches!(found[..], [AuditFinding::CaKeyNotNeeded { .. }]), "{found:?}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::config::shell_word;
+
 /// Why certificates cannot be read, used or made. Every variant names the file at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,10 +114,10 @@ impl TlsError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", path.display())),
+            Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", shell_word(path))),
             Self::ForeignOwner { path, us, .. } => Some(format!(
                 "run as that user, or, if the file is meant for this one: chown {us} {}",
-                path.display()
+                shell_word(path)
             )),
             Self::CaLocked { .. } => Some("`farmconsole ca unlock` asks for the passphrase".to_owned()),
             _ => None,

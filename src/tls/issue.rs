@@ -137,6 +137,12 @@ impl Issuer {
         &self.certificate
     }
 
+    /// Whether this file holds the same certificate.
+    #[must_use]
+    pub fn is_in(&self, crt: &Path) -> bool {
+        super::identity::read_certificates(crt).is_ok_and(|all| all.contains(&self.certificate))
+    }
+
     /// Where the CA was read from.
     #[must_use]
     pub fn paths(&self) -> &CertificatePaths {
@@ -194,7 +200,7 @@ pub fn make_private_ca(now: UnixMillis) -> Result<PemPair, TlsError> {
     // private CA alike, and like the public one; it chooses CAs by file and does not mind.
     let tag = hex::encode(&super::peer_id(key.public_key_raw()).0[..4]);
     params.distinguished_name = name(&[
-        (DnType::OrganizationName, "farmconsole"),
+        (DnType::OrganizationName, PRIVATE_CA_ORGANIZATION),
         (DnType::CommonName, &format!("Private CA {tag}")),
     ]);
     back_date(&mut params, now);
@@ -208,6 +214,9 @@ pub fn make_private_ca(now: UnixMillis) -> Result<PemPair, TlsError> {
         key: Zeroizing::new(key.serialize_pem()),
     })
 }
+
+/// Who made a private CA that `init` made. The official software says Chia.
+pub(super) const PRIVATE_CA_ORGANIZATION: &str = "farmconsole";
 
 /// Twenty years: longer than the plots will be farmed, and the official software's ten have begun to run out.
 const CA_DAYS: u64 = 20 * 365;

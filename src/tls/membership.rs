@@ -18,8 +18,8 @@ use super::farm_params::anchor_of_key;
 use super::issue::bad_certificate;
 use super::provider::provider;
 use super::{
-    CaKey, CertificateFacts, ENROL_ALPN, RENEW_ALPN, SEEN_ALPN, TlsError, ca_key, chia_server_name, farmer_server_name,
-    harvester_client_config,
+    CaKey, CertificateAuthority, CertificateFacts, ENROL_ALPN, RENEW_ALPN, SEEN_ALPN, SslLayout, TlsError, ca_key,
+    chia_server_name, farmer_server_name, harvester_client_config,
 };
 use crate::config::HarvesterName;
 use crate::config::Root;
@@ -71,6 +71,22 @@ pub fn harvester_tls(root: &Root) -> Result<HarvesterTls, TlsError> {
         }),
         None => Ok(harvester_client_config(root)?.into()),
     }
+}
+
+/// Whether the harvester of a root has joined a farm: our own, or an official one, whose CA file trusts the farm's server
+/// CA then.
+#[must_use]
+pub fn has_joined(root: &Root) -> bool {
+    let names = || names_in_ca_file(&SslLayout::of(root));
+    root.membership_file().exists() || names().iter().any(|name| name.contains("Farmconsole server CA"))
+}
+
+/// Subjects of the certificates in the file of the private CA.
+#[must_use]
+pub fn names_in_ca_file(layout: &SslLayout) -> Vec<String> {
+    let certificates = super::identity::read_certificates(&layout.ca(CertificateAuthority::Private).crt);
+    let subject = |der| CertificateFacts::of(der).map(|it| it.subject);
+    certificates.iter().flatten().filter_map(|der| subject(der)).collect()
 }
 
 /// How a machine that joins dials its farmer: it trusts the key in its token, and nothing else, and has no certificate.

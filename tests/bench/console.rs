@@ -80,6 +80,8 @@ mod secrets;
 mod security;
 #[path = "../../ui/shell.rs"]
 mod shell;
+#[path = "../../ui/signals.rs"]
+mod signals;
 #[path = "../../ui/stop.rs"]
 mod stop;
 #[path = "../../ui/summary/mod.rs"]

@@ -291,11 +291,11 @@ def revoked_harvesters_are_gone_within_a_second(world):
     for name in ["rack-own", "rack-new"]:
         world.farm.cli("harvester", "revoke", name)
         started = time.monotonic()
-        wait_for(f"{name} is gone", 2, lambda: world.named(name)["state"]["state"] == "absent")
+        wait_for(f"{name} is gone for good", 2, lambda: world.named(name)["state"]["state"] == "revoked")
         if time.monotonic() - started > 1.5:
             raise Failed(f"{name} was connected for {time.monotonic() - started:.1f} s more")
     time.sleep(8)  # an official harvester dials every 3 s
-    back = [name for name in ["rack-own", "rack-new"] if world.named(name)["state"]["state"] != "absent"]
+    back = [name for name in ["rack-own", "rack-new"] if world.named(name)["state"]["state"] != "revoked"]
     if back:
         raise Failed(f"back: {back}")
 

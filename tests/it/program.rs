@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -47,6 +47,13 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     assert!(errors.contains(&hint), "{errors}");
     let errors = program.fails(&["--read-only", "stop"], 2);
     assert!(errors.contains("--read-only is for the console"), "{errors}");
+    let errors = program.fails(&["alarms", "silence", "harvesters_silent"], 2);
+    assert!(
+        errors.contains("a similar value exists: 'harvester_silent'"),
+        "{errors}"
+    );
+    let errors = program.fails(&["replay", "recording"], 2);
+    assert!(errors.contains("replay --check FILE`"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
     let hint = format!(
         "hint: make a root with `farmconsole --root {} init`",
@@ -61,6 +68,24 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
         "{errors}"
     );
     assert!(program.run(&["config", "check"]).status.code() == Some(1));
+    let doctor = program.run(&["harvester", "doctor"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert_eq!(told.matches("did you mean").count(), 1, "{told}");
+}
+
+#[test]
+fn an_empty_variable_names_no_root_and_an_empty_option_is_wrong() {
+    let program = Program::new();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farmconsole"));
+        command.args(arguments).env_clear().env("HOME", program.dir.path());
+        command.env("FARMCONSOLE_ROOT", "").output().unwrap()
+    };
+    let path = program.dir.path().join(".farmconsole/mainnet/config/config.yaml");
+    let found = run(&["config", "path"]);
+    assert_eq!(String::from_utf8(found.stdout).unwrap().trim(), path.to_str().unwrap());
+    assert_eq!(run(&["--root", "", "config", "path"]).status.code(), Some(2));
 }
 
 #[test]
@@ -128,6 +153,23 @@ fn a_farm_answers_refuses_a_second_and_stops() {
     program.ok(&["configure", "--log-level", "DEBUG"]);
     program.ok(&["stop"]);
     assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
+    assert!(!program.root().join("farmconsole/control.sock").exists());
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_the_farm_in_good_order() {
+    let mut program = Program::simulated();
+    // Whoever runs the tests may have the signal ignored, as `nohup` does.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP");
+    let daemon = program.command(&["--daemon"]);
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    command.env("HOME", program.dir.path());
+    program.start_by(command);
+    let daemon = program.daemon.as_mut().unwrap();
+    let pid = daemon.id().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
     assert!(!program.root().join("farmconsole/control.sock").exists());
 }
 

@@ -7,7 +7,9 @@ mod span;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use farmconsole::snapshot::AlarmKind;
 
 pub(crate) use fleet::*;
 pub(crate) use plots::*;
@@ -20,7 +22,7 @@ pub(crate) use plots::*;
 pub(crate) struct Cli {
     /// Root directory: settings, certificates, log, socket [default: ~/.farmconsole/mainnet, for `demo`
     /// ~/.farmconsole/demo].
-    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, env = "FARMCONSOLE_ROOT", value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, env = ROOT_VARIABLE, value_name = "DIR")]
     pub(crate) root: Option<PathBuf>,
     /// When to use colours.
     #[arg(long, global = true, help_heading = EVERYWHERE, display_order = 900, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
@@ -49,6 +51,9 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 }
+
+/// Environment variable that names the root.
+pub(crate) const ROOT_VARIABLE: &str = "FARMCONSOLE_ROOT";
 
 /// Heading of the options that every command has, so that a command's own stand first.
 const EVERYWHERE: &str = "Options of every command";
@@ -194,6 +199,7 @@ pub(crate) enum AlarmsCommand {
     /// Tell nobody of some alarms for a while; they are still shown. Without arguments: lists what is silenced.
     Silence {
         /// Only of this rule, as harvester_silent (`alarms --json` says it as `kind`) [default: all].
+        #[arg(hide_possible_values = true, value_parser = PossibleValuesParser::new(AlarmKind::RULES))]
         rule: Option<String>,
         /// Only of this harvester or node.
         #[arg(long, value_name = "NAME")]

@@ -39,6 +39,33 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("colour-blind", include_str!("../../config/themes/colour-blind.yaml")),
 ];
 
+/// What has a colour.
+const MEANINGS: [&str; 10] = [
+    "dim", "border", "title", "accent", "good", "warn", "bad", "win", "selected", "patch",
+];
+
+/// The colours that every terminal has, by name.
+const SIXTEEN: [(&str, Color); 17] = [
+    ("black", Color::Black),
+    ("red", Color::Red),
+    ("green", Color::Green),
+    ("yellow", Color::Yellow),
+    ("blue", Color::Blue),
+    ("magenta", Color::Magenta),
+    ("cyan", Color::Cyan),
+    ("gray", Color::Gray),
+    ("dark-gray", Color::DarkGray),
+    ("light-red", Color::LightRed),
+    ("light-green", Color::LightGreen),
+    ("light-yellow", Color::LightYellow),
+    ("light-blue", Color::LightBlue),
+    ("light-magenta", Color::LightMagenta),
+    ("light-cyan", Color::LightCyan),
+    ("white", Color::White),
+    // Only the selected row is reversed; elsewhere it is the terminal's own colour.
+    ("reversed", Color::Reset),
+];
+
 impl Palette {
     /// A built-in theme, or one in a file.
     ///
@@ -48,13 +75,19 @@ impl Palette {
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             return Self::parse(text).map_err(|why| Failure::new(Status::Failed, format!("read theme {name}: {why}")));
         }
-        let failure = |why: &str| {
-            let names: Vec<_> = BUILT_IN.iter().map(|(name, _)| *name).collect();
-            Failure::new(Status::Usage, format!("use theme {name}: {why}"))
-                .hint(format!("built in are {}; anything else is a file", names.join(", ")))
-        };
-        let text = std::fs::read_to_string(name).map_err(|error| failure(&error.to_string()))?;
-        Self::parse(&text).map_err(|why| failure(&why))
+        let failure = |why: &str| Failure::new(Status::Usage, format!("use theme {name}: {why}"));
+        let text = std::fs::read_to_string(name).map_err(|error| {
+            let names = BUILT_IN.map(|(name, _)| name);
+            failure(&error.to_string()).hint(format!("built in are {}; anything else is a file", names.join(", ")))
+        })?;
+        Self::parse(&text).map_err(|why| {
+            let names = SIXTEEN.map(|(name, _)| name);
+            failure(&why).hint(format!(
+                "a line is as `good: [\"#57c26e\", green]`; meanings are {}; names are {}",
+                MEANINGS.join(", "),
+                names.join(", ")
+            ))
+        })
     }
 
     /// The one whose name is known to be built in.
@@ -107,30 +140,11 @@ fn ink(meaning: &str, ThemeColor(full, sixteen): &ThemeColor) -> Result<Ink, Str
     let [_, r, g, b] = number
         .ok_or_else(|| format!("{meaning}: {full} is no #rrggbb"))?
         .to_be_bytes();
-    let sixteen = match sixteen.as_str() {
-        "black" => Color::Black,
-        "red" => Color::Red,
-        "green" => Color::Green,
-        "yellow" => Color::Yellow,
-        "blue" => Color::Blue,
-        "magenta" => Color::Magenta,
-        "cyan" => Color::Cyan,
-        "gray" => Color::Gray,
-        "dark-gray" => Color::DarkGray,
-        "light-red" => Color::LightRed,
-        "light-green" => Color::LightGreen,
-        "light-yellow" => Color::LightYellow,
-        "light-blue" => Color::LightBlue,
-        "light-magenta" => Color::LightMagenta,
-        "light-cyan" => Color::LightCyan,
-        "white" => Color::White,
-        // Only the selected row is reversed; elsewhere it is the terminal's own colour.
-        "reversed" => Color::Reset,
-        other => return Err(format!("{meaning}: no terminal has a colour called {other}")),
-    };
+    let known = SIXTEEN.iter().find(|(name, _)| name == sixteen);
+    let (_, sixteen) = known.ok_or_else(|| format!("{meaning}: no terminal has a colour called {sixteen}"))?;
     Ok(Ink {
         full: Color::Rgb(r, g, b),
-        sixteen,
+        sixteen: *sixteen,
     })
 }
 
@@ -186,5 +200,11 @@ mod tests {
             );
         }
         assert!(Palette::named("no-such-theme").is_err());
+        for meaning in MEANINGS {
+            assert!(
+                Palette::parse(&format!("{meaning}: [\"#ff0000\", red]")).is_ok(),
+                "{meaning}"
+            );
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use farmconsole::config::check as check_settings;
+use farmconsole::config::{Settings, check as check_settings};
 use farmconsole::control::Role;
 use farmconsole::handle::{FleetAnswer, FleetAsk};
 use farmconsole::harvester::examine_farmer;
@@ -131,7 +131,11 @@ async fn of_harvester(context: &Context, running: Option<Attached>) -> Vec<Diagn
             remedy: finding.hint(),
         })
         .collect();
-    if let Err((what, remedy)) = examine_farmer(&context.root).await {
+    let Ok(settings) = Settings::load(&context.root) else {
+        // The findings say why they cannot be used.
+        return found;
+    };
+    if let Err((what, remedy)) = examine_farmer(&context.root, settings).await {
         found.push(Diagnosis {
             what,
             remedy: Some(remedy),

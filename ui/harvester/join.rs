@@ -1,11 +1,11 @@
 //! `farmconsole harvester join`: makes this machine a harvester of a farm, with a key that never leaves it.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use farmconsole::config::edit::Editor;
-use farmconsole::config::{BUILT_IN_NETWORKS, HostPort, Root};
+use farmconsole::config::{BUILT_IN_NETWORKS, HostPort, Root, shell_word};
 use farmconsole::control::{ControlClient, Role};
 use farmconsole::enrol::official::{self, OfficialError};
 use farmconsole::enrol::{self, JoinError, JoinKey, Joined, SetNetwork};
@@ -15,8 +15,7 @@ use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};
 
 use crate::args::HarvesterJoin;
-use crate::commands::shell_word;
-use crate::context::Context;
+use crate::context::{Context, variable};
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 
@@ -39,7 +38,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     editor.set_only_farmer(&joined.farmer).map_err(not_changed)?;
     editor.save().map_err(not_changed)?;
     try_out(&joined.membership, &joined.farmer).await?;
-    let root = shell_word(&root.dir().display().to_string());
+    let root = shell_word(root.dir());
     writeln!(
         io::stdout().lock(),
         "{} belongs to the farm of {} now (network {}).\nPlots: `farmconsole --root {root} plots add -d DIR`; then \
@@ -230,17 +229,16 @@ async fn ask(token: &Token, kind: JoinKind, root: &Root, network: Option<String>
 /// What to do on a machine that is set to another network than the farm, as commands for the shell.
 fn other_network(kind: JoinKind, root: &Root, farm: &str, set: &SetNetwork) -> String {
     let edit = format!("set `selected_network: {farm}` in {}", set.file.display());
-    let word = |path: &Path| shell_word(&path.display().to_string());
     match (kind, farm) {
         (JoinKind::Official, "mainnet" | "testnet11") => format!(
             "the token is still good: `CHIA_ROOT={} chia configure --testnet {}`, then join again",
-            word(root.dir()),
+            shell_word(root.dir()),
             farm != "mainnet"
         ),
         (JoinKind::Own, _) if BUILT_IN_NETWORKS.contains(&farm) => format!(
             "the token is still good: `farmconsole --root {} harvester join TOKEN` makes another root for that farm; to \
              have this one changed instead, {edit}, and join again",
-            word(&root_for(root, farm, &set.name))
+            shell_word(&root_for(root, farm, &set.name))
         ),
         _ => format!("the token is still good: {edit}, and join again"),
     }
@@ -279,11 +277,7 @@ fn token(text: &str) -> Result<Token, Failure> {
 }
 
 fn chia_root(given: Option<PathBuf>) -> Result<Root, Failure> {
-    let set = || {
-        std::env::var_os("CHIA_ROOT")
-            .filter(|it| !it.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = || variable("CHIA_ROOT").map(PathBuf::from);
     let usual = || Some(std::env::home_dir()?.join(".chia/mainnet"));
     given.or_else(set).or_else(usual).map(Root::new).ok_or_else(|| {
         Failure::new(

@@ -4,17 +4,17 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use farmconsole::config::{ConfigError, Settings};
+use farmconsole::config::{ConfigError, Settings, shell_word};
 use farmconsole::control::{ControlError, LockError, Role};
 use farmconsole::logging::{LogGuard, Service};
 use farmconsole::runtime::{HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};
 
 use crate::args::HarvesterRun;
-use crate::commands::shell_word;
 use crate::context::{Attached, Context};
-use crate::daemon::{self, GOODBYE, Signals};
+use crate::daemon::{self, GOODBYE};
 use crate::errors::bad_settings;
 use crate::exit::{Failure, Outcome, Status};
+use crate::signals::Signals;
 use crate::stop;
 use crate::systemd;
 
@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context, options: HarvesterRun) -> Outcome {
             let _ = writeln!(
                 io::stdout().lock(),
                 "harvesting for farmer {farmer}; look at it with `farmconsole --root {}`",
-                shell_word(&context.root.dir().display().to_string())
+                shell_word(context.root.dir())
             );
             systemd::tell_started();
             let stop = harvester.stop.clone();
@@ -61,7 +61,7 @@ impl Face {
         if !options.no_console && crate::console::require_terminal().is_ok() {
             return Ok(Self::Console);
         }
-        Signals::take().map(Self::None)
+        Ok(Self::None(Signals::take()?))
     }
 }
 

@@ -14,13 +14,14 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::progress::{Interrupts, Progress};
+use super::progress::Progress;
 use super::report::{PlotJson, print_json, print_report};
 use crate::args::PlotsCheck;
 use crate::commands::Commands;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe};
+use crate::signals::Signals;
 
 /// Runs the command.
 pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
@@ -31,7 +32,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
     if let Some(pattern) = &options.grep_string {
         files.retain(|file| matches(pattern, &file.to_string_lossy()));
     }
-    let mut interrupts = Interrupts::take()?;
+    let mut signals = Signals::take()?;
     let check = CheckOptions {
         constants: Arc::new(settings.constants.clone()),
         keys,
@@ -58,7 +59,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
     loop {
         let event = tokio::select! {
             event = told.recv() => event,
-            () = interrupts.next() => {
+            () = signals.next() => {
                 stop.cancel();
                 continue;
             }

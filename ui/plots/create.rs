@@ -17,12 +17,13 @@ use farmconsole::units::{ByteSize, Height};
 use farmconsole::wire::{G1Bytes, PlotPool};
 use tokio::time::interval;
 
-use super::progress::{Interrupts, Progress};
+use super::progress::Progress;
 use crate::args::PlotsCreate;
 use crate::context::Context;
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{chia_bytes, safe};
+use crate::signals::Signals;
 
 /// Runs the command.
 pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
@@ -36,9 +37,9 @@ pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
     let dir = std::path::absolute(&options.final_dir)?;
     check_needs(&dir, format, options.num)?;
     announce(&dir, &plot, options.num, &settings)?;
-    let mut interrupts = Interrupts::take()?;
+    let mut signals = Signals::take()?;
     for number in 1..=options.num {
-        let path = make(&dir, &plot, (number, options.num), &mut interrupts).await?;
+        let path = make(&dir, &plot, (number, options.num), &mut signals).await?;
         writeln!(io::stdout().lock(), "{}", safe(&path.display().to_string()))?;
     }
     if !options.exclude_final_dir {
@@ -266,7 +267,7 @@ async fn make(
     dir: &Path,
     plot: &NewPlot,
     (number, count): (u32, u32),
-    interrupts: &mut Interrupts,
+    signals: &mut Signals,
 ) -> Result<PathBuf, Failure> {
     let mut attempt = 0;
     loop {
@@ -291,7 +292,7 @@ async fn make(
         let made = loop {
             tokio::select! {
                 made = &mut working => break made,
-                () = interrupts.next() => {
+                () = signals.next() => {
                     job.discard();
                     return Err(Failure::new(
                         Status::Failed,

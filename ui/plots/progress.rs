@@ -4,56 +4,9 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use crate::format::span;
-
-/// The signals that ask a command to end.
-pub(super) struct Interrupts {
-    terminate: Signal,
-    interrupt: Signal,
-    /// A connection by ssh that breaks; not under `nohup`.
-    hangup: Option<Signal>,
-}
-
-impl Interrupts {
-    /// Takes the signals over.
-    pub(super) fn take() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: match hangup_ends(&std::fs::read_to_string("/proc/self/status").unwrap_or_default()) {
-                true => Some(signal(SignalKind::hangup())?),
-                false => None,
-            },
-        })
-    }
-
-    /// Waits for one of them.
-    pub(super) async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(signal) => signal.recv().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = hangup => {}
-        }
-    }
-}
-
-/// Whether this process would end when its terminal hangs up, by what `/proc` says of it. Where it would not, as under
-/// `nohup`, listening to the signal would end it.
-fn hangup_ends(status: &str) -> bool {
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    ignored
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|mask| mask & 1 == 0)
-}
 
 /// One line that says how far a command is.
 pub(super) struct Progress {
@@ -128,13 +81,6 @@ const SAY_EVERY: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_hangup_ends_a_command_unless_nohup_has_it_ignored() {
-        assert!(hangup_ends("Name:\tfarmconsole\nSigIgn:\t0000000000001000\n"));
-        assert!(!hangup_ends("SigIgn:\t0000000000000001\n"));
-        assert!(!hangup_ends(""));
-    }
 
     #[test]
     fn a_bar_is_as_full_as_the_work_is_done() {

@@ -57,16 +57,17 @@ impl Way {
     fn child_seeds(self, secret_keys: &[Zeroizing<[u8; 32]>], index: u32) -> Vec<Zeroizing<[u8; 32]>> {
         let mut seeds = Vec::with_capacity(secret_keys.len());
         for keys in secret_keys.chunks(self.lanes()) {
-            match self {
+            let way = if keys.len() < self.enough() {
+                Self::OneByOne
+            } else {
+                self
+            };
+            match way {
+                Self::OneByOne => seeds.extend(keys.iter().map(|key| child_seed(key, index))),
                 #[cfg(target_arch = "x86_64")]
-                Self::Eight(avx2) if keys.len() >= self.enough() => {
-                    seeds.extend(lanes::child_seeds::<_, 8>(avx2, keys, index));
-                }
+                Self::Eight(avx2) => seeds.extend(lanes::child_seeds::<_, 8>(avx2, keys, index)),
                 #[cfg(target_arch = "x86_64")]
-                Self::Sixteen(avx512) if keys.len() >= self.enough() => {
-                    seeds.extend(lanes::child_seeds::<_, 16>(avx512, keys, index));
-                }
-                _ => seeds.extend(keys.iter().map(|key| child_seed(key, index))),
+                Self::Sixteen(avx512) => seeds.extend(lanes::child_seeds::<_, 16>(avx512, keys, index)),
             }
         }
         seeds
@@ -241,13 +242,14 @@ mod tests {
 
     /// All ways that this machine has.
     fn ways() -> Vec<Way> {
-        let mut ways = vec![Way::OneByOne];
+        let one_by_one = std::iter::once(Way::OneByOne);
         #[cfg(target_arch = "x86_64")]
-        {
-            ways.extend(Level::new().as_avx2().map(Way::Eight));
-            ways.extend(Level::new().as_avx512().map(Way::Sixteen));
-        }
-        ways
+        let one_by_one = {
+            let level = Level::new();
+            let eight = level.as_avx2().map(Way::Eight);
+            one_by_one.chain(eight).chain(level.as_avx512().map(Way::Sixteen))
+        };
+        one_by_one.collect()
     }
 
     #[test]

@@ -7,6 +7,8 @@
 //! Nothing here signs or sends: requests leave as [`Output::AskPool`] and come back as `Input::PoolAnswered`.
 
 pub(super) mod exchange;
+mod judging;
+mod partial;
 mod pool;
 mod submission;
 mod window;
@@ -30,9 +32,9 @@ use crate::wire::limits::MAX_POOL_DIFFICULTIES;
 use crate::wire::pool::{PoolVersion, authentication_token, error_code};
 
 use exchange::Asked;
+use partial::Partials;
 pub use pool::launcher_spread;
 use pool::{Pool, Registration};
-use submission::Partials;
 
 /// All pools, by the contract their plots are made for, and the partials on their way.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]

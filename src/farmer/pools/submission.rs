@@ -1,161 +1,26 @@
-//! One partial from its verdict to the pool's: judged, signed, sent, answered; and where it was lost, if it was.
-//!
-//! A partial is a proof of its own, beside the block that the same proof may become: neither waits for the other. Its
-//! clock is that of the pool, which counts from the signage point.
+//! A partial that a pool wants, from the harvester's share to the pool's answer: signed, sent, answered; and where it was
+//! lost, if it was.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::exchange::{Asked, PartialSubmission, PoolFailure, PoolReply, PoolRequest};
+use super::partial::{PARTIAL_WITHIN, Partial};
 use super::pool::Registration;
-use crate::clock::{Mono, Now};
+use crate::clock::Now;
 use crate::farmer::Farmer;
 use crate::farmer::input::{PlotSignatures, SignError};
-use crate::farmer::numbers::{PartialNumber, ProofNumber};
+use crate::farmer::numbers::PartialNumber;
 use crate::farmer::output::{Output, SignPurpose};
-use crate::farmer::proofs::{Job, Proof, ProofKey, Source, hash_of, millis};
+use crate::farmer::proofs::{Job, millis};
 use crate::farmer::timers::Timer;
-use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, QualityString, SpHash};
-use crate::pos::iterations;
-use crate::snapshot::{AlarmKind, HarvesterId, Notice, PartialOutcome, PartialStep, PartialView};
-use crate::units::Difficulty;
+use crate::ids::PuzzleHash;
+use crate::snapshot::{AlarmKind, HarvesterId, Notice, PartialOutcome, PartialStep};
 use crate::wire::pool::{PostPartialPayload, authentication_token, error_code};
 use crate::wire::{
-    PlotPool, ProofOfSpace, RequestSignatures, RespondSignatures, SignatureRequestSourceData, SigningDataKind,
-    Streamable as _, ToHarvester,
+    RequestSignatures, RespondSignatures, SignatureRequestSourceData, SigningDataKind, Streamable as _, ToHarvester,
 };
 
-/// All partials on their way.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub(super) struct Partials {
-    live: BTreeMap<PartialNumber, Partial>,
-    /// Proofs that have been partials already: a signage point that is asked again brings them again.
-    seen: VecDeque<ProofKey>,
-    numbers: u64,
-}
-
-/// One partial on its way.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-struct Partial {
-    view: PartialView,
-    contract: PuzzleHash,
-    /// When its signage point came.
-    began: Mono,
-    challenge_hash: ChallengeHash,
-    sp_hash: SpHash,
-    proof: ProofOfSpace,
-    sources: Vec<Source>,
-    /// Which of them signs.
-    source: usize,
-    /// What it is worth.
-    points: u64,
-    /// What is being signed, or was.
-    payload: Option<PostPartialPayload>,
-    /// Whether a worker has the harvester's shares.
-    is_signing: bool,
-}
-
-impl Partials {
-    /// How many of a contract are on their way.
-    pub(super) fn of(&self, contract: &PuzzleHash) -> u64 {
-        self.live
-            .values()
-            .filter(|partial| partial.contract == *contract)
-            .count() as u64
-    }
-
-    /// How many of a contract are with the pool.
-    fn sending_to(&self, contract: &PuzzleHash) -> usize {
-        let of_pool = self.live.values().filter(|partial| partial.contract == *contract);
-        of_pool
-            .filter(|partial| partial.view.step == PartialStep::Sending)
-            .count()
-    }
-
-    pub(super) fn rename(&mut self, from: HarvesterId, to: HarvesterId) {
-        let sources = self.live.values_mut().flat_map(|partial| &mut partial.sources);
-        sources
-            .filter(|source| source.harvester == from)
-            .for_each(|source| source.harvester = to);
-    }
-
-    #[cfg(test)]
-    pub(super) fn sizes(&self) -> [(&'static str, usize, usize); 2] {
-        [
-            ("partials", self.live.len(), MAX_LIVE),
-            ("partials seen", self.seen.len(), MAX_SEEN),
-        ]
-    }
-
-    /// Hashes made of partials: to know them again, and to be signed.
-    pub(super) fn own_hashes(&self) -> impl Iterator<Item = Bytes32> {
-        self.live.values().flat_map(|partial| {
-            let signed = partial.payload.as_ref().map(PostPartialPayload::get_hash);
-            [Some(hash_of(&partial.proof)), signed].into_iter().flatten()
-        })
-    }
-
-    fn is_new(&mut self, key: ProofKey) -> bool {
-        if self.seen.contains(&key) {
-            return false;
-        }
-        if self.seen.len() == MAX_SEEN {
-            self.seen.pop_front();
-        }
-        self.seen.push_back(key);
-        true
-    }
-}
-
 impl Farmer {
-    /// A proof is valid: does a pool want it? Whether it does.
-    pub(in crate::farmer) fn begin_partial(&mut self, now: Now, number: ProofNumber, quality: &QualityString) -> bool {
-        let Some(proof) = self.proofs.live.get(&number) else {
-            return false;
-        };
-        let PlotPool::Contract(contract) = proof.proof.pool else {
-            return false;
-        };
-        if self.pools.pools.get(&contract).is_none_or(super::Pool::is_self_pooling) {
-            return false;
-        }
-        let key = (proof.sp_hash, hash_of(&proof.proof));
-        let (Some(partial), true) = (self.new_partial(contract, proof), self.pools.partials.is_new(key)) else {
-            return false;
-        };
-        self.judge_partial(now, partial, quality)
-    }
-
-    /// Whether a pool wants a proof of this quality, as far as its difficulty is known.
-    pub(in crate::farmer) fn is_wanted_by_pool(
-        &self,
-        pool: &PlotPool,
-        sp_hash: &SpHash,
-        challenge_hash: &ChallengeHash,
-        quality: &QualityString,
-        size: crate::units::PlotSize,
-    ) -> bool {
-        let PlotPool::Contract(contract) = pool else {
-            return false;
-        };
-        let Some(pool) = self
-            .pools
-            .pools
-            .get(contract)
-            .filter(|pool| !pool.is_self_pooling() && pool.has_key())
-        else {
-            return false;
-        };
-        let point = self
-            .signage_points
-            .get(sp_hash)
-            .and_then(|point| point.of_challenge(challenge_hash));
-        let (Some(difficulty), Some(point)) = (pool.difficulty, point) else {
-            return false;
-        };
-        self.is_good_enough(difficulty, quality, size, sp_hash, point.last_tx_height)
-    }
-
     /// A harvester sent shares for a partial; else gives the answer back.
     pub(in crate::farmer) fn take_partial_shares(
         &mut self,
@@ -342,99 +207,8 @@ impl Farmer {
         self.pools.partials.rename(from, to);
     }
 
-    fn new_partial(&self, contract: PuzzleHash, proof: &Proof) -> Option<Partial> {
-        let point = self.signage_points.get(&proof.sp_hash)?;
-        let message = point.of_challenge(&proof.challenge_hash)?;
-        let view = &proof.view;
-        Some(Partial {
-            view: PartialView {
-                number: 0,
-                harvester_name: view.harvester_name.clone(),
-                plot_file: view.plot_file.clone(),
-                found_at_unix_ms: view.found_at_unix_ms,
-                signage_point_index: message.signage_point_index,
-                difficulty: None,
-                step: PartialStep::Judging,
-                outcome: None,
-                reason: String::new(),
-                verified_after_ms: None,
-                signed_after_ms: None,
-                ended_after_ms: None,
-            },
-            contract,
-            began: point.received.mono,
-            challenge_hash: proof.challenge_hash,
-            sp_hash: proof.sp_hash,
-            proof: proof.proof.clone(),
-            sources: proof.sources.clone(),
-            source: 0,
-            points: 0,
-            payload: None,
-            is_signing: false,
-        })
-    }
-
-    /// Takes a partial up, or says at once why it is none. Whether it is good enough.
-    fn judge_partial(&mut self, now: Now, mut partial: Partial, quality: &QualityString) -> bool {
-        self.pools.partials.numbers += 1;
-        let number = PartialNumber(self.pools.partials.numbers);
-        let contract = partial.contract;
-        let last_tx_height = self
-            .signage_points
-            .get(&partial.sp_hash)
-            .and_then(|point| point.of_challenge(&partial.challenge_hash))
-            .map(|message| message.last_tx_height)
-            .unwrap_or_default();
-        partial.view.number = number.0;
-        partial.view.verified_after_ms = Some(millis(now.mono.since(partial.began)));
-        let Some(pool) = self.pools.pools.get_mut(&contract) else {
-            return false;
-        };
-        partial.view.difficulty = pool.difficulty;
-        pool.push_partial(partial.view.clone());
-        let known = (pool.difficulty, pool.token_timeout.is_some(), pool.has_key());
-        let size = partial.proof.plot_size();
-        let sp_hash = partial.sp_hash;
-        partial.points = known.0.unwrap_or_default();
-        let is_too_late = now.mono >= partial.began + PARTIAL_WITHIN;
-        self.make_room_for_partial(now);
-        self.pools.partials.live.insert(number, partial);
-        let (outcome, reason) = match known {
-            (Some(difficulty), ..) if !self.is_good_enough(difficulty, quality, size, &sp_hash, last_tx_height) => (
-                PartialOutcome::Insufficient,
-                "not good enough for the pool's difficulty",
-            ),
-            (None, ..) | (_, false, _) => (PartialOutcome::Missing, "the pool has not told its terms"),
-            (.., false) => (PartialOutcome::Missing, "the key that speaks to its pool is not here"),
-            (Some(_), true, true) if is_too_late => (PartialOutcome::Late, "it was found too late"),
-            (Some(points), true, true) => {
-                if let Some(pool) = self.pools.pools.get_mut(&contract) {
-                    pool.tally.add_found(now.mono, points);
-                }
-                self.ask_for_partial(now, number);
-                return true;
-            }
-        };
-        self.end_partial(now, number, outcome, reason);
-        outcome != PartialOutcome::Insufficient
-    }
-
-    fn is_good_enough(
-        &self,
-        difficulty: u64,
-        quality: &QualityString,
-        size: crate::units::PlotSize,
-        sp_hash: &SpHash,
-        last_tx_height: crate::units::Height,
-    ) -> bool {
-        let constants = &self.config.constants;
-        let difficulty = Difficulty(difficulty);
-        let required = iterations::required_iters(constants, quality, size, difficulty, sp_hash, last_tx_height);
-        required < iterations::pool_sp_interval_iters(constants)
-    }
-
     /// Asks the harvester whose turn it is for its share.
-    fn ask_for_partial(&mut self, now: Now, number: PartialNumber) {
+    pub(super) fn ask_for_partial(&mut self, now: Now, number: PartialNumber) {
         let Some(partial) = self.pools.partials.live.get(&number) else {
             return;
         };
@@ -491,7 +265,7 @@ impl Farmer {
     }
 
     /// A partial has ended, one way or the other.
-    fn end_partial(&mut self, now: Now, number: PartialNumber, outcome: PartialOutcome, reason: &str) {
+    pub(super) fn end_partial(&mut self, now: Now, number: PartialNumber, outcome: PartialOutcome, reason: &str) {
         self.timers.clear(Timer::Partial(number));
         let is_of = |job: &Job| match job {
             Job::SignPartial(of) | Job::Pool(_, Asked::Partial(of), _) => *of == number,
@@ -573,30 +347,13 @@ impl Farmer {
             self.raise(now, alarm);
         }
     }
-
-    fn make_room_for_partial(&mut self, now: Now) {
-        while self.pools.partials.live.len() >= MAX_LIVE
-            && let Some(oldest) = self.pools.partials.live.keys().next().copied()
-        {
-            self.end_partial(now, oldest, PartialOutcome::Failed, "too many partials came at once");
-        }
-    }
 }
-
-/// Pools refuse what comes later than this after its signage point.
-pub(in crate::farmer) const PARTIAL_WITHIN: Duration = Duration::from_secs(25);
 
 /// For the answer of whoever sends a partial to arrive.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Partials on their way. A farm finds a few in a signage point; the pools' difficulty sees to that.
-const MAX_LIVE: usize = 1024;
-
 /// Partials one pool may have to answer: one that hangs must not take the place of others.
 const MAX_SENDING: usize = 32;
-
-/// Partials that are recognised when they come again.
-const MAX_SEEN: usize = 1024;
 
 /// Losses that are looked back at.
 const LOSSES_KEPT: Duration = Duration::from_secs(3600);

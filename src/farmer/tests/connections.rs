@@ -219,6 +219,46 @@ fn harvester_with_a_new_certificate_of_its_own_stays_the_same_harvester() {
 }
 
 #[test]
+fn harvester_that_a_person_revoked_is_waited_for_no_more() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let shelf = story.connect("shelf");
+    let attic = story.connect("attic");
+    story.disconnect(barn);
+    let absent = |story: &Story| -> Vec<String> {
+        let alarms = story.alarms().into_iter();
+        alarms
+            .filter_map(|kind| match kind {
+                AlarmKind::HarvesterAbsent { name, .. } => Some(name),
+                _ => None,
+            })
+            .collect()
+    };
+    story.pass(Duration::from_mins(3));
+    assert_eq!(absent(&story), ["barn"]);
+    story.input(Input::Fleet(FleetStatus {
+        revoked: ["barn", "shelf"].map(certificate).into(),
+        ..FleetStatus::default()
+    }));
+    assert!(absent(&story).is_empty(), "it had gone already");
+    for session in [shelf, attic] {
+        story.input(Input::HarvesterDisconnected {
+            session,
+            cause: DisconnectCause::Revoked,
+        });
+    }
+    story.pass(Duration::from_mins(3));
+    assert!(matches!(story.state("barn"), HarvesterState::Revoked { .. }));
+    assert!(matches!(story.state("shelf"), HarvesterState::Revoked { .. }));
+    assert_eq!(
+        absent(&story),
+        ["attic"],
+        "its certificate counts no more, but nobody revoked it"
+    );
+    assert_eq!(story.snapshot().totals.absent, 1);
+}
+
+#[test]
 fn many_clones_of_one_certificate_are_served_without_a_storm_of_probes() {
     let mut story = Story::new();
     let mut sessions = Vec::new();

@@ -9,6 +9,7 @@ mod partials;
 mod plot_lists;
 mod plots;
 mod pool_partials;
+mod pool_story;
 mod pools;
 mod proofs;
 mod shares;

@@ -423,14 +423,14 @@ fn quality_of_a_partial_proof_is_not_taken_on_trust() {
 /// pool wants.
 fn in_a_pool() -> (Story, NewSignagePoint, Vec<u64>) {
     let (mut story, _) = story();
-    story.input(Input::Pools(vec![super::pools::numbered(
+    story.input(Input::Pools(vec![super::pool_story::numbered(
         "https://pool.example",
         0,
         true,
     )]));
     for _ in 0..2 {
         story.pass(seconds(1));
-        super::pools::answer_all(&mut story, 2);
+        super::pool_story::answer_all(&mut story, 2);
     }
     let mut point = story.next_point();
     point.filter_challenge = Some(FilterChallenge([4; 32]));

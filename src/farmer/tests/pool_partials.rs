@@ -1,6 +1,6 @@
 //! The whole life of a partial, and every way it can be lost.
 
-use super::pools::*;
+use super::pool_story::*;
 use super::story::*;
 use crate::farmer::{Input, PoolFailure, PoolReply, PoolRequest, SignError};
 use crate::snapshot::{AlarmKind, Notice, PartialOutcome, PartialStep};

@@ -143,18 +143,12 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
     }
 }
 
-/// Whether the harvester of a root reaches its farmer and is let in, as far as that shows before the handshake of the
-/// harvester protocol.
+/// Whether the harvester of a root with these settings reaches its farmer and is let in, as far as that shows before the
+/// handshake of the harvester protocol.
 ///
 /// # Errors
 /// What is wrong, as a sentence, and what to do.
-pub async fn examine_farmer(root: &Root) -> Result<(), (String, String)> {
-    let settings = Settings::load(root).map_err(|error| {
-        let hint = error
-            .hint()
-            .unwrap_or_else(|| "`farmconsole harvester join TOKEN` makes a root".to_owned());
-        (error.to_string(), hint)
-    })?;
+pub async fn examine_farmer(root: &Root, settings: Settings) -> Result<(), (String, String)> {
     let mut farmers = settings.harvester.farmer_peers.into_iter();
     let Some(farmer) = farmers.next() else {
         let hint = "`farmconsole configure --set-farmer-peer HOST:8447`".to_owned();

@@ -4,6 +4,7 @@
 //! one thread, so that a disk that hangs holds up its own files only. A file stays what it was until it has been looked
 //! at again: a plot whose file got another owner is farmed all the time.
 
+mod drives;
 mod file_state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub(super) use drives::GoneVolume;
+use drives::{Drives, Missed, Plots};
 pub(super) use file_state::{FileState, reason};
 use file_state::{is_same_failure, refused};
 
@@ -19,6 +22,7 @@ use super::file::{FileStamp, PlotPath};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError, PlotFacts};
 use crate::ids::PlotId;
+use crate::logging::target::PLOT_MANAGER;
 use crate::wire::HarvesterHandshake;
 
 /// All plot files and what is known of them.
@@ -27,8 +31,7 @@ pub(super) struct Inventory {
     lanes: BTreeMap<Arc<Path>, Lane>,
     by_id: BTreeMap<PlotId, PlotPath>,
     keys: Option<Arc<HarvesterHandshake>>,
-    volumes: BTreeMap<u64, Volume>,
-    gone: BTreeMap<PathBuf, GoneVolume>,
+    drives: Drives,
     /// What was known of files before they were opened by this process.
     cached: CachedPlots,
     changes: Changes,
@@ -65,36 +68,6 @@ pub(super) struct Known {
     pub(super) volume: u64,
     /// What became of it.
     pub(super) state: FileState,
-}
-
-/// A file system with plots.
-#[derive(Clone, Debug)]
-struct Volume {
-    name: PathBuf,
-    /// What was mounted at that name then.
-    mounted: Option<u64>,
-}
-
-/// A file system or directory that had plots and is gone.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct GoneVolume {
-    what: Gone,
-    /// The lane that misses it.
-    lane: Arc<Path>,
-    /// Plots that it had.
-    pub(super) plots: u64,
-    /// Sum of their sizes, bytes.
-    pub(super) bytes: u64,
-    /// When it was missed, unix milliseconds.
-    pub(super) since_unix_ms: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gone {
-    /// Nothing is mounted where it was.
-    Drive,
-    /// A directory of the settings that is not there or cannot be listed.
-    Directory,
 }
 
 /// What is in a directory.
@@ -178,12 +151,7 @@ impl Inventory {
             troubles,
         } = listing;
         for found in files.values() {
-            let directory: &Path = lane;
-            self.volumes.entry(found.volume).or_insert_with(|| {
-                let name = rules.mounts.name_of(found.volume, directory);
-                let mounted = rules.mounts.at(&name);
-                Volume { name, mounted }
-            });
+            self.drives.note(found.volume, lane, rules.mounts);
         }
         self.forget_gone(lane, &files, &troubles, rules);
         let below = self.lanes.iter().filter(|(path, below)| {
@@ -198,7 +166,7 @@ impl Inventory {
         known.parent = parent.cloned();
         for (directory, reason) in &troubles {
             if known.troubles.get(directory) != Some(reason) {
-                tracing::warn!(target: MANAGER, "{}: {reason}", directory.display());
+                tracing::warn!(target: PLOT_MANAGER, "{}: {reason}", directory.display());
             }
         }
         known.troubles = troubles;
@@ -250,8 +218,8 @@ impl Inventory {
                 if old.is_none_or(|old| !is_same_failure(&old.state, &state)) {
                     let reason = reason(&state, path, rules.keys).unwrap_or_default();
                     match state {
-                        FileState::Failed { .. } => tracing::error!(target: MANAGER, "Failed to {reason}"),
-                        _ => tracing::warn!(target: MANAGER, "{reason}"),
+                        FileState::Failed { .. } => tracing::error!(target: PLOT_MANAGER, "Failed to {reason}"),
+                        _ => tracing::warn!(target: PLOT_MANAGER, "{reason}"),
                     }
                 }
                 self.release(lane, path);
@@ -302,7 +270,7 @@ impl Inventory {
         if !matches!(farmed.map(|known| &known.state), Some(FileState::Farmed(farmed)) if Arc::ptr_eq(farmed, plot)) {
             return;
         }
-        tracing::error!(target: MANAGER, "Failed to {error}");
+        tracing::error!(target: PLOT_MANAGER, "Failed to {error}");
         self.release(lane, path);
         let files = self.lanes.get_mut(lane).map(|lane| &mut lane.files);
         if let Some(known) = files.and_then(|files| files.get_mut(path)) {
@@ -322,21 +290,10 @@ impl Inventory {
             let files: Vec<_> = self.lanes[&lane].files.keys().cloned().collect();
             files.iter().for_each(|path| self.release(&lane, path));
             self.lanes.remove(&lane);
-            tracing::info!(target: MANAGER, "{} is no longer a plot directory", lane.display());
+            tracing::info!(target: PLOT_MANAGER, "{} is no longer a plot directory", lane.display());
         }
-        // Its number may be another volume's by now.
-        self.volumes
-            .retain(|_, volume| mounts.at(&volume.name) == volume.mounted);
-        let lanes = &self.lanes;
-        self.gone.retain(|name, gone| {
-            let is_back = lanes
-                .get(&gone.lane)
-                .is_none_or(|lane| lane.troubles.is_empty() && (gone.what == Gone::Directory || mounts.is_point(name)));
-            if is_back {
-                tracing::warn!(target: MANAGER, "{} is back", name.display());
-            }
-            !is_back
-        });
+        let is_well = |lane: &Arc<Path>| Some(self.lanes.get(lane)?.troubles.is_empty());
+        self.drives.end(mounts, is_well);
     }
 
     /// Whether a lane was looked at, or was found by one that was: that one tells when it is gone.
@@ -357,9 +314,9 @@ impl Inventory {
         let known = self.lanes.entry(Arc::clone(lane)).or_default();
         match &reason {
             Some(reason) if known.stalled.is_none() => {
-                tracing::error!(target: MANAGER, "{}: {reason}", lane.display());
+                tracing::error!(target: PLOT_MANAGER, "{}: {reason}", lane.display());
             }
-            None if known.stalled.is_some() => tracing::warn!(target: MANAGER, "{} answers again", lane.display()),
+            None if known.stalled.is_some() => tracing::warn!(target: PLOT_MANAGER, "{} answers again", lane.display()),
             _ => {}
         }
         known.stalled = reason;
@@ -390,12 +347,12 @@ impl Inventory {
 
     /// What a volume is called.
     pub(super) fn name_of(&self, volume: u64) -> Option<&Path> {
-        self.volumes.get(&volume).map(|volume| volume.name.as_path())
+        self.drives.name_of(volume)
     }
 
     /// Volumes and directories that had plots and are gone, by name.
     pub(super) const fn gone(&self) -> &BTreeMap<PathBuf, GoneVolume> {
-        &self.gone
+        self.drives.gone()
     }
 
     /// Another number means that other plots are farmed, or that more is known of them.
@@ -437,7 +394,7 @@ impl Inventory {
         rules: &Rules<'_>,
     ) {
         let Some(known) = self.lanes.get_mut(lane) else { return };
-        let mut plots: BTreeMap<(u64, PathBuf), (u64, u64)> = BTreeMap::new();
+        let mut plots = Plots::new();
         known.files.retain(|path, known| {
             let keep = found.contains_key(path);
             if let FileState::Farmed(plot) = &known.state
@@ -456,41 +413,15 @@ impl Inventory {
             }
             keep
         });
-        // One that was found below another is not looked for itself.
-        let missed_by = known.parent.clone().unwrap_or_else(|| Arc::clone(lane));
-        let left: BTreeSet<u64> = known.files.values().map(|known| known.volume).collect();
-        let mut gone: BTreeMap<PathBuf, (Gone, u64, u64)> = BTreeMap::new();
-        for ((volume, directory), (count, bytes)) in plots {
-            let drive = self
-                .volumes
-                .get(&volume)
-                .filter(|volume| volume.mounted.is_some() && rules.mounts.at(&volume.name) != volume.mounted);
-            // A drive that is no longer mounted; a directory of the settings that is not there; or some files of one.
-            let (name, what) = match drive {
-                Some(drive) => (drive.name.clone(), Gone::Drive),
-                None if troubles.contains_key(&**lane) && !left.contains(&volume) => {
-                    (lane.to_path_buf(), Gone::Directory)
-                }
-                None => {
-                    tell_gone(&directory, count, "");
-                    continue;
-                }
-            };
-            let total = gone.entry(name).or_insert((what, 0, 0));
-            *total = (what, total.1 + count, total.2 + bytes);
-        }
-        for (name, (what, count, bytes)) in gone {
-            let reason = troubles.get(&**lane).map_or("it is no longer mounted", String::as_str);
-            tell_gone(&name, count, reason);
-            let entry = self.gone.entry(name).or_insert_with(|| GoneVolume {
-                what,
-                lane: Arc::clone(&missed_by),
-                plots: 0,
-                bytes: 0,
-                since_unix_ms: rules.now_unix_ms,
-            });
-            (entry.plots, entry.bytes) = (entry.plots + count, entry.bytes + bytes);
-        }
+        let missed = Missed {
+            lane,
+            // One that was found below another is not looked for itself.
+            by: known.parent.as_ref().unwrap_or(lane),
+            plots,
+            left: known.files.values().map(|known| known.volume).collect(),
+            troubles,
+        };
+        self.drives.miss(missed, rules.mounts, rules.now_unix_ms);
     }
 
     /// Whether a file must be opened.
@@ -527,7 +458,7 @@ impl Inventory {
             }
             Some(of) => {
                 let (of_path, copy) = (of.display(), path.display());
-                tracing::warn!(target: MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
+                tracing::warn!(target: PLOT_MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
                 if let Some(cached) = cached(&plot, rules.now_unix_ms / 1000) {
                     self.cached.insert(path.clone(), cached);
                 }
@@ -560,15 +491,6 @@ fn cached(plot: &LoadedPlot, last_seen: u64) -> Option<CachedPlot> {
         last_seen,
     })
 }
-
-fn tell_gone(what: &Path, count: u64, why: &str) {
-    let plots = if count == 1 { "plot" } else { "plots" };
-    let (colon, why) = if why.is_empty() { ("", "") } else { (": ", why) };
-    tracing::warn!(target: MANAGER, "{}: {count} {plots} gone{colon}{why}", what.display());
-}
-
-/// Logger of the official software for all this.
-pub(super) const MANAGER: &str = "chia.plotting.manager";
 
 /// Deepest directory that is looked into: a guard against file systems that never end.
 pub(super) const MAX_DEPTH: u32 = 64;

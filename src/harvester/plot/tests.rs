@@ -1,6 +1,7 @@
 //! Tests of opening plots, and of their keys.
 
 use super::super::testing::{keys, original, pooled};
+use super::open_error::smallest_file;
 use super::*;
 
 /// A classic header of this k with pointers beyond the end.

@@ -2,11 +2,10 @@
 //! derivation takes.
 
 use std::num::NonZero;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::super::plot::{LoadedPlot, OpenError};
-use super::lock;
 use crate::crypto::derive::{self, KEYS_TOGETHER};
 use crate::crypto::{GeneratorTable, PublicKey, SecretKey};
 use crate::pos::header::PlotMemo;
@@ -65,7 +64,7 @@ impl KeyWorks {
         let mut failed = Vec::new();
         loop {
             let group = {
-                let mut left = lock(left);
+                let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
                 let rest = left.len().saturating_sub(KEYS_TOGETHER);
                 left.split_off(rest)
             };

@@ -7,27 +7,30 @@
 //! its plots stay what they were, and later refreshes leave it out until it is back.
 
 mod keys;
+mod own_files;
+mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use keys::{KeyWorks, MAX_THREADS, Read};
+use own_files::OwnFiles;
+pub(super) use own_files::ScannerFiles;
+use progress::{Progress, Watch};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::cache;
 use super::findings::Findings;
-use super::inventory::{Due, Inventory, Listing, MANAGER, Rules};
+use super::inventory::{Due, Inventory, Listing, Rules};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
 use super::scan::{Disks, Look, ScanOptions, cannot_list};
-use crate::config::Settings;
 use crate::crypto::derive::KEYS_TOGETHER;
 use crate::system_clock::Clock;
 use crate::wire::HarvesterHandshake;
@@ -38,15 +41,6 @@ pub(super) struct Scanner {
     shared: Arc<Shared>,
     /// Held by a refresh.
     busy: Arc<tokio::sync::Mutex<()>>,
-}
-
-/// Files of its own that a scanner reads and writes.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ScannerFiles {
-    /// Settings, read again before each refresh: plot directories come and go while the harvester runs.
-    pub(super) settings: Option<PathBuf>,
-    /// What is known of plots from the last run.
-    pub(super) cache: Option<PathBuf>,
 }
 
 /// Why no refresh was started.
@@ -65,7 +59,7 @@ pub(super) enum NotStarted {
 struct Shared {
     look: Box<dyn Look>,
     clock: Clock,
-    files: ScannerFiles,
+    files: Mutex<OwnFiles>,
     state: Mutex<State>,
     /// A lane has ended, or has opened all its files.
     moved: Condvar,
@@ -82,13 +76,6 @@ struct State {
     roots: BTreeMap<PathBuf, Arc<Path>>,
     /// Lanes with a thread, also of refreshes that are over.
     busy: BTreeSet<Arc<Path>>,
-    /// The options of the last refresh that could read them.
-    options: Option<ScanOptions>,
-    /// What could not be done with the scanner's own files when it was last tried.
-    told: Option<String>,
-    cache_is_read: bool,
-    /// [`Inventory::version`] of what is in the cache.
-    saved: u64,
     is_refreshing: bool,
 }
 
@@ -105,23 +92,6 @@ struct Round {
     now_unix_ms: u64,
     started: Instant,
     lanes: Mutex<BTreeMap<Arc<Path>, Arc<Progress>>>,
-}
-
-/// How far a lane is.
-#[derive(Debug, Default)]
-struct Progress {
-    /// Files seen in directories.
-    listed: AtomicU64,
-    /// Files to open, and those that were.
-    due: AtomicU64,
-    opened: AtomicU64,
-    /// All files are opened.
-    is_open: AtomicBool,
-    /// Steps on the way to the keys of plots.
-    keyed: AtomicU64,
-    /// It is working keys out, or waits for its turn to.
-    is_computing: AtomicBool,
-    has_ended: AtomicBool,
 }
 
 /// Why findings are published.
@@ -147,7 +117,7 @@ impl Scanner {
         let shared = Shared {
             look,
             clock,
-            files,
+            files: Mutex::new(OwnFiles::new(files)),
             state: Mutex::default(),
             moved: Condvar::new(),
             gates: Mutex::default(),
@@ -211,11 +181,14 @@ impl Shared {
         now: std::time::Instant,
         over: impl FnOnce(),
     ) {
-        let options = self.newest_options(options);
-        self.load_cache();
+        let options = lock(&self.files).newest_options(options);
+        let cached = lock(&self.files).load_cache();
         let started = Instant::now();
         let mut state = self.state();
         state.is_refreshing = true;
+        if let Some(cached) = cached {
+            state.inventory.set_cached(cached);
+        }
         state.inventory.begin(keys);
         drop(state);
         let mut round = self.round(&options, keys, now, started);
@@ -440,31 +413,14 @@ impl Shared {
     /// Waits until all lanes of a round have ended or make no progress.
     fn wait(&self, round: &Round) {
         let mut last_told = round.started;
-        let mut moved: BTreeMap<Arc<Path>, (u64, Instant)> = BTreeMap::new();
+        let mut watch = Watch::default();
         let mut is_open_told = false;
         loop {
-            let (mut is_over, mut is_all_open) = (true, true);
-            let mut stalled = Vec::new();
-            for (lane, progress) in &*lock(&round.lanes) {
-                if progress.has_ended.load(Ordering::Acquire) {
-                    continue;
-                }
-                is_all_open &= progress.is_open.load(Ordering::Acquire);
-                let steps = [&progress.listed, &progress.opened, &progress.keyed];
-                let steps = steps.iter().map(|steps| steps.load(Ordering::Relaxed)).sum();
-                let (before, since) = moved.entry(Arc::clone(lane)).or_insert_with(|| (steps, Instant::now()));
-                if *before != steps || progress.is_computing.load(Ordering::Relaxed) {
-                    (*before, *since) = (steps, Instant::now());
-                }
-                let silent_for = since.elapsed();
-                if self.look.hangs(lane, silent_for) {
-                    stalled.push((Arc::clone(lane), silent_for));
-                } else {
-                    is_over = false;
-                }
-            }
-            if is_over {
-                for (lane, silent_for) in stalled {
+            let seen = watch.look(&lock(&round.lanes), |lane, silent_for| {
+                self.look.hangs(lane, silent_for)
+            });
+            if seen.is_over {
+                for (lane, silent_for) in seen.stalled {
                     let seconds = silent_for.as_secs();
                     let reason = format!(
                         "this plot directory has not answered for {seconds} s: its plots stay as they were, until it does"
@@ -474,7 +430,7 @@ impl Shared {
                 return;
             }
             // All are looked up from here on, before their keys are known.
-            let is_news = is_all_open && !std::mem::replace(&mut is_open_told, is_all_open);
+            let is_news = seen.is_all_open && !std::mem::replace(&mut is_open_told, seen.is_all_open);
             if last_told.elapsed() >= TELL_EVERY {
                 last_told = Instant::now();
                 self.publish(round, News::More);
@@ -503,55 +459,12 @@ impl Shared {
         });
     }
 
-    /// What the settings file says, and if it says nothing sensible what it said before.
-    fn newest_options(&self, first: ScanOptions) -> ScanOptions {
-        let Some(file) = &self.files.settings else { return first };
-        let read = Settings::load_file(file);
-        let mut state = self.state();
-        match read {
-            Ok(settings) => {
-                let options = ScanOptions::of(&settings);
-                state.options = Some(options.clone());
-                state.told = None;
-                options
-            }
-            Err(error) => {
-                let text = format!("plot directories stay as they were: {error}");
-                if state.told.as_ref() != Some(&text) {
-                    tracing::warn!(target: MANAGER, "{text}");
-                    state.told = Some(text);
-                }
-                state.options.clone().unwrap_or(first)
-            }
-        }
-    }
-
-    fn load_cache(&self) {
-        let Some(file) = &self.files.cache else { return };
-        if std::mem::replace(&mut self.state().cache_is_read, true) {
-            return;
-        }
-        match cache::load(file) {
-            Ok(cached) => self.state().inventory.set_cached(cached),
-            Err(error) => {
-                tracing::warn!(target: MANAGER, "the plot cache {} is not used and made anew: {error}", file.display());
-            }
-        }
-    }
-
     /// Writes what is known of plots, if that has changed.
     fn save_cache(&self) {
-        let Some(file) = &self.files.cache else { return };
         let now_unix_s = self.clock.now().unix.seconds();
-        let mut state = self.state();
-        let version = state.inventory.version();
-        if std::mem::replace(&mut state.saved, version) == version {
-            return;
-        }
-        let bytes = cache::encode(state.inventory.cacheable(now_unix_s), now_unix_s);
-        drop(state);
-        if let Err(error) = cache::save(file, &bytes) {
-            tracing::warn!(target: MANAGER, "write the plot cache {}: {error}", file.display());
+        let bytes = lock(&self.files).unsaved_cache(&self.state().inventory, now_unix_s);
+        if let Some(bytes) = bytes {
+            lock(&self.files).save_cache(&bytes);
         }
     }
 

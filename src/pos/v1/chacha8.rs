@@ -149,13 +149,12 @@ const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574]
 #[cfg(test)]
 pub(super) fn levels() -> Vec<Level> {
     let best = Level::new();
-    let mut levels = vec![best, Level::baseline()];
+    let levels = [best, Level::baseline()].into_iter();
     #[cfg(target_arch = "x86_64")]
-    {
-        levels.extend(best.as_sse4_2().map(Simd::level));
-        levels.extend(best.as_avx2().map(Simd::level));
-    }
-    levels
+    let levels = levels
+        .chain(best.as_sse4_2().map(Simd::level))
+        .chain(best.as_avx2().map(Simd::level));
+    levels.collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::lateness_of_ms;
+use super::super::lateness::lateness_of_ms;
 use super::super::screen::Pane;
 use super::super::theme::Theme;
 use super::super::tone::Tone;

@@ -10,14 +10,14 @@ use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
 use super::super::views::{draw_text, last_scroll_of};
 use super::super::widgets::pane::{popup, title};
-use super::super::widgets::text::{put, span, wrap};
+use super::super::widgets::text::{line_width, put, span, wrap_keeping};
 use super::keymap::BINDINGS;
 use super::model::{Dialog, Model};
 use super::panes::{drive_tone, file_words, level_tone, micros};
 use crate::format::{grouped, plural};
 use crate::harvester::status::drive_words;
 
-/// Columns of a popup.
+/// Columns of a popup, unless a command needs more.
 const COLUMNS: u16 = 78;
 
 /// Columns of the keys, and of the names of details.
@@ -31,7 +31,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
             if let Some((name, text)) = text(model, area.width) {
                 let theme = model.theme;
                 let rows = u16::try_from(text.lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-                let inner = popup(buffer, area, theme, title(theme, name), COLUMNS, rows);
+                let inner = popup(buffer, area, theme, title(theme, name), text.columns(), rows);
                 draw_text(theme, &text.lines, scroll, inner, buffer);
             }
         }
@@ -192,27 +192,36 @@ fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
 struct Text<'a> {
     model: &'a Model,
     room: u16,
+    /// Columns that a command may take: all that the screen has.
+    widest: u16,
     lines: Vec<Line<'static>>,
 }
 
 impl<'a> Text<'a> {
     fn new(model: &'a Model, columns: u16) -> Self {
-        let names = u16::try_from(NAMES).unwrap_or(0);
+        let beside = u16::try_from(NAMES).unwrap_or(0) + 5;
         Self {
             model,
-            room: COLUMNS.min(columns).saturating_sub(names + 5),
+            room: COLUMNS.min(columns).saturating_sub(beside),
+            widest: columns.saturating_sub(beside),
             lines: Vec::new(),
         }
     }
 
     fn entry(&mut self, name: &str, name_tone: Tone, text: &str, tone: Tone) {
         let theme = self.model.theme;
-        for (n, text) in wrap(text, self.room).into_iter().enumerate() {
+        for (n, text) in wrap_keeping(text, self.room, self.widest).into_iter().enumerate() {
             let name = if n == 0 { name } else { "" };
             self.lines.push(Line::from(vec![
                 span(format!(" {name:<NAMES$} "), theme.style(name_tone)),
                 span(text, theme.style(tone)),
             ]));
         }
+    }
+
+    /// Columns of a popup that it fits in.
+    fn columns(&self) -> u16 {
+        let widest = self.lines.iter().map(line_width).max().unwrap_or(0);
+        COLUMNS.max(widest.saturating_add(3))
     }
 }

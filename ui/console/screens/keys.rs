@@ -7,9 +7,10 @@ use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::page::{Grouping, ListKind};
 
+use super::super::lateness::{Lateness, lateness};
 use super::super::message::Left;
 use super::super::message::{Effect, Message, Save};
-use super::super::model::{Lateness, Model, lateness};
+use super::super::model::Model;
 use super::super::order::orders_of;
 use super::super::samples;
 use super::super::screen::Screen;

@@ -6,7 +6,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Lateness, Model, lateness};
+use super::super::lateness::{Lateness, lateness};
+use super::super::model::Model;
 use super::super::order::SortBy;
 use super::super::screen::Screen;
 use super::super::tone::Tone;

@@ -249,7 +249,7 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             .map(|d| format!(" from {}", model.secret(d)))
             .unwrap_or_default();
         let text = format!(
-            "{} +{} −{}{from}, {} left",
+            "{} +{} −{}{from}, {} now",
             model.zone.when(change.at_unix_ms, now),
             change.added,
             change.removed,

@@ -6,7 +6,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, lateness_of_ms};
+use super::super::lateness::lateness_of_ms;
+use super::super::model::Model;
 use super::super::order::{Order, SortBy};
 use super::super::screen::Screen;
 use super::super::tone::Tone;

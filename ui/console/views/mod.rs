@@ -22,7 +22,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::model::{Model, is_wrong, not_farmed};
+use super::model::Model;
+use super::rows::{is_wrong, not_farmed};
 use super::screen::Screen;
 use super::theme::Theme;
 use super::tone::Tone;
@@ -36,6 +37,7 @@ fn harvester_tone(harvester: &HarvesterView) -> Tone {
         // What one key shows as wrong must not look fine.
         HarvesterState::Farming if is_wrong(harvester) => Tone::Warn,
         HarvesterState::Farming if harvester.plots == 0 => Tone::Dim,
+        HarvesterState::Revoked { .. } => Tone::Dim,
         HarvesterState::Farming => Tone::Good,
         HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
         HarvesterState::Late => Tone::Warn,
@@ -46,10 +48,10 @@ fn harvester_tone(harvester: &HarvesterView) -> Tone {
 /// The state in words, with what the words of the core leave out.
 fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     let mut words = match &harvester.state {
-        HarvesterState::Absent { since_unix_ms } => format!(
-            "absent since {}",
-            model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms)
-        ),
+        HarvesterState::Absent { since_unix_ms } | HarvesterState::Revoked { since_unix_ms } => {
+            let since = model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms);
+            format!("{} since {since}", harvester.state_words())
+        }
         _ => harvester.state_words(),
     };
     if harvester.certificate_shared {

@@ -6,7 +6,8 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Model, is_wrong};
+use super::super::model::Model;
+use super::super::rows::is_wrong;
 use super::super::tone::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};

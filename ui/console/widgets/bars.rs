@@ -3,7 +3,7 @@
 use farmconsole::snapshot::SubSlotCell;
 use ratatui::text::{Line, Span};
 
-use super::super::model::{BLOCK_MS, Lateness, POOL_MS, WARN_MS, lateness_of_ms};
+use super::super::lateness::{BLOCK_MS, Lateness, POOL_MS, WARN_MS, lateness_of_ms};
 use super::super::theme::{Charset, Theme};
 use super::super::tone::Tone;
 use super::text::span;

@@ -80,16 +80,23 @@ pub(in super::super) fn fit_line(line: Line<'static>, columns: u16, mark: &str) 
 /// `text` broken at spaces into lines of at most `columns`; a command in backticks that fits in a line stays whole, so that
 /// it can be copied from the screen.
 pub(in super::super) fn wrap(text: &str, columns: u16) -> Vec<String> {
+    wrap_keeping(text, columns, columns)
+}
+
+/// As [`wrap`], where a command stays whole even in a line of `widest` columns.
+pub(in super::super) fn wrap_keeping(text: &str, columns: u16, widest: u16) -> Vec<String> {
     let columns = columns.max(1);
+    let widest = widest.max(columns);
     let mut lines = Vec::new();
     let mut line = String::new();
-    for word in unbroken(text, columns) {
+    for word in unbroken(text, widest) {
+        let room = if word.contains(' ') { widest } else { columns };
         let mut word = word.to_owned();
         if !line.is_empty() && width(&line).saturating_add(1).saturating_add(width(&word)) > columns {
             lines.push(std::mem::take(&mut line));
         }
-        while width(&word) > columns {
-            let head = fit(&word, columns, "");
+        while width(&word) > room {
+            let head = fit(&word, room, "");
             // A character wider than the line cannot be shown at all.
             if head.is_empty() {
                 return lines;
@@ -205,6 +212,10 @@ mod tests {
         assert_eq!(
             wrap("`one command of some words`, `two`, and ` alone", 12),
             ["`one command", "of some", "words`,", "`two`, and `", "alone"]
+        );
+        assert_eq!(
+            wrap_keeping("type `one command of some words` or look", 12, 30),
+            ["type", "`one command of some words`", "or look"]
         );
     }
 }

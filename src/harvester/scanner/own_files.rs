@@ -1,0 +1,99 @@
+//! The files that a scanner reads and writes for itself: the settings, which say where to look for plots, and the plot
+//! cache. What is wrong with them is told, and the scanner goes on with what it knows.
+
+use std::path::PathBuf;
+
+use super::super::cache::{self, CachedPlots};
+use super::super::inventory::Inventory;
+use super::super::scan::ScanOptions;
+use crate::config::Settings;
+use crate::logging::target::PLOT_MANAGER;
+
+/// Files of its own that a scanner reads and writes.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct ScannerFiles {
+    /// Settings, read again before each refresh: plot directories come and go while the harvester runs.
+    pub(in super::super) settings: Option<PathBuf>,
+    /// What is known of plots from the last run.
+    pub(in super::super) cache: Option<PathBuf>,
+}
+
+/// Those files, and what was read from them and written.
+#[derive(Debug)]
+pub(super) struct OwnFiles {
+    files: ScannerFiles,
+    /// The options of the last refresh that could read them.
+    options: Option<ScanOptions>,
+    /// What was wrong with the settings when they were last read.
+    told: Option<String>,
+    cache_is_read: bool,
+    /// [`Inventory::version`] of what is in the cache.
+    saved: u64,
+}
+
+impl OwnFiles {
+    /// Files that nothing was read from yet.
+    pub(super) const fn new(files: ScannerFiles) -> Self {
+        Self {
+            files,
+            options: None,
+            told: None,
+            cache_is_read: false,
+            saved: 0,
+        }
+    }
+
+    /// What the settings file says, and if it says nothing sensible what it said before; `first` if it never did.
+    pub(super) fn newest_options(&mut self, first: ScanOptions) -> ScanOptions {
+        let Some(file) = &self.files.settings else { return first };
+        match Settings::load_file(file) {
+            Ok(settings) => {
+                let options = ScanOptions::of(&settings);
+                self.options = Some(options.clone());
+                self.told = None;
+                options
+            }
+            Err(error) => {
+                let text = format!("plot directories stay as they were: {error}");
+                if self.told.as_ref() != Some(&text) {
+                    tracing::warn!(target: PLOT_MANAGER, "{text}");
+                    self.told = Some(text);
+                }
+                self.options.clone().unwrap_or(first)
+            }
+        }
+    }
+
+    /// What is known of plots from the last run; given once.
+    pub(super) fn load_cache(&mut self) -> Option<CachedPlots> {
+        let file = self.files.cache.as_ref()?;
+        if std::mem::replace(&mut self.cache_is_read, true) {
+            return None;
+        }
+        match cache::load(file) {
+            Ok(cached) => Some(cached),
+            Err(error) => {
+                tracing::warn!(target: PLOT_MANAGER, "the plot cache {} is not used and made anew: {error}", file.display());
+                None
+            }
+        }
+    }
+
+    /// What belongs into the cache, if that has changed since this was last asked.
+    pub(super) fn unsaved_cache(&mut self, inventory: &Inventory, now_unix_s: u64) -> Option<Vec<u8>> {
+        self.files.cache.as_ref()?;
+        let version = inventory.version();
+        if std::mem::replace(&mut self.saved, version) == version {
+            return None;
+        }
+        Some(cache::encode(inventory.cacheable(now_unix_s), now_unix_s))
+    }
+
+    /// Writes the cache.
+    pub(super) fn save_cache(&self, bytes: &[u8]) {
+        let Some(file) = &self.files.cache else { return };
+        if let Err(error) = cache::save(file, bytes) {
+            tracing::warn!(target: PLOT_MANAGER, "write the plot cache {}: {error}", file.display());
+        }
+    }
+}
