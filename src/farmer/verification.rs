@@ -295,9 +295,13 @@ impl Farmer {
     /// A proof will never be verified; it might have been a block.
     pub(super) fn note_unverified(&mut self, now: Now, harvester: HarvesterId) {
         self.counters.dropped_verifications += 1;
+        // Of a harvester that was forgotten meanwhile the proof's row is left to tell.
+        let Some(slot) = self.harvesters.get(harvester) else {
+            return;
+        };
         let mut alarm = AlarmKind::TooManyProofs {
             harvester,
-            name: self.harvesters.name(harvester),
+            name: slot.name.to_string(),
             dropped: 1,
         };
         if let Some(AlarmKind::TooManyProofs { dropped: before, .. }) = self.alarms.get(&alarm.key()).cloned()

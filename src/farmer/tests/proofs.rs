@@ -2,10 +2,10 @@
 
 use super::story::*;
 use crate::crypto::PlotSignatureError;
-use crate::farmer::{FarmerConfig, FarmerKeys, Input, NodeStatus, Output, SignError, SignPurpose};
+use crate::farmer::{Command, FarmerConfig, FarmerKeys, Input, NodeStatus, Output, SignError, SignPurpose};
 use crate::ids::{Bytes32, QualityString};
 use crate::pos::ProofError;
-use crate::snapshot::{AlarmKind, Notice, PROOFS_KEPT, ProofStage};
+use crate::snapshot::{AlarmKind, HarvesterId, Notice, PROOFS_KEPT, ProofStage};
 use crate::units::{Height, SubSlotIters};
 use crate::wire::{FromHarvester, G1Bytes, NewProofOfSpace, PlotPool};
 
@@ -480,6 +480,23 @@ fn dropped_verification_is_counted() {
 }
 
 #[test]
+fn proof_of_a_forgotten_harvester_is_lost_without_an_alarm_of_nobody() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.disconnect(barn);
+    story.input(Input::Command(Command::ForgetHarvester {
+        harvester: HarvesterId(1),
+    }));
+    story.pass(seconds(25));
+    let snapshot = story.snapshot();
+    assert!(matches!(snapshot.proofs[0].stage, ProofStage::Lost { .. }));
+    assert_eq!(snapshot.counters.dropped_verifications, 1);
+    assert_eq!(snapshot.alarms, []);
+}
+
+#[test]
 fn dropped_signing_loses_the_proof_with_that_reason() {
     let (mut story, barn, _) = winner();
     story.share_signatures(barn);
@@ -523,9 +540,7 @@ fn proof_lost_alarm_closes_when_it_was_seen() {
     let (mut story, _, _) = winner();
     story.pass(seconds(25));
     assert_eq!(story.alarms().len(), 1);
-    story.input(Input::Command(crate::farmer::Command::AcknowledgeAlarm {
-        number: None,
-    }));
+    story.input(Input::Command(Command::AcknowledgeAlarm { number: None }));
     assert_eq!(story.alarms(), []);
     assert_eq!(story.snapshot().alarm_history.len(), 1);
 }
