@@ -448,12 +448,17 @@ fn objection(examination: &Examination) -> Option<RefusalCause> {
 
 /// With the dates, if those are what is wrong.
 fn in_words(cause: RefusalCause, facts: Option<&CertificateFacts>, now_unix_s: u64) -> RefusalCause {
-    match (cause, facts) {
-        (RefusalCause::CertificateExpired, Some(facts)) => RefusalCause::OutOfDate {
-            from_unix_s: facts.record.not_before_unix_s,
-            until_unix_s: facts.record.not_after_unix_s,
-            now_unix_s,
-        },
+    let dates = facts.map(|facts| (facts.record.not_before_unix_s, facts.record.not_after_unix_s));
+    match (cause, dates) {
+        (RefusalCause::CertificateExpired, Some((from_unix_s, until_unix_s)))
+            if !(from_unix_s..=until_unix_s).contains(&now_unix_s) =>
+        {
+            RefusalCause::OutOfDate {
+                from_unix_s,
+                until_unix_s,
+                now_unix_s,
+            }
+        }
         (cause, _) => cause,
     }
 }

@@ -1,5 +1,6 @@
 //! The farm's two authorities and the gate: both halves of it are needed, and a harvester's certificate opens nothing else.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -13,6 +14,7 @@ use super::config::{client_verifier, verify_server};
 use super::*;
 use crate::clock::{Now, UnixMillis};
 use crate::config::Root;
+use crate::config::files::{FileMode, PRIVATE_FILE, replace_file};
 use crate::config::{HarvesterName, LegacyCa};
 use crate::init::{InitOptions, init};
 use crate::registry::{AllowList, MemberOrigin, Registry, RegistryError};
@@ -31,10 +33,14 @@ struct Farm {
 
 impl Farm {
     fn new(legacy: LegacyCa) -> Self {
+        Self::with_ca(legacy, None)
+    }
+
+    fn with_ca(legacy: LegacyCa, ca_dir: Option<PathBuf>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let options = InitOptions {
-            ca_dir: None,
+            ca_dir,
             network: None,
             now: unix_now(),
         };
@@ -226,6 +232,32 @@ async fn clock_that_is_wrong_by_years_shuts_nobody_out() {
             assert!(verify_server(&farmer, &[], anchors, now()).is_ok(), "{off}");
         }
     }
+}
+
+#[tokio::test]
+async fn official_harvester_that_sends_a_ca_of_today_along_is_served_before_the_clock_is_confirmed() {
+    let ca_dir = tempfile::tempdir().unwrap();
+    // Official CAs begin when they are made, and the certificates they sign a day before that.
+    let ca = issue::make_private_ca(UnixMillis(unix_now().0 + 86_400_000)).unwrap();
+    for (name, pem) in [("private_ca.crt", ca.crt.as_str()), ("private_ca.key", ca.key.as_str())] {
+        replace_file(
+            &ca_dir.path().join(name),
+            pem.as_bytes(),
+            FileMode::Exactly(PRIVATE_FILE),
+        )
+        .unwrap();
+    }
+    let farm = Farm::with_ca(LegacyCa::Open, Some(ca_dir.path().to_path_buf()));
+    // OpenSSL sends every certificate it can find on the way up.
+    let harvester = SslLayout::of(&farm.root).leaf(CertificateAuthority::Private, ServiceName::Harvester);
+    let mut chain = std::fs::read_to_string(&harvester.crt).unwrap();
+    chain.push_str(&ca.crt);
+    std::fs::write(&harvester.crt, chain).unwrap();
+    assert!(!farm.time.span().is_exact());
+    assert_eq!(farm.knock(farm.chia_client()).await, Ok(()));
+    farm.list.set_legacy(LegacyCa::Off);
+    let refused = farm.knock(farm.chia_client()).await;
+    assert!(matches!(refused, Err(Objection::OtherCa { .. })), "{refused:?}");
 }
 
 #[tokio::test]

@@ -94,10 +94,12 @@ pub(super) struct Gate {
 }
 
 impl Gate {
+    /// A harvester's certificate is signed by an authority itself, so what is sent along leads nowhere and is not looked
+    /// at. OpenSSL sends the authority's own certificate along. Judged as an intermediate, and as of a moment that is
+    /// right for the leaf, it may not have begun, and that would be told instead of what is wrong, or of nothing wrong.
     fn judge(
         &self,
         leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
         facts: Option<&CertificateFacts>,
     ) -> Result<ClientCertVerified, (Objection, RustlsError)> {
         let id = peer_id(leaf);
@@ -112,7 +114,7 @@ impl Gate {
         let at = self.moment(id, facts);
         let refused = |objection| (objection, CertificateError::ApplicationVerificationFailure.into());
         let of_farm = self.doors.farm.as_ref();
-        let of_farm = of_farm.map(|door| door.verify_client_cert(leaf, intermediates, at));
+        let of_farm = of_farm.map(|door| door.verify_client_cert(leaf, &[], at));
         match of_farm {
             Some(Ok(verified)) => {
                 return match verdict {
@@ -121,7 +123,7 @@ impl Gate {
                 };
             }
             Some(Err(error)) if !is_other_ca(&error) || self.doors.chia.is_none() => {
-                return Err(self.with_known_ca(leaf, intermediates, at, error));
+                return Err(self.with_known_ca(leaf, at, error));
             }
             _ => {}
         }
@@ -129,8 +131,8 @@ impl Gate {
             return Err(refused(Objection::NotListed));
         };
         let verified = chia
-            .verify_client_cert(leaf, intermediates, at)
-            .map_err(|error| self.with_known_ca(leaf, intermediates, at, error))?;
+            .verify_client_cert(leaf, &[], at)
+            .map_err(|error| self.with_known_ca(leaf, at, error))?;
         if let Some(service) = self.list.other_service(id) {
             return Err(refused(Objection::OtherService { service }));
         }
@@ -163,17 +165,11 @@ impl Gate {
 
     /// Names the CA of a certificate that none of ours has signed, if it is one that is known. All of Chia's CAs have
     /// one name, so only trying the signature tells them apart.
-    fn with_known_ca(
-        &self,
-        leaf: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        now: UnixTime,
-        error: RustlsError,
-    ) -> (Objection, RustlsError) {
+    fn with_known_ca(&self, leaf: &CertificateDer<'_>, now: UnixTime, error: RustlsError) -> (Objection, RustlsError) {
         if is_other_ca(&error) {
             for (which, anchors) in self.doors.known.iter() {
                 let door = super::config::client_verifier(anchors.clone());
-                if door.is_ok_and(|door| door.verify_client_cert(leaf, intermediates, now).is_ok()) {
+                if door.is_ok_and(|door| door.verify_client_cert(leaf, &[], now).is_ok()) {
                     return (Objection::OtherCa { which: which.clone() }, error);
                 }
             }
@@ -198,11 +194,11 @@ impl ClientCertVerifier for Gate {
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
+        _sent_along: &[CertificateDer<'_>],
         _clock: UnixTime,
     ) -> Result<ClientCertVerified, RustlsError> {
         let facts = CertificateFacts::of(end_entity);
-        let judged = self.judge(end_entity, intermediates, facts.as_ref());
+        let judged = self.judge(end_entity, facts.as_ref());
         let (objection, result) = match judged {
             Ok(verified) => (None, Ok(verified)),
             Err((objection, error)) => (Some(objection), Err(error)),

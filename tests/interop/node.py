@@ -359,7 +359,7 @@ class Chain:
         return self.ask("get_block_records", start=0, end=peak["height"] + 1)["block_records"] if peak else []
 
     def check(self, records):
-        """No proof was lost or invalid, every block pays us, and every harvester has won one."""
+        """No proof was lost or invalid, every block pays us, every harvester has won one, and none was refused."""
         summary = self.farm.summary()
         # Only the very first block of a chain may be refused: it pays no contract, whoever found it.
         first_block_refused = "the pool reward would go to puzzle hash " + self.target
@@ -375,6 +375,8 @@ class Chain:
             raise Failed(f"blocks pay {targets} instead of {self.target}")
         if {p["harvester_name"] for p in summary["proofs"] if p["block_signed_after_ms"]} != {h["name"] for h in summary["harvesters"]}:
             raise Failed("not every harvester has won a block")
+        if refused := [alarm for alarm in self.farm.alarms() if alarm["kind"] == "connection_refused"]:
+            raise Failed(f"a harvester that is set up rightly was refused: {refused}")
         print(f"       {len(records)} blocks accepted, {summary['blocks_signed']} signed")
         report_steps(summary["proofs"])
 
