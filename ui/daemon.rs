@@ -8,12 +8,12 @@ use std::time::Duration;
 use farmconsole::config::{LoggingSettings, shell_word};
 use farmconsole::control::LockError;
 use farmconsole::logging::{self, LogGuard, LogOptions, Service};
-use farmconsole::runtime::{FarmOptions, RunningFarm, StartError};
+use farmconsole::runtime::{FarmOptions, LiveSettings, RunningFarm, StartError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
-use crate::signals::Signals;
+use crate::signals::{Signals, Wish};
 use crate::systemd;
 
 /// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
@@ -36,7 +36,8 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     announce(context, &farm, "farm");
     systemd::tell_started();
     tokio::spawn(systemd::feed_watchdog(farm.handle.clone()));
-    wait_and_end(farm.stop.clone(), farm.ended(GOODBYE), signals).await
+    let (stop, settings) = (farm.stop.clone(), farm.settings.clone());
+    wait_and_end(stop, Some(settings), farm.ended(GOODBYE), signals).await
 }
 
 /// Starts until it starts, fails for good, or has found the port taken for too long.
@@ -73,15 +74,23 @@ pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
     );
 }
 
-/// Goes on until a signal or `farmconsole stop`, then ends in good order.
+/// Goes on until a signal or `farmconsole stop`, then ends in good order. Reads `settings` again when asked to; without
+/// them a hang-up ends it, too.
 pub(crate) async fn wait_and_end(
     stop: CancellationToken,
+    settings: Option<LiveSettings>,
     ended: impl Future<Output = ()>,
     mut signals: Signals,
 ) -> Outcome {
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = signals.next() => {}
+    loop {
+        let wish = tokio::select! {
+            () = stop.cancelled() => Wish::End,
+            wish = signals.wish() => wish,
+        };
+        match (wish, &settings) {
+            (Wish::ReadSettings, Some(settings)) => read_again(settings).await,
+            _ => break,
+        }
     }
     tracing::info!(target: "server", "shutting down");
     systemd::tell_stopping();
@@ -92,6 +101,13 @@ pub(crate) async fn wait_and_end(
         () = signals.interrupted() => {}
     }
     Ok(Ended::Fine)
+}
+
+async fn read_again(settings: &LiveSettings) {
+    match settings.read_again().await {
+        Ok(changes) => tracing::info!(target: "config", "settings read again: {changes}"),
+        Err(error) => tracing::error!(target: "config", "settings read again, and not followed: {error}"),
+    }
 }
 
 /// Reads the settings, opens the log and starts the farm of this root, for a console in this process.

@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &Context, options: Demo) -> Outcome {
     match ending {
         Ending::Signals(signals) => {
             announce(context, &farm, "SIMULATED farm");
-            wait_and_end(farm.stop.clone(), farm.ended(GOODBYE), signals).await
+            wait_and_end(farm.stop.clone(), None, farm.ended(GOODBYE), signals).await
         }
         #[cfg(feature = "console")]
         Ending::Console => crate::attach::console_on(context, farm).await,

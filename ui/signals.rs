@@ -1,4 +1,4 @@
-//! The signals that ask a command or a farm without a console to end.
+//! The signals that ask a command or a farm without a console to end, or a farm to read its settings again.
 
 use std::io;
 
@@ -10,6 +10,17 @@ pub(crate) struct Signals {
     interrupt: Signal,
     /// A terminal that is closed, a connection by ssh that breaks; not under `nohup`.
     hangup: Option<Signal>,
+    /// Whether there is a terminal that could hang up. Without one somebody has sent that signal on purpose.
+    has_terminal: bool,
+}
+
+/// What somebody wants of a farm that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// To end in good order.
+    End,
+    /// To follow its settings as they are now.
+    ReadSettings,
 }
 
 impl Signals {
@@ -22,11 +33,17 @@ impl Signals {
                 true => Some(signal(SignalKind::hangup())?),
                 false => None,
             },
+            has_terminal: std::fs::File::open("/dev/tty").is_ok(),
         })
     }
 
-    /// Waits for one of them.
+    /// Waits for one of them, each of which ends a command.
     pub(crate) async fn next(&mut self) {
+        self.wish().await;
+    }
+
+    /// Waits for what is wanted of a farm.
+    pub(crate) async fn wish(&mut self) -> Wish {
         let hangup = async {
             match &mut self.hangup {
                 Some(signal) => signal.recv().await,
@@ -34,9 +51,9 @@ impl Signals {
             }
         };
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            _ = hangup => {}
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = hangup => if self.has_terminal { Wish::End } else { Wish::ReadSettings },
         }
     }
 

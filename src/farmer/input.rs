@@ -176,6 +176,11 @@ pub enum Input {
         /// Why, as a fragment with the file.
         why: Option<String>,
     },
+    /// The settings were to be read again and cannot be; `None` when they could. What was read before is followed.
+    SettingsUnreadable {
+        /// Why, as a fragment with the file.
+        why: Option<String>,
+    },
     /// A pool has answered, or did not ([`Output::AskPool`](super::Output::AskPool)).
     PoolAnswered {
         /// Which job.

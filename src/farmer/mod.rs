@@ -206,6 +206,10 @@ impl Farmer {
             Input::Keys(keys) => self.handle_keys(now, keys),
             Input::Pools(pools) => self.handle_pools(now, pools),
             Input::PoolsUnreadable { why } => self.handle_pools_unreadable(now, why),
+            Input::SettingsUnreadable { why: Some(why) } => self.raise(now, AlarmKind::SettingsUnreadable { why }),
+            Input::SettingsUnreadable { why: None } => {
+                self.close_alarms(now, |kind| matches!(kind, AlarmKind::SettingsUnreadable { .. }));
+            }
             Input::PoolAnswered { job, answer } => self.handle_pool_answered(now, job, answer),
             Input::Listening { addresses } => self.listening = addresses,
             Input::OuterCounters(counters) => {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::{Root, Settings};
 use crate::farmer::HarvesterOrigin;
-use crate::harvester::{FarmerChannels, Service};
+use crate::harvester::{FarmerChannels, Service, ServiceOptions};
 use crate::ids::PeerId;
 use crate::net::{Credits, Outgoing, SOFTWARE_VERSION, SessionEvent, SessionIds, outbox};
 use crate::snapshot::{ConnectedPeer, DisconnectCause};
+use crate::system_clock::Clock;
 use crate::wire::ProtocolVersion;
 
 /// Messages that may wait in each direction.
@@ -19,17 +21,44 @@ const QUEUE: usize = 256;
 /// Pause before an embedded harvester that was disconnected connects again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Connects `service` to the engine as the harvester `name` and serves until `stop`.
-pub(super) async fn run(
-    mut service: Service,
-    name: &'static str,
+/// What the harvester in the farmer's own process is called.
+const NAME: &str = "local";
+
+/// Harvests as the root's settings have it until `stop`; where they name no plot directory, from when they do.
+pub(super) async fn run_when_there_are_plots(
+    root: Root,
+    settings: Settings,
+    clock: Clock,
     sessions: SessionIds,
     events: mpsc::Sender<SessionEvent>,
     stop: CancellationToken,
 ) {
+    let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into());
+    let mut has_plots = !settings.harvester.plot_directories.is_empty();
+    while !has_plots {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        let root = root.clone();
+        let newest = tokio::task::spawn_blocking(move || Settings::load(&root)).await;
+        // What is wrong with the file is told where it is to be followed.
+        has_plots = matches!(newest, Ok(Ok(newest)) if !newest.harvester.plot_directories.is_empty());
+    }
+    run(
+        Service::new(ServiceOptions::of(&settings).at(&root), clock),
+        sessions,
+        events,
+        stop,
+    )
+    .await;
+}
+
+/// Connects `service` to the engine and serves until `stop`.
+async fn run(mut service: Service, sessions: SessionIds, events: mpsc::Sender<SessionEvent>, stop: CancellationToken) {
     loop {
         let session = sessions.next();
-        let origin = HarvesterOrigin::Embedded { name: name.to_owned() };
+        let origin = HarvesterOrigin::Embedded { name: NAME.to_owned() };
         let peer = ConnectedPeer {
             peer_id: PeerId([0; 32]),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),

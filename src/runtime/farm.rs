@@ -13,6 +13,7 @@ use super::alarm_memory;
 use super::embedded;
 use super::engine::Engine;
 use super::fleet::{Fleet, FleetOffice, FleetStartError};
+use super::live_settings::LiveSettings;
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
 use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
@@ -24,7 +25,6 @@ use crate::control::{LockError, RootLock};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
 use crate::handle::{EVENT_QUEUE, FarmHandle, FleetHandle, TapedFarmer};
-use crate::harvester::{Service, ServiceOptions};
 use crate::history::{self, HistoryOptions, HistoryReader};
 use crate::hooks::{self, HookContext, WebError};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
@@ -118,6 +118,8 @@ pub struct RunningFarm {
     pub handle: FarmHandle,
     /// Cancel to end it.
     pub stop: CancellationToken,
+    /// The settings it follows.
+    pub settings: LiveSettings,
     /// Port harvesters connect to.
     pub port: u16,
     tasks: TaskTracker,
@@ -308,16 +310,14 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let (alarm_memory, remembered) = watch::channel(None);
     tasks.spawn(alarm_memory::keep(root.alarm_memory_file(), remembered));
 
-    if !settings.harvester.plot_directories.is_empty() {
-        let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);
-        tasks.spawn(embedded::run(
-            service,
-            "local",
-            session_ids,
-            session_events,
-            stop.clone(),
-        ));
-    }
+    tasks.spawn(embedded::run_when_there_are_plots(
+        root.clone(),
+        settings.clone(),
+        clock,
+        session_ids,
+        session_events,
+        stop.clone(),
+    ));
     let engine = Engine {
         farmer: TapedFarmer::new(farmer),
         clock,
@@ -330,7 +330,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         solvers,
         pools,
         nodes,
-        log,
+        log: log.clone(),
         server: Arc::clone(&server),
         history,
         hooks,
@@ -344,6 +344,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let _ = input_sender.try_send(listening);
     tasks.spawn(engine.run(stop.clone()));
     tasks.spawn(listener.serve(Arc::clone(fleet.tls()), server));
+    let settings = LiveSettings::of_farm(&root, &log, settings, &fleet, &input_sender);
     tasks.spawn(fleet.keep(input_sender, stop.clone()));
     tasks.spawn(control.run(Served::Farmer(handle.clone()), stop.clone()));
     tasks.spawn(solving.run(stop.clone()));
@@ -365,6 +366,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     Ok(RunningFarm {
         handle,
         stop,
+        settings,
         port,
         tasks,
         _lock: lock,

@@ -165,6 +165,14 @@ impl Fleet {
         &self.time
     }
 
+    /// Follows what the settings say of Chia's private CA, if they do, and the farmer's certificates as they are now.
+    pub(super) fn read_again(&self, legacy: Option<LegacyCa>) -> Result<(), TlsError> {
+        if let Some(legacy) = legacy {
+            self.list.set_legacy(legacy);
+        }
+        self.tls.reload(&self.root, self.desk.ca())
+    }
+
     /// Carries out an order. Reads and writes files.
     fn answer(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, String> {
         self.carry_out(ask, server).map_err(|error| match &error {

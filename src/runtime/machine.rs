@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::live_settings::LiveSettings;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::{BindError, ControlServer, Served};
 use crate::control::{LockError, RootLock};
@@ -51,6 +52,8 @@ pub struct RunningHarvester {
     pub handle: HarvesterHandle,
     /// Cancel to end it.
     pub stop: CancellationToken,
+    /// The settings it follows.
+    pub settings: LiveSettings,
     /// The farmer it dials.
     pub farmer: HostPort,
     tasks: TaskTracker,
@@ -79,7 +82,8 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
         },
         network: settings.network.clone(),
     };
-    let service = Service::new(ServiceOptions::of(&settings), Clock::start());
+    let service = Service::new(ServiceOptions::of(&settings).at(&root), Clock::start());
+    let settings = LiveSettings::of_harvester(&root, &log, settings);
     let handle = HarvesterHandle {
         status: service.status(),
         log,
@@ -92,6 +96,7 @@ pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, Ha
     Ok(RunningHarvester {
         handle,
         stop,
+        settings,
         farmer,
         tasks,
         _lock: lock,

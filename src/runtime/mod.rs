@@ -8,6 +8,7 @@ mod embedded;
 mod engine;
 mod farm;
 mod fleet;
+mod live_settings;
 mod machine;
 mod node;
 mod pools;
@@ -18,4 +19,5 @@ pub use farm::{FarmOptions, RunningFarm, StartError, start};
 pub use fleet::FleetStartError;
 #[cfg(test)]
 pub(crate) use fleet::of_test_root;
+pub use live_settings::{LiveSettings, LiveSettingsError, SettingsChanges};
 pub use machine::{HarvesterOptions, HarvesterStartError, RunningHarvester, start_harvester};

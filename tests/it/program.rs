@@ -156,21 +156,112 @@ fn a_farm_answers_refuses_a_second_and_stops() {
     assert!(!program.root().join("farmconsole/control.sock").exists());
 }
 
+/// The daemon of `program` started by `starter`. Whoever runs the tests may have hang-ups ignored, as `nohup` does.
+fn daemon_by(program: &Program, starter: &[&str]) -> Command {
+    let daemon = program.command(&["--daemon"]);
+    let mut command = Command::new(starter[0]);
+    command.args(&starter[1..]).args(["env", "--default-signal=HUP"]);
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    command.env("HOME", program.dir.path()).stdin(Stdio::null());
+    command
+}
+
 #[test]
+#[cfg(target_os = "linux")]
 fn a_terminal_that_hangs_up_ends_the_farm_in_good_order() {
     let mut program = Program::simulated();
-    // Whoever runs the tests may have the signal ignored, as `nohup` does.
-    let mut command = Command::new("env");
-    command.arg("--default-signal=HUP");
-    let daemon = program.command(&["--daemon"]);
-    command.arg(daemon.get_program()).args(daemon.get_args());
-    command.env("HOME", program.dir.path());
+    // `script` runs a command in a terminal of its own.
+    let daemon = daemon_by(&program, &["exec"]);
+    let line: Vec<_> = [daemon.get_program()].into_iter().chain(daemon.get_args()).collect();
+    let line = line.join(std::ffi::OsStr::new(" "));
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["--quiet", "--return", "--command"])
+        .arg(line)
+        .arg("/dev/null");
+    program.start_by(terminal);
+    let terminal = program.daemon.as_mut().unwrap();
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    let started = Instant::now();
+    while program.root().join("farmconsole/control.sock").exists() {
+        assert!(started.elapsed() < PATIENCE, "it farms on");
+        wait_a_moment();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_terminal_a_hangup_has_the_settings_read_again() {
+    let mut program = Program::simulated();
+    let command = daemon_by(&program, &["setsid"]);
     program.start_by(command);
-    let daemon = program.daemon.as_mut().unwrap();
-    let pid = daemon.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    assert_eq!(daemon.wait().unwrap().code(), Some(0));
-    assert!(!program.root().join("farmconsole/control.sock").exists());
+    let pid = program.daemon.as_ref().unwrap().id().to_string();
+    let read_again = || assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let has_alarm = || {
+        program
+            .run(&["alarms", "--json"])
+            .stdout
+            .windows(19)
+            .any(|it| it == b"settings_unreadable")
+    };
+    let wait_for = |what: &str, check: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        while !check() {
+            assert!(started.elapsed() < PATIENCE, "{what} never came true");
+            wait_a_moment();
+        }
+    };
+    let original = fs::read_to_string(program.root().join("config/config.yaml")).unwrap();
+    program.settings(|text| {
+        text.replace("log_level: INFO", "log_level: DEBUG")
+            .replace("num_threads: 30", "num_threads: 7")
+    });
+    read_again();
+    let log = program.root().join("log/debug.log");
+    let told =
+        "settings read again: logging.log_level followed; harvester.num_threads will be followed from the next start";
+    wait_for(told, &|| {
+        // The log is made with its first line.
+        fs::read_to_string(&log).is_ok_and(|text| text.contains(told))
+    });
+    program.settings(|text| text.replace("num_threads: 7", "num_threads: many"));
+    read_again();
+    wait_for("an alarm of settings that are not followed", &has_alarm);
+    let summary = program.json(&["summary", "--json"]);
+    let received = summary["signage_points_received"].as_u64();
+    program.until("farming goes on", |s| s["signage_points_received"].as_u64() > received);
+    program.settings(|_| original.clone());
+    read_again();
+    wait_for("no alarm after the file was mended", &|| !has_alarm());
+    program.ok(&["stop"]);
+    assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn plot_directories_that_come_while_it_runs_are_looked_into() {
+    let every_second = |text: String| text.replace("interval_seconds: 120", "interval_seconds: 1");
+    let mut farm = Program::simulated();
+    farm.settings(every_second);
+    farm.start();
+    let mut machine = Program::new();
+    let ca = farm.root().join("config/ssl/ca");
+    machine.ok(&["init", "-c", ca.to_str().unwrap(), "--network", "simulator1"]);
+    machine.ok(&["configure", "--set-farmer-peer", &format!("127.0.0.1:{}", farm.port)]);
+    machine.settings(every_second);
+    let command = machine.command(&["harvester", "run"]);
+    machine.start_by(command);
+    for program in [&farm, &machine] {
+        let plots = program.dir.path().join("plots");
+        fs::create_dir(&plots).unwrap();
+        fs::write(plots.join("plot-k32-broken.plot"), [0; 200]).unwrap();
+        program.ok(&["plots", "add", "-d", plots.to_str().unwrap()]);
+    }
+    let seen = |harvester: &Value| harvester["failed"] == 1;
+    farm.until("both harvesters have seen their file", |summary| {
+        let harvesters = summary["harvesters"].as_array().unwrap();
+        harvesters.len() == 2 && harvesters.iter().all(seen)
+    });
 }
 
 #[test]

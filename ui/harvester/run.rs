@@ -34,8 +34,8 @@ pub(crate) async fn run(context: &Context, options: HarvesterRun) -> Outcome {
                 shell_word(context.root.dir())
             );
             systemd::tell_started();
-            let stop = harvester.stop.clone();
-            daemon::wait_and_end(stop, harvester.ended(GOODBYE), signals).await
+            let (stop, settings) = (harvester.stop.clone(), harvester.settings.clone());
+            daemon::wait_and_end(stop, Some(settings), harvester.ended(GOODBYE), signals).await
         }
         #[cfg(feature = "console")]
         Face::Console => crate::attach::console_on_harvester(context, harvester).await,

@@ -516,6 +516,22 @@ fn only_a_harvester_that_is_gone_can_be_forgotten() {
 }
 
 #[test]
+fn settings_that_cannot_be_followed_are_an_alarm_until_they_can() {
+    let mut story = Story::new();
+    let read = |why: Option<&str>| Input::SettingsUnreadable {
+        why: why.map(str::to_owned),
+    };
+    story.input(read(None));
+    assert_eq!(story.alarms(), []);
+    for why in ["config.yaml: line 3", "config.yaml: line 7"] {
+        story.input(read(Some(why)));
+        assert_eq!(story.alarms(), [AlarmKind::SettingsUnreadable { why: why.to_owned() }]);
+    }
+    story.input(read(None));
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
 fn alarm_is_acknowledged_by_number() {
     let mut story = Story::of(FarmerConfig {
         keys: FarmerKeys::default(),

@@ -6,7 +6,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 37] = [
+    pub const RULES: [&str; 38] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -42,6 +42,7 @@ impl AlarmKind {
         "pool_clock_differs",
         "partials_lost",
         "pools_unreadable",
+        "settings_unreadable",
         "clock_wrong",
         "ca_key_locked",
     ];
@@ -91,6 +92,7 @@ impl AlarmKind {
                 launcher_id, outcome, ..
             } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
             Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
+            Self::SettingsUnreadable { .. } => "settings_unreadable".to_owned(),
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
         }
@@ -135,6 +137,7 @@ impl AlarmKind {
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
             | Self::PoolsUnreadable { .. }
+            | Self::SettingsUnreadable { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. } => None,
         }
@@ -208,6 +211,7 @@ impl AlarmKind {
             | Self::CertificateShared { .. }
             | Self::SharedPlots { .. }
             | Self::PoolsUnreadable { .. }
+            | Self::SettingsUnreadable { .. }
             | Self::AlarmHookFailing { .. }
             | Self::HistoryNotWritten { .. }
             | Self::ClockWrong { .. }
@@ -269,6 +273,7 @@ impl AlarmKind {
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
             | Self::PoolsUnreadable { .. }
+            | Self::SettingsUnreadable { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. } => Severity::Warning,
         }

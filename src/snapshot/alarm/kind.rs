@@ -333,6 +333,11 @@ pub enum AlarmKind {
         /// Why, with the file.
         why: String,
     },
+    /// The settings were to be read again, and cannot be.
+    SettingsUnreadable {
+        /// Why, with the file.
+        why: String,
+    },
     /// This machine's clock is wrong by more than a minute.
     ClockWrong {
         /// Seconds by which it is ahead; negative if it is behind.

@@ -131,6 +131,10 @@ impl AlarmKind {
             } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
             Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
             Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
+            Self::SettingsUnreadable { .. } => {
+                "mend the file (`farmconsole config check` tells every mistake) and have it read again; farming goes on with what was read before"
+                    .to_owned()
+            }
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
             Self::CaKeyLocked { .. } => {
                 "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()
@@ -301,6 +305,7 @@ impl fmt::Display for AlarmKind {
                 step.word()
             ),
             Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
+            Self::SettingsUnreadable { why } => write!(f, "the changed settings are not followed: {why}"),
             Self::ClockWrong { ahead_s } => {
                 let word = if *ahead_s < 0 { "behind" } else { "ahead" };
                 write!(
