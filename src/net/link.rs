@@ -355,8 +355,16 @@ pub(super) fn closed_by_peer(goodbye: Option<&CloseFrame>) -> DisconnectCause {
         Some(CloseFrame { code, reason })
             if !matches!(code, CloseCode::Normal | CloseCode::Away | CloseCode::Status) =>
         {
-            let code = u16::from(*code);
-            lost(format!("it closed with code {code} {}", escape(reason)).trim_end())
+            let what = match (code, reason.as_str()) {
+                (CloseCode::Policy, _) => "it does not want this connection",
+                (_, UNKNOWN) => "it could not do with what we sent",
+                (_, INVALID_PROTOCOL_MESSAGE) => "it could not read what we sent",
+                (_, INVALID_HANDSHAKE) => "it did not take our handshake",
+                (_, INCOMPATIBLE_NETWORK_ID) => "it is on another network",
+                _ => "it closed the connection",
+            };
+            let code = format!("code {} {}", u16::from(*code), escape(reason));
+            lost(&format!("{what} ({})", code.trim_end()))
         }
         _ => DisconnectCause::ClosedByPeer,
     }

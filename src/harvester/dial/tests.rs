@@ -154,7 +154,7 @@ async fn a_farmer_that_cannot_be_had_is_told_in_plain_words() {
     let unsaid = refusal(
         ConnectError::Refused {
             cause: DisconnectCause::Lost {
-                detail: "closed with code 1002 110".to_owned(),
+                detail: "it is on another network (code 1002 110)".to_owned(),
             },
         },
         "mainnet",

@@ -80,7 +80,7 @@ impl ConnectError {
     /// Whether the peer is on another network, which it says by number.
     #[must_use]
     pub fn says_other_network(&self) -> bool {
-        let code = format!("code 1002 {INCOMPATIBLE_NETWORK_ID}");
+        let code = format!("(code 1002 {INCOMPATIBLE_NETWORK_ID})");
         self.detail().is_some_and(|detail| detail.ends_with(&code))
     }
 
