@@ -49,6 +49,17 @@ pub(crate) struct Looks {
 }
 
 impl Context {
+    /// Why `what` cannot be done here, if this is the root of a machine that only harvests: it has joined a farm, and has no
+    /// farming keys.
+    pub(crate) fn only_harvests(&self, what: &str, status: Status, hint: &str) -> Result<(), Failure> {
+        if !self.root.membership_file().exists() || self.root.keys_file().exists() {
+            return Ok(());
+        }
+        let root = self.root.dir().display();
+        let why = "it has joined a farm elsewhere as a harvester, and has no farming keys";
+        Err(Failure::new(status, format!("{what} on {root}: {why}")).hint(hint))
+    }
+
     /// The root named by `--root` or `FARMCONSOLE_ROOT`, else `<home>/.farmconsole/<name>`.
     pub(crate) fn new(
         root: Option<PathBuf>,

@@ -121,17 +121,11 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
 /// Reads the settings, asks for the passphrase if there is one, and opens the log.
 fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
     let settings = context.settings()?;
-    let root = &context.root;
-    if root.membership_file().exists() && !root.keys_file().exists() {
-        return Err(Failure::new(
-            Status::Settings,
-            format!(
-                "farm on {}: it has joined a farm elsewhere as a harvester, and has no farming keys",
-                root.dir().display()
-            ),
-        )
-        .hint("`farmconsole harvester run` harvests for that farm; a farmer needs a root of its own: `--root DIR`"));
-    }
+    context.only_harvests(
+        "farm",
+        Status::Settings,
+        "`farmconsole harvester run` harvests for that farm; a farmer needs a root of its own: `--root DIR`",
+    )?;
     let passphrase = crate::secrets::to_unlock(context)?.map(Arc::new);
     let log = open_log(context, &settings.logging, Service::Farmer)?;
     for warning in &settings.warnings {

@@ -20,6 +20,11 @@ const PAGE: u32 = 1000;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
+    context.only_harvests(
+        "look into the history",
+        Status::Failed,
+        "ask where the farmer runs, which writes it",
+    )?;
     let now = unix_ms_now();
     let reader = HistoryReader::new(context.root.history_file());
     let mut out = io::stdout().lock();
@@ -36,7 +41,7 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
                 offset: u64::from(printed),
                 limit,
             })
-            .map_err(|error| unreadable(&error))?;
+            .map_err(|error| unreadable(context, &error))?;
         let lines = lines(&page.rows, arguments.output.json);
         is_empty &= lines.is_empty();
         for line in lines {
@@ -53,10 +58,15 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
     Ok(Ended::Fine)
 }
 
-fn unreadable(error: &HistoryError) -> Failure {
+fn unreadable(context: &Context, error: &HistoryError) -> Failure {
     let failure = Failure::new(Status::Failed, error);
     match error {
-        HistoryError::Missing { .. } => failure.hint("a farmer writes one while it runs: `farmconsole --daemon`"),
+        HistoryError::Missing { .. } => {
+            let no_farmers =
+                context.only_harvests("look into the history", Status::Failed, "ask where the farmer runs");
+            let hint = "a farmer writes one while it runs: `farmconsole --daemon`";
+            no_farmers.err().unwrap_or_else(|| failure.hint(hint))
+        }
         HistoryError::OtherSchema { .. } => failure.hint("ask with the version that farms on this root"),
         HistoryError::Sqlite { .. } => failure,
     }

@@ -141,6 +141,11 @@ fn set_rewards(context: &Context, farmer: Option<&str>, pool: Option<&str>) -> R
 
 /// `farmconsole keys show`.
 pub(crate) fn show(context: &Context, json: bool) -> Outcome {
+    context.only_harvests(
+        "show farming keys",
+        Status::Failed,
+        "ask where the farmer runs; keys stay there",
+    )?;
     let settings = context.settings()?;
     let file = context.root.keys_file();
     let reports = keys::show(&file).map_err(bad_keys)?;

@@ -536,6 +536,14 @@ fn a_harvester_that_joined_a_farm_is_not_made_a_farmer_by_accident() {
     let errors = program.fails(&["--daemon"], 78);
     let hint = format!("`farmconsole --root {} harvester run`", program.root().display());
     assert!(errors.contains(&hint), "{errors}");
+    // Nor are people sent to copy keys there.
+    for command in [&["keys", "show"], &["history", "plots"]] {
+        let errors = program.fails(command, 1);
+        assert!(
+            errors.contains("hint: ask where the farmer runs") && !errors.contains("import"),
+            "{errors}"
+        );
+    }
 }
 
 #[test]
