@@ -166,11 +166,20 @@ impl Fleet {
     }
 
     /// Follows what the settings say of Chia's private CA, if they do, and the farmer's certificates as they are now.
+    ///
+    /// # Errors
+    /// Why the certificates cannot be used; then nothing has changed.
     pub(super) fn read_again(&self, legacy: Option<LegacyCa>) -> Result<(), TlsError> {
+        let before = self.list.legacy();
+        let legacy = legacy.filter(|legacy| *legacy != before);
         if let Some(legacy) = legacy {
             self.list.set_legacy(legacy);
         }
-        self.tls.reload(&self.root, self.desk.ca())
+        let reloaded = self.tls.reload(&self.root, self.desk.ca());
+        if reloaded.is_err() && legacy.is_some() {
+            self.list.set_legacy(before);
+        }
+        reloaded
     }
 
     /// Carries out an order. Reads and writes files.

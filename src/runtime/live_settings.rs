@@ -103,6 +103,9 @@ impl LiveSettings {
 impl Live {
     fn read_again(&self) -> Result<SettingsChanges, LiveSettingsError> {
         let new = Settings::load(&self.root)?;
+        for warning in &new.warnings {
+            tracing::warn!(target: "config", "{warning}");
+        }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(farm) = &self.farm {
             farm.fleet.read_again(new.own.legacy_ca)?;
