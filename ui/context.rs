@@ -49,9 +49,9 @@ pub(crate) struct Looks {
 }
 
 impl Context {
-    /// Why `what` cannot be done here, if this is the root of a machine that only harvests: it has joined a farm, and has no
-    /// farming keys.
-    pub(crate) fn only_harvests(&self, what: &str, status: Status, hint: &str) -> Result<(), Failure> {
+    /// Refuses `what`, which is done on a farmer's root, on that of a machine that only harvests: it has joined a farm, and
+    /// has no farming keys.
+    pub(crate) fn farmers_only(&self, what: &str, status: Status, hint: &str) -> Result<(), Failure> {
         if !self.root.membership_file().exists() || self.root.keys_file().exists() {
             return Ok(());
         }

@@ -121,7 +121,7 @@ pub(crate) fn start(context: &Context) -> Result<(RunningFarm, LogGuard), Failur
 /// Reads the settings, asks for the passphrase if there is one, and opens the log.
 fn prepare(context: &Context) -> Result<(FarmOptions, LogGuard), Failure> {
     let settings = context.settings()?;
-    context.only_harvests(
+    context.farmers_only(
         "farm",
         Status::Settings,
         "`farmconsole harvester run` harvests for that farm; a farmer needs a root of its own: `--root DIR`",

@@ -141,7 +141,7 @@ fn set_rewards(context: &Context, farmer: Option<&str>, pool: Option<&str>) -> R
 
 /// `farmconsole keys show`.
 pub(crate) fn show(context: &Context, json: bool) -> Outcome {
-    context.only_harvests(
+    context.farmers_only(
         "show farming keys",
         Status::Failed,
         "ask where the farmer runs; keys stay there",

@@ -199,11 +199,8 @@ fn without_a_terminal_a_hangup_has_the_settings_read_again() {
     let pid = program.daemon.as_ref().unwrap().id().to_string();
     let read_again = || assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     let has_alarm = || {
-        program
-            .run(&["alarms", "--json"])
-            .stdout
-            .windows(19)
-            .any(|it| it == b"settings_unreadable")
+        let alarms = program.run(&["alarms", "--json"]).stdout;
+        String::from_utf8(alarms).unwrap().contains("settings_unreadable")
     };
     let wait_for = |what: &str, check: &dyn Fn() -> bool| {
         let started = Instant::now();

@@ -131,10 +131,9 @@ impl AlarmKind {
             } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
             Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
             Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
-            Self::SettingsUnreadable { .. } => {
-                "mend the file (`farmconsole config check` tells every mistake) and have it read again; farming goes on with what was read before"
-                    .to_owned()
-            }
+            Self::SettingsUnreadable { .. } => "mend that (`farmconsole config check` tells every mistake in the file), then \
+                `systemctl reload farmconsole`, or send SIGHUP; farming goes on with what was read before"
+                .to_owned(),
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
             Self::CaKeyLocked { .. } => {
                 "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()
