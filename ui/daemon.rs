@@ -29,13 +29,24 @@ const PORT_RETRY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(context: &Context) -> Outcome {
     let mut signals = Signals::take()?;
     let (options, _log) = prepare(context)?;
-    let farm = tokio::select! {
-        farm = when_the_port_is_free(|| farmconsole::runtime::start(options.clone())) => farm.map_err(not_started)?,
-        () = signals.next() => return Ok(Ended::Fine),
+    let starting = when_the_port_is_free(|| farmconsole::runtime::start(options.clone()));
+    tokio::pin!(starting);
+    let mut have_changed = false;
+    let farm = loop {
+        tokio::select! {
+            farm = &mut starting => break farm.map_err(not_started)?,
+            wish = signals.wish() => match wish {
+                Wish::End => return Ok(Ended::Fine),
+                Wish::ReadSettings => have_changed = true,
+            },
+        }
     };
     announce(context, &farm, "farm");
     systemd::tell_started();
     tokio::spawn(systemd::feed_watchdog(farm.handle.clone()));
+    if have_changed {
+        read_again(&farm.settings).await;
+    }
     let (stop, settings) = (farm.stop.clone(), farm.settings.clone());
     wait_and_end(stop, Some(settings), farm.ended(GOODBYE), signals).await
 }

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -156,6 +156,16 @@ fn a_farm_answers_refuses_a_second_and_stops() {
     assert!(!program.root().join("farmconsole/control.sock").exists());
 }
 
+fn hang_up(daemon: &Child) {
+    let mut kill = Command::new("kill");
+    assert!(
+        kill.args(["-HUP", &daemon.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
 /// The daemon of `program` started by `starter`. Whoever runs the tests may have hang-ups ignored, as `nohup` does.
 fn daemon_by(program: &Program, starter: &[&str]) -> Command {
     let daemon = program.command(&["--daemon"]);
@@ -196,8 +206,7 @@ fn without_a_terminal_a_hangup_has_the_settings_read_again() {
     let mut program = Program::simulated();
     let command = daemon_by(&program, &["setsid"]);
     program.start_by(command);
-    let pid = program.daemon.as_ref().unwrap().id().to_string();
-    let read_again = || assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let read_again = || hang_up(program.daemon.as_ref().unwrap());
     let has_alarm = || {
         let alarms = program.run(&["alarms", "--json"]).stdout;
         String::from_utf8(alarms).unwrap().contains("settings_unreadable")
@@ -301,10 +310,11 @@ fn killed_at_any_moment_it_starts_again_at_once() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     let program = Program::simulated();
     let taken = std::net::TcpListener::bind(("0.0.0.0", program.port)).unwrap();
-    let mut daemon = program.command(&["--daemon"]);
+    let mut daemon = daemon_by(&program, &["setsid"]);
     let mut daemon = daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let line = |output: &mut dyn Read| {
         let mut line = String::new();
@@ -320,11 +330,16 @@ fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    // To have settings read again does not end it meanwhile.
+    hang_up(&daemon);
+    wait_a_moment();
     drop(taken);
     let said = line(daemon.stdout.as_mut().unwrap());
     assert!(said.contains(&format!("farm on port {}", program.port)), "{said}");
     program.ok(&["stop"]);
     assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    let log = fs::read_to_string(program.root().join("log/debug.log")).unwrap();
+    assert!(log.contains("settings read again: nothing has changed"), "{log}");
 }
 
 #[test]
