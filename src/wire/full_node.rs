@@ -1,7 +1,8 @@
 //! Messages between farmer and full node. All of them travel without an id.
 //!
-//! [`NewSignagePoint`] grew four times without a new protocol version, so a farmer and a node of different ages may not
-//! understand each other. The last change is tolerated: releases up to 2.7.3 end before `filter_challenge`.
+//! [`NewSignagePoint`] grew four times without a new protocol version, so official farmers and nodes of different ages do
+//! not understand each other. All that releases from 2.2 on send is read: those before 2.7.4 end before
+//! `filter_challenge`, those before 2.5.5 have no `last_tx_height` either.
 
 use super::block::{
     ChallengeChainSubSlot, FoliageBlockData, FoliageTransactionBlock, PoolTarget, RewardChainBlockUnfinished,
@@ -33,7 +34,8 @@ pub struct NewSignagePoint {
     pub signage_point_index: u8,
     /// Height of the node's peak.
     pub peak_height: Height,
-    /// Height of the node's last transaction block.
+    /// Height of the node's last transaction block; a node older than 2.5.5 does not tell, its peak stands for it. Only
+    /// after hard fork 2 is anything decided by it, and no such node follows the chain that far.
     pub last_tx_height: Height,
     /// What the two points are hashes of, for harvesters that want to see what they sign.
     pub sp_source_data: Option<SignagePointSourceData>,
@@ -41,9 +43,10 @@ pub struct NewSignagePoint {
     pub filter_challenge: Option<FilterChallenge>,
 }
 
-/// Streamed in full; a `filter_challenge` that is missing altogether is read as none.
+/// Streamed in full; read in each of its three layouts, which only what follows the peak's height can tell apart: the one
+/// that takes the message to its end is the one it was written in.
 impl Streamable for NewSignagePoint {
-    const MIN_BYTES: usize = 3 * 32 + 2 * 8 + 1 + 2 * 4 + 1;
+    const MIN_BYTES: usize = 3 * 32 + 2 * 8 + 1 + 4 + 1;
 
     fn stream(&self, out: &mut Vec<u8>) {
         self.challenge_hash.stream(out);
@@ -59,7 +62,7 @@ impl Streamable for NewSignagePoint {
     }
 
     fn parse(input: &mut Reader<'_>) -> Result<Self, WireError> {
-        Ok(Self {
+        let mut point = Self {
             challenge_hash: Streamable::parse(input)?,
             challenge_chain_sp: Streamable::parse(input)?,
             reward_chain_sp: Streamable::parse(input)?,
@@ -67,14 +70,37 @@ impl Streamable for NewSignagePoint {
             sub_slot_iters: Streamable::parse(input)?,
             signage_point_index: Streamable::parse(input)?,
             peak_height: Streamable::parse(input)?,
-            last_tx_height: Streamable::parse(input)?,
-            sp_source_data: Streamable::parse(input)?,
-            filter_challenge: if input.remaining() == 0 {
-                None
-            } else {
-                Streamable::parse(input)?
-            },
-        })
+            last_tx_height: Height(0),
+            sp_source_data: None,
+            filter_challenge: None,
+        };
+        let mut older = input.clone();
+        let newer = point.parse_rest(input);
+        if newer.is_ok() && input.remaining() == 0 {
+            return Ok(point);
+        }
+        match Streamable::parse(&mut older) {
+            Ok(sp_source_data) if older.remaining() == 0 => {
+                *input = older;
+                point.last_tx_height = point.peak_height;
+                point.sp_source_data = sp_source_data;
+                point.filter_challenge = None;
+                Ok(point)
+            }
+            _ => newer.map(|()| point),
+        }
+    }
+}
+
+impl NewSignagePoint {
+    /// Reads what follows the peak's height, as releases from 2.5.5 on write it.
+    fn parse_rest(&mut self, input: &mut Reader<'_>) -> Result<(), WireError> {
+        self.last_tx_height = Streamable::parse(input)?;
+        self.sp_source_data = Streamable::parse(input)?;
+        if input.remaining() > 0 {
+            self.filter_challenge = Streamable::parse(input)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,5 @@
-"""Official harvesters 2.5.4, 2.6.0 and 2.7.5 farm against farmconsole on the simulated chain, and farmconsole's harvester
-for official farmers. Started by tests/interop/run.
+"""Official harvesters 2.2.1, 2.5.4, 2.6.0 and 2.7.5 farm against farmconsole on the simulated chain, and farmconsole's
+harvester for official farmers. Started by tests/interop/run.
 
 Every scenario is a function that begins with a farm in order and leaves one. A scenario fails with the first thing that
 did not come true in time, what was last seen instead, and where the logs are.
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-RELEASES = ["2.5.4", "2.6.0", "2.7.5"]
+RELEASES = ["2.2.1", "2.5.4", "2.6.0", "2.7.5"]
 MNEMONIC = "abandon " * 23 + "art"  # the BIP-39 test vector: worth nothing
 CONTRACT = "ab" * 32
 OTHER_FARMER_PK = "97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
@@ -185,18 +185,18 @@ class World:
         return self.farm.root / "config/ssl/ca"
 
     def plots(self):
-        """18 plots of the farm's keys (9 with a pool key, 9 with a contract) and one for other keys; cached."""
+        """24 plots of the farm's keys (12 with a pool key, 12 with a contract) and one for other keys; cached."""
         keys = json.loads(self.farm.cli("keys", "show", "--json").stdout)
         farmer, pool = keys["farmer_public_keys"][0], keys["pool_public_keys"][0]
         cache = self.venvs / f"plots-{farmer[:12]}-{pool[:12]}"
-        for kind, number, farmer_pk, where in [("og", 9, farmer, pool), ("nft", 9, farmer, CONTRACT), ("other", 1, OTHER_FARMER_PK, pool)]:
+        for kind, number, farmer_pk, where in [("og", 12, farmer, pool), ("nft", 12, farmer, CONTRACT), ("other", 1, OTHER_FARMER_PK, pool)]:
             have = list((cache / kind).glob("*.plot"))
             if len(have) < number:
                 subprocess.run(
                     [self.venvs / "chia-2.7.5/bin/python", HERE / "official.py", "plots", cache / kind, str(number - len(have)), farmer_pk, where],
                     check=True, timeout=900, env=dict(os.environ, CHIA_ROOT=str(self.work / "plotter")),
                 )
-        return {kind: sorted((cache / kind).glob("*.plot"))[:number] for kind, number in [("og", 9), ("nft", 9), ("other", 1)]}
+        return {kind: sorted((cache / kind).glob("*.plot"))[:number] for kind, number in [("og", 12), ("nft", 12), ("other", 1)]}
 
     def v2_plots(self, farm):
         """16 v2 plots of a farm's keys, half of them with a contract; cached."""
@@ -353,7 +353,7 @@ def cross_check(world):
 
 def plots_come_and_go(world):
     """A removed plot is missed and named; when it comes back the count is right again."""
-    harvester = world.official[2]
+    harvester = world.official[-1]
     directory = world.work / f"plots-{harvester.name}"
     foreign = {plot.name for plot in world.plots()["other"]}  # listed as no-key, not among the plots that can be lost
     victim = next(plot for plot in sorted(directory.glob("plot-k18-*.plot")) if plot.name not in foreign)
@@ -413,7 +413,7 @@ def harvester_hangs(world):
 
 def shared_certificate(world):
     """Two harvesters with one certificate are both served, with an alarm that names both addresses."""
-    first = world.official[2]
+    first = world.official[-1]
     second = Harvester(world.work, world.venvs, "2.7.5", "h-clone")
     plots = world.plots()
     second.set_up(world.farm, world.plot_directory("clone", plots["nft"][:2], None), world.ca())

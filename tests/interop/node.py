@@ -1,9 +1,10 @@
-"""farmconsole as the farmer of official full nodes, release 2.7.5. Started by tests/interop/run node.
+"""farmconsole as the farmer of official full nodes, releases 2.7.5 and 2.5.4. Started by tests/interop/run node.
 
 `full_node_link` and `remote_node_is_pinned` talk to a node made of the official server classes (full_node.py), which can
 be told to misbehave; the others farm a private chain: the official full node and timelord, our harvester and an official one.
 """
 import argparse
+import copy
 import json
 import os
 import re
@@ -21,7 +22,10 @@ from pathlib import Path
 from farm import HERE, MNEMONIC, Failed, Farm, Harvester, World, fingerprint_of, wait_for, with_network
 
 RELEASE = "2.7.5"
+# Its signage points tell fewer heights.
+OLDER_RELEASE = "2.5.4"
 BLOCKS = 20
+OLDER_BLOCKS = 6
 
 
 class NotRun(Exception):
@@ -129,12 +133,22 @@ class Context:
 
     def __init__(self, directory, binary):
         self.world = World(directory, binary)
-        self.work, self.binary, self.venv = self.world.work, binary, directory / f"chia-{RELEASE}/bin"
-        self.python = self.venv / "python"
+        self.work, self.binary = self.world.work, binary
+        self.use_release(RELEASE)
         # Plots belong to the keys of the world's farm.
         self.world.farm.set_up()
         self.plots = self.world.plots()
         self.processes = []
+
+    def use_release(self, release):
+        self.release, self.venv = release, self.world.venvs / f"chia-{release}/bin"
+        self.python = self.venv / "python"
+
+    def with_release(self, release):
+        """The same place to work, with another release of the official package."""
+        other = copy.copy(self)
+        other.use_release(release)
+        return other
 
     def environment(self, root):
         return dict(os.environ, CHIA_ROOT=str(root), CHIA_KEYS_ROOT=str(root / "keys"), PATH=f"{self.venv}:{os.environ['PATH']}")
@@ -342,7 +356,7 @@ class Chain:
         path.write_text(json.dumps(constants | first_block))
         context.official(root, context.python, HERE / "official.py", "configure", root, str(self.free_port), network, path)
         context.official(root, context.python, HERE / "official.py", "chain", root, str(first), str(self.free_port))
-        self.harvester = Harvester(context.work, context.world.venvs, RELEASE, f"{name}-harvester")
+        self.harvester = Harvester(context.work, context.world.venvs, context.release, f"{name}-harvester")
         self.harvester.set_up(self.farm, [other], root / "config/ssl/ca", network, path)
         context.start(root, context.venv / "chia_full_node")
         wait_for("the node answers", 90, lambda: ask(root, self.rpc, "get_blockchain_state")["success"])
@@ -389,7 +403,7 @@ class Chain:
 def blocks_on_a_chain(context):
     """At least 20 blocks are accepted by the official full node, a sub-slot end among them; `summary` is the official one's."""
     own = context.plot_directory("own", context.plots["og"][:5] + context.plots["nft"][:4])
-    other = context.plot_directory("other", context.plots["og"][5:] + context.plots["nft"][4:])
+    other = context.plot_directory("other", context.plots["og"][5:9] + context.plots["nft"][4:9])
     chain = Chain(context, "chain", own, other)
     try:
         def enough():
@@ -400,6 +414,22 @@ def blocks_on_a_chain(context):
         beside = official_farmer(context, chain.root, chain.free_port, [own, other])
         chain.check(wait_for(f"{BLOCKS} blocks and a sub-slot end", 210, enough))
         compare_summaries(context, chain.farm, chain.root, beside, chain.timelord)
+    finally:
+        chain.stop()
+
+
+def blocks_with_an_older_node(context):
+    """A full node and a harvester of release 2.5.4, whose messages have fewer fields, are farmed with: each harvester wins a block."""
+    own = context.plot_directory("older-own", context.plots["og"][:6] + context.plots["nft"][:6])
+    other = context.plot_directory("older-other", context.plots["og"][6:] + context.plots["nft"][6:])
+    chain = Chain(context.with_release(OLDER_RELEASE), "chain-older", own, other)
+    try:
+        def enough():
+            accepted, summary = chain.records(), chain.farm.summary()
+            winners = {p["harvester_name"] for p in summary["proofs"] if p["block_signed_after_ms"]}
+            return len(accepted) >= OLDER_BLOCKS and len(winners) == 2 and accepted, (len(accepted), winners)
+
+        chain.check(wait_for(f"{OLDER_BLOCKS} blocks, of both harvesters", 210, enough))
     finally:
         chain.stop()
 
@@ -479,7 +509,7 @@ def compare_summaries(context, farm, chain, harvesters, timelord):
     print("".join(f"       | {line}\n" for line in text.splitlines()), end="")
 
 
-SCENARIOS = [full_node_link, remote_node_is_pinned, blocks_on_a_chain, v2_blocks_on_a_chain]
+SCENARIOS = [full_node_link, remote_node_is_pinned, blocks_on_a_chain, blocks_with_an_older_node, v2_blocks_on_a_chain]
 
 
 def main():

@@ -12,9 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 import chia.timelord.timelord
 import chiavdf
 from chia.server.start_service import async_run
-from chia.timelord.start_timelord import async_main
 from chia.util.config import load_config
 from chia.util.default_root import resolve_root_path
+
+try:
+    from chia.timelord.start_timelord import async_main
+except ModuleNotFoundError:  # its place up to release 2.5.4
+    from chia.server.start_timelord import async_main
 
 ROOT = resolve_root_path(override=None)
 PACE = float(os.environ.get("ITERATIONS_PER_SECOND", "1024"))

@@ -63,6 +63,7 @@ impl DialledNode {
                 Ok(opened) => {
                     told = None;
                     let connected = Instant::now();
+                    let software = opened.link.software_version().to_owned();
                     let cause = self.serve(opened, &stop).await;
                     if connected.elapsed() >= SETTLED_AFTER {
                         backoff.handle_success();
@@ -70,7 +71,7 @@ impl DialledNode {
                     if stop.is_cancelled() {
                         return;
                     }
-                    words(&cause)
+                    words(&cause, &software)
                 }
                 Err(error) => {
                     let why = error.to_string();
@@ -251,9 +252,12 @@ impl DialError {
     }
 }
 
-/// Why the link ended, as a fragment.
-fn words(cause: &DisconnectCause) -> String {
+/// Why the link to a node of this `software` ended, as a fragment.
+fn words(cause: &DisconnectCause, software: &str) -> String {
     match cause {
+        DisconnectCause::Malformed { .. } => format!(
+            "it runs {software} and {cause} (farmconsole reads what official full nodes from 2.2 to 2.7.5 send)"
+        ),
         DisconnectCause::ClosedByPeer => "it closed the connection".to_owned(),
         DisconnectCause::Silent => "it was silent for 30 s".to_owned(),
         other => other.to_string(),
@@ -405,6 +409,19 @@ mod tests {
         }
         stop.cancel();
         running.await.unwrap();
+    }
+
+    #[test]
+    fn node_of_an_unknown_release_is_named_with_the_releases_that_are_read() {
+        let cause = DisconnectCause::Malformed {
+            message: "new_signage_point".to_owned(),
+            detail: "4 bytes left over at offset 123".to_owned(),
+        };
+        assert_eq!(
+            words(&cause, "3.0.0"),
+            "it runs 3.0.0 and sent an unreadable new_signage_point: 4 bytes left over at offset 123 (farmconsole reads \
+             what official full nodes from 2.2 to 2.7.5 send)"
+        );
     }
 
     #[tokio::test]

@@ -314,6 +314,38 @@ fn signage_point_of_an_older_node_is_read() {
     assert!(properties::from_full_node(&older));
 }
 
+/// Release 2.5.4 and older: no height of the last transaction block either. Release 2.5.4 writes these bytes.
+#[test]
+fn signage_point_of_a_node_without_last_tx_height_is_read() {
+    for name in [
+        "new_signage_point_minimal",
+        "new_signage_point_vdf_filter",
+        "new_signage_point_eos",
+    ] {
+        let bytes = vector_named(name);
+        let current = Message {
+            kind: MessageType::NewSignagePoint.as_u8(),
+            id: None,
+            data: bytes.clone(),
+        };
+        let Ok(Some(FromFullNode::NewSignagePoint(mut expected))) = FromFullNode::decode(&current) else {
+            panic!("{name} is not a signage point");
+        };
+        let filter_challenge = if expected.filter_challenge.is_some() { 33 } else { 1 };
+        let older = Message {
+            data: properties::without_last_tx_height(&bytes[..bytes.len() - filter_challenge]),
+            ..current
+        };
+        expected.last_tx_height = expected.peak_height;
+        expected.filter_challenge = None;
+        assert_eq!(
+            FromFullNode::decode(&older),
+            Ok(Some(FromFullNode::NewSignagePoint(expected)))
+        );
+        assert!(properties::from_full_node(&older));
+    }
+}
+
 /// Protocol version 0.0.37: heights, but no filter challenge. Release 2.6.0 writes these bytes.
 #[test]
 fn all_three_signage_point_layouts_are_told_apart_by_length() {

@@ -12,9 +12,9 @@ use crate::units::PlotSize;
 use crate::wire::plot_sync::PlotSyncResponse;
 use crate::wire::{
     FromFullNode, FromHarvester, G1Bytes, Handshake, HarvesterHandshake, HarvesterLayout, Message, MessageType,
-    NewProofOfSpace, PartialProofsData, Plot, PlotSync, ProofOfSpace, RequestSignatures, RewardChainBlockUnfinished,
-    SignagePointFilter, SignagePointSourceData, SolverInfo, SolverResponse, Streamable, ToFullNode, ToHarvester,
-    WireError,
+    NewProofOfSpace, NewSignagePoint, PartialProofsData, Plot, PlotSync, ProofOfSpace, RequestSignatures,
+    RewardChainBlockUnfinished, SignagePointFilter, SignagePointSourceData, SolverInfo, SolverResponse, Streamable,
+    ToFullNode, ToHarvester, WireError,
 };
 
 /// A value, its bytes, and that all properties hold for them.
@@ -104,6 +104,21 @@ proptest! {
         let message = value.encode(id);
         prop_assert_eq!(ToFullNode::decode(&message), Ok(Some(value)));
         prop_assert!(properties::to_full_node(&message));
+    }
+
+    /// A signage point without the fields that came last is the same question.
+    #[test]
+    fn signage_points_of_older_nodes_are_read(seed in vec(any::<u8>(), 0..600)) {
+        let mut expected = NewSignagePoint::grow(&mut Seed(&seed));
+        expected.filter_challenge = None;
+        let bytes = expected.to_bytes();
+        let up_to_2_7_3 = &bytes[..bytes.len() - 1];
+        prop_assert_eq!(NewSignagePoint::from_bytes(up_to_2_7_3), Ok(expected.clone()));
+        let up_to_2_5_4 = properties::without_last_tx_height(up_to_2_7_3);
+        expected.last_tx_height = expected.peak_height;
+        prop_assert_eq!(NewSignagePoint::from_bytes(&up_to_2_5_4), Ok(expected));
+        let message = Message { kind: MessageType::NewSignagePoint.as_u8(), id: None, data: up_to_2_5_4 };
+        prop_assert!(properties::from_full_node(&message));
     }
 
     #[test]
