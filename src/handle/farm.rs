@@ -38,11 +38,20 @@ pub struct FarmHandle {
 }
 
 impl FarmHandle {
-    /// Asks or orders something about the harvesters and their certificates.
+    /// Asks or orders something about the harvesters and their certificates. A harvester may be named as the farm shows
+    /// it, also where the registry has no name for it and its address is that of several, as in `10.0.0.5 (2)`.
     ///
     /// # Errors
     /// A sentence that says why not.
-    pub async fn fleet(&self, ask: FleetAsk) -> Result<FleetAnswer, String> {
+    pub async fn fleet(&self, mut ask: FleetAsk) -> Result<FleetAnswer, String> {
+        if let Some(who) = ask.who_mut() {
+            let farm = self.snapshot().await?;
+            // The farmer's own harvester (port 0) has no certificate of its own.
+            let mut remote = farm.harvesters.iter().filter(|harvester| harvester.port != 0);
+            if let Some(named) = remote.find(|harvester| harvester.name == *who) {
+                *who = named.peer_id.to_string();
+            }
+        }
         self.fleet.ask(ask).await
     }
 

@@ -58,26 +58,26 @@ pub enum FleetAsk {
     },
     /// Take all certificates of a harvester back.
     Revoke {
-        /// Name, fingerprint or address.
+        /// Name, as the registry or the farm has it, beginning of a fingerprint, or address.
         who: String,
     },
     /// Give a harvester a name.
     Rename {
-        /// Name, fingerprint or address.
+        /// As in [`FleetAsk::Revoke`].
         who: String,
         /// Its new name.
         name: HarvesterName,
     },
     /// Let a harvester in that waits for it.
     Approve {
-        /// Name, fingerprint or address.
+        /// As in [`FleetAsk::Revoke`].
         who: String,
         /// A name for it.
         name: Option<HarvesterName>,
     },
     /// Write a note on a harvester.
     Note {
-        /// Name, fingerprint or address.
+        /// As in [`FleetAsk::Revoke`].
         who: String,
         /// What to write.
         note: String,
@@ -99,6 +99,23 @@ pub enum FleetAsk {
 }
 
 impl FleetAsk {
+    /// Who it is about, if a person named somebody who may be a harvester of the farm.
+    pub(super) const fn who_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Revoke { who } | Self::Rename { who, .. } | Self::Approve { who, .. } | Self::Note { who, .. } => {
+                Some(who)
+            }
+            Self::Members
+            | Self::Refused
+            | Self::Invite { .. }
+            | Self::SignRequest { .. }
+            | Self::SetLegacy { .. }
+            | Self::Rotate
+            | Self::FinishRotation
+            | Self::UnlockCa { .. } => None,
+        }
+    }
+
     /// Whether it changes something.
     #[must_use]
     pub const fn changes(&self) -> bool {

@@ -9,6 +9,7 @@
     reason = "programs of their own run in real time, so waiting for them needs a clock"
 )]
 
+mod daemon;
 #[cfg(target_os = "linux")]
 mod disks;
 #[cfg(target_os = "linux")]

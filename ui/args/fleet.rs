@@ -45,14 +45,14 @@ pub(crate) enum HarvesterCommand {
     },
     /// Give a harvester a name.
     Rename {
-        /// Its name, the beginning of its fingerprint, or its address.
+        /// Its name as `harvester list` shows it, the beginning of its fingerprint, or its address.
         who: String,
         /// The new name: a-z, 0-9 and hyphens.
         name: HarvesterName,
     },
     /// Take the certificates of a harvester back: it is disconnected at once and never let in again.
     Revoke {
-        /// Its name, the beginning of its fingerprint, or its address.
+        /// Its name as `harvester list` shows it, the beginning of its fingerprint, or its address.
         who: String,
     },
     /// Let in a harvester that waits for it (`legacy_ca: approve`).
@@ -65,7 +65,7 @@ pub(crate) enum HarvesterCommand {
     },
     /// Write a note on a harvester, as where it stands.
     Note {
-        /// Its name, the beginning of its fingerprint, or its address.
+        /// Its name as `harvester list` shows it, the beginning of its fingerprint, or its address.
         who: String,
         /// What to write.
         note: String,

@@ -29,7 +29,7 @@ impl AlarmKind {
                 format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {name}`")
             }
             Self::HarvesterAbsent { name, .. } => {
-                format!("check power, network and the harvester process of {name}")
+                format!("check power, network and the harvester process of {name}; if it left for good, revoke it")
             }
             Self::HarvesterSilent { name, .. } => {
                 format!("look at the harvester log of {name}: a hanging drive or missing keys stop its answers")
@@ -353,7 +353,11 @@ mod tests {
             plots: 2,
             why: why.to_string(),
         };
-        assert!(gone(DisconnectCause::Silent).remedy().starts_with("check power"));
+        let remedy = gone(DisconnectCause::Silent).remedy();
+        assert!(
+            remedy.starts_with("check power") && remedy.ends_with("revoke it"),
+            "{remedy}"
+        );
         let remedy = gone(DisconnectCause::Revoked).remedy();
         assert!(remedy.contains("`farmconsole harvester invite barn`"), "{remedy}");
     }

@@ -10,7 +10,7 @@ use super::super::model::Model;
 use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::pane::pane_with;
-use super::super::widgets::text::{put, span, wrap};
+use super::super::widgets::text::{put, put_ends, span, wrap};
 use super::{ago, list_title, nothing};
 
 /// Draws it: each open alarm with what to do, then the history.
@@ -61,30 +61,27 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let first = at.map_or(0, |at| {
         at.saturating_sub(height / 3).min(lines.len().saturating_sub(height))
     });
-    for (row, (number, line)) in lines.iter().skip(first).take(height).enumerate() {
+    let goes_on = lines.len() > first + height;
+    for (row, (number, line)) in lines.into_iter().skip(first).take(height).enumerate() {
         let row = u16::try_from(row).unwrap_or(u16::MAX);
-        put(buffer, inner, row, line);
+        if goes_on && row + 1 == inner.height {
+            let more = Line::from(span(theme.pick("↓ more ", "more below "), theme.style(Tone::Accent)));
+            put_ends(buffer, inner, row, line, more, theme.pick("…", "~"));
+        } else {
+            put(buffer, inner, row, &line);
+        }
         let area = Rect {
             y: inner.y + row,
             height: 1,
             ..inner
         };
-        if Some(*number) == selected {
+        if Some(number) == selected {
             buffer.set_style(area, theme.selected());
         }
-        if *number != u64::MAX {
-            let target = Target::Alarm(*number);
+        if number != u64::MAX {
+            let target = Target::Alarm(number);
             hits.push(Hit { area, target });
         }
-    }
-    if lines.len() > first + height && height > 0 {
-        let more = Line::from(span(theme.pick(" ↓ more", " more below"), theme.style(Tone::Accent)));
-        let corner = Rect {
-            x: inner.right().saturating_sub(12),
-            width: 12.min(inner.width),
-            ..inner
-        };
-        put(buffer, corner, inner.height - 1, &more);
     }
     hits
 }

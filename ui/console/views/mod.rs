@@ -28,7 +28,7 @@ use super::screen::Screen;
 use super::theme::Theme;
 use super::tone::Tone;
 use super::widgets::pane::title;
-use super::widgets::text::{line_width, put, span, wrap};
+use super::widgets::text::{put, put_ends, span, wrap};
 use crate::format::{grouped, plural, span as time_span};
 
 /// The tone of a harvester's state.
@@ -148,17 +148,12 @@ pub(super) fn draw_text(theme: Theme, lines: &[Line<'static>], scroll: u16, area
     let last = lines.len().saturating_sub(usize::from(area.height));
     let first = usize::from(scroll).min(last);
     for (row, line) in (0..area.height).zip(&lines[first..]) {
-        put(buffer, area, row, line);
-    }
-    if first < last && area.height > 1 {
-        let more = Line::from(span(theme.pick(" ↓ more ", " more below "), theme.badge(Tone::Accent)));
-        let wide = line_width(&more).min(area.width);
-        let corner = Rect {
-            x: area.right() - wide,
-            width: wide,
-            ..area
-        };
-        put(buffer, corner, area.height - 1, &more);
+        if first < last && row > 0 && row + 1 == area.height {
+            let more = Line::from(span(theme.pick(" ↓ more ", " more below "), theme.badge(Tone::Accent)));
+            put_ends(buffer, area, row, line.clone(), more, theme.pick("…", "~"));
+        } else {
+            put(buffer, area, row, line);
+        }
     }
 }
 

@@ -1,0 +1,197 @@
+//! The farmer that runs unattended: what ends it, what has its settings read again, who is told, and that it starts again.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::root::{PATIENCE, Program, wait_a_moment};
+
+fn hang_up(daemon: &Child) {
+    let mut kill = Command::new("kill");
+    assert!(
+        kill.args(["-HUP", &daemon.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// The daemon of `program` started by `starter`. Whoever runs the tests may have hang-ups ignored, as `nohup` does.
+fn daemon_by(program: &Program, starter: &[&str]) -> Command {
+    let daemon = program.command(&["--daemon"]);
+    let mut command = Command::new(starter[0]);
+    command.args(&starter[1..]).args(["env", "--default-signal=HUP"]);
+    command.arg(daemon.get_program()).args(daemon.get_args());
+    command.env("HOME", program.dir.path()).stdin(Stdio::null());
+    command
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_that_hangs_up_ends_the_farm_in_good_order() {
+    let mut program = Program::simulated();
+    // `script` runs a command in a terminal of its own.
+    let daemon = daemon_by(&program, &["exec"]);
+    let line: Vec<_> = [daemon.get_program()].into_iter().chain(daemon.get_args()).collect();
+    let line = line.join(std::ffi::OsStr::new(" "));
+    let mut terminal = Command::new("script");
+    terminal
+        .args(["--quiet", "--return", "--command"])
+        .arg(line)
+        .arg("/dev/null");
+    program.start_by(terminal);
+    let terminal = program.daemon.as_mut().unwrap();
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    let started = Instant::now();
+    while program.root().join("farmconsole/control.sock").exists() {
+        assert!(started.elapsed() < PATIENCE, "it farms on");
+        wait_a_moment();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_terminal_a_hangup_has_the_settings_read_again() {
+    let mut program = Program::simulated();
+    let command = daemon_by(&program, &["setsid"]);
+    program.start_by(command);
+    let read_again = || hang_up(program.daemon.as_ref().unwrap());
+    let has_alarm = || {
+        let alarms = program.run(&["alarms", "--json"]).stdout;
+        String::from_utf8(alarms).unwrap().contains("settings_unreadable")
+    };
+    let wait_for = |what: &str, check: &dyn Fn() -> bool| {
+        let started = Instant::now();
+        while !check() {
+            assert!(started.elapsed() < PATIENCE, "{what} never came true");
+            wait_a_moment();
+        }
+    };
+    let original = fs::read_to_string(program.root().join("config/config.yaml")).unwrap();
+    program.settings(|text| {
+        text.replace("log_level: INFO", "log_level: DEBUG")
+            .replace("num_threads: 30", "num_threads: 7")
+    });
+    read_again();
+    let log = program.root().join("log/debug.log");
+    let told =
+        "settings read again: logging.log_level followed; harvester.num_threads will be followed from the next start";
+    wait_for(told, &|| {
+        // The log is made with its first line.
+        fs::read_to_string(&log).is_ok_and(|text| text.contains(told))
+    });
+    program.settings(|text| text.replace("num_threads: 7", "num_threads: many"));
+    read_again();
+    wait_for("an alarm of settings that are not followed", &has_alarm);
+    let summary = program.json(&["summary", "--json"]);
+    let received = summary["signage_points_received"].as_u64();
+    program.until("farming goes on", |s| s["signage_points_received"].as_u64() > received);
+    program.settings(|_| original.clone());
+    read_again();
+    wait_for("no alarm after the file was mended", &|| !has_alarm());
+    program.ok(&["stop"]);
+    assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn plot_directories_that_come_while_it_runs_are_looked_into() {
+    let every_second = |text: String| text.replace("interval_seconds: 120", "interval_seconds: 1");
+    let mut farm = Program::simulated();
+    farm.settings(every_second);
+    farm.start();
+    let mut machine = Program::new();
+    let ca = farm.root().join("config/ssl/ca");
+    machine.ok(&["init", "-c", ca.to_str().unwrap(), "--network", "simulator1"]);
+    machine.ok(&["configure", "--set-farmer-peer", &format!("127.0.0.1:{}", farm.port)]);
+    machine.settings(every_second);
+    let command = machine.command(&["harvester", "run"]);
+    machine.start_by(command);
+    for program in [&farm, &machine] {
+        let plots = program.dir.path().join("plots");
+        fs::create_dir(&plots).unwrap();
+        fs::write(plots.join("plot-k32-broken.plot"), [0; 200]).unwrap();
+        program.ok(&["plots", "add", "-d", plots.to_str().unwrap()]);
+    }
+    let seen = |harvester: &Value| harvester["failed"] == 1;
+    farm.until("both harvesters have seen their file", |summary| {
+        let harvesters = summary["harvesters"].as_array().unwrap();
+        harvesters.len() == 2 && harvesters.iter().all(seen)
+    });
+}
+
+#[test]
+fn systemd_is_told_of_the_start_of_going_on_and_of_the_end() {
+    let mut program = Program::simulated();
+    let socket = program.dir.path().join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut message = [0; 64];
+        let length = systemd.recv(&mut message).unwrap();
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    };
+    let mut command = program.command(&["--daemon"]);
+    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "600000");
+    program.start_by(command);
+    assert_eq!([told(), told(), told()], ["READY=1\n", "WATCHDOG=1\n", "WATCHDOG=1\n"]);
+    program.ok(&["stop"]);
+    while let last = told()
+        && last != "STOPPING=1\n"
+    {
+        assert_eq!(last, "WATCHDOG=1\n");
+    }
+}
+
+#[test]
+fn killed_at_any_moment_it_starts_again_at_once() {
+    let mut program = Program::simulated();
+    for _ in 0..3 {
+        program.start();
+        let mut daemon = program.daemon.take().unwrap();
+        daemon.kill().unwrap();
+        daemon.wait().unwrap();
+        assert!(
+            program.root().join("farmconsole/control.sock").exists(),
+            "a killed farmer leaves its socket"
+        );
+    }
+    program.start();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_port_in_use_is_named_and_taken_when_it_is_free() {
+    let program = Program::simulated();
+    let taken = std::net::TcpListener::bind(("0.0.0.0", program.port)).unwrap();
+    let mut daemon = daemon_by(&program, &["setsid"]);
+    let mut daemon = daemon.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let line = |output: &mut dyn Read| {
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        line
+    };
+    let said = line(daemon.stderr.as_mut().unwrap());
+    for part in [
+        &program.port.to_string(),
+        "in use by",
+        &std::process::id().to_string(),
+        "trying again",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    // To have settings read again does not end it meanwhile.
+    hang_up(&daemon);
+    wait_a_moment();
+    drop(taken);
+    let said = line(daemon.stdout.as_mut().unwrap());
+    assert!(said.contains(&format!("farm on port {}", program.port)), "{said}");
+    program.ok(&["stop"]);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    let log = fs::read_to_string(program.root().join("log/debug.log")).unwrap();
+    assert!(log.contains("settings read again: nothing has changed"), "{log}");
+}
