@@ -61,6 +61,8 @@ pub(super) struct Findings {
     pub(super) changes: Changes,
     /// How long this refresh has taken.
     pub(super) took: Duration,
+    /// Why the settings could not be read before this refresh, with the file; it went by those of before.
+    pub(super) settings_trouble: Option<String>,
     /// The keys that files were judged by.
     pub(super) keys: Option<Arc<HarvesterHandshake>>,
 }

@@ -105,6 +105,17 @@ impl StatusHandle {
         self.board.state().farmer.clone()
     }
 
+    /// Waits until what is wrong with the settings file, as the last refresh found it, is something else than `told`.
+    pub(crate) async fn other_settings_trouble(&self, told: Option<&String>) -> Option<String> {
+        let mut findings = self.board.findings.clone();
+        let other = findings.wait_for(|it| it.settings_trouble.as_ref() != told).await;
+        match other.map(|findings| findings.settings_trouble.clone()) {
+            Ok(trouble) => trouble,
+            // There will be no refresh any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// A signage point was answered.
     pub(super) fn add_lookup(&self, lookup: LookupView) {
         let lookups = &mut self.board.state().lookups;
@@ -157,6 +168,7 @@ impl Board {
             lookups: state.lookups.iter().copied().collect(),
             troubles: findings.troubles.clone(),
             proofs: state.proofs,
+            settings_trouble: findings.settings_trouble.clone(),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Root, Settings};
-use crate::farmer::HarvesterOrigin;
+use crate::farmer::{HarvesterOrigin, Input};
 use crate::harvester::{FarmerChannels, Service, ServiceOptions};
 use crate::ids::PeerId;
 use crate::net::{Credits, Outgoing, SOFTWARE_VERSION, SessionEvent, SessionIds, outbox};
@@ -24,15 +24,18 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What the harvester in the farmer's own process is called.
 const NAME: &str = "local";
 
-/// Harvests as the root's settings have it until `stop`; where they name no plot directory, from when they do.
+/// Harvests as the root's settings have it until `stop`; where they name no plot directory, from when they do. What is
+/// wrong with them when they are read again is an alarm of the farmer.
 pub(super) async fn run_when_there_are_plots(
     root: Root,
     settings: Settings,
     clock: Clock,
     sessions: SessionIds,
     events: mpsc::Sender<SessionEvent>,
+    inputs: mpsc::Sender<Input>,
     stop: CancellationToken,
 ) {
+    let mut teller = SettingsTeller { inputs, told: None };
     let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into());
     let mut has_plots = !settings.harvester.plot_directories.is_empty();
     while !has_plots {
@@ -42,16 +45,40 @@ pub(super) async fn run_when_there_are_plots(
         }
         let root = root.clone();
         let newest = tokio::task::spawn_blocking(move || Settings::load(&root)).await;
-        // What is wrong with the file is told where it is to be followed.
-        has_plots = matches!(newest, Ok(Ok(newest)) if !newest.harvester.plot_directories.is_empty());
+        let newest = newest.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+        has_plots = newest
+            .as_ref()
+            .is_ok_and(|it| !it.harvester.plot_directories.is_empty());
+        teller.tell(newest.err().map(|error| error.to_string())).await;
     }
-    run(
-        Service::new(ServiceOptions::of(&settings).at(&root), clock),
-        sessions,
-        events,
-        stop,
-    )
-    .await;
+    let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);
+    let status = service.status();
+    let telling = async {
+        loop {
+            let trouble = status.other_settings_trouble(teller.told.as_ref()).await;
+            teller.tell(trouble).await;
+        }
+    };
+    tokio::select! {
+        () = run(service, sessions, events, stop) => {}
+        () = telling => {}
+    }
+}
+
+/// Tells the farmer what is wrong with the settings file, and when it is right again.
+struct SettingsTeller {
+    inputs: mpsc::Sender<Input>,
+    told: Option<String>,
+}
+
+impl SettingsTeller {
+    async fn tell(&mut self, why: Option<String>) {
+        if self.told != why {
+            self.told.clone_from(&why);
+            // The engine may have ended.
+            let _ = self.inputs.send(Input::SettingsUnreadable { why }).await;
+        }
+    }
 }
 
 /// Connects `service` to the engine and serves until `stop`.

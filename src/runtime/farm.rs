@@ -316,6 +316,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         clock,
         session_ids,
         session_events,
+        input_sender.clone(),
         stop.clone(),
     ));
     let engine = Engine {

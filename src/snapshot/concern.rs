@@ -101,6 +101,11 @@ pub enum Concern {
         /// Those that are not dialled, `host:port`.
         farmers: Vec<String>,
     },
+    /// The settings file has a mistake, so what has changed in it is not followed.
+    SettingsUnreadable {
+        /// Why, with the file.
+        why: String,
+    },
     /// Files named like plots that are not farmed.
     NotFarmed {
         /// How many.
@@ -119,9 +124,11 @@ impl Concern {
             | Self::NoSignagePoints { .. }
             | Self::DriveGone { .. }
             | Self::DriveSick { .. } => Severity::Critical,
-            Self::DriveSlow { .. } | Self::PlotsDamaged { .. } | Self::OtherFarmers { .. } | Self::NotFarmed { .. } => {
-                Severity::Warning
-            }
+            Self::DriveSlow { .. }
+            | Self::PlotsDamaged { .. }
+            | Self::OtherFarmers { .. }
+            | Self::SettingsUnreadable { .. }
+            | Self::NotFarmed { .. } => Severity::Warning,
         }
     }
 
@@ -143,6 +150,10 @@ impl Concern {
             }
             Self::OtherFarmers { .. } => {
                 "keep one farmer in `harvester.farmer_peers`: `farmconsole configure --set-farmer-peer HOST:PORT`"
+            }
+            Self::SettingsUnreadable { .. } => {
+                "mend that (`farmconsole config check` tells every mistake in the file); harvesting goes on with what was \
+                 read before"
             }
             Self::NotFarmed { .. } => "the console of this harvester (`farmconsole`) lists them, each with the reason",
         }
@@ -183,6 +194,7 @@ impl fmt::Display for Concern {
                     many => format!("{} are", many.join(", ")),
                 }
             ),
+            Self::SettingsUnreadable { why } => write!(f, "the changed settings are not followed: {why}"),
             Self::NotFarmed { files: 1 } => f.write_str("1 file is not farmed"),
             Self::NotFarmed { files } => write!(f, "{files} files are not farmed"),
         }
@@ -262,6 +274,9 @@ impl MachineSnapshot {
                 farmers: self.farmer.not_dialled.clone(),
             });
         }
+        if let Some(why) = &self.settings_trouble {
+            concerns.push(Concern::SettingsUnreadable { why: why.clone() });
+        }
         let files = self.counts.not_farmed();
         if files > 0 {
             concerns.push(Concern::NotFarmed { files });
@@ -338,6 +353,7 @@ mod tests {
         machine.counts.failed = 3;
         machine.volumes[0].state = VolumeState::Gone { since_unix_ms: 1 };
         machine.farmer.not_dialled = vec!["10.0.0.2:8447".to_owned()];
+        machine.settings_trouble = Some("config.yaml:3:1: unknown key".to_owned());
         assert_eq!(machine.status(), MachineStatus::DriveTrouble);
         let sentences: Vec<_> = machine.concerns().iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -345,6 +361,7 @@ mod tests {
             [
                 "drive /mnt/d07 is gone, and 12 plots with it",
                 "the settings name 2 farmers, and a harvester serves one: 10.0.0.2:8447 is not dialled",
+                "the changed settings are not followed: config.yaml:3:1: unknown key",
                 "3 files are not farmed"
             ]
         );

@@ -44,6 +44,9 @@ pub struct MachineSnapshot {
     pub stale_dropped: u64,
     /// Proofs and partial proofs sent since the start.
     pub proofs: u64,
+    /// Why the settings could not be read again before the last refresh, with the file; it went by those of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_trouble: Option<String>,
 }
 
 /// The farmer that a harvester serves.

@@ -122,6 +122,25 @@ fn plot_directories_that_come_while_it_runs_are_looked_into() {
         let harvesters = summary["harvesters"].as_array().unwrap();
         harvesters.len() == 2 && harvesters.iter().all(seen)
     });
+    // A slip of the pen later, each says on its own machine that what is new in the file is not followed.
+    for (from, to, is_told) in [
+        ("_seconds: 1\n", "_seconds: soon\n", true),
+        ("_seconds: soon\n", "_seconds: 1\n", false),
+    ] {
+        for program in [&farm, &machine] {
+            program.settings(|text| text.replace(from, to));
+            let started = Instant::now();
+            let told = || String::from_utf8(program.run(&["alarms"]).stdout).unwrap();
+            while told().contains("the changed settings are not followed: ") != is_told {
+                assert!(
+                    started.elapsed() < PATIENCE,
+                    "{from} is {to} now, and it says: {}",
+                    told()
+                );
+                wait_a_moment();
+            }
+        }
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub(super) struct OwnFiles {
     /// The options of the last refresh that could read them.
     options: Option<ScanOptions>,
     /// What was wrong with the settings when they were last read.
-    told: Option<String>,
+    trouble: Option<String>,
     cache_is_read: bool,
     /// [`Inventory::version`] of what is in the cache.
     saved: u64,
@@ -37,7 +37,7 @@ impl OwnFiles {
         Self {
             files,
             options: None,
-            told: None,
+            trouble: None,
             cache_is_read: false,
             saved: 0,
         }
@@ -50,18 +50,23 @@ impl OwnFiles {
             Ok(settings) => {
                 let options = ScanOptions::of(&settings);
                 self.options = Some(options.clone());
-                self.told = None;
+                self.trouble = None;
                 options
             }
             Err(error) => {
-                let text = format!("plot directories stay as they were: {error}");
-                if self.told.as_ref() != Some(&text) {
-                    tracing::warn!(target: PLOT_MANAGER, "{text}");
-                    self.told = Some(text);
+                let trouble = error.to_string();
+                if self.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!(target: PLOT_MANAGER, "plot directories stay as they were: {trouble}");
+                    self.trouble = Some(trouble);
                 }
                 self.options.clone().unwrap_or(first)
             }
         }
+    }
+
+    /// What was wrong with the settings when they were last read, with the file.
+    pub(super) const fn settings_trouble(&self) -> Option<&String> {
+        self.trouble.as_ref()
     }
 
     /// What is known of plots from the last run; given once.
