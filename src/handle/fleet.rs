@@ -70,7 +70,7 @@ pub enum FleetAsk {
     },
     /// Let a harvester in that waits for it.
     Approve {
-        /// As in [`FleetAsk::Revoke`].
+        /// Name, fingerprint or address.
         who: String,
         /// A name for it.
         name: Option<HarvesterName>,
@@ -99,14 +99,13 @@ pub enum FleetAsk {
 }
 
 impl FleetAsk {
-    /// Who it is about, if a person named somebody who may be a harvester of the farm.
+    /// Which harvester of the farm it is about, if it is about one. Who waits to be let in is none yet.
     pub(super) const fn who_mut(&mut self) -> Option<&mut String> {
         match self {
-            Self::Revoke { who } | Self::Rename { who, .. } | Self::Approve { who, .. } | Self::Note { who, .. } => {
-                Some(who)
-            }
+            Self::Revoke { who } | Self::Rename { who, .. } | Self::Note { who, .. } => Some(who),
             Self::Members
             | Self::Refused
+            | Self::Approve { .. }
             | Self::Invite { .. }
             | Self::SignRequest { .. }
             | Self::SetLegacy { .. }
