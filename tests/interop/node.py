@@ -68,6 +68,10 @@ class NodeFarm(Farm):
         for directory in plot_directories:
             self.cli("plots", "add", "-d", str(directory))
 
+    def until_synced(self, plots):
+        """Waits until it has all of `plots`."""
+        wait_for("plots are synced", 30, lambda: (self.summary()["plots"] == len(plots), self.summary()["plots"]))
+
 
 class OtherMachine:
     """A network of its own with one address that is not loopback, for as long as it is used."""
@@ -200,7 +204,7 @@ def full_node_link(context):
         farm.set_up(first, plot_directories=[context.plot_directory("link", context.plots["og"] + context.plots["nft"])])
         farm.start()
         wait_for("the farmer connects", 20, lambda: node.count("farmer", type="FARMER", port=first + 1))
-        wait_for("plots are synced", 30, lambda: (farm.summary()["plots"] == 18, farm.summary()["plots"]))
+        farm.until_synced(context.plots["og"] + context.plots["nft"])
 
         def farm_points(count, signed):
             """Signage points until so many blocks are signed in all."""
@@ -297,7 +301,7 @@ def remote_node_is_pinned(context):
         try:
             farm.start()
             wait_for("the farmer connects", 20, lambda: node.count("farmer", type="FARMER"))
-            wait_for("plots are synced", 30, lambda: (farm.summary()["plots"] == 9, farm.summary()["plots"]))
+            farm.until_synced(context.plots["og"])
             if f"{peer} {first}" not in known.read_text():
                 raise Failed(f"known-nodes has not {peer} {first}: {known.read_text()}")
             signs()
@@ -412,7 +416,7 @@ def blocks_on_a_chain(context):
             return len(records) >= BLOCKS and slots and records, (len(records), slots)
 
         beside = official_farmer(context, chain.root, chain.free_port, [own, other])
-        chain.check(wait_for(f"{BLOCKS} blocks and a sub-slot end", 210, enough))
+        chain.check(wait_for(f"{BLOCKS} blocks and a sub-slot end", 420, enough))
         compare_summaries(context, chain.farm, chain.root, beside, chain.timelord)
     finally:
         chain.stop()
@@ -429,7 +433,7 @@ def blocks_with_an_older_node(context):
             winners = {p["harvester_name"] for p in summary["proofs"] if p["block_signed_after_ms"]}
             return len(accepted) >= OLDER_BLOCKS and len(winners) == 2 and accepted, (len(accepted), winners)
 
-        chain.check(wait_for(f"{OLDER_BLOCKS} blocks, of both harvesters", 210, enough))
+        chain.check(wait_for(f"{OLDER_BLOCKS} blocks, of both harvesters", 420, enough))
     finally:
         chain.stop()
 
@@ -453,7 +457,7 @@ def v2_blocks_on_a_chain(context):
             pools = {bool(p["pool_contract_puzzle_hash"]) for p in found}
             return len(pools) == 2, (len(chain.records()), len(found))
 
-        wait_for("blocks of v2 plots of both kinds", 480, enough)
+        wait_for("blocks of v2 plots of both kinds", 720, enough)
         chain.check(chain.records())
     finally:
         chain.stop()
