@@ -14,7 +14,7 @@ use crate::farmer::Command;
 use crate::history::HistoryReader;
 use crate::logging::LogHandle;
 use crate::snapshot::page::{Page, PageRequest};
-use crate::snapshot::{FarmSnapshot, HarvesterId, HistoryPage, HistoryRequest};
+use crate::snapshot::{FarmSnapshot, HarvesterId, HarvesterState, HarvesterView, HistoryPage, HistoryRequest};
 
 /// A question to the engine.
 #[derive(Debug)]
@@ -46,8 +46,10 @@ impl FarmHandle {
     pub async fn fleet(&self, mut ask: FleetAsk) -> Result<FleetAnswer, String> {
         if let Some(who) = ask.who_mut() {
             let farm = self.snapshot().await?;
-            // The farmer's own harvester (port 0) has no certificate of its own.
-            let mut remote = farm.harvesters.iter().filter(|harvester| harvester.port != 0);
+            // The farmer's own harvester (port 0) has no certificate of its own, and the name of one that was revoked may
+            // be another's by now.
+            let is_one = |it: &&HarvesterView| it.port != 0 && !matches!(it.state, HarvesterState::Revoked { .. });
+            let mut remote = farm.harvesters.iter().filter(is_one);
             if let Some(named) = remote.find(|harvester| harvester.name == *who) {
                 *who = named.peer_id.to_string();
             }

@@ -248,6 +248,8 @@ fn demo_makes_plots_connects_harvesters_and_wins_simulated_blocks() {
         };
         has("demo-1", "farming") && has("attic", "farming") && has("demo-3", "revoked")
     });
+    let errors = program.fails(&["harvester", "revoke", "demo-3"], 1);
+    assert!(errors.contains("demo-3"), "{errors}");
     program.ok(&["stop"]);
 }
 
