@@ -77,6 +77,10 @@ pub struct Member {
     /// What a person wrote about it.
     #[serde(default)]
     pub note: String,
+    /// SHA-256 of the keys (SPKI) of the certificates of Chia's private CA that it had before it got one of the farm.
+    /// Whoever comes with one of them once it is revoked stays out; who has come with it before is another one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_keys: Vec<Bytes32>,
 }
 
 impl Member {
@@ -98,6 +102,7 @@ impl Member {
             last_address: None,
             software: None,
             note: String::new(),
+            former_keys: Vec::new(),
         }
     }
 
@@ -105,6 +110,11 @@ impl Member {
     #[must_use]
     pub const fn is_revoked(&self) -> bool {
         matches!(self.standing, Standing::Revoked { .. })
+    }
+
+    /// Whether one of its certificates is for this key (SHA-256 of its SPKI).
+    pub(super) fn has_key(&self, spki_sha256: Bytes32) -> bool {
+        self.certificates.iter().any(|it| it.spki_sha256 == spki_sha256)
     }
 
     /// The certificate it should use.
@@ -122,6 +132,10 @@ impl Member {
     }
 
     pub(super) fn add_certificate(&mut self, origin: MemberOrigin, certificate: CertificateRecord) {
+        if self.origin == MemberOrigin::Legacy {
+            self.former_keys
+                .extend(self.certificates.iter().map(|it| it.spki_sha256));
+        }
         self.origin = origin;
         self.standing = Standing::Allowed;
         self.certificates.push(certificate);

@@ -144,7 +144,7 @@ impl Registry {
     #[must_use]
     pub fn is_key_revoked(&self, spki_sha256: Bytes32) -> bool {
         let mut revoked = self.members.iter().filter(|it| it.is_revoked());
-        revoked.any(|it| it.certificates.iter().any(|c| c.spki_sha256 == spki_sha256))
+        revoked.any(|it| it.has_key(spki_sha256) || it.former_keys.contains(&spki_sha256))
     }
 
     /// Names of certificates, where people gave some.
@@ -247,9 +247,8 @@ impl Registry {
         if self.members.iter().enumerate().any(taken) {
             return Err(ChangeError::NameTaken { name });
         }
-        let member = &mut self.members[place];
-        let before = member.shown();
-        member.name = Some(name);
+        let before = self.told(place);
+        self.members[place].name = Some(name);
         Ok(before)
     }
 
@@ -259,9 +258,8 @@ impl Registry {
     /// When it is not clear who is meant.
     pub fn revoke(&mut self, who: &str, now_unix_s: u64) -> Result<String, ChangeError> {
         let place = self.find(who)?;
-        let member = &mut self.members[place];
-        member.standing = Standing::Revoked { at_unix_s: now_unix_s };
-        Ok(member.shown())
+        self.members[place].standing = Standing::Revoked { at_unix_s: now_unix_s };
+        Ok(self.told(place))
     }
 
     /// Lets in a harvester that waits for it, under a name if one is given. Says who it is.
@@ -273,9 +271,8 @@ impl Registry {
         if let Some(name) = name {
             self.rename(who, name)?;
         }
-        let member = &mut self.members[place];
-        member.standing = Standing::Allowed;
-        Ok(member.shown())
+        self.members[place].standing = Standing::Allowed;
+        Ok(self.told(place))
     }
 
     /// Writes a note on a harvester. Says who it is.
@@ -286,7 +283,21 @@ impl Registry {
         let place = self.find(who)?;
         let member = &mut self.members[place];
         member.note = note.chars().filter(|c| !c.is_control()).take(200).collect();
-        Ok(member.shown())
+        Ok(self.told(place))
+    }
+
+    /// Who a member is, told to the person who ordered something about it: nobody shall wonder which of several without
+    /// a name, all of one address, it was.
+    fn told(&self, place: usize) -> String {
+        let member = &self.members[place];
+        let shown = member.shown();
+        let is_one_of_several = || self.members.iter().filter(|it| it.shown() == shown).count() > 1;
+        match member.newest() {
+            Some(certificate) if member.name.is_none() && is_one_of_several() => {
+                format!("{shown} ({})", certificate.sha256.short())
+            }
+            _ => shown,
+        }
     }
 
     /// After loading: the index is not in the file.

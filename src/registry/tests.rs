@@ -1,5 +1,8 @@
 //! What the registry decides.
 
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+
 use super::*;
 
 pub(super) fn name(text: &str) -> HarvesterName {
@@ -123,7 +126,10 @@ fn harvesters_are_found_by_name_fingerprint_or_address_and_never_by_guess() {
             who: "10.0.0.7".to_owned()
         })
     );
-    assert_eq!(registry.rename("01010101", name("a")).unwrap(), "10.0.0.7");
+    // The answer says which of the two it was.
+    assert_eq!(registry.note("01010101", "attic").unwrap(), "10.0.0.7 (0101010101)");
+    assert_eq!(registry.rename("01010101", name("a")).unwrap(), "10.0.0.7 (0101010101)");
+    assert_eq!(registry.note("02020202", "cellar").unwrap(), "10.0.0.7");
     assert_eq!(
         registry.rename("02020202", name("a")),
         Err(ChangeError::NameTaken { name: name("a") })
@@ -178,4 +184,146 @@ fn harvesters_that_came_before_and_not_since_the_start_are_missing() {
     assert_eq!(missing(101), []);
     list.set_legacy(LegacyCa::Off);
     assert_eq!(missing(100), []);
+}
+
+#[test]
+fn harvester_that_was_revoked_stays_out_with_the_certificate_it_had_before_it_joined() {
+    let mut registry = registry();
+    assert_eq!(
+        registry.handle_stranger(certificate(1), LegacyCa::Open, 5),
+        Verdict::Allowed
+    );
+    registry.rename("01010101", name("barn")).unwrap();
+    let joined = registry.enrol(&name("barn"), MemberOrigin::Official, certificate(2), 6);
+    assert_eq!(joined, Ok(()));
+    assert!(registry.handle_connected(peer(2), "10.0.0.7", "x", 7));
+    let written = serde_json::to_string(&registry).unwrap();
+    let mut registry: Registry = serde_json::from_str(&written).unwrap();
+    registry.reindex();
+    // A machine that goes back to it is let in, as anybody of that CA is.
+    let mut back = registry.clone();
+    assert_eq!(
+        back.handle_stranger(certificate(1), LegacyCa::Open, 8),
+        Verdict::Allowed
+    );
+    registry.revoke("barn", 8).unwrap();
+    for legacy in [LegacyCa::Open, LegacyCa::Approve, LegacyCa::Off] {
+        assert_eq!(
+            registry.handle_stranger(certificate(1), legacy, 9),
+            Verdict::Revoked,
+            "{legacy:?}"
+        );
+    }
+    assert_eq!(
+        registry.handle_stranger(certificate(3), LegacyCa::Open, 9),
+        Verdict::Allowed
+    );
+}
+
+/// One thing that may happen to a registry; numbers choose certificates, keys and names.
+#[derive(Clone, Copy, Debug)]
+enum Operation {
+    Stranger(u8, u8),
+    Enrol(u8),
+    Connect(u8),
+    Rename(u8, u8),
+    Revoke(u8),
+    Approve(u8, u8),
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    use Operation::*;
+    prop_oneof![
+        3 => (0_u8..8, 0_u8..3).prop_map(|(n, legacy)| Stranger(n, legacy)),
+        3 => (0_u8..4).prop_map(Enrol),
+        4 => any::<u8>().prop_map(Connect),
+        2 => (any::<u8>(), 0_u8..4).prop_map(|(n, name)| Rename(n, name)),
+        2 => any::<u8>().prop_map(Revoke),
+        1 => (any::<u8>(), 0_u8..5).prop_map(|(n, name)| Approve(n, name)),
+    ]
+}
+
+fn named(n: u8) -> HarvesterName {
+    name(&format!("h{n}"))
+}
+
+/// Fingerprint of the newest certificate of some member, or of nobody.
+fn somebody(registry: &Registry, n: u8) -> String {
+    let members = registry.members();
+    let member = (!members.is_empty()).then(|| &members[usize::from(n) % members.len()]);
+    let certificate = member
+        .and_then(Member::newest)
+        .map_or_else(|| peer(0xff), |it| it.sha256);
+    certificate.to_string()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("tests/regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    /// Whoever was revoked stays out, and everybody else is who they were.
+    #[test]
+    fn any_life_of_a_registry_lets_nobody_back_in(operations in proptest::collection::vec(operation(), 1..80)) {
+        let mut registry = registry();
+        let (mut enrolled, mut gone) = (0x80_u8, BTreeSet::new());
+        for operation in operations {
+            let before = registry.clone();
+            let mut changed = true;
+            match operation {
+                Operation::Stranger(n, legacy) => {
+                    let legacy = [LegacyCa::Open, LegacyCa::Approve, LegacyCa::Off][usize::from(legacy)];
+                    let verdict = registry.handle_stranger(certificate(n), legacy, 1);
+                    prop_assert!(!gone.contains(&Bytes32([n; 32])) || verdict == Verdict::Revoked);
+                }
+                Operation::Enrol(n) => {
+                    enrolled += 1;
+                    registry.enrol(&named(n), MemberOrigin::Own, certificate(enrolled), 1).unwrap();
+                    prop_assert_eq!(registry.judge(peer(enrolled)), Verdict::Allowed);
+                }
+                Operation::Connect(n) => {
+                    let certificate = somebody(&registry, n).parse().unwrap();
+                    if registry.judge(certificate) == Verdict::Allowed {
+                        registry.handle_connected(certificate, &format!("10.0.0.{}", n % 3), "x", 2);
+                    }
+                }
+                Operation::Rename(n, to) => changed = registry.rename(&somebody(&registry, n), named(to)).is_ok(),
+                Operation::Revoke(n) => {
+                    let who = somebody(&registry, n);
+                    changed = registry.revoke(&who, 3).is_ok();
+                    if let Some(member) = registry.member(who.parse().unwrap()).filter(|it| it.is_revoked()) {
+                        gone.extend(member.certificates.iter().map(|it| it.spki_sha256));
+                        // Who has come with such a key since is another one, to be revoked by itself.
+                        let keys = member.former_keys.iter().copied();
+                        gone.extend(keys.filter(|key| registry.members().iter().all(|it| !it.has_key(*key))));
+                    }
+                }
+                Operation::Approve(n, to) => {
+                    let to = (to < 4).then(|| named(to));
+                    changed = registry.approve(&somebody(&registry, n), to).is_ok();
+                }
+            }
+            prop_assert!(changed || registry == before, "an order that is refused changes nothing: {:?}", operation);
+            let mut names = BTreeSet::new();
+            let mut certificates = BTreeSet::new();
+            for member in registry.members() {
+                prop_assert!(!member.certificates.is_empty());
+                prop_assert!(member.is_revoked() || member.name.as_ref().is_none_or(|it| names.insert(it.clone())));
+                for it in &member.certificates {
+                    prop_assert!(certificates.insert(it.sha256), "listed twice");
+                    let verdict = registry.judge(it.sha256);
+                    prop_assert_eq!(verdict == Verdict::Revoked, member.is_revoked());
+                    prop_assert!(!gone.contains(&it.spki_sha256) || member.is_revoked());
+                }
+            }
+            for key in &gone {
+                prop_assert!(registry.is_key_revoked(*key));
+            }
+            let written = serde_json::to_string(&registry).unwrap();
+            let mut read: Registry = serde_json::from_str(&written).unwrap();
+            read.reindex();
+            prop_assert_eq!(&read, &registry);
+        }
+    }
 }

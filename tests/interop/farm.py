@@ -465,10 +465,10 @@ def wrong_network(world):
 
 
 def own_harvester_beside_the_official_one(world):
-    """With official farmers 2.5.4 and 2.7.5 our harvester finds every proof that the official one finds, and none that fails."""
+    """With official farmers 2.2.1, 2.5.4 and 2.7.5 our harvester finds every proof that the official one finds, and none that fails."""
     plots = world.plots()
     mine = plots["og"] + plots["nft"]
-    for release in ["2.5.4", "2.7.5"]:
+    for release in ["2.2.1", "2.5.4", "2.7.5"]:
         port, name = free_port(), f"judge-{release}"
         own = OwnHarvester(world.farm.binary, world.work / f"own-{release}", port)
         own.root.mkdir()

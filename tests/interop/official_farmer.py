@@ -9,6 +9,7 @@ one EVERY so many seconds. Lines: {"event": "synced"}, {"event": "proof", "harve
 """
 import asyncio
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -21,19 +22,25 @@ def say(event: str, **fields) -> None:
     print(json.dumps({"event": event, **fields}), flush=True)
 
 
+def call(function, **options):
+    """Calls `function` with those options that this release knows."""
+    return function(**{name: value for name, value in options.items() if name in inspect.signature(function).parameters})
+
+
 def make_root(root: Path, port: int, ca: Path, network: str, constants: dict, mnemonic: str) -> None:
+    from chia.protocols.farmer_protocol import bytes32  # its home moved
     from chia.ssl.create_ssl import create_all_ssl
     from chia.wallet.derive_keys import master_sk_to_pool_sk
     from chia.util.bech32m import encode_puzzle_hash
     from chia.util.config import create_default_chia_config, lock_and_load_config, save_config
     from chia.util.keychain import Keychain
-    from chia_rs.sized_bytes import bytes32
 
     create_default_chia_config(root)
     pair = ((ca / "private_ca.crt").read_bytes(), (ca / "private_ca.key").read_bytes())
     with contextlib.redirect_stdout(io.StringIO()):
         create_all_ssl(root, private_ca_crt_and_key=pair, private_node_names=["farmer", "daemon"], public_node_names=["farmer"])
-    key = Keychain().add_key(mnemonic)
+    keychain = Keychain()
+    key = (keychain.add_key if hasattr(keychain, "add_key") else keychain.add_private_key)(mnemonic)
     address = encode_puzzle_hash(bytes32(bytes(key.get_g1())[:32]), "txch")
     with lock_and_load_config(root, "config.yaml") as config:
         for section in [config, *(value for value in config.values() if isinstance(value, dict))]:
@@ -54,20 +61,16 @@ def make_root(root: Path, port: int, ca: Path, network: str, constants: dict, mn
 
 def signage_points(constants: dict, seed: int):
     """Seeded, so that another farmer makes the same ones. A farmer takes them from its node as they are."""
-    from chia.protocols.farmer_protocol import NewSignagePoint
-    from chia_rs.sized_bytes import bytes32
-    from chia_rs.sized_ints import uint8, uint32, uint64
+    from chia.protocols.farmer_protocol import NewSignagePoint, bytes32, uint8, uint32, uint64
 
     chance = random.Random(seed)
     while True:
-        # 2.5.4 has fewer fields than 2.7.5.
-        fields = dict(
-            challenge_hash=bytes32(chance.randbytes(32)), challenge_chain_sp=bytes32(chance.randbytes(32)),
+        yield call(
+            NewSignagePoint, challenge_hash=bytes32(chance.randbytes(32)), challenge_chain_sp=bytes32(chance.randbytes(32)),
             reward_chain_sp=bytes32(chance.randbytes(32)), difficulty=uint64(constants["DIFFICULTY_STARTING"]),
             sub_slot_iters=uint64(constants["SUB_SLOT_ITERS_STARTING"]), signage_point_index=uint8(chance.randrange(64)),
             peak_height=uint32(1000), last_tx_height=uint32(1000),
         )
-        yield NewSignagePoint(**{name: value for name, value in fields.items() if name in NewSignagePoint.__dataclass_fields__})
 
 
 def watch(api, api_module) -> None:
@@ -104,20 +107,17 @@ def watch(api, api_module) -> None:
 
 async def run(root: Path, constants: dict, seed: int, count: int, every: float, harvesters: int, plots: int) -> None:
     import chia.farmer.farmer_api as api_module
-    from chia.consensus.default_constants import DEFAULT_CONSTANTS
-    from chia.server.signal_handlers import SignalHandlers
-    from chia.util.chia_logging import initialize_service_logging
     from chia.util.config import load_config
     from chia.util.keychain import Keychain
 
     try:
-        from chia.farmer.start_farmer import create_farmer_service
+        from chia.farmer import start_farmer
     except ImportError:  # where it was up to 2.5
-        from chia.server.start_farmer import create_farmer_service
+        from chia.server import start_farmer
 
     config = load_config(root, "config.yaml", fill_missing_services=True)
-    initialize_service_logging(service_name="farmer", config=config, root_path=root)
-    service = create_farmer_service(root, config, config["pool"], DEFAULT_CONSTANTS, keychain=Keychain(), connect_to_daemon=False)
+    call(start_farmer.initialize_service_logging, service_name="farmer", config=config, root_path=root)
+    service = start_farmer.create_farmer_service(root, config, config["pool"], start_farmer.DEFAULT_CONSTANTS, keychain=Keychain(), connect_to_daemon=False)
     farmer, api = service._node, service._api
     watch(api, api_module)
 
@@ -135,7 +135,7 @@ async def run(root: Path, constants: dict, seed: int, count: int, every: float, 
         await asyncio.sleep(5)
         say("done")
 
-    async with SignalHandlers.manage() as handlers:
+    async with start_farmer.SignalHandlers.manage() as handlers:
         await service.setup_process_global_state(signal_handlers=handlers)
         feeding = asyncio.create_task(feed())
         try:

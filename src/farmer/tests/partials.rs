@@ -15,8 +15,8 @@ use crate::wire::{
 
 const PATH: &str = "/mnt/d1/a.plot2";
 
-/// A farm after hard fork 2 with a filter that lets every plot pass; its node's first signage point is there.
-fn story() -> (Story, NewSignagePoint) {
+/// A farm after hard fork 2 with a filter that lets every plot pass, and with a node.
+pub(super) fn after_hard_fork2() -> Story {
     let mut story = Story::of(FarmerConfig {
         constants: Constants {
             hard_fork2_height: Height(1_000_000),
@@ -29,6 +29,13 @@ fn story() -> (Story, NewSignagePoint) {
         node: NODE,
         status: node_status("node"),
     });
+    story.outputs.clear();
+    story
+}
+
+/// The same, and its node's first signage point is there.
+fn story() -> (Story, NewSignagePoint) {
+    let mut story = after_hard_fork2();
     let mut point = story.next_point();
     point.filter_challenge = Some(FilterChallenge([4; 32]));
     story.bring(NODE, &point);
@@ -37,7 +44,7 @@ fn story() -> (Story, NewSignagePoint) {
 }
 
 /// The partial proofs `numbers` of one plot.
-fn partials(point: &NewSignagePoint, numbers: &[u64]) -> PartialProofsData {
+pub(super) fn partials(point: &NewSignagePoint, numbers: &[u64]) -> PartialProofsData {
     let mut data = PartialProofsData {
         challenge_hash: point.challenge_hash,
         sp_hash: point.challenge_chain_sp,
@@ -83,7 +90,7 @@ fn x_values(number: u64) -> Vec<u8> {
     vec![u8::try_from(number % 256).expect("small"); 448]
 }
 
-fn find(story: &mut Story, session: SessionId, data: &PartialProofsData) {
+pub(super) fn find(story: &mut Story, session: SessionId, data: &PartialProofsData) {
     story.message(session, FromHarvester::PartialProofs(Box::new(data.clone())));
 }
 
@@ -99,9 +106,17 @@ fn to_solve(story: &mut Story) -> Vec<(JobId, SolverInfo, PosChallenge)> {
 }
 
 /// A solver finds the x-values of everything it was given.
-fn solve(story: &mut Story) {
+pub(super) fn solve(story: &mut Story) {
     for (job, partial, _) in to_solve(story) {
         let result = Ok(x_values(partial.partial_proof.fragments[0]));
+        story.input(Input::Solved { job, result });
+    }
+}
+
+/// A solver finds nothing.
+pub(super) fn solve_none(story: &mut Story) {
+    for (job, ..) in to_solve(story) {
+        let result = Err(SolveError::NoProof);
         story.input(Input::Solved { job, result });
     }
 }

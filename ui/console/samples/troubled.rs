@@ -166,6 +166,26 @@ pub(in super::super) fn troubled() -> FarmSnapshot {
     farm
 }
 
+/// Eight harvesters that farm and one that was revoked an hour ago, with what was wrong with it.
+pub(in super::super) fn one_revoked() -> FarmSnapshot {
+    let mut farm = many();
+    let gone = &mut farm.harvesters[7];
+    gone.state = HarvesterState::Revoked {
+        since_unix_ms: NOW - 3_600_000,
+    };
+    gone.last_answer = gone.last_answer.take().map(|a| LastAnswerView {
+        at_unix_ms: NOW - 3_602_000,
+        ..a
+    });
+    gone.lookups_ms.truncate(20);
+    let (plots, bytes, effective) = (gone.plots, gone.plot_bytes, gone.effective_bytes);
+    farm.totals.plots -= plots;
+    farm.totals.plot_bytes -= bytes;
+    farm.totals.effective_bytes -= effective;
+    farm.totals.connected -= 1;
+    farm
+}
+
 /// An alarm that opened at a time.
 fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u64) -> AlarmView {
     AlarmView {

@@ -86,10 +86,11 @@ impl Page {
     fn states(self) -> Vec<State> {
         let but = |left_out: &[State]| State::ALL.into_iter().filter(|it| !left_out.contains(it)).collect();
         match self {
-            Self::Screen(Screen::Farm | Screen::Harvesters | Screen::Messages) => but(&[]),
-            Self::Screen(Screen::Plots | Screen::Proofs) => but(&[State::Late]),
-            Self::Screen(Screen::Pools) => but(&[State::Late, State::Simulated]),
-            Self::Screen(Screen::Alarms) => but(&[State::One, State::Simulated]),
+            Self::Screen(Screen::Harvesters) => but(&[]),
+            Self::Screen(Screen::Farm | Screen::Messages) => but(&[State::Revoked]),
+            Self::Screen(Screen::Plots | Screen::Proofs) => but(&[State::Late, State::Revoked]),
+            Self::Screen(Screen::Pools) => but(&[State::Late, State::Revoked, State::Simulated]),
+            Self::Screen(Screen::Alarms) => but(&[State::One, State::Revoked, State::Simulated]),
             Self::Details => but(&[State::OnlyWrong]),
             Self::Report(Report::Upgrade) => vec![State::Empty, State::Many, State::Troubled, State::Private],
             Self::Report(Report::Monitor) => vec![State::Empty, State::Many, State::Lost, State::Troubled],
@@ -133,6 +134,8 @@ enum State {
     Lost,
     /// Late, silent and absent harvesters, files that are not farmed, six alarms.
     Troubled,
+    /// One harvester was sent away for good.
+    Revoked,
     Private,
     Simulated,
     Frozen,
@@ -141,13 +144,14 @@ enum State {
 }
 
 impl State {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Empty,
         Self::One,
         Self::Many,
         Self::Late,
         Self::Lost,
         Self::Troubled,
+        Self::Revoked,
         Self::Private,
         Self::Simulated,
         Self::Frozen,
@@ -163,6 +167,7 @@ impl State {
             Self::Late => "late",
             Self::Lost => "lost",
             Self::Troubled => "troubled",
+            Self::Revoked => "revoked",
             Self::Private => "private",
             Self::Simulated => "simulated",
             Self::Frozen => "frozen",
@@ -180,6 +185,7 @@ impl State {
             },
             Self::Many | Self::Lost | Self::Frozen => samples::pooled(),
             Self::Late => samples::one_late(),
+            Self::Revoked => samples::one_revoked(),
             Self::Troubled | Self::Private | Self::Filtered | Self::OnlyWrong => troubled(),
             Self::Simulated => samples::simulated(),
         }
@@ -286,6 +292,7 @@ fn open_details(model: &mut Model, state: State) {
     let name = match state {
         State::Late => "shelf-2",
         State::Troubled | State::Private | State::Filtered => "barn-2",
+        State::Revoked => "garage",
         State::Simulated => "harvester-2",
         _ => "barn-3",
     };

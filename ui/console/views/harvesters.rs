@@ -16,11 +16,11 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span, width};
 use super::header::short_bytes;
-use super::{ago, harvester_tone, list_title, nothing, seconds, short_words};
-use crate::format::grouped;
+use super::{harvester_tone, list_title, nothing, seconds, short_words};
+use crate::format::{grouped, rough_span};
 
 /// Columns of the sparkline in a row.
-const SPARK: u16 = 12;
+const SPARK: u16 = 11;
 
 /// Draws it.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
@@ -51,7 +51,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         Column::new("state", 22, 0).grows().sorts(SortBy::State, order),
         Column::new("plots", 6, 0).right().sorts(SortBy::Plots, order),
         Column::new("size", 9, 2).right().sorts(SortBy::Size, order),
-        Column::new("answered", 8, 3).right().sorts(SortBy::Newest, order),
+        Column::new("answered", 9, 3).right().sorts(SortBy::Newest, order),
         Column::new("p50", 4, 5).right(),
         Column::new("p95", 5, 6).right(),
         Column::new("max", 5, 1).right().sorts(SortBy::Lookup, order),
@@ -151,7 +151,7 @@ fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
     let tone = harvester_tone(harvester);
     let now = model.shown().taken_at_unix_ms;
     let answered = match &harvester.last_answer {
-        Some(answer) => ago(answer.at_unix_ms, now),
+        Some(answer) => rough_span(now.saturating_sub(answer.at_unix_ms) / 1000),
         None => "never".to_owned(),
     };
     let slowest = harvester

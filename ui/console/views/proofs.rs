@@ -53,7 +53,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     }
     let columns = [
         Column::new("time", 11, 0).sorts(SortBy::Natural, order),
-        Column::new("harvester", 10, 0).sorts(SortBy::Name, order),
+        Column::new("harvester", 12, 0).sorts(SortBy::Name, order),
         Column::new("SP", 2, 6).right(),
         Column::new("state", 36, 0).grows().sorts(SortBy::State, order),
         Column::new("verified", 9, 1).right(),

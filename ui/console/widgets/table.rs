@@ -52,6 +52,7 @@ impl Column {
 
     /// Its head sorts the table, which is in `order`, by it.
     pub(in super::super) const fn sorts(self, by: SortBy, order: Order) -> Self {
+        debug_assert!((self.width as usize) > self.title.len(), "no room for the arrow");
         Self {
             sort: Some((by, order)),
             ..self

@@ -144,6 +144,10 @@ impl Story {
         session
     }
 
+    pub(crate) fn is_connected(&self, session: SessionId) -> bool {
+        self.farmer.harvesters.of_session(session).is_some()
+    }
+
     pub(crate) fn disconnect(&mut self, session: SessionId) {
         self.input(Input::HarvesterDisconnected {
             session,

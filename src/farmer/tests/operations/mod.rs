@@ -1,18 +1,18 @@
-//! Any inputs in any order: no panic, nothing grows without bound, counts agree, and the same again gives the same.
+//! Lives of farms: any inputs in any order. [`soundness`] says what holds in all of them.
+
+mod around;
+mod soundness;
 
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 
 use super::story::*;
-use crate::farmer::{Command, Farmer, FarmerKeys, Input, JobId, Output, SignError};
-use crate::ids::{NodeId, QualityString, SessionId};
+use super::{partials, pool_story};
+use crate::farmer::{Command, FarmerKeys, Input, JobId, Output, SignError};
+use crate::ids::{FilterChallenge, NodeId, QualityString, SessionId};
 use crate::pos::ProofError;
-use crate::snapshot::{
-    ATTEMPTS_KEPT, DisconnectCause, FarmSnapshot, HarvesterId, HarvesterState, PROOFS_KEPT, ROLL_CALL_KEPT,
-    RefusalCause,
-};
+use crate::snapshot::{DisconnectCause, HarvesterId, RefusalCause};
 use crate::units::{Difficulty, Height, SubSlotIters};
-use crate::wire::{FromHarvester, RewardChainBlockUnfinished, ToHarvester};
+use crate::wire::FromHarvester;
 
 /// One thing a farm may go through. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +81,22 @@ pub(crate) enum Operation {
     Pools(u8),
     PoolAnswers(u8),
     BogusJob(u8),
+    DropJob(u8),
+    Partials {
+        session: u8,
+        back: u8,
+        number: u8,
+    },
+    Solve {
+        good: bool,
+    },
+    Fleet(u8),
+    NodeSays {
+        node: u8,
+        what: u8,
+    },
+    Around(u8),
+    GoWell,
     Pass(u32),
 }
 
@@ -109,10 +125,17 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         1 => any::<bool>().prop_map(Verdict),
         1 => any::<u8>().prop_map(Refuse),
         1 => any::<bool>().prop_map(Keys),
-        2 => (0_u8..6, 0_u8..6).prop_map(|(kind, harvester)| Command { kind, harvester }),
-        2 => any::<u8>().prop_map(Pools),
+        2 => (0_u8..9, 0_u8..6).prop_map(|(kind, harvester)| Command { kind, harvester }),
+        2 => prop_oneof![3 => Just(1), 1 => any::<u8>()].prop_map(Pools),
         5 => any::<u8>().prop_map(PoolAnswers),
         1 => any::<u8>().prop_map(BogusJob),
+        1 => any::<u8>().prop_map(DropJob),
+        3 => (any::<u8>(), 0_u8..3, 0_u8..5).prop_map(|(session, back, number)| Partials { session, back, number }),
+        3 => any::<bool>().prop_map(|good| Solve { good }),
+        2 => any::<u8>().prop_map(Fleet),
+        2 => (0_u8..3, any::<u8>()).prop_map(|(node, what)| NodeSays { node, what }),
+        3 => any::<u8>().prop_map(Around),
+        6 => Just(GoWell),
         8 => prop_oneof![0_u32..3000, 0_u32..100_000, Just(2_000_000_u32)].prop_map(Pass),
     ]
 }
@@ -135,19 +158,46 @@ pub(crate) fn live(operations: Vec<Operation>) -> Story {
 }
 
 impl Life {
+    /// After hard fork 2, when there are proofs of both versions.
     fn new() -> Self {
         Self {
-            story: Story::new(),
+            story: partials::after_hard_fork2(),
             sessions: Vec::new(),
             points: Vec::new(),
             qualities: Vec::new(),
         }
     }
 
+    /// Mostly one that is there, else any that ever was.
     fn session(&self, choice: u8) -> SessionId {
-        match self.sessions.len() {
+        let connected: Vec<_> = self
+            .sessions
+            .iter()
+            .copied()
+            .filter(|it| self.story.is_connected(*it))
+            .collect();
+        let among = if choice % 8 == 7 || connected.is_empty() {
+            &self.sessions
+        } else {
+            &connected
+        };
+        match among.len() {
             0 => SessionId(u64::from(choice)),
-            count => self.sessions[usize::from(choice) % count],
+            count => among[usize::from(choice / 8) % count],
+        }
+    }
+
+    /// Everything that is under way goes well.
+    fn go_well(&mut self) {
+        partials::solve(&mut self.story);
+        self.story.verify();
+        // First those of the proofs, then those of blocks and of partials.
+        for _ in 0..2 {
+            for session in self.sessions.clone() {
+                self.story.share_signatures(session);
+            }
+            self.story.sign();
+            pool_story::answer_all(&mut self.story, 2);
         }
     }
 
@@ -172,10 +222,10 @@ impl Life {
                 self.sessions.push(session);
             }
             Operation::Disconnect(choice) => {
-                let cause = if choice % 5 == 0 {
-                    DisconnectCause::Shutdown
-                } else {
-                    DisconnectCause::Silent
+                let cause = match choice % 5 {
+                    0 => DisconnectCause::Shutdown,
+                    1 => DisconnectCause::Revoked,
+                    _ => DisconnectCause::Silent,
                 };
                 let session = self.session(choice);
                 self.story.input(Input::HarvesterDisconnected { session, cause });
@@ -196,6 +246,7 @@ impl Life {
                     story.next_point();
                 }
                 let mut point = story.next_point();
+                point.filter_challenge = Some(FilterChallenge([node; 32]));
                 if skip % 3 == 1 {
                     point.sub_slot_iters = SubSlotIters(640);
                 }
@@ -359,6 +410,16 @@ impl Life {
                         harvester,
                         name: "barn".to_owned(),
                     },
+                    5 => Command::SilenceAlarms {
+                        rule: None,
+                        machine: harvester.0.is_multiple_of(2).then(|| "c1".to_owned()),
+                        for_s: u64::from(harvester.0) * 60,
+                    },
+                    6 => Command::SilenceAlarms {
+                        rule: Some("harvester_absent".to_owned()),
+                        machine: None,
+                        for_s: u64::from(harvester.0) * 3600,
+                    },
                     _ => Command::ForgetHarvester { harvester },
                 };
                 story.input(Input::Command(command));
@@ -366,10 +427,10 @@ impl Life {
             Operation::Pools(choice) => {
                 let all = ["https://a.example", "https://b.example", ""].into_iter().zip(0..);
                 let chosen = all.filter(|(_, number)| choice & (1 << number) != 0);
-                let pools = chosen.map(|(url, number)| super::pool_story::numbered(url, number, choice & 8 == 0));
+                let pools = chosen.map(|(url, number)| pool_story::numbered(url, number, choice & 8 == 0));
                 story.input(Input::Pools(pools.collect()));
             }
-            Operation::PoolAnswers(choice) => super::pool_story::answer_all(story, choice),
+            Operation::PoolAnswers(choice) => pool_story::answer_all(story, choice),
             Operation::BogusJob(job) => {
                 let job = JobId(u64::from(job));
                 story.input(Input::VerificationDropped { job });
@@ -378,121 +439,33 @@ impl Life {
                     result: Ok(QualityString([0xe2; 32])),
                 });
             }
+            Operation::DropJob(choice) => {
+                let jobs = story.outputs.iter().filter_map(|output| match output {
+                    Output::Verify { job, .. } | Output::Solve { job, .. } | Output::Sign { job, .. } => Some(*job),
+                    _ => None,
+                });
+                if let Some(job) = jobs.collect::<Vec<_>>().get(usize::from(choice % 4)).copied() {
+                    story.input(Input::VerificationDropped { job });
+                }
+            }
+            Operation::Partials { session, back, number } => {
+                let (session, point) = (self.session(session), self.point(back));
+                let numbers: Vec<_> = (u64::from(number)..u64::from(number) * 2 + 1).collect();
+                partials::find(&mut self.story, session, &partials::partials(&point, &numbers));
+            }
+            Operation::Solve { good: true } => partials::solve(story),
+            Operation::Solve { good: false } => partials::solve_none(story),
+            Operation::Fleet(choice) => around::fleet(story, choice),
+            Operation::NodeSays { node, what } => {
+                let quality = self.qualities.last().copied().unwrap_or(QualityString([0xe9; 32]));
+                around::node_says(&mut self.story, NodeId(u32::from(node)), what, quality);
+            }
+            Operation::Around(choice) => {
+                let session = self.session(choice / 16);
+                around::happens(&mut self.story, choice % 16, session);
+            }
+            Operation::GoWell => self.go_well(),
             Operation::Pass(millis) => story.pass(std::time::Duration::from_millis(u64::from(millis))),
         }
     }
-}
-
-fn check_invariants(farmer: &Farmer, snapshot: &FarmSnapshot) -> Result<(), TestCaseError> {
-    prop_assert!(snapshot.attempts.len() <= ATTEMPTS_KEPT);
-    prop_assert!(snapshot.roll_call.len() <= ROLL_CALL_KEPT);
-    prop_assert!(snapshot.proofs.len() <= PROOFS_KEPT);
-    prop_assert_eq!(snapshot.sub_slot.len(), 64);
-    for (what, size, limit) in farmer.proofs.sizes().into_iter().chain(farmer.pools.sizes()) {
-        prop_assert!(size <= limit, "{} {} > {}", what, size, limit);
-    }
-    prop_assert!(farmer.signage_points.len() <= super::super::signage_points::MAX_SIGNAGE_POINTS);
-    let connected = snapshot
-        .harvesters
-        .iter()
-        .filter(|harvester| harvester.is_connected())
-        .count();
-    prop_assert_eq!(snapshot.totals.connected as usize, connected);
-    let plots: u64 = snapshot
-        .harvesters
-        .iter()
-        .filter(|it| it.is_connected())
-        .map(|it| it.plots)
-        .sum();
-    prop_assert_eq!(snapshot.totals.plots, plots);
-    for (id, slot) in farmer.harvesters.all() {
-        let counts = slot.asks.counts();
-        let settled = counts.answered + counts.unanswered + counts.dropped;
-        prop_assert_eq!(counts.challenged, settled + slot.asks.open(), "{:?} {:?}", id, counts);
-        if slot.session.is_none() {
-            prop_assert_eq!(slot.asks.open(), 0);
-            prop_assert_eq!(farmer.shared_plots.of(id), 0);
-        }
-    }
-    let mut holders = std::collections::BTreeMap::<_, usize>::new();
-    for (_, slot, session) in farmer.harvesters.connected() {
-        for plot in slot.lists.plots.values().filter(|_| session.synced) {
-            *holders.entry(plot.plot_id).or_default() += 1;
-        }
-    }
-    let shared = holders.values().filter(|count| **count > 1).count();
-    prop_assert_eq!(snapshot.totals.shared_plots as usize, shared);
-    for entry in &snapshot.roll_call {
-        prop_assert!(entry.in_time + entry.late <= entry.asked, "{:?}", entry);
-        prop_assert!(entry.waiting_for.iter().all(|name| !name.is_empty()));
-    }
-    let names: std::collections::BTreeSet<_> = snapshot.harvesters.iter().map(|it| &it.name).collect();
-    prop_assert_eq!(names.len(), snapshot.harvesters.len());
-    for alarm in &snapshot.alarms {
-        let of = alarm.kind.harvester();
-        prop_assert!(
-            of.is_none_or(|id| farmer.harvesters.get(id).is_some()),
-            "{:?} of nobody",
-            alarm.kind
-        );
-    }
-    let absent = snapshot
-        .harvesters
-        .iter()
-        .filter(|it| matches!(it.state, HarvesterState::Absent { .. }));
-    prop_assert_eq!(absent.count(), snapshot.totals.absent as usize);
-    Ok(())
-}
-
-/// Everything that identifies a request under way is in the messages; ids must differ.
-fn check_request_ids(outputs: &[Output]) -> Result<(), TestCaseError> {
-    for output in outputs {
-        if let Output::Send {
-            id: Some(id), message, ..
-        } = output
-        {
-            prop_assert!(*id >= 0x8000);
-            prop_assert!(matches!(
-                message,
-                ToHarvester::RequestSignatures(_) | ToHarvester::RequestPlots
-            ));
-        }
-        if let Output::Declare { nodes, .. } = output {
-            prop_assert!(!nodes.is_empty());
-        }
-    }
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 96,
-        failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("tests/regressions"))),
-        ..ProptestConfig::default()
-    })]
-
-    #[test]
-    fn any_life_of_a_farm_is_sound(operations in prop::collection::vec(operation(), 1..160)) {
-        let mut life = Life::new();
-        for operation in operations {
-            life.act(operation);
-            let snapshot = life.story.snapshot();
-            check_invariants(&life.story.farmer, &snapshot)?;
-            check_request_ids(&life.story.outputs)?;
-        }
-        let text = serde_json::to_string(&life.story.snapshot()).expect("serialisable");
-        let read: FarmSnapshot = serde_json::from_str(&text).expect("readable");
-        prop_assert_eq!(read, life.story.snapshot());
-        // When nothing comes any more, everything comes to an end.
-        life.story.pass(seconds(3 * 24 * 3600));
-        let snapshot = life.story.snapshot();
-        check_invariants(&life.story.farmer, &snapshot)?;
-        prop_assert!(life.story.farmer.poll_timeout().is_none(), "a timer is left: {:?}", life.story.farmer.timers);
-    }
-}
-
-#[expect(dead_code, reason = "names a type whose size matters: an input must stay small")]
-const fn inputs_are_small() {
-    assert!(size_of::<Input>() <= 512);
-    assert!(size_of::<RewardChainBlockUnfinished>() > 0);
 }

@@ -1,0 +1,115 @@
+//! What the rest of the program tells a farmer, and its nodes beside signage points.
+
+use super::super::story::*;
+use crate::farmer::{ChainState, FleetStatus, Input, OuterCounters};
+use crate::ids::{NodeId, QualityString, SessionId};
+use crate::snapshot::{AlarmKind, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView};
+
+/// Names, revoked certificates and troubles with certificates, as the bits of `choice` say.
+pub(super) fn fleet(story: &mut Story, choice: u8) {
+    let of = |n: u8| certificate(&format!("c{n}"));
+    let is_set = |bit: u8| choice & (1 << bit) != 0;
+    let mut alarms = Vec::new();
+    if is_set(6) {
+        alarms.push(AlarmKind::ClockWrong { ahead_s: 7_200 });
+    }
+    if is_set(7) {
+        alarms.push(AlarmKind::HarvesterPending {
+            fingerprint: of(3).to_string(),
+        });
+    }
+    story.input(Input::Fleet(FleetStatus {
+        names: (0..3)
+            .filter(|n| is_set(*n))
+            .map(|n| (of(n), format!("rack-{}", n / 2)))
+            .collect(),
+        alarms,
+        ca_key_copies: u64::from(choice % 3),
+        revoked: (0..3).filter(|n| is_set(n + 3)).map(of).collect(),
+    }));
+}
+
+/// Something that is no signage point.
+pub(super) fn node_says(story: &mut Story, node: NodeId, what: u8, quality: QualityString) {
+    story.input(match what % 4 {
+        0 => Input::NodeChain {
+            node,
+            chain: Ok(ChainState {
+                synced: what % 8 < 4,
+                syncing: what % 16 < 8,
+                peak_height: Some(1_000_000 + u32::from(what)),
+                difficulty: Some(11_136),
+                netspace_bytes: Some(2e19),
+                average_block_seconds: Some(18.75),
+            }),
+        },
+        1 => Input::NodeChain {
+            node,
+            chain: Err("it does not answer".to_owned()),
+        },
+        2 => Input::NodeQueueFull {
+            node,
+            quality,
+            is_lost: what % 8 < 4,
+        },
+        _ => Input::NodeCertificateChanged {
+            node,
+            expected: certificate("node"),
+            got: certificate("other"),
+            kept: "the line of 10.0.0.1 in /d1/known-nodes".to_owned(),
+        },
+    });
+}
+
+/// Something in the rest of the program.
+pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
+    let why = what.is_multiple_of(2).then(|| "read /d1/it: no such file".to_owned());
+    let now_ms = story.now.unix.0;
+    story.input(match what / 2 {
+        0 => Input::PoolsUnreadable { why },
+        1 => Input::SettingsUnreadable { why },
+        2 => Input::AlarmHook {
+            hook: "mail".to_owned(),
+            failure: why,
+        },
+        3 => Input::History(HistoryView {
+            state: why.map_or(HistoryState::Writing, |why| HistoryState::Failing { why }),
+            written: 7,
+            dropped: u64::from(what),
+            file_bytes: 4_096,
+        }),
+        4 => Input::MessageIgnored { session, kind: what },
+        5 => Input::Listening {
+            addresses: why
+                .map(|_| "0.0.0.0:8447".parse().expect("an address"))
+                .into_iter()
+                .collect(),
+        },
+        6 => Input::OuterCounters(OuterCounters {
+            refused: [("foreign_ca".to_owned(), u64::from(what))].into(),
+            ..OuterCounters::default()
+        }),
+        _ if what.is_multiple_of(2) => Input::Past(Box::new(FarmRecord {
+            counted_since_unix_ms: now_ms - 86_400_000,
+            effort: 0.5,
+            last_win_unix_ms: Some(now_ms - 3_600_000),
+            won_ever: 3,
+            quarters: vec![QuarterCounts {
+                start_unix_ms: (now_ms / 900_000 - 2) * 900_000,
+                signage_points: 96,
+                answers: 90,
+                passed: 12,
+                expected_passed: 13.5,
+                variance: 13.0,
+                ..QuarterCounts::default()
+            }],
+        })),
+        _ => Input::SimulatedChain(SimulatedChainView {
+            interval_ms: 9_375,
+            seed: 1,
+            blocks: 2,
+            refused: 1,
+            last_refusal: Some("too late".to_owned()),
+        }),
+    });
+}
