@@ -90,6 +90,12 @@ pub enum PlotSize {
 }
 
 impl PlotSize {
+    /// Whether it is a v2 plot's.
+    #[must_use]
+    pub const fn is_v2(self) -> bool {
+        matches!(self, Self::V2 { .. })
+    }
+
     /// From the `size` byte of `Plot` messages: k for v1, 0x80 | strength for v2.
     #[must_use]
     pub const fn from_wire(size: u8) -> Self {

@@ -1,7 +1,7 @@
 //! What people and scripts ask for.
 
 use super::Farmer;
-use super::input::{Command, CommandError, FleetStatus};
+use super::input::{Command, CommandError, FleetStatus, UnlistedDirectory};
 use crate::clock::Now;
 use crate::snapshot::{AlarmKind, HarvesterId};
 
@@ -83,6 +83,22 @@ impl Farmer {
         let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
         self.close_alarms(now, |kind| kind.is_of_certificates() && !keys.contains(&kind.key()));
         for alarm in alarms.into_iter().filter(AlarmKind::is_of_certificates) {
+            self.raise(now, alarm);
+        }
+    }
+
+    /// Other plot directories of the farmer's own harvester give no plots than before.
+    pub(super) fn handle_plot_directories(&mut self, now: Now, unlisted: Vec<UnlistedDirectory>) {
+        let alarms = unlisted.into_iter().map(|it| AlarmKind::PlotDirectoryUnlisted {
+            directory: it.directory,
+            why: it.why,
+        });
+        let alarms: Vec<_> = alarms.collect();
+        let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
+        self.close_alarms(now, |kind| {
+            matches!(kind, AlarmKind::PlotDirectoryUnlisted { .. }) && !keys.contains(&kind.key())
+        });
+        for alarm in alarms {
             self.raise(now, alarm);
         }
     }

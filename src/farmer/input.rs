@@ -181,6 +181,11 @@ pub enum Input {
         /// Why, as a fragment with the file.
         why: Option<String>,
     },
+    /// Plot directories of the farmer's own harvester that give no plots, and never did since it started: all of them.
+    PlotDirectories {
+        /// They.
+        unlisted: Vec<UnlistedDirectory>,
+    },
     /// A pool has answered, or did not ([`Output::AskPool`](super::Output::AskPool)).
     PoolAnswered {
         /// Which job.
@@ -210,6 +215,15 @@ pub enum Input {
     },
     /// Names of harvesters, and what is wrong with their certificates.
     Fleet(FleetStatus),
+}
+
+/// A plot directory that cannot be listed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct UnlistedDirectory {
+    /// It.
+    pub directory: String,
+    /// Why, as a fragment.
+    pub why: String,
 }
 
 /// What is known of the farm's certificates.

@@ -68,7 +68,7 @@ pub use call::Call;
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
     ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
-    OuterCounters, PlotSignatures, SignError,
+    OuterCounters, PlotSignatures, SignError, UnlistedDirectory,
 };
 pub use numbers::JobId;
 pub use output::{Output, SignPurpose};
@@ -206,6 +206,7 @@ impl Farmer {
             Input::Keys(keys) => self.handle_keys(now, keys),
             Input::Pools(pools) => self.handle_pools(now, pools),
             Input::PoolsUnreadable { why } => self.handle_pools_unreadable(now, why),
+            Input::PlotDirectories { unlisted } => self.handle_plot_directories(now, unlisted),
             Input::SettingsUnreadable { why: Some(why) } => self.raise(now, AlarmKind::SettingsUnreadable { why }),
             Input::SettingsUnreadable { why: None } => {
                 self.close_alarms(now, |kind| matches!(kind, AlarmKind::SettingsUnreadable { .. }));

@@ -135,7 +135,7 @@ impl PlotLists {
     fn count_space(&mut self, constants: &Constants) {
         (self.v2_plots, self.unsure_v2_plots, self.expected_bytes) = (0, 0, [0.0; 2]);
         for plot in self.plots.values() {
-            let is_v2 = matches!(plot.size, PlotSize::V2 { .. });
+            let is_v2 = plot.size.is_v2();
             self.v2_plots += u64::from(is_v2);
             self.unsure_v2_plots += u64::from(is_v2 && !plot.has_sure_filter(constants));
             self.expected_bytes[usize::from(is_v2)] += iterations::expected_plot_size(constants, plot.size).0 as f64;

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,8 +16,8 @@ use super::queue::Tally;
 use super::sync::{Progress, SyncContent, SyncSender};
 use crate::clock::{Mono, Now};
 use crate::logging::target::HARVESTER;
-use crate::net::WithId;
-use crate::snapshot::FarmerLinkState;
+use crate::net::{Backoff, WithId, chance};
+use crate::snapshot::{FarmerLinkState, SyncRefusalView};
 use crate::wire::{FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSyncResponse};
 
 /// What ends with a connection.
@@ -34,6 +33,9 @@ pub(super) struct Connection {
     /// The findings it knows of, if it knows all of them.
     pub(super) told_revision: Option<u64>,
     pub(super) start_over_at: Option<Instant>,
+    start_over_after: Backoff,
+    /// What the farmer refuses, until it has taken all once.
+    refused: Option<SyncRefusalView>,
     lookups: VecDeque<Lookup>,
     pub(super) tasks: JoinSet<()>,
     /// Ends the look-ups when the connection does.
@@ -59,6 +61,8 @@ impl Connection {
             telling: Plots::new(),
             told_revision: None,
             start_over_at: None,
+            start_over_after: Backoff::DEFAULT,
+            refused: None,
             lookups: VecDeque::new(),
             tasks: JoinSet::new(),
             _ended: ended.clone().drop_guard(),
@@ -147,15 +151,36 @@ impl Connection {
         self.sync.begin(now, content);
     }
 
-    pub(super) fn handle_response(&mut self, response: &PlotSyncResponse) {
+    /// What the farmer refuses of the plots, each time it is told of them.
+    pub(super) const fn refused(&self) -> Option<&SyncRefusalView> {
+        self.refused.as_ref()
+    }
+
+    pub(super) fn handle_response(&mut self, now: Now, response: &PlotSyncResponse) {
         match self.sync.handle_response(response) {
             Progress::Ignored | Progress::Continues => {}
-            Progress::Complete => self.told = Some(std::mem::take(&mut self.telling)),
+            Progress::Complete => {
+                self.told = Some(std::mem::take(&mut self.telling));
+                self.refused = None;
+                self.start_over_after.handle_success();
+            }
             Progress::StartOver { reason } => {
-                tracing::warn!(target: SYNC_SENDER, "farmer refused the plot sync: {reason}; starting over");
+                let reason: String = reason
+                    .chars()
+                    .filter(|c| !c.is_control())
+                    .take(LONGEST_REASON)
+                    .collect();
+                let text = format!("farmer refused the plot sync: {reason}; starting over");
+                if self.refused.as_ref().is_some_and(|before| before.reason == reason) {
+                    tracing::debug!(target: SYNC_SENDER, "{text}");
+                } else {
+                    tracing::warn!(target: SYNC_SENDER, "{text}");
+                }
+                let since_unix_ms = self.refused.as_ref().map_or(now.unix.0, |before| before.since_unix_ms);
+                self.refused = Some(SyncRefusalView { since_unix_ms, reason });
                 self.told = None;
                 self.told_revision = None;
-                self.start_over_at = Some(Instant::now() + START_OVER_PAUSE);
+                self.start_over_at = Some(Instant::now() + self.start_over_after.handle_failure(chance()));
             }
         }
     }
@@ -208,5 +233,5 @@ const SYNC_SENDER: &str = "chia.plot_sync.sender";
 /// Signage points that may be looked up at the same time.
 const MAX_LOOKUPS: usize = 8;
 
-/// A farmer that refuses every sync is not asked more often than this.
-const START_OVER_PAUSE: Duration = Duration::from_secs(1);
+/// Characters of a farmer's words that are kept.
+const LONGEST_REASON: usize = 200;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::file::{NAME_OF_OTHERS, PlotPath, plot_name};
 use super::inventory::{Changes, FileState, GoneVolume, Inventory, reason};
 use super::plot::LoadedPlot;
+use crate::farmer::UnlistedDirectory;
 use crate::snapshot::{self, FileCounts, PlotFileView, TROUBLES_KEPT};
 use crate::wire::HarvesterHandshake;
 
@@ -133,13 +134,26 @@ impl Findings {
         }
         let directories = inventory.troubles().map(|(directory, reason)| PlotFileView {
             file: plot_name(directory),
-            state: snapshot::FileState::Failed,
+            state: snapshot::FileState::Directory,
             reason: reason.to_owned(),
         });
         found.troubles = troubles.with(directories.collect());
         found.plots = Arc::new(plots);
         found.volumes = volumes.into_values().collect();
         found
+    }
+
+    /// Plot directories that give nothing, without those whose plots are gone.
+    pub(super) fn unlisted(&self) -> Vec<UnlistedDirectory> {
+        let directories = self.troubles.iter();
+        let directories = directories.filter(|it| it.state == snapshot::FileState::Directory);
+        directories
+            .filter(|it| !self.gone.contains_key(&it.file))
+            .map(|it| UnlistedDirectory {
+                directory: it.file.clone(),
+                why: it.reason.clone(),
+            })
+            .collect()
     }
 
     /// Puts a file that is not farmed into its list.

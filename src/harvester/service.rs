@@ -30,8 +30,8 @@ use crate::pos::Constants;
 use crate::snapshot::FarmerLinkState;
 use crate::system_clock::Clock;
 use crate::wire::{
-    FromHarvester, HarvesterHandshake, NewSignagePointHarvester, RequestSignatures, RespondPlots, RespondSignatures,
-    ToHarvester,
+    FromHarvester, HarvesterHandshake, HarvesterLayout, NewSignagePointHarvester, RequestSignatures, RespondPlots,
+    RespondSignatures, ToHarvester,
 };
 
 /// Settings of a harvester.
@@ -101,6 +101,8 @@ pub struct FarmerChannels {
     pub from_farmer: mpsc::Receiver<WithId<ToHarvester>>,
     /// Answers, with the id of the request.
     pub to_farmer: mpsc::Sender<WithId<FromHarvester>>,
+    /// The layout the farmer reads.
+    pub layout: HarvesterLayout,
 }
 
 /// A harvester: its plots outlive its connections.
@@ -112,7 +114,9 @@ pub struct Service {
     volumes: Arc<Volumes>,
     status: StatusHandle,
     keys: Option<Arc<HarvesterHandshake>>,
-    /// The plots of the newest findings that our keys farm.
+    /// What the farmer that is served, or was last, reads.
+    layout: HarvesterLayout,
+    /// The plots of the newest findings that our keys farm, and our farmer can.
     plots: Arc<Plots>,
     next_refresh: Instant,
 }
@@ -134,6 +138,7 @@ impl Service {
             options,
             clock,
             keys: None,
+            layout: HarvesterLayout::V38,
             plots: Arc::default(),
             next_refresh: Instant::now(),
         }
@@ -149,15 +154,19 @@ impl Service {
     pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
         self.status.change_farmer(|farmer| farmer.connections += 1);
         self.serve_connection(link, stop).await;
-        self.status
-            .change_farmer(|farmer| farmer.state = FarmerLinkState::Connecting);
+        self.status.change_farmer(|farmer| {
+            farmer.state = FarmerLinkState::Connecting;
+            farmer.sync_refused = None;
+        });
     }
 
     async fn serve_connection(&mut self, link: FarmerChannels, stop: &CancellationToken) {
         let FarmerChannels {
             mut from_farmer,
             to_farmer,
+            layout,
         } = link;
+        self.layout = layout;
         let mut updates = self.scanner.findings();
         let mut findings = Arc::clone(&updates.borrow_and_update());
         // A refresh may have ended between two connections.
@@ -169,7 +178,11 @@ impl Service {
                 connection.tell(self.clock.now(), &findings, &self.plots);
             }
             let state = connection.state(self.keys.as_deref(), self.plots.len());
-            self.status.change_farmer(|farmer| farmer.state = state);
+            let refused = connection.refused().cloned();
+            self.status.change_farmer(|farmer| {
+                farmer.state = state;
+                farmer.sync_refused = refused;
+            });
             // A message that is due waits for room to be sent in, not for a moment.
             let now = self.clock.now();
             let is_due = connection.sync.is_due(now);
@@ -223,7 +236,7 @@ impl Service {
             ToHarvester::NewSignagePoint(point) => self.look_up(point, connection),
             ToHarvester::RequestSignatures(request) => self.sign(id, *request, connection),
             ToHarvester::RequestPlots => self.list_plots(id, connection, findings),
-            ToHarvester::PlotSyncResponse(response) => connection.handle_response(&response),
+            ToHarvester::PlotSyncResponse(response) => connection.handle_response(self.clock.now(), &response),
         }
     }
 
@@ -267,16 +280,29 @@ impl Service {
         );
     }
 
-    /// Uses the plots that were found, as far as they are farmed with the keys we have.
+    /// Uses the plots that were found, as far as they are farmed with the keys we have by the farmer we have.
     fn take_plots(&mut self, findings: &Findings) {
-        let ours = match &self.keys {
-            Some(keys) if findings.keys.as_ref() != Some(keys) => {
-                let ours = findings.plots.iter().filter(|(_, plot)| plot.check_keys(keys).is_ok());
-                Arc::new(ours.map(|(path, plot)| (path.clone(), Arc::clone(plot))).collect())
-            }
-            _ => Arc::clone(&findings.plots),
+        let other_keys = self.keys.as_ref().filter(|keys| findings.keys.as_ref() != Some(keys));
+        let has_keys = |plot: &LoadedPlot| other_keys.is_none_or(|keys| plot.check_keys(keys).is_ok());
+        // Without the filter challenge of the newest layout no v2 plot passes, and farmers of the oldest refuse a list of
+        // plots that has one.
+        let can_farm = |plot: &LoadedPlot| self.layout >= HarvesterLayout::V38 || !plot.size().is_v2();
+        let too_new = findings
+            .plots
+            .values()
+            .filter(|plot| has_keys(plot) && !can_farm(plot))
+            .count();
+        self.plots = if other_keys.is_none() && too_new == 0 {
+            Arc::clone(&findings.plots)
+        } else {
+            let ours = findings
+                .plots
+                .iter()
+                .filter(|(_, plot)| has_keys(plot) && can_farm(plot));
+            Arc::new(ours.map(|(path, plot)| (path.clone(), Arc::clone(plot))).collect())
         };
-        self.plots = ours;
+        self.status
+            .change_farmer(|farmer| farmer.plots_too_new = u64::try_from(too_new).unwrap_or(u64::MAX));
         for found in &findings.volumes {
             self.volumes.describe(found.volume, &found.name, found.plots);
         }

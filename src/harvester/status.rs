@@ -14,8 +14,10 @@ use super::findings::{Findings, VolumeFound};
 use super::inventory::GoneVolume;
 use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
+use crate::farmer::UnlistedDirectory;
 use crate::snapshot::{
-    FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState, VolumeView,
+    ENDS_KEPT, FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState,
+    VolumeView,
 };
 use crate::system_clock::Clock;
 
@@ -99,6 +101,17 @@ impl StatusHandle {
         }
     }
 
+    /// A connection has ended, and not from here; why, as a fragment.
+    pub(super) fn note_end(&self, why: &str) {
+        let now = self.board.clock.now();
+        let farmer = &mut self.board.state().farmer;
+        if farmer.ended_at_unix_ms.len() >= ENDS_KEPT {
+            farmer.ended_at_unix_ms.remove(0);
+        }
+        farmer.ended_at_unix_ms.push(now.unix.0);
+        farmer.last_end = Some(why.to_owned());
+    }
+
     /// What is known of the farmer and of the way to it.
     #[must_use]
     pub fn farmer(&self) -> FarmerLinkView {
@@ -111,6 +124,17 @@ impl StatusHandle {
         let other = findings.wait_for(|it| it.settings_trouble.as_ref() != told).await;
         match other.map(|findings| findings.settings_trouble.clone()) {
             Ok(trouble) => trouble,
+            // There will be no refresh any more.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Waits until plot directories that give nothing, as the last finished refresh found them, are others than `told`.
+    pub(crate) async fn other_unlisted(&self, told: &[UnlistedDirectory]) -> Vec<UnlistedDirectory> {
+        let mut findings = self.board.findings.clone();
+        let other = findings.wait_for(|it| it.finished && it.unlisted() != told).await;
+        match other.map(|findings| findings.unlisted()) {
+            Ok(unlisted) => unlisted,
             // There will be no refresh any more.
             Err(_) => std::future::pending().await,
         }

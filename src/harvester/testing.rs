@@ -213,13 +213,27 @@ pub(super) struct Farmer {
 
 impl Farmer {
     /// Lets `service` connect, and sends it `keys`.
-    pub(super) async fn meet(mut service: Service, keys: HarvesterHandshake) -> Self {
+    pub(super) async fn meet(service: Service, keys: HarvesterHandshake) -> Self {
+        Self::meet_in(HarvesterLayout::V38, service, keys).await
+    }
+
+    /// The same with a farmer that reads this layout.
+    pub(super) async fn meet_in(layout: HarvesterLayout, mut service: Service, keys: HarvesterHandshake) -> Self {
         let (to_harvester, from_farmer) = mpsc::channel(16);
         let (to_farmer, from_harvester) = mpsc::channel(1);
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
-            service.serve(FarmerChannels { from_farmer, to_farmer }, &stopped).await;
+            service
+                .serve(
+                    FarmerChannels {
+                        from_farmer,
+                        to_farmer,
+                        layout,
+                    },
+                    &stopped,
+                )
+                .await;
             service
         });
         let farmer = Self {

@@ -320,12 +320,14 @@ async fn a_file_cut_short_since_the_last_refresh_yields_an_answer_without_proofs
 async fn a_farmer_that_refuses_the_sync_is_told_everything_anew() {
     let dir = directory();
     put(original(), &dir, "a.plot");
-    let mut farmer = Farmer::meet(service(dir.path()), keys()).await;
+    let service = service(dir.path());
+    let status = service.status();
+    let mut farmer = Farmer::meet(service, keys()).await;
     farmer.synced(|told| told.plots.len() == 1).await;
     let (FromHarvester::PlotSync(start), _) = farmer.message().await else {
         panic!("no sync")
     };
-    let message = "not a good moment".to_owned();
+    let message = "not a \u{1b}good moment".to_owned();
     let error = PlotSyncError {
         code: 0,
         message,
@@ -337,8 +339,15 @@ async fn a_farmer_that_refuses_the_sync_is_told_everything_anew() {
             None,
         )
         .await;
+    let mut pictures = status.watch();
+    let refused = pictures.wait_for(|it| it.farmer.sync_refused.is_some()).await.unwrap();
+    let reason = refused.farmer.sync_refused.as_ref().map(|it| it.reason.clone());
+    assert_eq!(reason.as_deref(), Some("not a good moment"));
+    drop(refused);
     let told = farmer.synced(|_| true).await;
     assert!(told.initial && told.plots.len() == 1);
+    let taken = pictures.wait_for(|it| it.farmer.sync_refused.is_none()).await;
+    assert!(taken.is_ok());
 }
 
 #[tokio::test]

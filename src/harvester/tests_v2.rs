@@ -11,6 +11,7 @@ use crate::crypto::{complete_plot_signature, verify};
 use crate::ids::{Bytes32, FilterChallenge, PosChallenge};
 use crate::pos::filter::pos_challenge;
 use crate::pos::{Constants, PlotError, ProofContext, ReadAt, v2, verify_proof_of_space};
+use crate::snapshot::Concern;
 use crate::units::{Height, PlotSize};
 use crate::wire::*;
 
@@ -170,6 +171,37 @@ fn plots_answer_only_while_their_format_is_valid() {
     };
     for filter in [no_challenge, SignagePointFilter::PrefixBits(0)] {
         assert!(!may_answer(&constants, &signage_point(&[], filter), &v2), "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn farmer_that_is_too_old_for_v2_plots_is_told_of_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    make_v2(dir.path(), &contract(), 5, 3);
+    fs::copy(original(), dir.path().join("a.plot")).unwrap();
+    let mut service = service_with(dir.path(), constants_v2());
+    let status = service.status();
+    for (layout, plots) in [
+        (HarvesterLayout::V36, 1),
+        (HarvesterLayout::V38, 2),
+        (HarvesterLayout::V37, 1),
+    ] {
+        let mut farmer = Farmer::meet_in(layout, service, keys()).await;
+        farmer.synced(|told| told.plots.len() == plots).await;
+        farmer.send(ToHarvester::RequestPlots, Some(7)).await;
+        let (FromHarvester::RespondPlots(list), Some(7)) = farmer.answer().await else {
+            panic!("no list")
+        };
+        assert_eq!(list.plots.len(), plots, "{layout:?}");
+        assert_eq!(status.farmer().plots_too_new, 2 - plots as u64, "{layout:?}");
+        let mut pictures = status.watch();
+        let picture = pictures.wait_for(|it| it.counts.farmed == 2).await.unwrap().clone();
+        let told: Vec<_> = picture.concerns();
+        let is_told = told
+            .iter()
+            .any(|it| matches!(it, Concern::FarmerTooOld { plots: 1, .. }));
+        assert_eq!(is_told, plots == 1, "{told:?}");
+        service = farmer.hang_up().await;
     }
 }
 

@@ -131,9 +131,8 @@ impl<S> FarmerLink<S> {
         let (host, farmer_id) = (self.options.address.ip(), self.options.farmer_id);
         let ended = async |cause: &DisconnectCause| {
             tracing::info!(target: target::HARVESTER_SERVER, "Connection closed: {host}, node id: {farmer_id}");
-            if !cause.is_orderly() {
-                tracing::warn!(target: target::HARVESTER_SERVER, "farmer {host}: {cause}");
-            }
+            // Whoever dials says it in words that tell a person what to do, and not each time.
+            tracing::debug!(target: target::HARVESTER_SERVER, "farmer {host}: {cause}");
         };
         link::run(self.socket, &side, &self.meter, LIVENESS, link::until(shutdown), ended).await
     }

@@ -13,7 +13,7 @@ use crate::ids::PeerId;
 use crate::net::{Credits, Outgoing, SOFTWARE_VERSION, SessionEvent, SessionIds, outbox};
 use crate::snapshot::{ConnectedPeer, DisconnectCause};
 use crate::system_clock::Clock;
-use crate::wire::ProtocolVersion;
+use crate::wire::{HarvesterLayout, ProtocolVersion};
 
 /// Messages that may wait in each direction.
 const QUEUE: usize = 256;
@@ -35,6 +35,7 @@ pub(super) async fn run_when_there_are_plots(
     inputs: mpsc::Sender<Input>,
     stop: CancellationToken,
 ) {
+    let unlisted_to = inputs.clone();
     let mut teller = SettingsTeller { inputs, told: None };
     let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into());
     let mut has_plots = !settings.harvester.plot_directories.is_empty();
@@ -59,9 +60,19 @@ pub(super) async fn run_when_there_are_plots(
             teller.tell(trouble).await;
         }
     };
+    let directories = async {
+        let mut told = Vec::new();
+        loop {
+            told = status.other_unlisted(&told).await;
+            let unlisted = told.clone();
+            // The engine may have ended.
+            let _ = unlisted_to.send(Input::PlotDirectories { unlisted }).await;
+        }
+    };
     tokio::select! {
         () = run(service, sessions, events, stop) => {}
         () = telling => {}
+        () = directories => {}
     }
 }
 
@@ -108,7 +119,14 @@ async fn run(mut service: Service, sessions: SessionIds, events: mpsc::Sender<Se
         let (to_harvester, from_farmer) = mpsc::channel(QUEUE);
         let (to_farmer, mut from_harvester) = mpsc::channel(QUEUE);
         let credits = Credits::default();
-        let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, &stop);
+        let serving = service.serve(
+            FarmerChannels {
+                from_farmer,
+                to_farmer,
+                layout: HarvesterLayout::V38,
+            },
+            &stop,
+        );
         // Two loops, so that a full queue one way never holds up the other.
         let inward = async {
             loop {

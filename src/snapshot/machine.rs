@@ -10,6 +10,9 @@ use crate::ids::SpHash;
 /// How many of the last look-ups a snapshot carries.
 pub const LOOKUPS_KEPT: usize = 64;
 
+/// How many ends of connections a snapshot carries.
+pub const ENDS_KEPT: usize = 16;
+
 /// How many files that are not farmed a snapshot carries; [`MachineSnapshot::counts`] has them all.
 pub const TROUBLES_KEPT: usize = 256;
 
@@ -69,6 +72,28 @@ pub struct FarmerLinkView {
     /// Farmers that the settings name besides this one, `host:port`. A harvester serves one.
     #[serde(default)]
     pub not_dialled: Vec<String>,
+    /// v2 plots that this farmer cannot farm, because it is older than protocol 0.0.38.
+    #[serde(default)]
+    pub plots_too_new: u64,
+    /// The farmer does not take the list of plots.
+    #[serde(default)]
+    pub sync_refused: Option<SyncRefusalView>,
+    /// When the last connections ended that were not ended from here, unix milliseconds, oldest first; at most
+    /// [`ENDS_KEPT`].
+    #[serde(default)]
+    pub ended_at_unix_ms: Vec<u64>,
+    /// How the last of them ended, as a fragment.
+    #[serde(default)]
+    pub last_end: Option<String>,
+}
+
+/// A farmer that refuses the list of plots, each time that it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SyncRefusalView {
+    /// The first time, unix milliseconds.
+    pub since_unix_ms: u64,
+    /// The farmer's words for the last time, made safe to show.
+    pub reason: String,
 }
 
 /// What the connection to the farmer is doing.
@@ -228,7 +253,7 @@ pub struct LookupView {
     pub missed: u64,
 }
 
-/// A plot file that is not farmed.
+/// A plot file that is not farmed, or a plot directory that gives none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlotFileView {
     /// Name of the file as the farmer knows it.
@@ -253,4 +278,6 @@ pub enum FileState {
     BeingCopied,
     /// It is compressed more than the settings allow.
     TooCompressed,
+    /// It is a plot directory, and cannot be listed.
+    Directory,
 }

@@ -30,8 +30,8 @@ pub use history::{
 };
 pub use luck::{EligibilityView, EligibleView, FarmRecord, LuckBand, LuckVerdict, LuckView, QuarterCounts};
 pub use machine::{
-    FarmerLinkState, FarmerLinkView, FileCounts, FileState, LOOKUPS_KEPT, LookupView, MachineSnapshot, PlotFileView,
-    ScanView, TROUBLES_KEPT, VolumeState, VolumeView,
+    ENDS_KEPT, FarmerLinkState, FarmerLinkView, FileCounts, FileState, LOOKUPS_KEPT, LookupView, MachineSnapshot,
+    PlotFileView, ScanView, SyncRefusalView, TROUBLES_KEPT, VolumeState, VolumeView,
 };
 pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};

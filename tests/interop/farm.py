@@ -465,16 +465,20 @@ def wrong_network(world):
 
 
 def own_harvester_beside_the_official_one(world):
-    """With official farmers 2.2.1, 2.5.4 and 2.7.5 our harvester finds every proof that the official one finds, and none that fails."""
+    """With official farmers 2.2.1, 2.5.4 and 2.7.5 our harvester finds every proof that the official one finds, and none that fails.
+
+    Farmers before 2.7.4 cannot farm v2 plots, and some of them take no list of plots that has one."""
     plots = world.plots()
     mine = plots["og"] + plots["nft"]
+    v2 = world.v2_plots(world.farm)["v2-og"][:2]
     for release in ["2.2.1", "2.5.4", "2.7.5"]:
         port, name = free_port(), f"judge-{release}"
         own = OwnHarvester(world.farm.binary, world.work / f"own-{release}", port)
         own.root.mkdir()
         official = Harvester(world.work, world.venvs, release, f"beside-{release}")
         directory = world.plot_directory(name, mine, None)[:1]
-        own.set_up(world.ca(), directory)
+        too_new = [] if release == "2.7.5" else v2
+        own.set_up(world.ca(), directory + world.plot_directory(f"{name}-v2", too_new, None)[:1])
         official.set_up(own, directory, world.ca())
         judge = world.work / name
         command = [
@@ -504,7 +508,10 @@ def own_harvester_beside_the_official_one(world):
         declared = len([e for e in events if e["event"] == "declared"])
         if declared != len(ours) + len(theirs):
             raise Failed(f"farmer {release}: {len(ours)} + {len(theirs)} proofs, but the signatures of {declared} fit together")
-        if summary["status"] != "harvesting" or summary["farmer"]["state"]["state"] != "synced" or summary["counts"]["farmed"] != len(mine):
+        told = {concern["kind"]: concern for concern in summary["concerns"]}
+        if told.pop("farmer_too_old", {}).get("plots", 0) != len(too_new) or told:
+            raise Failed(f"own harvester with farmer {release} and {len(too_new)} v2 plots says: {summary['concerns']}")
+        if summary["status"] != "harvesting" or summary["farmer"]["state"]["state"] != "synced" or summary["counts"]["farmed"] != len(mine + too_new):
             raise Failed(f"own harvester says of itself: {summary['status']}, {summary['farmer']}, {summary['counts']}")
         if took > 5 or own.process.returncode != 0:
             raise Failed(f"SIGTERM of the own harvester: {took:.1f} s, status {own.process.returncode}")

@@ -122,6 +122,25 @@ fn plot_directories_that_come_while_it_runs_are_looked_into() {
         let harvesters = summary["harvesters"].as_array().unwrap();
         harvesters.len() == 2 && harvesters.iter().all(seen)
     });
+    // A drive that was not mounted when they looked for the first time.
+    let (away, mounted) = ("not-there-yet", "nothing is farmed from");
+    for program in [&farm, &machine] {
+        let drive = program.dir.path().join(away);
+        fs::create_dir(&drive).unwrap();
+        program.ok(&["plots", "add", "-d", drive.to_str().unwrap()]);
+        fs::remove_dir(&drive).unwrap();
+    }
+    for is_told in [true, false] {
+        for program in [&farm, &machine] {
+            let started = Instant::now();
+            let alarms = || String::from_utf8(program.run(&["alarms"]).stdout).unwrap();
+            while alarms().contains(mounted) != is_told {
+                assert!(started.elapsed() < PATIENCE, "told {}: {}", !is_told, alarms());
+                wait_a_moment();
+            }
+            fs::create_dir_all(program.dir.path().join(away)).unwrap();
+        }
+    }
     // A slip of the pen later, each says on its own machine that what is new in the file is not followed.
     for (from, to, is_told) in [
         ("_seconds: 1\n", "_seconds: soon\n", true),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::story::*;
 use crate::farmer::{
     Command, CommandError, FarmerConfig, FarmerKeys, FleetStatus, HarvesterOrigin, Input, OuterCounters, Output,
+    UnlistedDirectory,
 };
 use crate::ids::SessionId;
 use crate::snapshot::{
@@ -529,6 +530,25 @@ fn settings_that_cannot_be_followed_are_an_alarm_until_they_can() {
     }
     story.input(read(None));
     assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn plot_directory_of_the_farmer_s_own_that_gives_nothing_is_an_alarm_until_it_does() {
+    let mut story = Story::new();
+    let mut found = |directories: &[&str]| -> Vec<String> {
+        let unlisted = directories.iter().map(|directory| UnlistedDirectory {
+            directory: (*directory).to_owned(),
+            why: "it does not exist".to_owned(),
+        });
+        story.input(Input::PlotDirectories {
+            unlisted: unlisted.collect(),
+        });
+        story.alarms().iter().map(ToString::to_string).collect()
+    };
+    let [d1, d2] = [1, 2].map(|n| format!("nothing is farmed from /mnt/d{n}: it does not exist"));
+    assert_eq!(found(&["/mnt/d1", "/mnt/d2"]), [d1, d2.clone()]);
+    assert_eq!(found(&["/mnt/d2"]), [d2]);
+    assert!(found(&[]).is_empty());
 }
 
 #[test]

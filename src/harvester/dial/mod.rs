@@ -121,6 +121,7 @@ pub async fn dial(settings: DialSettings, mut service: Service, stop: Cancellati
                     told = None;
                 }
                 let (why, hint) = end_in_words(&cause);
+                status.note_end(&why);
                 (format!("farmer {}: {why}", settings.farmer), hint.to_owned())
             }
             Err(error) => {
@@ -347,8 +348,16 @@ async fn serve(
 ) -> DisconnectCause {
     let (to_farmer, outgoing) = mpsc::channel(QUEUE);
     let (incoming, from_farmer) = mpsc::channel(QUEUE);
+    let layout = link.layout();
     // Whichever ends first closes the channels, which ends the other.
-    let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, stop);
+    let serving = service.serve(
+        FarmerChannels {
+            from_farmer,
+            to_farmer,
+            layout,
+        },
+        stop,
+    );
     tokio::join!(serving, link.run(outgoing, incoming, stop)).1
 }
 

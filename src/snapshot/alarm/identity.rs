@@ -6,7 +6,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 38] = [
+    pub const RULES: [&str; 39] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -43,6 +43,7 @@ impl AlarmKind {
         "partials_lost",
         "pools_unreadable",
         "settings_unreadable",
+        "plot_directory_unlisted",
         "clock_wrong",
         "ca_key_locked",
     ];
@@ -93,6 +94,7 @@ impl AlarmKind {
             } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
             Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
             Self::SettingsUnreadable { .. } => "settings_unreadable".to_owned(),
+            Self::PlotDirectoryUnlisted { directory, .. } => format!("plot_directory_unlisted/{directory}"),
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
         }
@@ -138,6 +140,7 @@ impl AlarmKind {
             | Self::PartialsLost { .. }
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
+            | Self::PlotDirectoryUnlisted { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. } => None,
         }
@@ -169,6 +172,7 @@ impl AlarmKind {
     pub fn incident(&self) -> String {
         let place = match self {
             Self::PlotsLost { directory, .. } => directory.as_deref().unwrap_or_default(),
+            Self::PlotDirectoryUnlisted { directory, .. } => directory,
             _ => "",
         };
         format!("{}/{}/{place}", self.rule(), self.machine().unwrap_or_default())
@@ -212,6 +216,7 @@ impl AlarmKind {
             | Self::SharedPlots { .. }
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
+            | Self::PlotDirectoryUnlisted { .. }
             | Self::AlarmHookFailing { .. }
             | Self::HistoryNotWritten { .. }
             | Self::ClockWrong { .. }
@@ -246,6 +251,7 @@ impl AlarmKind {
             | Self::HarvesterMissing { .. }
             | Self::HarvesterSilent { .. }
             | Self::PlotsLost { .. }
+            | Self::PlotDirectoryUnlisted { .. }
             | Self::PlotSyncFailing { .. }
             | Self::InvalidProofs { .. }
             | Self::ProofLost { .. }

@@ -338,6 +338,13 @@ pub enum AlarmKind {
         /// Why, with the file.
         why: String,
     },
+    /// A plot directory of the farmer's own harvester gives no plots.
+    PlotDirectoryUnlisted {
+        /// It.
+        directory: String,
+        /// Why, as a fragment.
+        why: String,
+    },
     /// This machine's clock is wrong by more than a minute.
     ClockWrong {
         /// Seconds by which it is ahead; negative if it is behind.

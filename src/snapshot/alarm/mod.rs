@@ -10,6 +10,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use kind::{AlarmKind, OwnerNeed, RewardTarget, Severity};
+pub(super) use words::{count, span};
 
 /// An alarm as it is shown: open, or closed and kept for the history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

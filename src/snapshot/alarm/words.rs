@@ -134,6 +134,9 @@ impl AlarmKind {
             Self::SettingsUnreadable { .. } => "mend that (`farmconsole config check` tells every mistake in the file), then \
                 `systemctl reload farmconsole`, or send SIGHUP; farming goes on with what was read before"
                 .to_owned(),
+            Self::PlotDirectoryUnlisted { .. } => "see whether its drive is mounted and whether this user may read it; if \
+                nothing is to be farmed there: `farmconsole plots remove -d DIR`"
+                .to_owned(),
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
             Self::CaKeyLocked { .. } => {
                 "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()
@@ -305,6 +308,7 @@ impl fmt::Display for AlarmKind {
             ),
             Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
             Self::SettingsUnreadable { why } => write!(f, "the changed settings are not followed: {why}"),
+            Self::PlotDirectoryUnlisted { directory, why } => write!(f, "nothing is farmed from {directory}: {why}"),
             Self::ClockWrong { ahead_s } => {
                 let word = if *ahead_s < 0 { "behind" } else { "ahead" };
                 write!(
@@ -323,7 +327,7 @@ impl fmt::Display for AlarmKind {
 }
 
 /// A span of time, roughly.
-fn span(seconds: u64) -> String {
+pub(in super::super) fn span(seconds: u64) -> String {
     match seconds {
         0..=119 => count(seconds, "second"),
         120..=7_199 => count(seconds / 60, "minute"),
@@ -332,7 +336,8 @@ fn span(seconds: u64) -> String {
     }
 }
 
-fn count(n: u64, what: &str) -> String {
+/// So many of something.
+pub(in super::super) fn count(n: u64, what: &str) -> String {
     if n == 1 {
         format!("1 {what}")
     } else {

@@ -12,8 +12,8 @@ use farmconsole::pos::v1::Prover;
 use farmconsole::system_clock::Clock;
 use farmconsole::units::{Difficulty, SubSlotIters};
 use farmconsole::wire::{
-    FarmingInfo, FromHarvester, HarvesterHandshake, NewSignagePointHarvester, PlotSync, PlotSyncResponse,
-    SignagePointFilter, ToHarvester,
+    FarmingInfo, FromHarvester, HarvesterHandshake, HarvesterLayout, NewSignagePointHarvester, PlotSync,
+    PlotSyncResponse, SignagePointFilter, ToHarvester,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -103,7 +103,16 @@ impl Harvester {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
-            service.serve(FarmerChannels { from_farmer, to_farmer }, &stopped).await;
+            service
+                .serve(
+                    FarmerChannels {
+                        from_farmer,
+                        to_farmer,
+                        layout: HarvesterLayout::V38,
+                    },
+                    &stopped,
+                )
+                .await;
         });
         let started = Instant::now();
         to_harvester.send((ToHarvester::HarvesterHandshake(keys), None)).await?;

@@ -17,8 +17,8 @@ use farmconsole::snapshot::{MachineSnapshot, VolumeState, VolumeView};
 use farmconsole::system_clock::Clock;
 use farmconsole::units::{Difficulty, SubSlotIters};
 use farmconsole::wire::{
-    FarmingInfo, FromHarvester, HarvesterHandshake, NewProofOfSpace, NewSignagePointHarvester, PlotPool,
-    SignagePointFilter, ToHarvester,
+    FarmingInfo, FromHarvester, HarvesterHandshake, HarvesterLayout, NewProofOfSpace, NewSignagePointHarvester,
+    PlotPool, SignagePointFilter, ToHarvester,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -92,7 +92,16 @@ impl Farm {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
-            service.serve(FarmerChannels { from_farmer, to_farmer }, &stopped).await;
+            service
+                .serve(
+                    FarmerChannels {
+                        from_farmer,
+                        to_farmer,
+                        layout: HarvesterLayout::V38,
+                    },
+                    &stopped,
+                )
+                .await;
         });
         let keys = HarvesterHandshake {
             farmer_public_keys: vec![farmer_pk],

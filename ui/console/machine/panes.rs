@@ -261,6 +261,7 @@ pub(super) const fn file_words(state: FileState) -> &'static str {
         FileState::Duplicate => "duplicate",
         FileState::BeingCopied => "being copied",
         FileState::TooCompressed => "too compressed",
+        FileState::Directory => "directory",
     }
 }
 
@@ -307,7 +308,7 @@ fn why(file: &PlotFileView) -> &str {
 
 fn file_row(model: &Model, file: &PlotFileView, room: u16, theme: Theme) -> Vec<Line<'static>> {
     let tone = match file.state {
-        FileState::Failed => Tone::Bad,
+        FileState::Failed | FileState::Directory => Tone::Bad,
         FileState::BeingCopied => Tone::Accent,
         FileState::NoKey | FileState::Duplicate | FileState::TooCompressed => Tone::Warn,
     };

@@ -43,6 +43,8 @@ pub(super) fn no_keys() -> MachineSnapshot {
 
 /// A long first scan.
 pub(super) fn syncing() -> MachineSnapshot {
+    let mut machine = linked(FarmerLinkState::Syncing { told: 300, total: 312 });
+    machine.farmer.since_unix_ms = machine.taken_at_unix_ms - 14_000;
     MachineSnapshot {
         scan: ScanView {
             running: true,
@@ -58,7 +60,7 @@ pub(super) fn syncing() -> MachineSnapshot {
         },
         volumes: vec![drive(1, 200), drive(2, 112)],
         plot_bytes: 312 * PLOT,
-        ..linked(FarmerLinkState::Syncing { told: 300, total: 312 })
+        ..machine
     }
 }
 

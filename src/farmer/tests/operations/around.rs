@@ -1,7 +1,7 @@
 //! What the rest of the program tells a farmer, and its nodes beside signage points.
 
 use super::super::story::*;
-use crate::farmer::{ChainState, FleetStatus, Input, OuterCounters};
+use crate::farmer::{ChainState, FleetStatus, Input, OuterCounters, UnlistedDirectory};
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::snapshot::{AlarmKind, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView};
 
@@ -78,7 +78,14 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
             dropped: u64::from(what),
             file_bytes: 4_096,
         }),
-        4 => Input::MessageIgnored { session, kind: what },
+        4 if what.is_multiple_of(2) => Input::PlotDirectories {
+            unlisted: vec![UnlistedDirectory {
+                directory: "/d1/my drive".to_owned(),
+                why: "this plot directory does not exist".to_owned(),
+            }],
+        },
+        4 => Input::PlotDirectories { unlisted: Vec::new() },
+        5 if !what.is_multiple_of(2) => Input::MessageIgnored { session, kind: what },
         5 => Input::Listening {
             addresses: why
                 .map(|_| "0.0.0.0:8447".parse().expect("an address"))

@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FarmerLinkState, MachineSnapshot, Severity, VolumeState};
+use super::alarm::{count, span};
+use super::{FarmerLinkState, FileState, MachineSnapshot, Severity, VolumeState};
 
 /// What a harvester does, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,11 +61,41 @@ pub enum Concern {
     /// The farmer has sent no keys.
     NoKeys,
     /// No plot is farmed.
-    NoPlots,
+    NoPlots {
+        /// Whether something else that is wrong says why.
+        #[serde(default)]
+        explained: bool,
+    },
     /// No signage point has come.
     NoSignagePoints {
         /// For so many seconds.
         for_s: u64,
+    },
+    /// The farmer does not take the list of plots.
+    SyncRefused {
+        /// Its words.
+        reason: String,
+    },
+    /// The farmer is too old for some plots.
+    FarmerTooOld {
+        /// Its release.
+        farmer: String,
+        /// v2 plots that it cannot farm.
+        plots: u64,
+    },
+    /// The connection to the farmer ends again and again.
+    Unsteady {
+        /// How often in the last ten minutes.
+        times: u64,
+        /// How it ended last, as a fragment.
+        last: String,
+    },
+    /// A plot directory gives no plots.
+    NoDirectory {
+        /// It.
+        directory: String,
+        /// Why, as a fragment.
+        why: String,
     },
     /// A drive has disappeared.
     DriveGone {
@@ -120,11 +151,15 @@ impl Concern {
         match self {
             Self::NoFarmer { .. }
             | Self::NoKeys
-            | Self::NoPlots
+            | Self::NoPlots { .. }
             | Self::NoSignagePoints { .. }
+            | Self::SyncRefused { .. }
+            | Self::NoDirectory { .. }
             | Self::DriveGone { .. }
             | Self::DriveSick { .. } => Severity::Critical,
-            Self::DriveSlow { .. }
+            Self::FarmerTooOld { .. }
+            | Self::Unsteady { .. }
+            | Self::DriveSlow { .. }
             | Self::PlotsDamaged { .. }
             | Self::OtherFarmers { .. }
             | Self::SettingsUnreadable { .. }
@@ -140,8 +175,18 @@ impl Concern {
             Self::NoKeys => {
                 "import keys on the farmer's machine: a farmer and a pool key are needed before it can farm anything"
             }
-            Self::NoPlots => "add a directory with plots: `farmconsole plots add -d DIR`",
+            Self::NoPlots { explained: false } => "add a directory with plots: `farmconsole plots add -d DIR`",
+            Self::NoPlots { explained: true } => "what else is wrong here says why",
             Self::NoSignagePoints { .. } => "see whether the farmer's full node is synced and connected",
+            Self::SyncRefused { .. } => {
+                "the farmer's log says more; a farmer and a harvester of the same release understand each other"
+            }
+            Self::FarmerTooOld { .. } => "update the farmer: releases from 2.7.4 on farm v2 plots",
+            Self::Unsteady { .. } => "look at the network between the two machines, and into the farmer's log",
+            Self::NoDirectory { .. } => {
+                "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed there: \
+                 `farmconsole plots remove -d DIR`"
+            }
             Self::DriveGone { .. } => "see whether it is connected and mounted; its plots come back with it",
             Self::DriveSick { .. } => "check its cable, power and SMART values, and the system's log",
             Self::DriveSlow { .. } => "see what else uses it; answers after 28 s lose the block",
@@ -166,8 +211,25 @@ impl fmt::Display for Concern {
         match self {
             Self::NoFarmer { reason, .. } => f.write_str(reason),
             Self::NoKeys => f.write_str("connected, but the farmer has sent no keys to farm with"),
-            Self::NoPlots => f.write_str("no plot is farmed here"),
-            Self::NoSignagePoints { for_s } => write!(f, "the farmer has sent no signage point for {for_s} s"),
+            Self::NoPlots { .. } => f.write_str("no plot is farmed here"),
+            Self::NoSignagePoints { for_s } => {
+                write!(f, "the farmer has sent no signage point for {}", span(*for_s))
+            }
+            Self::SyncRefused { reason } => write!(f, "the farmer does not take the list of plots: {reason}"),
+            Self::FarmerTooOld { farmer, plots } => write!(
+                f,
+                "{} not farmed: the farmer ({farmer}) is too old for {}",
+                match plots {
+                    1 => "1 v2 plot is".to_owned(),
+                    _ => format!("{plots} v2 plots are"),
+                },
+                if *plots == 1 { "it" } else { "them" }
+            ),
+            Self::Unsteady { times, last } => write!(
+                f,
+                "the connection to the farmer ended {times} times in ten minutes, last: {last}"
+            ),
+            Self::NoDirectory { directory, why } => write!(f, "nothing is farmed from {directory}: {why}"),
             Self::DriveGone { drive, plots } => {
                 write!(f, "drive {drive} is gone, and {} with it", count(*plots, "plot"))
             }
@@ -213,7 +275,7 @@ impl MachineSnapshot {
             FarmerLinkState::Syncing { .. } => return MachineStatus::Syncing,
             FarmerLinkState::Synced => {}
         }
-        if self.counts.farmed == 0 {
+        if self.counts.farmed <= self.farmer.plots_too_new {
             MachineStatus::NoPlots
         } else if self.without_signage_points_s() >= QUIET_AFTER_S {
             MachineStatus::NoSignagePoints
@@ -238,11 +300,27 @@ impl MachineSnapshot {
                 hint: hint.clone(),
             }),
             (MachineStatus::NoKeys, _) => concerns.push(Concern::NoKeys),
-            (MachineStatus::NoPlots, _) => concerns.push(Concern::NoPlots),
-            (MachineStatus::NoSignagePoints, _) => concerns.push(Concern::NoSignagePoints {
-                for_s: self.without_signage_points_s(),
+            (MachineStatus::NoPlots, _) => concerns.push(Concern::NoPlots {
+                explained: self.has_unfarmed(),
             }),
+            (MachineStatus::NoSignagePoints | MachineStatus::Syncing, _)
+                if self.without_signage_points_s() >= QUIET_AFTER_S =>
+            {
+                concerns.push(Concern::NoSignagePoints {
+                    for_s: self.without_signage_points_s(),
+                });
+            }
             _ => {}
+        }
+        self.add_concerns_of_farmer(&mut concerns);
+        for trouble in self.troubles.iter().filter(|it| it.state == FileState::Directory) {
+            // That of a drive that is gone is told of with its plots.
+            if self.volumes.iter().all(|volume| volume.name != trouble.file) {
+                concerns.push(Concern::NoDirectory {
+                    directory: trouble.file.clone(),
+                    why: trouble.reason.clone(),
+                });
+            }
         }
         for volume in &self.volumes {
             let drive = volume.name.clone();
@@ -269,11 +347,6 @@ impl MachineSnapshot {
                 }),
             }
         }
-        if !self.farmer.not_dialled.is_empty() {
-            concerns.push(Concern::OtherFarmers {
-                farmers: self.farmer.not_dialled.clone(),
-            });
-        }
         if let Some(why) = &self.settings_trouble {
             concerns.push(Concern::SettingsUnreadable { why: why.clone() });
         }
@@ -283,6 +356,52 @@ impl MachineSnapshot {
         }
         concerns.sort_by_key(Concern::severity);
         concerns
+    }
+
+    /// Whether there are plots, or were, or files named like them, or directories that should have some.
+    fn has_unfarmed(&self) -> bool {
+        self.farmer.plots_too_new > 0
+            || self.counts.not_farmed() > 0
+            || self.troubles.iter().any(|it| it.state == FileState::Directory)
+            || self
+                .volumes
+                .iter()
+                .any(|it| matches!(it.state, VolumeState::Gone { .. }))
+    }
+
+    fn add_concerns_of_farmer(&self, concerns: &mut Vec<Concern>) {
+        let farmer = &self.farmer;
+        let since = |at: u64| self.taken_at_unix_ms.saturating_sub(at);
+        if let Some(refused) = &farmer.sync_refused
+            && since(refused.since_unix_ms) >= REFUSED_FOR_MS
+        {
+            concerns.push(Concern::SyncRefused {
+                reason: refused.reason.clone(),
+            });
+        }
+        let is_connected = matches!(farmer.state, FarmerLinkState::Syncing { .. } | FarmerLinkState::Synced);
+        if is_connected && farmer.plots_too_new > 0 {
+            concerns.push(Concern::FarmerTooOld {
+                farmer: farmer.software_version.clone(),
+                plots: farmer.plots_too_new,
+            });
+        }
+        let ends = farmer
+            .ended_at_unix_ms
+            .iter()
+            .filter(|at| since(**at) < UNSTEADY_WITHIN_MS);
+        let times = ends.count() as u64;
+        if times >= UNSTEADY_FROM {
+            concerns.push(Concern::Unsteady {
+                times,
+                last: farmer.last_end.clone().unwrap_or_default(),
+            });
+        }
+        if !farmer.not_dialled.is_empty() {
+            concerns.push(Concern::OtherFarmers {
+                farmers: farmer.not_dialled.clone(),
+            });
+        }
     }
 
     /// Farmers send their keys right after the handshake, so that they are not there yet means nothing for a moment.
@@ -302,12 +421,12 @@ impl MachineSnapshot {
 /// A damaged plot is met now and then; one that was replaced is told of no longer.
 const DAMAGE_TOLD_FOR_MS: u64 = 24 * 3_600_000;
 
-fn count(number: u64, one: &str) -> String {
-    match number {
-        1 => format!("1 {one}"),
-        _ => format!("{number} {one}s"),
-    }
-}
+/// A sync that met something that was changing is taken the next time, a second later.
+const REFUSED_FOR_MS: u64 = 10_000;
+
+/// A farmer that is started anew ends a connection once.
+const UNSTEADY_FROM: u64 = 4;
+const UNSTEADY_WITHIN_MS: u64 = 600_000;
 
 /// Signage points come every 9 s on average; the longest pauses between two sub-slots stay below this.
 const QUIET_AFTER_S: u64 = 60;
@@ -316,105 +435,4 @@ const QUIET_AFTER_S: u64 = 60;
 const KEYS_WITHIN_MS: u64 = 5_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::snapshot::{FarmerLinkView, FileCounts, VolumeView};
-
-    fn harvesting() -> MachineSnapshot {
-        MachineSnapshot {
-            taken_at_unix_ms: 1_000_000,
-            farmer: FarmerLinkView {
-                state: FarmerLinkState::Synced,
-                since_unix_ms: 500_000,
-                last_signage_point_unix_ms: Some(995_000),
-                ..FarmerLinkView::default()
-            },
-            counts: FileCounts {
-                farmed: 12,
-                ..FileCounts::default()
-            },
-            volumes: vec![VolumeView {
-                name: "/mnt/d07".to_owned(),
-                plots: 12,
-                ..VolumeView::default()
-            }],
-            ..MachineSnapshot::default()
-        }
-    }
-
-    #[test]
-    fn one_word_says_what_is_wrong_first() {
-        let mut machine = harvesting();
-        assert_eq!(
-            (machine.status(), machine.concerns()),
-            (MachineStatus::Harvesting, vec![])
-        );
-
-        machine.counts.failed = 3;
-        machine.volumes[0].state = VolumeState::Gone { since_unix_ms: 1 };
-        machine.farmer.not_dialled = vec!["10.0.0.2:8447".to_owned()];
-        machine.settings_trouble = Some("config.yaml:3:1: unknown key".to_owned());
-        assert_eq!(machine.status(), MachineStatus::DriveTrouble);
-        let sentences: Vec<_> = machine.concerns().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            sentences,
-            [
-                "drive /mnt/d07 is gone, and 12 plots with it",
-                "the settings name 2 farmers, and a harvester serves one: 10.0.0.2:8447 is not dialled",
-                "the changed settings are not followed: config.yaml:3:1: unknown key",
-                "3 files are not farmed"
-            ]
-        );
-
-        machine.farmer.last_signage_point_unix_ms = Some(900_000);
-        assert_eq!(machine.concerns()[0], Concern::NoSignagePoints { for_s: 100 });
-        machine.counts.farmed = 0;
-        assert_eq!(machine.concerns()[0], Concern::NoPlots);
-        machine.farmer.state = FarmerLinkState::Failing {
-            reason: "no answer".to_owned(),
-            hint: "is it on?".to_owned(),
-        };
-        assert_eq!(machine.status(), MachineStatus::NoFarmer);
-        assert_eq!(machine.concerns()[0].remedy(), "is it on?");
-    }
-
-    #[test]
-    fn a_damaged_plot_is_told_of_for_a_day() {
-        let mut machine = harvesting();
-        let volume = &mut machine.volumes[0];
-        volume.damaged = 2;
-        volume.last_damage = Some("open /mnt/d07/a.plot: plot is damaged in its table 6".to_owned());
-        volume.last_damage_unix_ms = Some(990_000);
-        assert_eq!(
-            machine.status(),
-            MachineStatus::Harvesting,
-            "its other plots are farmed"
-        );
-        let sentences: Vec<_> = machine.concerns().iter().map(ToString::to_string).collect();
-        assert_eq!(
-            sentences,
-            [
-                "2 look-ups on drive /mnt/d07 met a damaged plot, last: open /mnt/d07/a.plot: plot is damaged in its table 6"
-            ]
-        );
-        machine.taken_at_unix_ms += DAMAGE_TOLD_FOR_MS;
-        machine.farmer.last_signage_point_unix_ms = Some(machine.taken_at_unix_ms);
-        assert_eq!(machine.concerns(), []);
-    }
-
-    #[test]
-    fn keys_and_signage_points_have_a_moment_to_come() {
-        let mut machine = harvesting();
-        machine.farmer.state = FarmerLinkState::NoKeys;
-        machine.farmer.since_unix_ms = 999_000;
-        assert_eq!(
-            (machine.status(), machine.concerns()),
-            (MachineStatus::Connecting, vec![])
-        );
-        machine.farmer.since_unix_ms = 990_000;
-        assert_eq!(machine.concerns(), [Concern::NoKeys]);
-        machine.farmer.state = FarmerLinkState::Synced;
-        machine.farmer.last_signage_point_unix_ms = None;
-        assert_eq!(machine.status(), MachineStatus::Harvesting);
-    }
-}
+mod tests;
