@@ -6,7 +6,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 38] = [
+    pub const RULES: [&str; 39] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -45,6 +45,7 @@ impl AlarmKind {
         "settings_unreadable",
         "clock_wrong",
         "ca_key_locked",
+        "registry_damaged",
     ];
 
     /// Identity of the incident: the same while only its numbers change.
@@ -95,6 +96,7 @@ impl AlarmKind {
             Self::SettingsUnreadable { .. } => "settings_unreadable".to_owned(),
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
+            Self::RegistryDamaged => "registry_damaged".to_owned(),
         }
     }
 
@@ -139,7 +141,8 @@ impl AlarmKind {
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
             | Self::ClockWrong { .. }
-            | Self::CaKeyLocked { .. } => None,
+            | Self::CaKeyLocked { .. }
+            | Self::RegistryDamaged => None,
         }
     }
 
@@ -215,7 +218,8 @@ impl AlarmKind {
             | Self::AlarmHookFailing { .. }
             | Self::HistoryNotWritten { .. }
             | Self::ClockWrong { .. }
-            | Self::CaKeyLocked { .. } => None,
+            | Self::CaKeyLocked { .. }
+            | Self::RegistryDamaged => None,
         }
     }
 
@@ -230,6 +234,7 @@ impl AlarmKind {
                 | Self::HarvesterMissing { .. }
                 | Self::ClockWrong { .. }
                 | Self::CaKeyLocked { .. }
+                | Self::RegistryDamaged
         )
     }
 
@@ -254,7 +259,8 @@ impl AlarmKind {
             | Self::RewardOverrideRefused { .. }
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
-            | Self::PoolNeedsOwner { .. } => Severity::Critical,
+            | Self::PoolNeedsOwner { .. }
+            | Self::RegistryDamaged => Severity::Critical,
             Self::NoSignagePoints { others_do: true, .. }
             | Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }
