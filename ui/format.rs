@@ -59,6 +59,9 @@ pub(crate) fn chia_minutes(minutes: i64) -> String {
 /// Average seconds between two blocks on a public network, where the node has not said otherwise.
 pub(crate) const BLOCK_SECONDS: f64 = 18.75;
 
+/// When a win is expected where there is no plot.
+pub(crate) const NO_WIN: &str = "Never (no plots)";
+
 /// Minutes until a win is expected, as the official software computes them: share of the network space times the block
 /// time. -1, which [`chia_minutes`] calls unknown, without a plot.
 pub(crate) fn minutes_to_win(effective_bytes: f64, netspace_bytes: f64, block_seconds: f64) -> i64 {

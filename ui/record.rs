@@ -152,11 +152,20 @@ async fn record(
     let why = match &over {
         Over::Wanted(why) => (*why).to_owned(),
         Over::Early(why) => why.clone(),
-        Over::Lost(error) => error.to_string(),
+        Over::Lost(error) => lost(error),
     };
     match recorder {
         Some(recorder) => Ok((recorder.finish(why)?, over)),
         None => Err(io::Error::other("it ended before the farmer had told how it is").into()),
+    }
+}
+
+/// Why there is no more, as the recording says it: without the path of the socket, which tells who somebody is.
+fn lost(error: &ControlError) -> String {
+    match error {
+        ControlError::Gone { detail, .. } => format!("the farmer went away: {detail}"),
+        ControlError::NoAnswer { .. } => "the farmer gave no answer".to_owned(),
+        _ => "the connection to the farmer failed".to_owned(),
     }
 }
 

@@ -58,10 +58,17 @@ impl Farmer {
         self.harvesters.attach(now, id, session, peer.clone());
         self.timers.clear(Timer::Absent(id));
         self.timers.set(Timer::PlotSync(session), now.mono + SYNC_STALLS_AFTER);
-        self.close_alarms(
-            now,
-            |kind| matches!(kind, AlarmKind::HarvesterAbsent { harvester, .. } if *harvester == id),
-        );
+        let host = peer.address.ip();
+        self.close_alarms(now, |kind| match kind {
+            AlarmKind::HarvesterAbsent { harvester, .. } => *harvester == id,
+            // A person has let it in.
+            AlarmKind::ConnectionRefused {
+                address,
+                cause: RefusalCause::Pending,
+                ..
+            } => !embedded && *address == host,
+            _ => false,
+        });
         let peer_id = peer.peer_id;
         self.notice(Notice::HarvesterConnected {
             harvester: id,

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -302,7 +302,7 @@ where
     match purpose(&start) {
         Purpose::Farm => {
             let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, meter, tls).await?;
+            let stream = shake(start, config, examined, deadline, address.ip(), meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
             let (socket, greeting) = match timeout(HANDSHAKE_DEADLINE, shaken).await {
@@ -334,7 +334,7 @@ where
         }
         Purpose::Seen => {
             let (config, examined) = tls.for_seen().map_err(|error| ours(&error))?;
-            let mut stream = shake(start, config, examined, deadline, meter, tls).await?;
+            let mut stream = shake(start, config, examined, deadline, address.ip(), meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             let told = async {
                 stream.write_u8(server.list.has_connected(peer_id).into()).await?;
@@ -350,7 +350,7 @@ where
                 .as_ref()
                 .ok_or_else(|| join_refused("nothing is renewed here"))?;
             let (config, examined) = tls.for_renewal().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, meter, tls).await?;
+            let stream = shake(start, config, examined, deadline, address.ip(), meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             timeout(HANDSHAKE_DEADLINE, desk.serve_renewal(stream, peer_id))
                 .await
@@ -391,6 +391,7 @@ async fn shake<S>(
     config: Arc<ServerConfig>,
     examined: Examined,
     deadline: Instant,
+    address: IpAddr,
     meter: &Meter,
     tls: &FarmerTls,
 ) -> Result<TlsStream<Metered<S>>, Refused>
@@ -410,6 +411,9 @@ where
         .and_then(objection)
         .unwrap_or_else(|| tls_refusal(&error, meter));
     let facts = examination.and_then(|it| it.facts);
+    if let (RefusalCause::Pending, Some(facts)) = (&cause, &facts) {
+        tls.list().handle_waiting(facts.record.sha256, &address.to_string());
+    }
     Err(Refused {
         cause: in_words(cause, facts.as_ref(), now),
         certificate: facts.map(|it| it.to_string()),

@@ -59,11 +59,20 @@ struct Kept {
     registry: Registry,
 }
 
+/// A registry that was read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Loaded {
+    pub(super) registry: Registry,
+    /// Whether it is the version before the last change, because the last one was damaged.
+    pub(super) is_of_before: bool,
+}
+
 /// Reads the registry; the version before the last change if the last one is damaged. None if there never was one.
-pub(super) fn load(file: &Path) -> Result<Option<Registry>, RegistryError> {
+pub(super) fn load(file: &Path) -> Result<Option<Loaded>, RegistryError> {
+    let loaded = |registry, is_of_before| Ok(Some(Loaded { registry, is_of_before }));
     let newest = read(file);
     match newest {
-        Ok(Some(registry)) => return Ok(Some(registry)),
+        Ok(Some(registry)) => return loaded(registry, false),
         Err(error @ RegistryError::File { .. }) => return Err(error),
         _ => {}
     }
@@ -73,7 +82,7 @@ pub(super) fn load(file: &Path) -> Result<Option<Registry>, RegistryError> {
                 .err()
                 .map_or_else(|| "it is missing".to_owned(), |error| error.to_string());
             tracing::error!(target: "registry", "{reason}; the version before the last change is used");
-            Ok(Some(registry))
+            loaded(registry, true)
         }
         (Ok(_), Ok(None)) => Ok(None),
         (Err(error), _) | (_, Err(error)) => Err(error),
@@ -160,15 +169,19 @@ mod tests {
     fn registry_survives_and_damage_falls_back_to_the_version_before() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("harvesters.json");
+        let of = |names: &[&str], is_of_before| {
+            let registry = registry(names);
+            Some(Loaded { registry, is_of_before })
+        };
         assert_eq!(load(&file).unwrap(), None);
         save(&file, &registry(&["a"])).unwrap();
         save(&file, &registry(&["a", "b"])).unwrap();
-        assert_eq!(load(&file).unwrap(), Some(registry(&["a", "b"])));
+        assert_eq!(load(&file).unwrap(), of(&["a", "b"], false));
         let text = std::fs::read_to_string(&file).unwrap();
         std::fs::write(&file, text.replace("\"b\"", "\"c\"")).unwrap();
-        assert_eq!(load(&file).unwrap(), Some(registry(&["a"])), "someone edited it");
+        assert_eq!(load(&file).unwrap(), of(&["a"], true), "someone edited it");
         std::fs::remove_file(&file).unwrap();
-        assert_eq!(load(&file).unwrap(), Some(registry(&["a"])), "someone removed it");
+        assert_eq!(load(&file).unwrap(), of(&["a"], true), "someone removed it");
         std::fs::write(&file, b"{").unwrap();
         std::fs::write(before(&file), b"").unwrap();
         assert!(

@@ -70,7 +70,7 @@ pub struct Member {
     pub first_seen_unix_s: Option<u64>,
     /// Last connection, unix seconds.
     pub last_seen_unix_s: Option<u64>,
-    /// IP address of the last connection.
+    /// IP address of the last connection, or of the last attempt while it waits to be let in.
     pub last_address: Option<String>,
     /// Software, as it called itself then.
     pub software: Option<String>,

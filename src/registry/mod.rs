@@ -55,6 +55,14 @@ pub enum ChangeError {
         /// What was asked for.
         who: String,
     },
+    /// It need not be let in.
+    #[error(
+        "{who:?} is let in already, and nobody else waits whom that fits (`farmconsole harvester members` lists them)"
+    )]
+    NotWaiting {
+        /// What was asked for.
+        who: String,
+    },
     /// More than one harvester is meant.
     #[error(
         "{who:?} fits several harvesters: name one by the beginning of its id (`farmconsole harvester members` lists them)"
@@ -101,7 +109,7 @@ impl Registry {
     /// # Errors
     /// When the file cannot be read or is damaged.
     pub fn load(root: &Root) -> Result<Option<Self>, RegistryError> {
-        file::load(&root.registry_file())
+        Ok(file::load(&root.registry_file())?.map(|loaded| loaded.registry))
     }
 
     /// Name of the farm in its certificates: 8 hex digits.
@@ -237,19 +245,37 @@ impl Registry {
         replaced
     }
 
+    /// A harvester that waits to be let in has knocked. True if it came from elsewhere before.
+    pub fn handle_waiting(&mut self, certificate: PeerId, address: &str) -> bool {
+        let place = self.index.get(&certificate).copied();
+        let Some(member) = place.and_then(|place| self.members.get_mut(place)) else {
+            return false;
+        };
+        if member.standing != Standing::Pending || member.last_address.as_deref() == Some(address) {
+            return false;
+        }
+        member.last_address = Some(address.to_owned());
+        true
+    }
+
     /// Gives a harvester a name, or another one.
     ///
     /// # Errors
     /// When it is not clear who is meant, or the name is taken.
     pub fn rename(&mut self, who: &str, name: HarvesterName) -> Result<String, ChangeError> {
         let place = self.find(who)?;
+        let before = self.told(place);
+        self.give_name(place, name)?;
+        Ok(before)
+    }
+
+    fn give_name(&mut self, place: usize, name: HarvesterName) -> Result<(), ChangeError> {
         let taken = |(at, it): (usize, &Member)| at != place && !it.is_revoked() && it.name.as_ref() == Some(&name);
         if self.members.iter().enumerate().any(taken) {
             return Err(ChangeError::NameTaken { name });
         }
-        let before = self.told(place);
         self.members[place].name = Some(name);
-        Ok(before)
+        Ok(())
     }
 
     /// Takes every certificate of a harvester back, for good. Says who it was.
@@ -262,14 +288,24 @@ impl Registry {
         Ok(self.told(place))
     }
 
-    /// Lets in a harvester that waits for it, under a name if one is given. Says who it is.
+    /// Lets in a harvester that waits for it, under a name if one is given. Says who it is. Those that are in already
+    /// are not meant: one that waits may come from the same address.
     ///
     /// # Errors
-    /// When it is not clear who is meant, or the name is taken.
+    /// When nobody waits whom that fits, when it is not clear who is meant, or the name is taken.
     pub fn approve(&mut self, who: &str, name: Option<HarvesterName>) -> Result<String, ChangeError> {
-        let place = self.find(who)?;
+        let waiting = self.places(who, |it| it.standing == Standing::Pending);
+        let who = who.to_owned();
+        let place = match waiting.as_slice() {
+            [place] => *place,
+            [] => match self.find(&who) {
+                Ok(_) | Err(ChangeError::Ambiguous { .. }) => return Err(ChangeError::NotWaiting { who }),
+                Err(error) => return Err(error),
+            },
+            _ => return Err(ChangeError::Ambiguous { who }),
+        };
         if let Some(name) = name {
-            self.rename(who, name)?;
+            self.give_name(place, name)?;
         }
         self.members[place].standing = Standing::Allowed;
         Ok(self.told(place))

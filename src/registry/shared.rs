@@ -22,6 +22,7 @@ pub struct AllowList {
     inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
     audit: Audit,
+    was_damaged: bool,
 }
 
 #[derive(Debug)]
@@ -42,8 +43,12 @@ impl AllowList {
     /// [`RegistryError`]; nobody is let in then.
     pub fn open(root: &Root, legacy: LegacyCa) -> Result<Self, RegistryError> {
         let file = root.registry_file();
+        let mut is_of_before = false;
         let registry = match file::load(&file)? {
-            Some(registry) => registry,
+            Some(loaded) => {
+                is_of_before = loaded.is_of_before;
+                loaded.registry
+            }
             None => {
                 let mut id = [0; 4];
                 getrandom::fill(&mut id).map_err(RegistryError::NoChance)?;
@@ -56,7 +61,11 @@ impl AllowList {
                 registry
             }
         };
-        Ok(Self::with(registry, legacy, Some(file), Audit::to(root.audit_file())))
+        let mut list = Self::with(registry, legacy, Some(file), Audit::to(root.audit_file()));
+        list.was_damaged = is_of_before;
+        // What is used is the registry from now on.
+        list.lock().unsaved = is_of_before;
+        Ok(list)
     }
 
     /// A registry that is kept nowhere.
@@ -78,7 +87,15 @@ impl AllowList {
             inner: Mutex::new(inner),
             changes: watch::channel(0).0,
             audit,
+            was_damaged: false,
         }
+    }
+
+    /// Whether the registry was damaged at the start, so that the version before its last change is used: whoever was
+    /// revoked by that change is in again.
+    #[must_use]
+    pub const fn was_damaged(&self) -> bool {
+        self.was_damaged
     }
 
     /// Certificates that are none of a harvester, with what they are.
@@ -166,6 +183,14 @@ impl AllowList {
                 verdict
             }
             known => known,
+        }
+    }
+
+    /// A harvester that waits to be let in has knocked from this address, by which a person can name it.
+    pub fn handle_waiting(&self, certificate: PeerId, address: &str) {
+        let mut inner = self.lock();
+        if inner.registry.handle_waiting(certificate, address) {
+            inner.unsaved = true;
         }
     }
 

@@ -147,6 +147,36 @@ fn harvesters_are_found_by_name_fingerprint_or_address_and_never_by_guess() {
 }
 
 #[test]
+fn only_who_waits_is_let_in_and_the_address_it_came_from_names_it() {
+    let mut registry = registry();
+    registry
+        .enrol(&name("rack1"), MemberOrigin::Own, certificate(1), 5)
+        .unwrap();
+    registry.handle_connected(peer(1), "127.0.0.1", "x", 6);
+    let no_one = |who: &str| ChangeError::NotWaiting { who: who.to_owned() };
+    for who in ["127.0.0.1", "rack1", "01010101"] {
+        assert_eq!(registry.approve(who, None), Err(no_one(who)));
+    }
+    registry.handle_stranger(certificate(2), LegacyCa::Approve, 7);
+    assert!(registry.handle_waiting(peer(2), "127.0.0.1"));
+    assert!(!registry.handle_waiting(peer(2), "127.0.0.1"), "nothing new");
+    assert!(!registry.handle_waiting(peer(1), "10.0.0.9"), "it does not wait");
+    registry.approve("127.0.0.1", Some(name("rack2"))).unwrap();
+    assert_eq!(registry.names()[&peer(2)], "rack2");
+    assert_eq!(registry.judge(peer(2)), Verdict::Allowed);
+    // Two that wait at one address are told apart by their ids alone.
+    for n in [3, 4] {
+        registry.handle_stranger(certificate(n), LegacyCa::Approve, 8);
+        registry.handle_waiting(peer(n), "10.0.0.8");
+    }
+    let ambiguous = registry.approve("10.0.0.8", None);
+    assert!(matches!(ambiguous, Err(ChangeError::Ambiguous { .. })), "{ambiguous:?}");
+    registry.approve("04040404", None).unwrap();
+    registry.approve("10.0.0.8", None).unwrap();
+    assert_eq!(registry.judge(peer(3)), Verdict::Allowed);
+}
+
+#[test]
 fn harvesters_that_came_before_and_not_since_the_start_are_missing() {
     let mut registry = registry();
     for (n, origin) in [

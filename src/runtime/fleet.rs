@@ -323,6 +323,9 @@ impl Fleet {
         if let Some(ahead_s) = clock_ahead_s {
             alarms.push(AlarmKind::ClockWrong { ahead_s });
         }
+        if self.list.was_damaged() {
+            alarms.push(AlarmKind::RegistryDamaged);
+        }
         let wanted = self.desk.ca().keys().wanted();
         if !wanted.is_empty() {
             alarms.push(AlarmKind::CaKeyLocked { wanted });
@@ -509,3 +512,28 @@ const UNLOCKED_FOR: Duration = Duration::from_secs(600);
 
 /// Between two reports.
 const PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_registry_that_was_damaged_is_an_alarm_until_the_farmer_starts_with_a_sound_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let start = || Fleet::open(&root, None, "simulator1", 8447, Clock::start()).unwrap();
+        let alarms = |fleet: &Fleet| fleet.status().alarms;
+        let fleet = start();
+        assert_eq!(alarms(&fleet), []);
+        // With this change there is a version before.
+        fleet.list.change(|_| Ok::<_, RegistryError>(())).unwrap();
+        let file = root.registry_file();
+        let text = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &text[..text.len() / 2]).unwrap();
+        let fleet = start();
+        assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged]);
+        fleet.flush();
+        assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged], "nobody has looked yet");
+        assert_eq!(alarms(&start()), []);
+    }
+}

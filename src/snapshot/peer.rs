@@ -2,7 +2,7 @@
 //! `Display`, counters use [`RefusalCause::word`].
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -201,9 +201,16 @@ impl RefusalCause {
         )
     }
 
-    /// What a person can do about it.
+    /// What a person can do about it, where it comes from this address.
     #[must_use]
-    pub const fn remedy(&self) -> &'static str {
+    pub fn remedy(&self, address: IpAddr) -> String {
+        match self {
+            Self::Pending => format!("if it is yours, let it in: `farmconsole harvester approve {address}`"),
+            _ => self.advice().to_owned(),
+        }
+    }
+
+    const fn advice(&self) -> &'static str {
         match self {
             Self::ForeignCa
             | Self::PeerRefusedUs { .. }
@@ -229,7 +236,6 @@ impl RefusalCause {
                 "set the clocks of both machines right; if they are, the certificate is too old: `farmconsole harvester invite NAME`"
             }
             Self::Revoked => "nothing, if it was meant; to take that machine back: `farmconsole harvester invite NAME`",
-            Self::Pending => "if it is yours, let it in: `farmconsole harvester approve ADDRESS`",
             Self::OtherService { .. } => {
                 "give that machine a certificate of its own: `farmconsole harvester invite NAME`"
             }

@@ -246,3 +246,25 @@ fn recording_is_private_and_never_replaces_a_file() {
     let errors = program.fails(&["record", path, "--for", "1s"], 1);
     assert!(errors.contains("File exists"), "{errors}");
 }
+
+#[test]
+fn recording_of_a_farmer_that_was_killed_is_private_to_its_last_line() {
+    let mut program = Program::simulated();
+    quick(&program);
+    program.start();
+    let file = program.dir.path().join("farm.recording");
+    let mut record = program.command(&["record", file.to_str().unwrap()]).spawn().unwrap();
+    program.until("it is being recorded", |_| {
+        fs::read_to_string(&file).is_ok_and(|text| text.lines().count() > 3)
+    });
+    let mut farmer = program.daemon.take().unwrap();
+    farmer.kill().unwrap();
+    farmer.wait().unwrap();
+    assert!(!record.wait().unwrap().success());
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(
+        text.lines().last().unwrap().contains("the farmer went away: "),
+        "{text}"
+    );
+    assert!(!text.contains(program.dir.path().to_str().unwrap()), "{text}");
+}

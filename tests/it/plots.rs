@@ -67,6 +67,38 @@ fn plots_made_are_checked_and_what_is_wrong_with_others_is_told() {
 }
 
 #[test]
+fn a_valid_plot_is_never_called_a_copy_of_a_damaged_one() {
+    let program = Program::simulated();
+    let dir = program.dir.path().join("plots");
+    program.ok(&["plots", "create", "-d", dir.to_str().unwrap()]);
+    let real = files(&dir).remove(0);
+    let mut bytes = fs::read(&real).unwrap();
+    // Files are taken by their names, so that this one is seen first.
+    let damaged = dir.join("a-damaged.plot");
+    let end = bytes.len() / 2;
+    bytes[1000..end].iter_mut().step_by(256).for_each(|byte| *byte ^= 0x10);
+    fs::write(&damaged, bytes).unwrap();
+    let (plots, summary) = check(&program, &["-n", "30"], 1);
+    let of = |path: &PathBuf| {
+        plots
+            .iter()
+            .find(|plot| plot["path"] == path.to_str().unwrap())
+            .unwrap()
+    };
+    assert_eq!(of(&damaged)["verdict"], "invalid");
+    assert_eq!(
+        (&of(&real)["verdict"], &of(&real)["duplicate_of"]),
+        (&"valid".into(), &Value::Null)
+    );
+    assert_eq!(summary["duplicates"], 1, "{summary}");
+    let text = String::from_utf8(program.run(&["plots", "check", "-n", "30", "-l"]).stdout).unwrap();
+    let told = format!("{} is the same plot as {}", damaged.display(), real.display());
+    assert!(text.contains(&told), "{text}");
+    let lost = format!("the same plot as {}", damaged.display());
+    assert!(!text.contains(&lost), "{text}");
+}
+
+#[test]
 fn plots_that_cannot_be_made_are_refused_with_what_to_do() {
     let program = Program::simulated();
     let refused = |args: &[&str]| program.fails(&[&["plots", "create"], args].concat(), 2);

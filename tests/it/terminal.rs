@@ -380,6 +380,19 @@ fn sigterm_gives_the_terminal_back() {
 }
 
 #[test]
+fn sighup_gives_a_terminal_that_lives_on_back() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let mut screen = Screen::open(100, 30, &["--root", farm.root().to_str().unwrap()]);
+    screen.until_shown("SIMULATED");
+    let pid = screen.child.process_id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+    farm.ok(&["summary"]);
+}
+
+#[test]
 fn losing_the_terminal_ends_the_program() {
     let mut screen = Screen::demo(100, 30);
     screen.until_shown("SIMULATED");

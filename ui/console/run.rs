@@ -149,6 +149,8 @@ async fn show<A: App>(feed: Feed<A::Picture>, options: ConsoleOptions) -> Result
             Ok((left, running.model))
         }
         Ok(Ended::TerminalGone) => {
+            // Whoever sends SIGHUP may have a terminal that lives on. One that is gone refuses at once.
+            running.console.restore().await;
             running.console.abandon();
             Ok((running.left(), running.model))
         }

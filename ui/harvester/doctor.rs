@@ -7,7 +7,7 @@ use farmconsole::config::{Settings, check as check_settings};
 use farmconsole::control::Role;
 use farmconsole::handle::{FleetAnswer, FleetAsk};
 use farmconsole::harvester::examine_farmer;
-use farmconsole::registry::Standing;
+use farmconsole::registry::{Member, Standing};
 use farmconsole::snapshot::{AlarmKind, FarmerLinkState, RefusalView};
 
 use super::fleet::{ask_fleet, view};
@@ -68,6 +68,7 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
                 | AlarmKind::CertificateShared { .. }
                 | AlarmKind::CertificateEnds { .. }
                 | AlarmKind::CaKeyLocked { .. }
+                | AlarmKind::RegistryDamaged
                 | AlarmKind::InvitationGuessed { .. }
                 | AlarmKind::HarvesterMissing { .. }
         )
@@ -84,12 +85,8 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
         found.extend(refused.iter().map(|it| refusal(it, now)));
     }
     let fleet = view(attached).await?;
-    for member in fleet.members.iter().filter(|it| it.standing == Standing::Pending) {
-        found.push(Diagnosis {
-            what: format!("{} waits to be let in", member.shown()),
-            remedy: Some("`farmconsole harvester approve` lets it in, `revoke` keeps it out".to_owned()),
-        });
-    }
+    let waiting = fleet.members.iter().filter(|it| it.standing == Standing::Pending);
+    found.extend(waiting.map(waits));
     if fleet.rotating {
         found.push(Diagnosis {
             what: match fleet.not_followed.as_slice() {
@@ -109,6 +106,18 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
     Ok(found)
 }
 
+/// Told by its fingerprint, since several may come from one address.
+fn waits(member: &Member) -> Diagnosis {
+    let fingerprint = member.newest().map(|it| it.sha256.to_string()).unwrap_or_default();
+    let who = fingerprint.get(..16).unwrap_or(&fingerprint);
+    Diagnosis {
+        what: format!("{} waits to be let in", member.shown()),
+        remedy: Some(format!(
+            "`farmconsole harvester approve {who}` lets it in, `farmconsole harvester revoke {who}` keeps it out"
+        )),
+    }
+}
+
 fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
     let ago = span(now_unix_ms.saturating_sub(it.last_unix_ms) / 1000);
     let times = plural(it.times, "time");
@@ -118,7 +127,7 @@ fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
             "{} was refused {times}, last {ago} ago: {}{shown}",
             it.address, it.cause
         ),
-        remedy: Some(it.cause.remedy().to_owned()),
+        remedy: Some(it.cause.remedy(it.address)),
     }
 }
 

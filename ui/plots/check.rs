@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::copies::Copies;
 use super::progress::Progress;
 use super::report::{PlotJson, print_json, print_report};
 use crate::args::PlotsCheck;
@@ -66,7 +67,8 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
         };
         match event {
             None => break,
-            Some(Told::Report(report)) => {
+            Some(Told::Report(mut report)) => {
+                report.duplicate_of = summary.copies.handle_report(&report);
                 progress.clear();
                 let printed = if options.output.json {
                     print_json(&PlotJson::of(&report, &settings))
@@ -216,7 +218,7 @@ struct Summary {
     too_compressed: Vec<String>,
     missing_keys: Vec<String>,
     slow: Vec<String>,
-    duplicates: Vec<(String, String)>,
+    copies: Copies,
     interrupted: u64,
 }
 
@@ -236,7 +238,7 @@ impl Summary {
             too_compressed: Vec::new(),
             missing_keys: Vec::new(),
             slow: Vec::new(),
-            duplicates: Vec::new(),
+            copies: Copies::default(),
             interrupted: 0,
         }
     }
@@ -269,10 +271,7 @@ impl Summary {
             self.missing_keys.push(name.clone());
         }
         if report.lookups.slow + report.proving.slow > 0 {
-            self.slow.push(name.clone());
-        }
-        if let Some(of) = &report.duplicate_of {
-            self.duplicates.push((name, of.display().to_string()));
+            self.slow.push(name);
         }
     }
 
@@ -294,7 +293,7 @@ impl Summary {
             ]
             .iter()
             .all(|list| list.is_empty())
-            && self.duplicates.is_empty()
+            && self.copies.duplicates().is_empty()
     }
 
     fn print(&self, commands: &Commands) -> io::Result<()> {
@@ -338,8 +337,9 @@ impl Summary {
                 writeln!(out, "    {}", safe(path))?;
             }
         }
-        if !self.duplicates.is_empty() {
-            let count = plural(self.duplicates.len() as u64, "duplicate");
+        let duplicates = self.copies.duplicates();
+        if !duplicates.is_empty() {
+            let count = plural(duplicates.len() as u64, "duplicate");
             let how = if self.lists_duplicates {
                 ":"
             } else {
@@ -347,7 +347,7 @@ impl Summary {
             };
             writeln!(out, "{count}{how}")?;
         }
-        for (path, of) in self.duplicates.iter().filter(|_| self.lists_duplicates) {
+        for (path, of) in duplicates.iter().filter(|_| self.lists_duplicates) {
             writeln!(out, "    {} is the same plot as {}", safe(path), safe(of))?;
         }
         if self.checked < self.files {
@@ -371,7 +371,7 @@ impl Summary {
             too_compressed: count(&self.too_compressed),
             missing_keys: count(&self.missing_keys),
             slow: count(&self.slow),
-            duplicates: self.duplicates.len() as u64,
+            duplicates: self.copies.duplicates().len() as u64,
             not_checked: self.files - self.checked,
             not_listed: &self.not_listed,
         }

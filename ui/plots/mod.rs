@@ -1,6 +1,7 @@
 //! `farmconsole plots`: making plots, checking them, and the directories in which this root's harvester looks for them.
 
 mod check;
+mod copies;
 mod create;
 mod directories;
 mod progress;

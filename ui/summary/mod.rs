@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{
-    BLOCK_SECONDS, chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe, span,
+    BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe,
+    span,
 };
 use crate::harvester;
 
@@ -325,7 +326,7 @@ fn harvester_state(harvester: &HarvesterView, now_unix_ms: u64) -> String {
 fn expected_time_to_win(snapshot: &FarmSnapshot) -> String {
     let totals = &snapshot.totals;
     if totals.plots == 0 {
-        return "Never (no plots)".to_owned();
+        return NO_WIN.to_owned();
     }
     let node = snapshot.chain_node();
     node.and_then(|node| {

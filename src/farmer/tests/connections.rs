@@ -426,6 +426,34 @@ fn refused_harvester_of_ours_is_an_alarm_and_a_port_scan_is_not() {
 }
 
 #[test]
+fn refusal_of_a_harvester_that_waited_is_over_when_it_connects() {
+    let mut story = Story::new();
+    let causes = [RefusalCause::Pending, RefusalCause::ForeignCa];
+    for cause in causes.clone() {
+        story.input(Input::ConnectionRefused {
+            address: "10.0.0.8:4242".parse().expect("an address"),
+            cause,
+        });
+    }
+    let refused = |story: &Story| -> Vec<_> {
+        let alarms = story.alarms().into_iter();
+        let cause = |kind| match kind {
+            AlarmKind::ConnectionRefused { cause, .. } => Some(cause),
+            _ => None,
+        };
+        alarms.filter_map(cause).collect()
+    };
+    story.connect_as("shed", "10.0.0.9:4243", "0.0.38");
+    assert_eq!(refused(&story), causes);
+    story.connect_as("barn", "10.0.0.8:4244", "0.0.38");
+    assert_eq!(
+        refused(&story),
+        [RefusalCause::ForeignCa],
+        "that may be another machine"
+    );
+}
+
+#[test]
 fn unknown_messages_are_counted_and_harmless() {
     let mut story = Story::new();
     let barn = story.connect("barn");

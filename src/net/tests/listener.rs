@@ -17,8 +17,9 @@ use super::super::listener::{Incoming, serve_incoming};
 use super::super::testing::*;
 use super::super::*;
 use crate::clock::UnixMillis;
-use crate::config::Root;
 use crate::config::files::{PRIVATE_FILE, set_mode};
+use crate::config::{LegacyCa, Root};
+use crate::registry::{Registry, RegistryError};
 use crate::snapshot::{DisconnectCause, RefusalCause};
 use crate::tls::issue::{Issuer, make_private_ca};
 use crate::tls::{CertificateAuthority, CertificatePaths, Identity, ServiceName, SslLayout};
@@ -176,6 +177,29 @@ async fn a_harvester_of_this_farm_gets_through_and_is_known_by_its_certificate()
     assert_eq!(peer.goodbye().await, Some((1001, String::new())));
     assert_eq!(it.farm.disconnected().await, DisconnectCause::Shutdown);
     it.serving.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_harvester_that_waits_is_let_in_by_the_address_it_came_from() {
+    let mut it = Listening::start();
+    it.farm.server.list.set_legacy(LegacyCa::Approve);
+    it.tls(it.ca.client()).await.ok();
+    let cause = it.farm.refused().await;
+    assert_eq!(cause, RefusalCause::Pending);
+    let here = address().ip();
+    assert!(
+        cause
+            .remedy(here)
+            .contains(&format!("`farmconsole harvester approve {here}`"))
+    );
+    let approve = |registry: &mut Registry| {
+        registry.approve(&here.to_string(), None).unwrap();
+        Ok::<_, RegistryError>(())
+    };
+    it.farm.server.list.change(approve).unwrap();
+    let mut peer = Peer::upgrade(it.tls(it.ca.client()).await.unwrap()).await;
+    peer.send(Message::new(MessageType::Handshake, None, &hello())).await;
+    assert_eq!(it.farm.connected().await.peer.peer_id, it.ca.harvester_id());
 }
 
 #[tokio::test(start_paused = true)]

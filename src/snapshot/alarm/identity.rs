@@ -46,6 +46,7 @@ impl AlarmKind {
         "plot_directory_unlisted",
         "clock_wrong",
         "ca_key_locked",
+        "registry_damaged",
     ];
 
     /// Identity of the incident: the same while only its numbers change.
@@ -97,6 +98,7 @@ impl AlarmKind {
             Self::PlotDirectoryUnlisted { directory, .. } => format!("plot_directory_unlisted/{directory}"),
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
+            Self::RegistryDamaged => "registry_damaged".to_owned(),
         }
     }
 
@@ -142,7 +144,8 @@ impl AlarmKind {
             | Self::SettingsUnreadable { .. }
             | Self::PlotDirectoryUnlisted { .. }
             | Self::ClockWrong { .. }
-            | Self::CaKeyLocked { .. } => None,
+            | Self::CaKeyLocked { .. }
+            | Self::RegistryDamaged => None,
         }
     }
 
@@ -220,7 +223,8 @@ impl AlarmKind {
             | Self::AlarmHookFailing { .. }
             | Self::HistoryNotWritten { .. }
             | Self::ClockWrong { .. }
-            | Self::CaKeyLocked { .. } => None,
+            | Self::CaKeyLocked { .. }
+            | Self::RegistryDamaged => None,
         }
     }
 
@@ -235,6 +239,7 @@ impl AlarmKind {
                 | Self::HarvesterMissing { .. }
                 | Self::ClockWrong { .. }
                 | Self::CaKeyLocked { .. }
+                | Self::RegistryDamaged
         )
     }
 
@@ -260,7 +265,8 @@ impl AlarmKind {
             | Self::RewardOverrideRefused { .. }
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
-            | Self::PoolNeedsOwner { .. } => Severity::Critical,
+            | Self::PoolNeedsOwner { .. }
+            | Self::RegistryDamaged => Severity::Critical,
             Self::NoSignagePoints { others_do: true, .. }
             | Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }

@@ -355,6 +355,8 @@ pub enum AlarmKind {
         /// For whom, as people call them.
         wanted: Vec<String>,
     },
+    /// The registry of harvesters was damaged at the start, and the version before its last change is used.
+    RegistryDamaged,
 }
 
 /// What a pool has to be told by the owner of a plotNFT.

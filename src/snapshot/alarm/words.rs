@@ -82,7 +82,7 @@ impl AlarmKind {
                      `farmconsole.harvester_fees` in the settings; else find out why it wants your reward"
                 )
             }
-            Self::ConnectionRefused { cause, .. } => cause.remedy().to_owned(),
+            Self::ConnectionRefused { address, cause, .. } => cause.remedy(*address),
             Self::HarvesterPending { fingerprint } => {
                 let short = fingerprint.get(..16).unwrap_or(fingerprint);
                 format!(
@@ -138,6 +138,9 @@ impl AlarmKind {
                 nothing is to be farmed there: `farmconsole plots remove -d DIR`"
                 .to_owned(),
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
+            Self::RegistryDamaged => "`farmconsole harvester members` shows it: revoke again who was revoked last \
+                (audit.log, beside the list, has it); a restart of the farmer ends this alarm"
+                .to_owned(),
             Self::CaKeyLocked { .. } => {
                 "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()
             }
@@ -317,6 +320,10 @@ impl fmt::Display for AlarmKind {
                     span(ahead_s.unsigned_abs())
                 )
             }
+            Self::RegistryDamaged => f.write_str(
+                "the list of harvesters was damaged or gone, and the version before its last change is used: whoever was \
+                 revoked then may be in again",
+            ),
             Self::CaKeyLocked { wanted } => write!(
                 f,
                 "the keys of the farm's authorities are locked, and a certificate is due: {}",

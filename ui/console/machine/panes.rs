@@ -15,7 +15,7 @@ use super::super::views::header::short_bytes;
 use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title, sparkline};
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{fit_end, put, span};
+use super::super::widgets::text::{put, span};
 use super::model::Model;
 use crate::format::grouped;
 use crate::harvester::status::drive_words;
@@ -197,7 +197,10 @@ fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
 fn lookups(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let lookups = &model.snapshot.lookups;
-    let proofs = format!("{} proofs since start", grouped(model.snapshot.proofs));
+    let proofs = match model.snapshot.proofs {
+        1 => "1 proof since start".to_owned(),
+        proofs => format!("{} proofs since start", grouped(proofs)),
+    };
     let inner = frame(model, Pane::Lookups, "Look-ups", dim(model, proofs), area, buffer);
     if lookups.is_empty() {
         put(buffer, inner, 0, &dim(model, "no signage point was looked up yet"));
@@ -286,11 +289,11 @@ fn files(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     }
     let columns = [
         Column::new("what", 14, 0),
-        Column::new("file", 16, 0).grows(),
+        // The end of a path tells more than its beginning.
+        Column::new("file", 16, 0).grows().keeps_end(),
         Column::new("why", inner.width.saturating_sub(16) / 2, 1),
     ];
-    let room = inner.width.saturating_sub(16) / 2;
-    let row = |n: usize| file_row(model, &files[n], room, theme);
+    let row = |n: usize| file_row(model, &files[n], theme);
     let rows = Rows {
         count: files.len(),
         selected: model.selected_file(),
@@ -306,17 +309,15 @@ fn why(file: &PlotFileView) -> &str {
     after.unwrap_or(&file.reason).trim_start_matches([':', ' '])
 }
 
-fn file_row(model: &Model, file: &PlotFileView, room: u16, theme: Theme) -> Vec<Line<'static>> {
+fn file_row(model: &Model, file: &PlotFileView, theme: Theme) -> Vec<Line<'static>> {
     let tone = match file.state {
         FileState::Failed | FileState::Directory => Tone::Bad,
         FileState::BeingCopied => Tone::Accent,
         FileState::NoKey | FileState::Duplicate | FileState::TooCompressed => Tone::Warn,
     };
-    // The end of a path tells more than its beginning.
-    let name = fit_end(&model.secret(&file.file), room, theme.pick("…", "~"));
     vec![
         plain(file_words(file.state), theme.style(tone)),
-        plain(name, theme.style(Tone::Plain)),
+        plain(model.secret(&file.file), theme.style(Tone::Plain)),
         plain(model.outside(why(file)), theme.style(Tone::Dim)),
     ]
 }

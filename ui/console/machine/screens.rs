@@ -117,6 +117,27 @@ fn machine_screen_without_its_harvester() {
 }
 
 #[test]
+fn names_of_files_keep_their_ends() {
+    let mut machine = samples::troubled();
+    let name = "plot-k32-2021-07-11-22-30-1d1be7ba27c7a0e1d04d7c5ad9d1d0ccf3b1d80f1ee21d8e45021850157c52";
+    machine.troubles[0].file = format!("/mnt/farm/d01/{name}.plot");
+    let mut model = console(machine);
+    for columns in [80, 100, 120, 160] {
+        update(&mut model, Message::Resized(columns, 45));
+        let drawn = text(&model);
+        assert!(drawn.contains("157c52.plot"), "{columns}:\n{drawn}");
+    }
+}
+
+#[test]
+fn one_proof_is_told_as_one() {
+    let mut machine = samples::fine();
+    machine.proofs = 1;
+    let drawn = text(&console(machine));
+    assert!(drawn.contains(" 1 proof since start"), "{drawn}");
+}
+
+#[test]
 fn no_size_panics() {
     for machine in [samples::connecting(), samples::syncing(), samples::troubled()] {
         for columns in (0..=130).step_by(9).chain([39, 40, 59, 60, 79, 80, 109, 110, 300]) {

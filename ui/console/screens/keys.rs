@@ -233,6 +233,14 @@ fn plots_of_a_drive_are_opened_searched_and_left_again() {
         (request.harvester, request.directory.as_ref(), request.grouping),
         (Some(drive.harvester), Some(&drive.directory), Grouping::None)
     );
+    for columns in [60, 80, 120] {
+        resize(&mut model, columns, 36);
+        let drawn = text(&model);
+        assert!(
+            drawn.contains(&format!("in {}, esc for all", drive.directory)),
+            "{columns}:\n{drawn}"
+        );
+    }
     press(&mut model, '/');
     let typed = press(&mut model, 'k');
     let [Effect::Page(typed)] = &typed[..] else {

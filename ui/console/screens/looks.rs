@@ -1,6 +1,7 @@
 //! Colours, characters, themes, pictures, lines that are typed, and the sizes between those of the matrix.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crossterm::event::KeyCode;
 use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
@@ -110,9 +111,54 @@ fn remedies_are_commands_for_the_root_that_is_shown() {
 }
 
 #[test]
+fn a_plot_that_is_farmed_twice_is_not_told_to_be_not_farmed() {
+    let mut farm = samples::many();
+    farm.harvesters[1].shared_plots = 1;
+    let mut model = console(farm, 120, 36);
+    press(&mut model, '2');
+    let row = |model: &Model| {
+        text(model)
+            .lines()
+            .find(|line| line.contains("barn-1"))
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(row(&model).contains("farming, 1 shared"), "{}", row(&model));
+    let mut farm = samples::many();
+    (farm.harvesters[1].shared_plots, farm.harvesters[1].failed) = (1, 2);
+    update(&mut model, Message::Snapshot(Arc::new(farm)));
+    assert!(row(&model).contains("farming, 2 not farmed"), "{}", row(&model));
+}
+
+#[test]
+fn a_farm_without_plots_never_wins_in_the_words_of_the_summary() {
+    let mut farm = samples::many();
+    farm.totals.plots = 0;
+    let drawn = text(&console(farm, 120, 36));
+    assert!(drawn.contains("Never (no plots)"), "{drawn}");
+}
+
+#[test]
+fn a_wide_table_of_harvesters_has_their_versions_whole() {
+    let mut farm = samples::many();
+    farm.harvesters[1].software_version = "farmconsole-0.1.0".to_owned();
+    let mut model = console(farm, 200, 40);
+    press(&mut model, '2');
+    assert!(text(&model).contains("farmconsole-0.1.0 (0.0."), "{}", text(&model));
+}
+
+#[test]
 fn lines_that_are_typed() {
     let mut model = console(samples::many(), 120, 36);
     press(&mut model, '2');
+    press(&mut model, 'j');
+    press(&mut model, 'n');
+    assert_eq!(model.dialog, None, "the farmer's own is not renamed");
+    assert!(
+        last_line(&model).contains("local is part of the farmer"),
+        "{}",
+        last_line(&model)
+    );
     press(&mut model, 'j');
     press(&mut model, 'n');
     type_in(&mut model, "-left");
@@ -120,8 +166,8 @@ fn lines_that_are_typed() {
     assert_eq!(
         code(&mut model, KeyCode::Enter),
         [Effect::Rename {
-            peer_id: samples::many().harvesters[0].peer_id,
-            name: "local-left".parse().unwrap(),
+            peer_id: samples::many().harvesters[1].peer_id,
+            name: "barn-1-left".parse().unwrap(),
         }]
     );
     control(&mut model, 's');

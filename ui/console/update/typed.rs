@@ -126,6 +126,10 @@ pub(super) fn rename(model: &mut Model) {
     let harvester = known.iter().find(|h| Some(h.id) == selected);
     let on_screen = matches!(model.screen, Screen::Farm | Screen::Harvesters);
     match harvester.filter(|_| on_screen) {
+        // It has no certificate that a name could be kept for. No other connection has this port.
+        Some(harvester) if harvester.local && harvester.port == 0 => {
+            model.remark = Some(format!("{} is part of the farmer and keeps its name", harvester.name));
+        }
         Some(harvester) => {
             model.dialog = Some(Dialog::Rename {
                 harvester: harvester.id,

@@ -17,7 +17,7 @@ use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
 use super::{ago, list_title, messages, nothing, pools, roll_call};
 use crate::format::{
-    BLOCK_SECONDS, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
+    BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
 };
 
 /// Draws it: side by side from 120 columns on, one above the other below, one pane where there is room for one.
@@ -125,7 +125,11 @@ fn in_short(model: &Model, area: Rect) -> Line<'static> {
         return Line::default();
     }
     let (to_win, tone) = expected_to_win(snapshot);
-    let label = if area.width < 76 { "win in " } else { "expected win " };
+    let label = match snapshot.totals.plots {
+        _ if area.width >= 76 => "expected win ",
+        0 => "win: ",
+        _ => "win in ",
+    };
     let mut line = Line::from(vec![
         span(label, theme.style(Tone::Dim)),
         span(to_win, theme.style(tone)),
@@ -389,6 +393,9 @@ pub(super) const fn luck_tone(verdict: LuckVerdict) -> Tone {
 fn expected_to_win(snapshot: &FarmSnapshot) -> (String, Tone) {
     if snapshot.simulated {
         return ("none: SIMULATED chain".to_owned(), Tone::Win);
+    }
+    if snapshot.totals.plots == 0 {
+        return (NO_WIN.to_owned(), Tone::Plain);
     }
     let node = snapshot.chain_node();
     let by_space = || {

@@ -13,7 +13,7 @@ use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Places, Rows, plain, table};
-use super::super::widgets::text::{fit_end, put, span, width, wrap};
+use super::super::widgets::text::{fit_end, line_width, put, span, width, wrap};
 use super::header::short_bytes;
 use crate::format::grouped;
 
@@ -28,8 +28,17 @@ pub(super) fn draw(
 ) -> Vec<Hit> {
     let theme = model.theme;
     let mut hits = Vec::new();
-    let room = area.width.saturating_sub(6);
-    let (heads, rest) = heads(model, list.list, lists, &count, room);
+    let state = state(model, list, area.width);
+    // Which drive is open matters more than lists that are not.
+    let kept = match list.directory {
+        Some(_) => line_width(&state).saturating_add(4),
+        None => 0,
+    };
+    let room = area.width.saturating_sub(6).saturating_sub(kept);
+    let (heads, mut rest) = heads(model, list.list, lists, &count, room);
+    if list.directory.is_some() {
+        rest.clear();
+    }
     // The title begins two columns in and has a space around it.
     let mut x = area.x.saturating_add(3);
     let mut name = Line::default();
@@ -48,7 +57,7 @@ pub(super) fn draw(
         name.push_span(head);
     }
     name.push_span(span(rest, theme.style(Tone::Dim)));
-    let inner = pane_with(buffer, area, theme, name, state(model, list));
+    let inner = pane_with(buffer, area, theme, name, state);
     let room = Rect {
         x: inner.x + 1,
         width: inner.width.saturating_sub(2),
@@ -153,8 +162,8 @@ const fn none(list: ListKind) -> &'static str {
     }
 }
 
-/// The drive that is open, and the order.
-fn state(model: &Model, list: &FileList) -> Line<'static> {
+/// The drive that is open, or the order; in a list of `columns`.
+fn state(model: &Model, list: &FileList, columns: u16) -> Line<'static> {
     let theme = model.theme;
     let mut line = Line::default();
     if !model.filter.is_empty() {
@@ -163,14 +172,15 @@ fn state(model: &Model, list: &FileList) -> Line<'static> {
             theme.style(Tone::Accent),
         ));
     }
-    match (&list.directory, list.grouping) {
-        (Some(directory), _) => {
-            let directory = fit_end(&model.secret(directory), 32, theme.pick("…", "~"));
-            let text = format!("in {directory}, esc for all  ");
-            line.push_span(span(text, theme.style(Tone::Accent)));
-        }
-        (None, Grouping::Directory) => line.push_span(span("drives, ", theme.style(Tone::Accent))),
-        (None, Grouping::None) => {}
+    if let Some(directory) = &list.directory {
+        let room = (columns / 3).min(32);
+        let directory = fit_end(&model.secret(directory), room, theme.pick("…", "~"));
+        let text = format!("in {directory}, esc for all");
+        line.push_span(span(text, theme.style(Tone::Accent)));
+        return line;
+    }
+    if list.grouping == Grouping::Directory {
+        line.push_span(span("drives, ", theme.style(Tone::Accent)));
     }
     let order = model.orders.of(Screen::Plots).words(Screen::Plots);
     line.push_span(span(order, theme.style(Tone::Dim)));

@@ -59,7 +59,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         Column::new("not farmed", 12, 4).sorts(SortBy::NotFarmed, order),
         Column::new("last change", 15, 9),
         Column::new("address", 15, 8),
-        Column::new("version", 14, 10),
+        Column::new("version", 26, 10),
     ];
     let selected = rows.iter().position(|h| Some(h.id) == model.selection.harvester);
     let inner = Rect {

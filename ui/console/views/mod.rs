@@ -76,8 +76,13 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
         HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
         HarvesterState::Farming if harvester.last_sync_error.is_some() => "plot sync failed".to_owned(),
         HarvesterState::Farming if harvester.invalid_proofs > 0 => plural(harvester.invalid_proofs, "invalid proof"),
-        HarvesterState::Farming if not_farmed(harvester) > 0 => {
-            format!("farming, {} not farmed", grouped(not_farmed(harvester)))
+        // A plot that another one farms too is farmed.
+        HarvesterState::Farming if not_farmed(harvester) > harvester.shared_plots => {
+            let files = not_farmed(harvester) - harvester.shared_plots;
+            format!("farming, {} not farmed", grouped(files))
+        }
+        HarvesterState::Farming if harvester.shared_plots > 0 => {
+            format!("farming, {} shared", grouped(harvester.shared_plots))
         }
         _ => harvester_words(harvester, model),
     }
