@@ -6,7 +6,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 39] = [
+    pub const RULES: [&str; 40] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
