@@ -271,7 +271,11 @@ pub(super) const fn file_words(state: FileState) -> &'static str {
 fn files(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let theme = model.theme;
     let (files, all) = (model.files(), model.snapshot.counts.not_farmed());
-    let title = format!("Files not farmed {}", grouped(all));
+    let title = match files.iter().filter(|it| it.state == FileState::Directory).count() {
+        0 => format!("Files not farmed {}", grouped(all)),
+        1 => format!("Files not farmed {}, 1 directory", grouped(all)),
+        directories => format!("Files not farmed {}, {directories} directories", grouped(all)),
+    };
     let right = match all.saturating_sub(files.len() as u64) {
         0 => Line::default(),
         _ if files.is_empty() => Line::default(),

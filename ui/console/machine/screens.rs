@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use farmconsole::handle::FeedEvent;
 use farmconsole::logging::LogLevel;
-use farmconsole::snapshot::{MachineSnapshot, VolumeState};
+use farmconsole::snapshot::{FileState, MachineSnapshot, PlotFileView, VolumeState};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::{Buffer, Cell};
@@ -60,6 +60,25 @@ pub(in super::super) const STATES: [(&str, Made); 15] = [
         model
     }),
 ];
+
+#[test]
+fn plot_directories_that_give_nothing_are_counted_beside_files() {
+    let mut machine = samples::fine();
+    let title = |machine: &MachineSnapshot| {
+        let text = text(&console(machine.clone()));
+        text.lines()
+            .find(|line| line.contains("Files not farmed"))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(title(&machine).contains("Files not farmed 0 "));
+    machine.troubles = vec![PlotFileView {
+        file: "/mnt/d09".to_owned(),
+        state: FileState::Directory,
+        reason: "this plot directory does not exist".to_owned(),
+    }];
+    assert!(title(&machine).contains("Files not farmed 0, 1 directory "));
+}
 
 #[test]
 fn machine_screen_in_every_state_at_every_size() {
