@@ -457,6 +457,28 @@ mod tests {
     }
 
     #[test]
+    fn the_remedy_of_missing_keys_is_a_command_that_is_understood() {
+        let remedy = AlarmKind::NoKeys.remedy();
+        let command = remedy.split('`').nth(1).unwrap_or_default();
+        assert!(command.starts_with("farmconsole keys import "), "{remedy}");
+        assert!(Cli::try_parse_from(command.split(' ')).is_ok(), "{remedy}");
+    }
+
+    #[test]
+    fn an_address_that_no_token_can_carry_is_refused_at_once() {
+        let invite =
+            |address: &str| Cli::try_parse_from(["farmconsole", "harvester", "invite", "barn", "--address", address]);
+        for good in ["10.0.0.5:8447", "farm.local:8447", "[fd00::1]:8447"] {
+            assert!(invite(good).is_ok(), "{good}");
+        }
+        for bad in ["10.0.0.5", "", "10.0.0.5 :8447", "10.0.0.5:0", "h\u{f6}f:8447"] {
+            let error = invite(bad).map(drop).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{bad}");
+            assert!(error.to_string().contains("expected "), "{error}");
+        }
+    }
+
+    #[test]
     fn own_options_of_a_command_stand_before_those_of_every_command() {
         let mut cli = Cli::command();
         cli.build();
