@@ -78,15 +78,15 @@ fn protect(context: &Context, new: Option<&Path>) -> Outcome {
     };
     let new = new_passphrase("the keys of this farm's authorities", new, "--new-passphrase-file")?;
     keys.protect(old.as_ref(), &new).map_err(not_done)?;
-    writeln!(
-        io::stdout().lock(),
-        "The keys of this farm's authorities are locked. Before the next `harvester invite`, and when a certificate is \
-         due, which an alarm tells: `farmconsole ca unlock`. A farmer that signs by itself takes the passphrase from \
-         --ca-passphrase-file FILE or the systemd credential farmconsole-ca-passphrase. Copies made before (backups, \
-         snapshots, an SSD's spare blocks) are still open: `farmconsole ca rotate` makes them worthless"
-    )?;
+    writeln!(io::stdout().lock(), "{}", context.commands.here(LOCKED))?;
     Ok(Ended::Fine)
 }
+
+/// What to know when the keys have a passphrase.
+const LOCKED: &str = "The keys of this farm's authorities are locked. Before the next `harvester invite`, and when a \
+    certificate is due, which an alarm tells: `farmconsole ca unlock`. A farmer that signs by itself takes the passphrase \
+    from --ca-passphrase-file FILE or the systemd credential farmconsole-ca-passphrase. Copies made before (backups, \
+    snapshots, an SSD's spare blocks) are still open: `farmconsole ca rotate` makes them worthless";
 
 /// Keeps the keys without a passphrase.
 fn unprotect(context: &Context) -> Outcome {

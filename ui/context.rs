@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use farmconsole::config::{Root, Settings};
 use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
@@ -192,8 +192,10 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
         ControlError::NotRunning { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
             Failure::new(Status::NotRunning, error).hint("run this as the user that farms, or as root")
         }
-        ControlError::NotRunning { .. } => Failure::new(Status::NotRunning, error)
-            .hint("start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with `farmconsole harvester run`"),
+        ControlError::NotRunning { ref path, .. } => {
+            let hint = what_to_start(path);
+            Failure::new(Status::NotRunning, error).hint(hint)
+        }
         ControlError::VersionSkew { .. } => {
             Failure::new(Status::Failed, error).hint("stop it and start it again with this version: `farmconsole stop`")
         }
@@ -201,6 +203,24 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
             .hint("it may be suspended (Ctrl-Z), or its machine busy: look at it with `ps`, and at its log"),
         ControlError::Gone { .. } => Failure::new(Status::NotRunning, error),
         ControlError::Refused(_) => Failure::new(Status::Failed, error),
+    }
+}
+
+/// What can be started on the root of a control socket that nobody listens at.
+fn what_to_start(socket: &Path) -> &'static str {
+    let root = socket.parent().and_then(Path::parent).map(Root::new);
+    match root {
+        Some(root) if !root.config_file().exists() => {
+            "there is no root yet: make one with `farmconsole init`, or name another with `--root DIR`; \
+             `farmconsole demo` needs none"
+        }
+        Some(root) if root.membership_file().exists() && !root.keys_file().exists() => {
+            "start this harvester with `farmconsole harvester run`"
+        }
+        _ => {
+            "start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with \
+             `farmconsole harvester run`"
+        }
     }
 }
 
@@ -231,5 +251,23 @@ mod tests {
         };
         assert!(new(&"d".repeat(60)).is_ok());
         assert!(new(&"d".repeat(90)).is_err());
+    }
+
+    #[test]
+    fn whoever_finds_nobody_is_told_what_can_be_started_on_that_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let hint = || what_to_start(&root.control_socket());
+        let make = |file: &Path| {
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "").unwrap();
+        };
+        assert!(hint().contains("`farmconsole init`"), "{}", hint());
+        make(&root.config_file());
+        assert!(hint().contains("`farmconsole --daemon`"), "{}", hint());
+        make(&root.membership_file());
+        assert_eq!(hint(), "start this harvester with `farmconsole harvester run`");
+        make(&root.keys_file());
+        assert!(hint().contains("`farmconsole --daemon`"), "{}", hint());
     }
 }

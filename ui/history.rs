@@ -48,7 +48,13 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
         }
     }
     if is_empty && !arguments.output.json {
-        writeln!(out, "nothing of that in the last {}", span(arguments.since.as_secs()))?;
+        let of = arguments.harvester.as_ref();
+        let of = of.map_or_else(String::new, |name| format!(" by the name {}", safe(name)));
+        writeln!(
+            out,
+            "nothing of that{of} in the last {}",
+            span(arguments.since.as_secs())
+        )?;
     }
     Ok(Ended::Fine)
 }

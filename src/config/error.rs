@@ -130,6 +130,10 @@ pub enum ConfigError {
         /// The network.
         network: String,
     },
+    /// Settings that were read again have a key that looks misspelt and did not before: following them would leave
+    /// what it was meant for at its default.
+    #[error("{0}")]
+    Slip(ConfigWarning),
 }
 
 impl ConfigError {
@@ -165,6 +169,7 @@ impl ConfigError {
             | Self::UnknownNetwork { at, .. }
             | Self::BadConstant { at, .. }
             | Self::SimulatedChainElsewhere { at, .. } => *at,
+            Self::Slip(slip) => slip.at,
             _ => None,
         }
     }
@@ -238,6 +243,13 @@ pub enum ConfigWarningKind {
         /// Where.
         path: PathBuf,
     },
+}
+
+impl ConfigWarning {
+    /// Whether it is about a key that looks misspelt.
+    pub(super) const fn is_slip(&self) -> bool {
+        matches!(self.kind, ConfigWarningKind::LooksLike { .. })
+    }
 }
 
 impl fmt::Display for ConfigWarning {

@@ -155,6 +155,22 @@ impl Settings {
         Err(errors.swap_remove(0))
     }
 
+    /// Reads and checks settings that are followed while something runs by those that had the warnings `before`. A key
+    /// that looks misspelt is a mistake then, unless it was there before: what it was meant for would silently become
+    /// its default.
+    ///
+    /// # Errors
+    /// The first mistake in the file, with its place.
+    pub fn load_again(file: &Path, before: &[ConfigWarning]) -> Result<Self, ConfigError> {
+        let settings = Self::load_file(file)?;
+        let is_new = |slip: &ConfigWarning| !before.iter().any(|known| known.kind == slip.kind);
+        let mut slips = settings.warnings.iter().filter(|it| it.is_slip());
+        match slips.find(|slip| is_new(slip)) {
+            Some(slip) => Err(ConfigError::Slip(slip.clone())),
+            None => Ok(settings),
+        }
+    }
+
     /// The settings of a document and all its mistakes; with mistakes the settings are only a stand-in.
     pub(super) fn from_document(document: &Document) -> (Self, Vec<ConfigError>) {
         let mut reader = Reader::new(document);

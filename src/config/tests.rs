@@ -377,6 +377,37 @@ fn keys_that_look_like_missing_ones_are_told_and_those_of_the_official_software_
     );
 }
 
+#[test]
+fn a_key_misspelt_while_something_runs_is_a_mistake_and_one_that_was_there_before_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let reads = |text: &str| std::fs::write(&file, text).unwrap();
+    reads("harvester:\n  plot_directories: [/a]\n  num_thread: 3\n");
+    let before = Settings::load_file(&file).unwrap().warnings;
+    assert_eq!(before.len(), 1);
+    reads("wallet: {}\nharvester:\n  plot_directories: [/b]\n  num_thread: 4\n");
+    let moved = Settings::load_again(&file, &before).unwrap();
+    assert_eq!(moved.harvester.plot_directories, [Path::new("/b")]);
+    for (text, told) in [
+        (
+            "harvester:\n  plot_directorys: [/a]\n  num_thread: 3\n",
+            ":2:3: harvester.plot_directorys is no setting that is read, and harvester.plot_directories is missing: is \
+             that meant?",
+        ),
+        (
+            "harvestr:\n  plot_directories: [/a]\n",
+            ":1:1: harvestr is no setting that is read, and harvester is missing: is that meant?",
+        ),
+    ] {
+        reads(text);
+        let error = Settings::load_again(&file, &before).unwrap_err();
+        assert!(error.to_string().ends_with(told), "{error}");
+        assert!(error.position().is_some());
+        // At a start it stays a warning.
+        Settings::load_file(&file).unwrap();
+    }
+}
+
 fn no_foo(prefix: &str, address: &str) -> Result<(), String> {
     match address.contains("foo") {
         true => Err(format!("{address} is not an address")),

@@ -131,8 +131,9 @@ impl JoinError {
                  invite NAME` on the farmer's machine"
             }
             Self::HungUp { .. } | Self::Refused { .. } => {
-                "tokens are good once, for an hour, and only while the farmer that made them runs: make a new one with \
-                 `farmconsole harvester invite NAME` on the farmer's machine"
+                "tokens are good once, for a limited time, from the addresses they were made for, and only while the \
+                 farmer that made them runs: make a new one with `farmconsole harvester invite NAME` on the farmer's \
+                 machine"
             }
             Self::Address(_) => "copy the whole token again",
             Self::OtherNetwork { farm, set, .. } => {

@@ -169,12 +169,15 @@ impl Alarms {
         self.silences.len() < MAX_SILENCES || self.silences.iter().any(is_same)
     }
 
-    /// Nobody is told of these alarms for a while, or from here on again.
+    /// Nobody is told of these alarms for a while, or from here on again. A silence of a rule and machine takes the place
+    /// of the one before; an end without a rule or machine is that of all rules or machines.
     pub(super) fn silence(&mut self, now: Now, rule: Option<String>, machine: Option<String>, for_s: u64) {
+        let is_end = for_s == 0;
+        let fits = |asked: &Option<String>, has: &Option<String>| asked == has || (is_end && asked.is_none());
         self.silences.retain(|silence| {
-            silence.until_unix_ms > now.unix.0 && (silence.rule != rule || silence.machine != machine)
+            silence.until_unix_ms > now.unix.0 && !(fits(&rule, &silence.rule) && fits(&machine, &silence.machine))
         });
-        if for_s > 0 {
+        if !is_end {
             self.silences.push(Silence {
                 rule,
                 machine,
@@ -443,6 +446,30 @@ mod tests {
         assert_eq!(silenced(&alarms, later), [true, false]);
         alarms.silence(now, None, Some("barn".to_owned()), 0);
         assert_eq!(alarms.silences(later), []);
+    }
+
+    #[test]
+    fn an_end_without_a_rule_ends_all_silences_of_that_machine_or_of_all() {
+        let silenced = || {
+            let mut alarms = Alarms::default();
+            for (rule, machine) in [
+                (Some("harvester_silent"), None),
+                (None, Some("barn")),
+                (Some("no_keys"), Some("barn")),
+            ] {
+                alarms.silence(Now::default(), rule.map(str::to_owned), machine.map(str::to_owned), 60);
+            }
+            alarms
+        };
+        let left = |rule: Option<&str>, machine: Option<&str>| {
+            let mut alarms = silenced();
+            alarms.silence(Now::default(), rule.map(str::to_owned), machine.map(str::to_owned), 0);
+            alarms.silences(Now::default()).len()
+        };
+        assert_eq!(left(None, None), 0);
+        assert_eq!(left(None, Some("barn")), 1);
+        assert_eq!(left(Some("no_keys"), None), 2);
+        assert_eq!(left(Some("no_keys"), Some("shed")), 3);
     }
 
     #[test]

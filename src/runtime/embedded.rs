@@ -44,8 +44,8 @@ pub(super) async fn run_when_there_are_plots(
             () = stop.cancelled() => return,
             () = tokio::time::sleep(interval) => {}
         }
-        let root = root.clone();
-        let newest = tokio::task::spawn_blocking(move || Settings::load(&root)).await;
+        let (file, before) = (root.config_file(), settings.warnings.clone());
+        let newest = tokio::task::spawn_blocking(move || Settings::load_again(&file, &before)).await;
         let newest = newest.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
         has_plots = newest
             .as_ref()

@@ -2,13 +2,17 @@
 //! followed at once, the rest is named, and a mistake in the file changes nothing.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 
 use super::fleet::Fleet;
-use crate::config::{ConfigError, FarmerSettings, HarvesterSettings, LoggingSettings, OwnSettings, Root, Settings};
+use crate::config::{
+    self, ConfigError, FarmerSettings, Finding, HarvesterSettings, LoggingSettings, OwnSettings, Root, Settings,
+};
 use crate::farmer::Input;
+use crate::keys::address;
 use crate::logging::LogHandle;
 use crate::tls::TlsError;
 
@@ -102,11 +106,17 @@ impl LiveSettings {
 
 impl Live {
     fn read_again(&self) -> Result<SettingsChanges, LiveSettingsError> {
-        let new = Settings::load(&self.root)?;
+        let file = self.root.config_file();
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = Settings::load_again(&file, &running.warnings)?;
+        if self.farm.is_some()
+            && let Some(mistake) = first_mistake(&file)
+        {
+            return Err(mistake.into());
+        }
         for warning in &new.warnings {
             tracing::warn!(target: "config", "{warning}");
         }
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(farm) = &self.farm {
             farm.fleet.read_again(new.own.legacy_ca)?;
         }
@@ -125,6 +135,20 @@ impl Live {
             None => &settings.harvester.logging,
         }
     }
+}
+
+/// The first mistake that a farmer would not start with, also an address that nobody can be paid at.
+fn first_mistake(file: &Path) -> Option<ConfigError> {
+    let read_address = |prefix: &str, text: &str| {
+        let decoded = address::decode(prefix, text);
+        decoded.map(drop).map_err(|error| error.to_string())
+    };
+    config::check(file, &read_address)
+        .into_iter()
+        .find_map(|finding| match finding {
+            Finding::Mistake(error) => Some(error),
+            Finding::Doubt(_) => None,
+        })
 }
 
 /// When a setting that has changed is followed.
@@ -353,6 +377,7 @@ fn follow(running: &mut Settings, new: Settings) {
             legacy_ca: new.own.legacy_ca.or(waiting.own.legacy_ca),
             ..waiting.own
         },
+        warnings: new.warnings,
         ..waiting
     };
 }
@@ -378,6 +403,7 @@ impl fmt::Display for SettingsChanges {
 mod tests {
     use super::*;
     use crate::config::settings_for;
+    use crate::ids::PuzzleHash;
 
     /// The settings of the simulated network with some texts replaced.
     fn settings(replaced: &[(&str, &str)]) -> Settings {
@@ -439,5 +465,28 @@ mod tests {
         follow(&mut running, new.clone());
         let told = changes(&running, &new, true);
         assert_eq!((told.followed, told.waiting), (Vec::new(), waiting));
+    }
+
+    #[test]
+    fn an_address_that_no_farmer_starts_with_is_a_mistake_of_changed_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.yaml");
+        let good = address::encode("txch", &PuzzleHash([7; 32])).unwrap();
+        let mut bad = good.clone();
+        let last = bad.pop();
+        bad.push(if last == Some('q') { 'p' } else { 'q' });
+        for section in ["farmer", "pool"] {
+            let write = |address: &str| {
+                let text = format!("selected_network: simulator1\n{section}:\n  xch_target_address: {address}\n");
+                std::fs::write(&file, text).unwrap();
+            };
+            write(&good);
+            assert!(first_mistake(&file).is_none());
+            write(&bad);
+            let mistake = first_mistake(&file).unwrap().to_string();
+            let told =
+                format!(":3:23: {section}.xch_target_address should be an address that begins with txch1, but is not");
+            assert!(mistake.contains(&told), "{mistake}");
+        }
     }
 }

@@ -69,6 +69,9 @@ impl AuditFinding {
                 let mode = if path.is_dir() { "700" } else { "600" };
                 format!("chmod {mode} {}", shell_word(path))
             }
+            Self::NotLookedInto { path, .. } if !may_exist(path) => {
+                "name the root with `--root DIR`, or make this one with `farmconsole init`".to_owned()
+            }
             Self::NotLookedInto { .. } => {
                 "run this as the user that farms, or as root; `--root DIR` names another root".to_owned()
             }
@@ -103,6 +106,11 @@ impl fmt::Display for AuditFinding {
             }
         }
     }
+}
+
+/// Whether something is there, or it cannot be told.
+fn may_exist(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
 }
 
 /// Everything that is not as it should be in a root.
@@ -286,5 +294,14 @@ mod tests {
             matches!(found.as_slice(), [AuditFinding::NotLookedInto { path, .. }] if *path == absent),
             "{found:?}"
         );
+        let remedy = |path: PathBuf| {
+            AuditFinding::NotLookedInto {
+                path,
+                reason: String::new(),
+            }
+            .remedy()
+        };
+        assert!(remedy(absent).contains("`farmconsole init`"));
+        assert!(remedy(dir.path().to_path_buf()).starts_with("run this as the user that farms"));
     }
 }

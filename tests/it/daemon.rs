@@ -94,6 +94,19 @@ fn without_a_terminal_a_hangup_has_the_settings_read_again() {
     program.settings(|_| original.clone());
     read_again();
     wait_for("no alarm after the file was mended", &|| !has_alarm());
+    program.settings(|text| {
+        let pool = text.find("\npool:\n").unwrap();
+        let (before, after) = text.split_at(pool);
+        let target = "xch_target_address: ";
+        let without = after.lines().filter(|line| !line.contains(target));
+        let after: Vec<_> = without.collect();
+        format!("{before}{}\n", after.join("\n")).replace("\npool:\n", "\npool:\n  xch_target_address: txch1qqqq\n")
+    });
+    read_again();
+    wait_for("an alarm of an address that nobody can be paid at", &has_alarm);
+    program.settings(|_| original.clone());
+    read_again();
+    wait_for("no alarm after the address was mended", &|| !has_alarm());
     program.ok(&["stop"]);
     assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
 }
@@ -145,6 +158,8 @@ fn plot_directories_that_come_while_it_runs_are_looked_into() {
     for (from, to, is_told) in [
         ("_seconds: 1\n", "_seconds: soon\n", true),
         ("_seconds: soon\n", "_seconds: 1\n", false),
+        ("  plot_directories:", "  plot_directorys:", true),
+        ("  plot_directorys:", "  plot_directories:", false),
     ] {
         for program in [&farm, &machine] {
             program.settings(|text| text.replace(from, to));

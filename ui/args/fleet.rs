@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use farmconsole::config::HarvesterName;
+use farmconsole::config::{HarvesterName, HostPort, HostPortError};
 
 use super::Output;
 
@@ -102,7 +102,7 @@ pub(crate) struct HarvesterInvite {
     #[arg(long, value_name = "RANGE")]
     pub(crate) from: Option<String>,
     /// Where that machine reaches this one [default: this machine's address].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = farmer_address)]
     pub(crate) address: Vec<String>,
     #[command(flatten)]
     pub(crate) output: Output,
@@ -173,6 +173,15 @@ pub(crate) struct HarvesterRun {
     /// Log only, also in a terminal.
     #[arg(long)]
     pub(crate) no_console: bool,
+}
+
+/// An address that a token can carry.
+fn farmer_address(text: &str) -> Result<String, String> {
+    let address: HostPort = text.parse().map_err(|error: HostPortError| error.to_string())?;
+    if !address.host.is_ascii() {
+        return Err("expected a host name of ASCII characters".to_owned());
+    }
+    Ok(address.to_string())
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {

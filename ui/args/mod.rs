@@ -207,7 +207,7 @@ pub(crate) enum AlarmsCommand {
         /// For how long: 90s, 30m, 2h, 7d [default: 1h].
         #[arg(long = "for", value_name = "SPAN", value_parser = span::time_span)]
         span: Option<Duration>,
-        /// End the silence of this rule and machine.
+        /// End the silences of this rule and machine [default: all].
         #[arg(long, conflicts_with = "span")]
         end: bool,
     },
@@ -257,7 +257,7 @@ pub(crate) struct HistoryArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) harvester: Option<String>,
     /// How many.
-    #[arg(short, long, default_value_t = 1000, value_name = "N")]
+    #[arg(short, long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) output: Output,
@@ -454,6 +454,35 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_remedy_of_missing_keys_is_a_command_that_is_understood() {
+        let remedy = AlarmKind::NoKeys.remedy();
+        let command = remedy.split('`').nth(1).unwrap_or_default();
+        assert!(command.starts_with("farmconsole keys import "), "{remedy}");
+        assert!(Cli::try_parse_from(command.split(' ')).is_ok(), "{remedy}");
+    }
+
+    #[test]
+    fn a_history_of_no_rows_is_not_asked_for() {
+        let ask = |limit: &str| Cli::try_parse_from(["farmconsole", "history", "alarms", "-l", limit]).map(drop);
+        assert!(ask("1").is_ok());
+        assert_eq!(ask("0").unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn an_address_that_no_token_can_carry_is_refused_at_once() {
+        let invite =
+            |address: &str| Cli::try_parse_from(["farmconsole", "harvester", "invite", "barn", "--address", address]);
+        for good in ["10.0.0.5:8447", "farm.local:8447", "[fd00::1]:8447"] {
+            assert!(invite(good).is_ok(), "{good}");
+        }
+        for bad in ["10.0.0.5", "", "10.0.0.5 :8447", "10.0.0.5:0", "h\u{f6}f:8447"] {
+            let error = invite(bad).map(drop).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{bad}");
+            assert!(error.to_string().contains("expected "), "{error}");
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::json::json_line;
 /// `farmconsole harvester invite`.
 pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outcome {
     let mut attached = context.attach().await?;
+    let before = view(&mut attached).await?;
+    let was_invited = before.invited.iter().any(|(name, _)| *name == options.name);
     let ask = FleetAsk::Invite {
         name: options.name.clone(),
         ttl_seconds: options.ttl.as_secs(),
@@ -53,6 +55,13 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
         span(ttl_seconds)
     )?;
     writeln!(out, "  farmconsole harvester join {token}{official}")?;
+    if was_invited {
+        writeln!(
+            out,
+            "\nThe token that {} was given before is good no more",
+            options.name
+        )?;
+    }
     if let Some(member) = fleet.members.iter().find(is_there) {
         let address = member
             .last_address

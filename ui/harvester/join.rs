@@ -26,7 +26,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
         return official(&token, chia_root(options.chia_root.clone())?, &options).await;
     }
     let root = &context.root;
-    refuse_farmer(root).await?;
+    let running = refuse_farmer(root).await?;
     let network = network_of_harvester(root).map_err(not_made)?;
     let joined = ask(&token, JoinKind::Own, root, network).await?;
     init_harvester(root, &joined.network).map_err(not_made)?;
@@ -41,17 +41,36 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     let root = shell_word(root.dir());
     writeln!(
         io::stdout().lock(),
-        "{} belongs to the farm of {} now (network {}).\nPlots: `farmconsole --root {root} plots add -d DIR`; then \
-         `farmconsole --root {root} harvester run`. A harvester that runs on this root already follows by itself.",
+        "{} belongs to the farm of {} now (network {}).\n{}",
         joined.membership.name(),
         joined.farmer,
-        joined.network
+        joined.network,
+        next_steps(&root, running)
     )?;
     Ok(Ended::Fine)
 }
 
+/// Whether a harvester runs on the root of a machine that joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Running {
+    Harvester,
+    Nothing,
+}
+
+/// What to do when a machine has joined. `root` is a word of a shell.
+fn next_steps(root: &str, running: Running) -> String {
+    let add = format!("Plots: `farmconsole --root {root} plots add -d DIR`");
+    match running {
+        Running::Nothing => format!("{add}; then `farmconsole --root {root} harvester run`"),
+        Running::Harvester => format!(
+            "{add}. The harvester that runs on this root goes on with what it had until it is started again: with its \
+             service, or by `farmconsole --root {root} harvester run --replace`"
+        ),
+    }
+}
+
 /// Whoever farms on this root would lose its own harvester to another farm, or join itself.
-async fn refuse_farmer(root: &Root) -> Result<(), Failure> {
+async fn refuse_farmer(root: &Root) -> Result<Running, Failure> {
     match ControlClient::connect(&root.control_socket()).await {
         Ok(client) if client.hello().role == Role::Farmer => Err(Failure::new(
             Status::Usage,
@@ -61,7 +80,8 @@ async fn refuse_farmer(root: &Root) -> Result<(), Failure> {
             "give it plots with `farmconsole plots add -d DIR`; to harvest for another farm too, name another root with \
              `--root DIR`; the token is still good",
         )),
-        _ => Ok(()),
+        Ok(_) => Ok(Running::Harvester),
+        Err(_) => Ok(Running::Nothing),
     }
 }
 
@@ -309,6 +329,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_harvester_that_runs_is_told_to_be_started_again() {
+        let none = next_steps("/srv/x", Running::Nothing);
+        assert!(none.ends_with("`farmconsole --root /srv/x harvester run`"), "{none}");
+        let running = next_steps("/srv/x", Running::Harvester);
+        assert!(running.contains("until it is started again"), "{running}");
+        assert!(
+            running.ends_with("`farmconsole --root /srv/x harvester run --replace`"),
+            "{running}"
+        );
+    }
 
     #[test]
     fn a_machine_of_another_network_is_told_the_command_that_joins_it() {

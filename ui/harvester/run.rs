@@ -89,7 +89,10 @@ fn not_started(error: HarvesterStartError) -> Failure {
     match error {
         HarvesterStartError::Lock(LockError::Held { .. }) => Failure::new(Status::TryAgain, error)
             .hint("`farmconsole harvester run --replace` takes over from a harvester; `farmconsole` looks at it"),
-        HarvesterStartError::Tls(_) => Failure::new(Status::Settings, error).hint(JOIN),
+        HarvesterStartError::Tls(ref tls) => {
+            let hint = tls.hint().unwrap_or_else(|| JOIN.to_owned());
+            Failure::new(Status::Settings, error).hint(hint)
+        }
         HarvesterStartError::NoFarmer => {
             Failure::new(Status::Settings, error).hint("`farmconsole configure --set-farmer-peer HOST:8447`")
         }
@@ -123,3 +126,28 @@ async fn end_other(context: &Context) -> Result<(), Failure> {
 
 /// What to do where certificates or settings are missing.
 const JOIN: &str = "`farmconsole harvester invite NAME` on the farmer's machine prints the command that joins this one";
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use farmconsole::tls::TlsError;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_others_can_read_is_mended_by_chmod_and_one_that_is_missing_by_joining() {
+        let hint = |tls: TlsError| format!("{:?}", not_started(HarvesterStartError::Tls(tls)));
+        let path = PathBuf::from("/srv/farm/membership.json");
+        let open = hint(TlsError::TooOpen {
+            path: path.clone(),
+            mode: 0o644,
+        });
+        assert!(open.contains("chmod 600 /srv/farm/membership.json"), "{open}");
+        let missing = hint(TlsError::Unreadable {
+            path,
+            source: io::ErrorKind::NotFound.into(),
+        });
+        assert!(missing.contains("harvester invite NAME"), "{missing}");
+    }
+}

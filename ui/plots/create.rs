@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use farmconsole::config::Settings;
-use farmconsole::config::edit::{Editor, Outcome as Edited};
+use farmconsole::config::edit::{EditError, Editor, Outcome as Edited};
 use farmconsole::harvester::{
     MakePlotError, NewPlot, PlotFormat, PlotFormatV2, PlotJob, V1_SIZES, available_memory, free_space, random_seed,
 };
@@ -35,6 +35,7 @@ pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
         format,
     };
     let dir = std::path::absolute(&options.final_dir)?;
+    refuse_file(&dir)?;
     check_needs(&dir, format, options.num)?;
     announce(&dir, &plot, options.num, &settings)?;
     let mut signals = Signals::take()?;
@@ -46,6 +47,17 @@ pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
         add_directory(context, &dir)?;
     }
     Ok(Ended::Fine)
+}
+
+/// Refuses a file where a directory should be, with the words of `plots add`. One that is missing is made.
+fn refuse_file(dir: &Path) -> Result<(), Failure> {
+    match dir.metadata() {
+        Ok(metadata) if !metadata.is_dir() => Err(not_changed(EditError::NoDirectory {
+            path: dir.to_path_buf(),
+            reason: "it is a file".to_owned(),
+        })),
+        _ => Ok(()),
+    }
 }
 
 /// Kind and size, by the options and the network's constants.
@@ -357,3 +369,19 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Plot ids that are tried; hardly one in thousands is unlucky.
 const ATTEMPTS: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_no_directory_for_plots_and_a_missing_one_is_made_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        let refused = format!("{:?}", refuse_file(&file).unwrap_err());
+        assert!(refused.contains("is no directory: it is a file"), "{refused}");
+        assert!(refuse_file(dir.path()).is_ok());
+        assert!(refuse_file(&dir.path().join("missing")).is_ok());
+    }
+}

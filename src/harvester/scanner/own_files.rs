@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::super::cache::{self, CachedPlots};
 use super::super::inventory::Inventory;
 use super::super::scan::ScanOptions;
-use crate::config::Settings;
+use crate::config::{ConfigWarning, Settings};
 use crate::logging::target::PLOT_MANAGER;
 
 /// Files of its own that a scanner reads and writes.
@@ -24,6 +24,8 @@ pub(super) struct OwnFiles {
     files: ScannerFiles,
     /// The options of the last refresh that could read them.
     options: Option<ScanOptions>,
+    /// Warnings of the settings when they could last be read; none before the first time.
+    warnings: Option<Vec<ConfigWarning>>,
     /// What was wrong with the settings when they were last read.
     trouble: Option<String>,
     cache_is_read: bool,
@@ -37,6 +39,7 @@ impl OwnFiles {
         Self {
             files,
             options: None,
+            warnings: None,
             trouble: None,
             cache_is_read: false,
             saved: 0,
@@ -46,8 +49,13 @@ impl OwnFiles {
     /// What the settings file says, and if it says nothing sensible what it said before; `first` if it never did.
     pub(super) fn newest_options(&mut self, first: ScanOptions) -> ScanOptions {
         let Some(file) = &self.files.settings else { return first };
-        match Settings::load_file(file) {
+        let read = match &self.warnings {
+            Some(before) => Settings::load_again(file, before),
+            None => Settings::load_file(file),
+        };
+        match read {
             Ok(settings) => {
+                self.warnings = Some(settings.warnings.clone());
                 let options = ScanOptions::of(&settings);
                 self.options = Some(options.clone());
                 self.trouble = None;
@@ -100,5 +108,39 @@ impl OwnFiles {
         if let Err(error) = cache::save(file, bytes) {
             tracing::warn!(target: PLOT_MANAGER, "write the plot cache {}: {error}", file.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_misspelt_key_takes_no_plot_directories_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.yaml");
+        let good = "harvester:\n  plot_directories: [/mnt/d1]\n";
+        std::fs::write(&file, good).unwrap();
+        let first = ScanOptions::of(&Settings::load_file(&file).unwrap());
+        let mut files = OwnFiles::new(ScannerFiles {
+            settings: Some(file.clone()),
+            cache: None,
+        });
+        let mut refresh = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let options = files.newest_options(first.clone());
+            (options.directories, files.settings_trouble().cloned())
+        };
+        let kept = vec![Path::new("/mnt/d1").to_owned()];
+        assert_eq!(refresh(good), (kept.clone(), None));
+        for (word, slip) in [("plot_directories:", "plot_directorys:"), ("harvester:", "harvestr:")] {
+            let (directories, trouble) = refresh(&good.replace(word, slip));
+            assert_eq!(directories, kept, "{slip}");
+            assert!(trouble.unwrap().ends_with("is that meant?"), "{slip}");
+            assert_eq!(refresh(good), (kept.clone(), None));
+        }
+        assert_eq!(refresh("harvester:\n  plot_directories: []\n"), (Vec::new(), None));
     }
 }

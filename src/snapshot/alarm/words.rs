@@ -18,7 +18,7 @@ impl AlarmKind {
             Self::SignagePointsMissed { node, .. } => {
                 format!("check the load and the network of the full node {node}")
             }
-            Self::NoKeys => "import farming keys with `farmconsole keys import`".to_owned(),
+            Self::NoKeys => "import farming keys with `farmconsole keys import --mnemonic-file FILE`".to_owned(),
             Self::NoRewardTarget {
                 target: RewardTarget::Farmer,
             } => "set `farmer.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
@@ -41,8 +41,11 @@ impl AlarmKind {
                     .to_owned()
             }
             Self::PlotsLost { name, directory, .. } => match directory {
-                Some(dir) => format!("check the drive mounted at {dir} on {name}"),
-                None => format!("check the drives of {name}"),
+                Some(dir) => format!(
+                    "check the drive mounted at {dir} on {name}; if it was taken out of the settings there, acknowledge \
+                     this"
+                ),
+                None => format!("check the drives of {name}; if plots were taken away on purpose, acknowledge this"),
             },
             Self::FailedPlots { name, .. } => {
                 format!("list them with `farmconsole harvester list --failed`; check permissions and drives of {name}")
@@ -356,6 +359,19 @@ pub(in super::super) fn count(n: u64, what: &str) -> String {
 mod tests {
     use super::*;
     use crate::snapshot::HarvesterId;
+
+    #[test]
+    fn plots_of_a_directory_that_was_taken_out_of_the_settings_are_thought_of() {
+        for directory in [Some("/mnt/d7".to_owned()), None] {
+            let lost = AlarmKind::PlotsLost {
+                harvester: HarvesterId(1),
+                name: "barn".to_owned(),
+                lost: 2,
+                directory,
+            };
+            assert!(lost.remedy().ends_with(", acknowledge this"), "{}", lost.remedy());
+        }
+    }
 
     #[test]
     fn nobody_is_sent_to_the_machine_of_a_harvester_that_was_revoked() {
