@@ -63,6 +63,12 @@ impl Failure {
         self
     }
 
+    /// What is wrong, without what to do.
+    #[cfg(feature = "console")]
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own, both with commands as they
     /// are typed here. Output to a closed pipe is success: whoever read it has seen enough.
     pub(crate) fn report(&self, commands: &Commands) -> ExitCode {

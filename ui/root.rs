@@ -1,8 +1,10 @@
 //! `farmconsole init` and `farmconsole config`: making a root, and looking at its settings.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+#[cfg(feature = "console")]
+use farmconsole::config::Settings;
 use farmconsole::config::{Finding, check as check_settings};
 use farmconsole::init::{self, InitError, InitOptions};
 
@@ -78,16 +80,49 @@ pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
             writeln!(out, "hint: {}", context.commands.here(&hint))?;
         }
     }
-    if findings.is_empty() {
+    let theme = bad_theme(&file);
+    if let Some(why) = &theme {
+        writeln!(out, "error: {}: farmconsole.theme: {why}", file.display())?;
+    }
+    if findings.is_empty() && theme.is_none() {
         writeln!(out, "{}: fine", file.display())?;
         return Ok(Ended::Fine);
     }
-    let wrong = findings.iter().any(Finding::is_mistake);
+    let wrong = theme.is_some() || findings.iter().any(Finding::is_mistake);
     Ok(if wrong { Ended::SomethingWrong } else { Ended::Fine })
+}
+
+/// Why no console would start with the theme of the settings, if that is so.
+#[cfg(feature = "console")]
+fn bad_theme(file: &Path) -> Option<String> {
+    let theme = Settings::load_file(file).ok()?.own.theme?;
+    let failure = crate::console::Palette::named(&theme).err()?;
+    Some(failure.sentence().to_owned())
+}
+
+/// Without a console no theme is read.
+#[cfg(not(feature = "console"))]
+const fn bad_theme(_: &Path) -> Option<String> {
+    None
 }
 
 /// Says why a text is no address of the network whose addresses begin with `prefix`.
 pub(crate) fn read_address(prefix: &str, text: &str) -> Result<(), String> {
     let decoded = farmconsole::keys::address::decode(prefix, text);
     decoded.map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(all(test, feature = "console"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_theme_that_no_console_starts_with_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.yaml");
+        for (theme, is_bad) in [("light", false), ("pink", true)] {
+            std::fs::write(&file, format!("farmconsole:\n  theme: {theme}\n")).unwrap();
+            assert_eq!(bad_theme(&file).is_some(), is_bad, "{theme}");
+        }
+    }
 }
