@@ -113,15 +113,6 @@ pub(crate) fn span(seconds: u64) -> String {
     }
 }
 
-/// A time span where there is little room, in its largest unit: `4 s`, `3 min`, `2 h`, `3 d`.
-pub(crate) fn rough_span(seconds: u64) -> String {
-    match seconds {
-        0..3600 => span(seconds),
-        3600..86_400 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
-}
-
 /// A look-up time: `0.21 s`; a few milliseconds are said as such, because `0.00 s` says nothing.
 pub(crate) fn lookup_time(ms: u32) -> String {
     if ms < 10 {
@@ -184,21 +175,6 @@ mod tests {
             (600_000, "1 year and 1 month"),
         ] {
             assert_eq!(chia_minutes(minutes), text);
-        }
-    }
-
-    #[test]
-    fn spans_where_there_is_little_room_have_one_unit() {
-        for (seconds, text) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (3_599, "59 min"),
-            (3_600, "1 h"),
-            (86_399, "23 h"),
-            (86_400, "1 d"),
-            (400 * 86_400, "400 d"),
-        ] {
-            assert_eq!(rough_span(seconds), text);
         }
     }
 

@@ -16,8 +16,8 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span, width};
 use super::header::short_bytes;
-use super::{harvester_tone, list_title, nothing, seconds, short_words};
-use crate::format::{grouped, rough_span};
+use super::{harvester_tone, list_title, nothing, rough_span, seconds, short_words};
+use crate::format::grouped;
 
 /// Columns of the sparkline in a row.
 const SPARK: u16 = 11;

@@ -93,6 +93,15 @@ fn ago(at_unix_ms: u64, now_unix_ms: u64) -> String {
     time_span(now_unix_ms.saturating_sub(at_unix_ms) / 1000)
 }
 
+/// A time span where there is little room, in its largest unit: `4 s`, `3 min`, `2 h`, `3 d`.
+fn rough_span(seconds: u64) -> String {
+    match seconds {
+        0..3600 => time_span(seconds),
+        3600..86_400 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// `0.21`, `12.4`: seconds without the unit; a dash where nothing is known.
 fn seconds(ms: Option<u32>, model: &Model) -> String {
     match ms {
@@ -185,4 +194,24 @@ fn fact_lines(theme: Theme, facts: Vec<Fact>, label: usize, columns: u16) -> Vec
         }
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_where_there_is_little_room_have_one_unit() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (3_599, "59 min"),
+            (3_600, "1 h"),
+            (86_399, "23 h"),
+            (86_400, "1 d"),
+            (400 * 86_400, "400 d"),
+        ] {
+            assert_eq!(rough_span(seconds), text);
+        }
+    }
 }
