@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use farmconsole::config::Settings;
 use farmconsole::config::{Finding, check as check_settings};
 use farmconsole::init::{self, InitError, InitOptions};
+use farmconsole::keys::address;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
@@ -72,7 +73,7 @@ pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         )
         .hint("name a `config.yaml`; `farmconsole config check` without a file looks at that of the root"));
     }
-    let findings = check_settings(&file, &read_address);
+    let findings = check_settings(&file, &address::check);
     let mut out = io::stdout().lock();
     for finding in &findings {
         writeln!(out, "{finding}")?;
@@ -104,12 +105,6 @@ fn bad_theme(file: &Path) -> Option<String> {
 #[cfg(not(feature = "console"))]
 const fn bad_theme(_: &Path) -> Option<String> {
     None
-}
-
-/// Says why a text is no address of the network whose addresses begin with `prefix`.
-pub(crate) fn read_address(prefix: &str, text: &str) -> Result<(), String> {
-    let decoded = farmconsole::keys::address::decode(prefix, text);
-    decoded.map(drop).map_err(|error| error.to_string())
 }
 
 #[cfg(all(test, feature = "console"))]

@@ -1,9 +1,9 @@
 //! What people and scripts ask for.
 
 use super::Farmer;
-use super::input::{Command, CommandError, FleetStatus, UnlistedDirectory};
+use super::input::{Command, CommandError, FleetStatus};
 use crate::clock::Now;
-use crate::snapshot::{AlarmKind, HarvesterId};
+use crate::snapshot::{AlarmKind, HarvesterId, UnlistedDirectory};
 
 impl Farmer {
     /// Whether a command can be done. One that cannot is ignored by [`Farmer::handle`].

@@ -13,6 +13,7 @@ use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
 use crate::snapshot::{
     AlarmKind, ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause, SimulatedChainView,
+    UnlistedDirectory,
 };
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
@@ -181,7 +182,8 @@ pub enum Input {
         /// Why, as a fragment with the file.
         why: Option<String>,
     },
-    /// Plot directories of the farmer's own harvester that give no plots, and never did since it started: all of them.
+    /// Plot directories of the farmer's own harvester that cannot be listed: all of them, but for those whose plots are
+    /// gone with them, of which plot sync tells.
     PlotDirectories {
         /// They.
         unlisted: Vec<UnlistedDirectory>,
@@ -215,15 +217,6 @@ pub enum Input {
     },
     /// Names of harvesters, and what is wrong with their certificates.
     Fleet(FleetStatus),
-}
-
-/// A plot directory that cannot be listed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct UnlistedDirectory {
-    /// It.
-    pub directory: String,
-    /// Why, as a fragment.
-    pub why: String,
 }
 
 /// What is known of the farm's certificates.

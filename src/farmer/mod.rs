@@ -68,7 +68,7 @@ pub use call::Call;
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
     ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
-    OuterCounters, PlotSignatures, SignError, UnlistedDirectory,
+    OuterCounters, PlotSignatures, SignError,
 };
 pub use numbers::JobId;
 pub use output::{Output, SignPurpose};

@@ -9,8 +9,7 @@ use std::time::Duration;
 use super::file::{NAME_OF_OTHERS, PlotPath, plot_name};
 use super::inventory::{Changes, FileState, GoneVolume, Inventory, reason};
 use super::plot::LoadedPlot;
-use crate::farmer::UnlistedDirectory;
-use crate::snapshot::{self, FileCounts, PlotFileView, TROUBLES_KEPT};
+use crate::snapshot::{self, FileCounts, PlotFileView, TROUBLES_KEPT, UnlistedDirectory};
 use crate::wire::HarvesterHandshake;
 
 /// Plots by where they are.

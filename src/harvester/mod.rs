@@ -40,7 +40,7 @@ mod tests_v2;
 mod volumes;
 
 pub use check::{
-    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotCopy, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
     WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
 };
 pub use dial::{DialError, DialSettings, TlsSource, dial, examine_farmer};

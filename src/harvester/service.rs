@@ -101,8 +101,6 @@ pub struct FarmerChannels {
     pub from_farmer: mpsc::Receiver<WithId<ToHarvester>>,
     /// Answers, with the id of the request.
     pub to_farmer: mpsc::Sender<WithId<FromHarvester>>,
-    /// The layout the farmer reads.
-    pub layout: HarvesterLayout,
 }
 
 /// A harvester: its plots outlive its connections.
@@ -150,8 +148,10 @@ impl Service {
         self.status.clone()
     }
 
-    /// Serves one connection until it ends or `stop`. The plots stay loaded for the next one; a refresh goes on.
-    pub async fn serve(&mut self, link: FarmerChannels, stop: &CancellationToken) {
+    /// Serves one connection until it ends or `stop`, to a farmer that reads `layout`. The plots stay loaded for the next
+    /// one; a refresh goes on.
+    pub async fn serve(&mut self, link: FarmerChannels, layout: HarvesterLayout, stop: &CancellationToken) {
+        self.layout = layout;
         self.status.change_farmer(|farmer| farmer.connections += 1);
         self.serve_connection(link, stop).await;
         self.status.change_farmer(|farmer| {
@@ -164,9 +164,7 @@ impl Service {
         let FarmerChannels {
             mut from_farmer,
             to_farmer,
-            layout,
         } = link;
-        self.layout = layout;
         let mut updates = self.scanner.findings();
         let mut findings = Arc::clone(&updates.borrow_and_update());
         // A refresh may have ended between two connections.

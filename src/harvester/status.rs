@@ -14,10 +14,9 @@ use super::findings::{Findings, VolumeFound};
 use super::inventory::GoneVolume;
 use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
-use crate::farmer::UnlistedDirectory;
 use crate::snapshot::{
-    ENDS_KEPT, FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView, VolumeState,
-    VolumeView,
+    ENDS_KEPT, FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView,
+    UnlistedDirectory, VolumeState, VolumeView,
 };
 use crate::system_clock::Clock;
 

@@ -225,14 +225,7 @@ impl Farmer {
         let stopped = stop.clone();
         let serving = tokio::spawn(async move {
             service
-                .serve(
-                    FarmerChannels {
-                        from_farmer,
-                        to_farmer,
-                        layout,
-                    },
-                    &stopped,
-                )
+                .serve(FarmerChannels { from_farmer, to_farmer }, layout, &stopped)
                 .await;
             service
         });

@@ -17,6 +17,14 @@ pub fn encode(prefix: &str, puzzle_hash: &PuzzleHash) -> Result<String, AddressE
     bech32::encode_lower::<Bech32m>(hrp, puzzle_hash.as_bytes()).map_err(|_| bad_prefix())
 }
 
+/// Whether [`decode`] can read an address, as what checks settings asks for it.
+///
+/// # Errors
+/// Why not, as a sentence.
+pub fn check(prefix: &str, address: &str) -> Result<(), String> {
+    decode(prefix, address).map(drop).map_err(|error| error.to_string())
+}
+
 /// The puzzle hash of an address of the network whose addresses begin with `prefix`. Space around it is ignored.
 ///
 /// # Errors

@@ -119,14 +119,7 @@ async fn run(mut service: Service, sessions: SessionIds, events: mpsc::Sender<Se
         let (to_harvester, from_farmer) = mpsc::channel(QUEUE);
         let (to_farmer, mut from_harvester) = mpsc::channel(QUEUE);
         let credits = Credits::default();
-        let serving = service.serve(
-            FarmerChannels {
-                from_farmer,
-                to_farmer,
-                layout: HarvesterLayout::V38,
-            },
-            &stop,
-        );
+        let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, HarvesterLayout::V38, &stop);
         // Two loops, so that a full queue one way never holds up the other.
         let inward = async {
             loop {

@@ -139,11 +139,7 @@ impl Live {
 
 /// The first mistake that a farmer would not start with, also an address that nobody can be paid at.
 fn first_mistake(file: &Path) -> Option<ConfigError> {
-    let read_address = |prefix: &str, text: &str| {
-        let decoded = address::decode(prefix, text);
-        decoded.map(drop).map_err(|error| error.to_string())
-    };
-    config::check(file, &read_address)
+    config::check(file, &address::check)
         .into_iter()
         .find_map(|finding| match finding {
             Finding::Mistake(error) => Some(error),

@@ -264,6 +264,15 @@ pub struct PlotFileView {
     pub reason: String,
 }
 
+/// A plot directory that cannot be listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnlistedDirectory {
+    /// It.
+    pub directory: String,
+    /// Why, as a fragment.
+    pub why: String,
+}
+
 /// Why a file named like a plot is not farmed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

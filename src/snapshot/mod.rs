@@ -31,7 +31,7 @@ pub use history::{
 pub use luck::{EligibilityView, EligibleView, FarmRecord, LuckBand, LuckVerdict, LuckView, QuarterCounts};
 pub use machine::{
     ENDS_KEPT, FarmerLinkState, FarmerLinkView, FileCounts, FileState, LOOKUPS_KEPT, LookupView, MachineSnapshot,
-    PlotFileView, ScanView, SyncRefusalView, TROUBLES_KEPT, VolumeState, VolumeView,
+    PlotFileView, ScanView, SyncRefusalView, TROUBLES_KEPT, UnlistedDirectory, VolumeState, VolumeView,
 };
 pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};

@@ -133,7 +133,7 @@ fn refusal(it: &RefusalView, now_unix_ms: u64) -> Diagnosis {
 
 /// What is wrong with the settings here and the way to the farmer; with the harvester that runs here, where that is fine.
 async fn of_harvester(context: &Context, running: Option<Attached>) -> Vec<Diagnosis> {
-    let mut found: Vec<_> = check_settings(&context.root.config_file(), &crate::root::read_address)
+    let mut found: Vec<_> = check_settings(&context.root.config_file(), &farmconsole::keys::address::check)
         .iter()
         .map(|finding| Diagnosis {
             what: finding.to_string(),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use farmconsole::config::Settings;
-use farmconsole::harvester::{CheckEvent, CheckOptions, PlotReport, ScanOptions, Verdict, check_plots, plot_files};
+use farmconsole::harvester::{
+    CheckEvent, CheckOptions, PlotCopy, PlotReport, ScanOptions, Verdict, check_plots, plot_files,
+};
 use farmconsole::keys::{self, KeysError};
 use farmconsole::pos::header::HeaderVersion;
 use farmconsole::units::ByteSize;
@@ -14,7 +16,6 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::copies::Copies;
 use super::progress::Progress;
 use super::report::{PlotJson, print_json, print_report};
 use crate::args::PlotsCheck;
@@ -67,8 +68,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
         };
         match event {
             None => break,
-            Some(Told::Report(mut report)) => {
-                report.duplicate_of = summary.copies.handle_report(&report);
+            Some(Told::Report(report)) => {
                 progress.clear();
                 let printed = if options.output.json {
                     print_json(&PlotJson::of(&report, &settings))
@@ -89,7 +89,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
     }
     drop(progress);
     let ended = checking.await.map_err(|error| Failure::new(Status::Failed, error))?;
-    ended.map_err(|error| Failure::new(Status::Failed, format!("start a thread: {error}")))?;
+    summary.copies = ended.map_err(|error| Failure::new(Status::Failed, format!("start a thread: {error}")))?;
     if options.output.json {
         print_json(&summary.to_json())?;
     } else {
@@ -218,7 +218,7 @@ struct Summary {
     too_compressed: Vec<String>,
     missing_keys: Vec<String>,
     slow: Vec<String>,
-    copies: Copies,
+    copies: Vec<PlotCopy>,
     interrupted: u64,
 }
 
@@ -238,7 +238,7 @@ impl Summary {
             too_compressed: Vec::new(),
             missing_keys: Vec::new(),
             slow: Vec::new(),
-            copies: Copies::default(),
+            copies: Vec::new(),
             interrupted: 0,
         }
     }
@@ -293,7 +293,7 @@ impl Summary {
             ]
             .iter()
             .all(|list| list.is_empty())
-            && self.copies.duplicates().is_empty()
+            && self.copies.is_empty()
     }
 
     fn print(&self, commands: &Commands) -> io::Result<()> {
@@ -337,9 +337,8 @@ impl Summary {
                 writeln!(out, "    {}", safe(path))?;
             }
         }
-        let duplicates = self.copies.duplicates();
-        if !duplicates.is_empty() {
-            let count = plural(duplicates.len() as u64, "duplicate");
+        if !self.copies.is_empty() {
+            let count = plural(self.copies.len() as u64, "duplicate");
             let how = if self.lists_duplicates {
                 ":"
             } else {
@@ -347,8 +346,9 @@ impl Summary {
             };
             writeln!(out, "{count}{how}")?;
         }
-        for (path, of) in duplicates.iter().filter(|_| self.lists_duplicates) {
-            writeln!(out, "    {} is the same plot as {}", safe(path), safe(of))?;
+        for PlotCopy { path, of } in self.copies.iter().filter(|_| self.lists_duplicates) {
+            let [path, of] = [path, of].map(|it| safe(&it.display().to_string()));
+            writeln!(out, "    {path} is the same plot as {of}")?;
         }
         if self.checked < self.files {
             let left = plural(self.files - self.checked, "file");
@@ -371,7 +371,7 @@ impl Summary {
             too_compressed: count(&self.too_compressed),
             missing_keys: count(&self.missing_keys),
             slow: count(&self.slow),
-            duplicates: self.copies.duplicates().len() as u64,
+            duplicates: self.copies.len() as u64,
             not_checked: self.files - self.checked,
             not_listed: &self.not_listed,
         }

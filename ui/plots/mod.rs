@@ -1,7 +1,6 @@
 //! `farmconsole plots`: making plots, checking them, and the directories in which this root's harvester looks for them.
 
 mod check;
-mod copies;
 mod create;
 mod directories;
 mod progress;

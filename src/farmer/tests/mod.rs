@@ -1,6 +1,7 @@
 //! Stories of whole farms, told in virtual time.
 
 mod blocks;
+mod commands;
 mod connections;
 mod fees;
 mod luck;

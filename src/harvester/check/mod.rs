@@ -4,6 +4,7 @@
 //! This says what was found and how long it took, and prints nothing. A plot is checked whether it is made for our keys or
 //! not, and whether another file holds it too; both are told. [`check_plots`] checks many of them side by side.
 
+mod copies;
 mod run;
 mod subject;
 
@@ -28,6 +29,7 @@ use crate::units::ByteSize;
 use crate::wire::{G1Bytes, HarvesterHandshake, PlotPool};
 use subject::Subject;
 
+pub use copies::PlotCopy;
 pub use run::{CheckEvent, check_plots};
 
 /// How plots are checked.
@@ -59,7 +61,7 @@ pub struct PlotReport {
     pub plot: Option<PlotDetails>,
     /// All in all.
     pub verdict: Verdict,
-    /// File with the same plot that was seen before.
+    /// The file that it is a copy of, among those that were seen before; a valid file is none of one that is not.
     pub duplicate_of: Option<PathBuf>,
     /// Challenges it was asked: more than wanted if it had no proof for those.
     pub challenges: u32,

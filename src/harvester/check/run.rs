@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{CheckOptions, PlotReport, check_plot};
-use crate::ids::PlotId;
+use super::copies::Copies;
+use super::{CheckOptions, PlotCopy, PlotReport, check_plot};
 
 /// What [`check_plots`] tells while it is at it.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +33,8 @@ pub enum CheckEvent<'a> {
 /// Checks files and tells of each as soon as it is done. Blocking. Once `stop` is cancelled the files that are being
 /// checked are told as far as they are, and after a second whatever still waits for a disk is given up.
 ///
+/// Every file that is a copy of another one, by name: which is the copy may show only when both are checked.
+///
 /// # Errors
 /// The system gives no thread.
 pub fn check_plots(
@@ -40,7 +42,7 @@ pub fn check_plots(
     options: &CheckOptions,
     stop: &CancellationToken,
     tell: &mut dyn FnMut(CheckEvent<'_>),
-) -> std::io::Result<()> {
+) -> std::io::Result<Vec<PlotCopy>> {
     let (done, reports) = sync_channel(REPORTS_WAITING);
     let board = Arc::new(Board::new(files));
     for _ in 0..board.workers() {
@@ -55,34 +57,30 @@ pub fn check_plots(
             .spawn(move || worker.run())?;
     }
     drop(done);
-    collect(&reports, &board, stop, tell);
-    Ok(())
+    Ok(collect(&reports, &board, stop, tell).into_list())
 }
 
-/// Passes reports on until all workers are done.
+/// Passes reports on until all workers are done; the copies among them.
 fn collect(
     reports: &Receiver<PlotReport>,
     board: &Board,
     stop: &CancellationToken,
     tell: &mut dyn FnMut(CheckEvent<'_>),
-) {
-    let mut seen: BTreeMap<PlotId, PathBuf> = BTreeMap::new();
+) -> Copies {
+    let mut copies = Copies::default();
     let (mut files, mut patience) = (0, STOP_PATIENCE);
     loop {
         match reports.recv_timeout(TELL_EVERY) {
             Ok(mut report) => {
-                if let Some(plot) = &report.plot {
-                    report.duplicate_of = seen.get(&plot.plot_id).cloned();
-                    seen.entry(plot.plot_id).or_insert_with(|| report.path.clone());
-                }
+                report.duplicate_of = copies.handle_report(&report);
                 files += 1;
                 tell(CheckEvent::Done(&report));
             }
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return copies,
             Err(RecvTimeoutError::Timeout) if stop.is_cancelled() => {
                 patience = patience.saturating_sub(TELL_EVERY);
                 if patience.is_zero() {
-                    return;
+                    return copies;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}

@@ -350,14 +350,7 @@ async fn serve(
     let (incoming, from_farmer) = mpsc::channel(QUEUE);
     let layout = link.layout();
     // Whichever ends first closes the channels, which ends the other.
-    let serving = service.serve(
-        FarmerChannels {
-            from_farmer,
-            to_farmer,
-            layout,
-        },
-        stop,
-    );
+    let serving = service.serve(FarmerChannels { from_farmer, to_farmer }, layout, stop);
     tokio::join!(serving, link.run(outgoing, incoming, stop)).1
 }
 

@@ -105,11 +105,8 @@ impl Harvester {
         let serving = tokio::spawn(async move {
             service
                 .serve(
-                    FarmerChannels {
-                        from_farmer,
-                        to_farmer,
-                        layout: HarvesterLayout::V38,
-                    },
+                    FarmerChannels { from_farmer, to_farmer },
+                    HarvesterLayout::V38,
                     &stopped,
                 )
                 .await;

@@ -94,11 +94,8 @@ impl Farm {
         let serving = tokio::spawn(async move {
             service
                 .serve(
-                    FarmerChannels {
-                        from_farmer,
-                        to_farmer,
-                        layout: HarvesterLayout::V38,
-                    },
+                    FarmerChannels { from_farmer, to_farmer },
+                    HarvesterLayout::V38,
                     &stopped,
                 )
                 .await;

@@ -1,9 +1,11 @@
 //! What the rest of the program tells a farmer, and its nodes beside signage points.
 
 use super::super::story::*;
-use crate::farmer::{ChainState, FleetStatus, Input, OuterCounters, UnlistedDirectory};
+use crate::farmer::{ChainState, FleetStatus, Input, OuterCounters};
 use crate::ids::{NodeId, QualityString, SessionId};
-use crate::snapshot::{AlarmKind, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView};
+use crate::snapshot::{
+    AlarmKind, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView, UnlistedDirectory,
+};
 
 /// Names, revoked certificates and troubles with certificates, as the bits of `choice` say.
 pub(super) fn fleet(story: &mut Story, choice: u8) {

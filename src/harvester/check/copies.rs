@@ -3,11 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use farmconsole::harvester::{PlotReport, Verdict};
-use farmconsole::ids::PlotId;
+use super::{PlotReport, Verdict};
+use crate::ids::PlotId;
 
-/// The files of every plot that was seen. A valid file is never a copy of one that is not: whoever removes the
-/// duplicates must keep what can be farmed.
+/// A file whose plot another file holds too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PlotCopy {
+    /// It.
+    pub path: PathBuf,
+    /// The one to keep: a valid one, if there is any.
+    pub of: PathBuf,
+}
+
+/// The files of every plot that was seen. A valid file is never a copy of one that is not: whoever removes the copies
+/// must keep what can be farmed.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     plots: BTreeMap<PlotId, Files>,
@@ -46,14 +55,16 @@ impl Copies {
         Some(files.original.clone())
     }
 
-    /// Every copy with the file it is a copy of, by the name of the copy.
-    pub(super) fn duplicates(&self) -> Vec<(String, String)> {
-        let of_plot = |files: &Files| {
-            let original = files.original.display().to_string();
-            let copies = files.others.iter().map(|it| it.display().to_string());
-            copies.map(|copy| (copy, original.clone())).collect::<Vec<_>>()
+    /// Every copy, by name.
+    pub(super) fn into_list(self) -> Vec<PlotCopy> {
+        let of_plot = |Files { original, others, .. }| {
+            let copy = move |path| PlotCopy {
+                path,
+                of: PathBuf::clone(&original),
+            };
+            others.into_iter().map(copy)
         };
-        let mut all: Vec<_> = self.plots.values().flat_map(of_plot).collect();
+        let mut all: Vec<_> = self.plots.into_values().flat_map(of_plot).collect();
         all.sort();
         all
     }
