@@ -632,6 +632,7 @@ def partials_reach_a_pool(world):
     try:
         farm.start()
         wait_for("the pool is not registered with", 20, lambda: ([a for a in farm.alarms() if a["kind"] == "pool_needs_owner" and a["need"]["need"] == "register"], farm.alarms()))
+        wait_for("a partial is refused", 60, lambda: (pool.events("unknown"), []))
         joined = farm.cli("pool", "join", "--mnemonic-file", "-", text=MNEMONIC)
         if "is registered with" not in joined.stdout or pool.payout not in joined.stdout:
             raise Failed(f"`pool join`: {joined.stdout}")
@@ -650,10 +651,10 @@ def partials_reach_a_pool(world):
         if not again:
             raise Failed("no partial was sent again after a 500")
         view = json.loads(farm.cli("pool", "list", "--json").stdout)
-        counts = view["partials"]
-        if view["difficulty"] != 2 or view["state"]["state"] != "ready" or view["points_acknowledged"] < 30 or counts["invalid"] or counts["late"]:
-            raise Failed(f"the farm says: {view['state']}, difficulty {view['difficulty']}, {view['points_acknowledged']} points, {counts}")
-        print(f"       {len(pool.events('accepted'))} partials accepted, {again} of them after a 500; {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
+        counts, refused = view["partials"], len(pool.events("unknown"))
+        if view["difficulty"] != 2 or view["state"]["state"] != "ready" or view["points_acknowledged"] < 30 or counts["invalid"] != refused or counts["late"]:
+            raise Failed(f"the farm says: {view['state']}, difficulty {view['difficulty']}, {view['points_acknowledged']} points, {counts}, {refused} refused before")
+        print(f"       {refused} partials refused before the owner had registered; then {len(pool.events('accepted'))} accepted, {again} of them after a 500; {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
     finally:
         official.stop()
         farm.stop()

@@ -89,13 +89,16 @@ class Pool:
         return {"welcome_message": "welcome"} if method == "POST" else {"authentication_public_key": True, "payout_instructions": True, "suggested_difficulty": None}
 
     def partial(self, body, headers):
+        if self.key is None:
+            self.note("unknown")
+            return refuse(PoolErrorCode.FARMER_NOT_KNOWN)
         payload = PostPartialPayload.from_json_dict(body["payload"])
         proof, message = payload.proof_of_space, payload.get_hash()
         signature = G2Element.from_bytes(bytes.fromhex(body["aggregate_signature"][2:]))
         wrong = [
             name
             for name, is_right in {
-                "signature": self.key and AugSchemeMPL.aggregate_verify([proof.plot_public_key, self.key], [message, message], signature),
+                "signature": AugSchemeMPL.aggregate_verify([proof.plot_public_key, self.key], [message, message], signature),
                 "contract": proof.pool_contract_puzzle_hash == self.contract,
                 "launcher": payload.launcher_id == LAUNCHER,
                 "token": payload.authentication_token == get_current_authentication_token(TIMEOUT),
