@@ -1,6 +1,6 @@
 //! Commands that a text names, as they are to be typed here.
 //!
-//! Hints and remedies say "`farmconsole keys import`" wherever they are made, also in the library, which knows no command
+//! Hints and remedies say "`farmconsole keys show`" wherever they are made, also in the library, which knows no command
 //! line. Whoever named the root with `--root` and typed just that would do it to another root.
 
 use std::borrow::Cow;

@@ -100,7 +100,7 @@ pub(crate) fn import_into(
             .transpose();
         decoded.map_err(|e| {
             Failure::new(Status::Settings, format!("{setting}: {e}"))
-                .hint("set it with `farmconsole configure --set-farmer-reward` or `--set-pool-reward`")
+                .hint("set it with `farmconsole configure --set-farmer-reward ADDRESS` or `--set-pool-reward ADDRESS`")
         })
     };
     let given = RewardAddresses {

@@ -126,7 +126,7 @@ async fn login_link(context: &Context, launcher_id: Option<&str>) -> Outcome {
     let link = asking.client.login_link(&asking.pool, account).map_err(|failure| {
         asking
             .failed("login link", failure)
-            .hint("import the farming keys again with `farmconsole keys import`")
+            .hint("import the farming keys again with `farmconsole keys import --mnemonic`")
     })?;
     writeln!(io::stdout().lock(), "{link}")?;
     Ok(Ended::Fine)

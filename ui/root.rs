@@ -24,7 +24,7 @@ pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<S
         } else {
             "Next"
         };
-        let import = context.commands.here("`farmconsole keys import --mnemonic-file FILE`");
+        let import = context.commands.here("`farmconsole keys import --mnemonic`");
         writeln!(out, "{next}: import farming keys with {import}")?;
     }
     Ok(Ended::Fine)

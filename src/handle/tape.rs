@@ -122,7 +122,7 @@ impl TapedFarmer {
     /// A sentence when there is a recorder already.
     pub(crate) fn record(&mut self, now: Now) -> Result<Taping, String> {
         if self.tape.as_ref().is_some_and(|tape| !tape.calls.is_closed()) {
-            return Err("another `farmconsole record` is recording this farmer".to_owned());
+            return Err("another recorder is recording this farmer".to_owned());
         }
         let (sender, calls) = mpsc::channel(TAPE_QUEUE);
         let shared = Arc::new(Shared::default());

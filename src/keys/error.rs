@@ -118,7 +118,7 @@ impl KeysError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { .. } | Self::Empty { .. } => Some(
-                "import keys with `farmconsole keys import`, from --chia-keyring, --mnemonic or --farmer-sk-file"
+                "import keys with `farmconsole keys import --mnemonic`, or from --chia-keyring or --farmer-sk-file"
                     .into(),
             ),
             Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", shell_word(path))),
@@ -127,11 +127,12 @@ impl KeysError {
                 shell_word(path)
             )),
             Self::Malformed { .. } | Self::BadEntry { .. } => {
-                Some("write it anew with `farmconsole keys import --replace`".into())
+                Some("write it anew with `farmconsole keys import --replace --mnemonic`".into())
             }
             Self::Locked { .. } => Some("give the passphrase in a file: --passphrase-file FILE".into()),
             Self::WrongPassphrase { .. } => Some(
-                "without it these keys are lost: import them again with `farmconsole keys import --replace`".into(),
+                "without it these keys are lost: import them again with `farmconsole keys import --replace --mnemonic`"
+                    .into(),
             ),
             Self::ChiaKeyring(keyring) => keyring.hint(),
             Self::UnknownVersion { .. } => Some("update farmconsole".into()),

@@ -208,7 +208,7 @@ pub(super) const SECRET_KEY_BYTES: usize = 32;
 
 const HEADER: &str = "\
 # Keys that farmconsole farms with. SECRET: whoever has this file can sign for your plots. It cannot spend anything,
-# and holds no wallet or master key. Written by `farmconsole keys import`; every import replaces it whole.
+# and holds no wallet or master key. Written by farmconsole keys import; every import replaces it whole.
 # It is refused unless only its owner can read it (mode 0600).
 #
 # farmer_secret_key   signs blocks and partials of the plots made for farmer_public_key

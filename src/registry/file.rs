@@ -108,6 +108,20 @@ pub(super) fn save(file: &Path, registry: &Registry) -> Result<(), RegistryError
     files::replace_file(file, &text, FileMode::Exactly(PRIVATE_FILE)).map_err(failed)
 }
 
+/// Keeps a damaged registry beside the one that is used instead of it; an empty file says that it was gone.
+pub(super) fn set_aside(file: &Path) -> Result<(), RegistryError> {
+    let aside = damaged(file);
+    let moved = match std::fs::rename(file, &aside) {
+        // Gone, or set aside by a start that was killed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && aside.exists() => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            files::replace_file(&aside, b"", FileMode::Exactly(PRIVATE_FILE))
+        }
+        moved => moved,
+    };
+    moved.map_err(|source| RegistryError::File { file: aside, source })
+}
+
 fn read(file: &Path) -> Result<Option<Registry>, RegistryError> {
     let damaged = |reason: String| RegistryError::Damaged {
         file: file.to_path_buf(),
@@ -140,6 +154,11 @@ fn read(file: &Path) -> Result<Option<Registry>, RegistryError> {
 
 fn checksum(registry: &Registry) -> serde_json::Result<String> {
     Ok(hex::encode(Sha256::digest(serde_json::to_vec(registry)?)))
+}
+
+/// Where a damaged registry is kept.
+pub(super) fn damaged(file: &Path) -> PathBuf {
+    file.with_extension("json.damaged")
 }
 
 fn before(file: &Path) -> PathBuf {

@@ -22,7 +22,8 @@ pub struct AllowList {
     inner: Mutex<Inner>,
     changes: watch::Sender<u64>,
     audit: Audit,
-    was_damaged: bool,
+    /// The damaged file, if one was found at the start and nobody has taken it away.
+    damaged: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -47,6 +48,9 @@ impl AllowList {
         let registry = match file::load(&file)? {
             Some(loaded) => {
                 is_of_before = loaded.is_of_before;
+                if is_of_before {
+                    file::set_aside(&file)?;
+                }
                 loaded.registry
             }
             None => {
@@ -61,8 +65,9 @@ impl AllowList {
                 registry
             }
         };
+        let damaged = Some(file::damaged(&file)).filter(|it| it.exists());
         let mut list = Self::with(registry, legacy, Some(file), Audit::to(root.audit_file()));
-        list.was_damaged = is_of_before;
+        list.damaged = damaged;
         // What is used is the registry from now on.
         list.lock().unsaved = is_of_before;
         Ok(list)
@@ -87,15 +92,15 @@ impl AllowList {
             inner: Mutex::new(inner),
             changes: watch::channel(0).0,
             audit,
-            was_damaged: false,
+            damaged: None,
         }
     }
 
-    /// Whether the registry was damaged at the start, so that the version before its last change is used: whoever was
-    /// revoked by that change is in again.
+    /// The registry that was damaged at this start or an earlier one, so that the version before its last change is used:
+    /// whoever was revoked by that change is in again. It is kept until a person takes it away.
     #[must_use]
-    pub const fn was_damaged(&self) -> bool {
-        self.was_damaged
+    pub fn damaged(&self) -> Option<&Path> {
+        self.damaged.as_deref().filter(|it| it.exists())
     }
 
     /// Certificates that are none of a harvester, with what they are.

@@ -323,7 +323,7 @@ impl Fleet {
         if let Some(ahead_s) = clock_ahead_s {
             alarms.push(AlarmKind::ClockWrong { ahead_s });
         }
-        if self.list.was_damaged() {
+        if self.list.damaged().is_some() {
             alarms.push(AlarmKind::RegistryDamaged);
         }
         let wanted = self.desk.ca().keys().wanted();
@@ -518,7 +518,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_registry_that_was_damaged_is_an_alarm_until_the_farmer_starts_with_a_sound_one() {
+    fn a_registry_that_was_damaged_is_an_alarm_until_a_person_has_taken_it_away() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let start = || Fleet::open(&root, None, "simulator1", 8447, Clock::start()).unwrap();
@@ -534,6 +534,13 @@ mod tests {
         assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged]);
         fleet.flush();
         assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged], "nobody has looked yet");
-        assert_eq!(alarms(&start()), []);
+        let fleet = start();
+        assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged], "it ended with a restart");
+        let damaged = file.with_extension("json.damaged");
+        assert_eq!(std::fs::read(&damaged).unwrap(), text[..text.len() / 2]);
+        std::fs::remove_file(&damaged).unwrap();
+        assert_eq!(alarms(&fleet), []);
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(alarms(&start()), [AlarmKind::RegistryDamaged], "a list that is gone");
     }
 }

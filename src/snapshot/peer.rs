@@ -240,7 +240,7 @@ impl RefusalCause {
                 "give that machine a certificate of its own: `farmconsole harvester invite NAME`"
             }
             Self::JoinOtherNetwork { .. } => {
-                "its invitation is still good: `farmconsole harvester join` says on that machine how to go on"
+                "its invitation is still good: `farmconsole harvester join TOKEN` says on that machine how to go on"
             }
             Self::JoinRefused { .. } => {
                 "if its invitation has ended or was used, make a new one: `farmconsole harvester invite NAME`"

@@ -447,6 +447,9 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -457,11 +460,49 @@ mod tests {
     }
 
     #[test]
-    fn the_remedy_of_missing_keys_is_a_command_that_is_understood() {
-        let remedy = AlarmKind::NoKeys.remedy();
-        let command = remedy.split('`').nth(1).unwrap_or_default();
-        assert!(command.starts_with("farmconsole keys import "), "{remedy}");
-        assert!(Cli::try_parse_from(command.split(' ')).is_ok(), "{remedy}");
+    fn every_command_that_a_text_names_is_understood() {
+        let mut files = Vec::new();
+        for sources in ["src", "ui"] {
+            rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources), &mut files);
+        }
+        let (mut understood, mut wrong) = (0, Vec::new());
+        for file in files {
+            let source = fs::read_to_string(&file).unwrap();
+            let code: Vec<&str> = source
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect();
+            // A text may go on after a `\` at the end of a line.
+            let code = code.join("\n").replace("\\\n", "");
+            for text in code.split("`farmconsole").skip(1) {
+                let command = text.split('`').next().unwrap_or_default();
+                // What whoever types it puts in its place.
+                let is_open = |word: &str| word.contains('{') || word.chars().all(|c| c.is_ascii_uppercase());
+                let words = command
+                    .split_whitespace()
+                    .map(|word| if is_open(word) { "1" } else { word });
+                if !command.starts_with(' ') || command.contains(['\n', '\'']) {
+                    continue;
+                }
+                match Cli::try_parse_from(["farmconsole"].into_iter().chain(words)) {
+                    Ok(_) => understood += 1,
+                    Err(_) => wrong.push(format!("{}: `farmconsole{command}`", file.display())),
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(understood > 80, "{understood}");
+    }
+
+    fn rust_files(directory: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                rust_files(&path, files);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                files.push(path);
+            }
+        }
     }
 
     #[test]

@@ -169,7 +169,7 @@ fn first_key(context: &Context, instead: &str) -> Result<keys::KeyReport, Failur
     let reports = keys::show(&file).map_err(|error| {
         let hint = match &error {
             keys::KeysError::Missing { .. } => Some(format!(
-                "name the key to plot for with {instead}, or import keys with `farmconsole keys import`"
+                "name the key to plot for with {instead}, or import keys with `farmconsole keys import --mnemonic`"
             )),
             other => other.hint(),
         };

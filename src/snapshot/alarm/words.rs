@@ -18,7 +18,7 @@ impl AlarmKind {
             Self::SignagePointsMissed { node, .. } => {
                 format!("check the load and the network of the full node {node}")
             }
-            Self::NoKeys => "import farming keys with `farmconsole keys import --mnemonic-file FILE`".to_owned(),
+            Self::NoKeys => "import farming keys with `farmconsole keys import --mnemonic`".to_owned(),
             Self::NoRewardTarget {
                 target: RewardTarget::Farmer,
             } => "set `farmer.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
@@ -115,10 +115,10 @@ impl AlarmKind {
             }
             Self::PoolKeyMissing {
                 is_wallet_key: false, ..
-            } => "import the farming keys again with `farmconsole keys import`, and restart the farmer".to_owned(),
+            } => "import the farming keys again with `farmconsole keys import --mnemonic`, and restart the farmer".to_owned(),
             Self::PoolKeyMissing {
                 is_wallet_key: true, ..
-            } => "this plotNFT speaks with a wallet key: if its address holds no coins, import it with `farmconsole keys import --pool-wallet-keys`, and restart the farmer".to_owned(),
+            } => "this plotNFT speaks with a wallet key: if its address holds no coins, import it with `farmconsole keys import --mnemonic --pool-wallet-keys`, and restart the farmer".to_owned(),
             Self::PoolNeedsOwner {
                 need: OwnerNeed::Payout { .. },
                 launcher_id,
@@ -142,7 +142,7 @@ impl AlarmKind {
                 .to_owned(),
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
             Self::RegistryDamaged => "`farmconsole harvester members` shows it: revoke again who was revoked last \
-                (audit.log, beside the list, has it); a restart of the farmer ends this alarm"
+                (audit.log, beside the list, has it); then remove harvesters.json.damaged, which ends this alarm"
                 .to_owned(),
             Self::CaKeyLocked { .. } => {
                 "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()

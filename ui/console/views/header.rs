@@ -164,7 +164,7 @@ fn reason(model: &Model) -> Option<String> {
         FarmStatus::Starting if snapshot.signage_point.is_none() => "waiting for the first signage point".to_owned(),
         FarmStatus::Starting if snapshot.harvesters.is_empty() => "waiting for the first harvester".to_owned(),
         FarmStatus::Starting => "waiting for the first answer".to_owned(),
-        FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import".to_owned(),
+        FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import --mnemonic".to_owned(),
         FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
             Some(node) => format!(
                 "for {}: {} is not connected{}",
