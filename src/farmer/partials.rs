@@ -211,7 +211,7 @@ impl Farmer {
         }
         self.make_room(now);
         let number = self.take_partial(now, id, message, partial, view);
-        self.proofs.remember(key, number);
+        self.proofs.remember(key, number, &self.signage_points);
         if is_for_pool_alone {
             if let Some(proof) = self.proofs.live.get_mut(&number) {
                 proof.is_for_pool_alone = true;
@@ -305,7 +305,7 @@ impl Farmer {
             }
             return;
         }
-        self.proofs.remember(key, number);
+        self.proofs.remember(key, number, &self.signage_points);
         if let Some(source) = sources.first() {
             self.proofs.to_verify.push(source.harvester, number);
         }

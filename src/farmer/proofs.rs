@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::numbers::{BlockNumber, JobId, PartialNumber, ProofNumber};
 use super::pools::exchange::Asked;
+use super::signage_points::SignagePoints;
 use crate::clock::Mono;
 use crate::crypto::sha256;
 use crate::ids::{Bytes32, ChallengeHash, NodeId, PuzzleHash, QualityString, RewardChainSp, SessionId, SpHash};
@@ -247,11 +248,13 @@ impl Proofs {
         ProofNumber(self.numbers)
     }
 
-    pub(super) fn remember(&mut self, key: ProofKey, number: ProofNumber) {
-        if self.seen_order.len() == MAX_SEEN
-            && let Some(oldest) = self.seen_order.pop_front()
+    /// Recognises the proof when it comes again, as long as its signage point is one of `points`.
+    pub(super) fn remember(&mut self, key: ProofKey, number: ProofNumber, points: &SignagePoints) {
+        while let Some(oldest) = self.seen_order.front()
+            && (self.seen_order.len() == MAX_SEEN || points.get(&oldest.0).is_none())
         {
-            self.seen.remove(&oldest);
+            self.seen.remove(oldest);
+            self.seen_order.pop_front();
         }
         self.seen.insert(key, number);
         self.seen_order.push_back(key);

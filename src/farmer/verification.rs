@@ -86,7 +86,7 @@ impl Farmer {
             return self.note_unverified(now, id);
         }
         self.make_room(now);
-        self.proofs.remember(key, number);
+        self.proofs.remember(key, number, &self.signage_points);
         self.proofs.push_view(view.clone());
         self.proofs.live.insert(
             number,

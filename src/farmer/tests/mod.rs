@@ -3,6 +3,7 @@
 mod blocks;
 mod commands;
 mod connections;
+mod days;
 mod fees;
 mod luck;
 pub(crate) mod operations;
