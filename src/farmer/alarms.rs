@@ -186,6 +186,24 @@ impl Alarms {
         }
     }
 
+    /// A harvester has another name.
+    pub(super) fn name_harvester(&mut self, id: HarvesterId, before: &str, name: &str) {
+        for Open { view, .. } in self.open.values_mut() {
+            if view.kind.harvester() == Some(id)
+                && let Some(machine) = view.kind.harvester_name_mut()
+            {
+                name.clone_into(machine);
+                view.text = view.kind.to_string();
+                view.remedy = view.kind.remedy();
+            }
+        }
+        for silence in &mut self.silences {
+            if silence.machine.as_deref() == Some(before) {
+                silence.machine = Some(name.to_owned());
+            }
+        }
+    }
+
     /// What is silenced now.
     pub(super) fn silences(&self, now: Now) -> Vec<Silence> {
         let holds = |silence: &&Silence| silence.until_unix_ms > now.unix.0;

@@ -113,10 +113,10 @@ impl Farmer {
             name: name.to_string(),
             unanswered,
         };
-        if is_silent {
-            self.raise(now, silent);
-        } else if unanswered == 0 {
+        if unanswered == 0 {
             self.close_alarm(now, &silent);
+        } else if is_silent || self.alarms.get(&silent.key()).is_some() {
+            self.raise(now, silent);
         }
         let answers_late = AlarmKind::HarvesterLate {
             harvester: id,

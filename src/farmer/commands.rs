@@ -1,9 +1,10 @@
 //! What people and scripts ask for.
 
 use super::Farmer;
-use super::input::{Command, CommandError, FleetStatus};
+use super::harvesters::host_of;
+use super::input::{Command, CommandError, ExpectedHarvester, FleetStatus};
 use crate::clock::Now;
-use crate::snapshot::{AlarmKind, HarvesterId, UnlistedDirectory};
+use crate::snapshot::{AlarmKind, Concern, HarvesterId, UnlistedDirectory};
 
 impl Farmer {
     /// Whether a command can be done. One that cannot is ignored by [`Farmer::handle`].
@@ -62,6 +63,7 @@ impl Farmer {
             alarms,
             ca_key_copies,
             revoked,
+            expected,
         } = status;
         self.ca_key_copies = ca_key_copies;
         self.harvesters.revoked = revoked;
@@ -75,15 +77,53 @@ impl Farmer {
             .collect();
         for (id, name, _) in named {
             let unique = self.harvesters.unique_name(name, id);
-            if let Some(slot) = self.harvesters.get_mut(id) {
-                slot.name = unique.into();
-            }
+            self.name_harvester(now, id, unique);
         }
         self.config.names.extend(names);
+        for harvester in expected {
+            self.expect(now, harvester);
+        }
         let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
         self.close_alarms(now, |kind| kind.is_of_certificates() && !keys.contains(&kind.key()));
         for alarm in alarms.into_iter().filter(AlarmKind::is_of_certificates) {
             self.raise(now, alarm);
+        }
+    }
+
+    /// A harvester is called this from here on, also in what is open and silenced about it.
+    fn name_harvester(&mut self, now: Now, id: HarvesterId, name: String) {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut slot.name, name.as_str().into());
+        self.alarms.name_harvester(id, &before, &name);
+        self.keep_alarm_memory(now);
+    }
+
+    /// A harvester of an earlier run has its place before it comes, so that nobody takes the farm for whole without it.
+    fn expect(&mut self, now: Now, harvester: ExpectedHarvester) {
+        let ExpectedHarvester {
+            peer,
+            first_seen,
+            last_seen,
+        } = harvester;
+        let known = self.harvesters.of_peer(peer.peer_id);
+        let id = known.unwrap_or_else(|| {
+            let given = self.config.names.get(&peer.peer_id).cloned();
+            let name = given.unwrap_or_else(|| host_of(&peer));
+            let id = self.harvesters.add(now, name, peer, false);
+            if let Some(slot) = self.harvesters.get_mut(id) {
+                slot.connected_at = last_seen;
+                slot.gone_at = last_seen;
+                "it has not come since this farmer was started".clone_into(&mut slot.gone_why);
+            }
+            id
+        });
+        if let Some(slot) = self.harvesters.get_mut(id) {
+            slot.first_seen = first_seen.min(slot.first_seen);
+        }
+        if let Some(oldest) = self.harvesters.to_forget() {
+            self.forget(now, oldest);
         }
     }
 
@@ -97,6 +137,27 @@ impl Farmer {
         let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
         self.close_alarms(now, |kind| {
             matches!(kind, AlarmKind::PlotDirectoryUnlisted { .. }) && !keys.contains(&kind.key())
+        });
+        for alarm in alarms {
+            self.raise(now, alarm);
+        }
+    }
+
+    /// Other drives of the farmer's own harvester fail it than before, or otherwise.
+    pub(super) fn handle_drive_troubles(&mut self, now: Now, troubles: &[Concern]) {
+        let own = self.harvesters.all().find(|(_, slot)| slot.embedded);
+        let Some((harvester, name)) = own.map(|(id, slot)| (id, slot.name.clone())) else {
+            return;
+        };
+        let alarm = |trouble: &Concern| AlarmKind::DriveTrouble {
+            harvester,
+            name: name.to_string(),
+            trouble: trouble.clone(),
+        };
+        let alarms: Vec<_> = troubles.iter().filter(|it| it.drive().is_some()).map(alarm).collect();
+        let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
+        self.close_alarms(now, |kind| {
+            matches!(kind, AlarmKind::DriveTrouble { .. }) && !keys.contains(&kind.key())
         });
         for alarm in alarms {
             self.raise(now, alarm);
@@ -139,10 +200,9 @@ impl Farmer {
             Command::NameHarvester { harvester, name } => {
                 let name = name.trim().to_owned();
                 let unique = self.harvesters.unique_name(name.clone(), harvester);
-                if let Some(slot) = self.harvesters.get_mut(harvester) {
-                    slot.name = unique.into();
-                    let peer_id = slot.peer.peer_id;
-                    self.config.names.insert(peer_id, name);
+                if let Some(slot) = self.harvesters.get(harvester) {
+                    self.config.names.insert(slot.peer.peer_id, name);
+                    self.name_harvester(now, harvester, unique);
                 }
             }
             Command::ForgetHarvester { harvester } => self.forget(now, harvester),

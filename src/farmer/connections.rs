@@ -143,10 +143,11 @@ impl Farmer {
             peer,
             cause,
         });
+        // That it does not answer is said until it is gone for long enough to say that instead.
         self.close_alarms(now, |kind| match kind {
-            AlarmKind::HarvesterSilent { harvester, .. }
-            | AlarmKind::HarvesterLate { harvester, .. }
-            | AlarmKind::PlotSyncFailing { harvester, .. } => *harvester == id,
+            AlarmKind::HarvesterLate { harvester, .. } | AlarmKind::PlotSyncFailing { harvester, .. } => {
+                *harvester == id
+            }
             _ => false,
         });
         self.let_go_of_revoked(now);
@@ -180,6 +181,10 @@ impl Farmer {
                     plots,
                     why,
                 },
+            );
+            self.close_alarms(
+                now,
+                |kind| matches!(kind, AlarmKind::HarvesterSilent { harvester, .. } if *harvester == id),
             );
         }
     }

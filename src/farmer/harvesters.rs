@@ -122,6 +122,12 @@ impl Harvesters {
         self.sessions.get(&session).copied()
     }
 
+    /// The harvester over the network with this certificate, the last of several.
+    pub(super) fn of_peer(&self, peer_id: PeerId) -> Option<HarvesterId> {
+        let is_it = |(_, slot): &(HarvesterId, &Slot)| slot.peer.peer_id == peer_id && !slot.embedded;
+        self.all().filter(is_it).last().map(|(id, _)| id)
+    }
+
     /// A harvester.
     pub(super) fn get(&self, id: HarvesterId) -> Option<&Slot> {
         self.slots.get(&id)

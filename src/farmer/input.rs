@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::config::FarmerKeys;
 use super::numbers::JobId;
 use super::pools::exchange::{JoinedPool, PoolAnswer};
+use crate::clock::UnixMillis;
 use crate::crypto::{PlotSignatureError, PoolTargetError};
 use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
 use crate::snapshot::{
-    AlarmKind, ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause, SimulatedChainView,
-    UnlistedDirectory,
+    AlarmKind, Concern, ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause,
+    SimulatedChainView, UnlistedDirectory,
 };
 use crate::units::Height;
 use crate::wire::{FromHarvester, G2Bytes, NewSignagePoint, RequestSignedValues};
@@ -188,6 +189,11 @@ pub enum Input {
         /// They.
         unlisted: Vec<UnlistedDirectory>,
     },
+    /// Drives of the farmer's own harvester that fail it: all of them.
+    DriveTroubles {
+        /// What is wrong with them; those of [`Concern::drive`].
+        troubles: Vec<Concern>,
+    },
     /// A pool has answered, or did not ([`Output::AskPool`](super::Output::AskPool)).
     PoolAnswered {
         /// Which job.
@@ -231,6 +237,20 @@ pub struct FleetStatus {
     /// Certificates that a person has revoked.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub revoked: BTreeSet<PeerId>,
+    /// Harvesters of earlier runs that are waited for. Told once, at the start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expected: Vec<ExpectedHarvester>,
+}
+
+/// A harvester that came in an earlier run of this farmer.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ExpectedHarvester {
+    /// As it came last; the port of its address is 0.
+    pub peer: ConnectedPeer,
+    /// First connection ever.
+    pub first_seen: UnixMillis,
+    /// Start of the last one.
+    pub last_seen: UnixMillis,
 }
 
 /// How a harvester is attached.

@@ -67,8 +67,8 @@ use std::time::Duration;
 pub use call::Call;
 pub use config::{FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
 pub use input::{
-    ChainState, Command, CommandError, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus, NodeTrust,
-    OuterCounters, PlotSignatures, SignError,
+    ChainState, Command, CommandError, ExpectedHarvester, FleetStatus, HarvesterOrigin, Input, NodeLink, NodeStatus,
+    NodeTrust, OuterCounters, PlotSignatures, SignError,
 };
 pub use numbers::JobId;
 pub use output::{Output, SignPurpose};
@@ -207,6 +207,7 @@ impl Farmer {
             Input::Pools(pools) => self.handle_pools(now, pools),
             Input::PoolsUnreadable { why } => self.handle_pools_unreadable(now, why),
             Input::PlotDirectories { unlisted } => self.handle_plot_directories(now, unlisted),
+            Input::DriveTroubles { troubles } => self.handle_drive_troubles(now, &troubles),
             Input::SettingsUnreadable { why: Some(why) } => self.raise(now, AlarmKind::SettingsUnreadable { why }),
             Input::SettingsUnreadable { why: None } => {
                 self.close_alarms(now, |kind| matches!(kind, AlarmKind::SettingsUnreadable { .. }));

@@ -15,7 +15,7 @@ use super::inventory::GoneVolume;
 use super::volumes::{VolumeReport, Volumes};
 use crate::clock::Now;
 use crate::snapshot::{
-    ENDS_KEPT, FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView,
+    Concern, ENDS_KEPT, FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView,
     UnlistedDirectory, VolumeState, VolumeView,
 };
 use crate::system_clock::Clock;
@@ -137,6 +137,13 @@ impl StatusHandle {
             // There will be no refresh any more.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// What is wrong with drives that are there.
+    pub(crate) fn drive_troubles(&self) -> Vec<Concern> {
+        let picture = self.board.picture(&mut self.board.state());
+        let concerns = picture.concerns().into_iter();
+        concerns.filter(|it| it.drive().is_some()).collect()
     }
 
     /// A signage point was answered.

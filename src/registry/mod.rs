@@ -42,7 +42,9 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// Nobody is called that.
-    #[error("no harvester is called {who:?} (`farmconsole harvester members` lists them)")]
+    #[error(
+        "no harvester is called {who:?} (`farmconsole harvester members` lists them; of a fingerprint, give 8 digits or more)"
+    )]
     NoSuchHarvester {
         /// What was asked for.
         who: String,

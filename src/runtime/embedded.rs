@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Root, Settings};
@@ -21,6 +22,9 @@ const QUEUE: usize = 256;
 /// Pause before an embedded harvester that was disconnected connects again.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Between two looks at what is wrong with drives.
+const DRIVES_TOLD_EVERY: Duration = Duration::from_secs(5);
+
 /// What the harvester in the farmer's own process is called.
 const NAME: &str = "local";
 
@@ -35,7 +39,7 @@ pub(super) async fn run_when_there_are_plots(
     inputs: mpsc::Sender<Input>,
     stop: CancellationToken,
 ) {
-    let unlisted_to = inputs.clone();
+    let (unlisted_to, drives_to) = (inputs.clone(), inputs.clone());
     let mut teller = SettingsTeller { inputs, told: None };
     let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into());
     let mut has_plots = !settings.harvester.plot_directories.is_empty();
@@ -69,10 +73,24 @@ pub(super) async fn run_when_there_are_plots(
             let _ = unlisted_to.send(Input::PlotDirectories { unlisted }).await;
         }
     };
+    let drives = async {
+        let mut told = Vec::new();
+        let mut tick = tokio::time::interval(DRIVES_TOLD_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            let troubles = status.drive_troubles();
+            if troubles != told {
+                told.clone_from(&troubles);
+                let _ = drives_to.send(Input::DriveTroubles { troubles }).await;
+            }
+        }
+    };
     tokio::select! {
         () = run(service, sessions, events, stop) => {}
         () = telling => {}
         () = directories => {}
+        () = drives => {}
     }
 }
 

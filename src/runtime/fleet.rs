@@ -9,15 +9,15 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Mono;
+use crate::clock::{Mono, UnixMillis};
 use crate::config::{LegacyCa, Root, is_simulator};
 use crate::enrol::{Desk, DeskError};
-use crate::farmer::{FleetStatus, Input};
+use crate::farmer::{ExpectedHarvester, FleetStatus, Input};
 use crate::handle::{AnswersFleet, FleetAnswer, FleetAsk, FleetView};
 use crate::ids::PeerId;
 use crate::net::Server;
 use crate::registry::{AllowList, ChangeError, Member, MemberOrigin, Registry, RegistryError, Standing};
-use crate::snapshot::AlarmKind;
+use crate::snapshot::{AlarmKind, ConnectedPeer};
 use crate::system_clock::Clock;
 use crate::tls::{
     CaKeyState, CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
@@ -357,13 +357,7 @@ impl Fleet {
         }
         let running = self.clock.now().mono.since(self.started);
         if running >= MISSING_AFTER {
-            let from = if is_simulator(&self.network) {
-                // Whoever tries things out starts and ends such harvesters all the time.
-                u64::MAX
-            } else {
-                span.earliest.seconds().saturating_sub(LEGACY_EXPECTED_S)
-            };
-            alarms.extend(self.list.missing(from).iter().map(|it| AlarmKind::HarvesterMissing {
+            alarms.extend(self.missing().iter().map(|it| AlarmKind::HarvesterMissing {
                 name: it.shown(),
                 fingerprint: it.newest().map(|it| it.sha256.to_string()).unwrap_or_default(),
                 address: it.last_address.clone(),
@@ -390,7 +384,38 @@ impl Fleet {
             alarms,
             ca_key_copies: registry.members().iter().filter(holds_ca_key).count() as u64,
             revoked: registry.revoked(),
+            expected: Vec::new(),
         }
+    }
+
+    /// Harvesters that came in earlier runs, and not in this one.
+    fn missing(&self) -> Vec<Member> {
+        let legacy_from = if is_simulator(&self.network) {
+            // Whoever tries things out starts and ends such harvesters all the time.
+            u64::MAX
+        } else {
+            self.time.span().earliest.seconds().saturating_sub(LEGACY_EXPECTED_S)
+        };
+        self.list.missing(legacy_from)
+    }
+
+    /// The same, as the farmer takes them at the start.
+    fn expected(&self) -> Vec<ExpectedHarvester> {
+        let expected = |member: Member| {
+            let address: IpAddr = member.last_address.as_deref()?.parse().ok()?;
+            let millis = |seconds: Option<u64>| seconds.map(|it| UnixMillis(it.saturating_mul(1000)));
+            Some(ExpectedHarvester {
+                peer: ConnectedPeer {
+                    peer_id: member.certificates.first()?.sha256,
+                    address: SocketAddr::new(address, 0),
+                    software_version: member.software.unwrap_or_default(),
+                    protocol_version: String::new(),
+                },
+                first_seen: millis(member.first_seen_unix_s)?,
+                last_seen: millis(member.last_seen_unix_s)?,
+            })
+        };
+        self.missing().into_iter().filter_map(expected).collect()
     }
 
     /// Tells the farmer of every change, writes down what harvesters did, and keeps the farmer's certificate fresh.
@@ -399,13 +424,18 @@ impl Fleet {
         changes.mark_changed();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut expected = self.expected();
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = changes.changed() => if changed.is_err() { break },
                 _ = tick.tick() => self.freshen().await,
             }
-            if farmer.send(Input::Fleet(self.status())).await.is_err() {
+            let status = FleetStatus {
+                expected: std::mem::take(&mut expected),
+                ..self.status()
+            };
+            if farmer.send(Input::Fleet(status)).await.is_err() {
                 break;
             }
             // Many harvesters that come at once are one change.

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::root::Program;
+use crate::root::{PATIENCE, Program, wait_a_moment};
 
 /// The files in a directory.
 fn files(directory: &PathBuf) -> Vec<PathBuf> {
@@ -96,6 +97,30 @@ fn a_valid_plot_is_never_called_a_copy_of_a_damaged_one() {
     assert!(text.contains(&told), "{text}");
     let lost = format!("the same plot as {}", damaged.display());
     assert!(!text.contains(&lost), "{text}");
+}
+
+#[test]
+fn damaged_plots_of_the_farmer_itself_are_an_alarm() {
+    let mut program = Program::simulated();
+    let dir = program.dir.path().join("plots");
+    program.ok(&["plots", "create", "-d", dir.to_str().unwrap()]);
+    let plot = files(&dir).remove(0);
+    let mut bytes = fs::read(&plot).unwrap();
+    for (place, byte) in bytes.iter_mut().enumerate().skip(2048) {
+        *byte = (place.wrapping_mul(2_654_435_761) >> 13) as u8;
+    }
+    fs::write(&plot, bytes).unwrap();
+    program.start();
+    let started = Instant::now();
+    loop {
+        let alarms = String::from_utf8(program.run(&["alarms", "--json"]).stdout).unwrap();
+        if alarms.contains(r#""kind":"drive_trouble""#) {
+            assert!(alarms.contains("met a damaged plot"), "{alarms}");
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{alarms}");
+        wait_a_moment();
+    }
 }
 
 #[test]

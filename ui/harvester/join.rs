@@ -85,8 +85,30 @@ async fn refuse_farmer(root: &Root) -> Result<Running, Failure> {
     }
 }
 
+/// The certificates of a farm's own root are not to be taken away, and its CA's key may be the only one.
+async fn refuse_farm(root: &Root) -> Result<(), Failure> {
+    let dir = root.dir().display();
+    let client = ControlClient::connect(&root.control_socket()).await;
+    let why = if client.is_ok_and(|it| it.hello().role == Role::Farmer) {
+        format!("a farmer runs on {dir}, with the certificates that would be replaced")
+    } else if let Some(kept) = [root.keys_file(), root.farm_ca_dir()]
+        .into_iter()
+        .find(|it| it.exists())
+    {
+        format!("{dir} is the root of a farm, which {} belongs to", kept.display())
+    } else {
+        return Ok(());
+    };
+    Err(Failure::new(Status::Usage, format!("{why}: nothing was changed")).hint(format!(
+        "run this on the machine that is to harvest, or name its root with `--chia-root DIR`; if this one is to be a \
+         harvester only from here on, move {} away first; the token is still good",
+        root.state_dir().display()
+    )))
+}
+
 async fn official(token: &Token, root: Root, options: &HarvesterJoin) -> Outcome {
     let network = official::check(&root).map_err(not_installed)?;
+    refuse_farm(&root).await?;
     let restart = wants_restart(&root, options)?;
     let joined = ask(token, JoinKind::Official, &root, Some(network)).await?;
     if restart && official::is_running(&root) {
@@ -329,6 +351,22 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn the_root_of_a_farm_keeps_its_certificates() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        assert!(refuse_farm(&root).await.is_ok());
+        root.create_state_dir().unwrap();
+        assert!(refuse_farm(&root).await.is_ok(), "it may have been a harvester's");
+        for kept in [root.keys_file(), root.farm_ca_dir()] {
+            std::fs::create_dir(&kept).unwrap();
+            let refused = refuse_farm(&root).await.unwrap_err();
+            let refused = refused.sentence();
+            assert!(refused.contains(kept.to_str().unwrap()), "{refused}");
+            std::fs::remove_dir(&kept).unwrap();
+        }
+    }
 
     #[test]
     fn a_harvester_that_runs_is_told_to_be_started_again() {

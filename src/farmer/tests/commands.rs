@@ -1,8 +1,9 @@
 //! What people order, and what the rest of the program has to tell.
 
 use super::story::*;
-use crate::farmer::{Command, CommandError, FarmerConfig, FarmerKeys, Input};
-use crate::snapshot::{AlarmKind, HarvesterId, UnlistedDirectory};
+use crate::clock::UnixMillis;
+use crate::farmer::{Command, CommandError, ExpectedHarvester, FarmerConfig, FarmerKeys, FleetStatus, Input};
+use crate::snapshot::{AlarmKind, Concern, ConnectedPeer, HarvesterId, HarvesterState, UnlistedDirectory};
 
 #[test]
 fn harvester_is_named_and_the_name_outlives_its_connection() {
@@ -52,6 +53,66 @@ fn only_a_harvester_that_is_gone_can_be_forgotten() {
             harvester: HarvesterId(1)
         })
     );
+}
+
+#[test]
+fn a_new_name_is_that_of_the_alarms_and_silences_too() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    story.disconnect(barn);
+    story.pass(seconds(11));
+    story.input(Input::Command(Command::SilenceAlarms {
+        rule: None,
+        machine: Some(story.snapshot().harvesters[0].name.clone()),
+        for_s: 3600,
+    }));
+    story.input(Input::Command(Command::NameHarvester {
+        harvester: HarvesterId(1),
+        name: "attic".to_owned(),
+    }));
+    let alarm = &story.snapshot().alarms[0];
+    assert!(alarm.text.starts_with("attic "), "{}", alarm.text);
+    assert!(alarm.silenced, "whoever gave a name is woken");
+}
+
+#[test]
+fn a_harvester_of_an_earlier_run_is_absent_until_it_comes() {
+    let mut story = Story::new();
+    let (came, new) = (story.connect("came"), certificate("new"));
+    let expected = |name: &str| ExpectedHarvester {
+        peer: ConnectedPeer {
+            peer_id: certificate(name),
+            address: "10.0.0.9:0".parse().expect("an address"),
+            software_version: "2.7.5".to_owned(),
+            protocol_version: String::new(),
+        },
+        first_seen: UnixMillis(1_000),
+        last_seen: UnixMillis(2_000),
+    };
+    story.input(Input::Fleet(FleetStatus {
+        names: [(new, "rack-1".to_owned())].into(),
+        expected: vec![expected("came"), expected("new"), expected("other")],
+        ..FleetStatus::default()
+    }));
+    let since_unix_ms = 2_000;
+    assert_eq!(story.state("rack-1"), HarvesterState::Absent { since_unix_ms });
+    assert_eq!(story.state("10.0.0.9"), HarvesterState::Absent { since_unix_ms });
+    let snapshot = story.snapshot();
+    assert_eq!(
+        (snapshot.harvesters.len(), snapshot.totals.absent),
+        (3, 2),
+        "it has come already"
+    );
+    assert!(snapshot.harvesters.iter().all(|it| it.first_seen_unix_ms == 1_000));
+    story.connect("new");
+    assert_eq!(story.harvester("rack-1").connections, 1);
+    // Of one that is gone for good a person may be rid.
+    story.input(Input::Command(Command::ForgetHarvester {
+        harvester: HarvesterId(3),
+    }));
+    story.input(Input::Fleet(FleetStatus::default()));
+    assert_eq!(story.snapshot().harvesters.len(), 2);
+    assert!(story.is_connected(came));
 }
 
 #[test]
@@ -106,4 +167,36 @@ fn alarm_is_acknowledged_by_number() {
         alarms[0].acknowledged && alarms[0].closed_at_unix_ms.is_none(),
         "there still are no keys"
     );
+}
+
+#[test]
+fn a_drive_of_the_farmer_s_own_harvester_that_fails_is_an_alarm_until_it_does_not() {
+    let mut story = Story::new();
+    let told = |story: &mut Story, troubles: &[&Concern]| {
+        let troubles = troubles.iter().map(|it| (*it).clone()).collect();
+        story.input(Input::DriveTroubles { troubles });
+        story.snapshot().alarms
+    };
+    let damaged = |look_ups| Concern::PlotsDamaged {
+        drive: "/mnt/d1".to_owned(),
+        look_ups,
+        last: "plot-k32.plot: plot is damaged".to_owned(),
+    };
+    let sick = Concern::DriveSick {
+        drive: "/mnt/d1".to_owned(),
+        plots: 3,
+        last_error: None,
+    };
+    assert_eq!(told(&mut story, &[&sick]), [], "there is none");
+    story.embedded("local");
+    let alarms = told(&mut story, &[&damaged(1), &sick, &Concern::NoKeys]);
+    let texts: Vec<_> = alarms.iter().map(|it| it.text.as_str()).collect();
+    let sick_text = "local: drive /mnt/d1 with 3 plots does not answer";
+    let damaged_text = "local: 1 look-up on drive /mnt/d1 met a damaged plot, last: plot-k32.plot: plot is damaged";
+    assert_eq!(texts, [sick_text, damaged_text]);
+    assert_eq!(alarms[0].kind.harvester(), Some(HarvesterId(1)));
+    let alarms = told(&mut story, &[&damaged(7)]);
+    assert_eq!(alarms.len(), 1);
+    assert!(alarms[0].text.starts_with("local: 7 look-ups"), "{}", alarms[0].text);
+    assert_eq!(told(&mut story, &[]), []);
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use super::story::*;
-use crate::farmer::{FarmerConfig, FarmerKeys, FleetStatus, HarvesterOrigin, Input, OuterCounters, Output};
+use crate::farmer::{FarmerConfig, FarmerKeys, FleetStatus, Input, OuterCounters, Output};
 use crate::ids::SessionId;
 use crate::snapshot::{
-    AlarmKind, ConnectedPeer, Direction, DisconnectCause, FarmStatus, HarvesterId, HarvesterState, Notice,
-    RefusalCause, RewardTarget,
+    AlarmKind, Direction, DisconnectCause, FarmStatus, HarvesterId, HarvesterState, Notice, RefusalCause, RewardTarget,
 };
 use crate::wire::{HarvesterHandshake, ToHarvester};
 
@@ -362,21 +361,8 @@ fn harvesters_at_one_address_have_different_names() {
 #[test]
 fn embedded_harvester_brings_its_name_and_shares_no_certificate() {
     let mut story = Story::new();
-    let peer = ConnectedPeer {
-        peer_id: certificate("barn"),
-        address: "127.0.0.1:0".parse().expect("an address"),
-        software_version: "0.1.0".to_owned(),
-        protocol_version: "0.0.38".to_owned(),
-    };
-    let origin = HarvesterOrigin::Embedded {
-        name: "local".to_owned(),
-    };
-    story.input(Input::HarvesterConnected {
-        session: SessionId(900),
-        peer,
-        origin,
-    });
-    story.connect("barn");
+    story.embedded("local");
+    story.connect("local");
     assert_eq!(probes(&mut story), []);
     let view = story.harvester("local");
     assert!(view.local && !view.certificate_shared);

@@ -33,6 +33,43 @@ fn silent_harvester_is_reported_once() {
 }
 
 #[test]
+fn harvester_that_stops_answering_and_then_goes_is_an_alarm_all_the_time() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    let unanswered = |story: &Story| match story.alarms()[..] {
+        [AlarmKind::HarvesterSilent { unanswered, .. }] => unanswered,
+        _ => 0,
+    };
+    let point = story.signage_point();
+    story.answer(barn, &point);
+    for _ in 0..5 {
+        story.signage_point();
+        story.pass(seconds(9));
+    }
+    assert_eq!(unanswered(&story), 5);
+    story.input(Input::HarvesterQuiet {
+        session: barn,
+        quiet: seconds(30),
+    });
+    for _ in 0..5 {
+        story.signage_point();
+        story.pass(seconds(9));
+    }
+    assert!(matches!(story.state("barn"), HarvesterState::Suspect { .. }));
+    assert_eq!(unanswered(&story), 10, "an old count");
+    story.disconnect(barn);
+    for _ in 0..11 {
+        assert_eq!(story.alarms().len(), 1, "nothing is wrong for a moment");
+        story.pass(seconds(1));
+    }
+    assert!(matches!(story.alarms()[..], [AlarmKind::HarvesterAbsent { .. }]));
+    let back = story.connect_with("barn", &plots("/mnt/d1", 3));
+    let point = story.signage_point();
+    story.answer(back, &point);
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
 fn every_protocol_version_is_challenged_in_its_form() {
     let mut story = Story::new();
     let versions = ["0.0.36", "0.0.37", "0.0.38", "0.0.39"];

@@ -1,12 +1,13 @@
 //! What an alarm is about: which incident, whose, and how bad it is.
 
+use super::super::Concern;
 use super::super::peer::HarvesterId;
 use super::kind::{AlarmKind, Severity};
 use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 40] = [
+    pub const RULES: [&str; 41] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -44,6 +45,7 @@ impl AlarmKind {
         "pools_unreadable",
         "settings_unreadable",
         "plot_directory_unlisted",
+        "drive_trouble",
         "clock_wrong",
         "ca_key_locked",
         "registry_damaged",
@@ -97,6 +99,7 @@ impl AlarmKind {
             Self::SettingsUnreadable { .. } => "settings_unreadable".to_owned(),
             Self::PlotDirectoryUnlisted { directory, .. } => format!("plot_directory_unlisted/{directory}"),
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
+            Self::DriveTrouble { trouble, .. } => format!("drive_trouble/{}", of_drive(trouble)),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
             Self::RegistryDamaged => "registry_damaged".to_owned(),
         }
@@ -117,6 +120,7 @@ impl AlarmKind {
             | Self::InvalidProofs { harvester, .. }
             | Self::TooManyProofs { harvester, .. }
             | Self::EligibleMismatch { harvester, .. }
+            | Self::DriveTrouble { harvester, .. }
             | Self::RewardOverrideRefused { harvester, .. } => Some(*harvester),
             Self::NoSignagePoints { .. }
             | Self::NodeCertificateChanged { .. }
@@ -149,6 +153,26 @@ impl AlarmKind {
         }
     }
 
+    /// Name of the harvester it is about ([`Self::harvester`]), to change it.
+    pub(crate) const fn harvester_name_mut(&mut self) -> Option<&mut String> {
+        match self {
+            Self::HarvesterAbsent { name, .. }
+            | Self::HarvesterSilent { name, .. }
+            | Self::HarvesterLate { name, .. }
+            | Self::PlotsLost { name, .. }
+            | Self::FailedPlots { name, .. }
+            | Self::NoKeyPlots { name, .. }
+            | Self::DuplicatePlots { name, .. }
+            | Self::PlotSyncFailing { name, .. }
+            | Self::InvalidProofs { name, .. }
+            | Self::TooManyProofs { name, .. }
+            | Self::EligibleMismatch { name, .. }
+            | Self::DriveTrouble { name, .. }
+            | Self::RewardOverrideRefused { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+
     /// The plotNFT it is about, if it is about one.
     #[must_use]
     pub const fn launcher_id(&self) -> Option<LauncherId> {
@@ -176,6 +200,7 @@ impl AlarmKind {
         let place = match self {
             Self::PlotsLost { directory, .. } => directory.as_deref().unwrap_or_default(),
             Self::PlotDirectoryUnlisted { directory, .. } => directory,
+            Self::DriveTrouble { trouble, .. } => &of_drive(trouble),
             _ => "",
         };
         format!("{}/{}/{place}", self.rule(), self.machine().unwrap_or_default())
@@ -202,6 +227,7 @@ impl AlarmKind {
             | Self::ProofLost { name, .. }
             | Self::TooManyProofs { name, .. }
             | Self::EligibleMismatch { name, .. }
+            | Self::DriveTrouble { name, .. }
             | Self::CertificateEnds { name, .. }
             | Self::InvitationGuessed { name, .. }
             | Self::HarvesterMissing { name, .. }
@@ -247,6 +273,7 @@ impl AlarmKind {
     #[must_use]
     pub const fn severity(&self) -> Severity {
         match self {
+            Self::DriveTrouble { trouble, .. } => trouble.severity(),
             Self::NoSignagePoints { others_do: false, .. }
             | Self::NodeCertificateChanged { .. }
             | Self::NodeTakesNothing { .. }
@@ -290,6 +317,16 @@ impl AlarmKind {
             | Self::CaKeyLocked { .. } => Severity::Warning,
         }
     }
+}
+
+/// Which trouble of which drive.
+fn of_drive(trouble: &Concern) -> String {
+    let word = match trouble {
+        Concern::PlotsDamaged { .. } => "damaged",
+        Concern::DriveSlow { .. } => "slow",
+        _ => "sick",
+    };
+    format!("{word}/{}", trouble.drive().unwrap_or_default())
 }
 
 #[cfg(test)]

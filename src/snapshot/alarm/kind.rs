@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use super::super::peer::{HarvesterId, RefusalCause};
-use super::super::{PartialOutcome, PartialStep};
+use super::super::{Concern, PartialOutcome, PartialStep};
 use crate::ids::{LauncherId, PeerId};
 
 /// How bad an alarm is.
@@ -344,6 +344,15 @@ pub enum AlarmKind {
         directory: String,
         /// Why, as a fragment.
         why: String,
+    },
+    /// A drive of the farmer's own harvester fails it. That of another one is told of on its own machine.
+    DriveTrouble {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// How: [`Concern::drive`] is the drive.
+        trouble: Concern,
     },
     /// This machine's clock is wrong by more than a minute.
     ClockWrong {

@@ -55,7 +55,9 @@ impl AlarmKind {
             }
             Self::DuplicatePlots { name, .. } => format!("remove one copy of each on {name}"),
             Self::SharedPlots { .. } => {
-                "remove one copy of each: a plot earns once, however often it is farmed".to_owned()
+                "where two harvesters read the same files, as two programs on one machine do or two with a shared mount, stop \
+                 one or take the directory from it; of files that are copies, remove one of each: a plot earns once"
+                    .to_owned()
             }
             Self::PlotSyncFailing { name, .. } => format!("restart the harvester on {name}"),
             Self::InvalidProofs { plot_file, name, .. } => {
@@ -140,6 +142,7 @@ impl AlarmKind {
             Self::PlotDirectoryUnlisted { .. } => "see whether its drive is mounted and whether this user may read it; if \
                 nothing is to be farmed there: `farmconsole plots remove -d DIR`"
                 .to_owned(),
+            Self::DriveTrouble { trouble, .. } => trouble.remedy(),
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
             Self::RegistryDamaged => "`farmconsole harvester members` shows it: revoke again who was revoked last \
                 (audit.log, beside the list, has it); then remove harvesters.json.damaged, which ends this alarm"
@@ -323,6 +326,7 @@ impl fmt::Display for AlarmKind {
                     span(ahead_s.unsigned_abs())
                 )
             }
+            Self::DriveTrouble { name, trouble, .. } => write!(f, "{name}: {trouble}"),
             Self::RegistryDamaged => f.write_str(
                 "the list of harvesters was damaged or gone, and the version before its last change is used: whoever was \
                  revoked then may be in again",

@@ -167,6 +167,15 @@ impl Concern {
         }
     }
 
+    /// The drive that is there and fails: it hangs, is slow, or has damaged plots.
+    #[must_use]
+    pub fn drive(&self) -> Option<&str> {
+        match self {
+            Self::DriveSick { drive, .. } | Self::DriveSlow { drive } | Self::PlotsDamaged { drive, .. } => Some(drive),
+            _ => None,
+        }
+    }
+
     /// What to do.
     #[must_use]
     pub fn remedy(&self) -> String {

@@ -1,10 +1,14 @@
 //! What the rest of the program tells a farmer, and its nodes beside signage points.
 
+use std::net::SocketAddr;
+
 use super::super::story::*;
-use crate::farmer::{ChainState, FleetStatus, Input, OuterCounters};
+use crate::clock::UnixMillis;
+use crate::farmer::{ChainState, ExpectedHarvester, FleetStatus, Input, OuterCounters};
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::snapshot::{
-    AlarmKind, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView, UnlistedDirectory,
+    AlarmKind, Concern, ConnectedPeer, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView,
+    UnlistedDirectory,
 };
 
 /// Names, revoked certificates and troubles with certificates, as the bits of `choice` say.
@@ -28,6 +32,19 @@ pub(super) fn fleet(story: &mut Story, choice: u8) {
         alarms,
         ca_key_copies: u64::from(choice % 3),
         revoked: (0..3).filter(|n| is_set(n + 3)).map(of).collect(),
+        expected: (0..3)
+            .filter(|n| is_set(n + 1) && is_set(7 - n))
+            .map(|n| ExpectedHarvester {
+                peer: ConnectedPeer {
+                    peer_id: of(n),
+                    address: SocketAddr::from(([10, 0, 0, n], 0)),
+                    software_version: "2.7.5".to_owned(),
+                    protocol_version: String::new(),
+                },
+                first_seen: UnixMillis(1_000),
+                last_seen: UnixMillis(2_000),
+            })
+            .collect(),
     }));
 }
 
@@ -87,6 +104,14 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
             }],
         },
         4 => Input::PlotDirectories { unlisted: Vec::new() },
+        5 if what.is_multiple_of(3) => Input::DriveTroubles {
+            troubles: (why.into_iter().map(|last| Concern::PlotsDamaged {
+                drive: "/d1/my drive".to_owned(),
+                look_ups: u64::from(what),
+                last,
+            }))
+            .collect(),
+        },
         5 if !what.is_multiple_of(2) => Input::MessageIgnored { session, kind: what },
         5 => Input::Listening {
             addresses: why

@@ -137,6 +137,23 @@ impl Story {
         session
     }
 
+    /// The farmer's own harvester connects.
+    pub(crate) fn embedded(&mut self, name: &str) -> SessionId {
+        self.sessions += 1;
+        let session = SessionId(self.sessions);
+        self.input(Input::HarvesterConnected {
+            session,
+            peer: ConnectedPeer {
+                peer_id: certificate(name),
+                address: "127.0.0.1:0".parse().expect("an address"),
+                software_version: "0.1.0".to_owned(),
+                protocol_version: "0.0.38".to_owned(),
+            },
+            origin: HarvesterOrigin::Embedded { name: name.to_owned() },
+        });
+        session
+    }
+
     /// A harvester connects and tells of these plots.
     pub(crate) fn connect_with(&mut self, name: &str, plots: &[Plot]) -> SessionId {
         let session = self.connect(name);
