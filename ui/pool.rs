@@ -14,7 +14,7 @@ use farmconsole::keys::{self, PoolOwner};
 use farmconsole::net::{
     OwnerRequest, PoolAccount, PoolClient, PoolClientOptions, SOFTWARE_VERSION, chance, mozilla_roots,
 };
-use farmconsole::snapshot::{PartialCounts, PoolView, pool_label};
+use farmconsole::snapshot::{AlarmKind, PartialCounts, PoolView, pool_label};
 use farmconsole::system_clock::Clock;
 use farmconsole::wire::pool::{PoolVersion, authentication_token, error_code};
 
@@ -56,6 +56,14 @@ async fn list(context: &Context, json: bool) -> Outcome {
         } else {
             print(&mut out, pool)?;
         }
+    }
+    let unreadable = snapshot
+        .alarms
+        .iter()
+        .find(|it| matches!(it.kind, AlarmKind::PoolsUnreadable { .. }));
+    if let Some(alarm) = unreadable {
+        let failure = Failure::new(Status::Failed, format!("not every plotNFT is here: {}", alarm.text));
+        return Err(failure.hint(alarm.remedy.clone()));
     }
     if snapshot.pools.is_empty() && !json {
         writeln!(out, "no plotNFT")?;

@@ -7,6 +7,7 @@ use super::document::Document;
 use super::error::{ConfigError, ConfigWarning};
 use super::locate::parts;
 use super::peers;
+use super::pools::PoolList;
 use super::settings::Settings;
 
 /// One thing to say about a settings file.
@@ -57,6 +58,7 @@ pub fn check(file: &Path, read_address: &dyn Fn(&str, &str) -> Result<(), String
     let mut findings: Vec<_> = mistakes
         .into_iter()
         .chain(bad_addresses)
+        .chain(PoolList::mistakes(&document))
         .map(|error| (error.position(), Finding::Mistake(error)))
         .chain(
             settings

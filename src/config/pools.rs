@@ -29,7 +29,7 @@ impl PoolList {
     pub fn load(root: &Root) -> Self {
         let mut list = Self::default();
         list.add(&root.pooling_file(), "pooling_information");
-        list.add(&root.config_file(), "pool.pool_list");
+        list.add(&root.config_file(), SETTINGS_PATH);
         list
     }
 
@@ -39,6 +39,13 @@ impl PoolList {
             Ok(None) => {}
             Err(error) => self.errors.push(error),
         }
+    }
+
+    /// What is wrong with the pools in a settings file.
+    pub(super) fn mistakes(document: &Document) -> Vec<ConfigError> {
+        let mut list = Self::default();
+        list.add_entries(document, SETTINGS_PATH);
+        list.errors
     }
 
     fn add_entries(&mut self, document: &Document, path: &str) {
@@ -91,6 +98,10 @@ fn entry(reader: &mut Reader<'_>, path: &str) -> Option<PoolMembership> {
     let p2_singleton_puzzle_hash = required(reader, &at("p2_singleton_puzzle_hash"), hash);
     let owner_public_key = required(reader, &at("owner_public_key"), "96 hex digits");
     let pool_url = reader.text(&at("pool_url")).unwrap_or_default();
+    let pool_url = pool_url.trim().trim_end_matches('/');
+    if !pool_url.is_empty() && !is_url(pool_url) {
+        reader.wrong(&at("pool_url"), "like https://pool.example", &format!("{pool_url:?}"));
+    }
     let payout_instructions = reader.text(&at("payout_instructions")).unwrap_or_default();
     let version = match reader.number(&at("version"), 1, 1..=2) {
         2 => PoolVersion::V2,
@@ -103,7 +114,7 @@ fn entry(reader: &mut Reader<'_>, path: &str) -> Option<PoolMembership> {
     }
     Some(PoolMembership {
         launcher_id: launcher_id?,
-        pool_url: pool_url.trim().trim_end_matches('/').to_owned(),
+        pool_url: pool_url.to_owned(),
         payout_instructions,
         target_puzzle_hash: target_puzzle_hash?,
         p2_singleton_puzzle_hash: p2_singleton_puzzle_hash?,
@@ -111,6 +122,11 @@ fn entry(reader: &mut Reader<'_>, path: &str) -> Option<PoolMembership> {
         version,
         key_derivation_index: u32::try_from(index).ok(),
     })
+}
+
+fn is_url(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    host.is_some_and(|it| !it.is_empty() && !it.contains(|c: char| c.is_whitespace() || c.is_control()))
 }
 
 fn required<T: std::str::FromStr>(reader: &mut Reader<'_>, path: &str, expected: &str) -> Option<T> {
@@ -126,6 +142,9 @@ fn required<T: std::str::FromStr>(reader: &mut Reader<'_>, path: &str, expected:
     }
     parsed
 }
+
+/// Where the settings file lists pools.
+const SETTINGS_PATH: &str = "pool.pool_list";
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +219,31 @@ mod tests {
             text.contains("pooling_information.0.owner_public_key should be 96 hex digits"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_pool_that_cannot_be_asked_is_a_mistake_of_the_settings() {
+        let told = |url: &str| {
+            let entry = entry("d1", "").replace("https://pool.example", url);
+            let (_dir, root) = root(None, format!("\n{entry}").replace('\n', "\n  ").trim_end());
+            let findings = crate::config::check(&root.config_file(), &|_, _| Ok(()));
+            let of_url: Vec<_> = findings
+                .iter()
+                .map(ToString::to_string)
+                .filter(|it| it.contains("pool_url"))
+                .collect();
+            of_url.join(", ")
+        };
+        for good in ["https://pool.example/", "http://10.0.0.9:8080/pool", "''"] {
+            assert_eq!(told(good), "", "{good}");
+        }
+        for bad in ["not a url", "pool.example", "https://", "ftp://pool.example"] {
+            assert!(
+                told(bad).contains("pool.pool_list.0.pool_url should be like https://"),
+                "{bad}: {}",
+                told(bad)
+            );
+        }
     }
 
     #[test]
