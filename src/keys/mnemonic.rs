@@ -50,6 +50,8 @@ pub enum MnemonicError {
 
 /// The words in full, lower case, with one space between them.
 fn full_words(text: &str) -> Result<Zeroizing<String>, MnemonicError> {
+    // Editors of Windows begin a file with it.
+    let text = text.trim_start_matches('\u{feff}');
     let got = text.split_whitespace().count();
     if !matches!(got, 12 | 15 | 18 | 21 | 24) {
         return Err(MnemonicError::WordCount { got });
@@ -107,6 +109,7 @@ mod tests {
             short.join(" "),
             WORDS.to_uppercase(),
             format!("\n{}\r\n", WORDS.replace(' ', "\n\t")),
+            format!("\u{feff}{WORDS}\r\n"),
         ] {
             assert!(*master_key(&text).unwrap().to_bytes() == *expected.to_bytes(), "{text}");
         }

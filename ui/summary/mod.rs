@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use farmconsole::control::Role;
 use farmconsole::snapshot::{
-    AlarmView, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, HistoryView, LuckView, NodeView, ProofView,
-    Silence,
+    AlarmView, Counters, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, HistoryView, LuckView, NodeView,
+    ProofView, Silence,
 };
 use serde::Serialize;
 
@@ -376,6 +376,7 @@ struct SummaryJson<'a> {
     luck: &'a LuckView,
     history: &'a HistoryView,
     silences: &'a [Silence],
+    counters: &'a Counters,
 }
 
 impl<'a> SummaryJson<'a> {
@@ -412,6 +413,7 @@ impl<'a> SummaryJson<'a> {
             luck: &snapshot.luck,
             history: &snapshot.history,
             silences: &snapshot.silences,
+            counters: &snapshot.counters,
         }
     }
 }

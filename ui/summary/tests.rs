@@ -128,6 +128,7 @@ fn json_has_a_version_and_the_official_words() {
     assert_eq!(json["plots"], 266);
     assert_eq!(json["expected_time_to_win"], "6 months and 2 weeks");
     assert_eq!(json["harvesters"][4]["state"]["processed"], 300);
+    assert_eq!(json["counters"]["dropped_log_lines"], 0);
 }
 
 /// A section of the samples as it reads while no wallet answers.
