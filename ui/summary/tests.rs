@@ -213,7 +213,7 @@ fn farm_of_the_samples() -> FarmSnapshot {
         pools: vec![],
         alarms: vec![],
         alarm_history: vec![],
-        counters: farmconsole::snapshot::Counters::default(),
+        counters: Counters::default(),
         simulated_chain: None,
         monitor: MonitorView::default(),
         luck: LuckView::default(),

@@ -231,7 +231,12 @@ impl DialError {
             Self::Reach(ReachError::Unreachable(_) | ReachError::TimedOut) => {
                 "is the machine on, and is `harvester.farmer_peers` right?"
             }
-            Self::Reach(ReachError::Tls(RefusalCause::UnknownCa)) | Self::CertificateRefused => {
+            Self::CertificateRefused => {
+                "`farmconsole harvester doctor` on the farmer's machine says why: it waits to be let \
+                 in, was revoked, or its certificate has ended or is another farm's, in which case `farmconsole harvester \
+                 invite NAME` there prints the command that joins it"
+            }
+            Self::Reach(ReachError::Tls(RefusalCause::UnknownCa)) => {
                 "this machine does not belong to that farm: `farmconsole harvester invite NAME` on the farmer's machine \
                  prints the command that joins it"
             }

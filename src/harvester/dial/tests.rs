@@ -174,7 +174,9 @@ async fn a_farmer_that_cannot_be_had_is_told_in_plain_words() {
     let other_leaf = farm.settings(&foreign, "simulator1");
     assert_eq!(
         refused(&other_leaf).await,
-        format!("it does not accept our certificate; {same_ca}")
+        "it does not accept our certificate; `farmconsole harvester doctor` on the farmer's machine says why: it waits to \
+         be let in, was revoked, or its certificate has ended or is another farm's, in which case `farmconsole harvester \
+         invite NAME` there prints the command that joins it"
     );
 
     let closed = DialSettings {

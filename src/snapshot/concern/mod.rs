@@ -191,7 +191,10 @@ impl Concern {
                 "the farmer's log says more; a farmer and a harvester of the same release understand each other"
             }
             Self::FarmerTooOld { .. } => "update the farmer: releases from 2.7.4 on farm v2 plots",
-            Self::Unsteady { .. } => "look at the network between the two machines, and into the farmer's log",
+            Self::Unsteady { .. } => {
+                "see whether another harvester of this machine has the same certificate (the official one: `chia stop \
+                 harvester`), and look at the network and into the farmer's log"
+            }
             Self::NoDirectory { .. } => {
                 "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed there: \
                  `farmconsole plots remove -d DIR`"
