@@ -1,9 +1,12 @@
 //! What people and scripts ask for.
 
+use std::collections::BTreeMap;
+
 use super::Farmer;
 use super::harvesters::host_of;
 use super::input::{Command, CommandError, ExpectedHarvester, FleetStatus};
 use crate::clock::Now;
+use crate::ids::PeerId;
 use crate::snapshot::{AlarmKind, Concern, HarvesterId, UnlistedDirectory};
 
 impl Farmer {
@@ -68,17 +71,7 @@ impl Farmer {
         self.ca_key_copies = ca_key_copies;
         self.harvesters.revoked = revoked;
         self.let_go_of_revoked(now);
-        let named: Vec<_> = self
-            .harvesters
-            .all()
-            .filter(|(_, slot)| !slot.embedded)
-            .filter_map(|(id, slot)| Some((id, names.get(&slot.peer.peer_id)?.clone(), slot.peer.peer_id)))
-            .filter(|(_, name, certificate)| self.config.names.get(certificate) != Some(name))
-            .collect();
-        for (id, name, _) in named {
-            let unique = self.harvesters.unique_name(name, id);
-            self.name_harvester(now, id, unique);
-        }
+        self.name_harvesters(now, &names);
         self.config.names.extend(names);
         for harvester in expected {
             self.expect(now, harvester);
@@ -87,6 +80,22 @@ impl Farmer {
         self.close_alarms(now, |kind| kind.is_of_certificates() && !keys.contains(&kind.key()));
         for alarm in alarms.into_iter().filter(AlarmKind::is_of_certificates) {
             self.raise(now, alarm);
+        }
+    }
+
+    /// Calls harvesters as their certificates are called.
+    fn name_harvesters(&mut self, now: Now, names: &BTreeMap<PeerId, String>) {
+        // Once more, because a name may be free only when its harvester before has another.
+        for _ in 0..2 {
+            let named = self.harvesters.all().filter(|(_, slot)| !slot.embedded);
+            let named =
+                named.filter_map(|(id, slot)| Some((id, slot.name.clone(), names.get(&slot.peer.peer_id)?.clone())));
+            for (id, before, name) in named.collect::<Vec<_>>() {
+                let unique = self.harvesters.unique_name(name, id);
+                if *before != *unique {
+                    self.name_harvester(now, id, unique);
+                }
+            }
         }
     }
 

@@ -76,6 +76,30 @@ fn a_new_name_is_that_of_the_alarms_and_silences_too() {
 }
 
 #[test]
+fn harvesters_that_change_their_names_get_them_whole() {
+    let mut story = Story::new();
+    story.connect("first");
+    story.connect("second");
+    let mut named = |first: &str, second: &str| {
+        let names = [("first", first), ("second", second)].map(|(of, name)| (certificate(of), name.to_owned()));
+        story.input(Input::Fleet(FleetStatus {
+            names: names.into(),
+            ..FleetStatus::default()
+        }));
+        story
+            .snapshot()
+            .harvesters
+            .into_iter()
+            .map(|it| it.name)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named("a", "b"), ["a", "b"]);
+    assert_eq!(named("b", "a"), ["b", "a"]);
+    assert_eq!(named("b", "b"), ["b", "b (2)"]);
+    assert_eq!(named("c", "b"), ["c", "b"]);
+}
+
+#[test]
 fn a_harvester_of_an_earlier_run_is_absent_until_it_comes() {
     let mut story = Story::new();
     let (came, new) = (story.connect("came"), certificate("new"));
