@@ -6,7 +6,7 @@ use std::sync::Arc;
 use farmconsole::logging::LogRecord;
 use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeState, VolumeView};
 
-use super::super::model::Link;
+use super::super::model::{Link, SILENT_AFTER_S, after};
 use super::super::privacy::hide;
 use super::super::screen::Pane;
 use super::super::theme::Theme;
@@ -64,8 +64,8 @@ pub(in super::super) struct Model {
     pub(super) size: (u16, u16),
     /// The newest picture.
     pub(super) snapshot: Arc<MachineSnapshot>,
-    /// Seconds without a newer one, when that is worth saying.
-    pub(super) quiet_s: Option<u64>,
+    /// Seconds since it came, as far as they have been counted.
+    pub(super) silent_s: u64,
     pub(super) link: Link,
     /// Oldest first.
     pub(super) log: VecDeque<LogRecord>,
@@ -95,7 +95,7 @@ impl Model {
             commands: Commands::default(),
             size,
             snapshot,
-            quiet_s: None,
+            silent_s: 0,
             link: Link::Up,
             log: VecDeque::new(),
             pane: Pane::Drives,
@@ -105,6 +105,21 @@ impl Model {
             mouse: true,
             remark: None,
         }
+    }
+
+    /// The time of the newest picture, and on from there while no newer one comes.
+    pub(super) fn now_unix_ms(&self) -> u64 {
+        after(self.snapshot.taken_at_unix_ms, self.silent_s)
+    }
+
+    /// Whether the harvester is there, and says nothing: it hangs.
+    pub(super) fn is_silent(&self) -> bool {
+        self.link == Link::Up && self.silent_s >= SILENT_AFTER_S
+    }
+
+    /// Whether the picture may be true no more.
+    pub(super) fn is_old(&self) -> bool {
+        self.link != Link::Up || self.is_silent()
     }
 
     /// Text that came from outside, ready to be drawn.

@@ -107,7 +107,7 @@ fn dim(model: &Model, text: impl Into<String>) -> Line<'static> {
 }
 
 /// How the state of a drive is meant.
-pub(super) const fn drive_tone(state: VolumeState) -> Tone {
+const fn drive_tone(state: VolumeState) -> Tone {
     match state {
         VolumeState::Fine => Tone::Good,
         VolumeState::Slow => Tone::Warn,
@@ -164,10 +164,18 @@ fn row_of(pane: Pane) -> impl Fn(usize) -> Option<Target> {
     move |n| Some(Target::Row(pane, n as u64))
 }
 
+/// The same as it may be shown: what was fine when the harvester was heard last need not be.
+pub(super) fn shown_tone(model: &Model, drive: &VolumeView) -> Tone {
+    match drive_tone(drive.state) {
+        Tone::Good if model.is_old() => Tone::Dim,
+        tone => tone,
+    }
+}
+
 fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
     let theme = model.theme;
     let text = theme.style(Tone::Plain);
-    let tone = drive_tone(drive.state);
+    let tone = shown_tone(model, drive);
     let time = |us: u64| match us {
         0 => plain(theme.none(), theme.style(Tone::Dim)),
         us => plain(micros(us), theme.style(lateness_tone(lateness_of_ms(millis(us))))),
@@ -179,10 +187,7 @@ fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
     vec![
         plain(theme.sign(tone), theme.style(tone)),
         plain(model.secret(&drive.name), theme.style(Tone::Title)),
-        plain(
-            drive_words(drive.state, model.snapshot.taken_at_unix_ms),
-            theme.style(tone),
-        ),
+        plain(drive_words(drive.state, model.now_unix_ms()), theme.style(tone)),
         plain(grouped(drive.plots), text),
         plain(short_bytes(drive.plot_bytes), text),
         time(drive.p50_us),

@@ -13,7 +13,7 @@ use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{line_width, put, span, wrap_keeping};
 use super::keymap::BINDINGS;
 use super::model::{Dialog, Model};
-use super::panes::{drive_tone, file_words, level_tone, micros};
+use super::panes::{file_words, level_tone, micros, shown_tone};
 use crate::format::{grouped, plural};
 use crate::harvester::status::drive_words;
 
@@ -95,13 +95,13 @@ fn drive(model: &Model, text: &mut Text<'_>) -> &'static str {
         text.entry("", Tone::Plain, "it is not there any more", Tone::Dim);
         return "Drive";
     };
-    let now = model.snapshot.taken_at_unix_ms;
+    let now = model.now_unix_ms();
     text.entry("drive", Tone::Dim, &model.secret(&drive.name), Tone::Title);
     text.entry(
         "state",
         Tone::Dim,
         &drive_words(drive.state, now),
-        drive_tone(drive.state),
+        shown_tone(model, drive),
     );
     let plots = format!(
         "{} plots, {}; {} not farmed",

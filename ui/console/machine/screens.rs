@@ -33,7 +33,7 @@ use crate::feed::{FarmerPlace, FeedItem};
 type Made = fn() -> Model;
 
 /// Every state, and how it comes about; each has a file with all sizes.
-pub(in super::super) const STATES: [(&str, Made); 15] = [
+pub(in super::super) const STATES: [(&str, Made); 16] = [
     ("connecting", || console(samples::connecting())),
     ("wrong_ca", || console(samples::wrong_ca())),
     ("no_keys", || console(samples::no_keys())),
@@ -44,8 +44,14 @@ pub(in super::super) const STATES: [(&str, Made); 15] = [
     ("troubled", || console(samples::troubled())),
     ("lost", || {
         let mut model = console(samples::fine());
-        let reason = "the farmer at the socket went away: closed".to_owned();
+        let reason = "closed at /home/ann/.farmconsole/control.sock".to_owned();
         update(&mut model, Message::Item(FeedItem::Lost(reason)));
+        update(&mut model, Message::Quiet { for_s: 75 });
+        model
+    }),
+    ("silent", || {
+        let mut model = console(samples::fine());
+        update(&mut model, Message::Quiet { for_s: 75 });
         model
     }),
     ("private", || pressed(samples::troubled(), "p")),
@@ -128,11 +134,28 @@ fn machine_screen_without_its_harvester() {
     let reason = "the farmer at the socket went away: closed".to_owned();
     update(&mut model, Message::Item(FeedItem::Lost(reason)));
     let line = text(&model).lines().next().unwrap_or_default().to_owned();
-    assert!(line.contains("NO HARVESTER") && line.contains("old picture"), "{line}");
+    assert!(
+        line.contains("NO HARVESTER") && line.contains("for 0 s, trying again: "),
+        "{line}"
+    );
     let asked = update(&mut model, Message::Item(FeedItem::Back));
     assert!(matches!(asked.as_slice(), [Effect::Recent { .. }]));
     update(&mut model, Message::Quiet { for_s: 7 });
     assert!(text(&model).contains("picture is 7 s old"));
+}
+
+#[test]
+fn a_harvester_that_hangs_is_seen_at_every_size() {
+    let mut model = console(samples::fine());
+    update(&mut model, Message::Quiet { for_s: 60 });
+    for (columns, rows) in [(120, 36), (40, 10), (39, 9)] {
+        update(&mut model, Message::Resized(columns, rows));
+        let drawn = text(&model);
+        assert!(drawn.contains("SILENT") && !drawn.contains("HARVESTING"), "{drawn}");
+        assert!(!drawn.contains("nothing wrong") && !drawn.contains('●'), "{drawn}");
+    }
+    update(&mut model, Message::Snapshot(Arc::new(samples::fine())));
+    assert!(text(&model).contains("HARVESTING"), "{}", text(&model));
 }
 
 #[test]

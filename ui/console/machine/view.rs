@@ -17,7 +17,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::hit::Hit;
-use super::super::model::Link;
+use super::super::model::{Link, OLD_AFTER_S};
 use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
 use super::super::widgets::text::{line_width, put, put_ends, span, wrap};
@@ -74,6 +74,9 @@ fn status(model: &Model) -> (&'static str, Tone) {
     if model.link != Link::Up {
         return ("NO HARVESTER", Tone::Bad);
     }
+    if model.is_silent() {
+        return ("SILENT", Tone::Bad);
+    }
     let status = model.snapshot.status();
     let tone = match status {
         MachineStatus::Harvesting => Tone::Good,
@@ -102,16 +105,21 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         theme.style(Tone::Plain),
     ));
     left.push(span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)));
-    match (&model.link, model.quiet_s) {
-        (Link::Lost { reason }, _) => {
-            let text = format!(" old picture, trying again: {}", model.outside(reason));
+    let silent = time_span(model.silent_s);
+    match &model.link {
+        Link::Lost { reason } => {
+            let text = format!(" for {silent}, trying again: {}", model.outside(reason));
             left.push(span(text, theme.style(Tone::Bad)));
         }
-        (Link::Up, Some(for_s)) => {
-            let text = format!(" picture is {} old", time_span(for_s));
+        Link::Up if model.is_silent() => {
+            let text = format!(" for {silent}: the harvester says nothing");
+            left.push(span(text, theme.style(Tone::Bad)));
+        }
+        Link::Up if model.silent_s >= OLD_AFTER_S => {
+            let text = format!(" picture is {silent} old");
             left.push(span(text, theme.style(Tone::Warn)));
         }
-        (Link::Up, None) => {
+        Link::Up => {
             let text = format!(
                 " {} plots{}{}",
                 grouped(machine.counts.farmed),
@@ -123,7 +131,7 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     let mut right = troubles(model);
     if area.width >= 70 {
-        let clock = format!("  {} ", model.zone.time(machine.taken_at_unix_ms));
+        let clock = format!("  {} ", model.zone.time(model.now_unix_ms()));
         right.push(span(clock, theme.style(Tone::Title)));
     }
     put_ends(
@@ -141,7 +149,7 @@ fn troubles(model: &Model) -> Vec<Span<'static>> {
     let theme = model.theme;
     let concerns = model.snapshot.concerns();
     let Some(worst) = concerns.first() else {
-        if matches!(model.link, Link::Lost { .. }) {
+        if model.is_old() {
             return vec![span("troubles ?", theme.style(Tone::Dim))];
         }
         return vec![span("nothing wrong", theme.style(Tone::Dim))];
@@ -157,7 +165,7 @@ fn troubles(model: &Model) -> Vec<Span<'static>> {
 fn farmer_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let farmer = &model.snapshot.farmer;
-    let now = model.snapshot.taken_at_unix_ms;
+    let now = model.now_unix_ms();
     let (_, tone) = status(model);
     let mut left = vec![
         span(" farmer ", theme.style(Tone::Dim)),

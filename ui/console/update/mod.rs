@@ -31,9 +31,6 @@ use super::privacy::Names;
 use super::screen::Screen;
 use crate::feed::{FarmerPlace, FeedItem};
 
-/// Seconds without a snapshot before it is said.
-const QUIET_AFTER_S: u64 = 5;
-
 /// What the console asks for when it opens or the farmer is back.
 pub(super) fn first_questions() -> Vec<Effect> {
     [RecentKind::Messages, RecentKind::Logs]
@@ -62,14 +59,14 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
         }
         Message::Snapshot(snapshot) => {
             model.snapshot = snapshot;
-            model.quiet_s = None;
+            model.silent_s = 0;
             if model.privacy {
                 model.names = Names::of(&model.snapshot.harvesters);
             }
             refresh_files(model)
         }
         Message::Quiet { for_s } => {
-            model.quiet_s = (for_s >= QUIET_AFTER_S).then_some(for_s);
+            model.silent_s = for_s;
             Vec::new()
         }
         Message::Item(item) => handle_item(model, item),
@@ -138,11 +135,11 @@ fn handle_item(model: &mut Model, item: FeedItem) -> Vec<Effect> {
         }
         FeedItem::Lost(reason) => {
             model.link = Link::Lost { reason };
-            model.quiet_s = None;
             Vec::new()
         }
         FeedItem::Back => {
             model.link = Link::Up;
+            model.silent_s = 0;
             model.remark = Some("the farmer is back".to_owned());
             let mut asks = first_questions();
             // What was asked last may never have been answered.

@@ -238,7 +238,7 @@ fn file(model: &Model, list: &FileList, file: &FileView) -> Vec<Line<'static>> {
         ));
     }
     if let Some(at) = file.lost_at_unix_ms {
-        let when = model.zone.when(at, model.shown().taken_at_unix_ms);
+        let when = model.zone.when(at, model.shown_at_unix_ms());
         cells.push(plain(when, theme.style(Tone::Warn)));
     }
     cells

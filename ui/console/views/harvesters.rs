@@ -90,7 +90,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
 /// The look-ups of one harvester as a row of the heat map: height and colour say how long, a cross that none came.
 fn row_over_time(model: &Model, harvester: &HarvesterView, columns: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
-    let tone = harvester_tone(harvester);
+    let tone = harvester_tone(harvester, model);
     let text = theme.style(Tone::Plain);
     let count = |count: u64| match count {
         0 => plain("0", theme.style(Tone::Dim)),
@@ -148,8 +148,8 @@ fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
     let theme = model.theme;
     let dim = theme.style(Tone::Dim);
     let text = theme.style(Tone::Plain);
-    let tone = harvester_tone(harvester);
-    let now = model.shown().taken_at_unix_ms;
+    let tone = harvester_tone(harvester, model);
+    let now = model.shown_at_unix_ms();
     let answered = match &harvester.last_answer {
         Some(answer) => rough_span(now.saturating_sub(answer.at_unix_ms) / 1000),
         None => "never".to_owned(),
@@ -221,7 +221,7 @@ fn change(model: &Model, harvester: &HarvesterView) -> Line<'static> {
         format!(
             "{} at {}",
             parts.join(" "),
-            model.zone.minute(change.at_unix_ms, model.shown().taken_at_unix_ms)
+            model.zone.minute(change.at_unix_ms, model.shown_at_unix_ms())
         ),
         theme.style(tone),
     )

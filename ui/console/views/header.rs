@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Link, Model};
+use super::super::model::{Link, Model, OLD_AFTER_S};
 use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
@@ -27,6 +27,9 @@ pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
             FarmerPlace::Recording => ("OVER", Tone::Accent),
             FarmerPlace::Here | FarmerPlace::Elsewhere => ("NO FARMER", Tone::Bad),
         };
+    }
+    if model.is_silent() {
+        return ("SILENT", Tone::Bad);
     }
     let status = &model.snapshot.status;
     let tone = match status {
@@ -61,7 +64,7 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = &model.snapshot;
     let clock = span(
-        format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
+        format!("  {} ", model.zone.time(model.now_unix_ms())),
         theme.style(Tone::Title),
     );
     let mut parts = vec![
@@ -103,8 +106,8 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             spans: vec![span(format!(" {reason}"), theme.style(tone))],
         });
     }
-    if let Some(for_s) = model.quiet_s {
-        let old = format!("  picture is {} old", time_span(for_s));
+    if model.silent_s >= OLD_AFTER_S && !model.is_old() {
+        let old = format!("  picture is {} old", time_span(model.silent_s));
         parts.push(Part {
             rank: 0,
             spans: vec![span(old, theme.style(Tone::Warn))],
@@ -155,8 +158,13 @@ fn reason(model: &Model) -> Option<String> {
         let reason = model.outside(reason);
         return Some(match model.place {
             FarmerPlace::Recording => reason,
-            FarmerPlace::Here | FarmerPlace::Elsewhere => format!("old picture, trying again: {reason}"),
+            FarmerPlace::Here | FarmerPlace::Elsewhere => {
+                format!("for {}, trying again: {reason}", time_span(model.silent_s))
+            }
         });
+    }
+    if model.is_silent() {
+        return Some(format!("for {}: the farmer says nothing", time_span(model.silent_s)));
     }
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
@@ -224,8 +232,7 @@ fn alarms(model: &Model) -> Vec<Span<'static>> {
     let theme = model.theme;
     let open = &model.snapshot.alarms;
     let count = open.len();
-    let is_old = matches!(model.link, Link::Lost { .. }) && model.place != FarmerPlace::Recording;
-    let text = if count == 0 && is_old {
+    let text = if count == 0 && model.is_old() {
         "alarms ?".to_owned()
     } else if count == 0 {
         "no alarm".to_owned()
@@ -246,6 +253,8 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = &model.snapshot;
     let mut left = Vec::new();
+    // What was good when the farmer was heard last need not be.
+    let good = if model.is_old() { Tone::Dim } else { Tone::Good };
     for node in snapshot.nodes.iter().take(2) {
         let name = if snapshot.simulated {
             model.outside(&node.name)
@@ -255,9 +264,9 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         let (word, tone) = match (node.connected, node.synced) {
             (false, _) => ("not connected", Tone::Bad),
             (true, _) if node.syncing => ("syncing", Tone::Warn),
-            (true, Some(true)) => ("synced", Tone::Good),
+            (true, Some(true)) => ("synced", good),
             (true, Some(false)) => ("not synced", Tone::Warn),
-            (true, None) => ("connected", Tone::Good),
+            (true, None) => ("connected", good),
         };
         let kind = if snapshot.simulated { " " } else { " node " };
         left.push(span(kind, theme.style(Tone::Dim)));
@@ -294,9 +303,10 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
                 "last "
             };
             right.push(span(label, theme.style(Tone::Dim)));
-            let age_ms = snapshot.taken_at_unix_ms.saturating_sub(point.received_at_unix_ms);
+            let now = model.now_unix_ms();
+            let age_ms = now.saturating_sub(point.received_at_unix_ms);
             let tone = if age_ms > 60_000 { Tone::Bad } else { Tone::Plain };
-            let age = ago(point.received_at_unix_ms, snapshot.taken_at_unix_ms);
+            let age = ago(point.received_at_unix_ms, now);
             right.push(span(format!("{age} ago"), theme.style(tone)));
         }
         None => right.push(span("no signage point yet", theme.style(Tone::Dim))),

@@ -32,12 +32,14 @@ use super::widgets::text::{put, put_ends, span, wrap};
 use crate::format::{grouped, plural, span as time_span};
 
 /// The tone of a harvester's state.
-fn harvester_tone(harvester: &HarvesterView) -> Tone {
+fn harvester_tone(harvester: &HarvesterView, model: &Model) -> Tone {
     match harvester.state {
         // What one key shows as wrong must not look fine.
         HarvesterState::Farming if is_wrong(harvester) => Tone::Warn,
         HarvesterState::Farming if harvester.plots == 0 => Tone::Dim,
         HarvesterState::Revoked { .. } => Tone::Dim,
+        // So it was when the farmer was heard last.
+        HarvesterState::Farming if model.is_old() => Tone::Dim,
         HarvesterState::Farming => Tone::Good,
         HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
         HarvesterState::Late => Tone::Warn,
@@ -49,7 +51,7 @@ fn harvester_tone(harvester: &HarvesterView) -> Tone {
 fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     let mut words = match &harvester.state {
         HarvesterState::Absent { since_unix_ms } | HarvesterState::Revoked { since_unix_ms } => {
-            let since = model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms);
+            let since = model.zone.minute(*since_unix_ms, model.shown_at_unix_ms());
             format!("{} since {since}", harvester.state_words())
         }
         _ => harvester.state_words(),

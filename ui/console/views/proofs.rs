@@ -99,10 +99,7 @@ fn row(model: &Model, proof: &ProofView) -> Vec<Line<'static>> {
         None => plain(theme.none(), dim),
     };
     vec![
-        plain(
-            model.zone.when(proof.found_at_unix_ms, model.shown().taken_at_unix_ms),
-            dim,
-        ),
+        plain(model.zone.when(proof.found_at_unix_ms, model.shown_at_unix_ms()), dim),
         plain(model.name(&proof.harvester_name), theme.style(Tone::Plain)),
         plain(proof.signage_point_index.to_string(), dim),
         plain(format!("{} {words}", theme.sign(tone)), theme.style(tone)),

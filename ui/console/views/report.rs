@@ -190,7 +190,7 @@ fn monitor(model: &Model) -> Vec<Paragraph> {
                 env!("CARGO_PKG_VERSION")
             ),
         ),
-        plain("runs for", ago(farm.started_at_unix_ms, farm.taken_at_unix_ms)),
+        plain("runs for", ago(farm.started_at_unix_ms, model.now_unix_ms())),
         plain(
             "memory",
             farm.monitor.memory_bytes.map_or_else(
@@ -269,7 +269,7 @@ const ENTRIES: u64 = super::super::stream::ENTRIES_KEPT as u64;
 
 fn since_last_look(model: &Model) -> Vec<Paragraph> {
     let farm = &model.snapshot;
-    let now = farm.taken_at_unix_ms;
+    let now = model.now_unix_ms();
     let Some(look) = &model.last_look else {
         let text = "this is the first console on this root: from now on it is remembered what you saw".to_owned();
         return vec![(String::new(), text, Tone::Plain)];

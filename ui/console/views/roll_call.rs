@@ -90,7 +90,7 @@ fn totals(model: &Model) -> (u64, u64) {
 fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static> {
     let theme = model.theme;
     let mark = theme.pick("…", "~");
-    let tone = harvester_tone(harvester);
+    let tone = harvester_tone(harvester, model);
     let (name_width, words_width) = if columns >= 110 { (14, 28) } else { (12, 22) };
     let name = fit(&model.harvester_name(harvester), name_width, mark);
     let name_pad = usize::from(name_width - width(&name));
