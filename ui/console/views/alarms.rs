@@ -85,9 +85,11 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
 /// What is said of open alarms when there were none and nobody says whether there are.
 const NONE_WAS_OPEN: &str = "no alarm was open when the farmer was heard last";
 
-/// What stands above the history when no alarm is open.
+/// What stands above the history when no open alarm does.
 fn none_open(model: &Model) -> Line<'static> {
-    let (text, tone) = if model.is_old() {
+    let (text, tone) = if !model.shown().alarms.is_empty() {
+        ("no open alarm has these words", Tone::Dim)
+    } else if model.is_old() {
         (NONE_WAS_OPEN, Tone::Dim)
     } else {
         ("no alarm is open", Tone::Good)

@@ -7,7 +7,6 @@ use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
 use super::super::model::Model;
-use super::super::rows::is_wrong;
 use super::super::tone::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
@@ -34,7 +33,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     }
     let mut hits = Vec::new();
     let room = usize::from(inner.height);
-    let rows = worst_first(&all, room);
+    let rows = worst_first(model, &all, room);
     let shown = if rows.len() > room {
         room.saturating_sub(1)
     } else {
@@ -55,7 +54,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         hits.push(Hit { area, target });
     }
     if let Some(rest) = rows.get(shown..).filter(|rest| !rest.is_empty()) {
-        let wrong = rest.iter().filter(|h| is_wrong(h)).count();
+        let wrong = rest.iter().filter(|h| model.is_wrong(h)).count();
         let state = if wrong == 0 {
             "all fine".to_owned()
         } else {
