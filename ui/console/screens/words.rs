@@ -150,3 +150,49 @@ fn the_number_of_a_state_has_room() {
         }
     }
 }
+
+/// A farm with names that differ at their ends only.
+fn with_long_names() -> FarmSnapshot {
+    let mut farm = samples::many();
+    let names = ["127.0.0.1 (2)", "127.0.0.1 (3)", LONG_A, LONG_B];
+    for (harvester, name) in farm.harvesters.iter_mut().skip(1).zip(names) {
+        for attempt in farm.attempts.iter_mut().filter(|a| a.harvester == harvester.id) {
+            attempt.harvester_name = name.into();
+        }
+        harvester.name = name.to_owned();
+    }
+    farm
+}
+
+const LONG_A: &str = "basement-shelf-by-the-window-a";
+const LONG_B: &str = "basement-shelf-by-the-window-b";
+
+#[test]
+fn names_that_differ_at_their_ends_are_told_apart() {
+    let mut model = console(with_long_names(), 80, 24);
+    for (columns, rows) in [(60, 16), (80, 24), (120, 36)] {
+        resize(&mut model, columns, rows);
+        press(&mut model, '2');
+        for end in ["(2) ", "(3) ", "ow-a ", "ow-b "] {
+            line_of(&model, end);
+        }
+    }
+    press(&mut model, '1');
+    for end in ["(2) ", "(3) ", "ow-a ", "ow-b "] {
+        line_of(&model, &format!("{end} "));
+    }
+}
+
+#[test]
+fn a_wide_table_has_names_and_look_ups_whole() {
+    let mut model = console(with_long_names(), 250, 60);
+    for screen in ['1', '2'] {
+        press(&mut model, screen);
+        for name in [LONG_A, LONG_B] {
+            line_of(&model, name);
+        }
+    }
+    let row = line_of(&model, LONG_A);
+    let sparks = row.chars().filter(|c| ('▁'..='█').contains(c)).count();
+    assert!(sparks > 50, "{sparks}: {row}");
+}

@@ -95,7 +95,10 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     }
     let columns = [
         Column::new("time", 10, 1).sorts(SortBy::Natural, order),
-        Column::new("harvester", 11, 0).grows().sorts(SortBy::Name, order),
+        Column::new("harvester", 11, 0)
+            .keeps_both_ends()
+            .grows()
+            .sorts(SortBy::Name, order),
         Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
         Column::new("lookup", 7, 0).right().sorts(SortBy::Lookup, order),

@@ -28,7 +28,7 @@ use super::screen::Screen;
 use super::theme::Theme;
 use super::tone::Tone;
 use super::widgets::pane::title;
-use super::widgets::text::{put, put_ends, span, wrap};
+use super::widgets::text::{put, put_ends, span, width, wrap};
 use crate::format::{grouped, plural, span as time_span};
 
 /// The tone of a harvester's state.
@@ -105,6 +105,13 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
         _ => harvester_words(harvester, model),
     }
 }
+
+/// Columns that the longest of these names takes, up to the longest that a harvester can be given.
+fn longest(names: impl Iterator<Item = String>) -> u16 {
+    names.map(|name| width(&name)).max().unwrap_or(0).min(LONGEST_NAME)
+}
+
+const LONGEST_NAME: u16 = 32;
 
 /// How long ago something was, on the clock of the picture.
 fn ago(at_unix_ms: u64, now_unix_ms: u64) -> String {

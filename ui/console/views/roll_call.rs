@@ -10,8 +10,8 @@ use super::super::model::Model;
 use super::super::tone::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
-use super::super::widgets::text::{fit, put, span, width};
-use super::{harvester_tone, nothing, seconds, short_words, worst_first};
+use super::super::widgets::text::{fit, fit_middle, put, span, width};
+use super::{harvester_tone, longest, nothing, seconds, short_words, worst_first};
 use crate::format::plural;
 
 /// Draws the pane.
@@ -39,9 +39,10 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     } else {
         rows.len()
     };
+    let names = longest(rows.iter().take(shown).map(|h| model.harvester_name(h)));
     for (row, harvester) in rows.iter().take(shown).enumerate() {
         let y = u16::try_from(row).unwrap_or(u16::MAX);
-        put(buffer, inner, y, &line(model, harvester, inner.width));
+        put(buffer, inner, y, &line(model, harvester, names, inner.width));
         let area = Rect {
             y: inner.y + y,
             height: 1,
@@ -86,13 +87,12 @@ fn totals(model: &Model) -> (u64, u64) {
     })
 }
 
-fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static> {
+/// One harvester, where the longest name in sight takes `names`.
+fn line(model: &Model, harvester: &HarvesterView, names: u16, columns: u16) -> Line<'static> {
     let theme = model.theme;
     let mark = theme.pick("…", "~");
     let tone = harvester_tone(harvester, model);
-    let (name_width, words_width) = if columns >= 110 { (14, 28) } else { (12, 22) };
-    let name = fit(&model.harvester_name(harvester), name_width, mark);
-    let name_pad = usize::from(name_width - width(&name));
+    let (least_name, words_width) = if columns >= 110 { (14, 28) } else { (12, 22) };
     let second = |ms| seconds(ms, model);
     let (p50, p95, max) = (
         harvester.lookup_p50_ms,
@@ -109,6 +109,11 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
         60.. => format!("  p95 {:>4}  max {:>4} s", second(p95), second(max)),
         _ => String::new(),
     };
+    // A long name takes of the look-ups as long as half of them stay in sight.
+    let spare = columns.saturating_sub(3 + least_name + 2 + width(&numbers) + 2 + words_width + LOOK_UPS_LEAST);
+    let name_width = names.clamp(least_name, least_name + spare);
+    let name = fit_middle(&model.harvester_name(harvester), name_width, mark);
+    let name_pad = usize::from(name_width - width(&name));
     let fixed = 3 + name_width + 2 + width(&numbers) + 2;
     let spark = columns.saturating_sub(fixed + words_width).min(64);
     let words = fit(
@@ -132,3 +137,6 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
     spans.push(span(format!("  {words}"), theme.style(words_tone)));
     Line::from(spans)
 }
+
+/// Signage points that stay in sight however long the names are.
+const LOOK_UPS_LEAST: u16 = 32;
