@@ -159,6 +159,35 @@ fn a_harvester_that_hangs_is_seen_at_every_size() {
 }
 
 #[test]
+fn the_word_of_the_header_has_room_on_the_smallest_terminal() {
+    let mut machine = samples::troubled();
+    machine.network = "simulator1".to_owned();
+    let mut model = console(machine);
+    for columns in [40, 50, 60, 80] {
+        update(&mut model, Message::Resized(columns, 10));
+        let drawn = text(&model);
+        let line = drawn.lines().next().unwrap();
+        assert!(
+            line.contains("✖ DRIVE TROUBLE") || line.contains("▲ DRIVE TROUBLE"),
+            "{line}"
+        );
+        assert!(line.contains("troubles !"), "{line}");
+    }
+}
+
+#[test]
+fn a_sentence_of_trouble_that_is_cut_says_so() {
+    let mut machine = samples::drive_sick();
+    let reason = |words: usize| format!("read /mnt/d03/{}: plot is damaged", "deep/".repeat(words));
+    machine.volumes[2].last_error = Some(reason(40));
+    assert!(text(&console(machine.clone())).contains("plot is damaged"));
+    machine.volumes[2].last_error = Some(reason(100));
+    let drawn = text(&console(machine));
+    let line = drawn.lines().nth(4).unwrap();
+    assert!(line.trim_end().ends_with('…'), "{drawn}");
+}
+
+#[test]
 fn names_of_files_keep_their_ends() {
     let mut machine = samples::troubled();
     let name = "plot-k32-2021-07-11-22-30-1d1be7ba27c7a0e1d04d7c5ad9d1d0ccf3b1d80f1ee21d8e45021850157c52";

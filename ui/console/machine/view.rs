@@ -20,7 +20,7 @@ use super::super::hit::Hit;
 use super::super::model::{Link, OLD_AFTER_S};
 use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
-use super::super::widgets::text::{line_width, put, put_ends, span, wrap};
+use super::super::widgets::text::{fit, line_width, put, put_ends, span, width, wrap};
 use super::keymap::{Action, BINDINGS};
 use super::model::Model;
 use super::{panes, popups};
@@ -42,7 +42,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) -> Vec<Hit> {
         too_small(model, area, buffer);
         return Vec::new();
     }
-    let third = third_line(model, area.width);
+    let third = third_line(model, area);
     let header_rows = if area.height < 16 {
         2
     } else {
@@ -93,18 +93,15 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let machine = &model.snapshot;
     let (word, tone) = status(model);
-    let mut left = Vec::new();
-    let name = if area.width >= 100 {
-        " farmconsole harvester"
-    } else {
-        " harvester"
-    };
-    left.push(span(name, theme.style(Tone::Accent)));
-    left.push(span(
-        format!(" {} ", model.outside(&machine.network)),
-        theme.style(Tone::Plain),
-    ));
-    left.push(span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)));
+    let mut right = troubles(model);
+    if area.width >= 70 {
+        let clock = format!("  {} ", model.zone.time(model.now_unix_ms()));
+        right.push(span(clock, theme.style(Tone::Title)));
+    }
+    let badge = format!(" {} {word} ", theme.sign(tone));
+    let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
+    let mut left = names(model, area.width, room.saturating_sub(width(&badge)));
+    left.push(span(badge, theme.badge(tone)));
     let silent = time_span(model.silent_s);
     match &model.link {
         Link::Lost { reason } => {
@@ -129,11 +126,6 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             left.push(span(text, theme.style(Tone::Plain)));
         }
     }
-    let mut right = troubles(model);
-    if area.width >= 70 {
-        let clock = format!("  {} ", model.zone.time(model.now_unix_ms()));
-        right.push(span(clock, theme.style(Tone::Title)));
-    }
     put_ends(
         buffer,
         area,
@@ -142,6 +134,23 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         Line::from(right),
         theme.pick("…", "~"),
     );
+}
+
+/// What this is and its network, as far as `room` columns have room beside the word that matters more.
+fn names(model: &Model, columns: u16, room: u16) -> Vec<Span<'static>> {
+    let theme = model.theme;
+    let network = model.outside(&model.snapshot.network);
+    let network = span(format!(" {network} "), theme.style(Tone::Plain));
+    let name = if columns >= 100 {
+        " farmconsole harvester"
+    } else {
+        " harvester"
+    };
+    let name = span(name, theme.style(Tone::Accent));
+    let fit = [vec![name, network.clone()], vec![network]];
+    let mut fit = fit.into_iter();
+    fit.find(|it| line_width(&Line::from(it.clone())) <= room)
+        .unwrap_or_default()
 }
 
 /// How many things are wrong.
@@ -206,7 +215,10 @@ fn farmer_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 /// The worst that is wrong and what to do about it, a scan that takes long, or nothing.
-fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
+fn third_line(model: &Model, area: Rect) -> Vec<Line<'static>> {
+    let columns = area.width;
+    // The reason stands at the end of a sentence, after paths that may be long.
+    let sentence_rows = if area.height >= 30 { 3 } else { 2 };
     let theme = model.theme;
     let machine = &model.snapshot;
     let mut lines = Vec::new();
@@ -218,7 +230,7 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
         let parts = [
             (
                 model.outside(&worst.to_string()),
-                2,
+                sentence_rows,
                 theme.style(tone),
                 theme.sign(tone),
             ),
@@ -231,9 +243,8 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
             ),
         ];
         for (text, rows, style, sign) in parts {
-            for (n, text) in wrap(&text, columns.saturating_sub(4))
+            for (n, text) in first_lines(&text, columns.saturating_sub(4), rows, theme.pick("…", "~"))
                 .into_iter()
-                .take(rows)
                 .enumerate()
             {
                 let sign = if n == 0 { sign } else { " " };
@@ -244,6 +255,18 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
     let scan = machine.scan;
     if scan.running && scan.took_ms >= LONG_SCAN_MS {
         lines.push(scan_line(model, columns));
+    }
+    lines
+}
+
+/// `text` in at most `rows` lines; where it is cut, `mark` says so.
+fn first_lines(text: &str, columns: u16, rows: usize, mark: &str) -> Vec<String> {
+    let mut lines = wrap(text, columns);
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some(last) = lines.last_mut() {
+            *last = fit(&format!("{last} {mark}"), columns, mark);
+        }
     }
     lines
 }

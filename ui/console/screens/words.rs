@@ -196,3 +196,49 @@ fn a_wide_table_has_names_and_look_ups_whole() {
     let sparks = row.chars().filter(|c| ('▁'..='█').contains(c)).count();
     assert!(sparks > 50, "{sparks}: {row}");
 }
+
+#[test]
+fn what_is_typed_last_is_in_sight() {
+    let mut model = console(samples::many(), 120, 36);
+    press(&mut model, '2');
+    control(&mut model, 's');
+    type_in(&mut model, "-of-a-very-long-name-of-a-file.json");
+    for columns in [40, 60, 120] {
+        resize(&mut model, columns, 15);
+        let line = last_line(&model);
+        assert!(line.contains("-of-a-file.json▏") && line.contains("save"), "{line}");
+    }
+    code(&mut model, KeyCode::Esc);
+    press(&mut model, 'j');
+    press(&mut model, 'j');
+    press(&mut model, 'n');
+    resize(&mut model, 40, 10);
+    assert!(last_line(&model).contains("name barn-1▏"), "{}", last_line(&model));
+}
+
+#[test]
+fn a_name_that_is_refused_stays_in_sight_with_the_whole_reason() {
+    let mut model = console(samples::many(), 40, 12);
+    press(&mut model, '2');
+    press(&mut model, 'j');
+    press(&mut model, 'j');
+    press(&mut model, 'n');
+    type_in(&mut model, " /?");
+    code(&mut model, KeyCode::Enter);
+    let reason = model.remark.clone().expect("it is refused");
+    let drawn = text(&model);
+    assert!(last_line(&model).contains("name barn-1 /?▏"), "{drawn}");
+    for word in reason.split(' ') {
+        assert!(drawn.contains(word), "{word}: {drawn}");
+    }
+}
+
+#[test]
+fn a_proof_in_full_is_scrolled() {
+    let mut model = console(samples::many(), 40, 10);
+    press(&mut model, '4');
+    code(&mut model, KeyCode::Enter);
+    let before = text(&model);
+    press(&mut model, 'j');
+    assert_ne!(text(&model), before);
+}
