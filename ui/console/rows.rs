@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::{
-    AlarmKind, AlarmView, AttemptOutcome, AttemptView, HarvesterState, HarvesterView, PoolState, PoolView, ProofStage,
-    ProofView,
+    AlarmKind, AlarmView, AttemptOutcome, AttemptView, HarvesterId, HarvesterState, HarvesterView, PoolState, PoolView,
+    ProofStage, ProofView,
 };
 
 use super::lateness::{Lateness, lateness};
@@ -183,6 +183,15 @@ impl Model {
         let id = Some(harvester.id).filter(|_| !is_revoked(harvester));
         let alarms = self.shown().alarms.iter();
         alarms.filter(move |alarm| id.is_some() && alarm.kind.harvester() == id)
+    }
+
+    /// The harvester that the selected (or first) alarm is about.
+    pub(super) fn harvester_of_alarm(&self) -> Option<HarvesterId> {
+        let rows = self.alarms();
+        let selected = rows.iter().find(|alarm| Some(alarm.number) == self.selection.alarm);
+        let id = selected.or(rows.first())?.kind.harvester()?;
+        let known = self.shown().harvesters.iter().any(|harvester| harvester.id == id);
+        known.then_some(id)
     }
 
     /// How many plots this harvester has lost, as open alarms say.

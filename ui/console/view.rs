@@ -150,7 +150,8 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             Place::On(_) => b.place.is(model.screen, in_details) && !in_details,
             Place::Details | Place::Files => b.place.is(model.screen, in_details),
         });
-    for binding in here {
+    // What lies over the screen takes the keys, and says which.
+    for binding in here.filter(|_| model.dialog.is_none()) {
         let hint = match (binding.action, model.place) {
             // Farming goes on in the other process.
             (keymap::Action::Leave, FarmerPlace::Elsewhere) => "detach",
@@ -251,10 +252,17 @@ const fn searched(model: &Model) -> &'static str {
     }
 }
 
+/// Whether enter opens something here that is named in the last line.
 fn opens(model: &Model) -> bool {
-    match model.file_list() {
-        Some(list) => list.grouping == Grouping::Directory,
-        None => !matches!(model.screen, Screen::Plots | Screen::Alarms),
+    if let Some(list) = model.file_list() {
+        return list.grouping == Grouping::Directory;
+    }
+    match model.screen {
+        Screen::Farm | Screen::Harvesters => !model.harvesters().is_empty(),
+        // What a person does about alarms needs the room.
+        Screen::Plots | Screen::Alarms => false,
+        Screen::Proofs | Screen::Pools => full::is_there(model),
+        Screen::Messages => model.entries().next().is_some(),
     }
 }
 

@@ -323,7 +323,9 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
     let mut hints = vec![span(" ", theme.style(Tone::Plain))];
     let mut used = 1;
-    for binding in BINDINGS.iter().filter(|binding| !binding.hint.is_empty()) {
+    // What lies over the screen takes the keys, and says which.
+    let hinted = BINDINGS.iter().filter(|binding| !binding.hint.is_empty());
+    for binding in hinted.filter(|_| model.dialog.is_none()) {
         let hint = match (binding.action, model.place) {
             // Harvesting goes on in the other process.
             (Action::Leave, FarmerPlace::Elsewhere) => "detach",

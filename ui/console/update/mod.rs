@@ -12,7 +12,7 @@ use farmconsole::handle::RecentKind;
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::page::{Grouping, ListKind};
 
-use self::alarms::{acknowledge, silence};
+use self::alarms::{acknowledge, keep_among_open, open_alarms, silence};
 use self::lists::{ask_files, file_list, group_by_drive, open, refresh_files, scroll_facts, turn_list, turn_to};
 use self::steps::{Step, page_rows, step};
 use self::typed::{
@@ -58,7 +58,9 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Snapshot(snapshot) => {
+            let open = open_alarms(model);
             model.snapshot = snapshot;
+            keep_among_open(model, &open);
             model.silent_s = 0;
             if model.privacy {
                 model.names = Names::of(&model.snapshot.harvesters);
@@ -234,6 +236,7 @@ fn click(model: &mut Model, target: Target) -> Vec<Effect> {
         Target::Pool(launcher_id) => selection.pool = Some(launcher_id),
         Target::Entry(number) if selection.entry == Some(number) => return open(model),
         Target::Entry(number) => selection.entry = Some(number),
+        Target::Alarm(number) if selection.alarm == Some(number) => return open(model),
         Target::Alarm(number) => selection.alarm = Some(number),
         Target::File(number) => {
             if model.file_list().is_some_and(|list| list.selected == number) {

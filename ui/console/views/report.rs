@@ -320,16 +320,20 @@ fn since_last_look(model: &Model) -> Vec<Paragraph> {
         .iter()
         .filter(|a| a.closed_at_unix_ms.is_some_and(later))
         .collect();
-    out.push(head(&format!(
-        "{} opened and not over",
-        plural(opened.len() as u64, "alarm")
-    )));
+    out.push(head(&match opened.len() {
+        0 => "no alarm that opened since is open".to_owned(),
+        1 => "1 alarm opened and is open still".to_owned(),
+        some => format!("{some} alarms opened and are open still"),
+    }));
     let line = |alarm: &AlarmView, at: u64, tone| {
         let text = format!("{}  {}", model.zone.when(at, now), model.outside(&alarm.text));
         (String::new(), text, tone)
     };
     out.extend(opened.iter().map(|a| line(a, a.opened_at_unix_ms, Tone::Bad)));
-    out.push(head(&format!("{} over", plural(over.len() as u64, "alarm"))));
+    out.push(head(&match over.len() {
+        0 => "no alarm has ended since".to_owned(),
+        some => format!("{} ended", plural(some as u64, "alarm")),
+    }));
     out.extend(
         over.iter()
             .map(|a| line(a, a.closed_at_unix_ms.unwrap_or_default(), Tone::Dim)),
