@@ -14,6 +14,7 @@ use super::super::times::Zone;
 use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
+use crate::harvester::status::has_damaged_plots;
 
 /// Log records kept; the oldest are forgotten.
 pub(super) const RECORDS_KEPT: usize = 1_000;
@@ -158,6 +159,7 @@ impl Model {
         drives.sort_by_key(|drive| match drive.state {
             VolumeState::Gone { .. } | VolumeState::Sick { .. } => 0,
             VolumeState::Slow => 1,
+            VolumeState::Fine if has_damaged_plots(&self.snapshot, drive) => 1,
             VolumeState::Fine => 2,
         });
         drives

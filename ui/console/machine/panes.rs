@@ -18,7 +18,7 @@ use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
 use super::model::Model;
 use crate::format::grouped;
-use crate::harvester::status::drive_words;
+use crate::harvester::status::{drive_words, has_damaged_plots};
 
 /// Terminals of this width have look-ups and files side by side.
 const WIDE: u16 = 110;
@@ -106,9 +106,11 @@ fn dim(model: &Model, text: impl Into<String>) -> Line<'static> {
     Line::from(span(text, model.theme.style(Tone::Dim)))
 }
 
-/// How the state of a drive is meant.
-const fn drive_tone(state: VolumeState) -> Tone {
-    match state {
+/// How the state of a drive is meant. What was fine when the harvester was heard last need not be.
+pub(super) fn drive_tone(model: &Model, drive: &VolumeView) -> Tone {
+    match drive.state {
+        VolumeState::Fine if has_damaged_plots(&model.snapshot, drive) => Tone::Warn,
+        VolumeState::Fine if model.is_old() => Tone::Dim,
         VolumeState::Fine => Tone::Good,
         VolumeState::Slow => Tone::Warn,
         VolumeState::Sick { .. } | VolumeState::Gone { .. } => Tone::Bad,
@@ -164,18 +166,10 @@ fn row_of(pane: Pane) -> impl Fn(usize) -> Option<Target> {
     move |n| Some(Target::Row(pane, n as u64))
 }
 
-/// The same as it may be shown: what was fine when the harvester was heard last need not be.
-pub(super) fn shown_tone(model: &Model, drive: &VolumeView) -> Tone {
-    match drive_tone(drive.state) {
-        Tone::Good if model.is_old() => Tone::Dim,
-        tone => tone,
-    }
-}
-
 fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
     let theme = model.theme;
     let text = theme.style(Tone::Plain);
-    let tone = shown_tone(model, drive);
+    let tone = drive_tone(model, drive);
     let time = |us: u64| match us {
         0 => plain(theme.none(), theme.style(Tone::Dim)),
         us => plain(micros(us), theme.style(lateness_tone(lateness_of_ms(millis(us))))),
@@ -187,7 +181,10 @@ fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
     vec![
         plain(theme.sign(tone), theme.style(tone)),
         plain(model.secret(&drive.name), theme.style(Tone::Title)),
-        plain(drive_words(drive.state, model.now_unix_ms()), theme.style(tone)),
+        plain(
+            drive_words(&model.snapshot, drive, model.now_unix_ms()),
+            theme.style(tone),
+        ),
         plain(grouped(drive.plots), text),
         plain(short_bytes(drive.plot_bytes), text),
         time(drive.p50_us),

@@ -13,7 +13,7 @@ use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{line_width, put, span, wrap_keeping};
 use super::keymap::BINDINGS;
 use super::model::{Dialog, Model};
-use super::panes::{file_words, level_tone, micros, shown_tone};
+use super::panes::{drive_tone, file_words, level_tone, micros};
 use crate::format::{grouped, plural};
 use crate::harvester::status::drive_words;
 
@@ -100,8 +100,8 @@ fn drive(model: &Model, text: &mut Text<'_>) -> &'static str {
     text.entry(
         "state",
         Tone::Dim,
-        &drive_words(drive.state, now),
-        shown_tone(model, drive),
+        &drive_words(&model.snapshot, drive, now),
+        drive_tone(model, drive),
     );
     let plots = format!(
         "{} plots, {}; {} not farmed",

@@ -188,6 +188,22 @@ fn a_sentence_of_trouble_that_is_cut_says_so() {
 }
 
 #[test]
+fn a_drive_with_damaged_plots_is_not_fine() {
+    let mut machine = samples::fine();
+    let drive = &mut machine.volumes[3];
+    (drive.errors, drive.damaged) = (58, 58);
+    drive.last_damage = Some("read /mnt/d04/a.plot: plot is damaged".to_owned());
+    drive.last_damage_unix_ms = Some(NOW - 60_000);
+    let drawn = text(&console(machine));
+    let rows: Vec<_> = drawn.lines().filter(|line| line.contains("/mnt/d0")).collect();
+    let row = rows.iter().find(|row| row.contains("damaged plots")).unwrap();
+    assert!(
+        row.contains('▲') && row.contains("/mnt/d04") && !row.contains("fine"),
+        "{row}"
+    );
+}
+
+#[test]
 fn names_of_files_keep_their_ends() {
     let mut machine = samples::troubled();
     let name = "plot-k32-2021-07-11-22-30-1d1be7ba27c7a0e1d04d7c5ad9d1d0ccf3b1d80f1ee21d8e45021850157c52";

@@ -242,3 +242,16 @@ fn a_proof_in_full_is_scrolled() {
     press(&mut model, 'j');
     assert_ne!(text(&model), before);
 }
+
+#[test]
+fn the_harvester_of_the_farmer_itself_shows_no_certificate() {
+    let mut model = console(samples::many(), 120, 60);
+    let label = "│ certificate ";
+    for (steps, shows) in [(1, false), (2, true)] {
+        press(&mut model, '2');
+        press(&mut model, 'g');
+        (1..steps).for_each(|_| drop(press(&mut model, 'j')));
+        code(&mut model, KeyCode::Enter);
+        assert_eq!(text(&model).contains(label), shows, "{}", text(&model));
+    }
+}

@@ -299,11 +299,11 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     } else {
         ""
     };
-    rows.push((
-        "certificate",
-        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
-        warn_if(h.certificate_shared),
-    ));
+    // The farmer's own has none, and no other connection has this port.
+    if !(h.local && h.port == 0) {
+        let certificate = format!("{}{shared}", model.secret(&h.peer_id.to_string()));
+        rows.push(("certificate", certificate, warn_if(h.certificate_shared)));
+    }
     let version = format!(
         "{} · protocol {}",
         model.outside(&h.software_version),

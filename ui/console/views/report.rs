@@ -321,9 +321,9 @@ fn since_last_look(model: &Model) -> Vec<Paragraph> {
         .filter(|a| a.closed_at_unix_ms.is_some_and(later))
         .collect();
     out.push(head(&match opened.len() {
-        0 => "no alarm that opened since is open".to_owned(),
-        1 => "1 alarm opened and is open still".to_owned(),
-        some => format!("{some} alarms opened and are open still"),
+        0 => "no new alarm is open".to_owned(),
+        1 => "1 new alarm is open".to_owned(),
+        some => format!("{some} new alarms are open"),
     }));
     let line = |alarm: &AlarmView, at: u64, tone| {
         let text = format!("{}  {}", model.zone.when(at, now), model.outside(&alarm.text));
