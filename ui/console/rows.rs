@@ -189,7 +189,7 @@ impl Model {
     pub(super) fn harvester_of_alarm(&self) -> Option<HarvesterId> {
         let rows = self.alarms();
         let selected = rows.iter().find(|alarm| Some(alarm.number) == self.selection.alarm);
-        let id = selected.or(rows.first())?.kind.harvester()?;
+        let id = selected.or_else(|| rows.first())?.kind.harvester()?;
         let known = self.shown().harvesters.iter().any(|harvester| harvester.id == id);
         known.then_some(id)
     }

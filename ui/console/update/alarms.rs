@@ -58,8 +58,8 @@ pub(super) fn keep_among_open(model: &mut Model, open: &[u64]) {
     };
     let rows = model.alarms();
     let has_ended = |a: &&AlarmView| a.number == selected && a.closed_at_unix_ms.is_some() && a.acknowledged;
-    if rows.iter().any(|a| has_ended(&a)) {
+    if rows.iter().any(has_ended) {
         let open = open_alarms(model);
-        model.selection.alarm = open.get(at).or(open.last()).copied();
+        model.selection.alarm = open.get(at).or_else(|| open.last()).copied();
     }
 }
