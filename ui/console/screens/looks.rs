@@ -73,7 +73,10 @@ fn a_farmer_that_hangs_is_seen_at_every_size() {
             let drawn = text(&model);
             assert!(drawn.contains("SILENT") && !drawn.contains("FARMING"), "{drawn}");
             assert!(!drawn.contains("no alarm is") && !drawn.contains('●'), "{drawn}");
-            assert!(columns < 40 || drawn.contains("alarms ?"), "{drawn}");
+            assert!(
+                columns < 40 || drawn.contains("alarms ?") && drawn.contains("1 min"),
+                "{drawn}"
+            );
         }
     }
     update(&mut model, Message::Snapshot(Arc::new(samples::simulated())));

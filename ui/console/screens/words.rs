@@ -255,3 +255,26 @@ fn the_harvester_of_the_farmer_itself_shows_no_certificate() {
         assert_eq!(text(&model).contains(label), shows, "{}", text(&model));
     }
 }
+
+#[test]
+fn names_beside_files_and_drives_are_told_apart() {
+    let mut model = console(samples::many(), 120, 36);
+    let mut files = samples::page(2, true);
+    for (file, name) in files.items.iter_mut().zip([LONG_A, LONG_B]) {
+        file.harvester_name = name.to_owned();
+    }
+    let mut drives = samples::drives();
+    for (drive, name) in drives.directories.iter_mut().zip([LONG_A, LONG_B]) {
+        drive.harvester_name = name.to_owned();
+    }
+    for (key, page) in [('3', files), ('d', drives)] {
+        let asked = press(&mut model, key);
+        answer(&mut model, &asked, page);
+        for (columns, ends) in [(80, ["ow-a ", "ow-b "]), (250, [LONG_A, LONG_B])] {
+            resize(&mut model, columns, 36);
+            for end in ends {
+                line_of(&model, end);
+            }
+        }
+    }
+}

@@ -100,7 +100,7 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)),
     ];
     parts.push(Part { rank: 0, spans: badge });
-    if let Some(reason) = reason(model) {
+    if let Some(reason) = reason(model, area.width) {
         parts.push(Part {
             rank: 1,
             spans: vec![span(format!(" {reason}"), theme.style(tone))],
@@ -152,8 +152,11 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     put_ends(buffer, area, 0, left, right, theme.pick("…", "~"));
 }
 
-/// Why the word is what it is.
-fn reason(model: &Model) -> Option<String> {
+/// Why the word is what it is; on a narrow terminal only since when, where that is known of the farmer itself.
+fn reason(model: &Model, columns: u16) -> Option<String> {
+    if model.is_old() && columns < NARROW {
+        return Some(time_span(model.silent_s));
+    }
     if let Link::Lost { reason } = &model.link {
         let reason = model.outside(reason);
         return Some(match model.place {
@@ -195,6 +198,9 @@ fn reason(model: &Model) -> Option<String> {
     };
     Some(model.theme.plain(text))
 }
+
+/// Columns below which there is room for a number and its unit beside the word.
+const NARROW: u16 = 60;
 
 /// How many harvesters of how many, and their plots; and the same in fewer and fewer words.
 fn totals(model: &Model) -> [String; 3] {

@@ -11,7 +11,7 @@ use ratatui::text::Line;
 use super::super::model::{Model, Report};
 use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
-use super::super::widgets::text::{fit, span, wrap};
+use super::super::widgets::text::{fit_middle, span, wrap};
 use super::{ago, draw_text, last_scroll_of};
 use crate::format::{chia_bytes, grouped, plural};
 
@@ -64,7 +64,7 @@ fn lines(model: &Model, what: Report, columns: u16) -> Vec<Line<'static>> {
         let room = columns.saturating_sub(indent + 4);
         for (n, line) in wrap(&theme.plain(text), room).into_iter().enumerate() {
             let label = if n == 0 { label.as_str() } else { "" };
-            let label = fit(label, indent.saturating_sub(1), theme.pick("…", "~"));
+            let label = fit_middle(label, indent.saturating_sub(1), theme.pick("…", "~"));
             lines.push(Line::from(vec![
                 span(
                     format!(" {label:<width$}", width = usize::from(indent)),
