@@ -100,10 +100,15 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     }
     let badge = format!(" {} {word} ", theme.sign(tone));
     let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
-    let mut left = names(model, area.width, room.saturating_sub(width(&badge)));
-    left.push(span(badge, theme.badge(tone)));
     let silent = time_span(model.silent_s);
+    // On a narrow terminal only since when is said of a picture that is old, and that before all names.
+    let since = format!(" {silent}");
+    let is_short = model.is_old() && area.width < 60;
+    let kept = width(&badge) + if is_short { width(&since) } else { 0 };
+    let mut left = names(model, area.width, room.saturating_sub(kept));
+    left.push(span(badge, theme.badge(tone)));
     match &model.link {
+        _ if is_short => left.push(span(since, theme.style(tone))),
         Link::Lost { reason } => {
             let text = format!(" for {silent}, trying again: {}", model.outside(reason));
             left.push(span(text, theme.style(Tone::Bad)));
