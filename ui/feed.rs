@@ -320,7 +320,7 @@ async fn pump_attached<P: Picture>(
             Ended::Console => return,
             Ended::Farmer(error) => error,
         };
-        if items.send(FeedItem::Lost(lost.to_string())).await.is_err() {
+        if items.send(FeedItem::Lost(lost_because(&lost))).await.is_err() {
             return;
         }
         client = loop {
@@ -343,6 +343,17 @@ async fn pump_attached<P: Picture>(
         if items.send(FeedItem::Back).await.is_err() {
             return;
         }
+    }
+}
+
+/// Why the farmer is gone. The socket comes last, so that a line that is cut has the reason.
+fn lost_because(error: &ControlError) -> String {
+    match error {
+        ControlError::Gone { path, detail } => format!("{detail} at {}", path.display()),
+        ControlError::NotRunning { .. }
+        | ControlError::VersionSkew { .. }
+        | ControlError::NoAnswer { .. }
+        | ControlError::Refused(_) => error.to_string(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use farmconsole::control::{Ask, Event, Role, Watch};
 use farmconsole::handle::{FeedEvent, RecentKind};
-use farmconsole::snapshot::{AttemptOutcome, AttemptView, MessageRecord, Notice};
+use farmconsole::snapshot::{AlarmView, AttemptOutcome, AttemptView, MessageRecord, Notice};
 
 use crate::context::{Attached, Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome};
@@ -97,16 +97,12 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
             writeln!(out, "{}", json_line(alarm)?)?;
             continue;
         }
-        let seen = match (alarm.acknowledged, alarm.silenced) {
-            (true, _) => " (seen)",
-            (false, true) => " (silenced)",
-            (false, false) => "",
-        };
         writeln!(
             out,
-            "{} {}{seen}",
+            "{} {}{}",
             date_time(alarm.opened_at_unix_ms),
-            safe(&alarm.text)
+            safe(&alarm.text),
+            said_about(alarm)
         )?;
         writeln!(out, "         {}", safe(&context.commands.here(&alarm.remedy)))?;
     }
@@ -118,6 +114,16 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
     } else {
         Ended::SomethingWrong
     })
+}
+
+/// What a person has said about an alarm.
+const fn said_about(alarm: &AlarmView) -> &'static str {
+    match (alarm.acknowledged, alarm.silenced) {
+        (true, true) => " (seen, silenced)",
+        (true, false) => " (seen)",
+        (false, true) => " (silenced)",
+        (false, false) => "",
+    }
 }
 
 /// Prints the recent events and, when `follow` says what to watch, those to come until the farmer ends.
@@ -165,10 +171,10 @@ fn emit(text: Option<Result<String, Failure>>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `14:02:27  barn-3            3/864  0 proofs   0.21 s  signage point 37`
+/// `14:02:27  barn-3            3/864  0 proofs   0.21 s  signage point 37`, with room for the longest name.
 fn attempt_line(attempt: &AttemptView) -> String {
     let head = format!(
-        "{}  {:<20}",
+        "{}  {:<32}",
         clock_time(attempt.at_unix_ms),
         safe(&attempt.harvester_name)
     );
@@ -207,4 +213,55 @@ fn message_line(record: &MessageRecord) -> String {
         record,
         safe(&record.peer_name)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use farmconsole::ids::{ChallengeHash, SpHash};
+    use farmconsole::snapshot::{AlarmKind, HarvesterId};
+
+    use super::*;
+
+    #[test]
+    fn an_alarm_that_is_seen_and_silenced_says_both() {
+        let kind = AlarmKind::NoKeys;
+        let mut alarm = AlarmView {
+            number: 1,
+            severity: kind.severity(),
+            text: kind.to_string(),
+            remedy: kind.remedy(),
+            kind,
+            opened_at_unix_ms: 0,
+            updated_at_unix_ms: 0,
+            closed_at_unix_ms: None,
+            acknowledged: true,
+            silenced: true,
+        };
+        assert_eq!(said_about(&alarm), " (seen, silenced)");
+        alarm.acknowledged = false;
+        assert_eq!(said_about(&alarm), " (silenced)");
+    }
+
+    #[test]
+    fn answers_of_the_longest_name_stand_in_line() {
+        let line = |name: &str| {
+            attempt_line(&AttemptView {
+                at_unix_ms: 0,
+                harvester: HarvesterId(1),
+                harvester_name: name.into(),
+                sp_hash: SpHash([0; 32]),
+                challenge_hash: ChallengeHash([0; 32]),
+                signage_point_index: 37,
+                outcome: AttemptOutcome::Answered {
+                    passed: 3,
+                    total: 864,
+                    proofs: 0,
+                    lookup_ms: 210,
+                    round_trip_ms: 220,
+                },
+            })
+        };
+        let at = |name: &str| line(name).find("3/864");
+        assert_eq!(at("barn-3"), at("basement-shelf-by-the-window-aaa"));
+    }
 }

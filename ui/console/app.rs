@@ -35,9 +35,6 @@ pub(super) trait App: Sized {
     /// Where what it shows runs.
     fn place(&self) -> FarmerPlace;
 
-    /// Whether it wants to be told how long no picture has come.
-    fn counts_silence(&self, for_s: u64) -> bool;
-
     /// Takes one message in.
     fn update(&mut self, message: Message<Self::Picture>) -> Vec<Effect>;
 

@@ -123,7 +123,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         shown: "enter",
         action: Action::Open,
         place: Place::Everywhere,
-        help: "open the details of the selected row",
+        help: "open the details of the selected row or alarm's harvester",
         hint: "details",
     },
     Binding {

@@ -29,7 +29,7 @@ pub(super) enum Message<P = FarmSnapshot> {
     Resized(u16, u16),
     /// A newer picture of the farm or harvester.
     Snapshot(Arc<P>),
-    /// No picture came for so many seconds, although the farmer is there.
+    /// No picture came for so many seconds, whether the farmer is there or not.
     Quiet {
         /// Seconds since the last one.
         for_s: u64,

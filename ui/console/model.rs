@@ -96,6 +96,12 @@ pub(super) enum Link {
     },
 }
 
+/// Seconds without a picture after which its age is said: they come at least once a second.
+pub(super) const OLD_AFTER_S: u64 = 5;
+
+/// Seconds without a picture after which what it says is not taken for true any more.
+pub(super) const SILENT_AFTER_S: u64 = 10;
+
 /// A picture that stands still.
 #[derive(Clone, Debug)]
 pub(super) struct Frozen {
@@ -155,8 +161,8 @@ pub(super) struct Model {
     pub(super) size: (u16, u16),
     /// The newest picture.
     pub(super) snapshot: Arc<FarmSnapshot>,
-    /// Seconds without a newer one, when that is worth saying.
-    pub(super) quiet_s: Option<u64>,
+    /// Seconds since it came, as far as they have been counted.
+    pub(super) silent_s: u64,
     pub(super) link: Link,
     pub(super) stream: Stream,
     pub(super) frozen: Option<Frozen>,
@@ -195,7 +201,7 @@ impl Model {
             commands: Commands::default(),
             size: (0, 0),
             snapshot,
-            quiet_s: None,
+            silent_s: 0,
             link: Link::Up,
             stream: Stream::default(),
             frozen: None,
@@ -220,6 +226,30 @@ impl Model {
     /// The picture the lists show: the frozen one or the newest.
     pub(super) fn shown(&self) -> &FarmSnapshot {
         self.frozen.as_ref().map_or(&self.snapshot, |frozen| &frozen.snapshot)
+    }
+
+    /// The time of the newest picture, and on from there while no newer one comes.
+    pub(super) fn now_unix_ms(&self) -> u64 {
+        after(self.snapshot.taken_at_unix_ms, self.silent_s)
+    }
+
+    /// The same for the lists, whose time stands still while they are frozen.
+    pub(super) fn shown_at_unix_ms(&self) -> u64 {
+        match &self.frozen {
+            Some(frozen) => frozen.snapshot.taken_at_unix_ms,
+            None => self.now_unix_ms(),
+        }
+    }
+
+    /// Whether the farmer is there, and says nothing: it hangs.
+    pub(super) fn is_silent(&self) -> bool {
+        self.link == Link::Up && self.silent_s >= SILENT_AFTER_S
+    }
+
+    /// Whether the newest picture may be true no more. A recording that is over is as true as it was.
+    pub(super) fn is_old(&self) -> bool {
+        let is_lost = self.link != Link::Up && self.place != FarmerPlace::Recording;
+        is_lost || self.is_silent()
     }
 
     /// Text that came from outside, ready to be drawn.
@@ -312,4 +342,9 @@ impl Model {
             None => fleet_count(self.shown(), self.plots.list),
         }
     }
+}
+
+/// A time so many seconds after another.
+pub(super) const fn after(unix_ms: u64, seconds: u64) -> u64 {
+    unix_ms.saturating_add(seconds.saturating_mul(1000))
 }

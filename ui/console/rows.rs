@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::{
-    AlarmView, AttemptOutcome, AttemptView, HarvesterState, HarvesterView, PoolState, PoolView, ProofStage, ProofView,
+    AlarmKind, AlarmView, AttemptOutcome, AttemptView, HarvesterId, HarvesterState, HarvesterView, PoolState, PoolView,
+    ProofStage, ProofView,
 };
 
 use super::lateness::{Lateness, lateness};
@@ -21,13 +22,13 @@ impl Model {
             .shown()
             .harvesters
             .iter()
-            .filter(|h| !self.only_wrong || is_wrong(h))
+            .filter(|h| !self.only_wrong || self.is_wrong(h))
             .filter(|h| {
                 self.passes(|| {
                     [
                         h.name.clone(),
                         h.host.clone(),
-                        h.state.words(),
+                        h.state_words(),
                         h.software_version.clone(),
                     ]
                 })
@@ -35,7 +36,7 @@ impl Model {
             .collect();
         let order = self.orders.of(Screen::Harvesters);
         match order.by {
-            SortBy::State => rows.sort_by_key(|h| (h.state.is_fine(), !is_wrong(h))),
+            SortBy::State => rows.sort_by_cached_key(|h| (h.state.is_fine(), !self.is_wrong(h))),
             SortBy::Name => rows.sort_by(|a, b| a.name.cmp(&b.name)),
             SortBy::Plots => rows.sort_by_key(|h| Reverse(h.plots)),
             SortBy::Size => rows.sort_by_key(|h| Reverse(h.plot_bytes)),
@@ -75,7 +76,8 @@ impl Model {
             SortBy::Passed => rows.sort_by_key(|a| Reverse(numbers(a).0)),
             // No answer at all is slower than any.
             SortBy::Lookup => rows.sort_by_key(|a| Reverse(numbers(a).1.unwrap_or(u32::MAX))),
-            _ => {}
+            // An answer that comes late has a later time than those that came while it was waited for.
+            _ => rows.sort_by_key(|a| Reverse(a.at_unix_ms)),
         }
         if order.reversed {
             rows.reverse();
@@ -171,6 +173,36 @@ impl Model {
             .filter(move |e| words.iter().all(|word| e.search_text().contains(word)))
     }
 
+    /// Whether anything about this harvester needs a person: it shows by itself, or an open alarm is about it.
+    pub(super) fn is_wrong(&self, harvester: &HarvesterView) -> bool {
+        is_wrong(harvester) || self.alarms_of(harvester).next().is_some()
+    }
+
+    /// The open alarms about this harvester. What was wrong with one that was sent away is wrong no more.
+    pub(super) fn alarms_of(&self, harvester: &HarvesterView) -> impl Iterator<Item = &AlarmView> {
+        let id = Some(harvester.id).filter(|_| !is_revoked(harvester));
+        let alarms = self.shown().alarms.iter();
+        alarms.filter(move |alarm| id.is_some() && alarm.kind.harvester() == id)
+    }
+
+    /// The harvester that the selected (or first) alarm is about.
+    pub(super) fn harvester_of_alarm(&self) -> Option<HarvesterId> {
+        let rows = self.alarms();
+        let selected = rows.iter().find(|alarm| Some(alarm.number) == self.selection.alarm);
+        let id = selected.or_else(|| rows.first())?.kind.harvester()?;
+        let known = self.shown().harvesters.iter().any(|harvester| harvester.id == id);
+        known.then_some(id)
+    }
+
+    /// How many plots this harvester has lost, as open alarms say.
+    pub(super) fn lost_plots(&self, harvester: &HarvesterView) -> u64 {
+        let lost = self.alarms_of(harvester).map(|alarm| match alarm.kind {
+            AlarmKind::PlotsLost { lost, .. } => lost,
+            _ => 0,
+        });
+        lost.sum()
+    }
+
     /// Every word of the filter is in one of the texts; case does not matter. The texts are made only for a filter.
     fn passes<const N: usize>(&self, texts: impl FnOnce() -> [String; N]) -> bool {
         if self.filter.is_empty() {
@@ -206,15 +238,18 @@ const fn proof_rank(stage: &ProofStage) -> u8 {
     }
 }
 
-/// Whether anything about this harvester needs a person.
-pub(super) const fn is_wrong(harvester: &HarvesterView) -> bool {
+const fn is_revoked(harvester: &HarvesterView) -> bool {
+    matches!(harvester.state, HarvesterState::Revoked { .. })
+}
+
+/// Whether it shows by itself that this harvester needs a person.
+const fn is_wrong(harvester: &HarvesterView) -> bool {
     let is_wrong = !harvester.state.is_fine()
         || harvester.certificate_shared
         || not_farmed(harvester) > 0
         || harvester.invalid_proofs > 0
         || harvester.last_sync_error.is_some();
-    // What was wrong with one that was sent away is wrong no more.
-    is_wrong && !matches!(harvester.state, HarvesterState::Revoked { .. })
+    is_wrong && !is_revoked(harvester)
 }
 
 #[cfg(test)]

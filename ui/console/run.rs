@@ -20,7 +20,7 @@ use super::app::{App, Surroundings};
 use super::hit::{self, Hit, Mouse};
 use super::last_look::LastLook;
 use super::message::{Effect, Left, Message, Save};
-use super::model::{Link, Model};
+use super::model::Model;
 use super::palette::Palette;
 use super::terminal::{self, Console, Input};
 use super::theme::{Environment, Theme};
@@ -98,10 +98,6 @@ impl App for Model {
 
     fn place(&self) -> FarmerPlace {
         self.place
-    }
-
-    fn counts_silence(&self, for_s: u64) -> bool {
-        self.link == Link::Up && (for_s > 1 || self.quiet_s.is_some())
     }
 
     fn update(&mut self, message: Message) -> Vec<Effect> {
@@ -257,7 +253,9 @@ impl<A: App> Running<A> {
                 },
                 _ = tick.tick() => {
                     let for_s = last_snapshot.elapsed().as_secs();
-                    self.model.counts_silence(for_s).then_some(Message::Quiet { for_s })
+                    // A recording has a time of its own.
+                    let counts = for_s > 1 && self.model.place() != FarmerPlace::Recording;
+                    counts.then_some(Message::Quiet { for_s })
                 }
             };
             let Some(message) = message else { continue };

@@ -15,6 +15,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
+use ratatui::widgets::{Clear, Widget};
 
 use super::hit::Hit;
 use super::keymap::{self, Place};
@@ -25,7 +26,7 @@ use super::views::{
     alarms, entry, farm, full, harvester, harvesters, header, help, messages, plots, pools, proofs, report,
 };
 use super::widgets::pane::{popup, title};
-use super::widgets::text::{line_width, put, put_ends, span, wrap};
+use super::widgets::text::{fit_end, line_width, put, put_ends, span, width, wrap};
 use crate::feed::FarmerPlace;
 use crate::format::{grouped, safe};
 
@@ -117,20 +118,8 @@ fn too_small(model: &Model, area: Rect, buffer: &mut Buffer) {
 fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let mark = theme.pick("…", "~");
-    if let Some((label, text, end)) = typed(model) {
-        let mut line = Line::from(vec![
-            span(format!(" {label} "), theme.style(Tone::Accent)),
-            span(theme.plain(safe(text)), theme.style(Tone::Title)),
-            span(theme.pick("▏", "_"), theme.style(Tone::Accent)),
-        ]);
-        if text.is_empty() && matches!(model.dialog, Some(Dialog::Filter { .. })) {
-            line.push_span(span(format!(" {}", searched(model)), theme.style(Tone::Dim)));
-        }
-        let mut hint = vec![span(format!("enter {end}  esc undo "), theme.style(Tone::Dim))];
-        if let Some(remark) = &model.remark {
-            hint.insert(0, span(format!("{}  ", model.outside(remark)), theme.style(Tone::Warn)));
-        }
-        put_ends(buffer, area, 0, line, Line::from(hint), mark);
+    if let Some(typed) = typed(model) {
+        typed_line(model, &typed, area, buffer);
         return;
     }
     let mut right = Vec::new();
@@ -161,7 +150,8 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             Place::On(_) => b.place.is(model.screen, in_details) && !in_details,
             Place::Details | Place::Files => b.place.is(model.screen, in_details),
         });
-    for binding in here {
+    // What lies over the screen takes the keys, and says which.
+    for binding in here.filter(|_| model.dialog.is_none()) {
         let hint = match (binding.action, model.place) {
             // Farming goes on in the other process.
             (keymap::Action::Leave, FarmerPlace::Elsewhere) => "detach",
@@ -178,13 +168,74 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     put_ends(buffer, area, 0, Line::from(hints), Line::from(right), mark);
 }
 
-/// The line that is being typed: what it is, it so far, and what enter does with it.
-fn typed(model: &Model) -> Option<(&'static str, &str, &'static str)> {
-    match model.dialog.as_ref()? {
-        Dialog::Filter { .. } => Some(("/", &model.filter, "keep")),
-        Dialog::Save { name } => Some(("save the table as", name, "save")),
-        Dialog::Rename { name, .. } => Some(("new name", name, "rename")),
-        Dialog::Help { .. } | Dialog::Quit | Dialog::Report { .. } | Dialog::Entry { .. } | Dialog::Full { .. } => None,
+/// A line that is being typed.
+struct Typed<'a> {
+    /// What it is, and the same where there is little room.
+    labels: [&'static str; 2],
+    /// It so far.
+    text: &'a str,
+    /// What enter does with it.
+    end: &'static str,
+}
+
+/// The line that is being typed, if one is.
+fn typed(model: &Model) -> Option<Typed<'_>> {
+    let (labels, text, end) = match model.dialog.as_ref()? {
+        Dialog::Filter { .. } => (["/", "/"], &model.filter, "keep"),
+        Dialog::Save { name } => (["save the table as", "save as"], name, "save"),
+        Dialog::Rename { name, .. } => (["new name", "name"], name, "rename"),
+        Dialog::Help { .. } | Dialog::Quit | Dialog::Report { .. } | Dialog::Entry { .. } | Dialog::Full { .. } => {
+            return None;
+        }
+    };
+    Some(Typed { labels, text, end })
+}
+
+/// Draws the line that is being typed. What was typed last stays in sight: the hint goes first, then words of the label,
+/// then the beginning of what was typed. Why it was refused stands above it.
+fn typed_line(model: &Model, typed: &Typed<'_>, area: Rect, buffer: &mut Buffer) {
+    let theme = model.theme;
+    let mark = theme.pick("…", "~");
+    let text = theme.plain(safe(typed.text));
+    let hint = format!("enter {}  esc undo ", typed.end);
+    // Spaces around the label, the cursor, and one between text and hint.
+    let taken = |label: &str, hint: &str| width(label) + 3 + width(&text) + width(hint) + u16::from(!hint.is_empty());
+    let [long, short] = typed.labels;
+    let (label, hint) = if taken(long, &hint) <= area.width {
+        (long, hint)
+    } else if taken(long, "") <= area.width {
+        (long, String::new())
+    } else {
+        (short, String::new())
+    };
+    let room = area.width.saturating_sub(width(label) + 3);
+    let mut line = Line::from(vec![
+        span(format!(" {label} "), theme.style(Tone::Accent)),
+        span(fit_end(&text, room, mark), theme.style(Tone::Title)),
+        span(theme.pick("▏", "_"), theme.style(Tone::Accent)),
+    ]);
+    if text.is_empty() && matches!(model.dialog, Some(Dialog::Filter { .. })) {
+        line.push_span(span(format!(" {}", searched(model)), theme.style(Tone::Dim)));
+    }
+    let hint = Line::from(span(hint, theme.style(Tone::Dim)));
+    put_ends(buffer, area, 0, line, hint, mark);
+    if let Some(remark) = &model.remark {
+        let lines = wrap(&model.outside(remark), area.width.saturating_sub(2));
+        let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(area.y);
+        let above = Rect {
+            y: area.y - rows,
+            height: rows,
+            ..area
+        };
+        Clear.render(above, buffer);
+        for (row, line) in (0..rows).zip(lines) {
+            put(
+                buffer,
+                above,
+                row,
+                &Line::from(span(format!(" {line}"), theme.style(Tone::Warn))),
+            );
+        }
     }
 }
 
@@ -201,10 +252,17 @@ const fn searched(model: &Model) -> &'static str {
     }
 }
 
+/// Whether enter opens something here that is named in the last line.
 fn opens(model: &Model) -> bool {
-    match model.file_list() {
-        Some(list) => list.grouping == Grouping::Directory,
-        None => !matches!(model.screen, Screen::Plots | Screen::Alarms),
+    if let Some(list) = model.file_list() {
+        return list.grouping == Grouping::Directory;
+    }
+    match model.screen {
+        Screen::Farm | Screen::Harvesters => !model.harvesters().is_empty(),
+        // What a person does about alarms needs the room.
+        Screen::Plots | Screen::Alarms => false,
+        Screen::Proofs | Screen::Pools => full::is_there(model),
+        Screen::Messages => model.entries().next().is_some(),
     }
 }
 

@@ -50,11 +50,12 @@ pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: b
         return Ok(Ended::Fine);
     }
     let mut out = io::stdout().lock();
+    let widths = widths(&snapshot.harvesters);
     for harvester in &snapshot.harvesters {
         if json {
             writeln!(out, "{}", json_line(harvester)?)?;
         } else {
-            writeln!(out, "{}", line(harvester, snapshot.taken_at_unix_ms))?;
+            writeln!(out, "{}", line(harvester, widths, snapshot.taken_at_unix_ms))?;
         }
     }
     if snapshot.harvesters.is_empty() && !json {
@@ -124,7 +125,28 @@ fn what(list: ListKind) -> &'static str {
     }
 }
 
-fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
+/// The first columns of a row: name, state, version.
+fn columns(harvester: &HarvesterView) -> [String; 3] {
+    let version = format!(
+        "{} ({})",
+        safe(&harvester.software_version),
+        safe(&harvester.protocol_version)
+    );
+    [safe(&harvester.name), harvester.state_words(), version]
+}
+
+/// Characters that the longest of each of these columns takes.
+fn widths(harvesters: &[HarvesterView]) -> [usize; 3] {
+    let mut widths = [20, 24, 22];
+    for harvester in harvesters {
+        for (width, text) in widths.iter_mut().zip(columns(harvester)) {
+            *width = text.chars().count().max(*width);
+        }
+    }
+    widths
+}
+
+fn line(harvester: &HarvesterView, widths: [usize; 3], now_unix_ms: u64) -> String {
     let ago = |at: u64| span(now_unix_ms.saturating_sub(at) / 1000);
     let answer = harvester.last_answer.as_ref().map_or_else(
         || "no answer yet".to_owned(),
@@ -138,15 +160,9 @@ fn line(harvester: &HarvesterView, now_unix_ms: u64) -> String {
             )
         },
     );
+    let ([name, state, version], [names, states, versions]) = (columns(harvester), widths);
     let mut text = format!(
-        "{:<20} {:<24} {:<22} {:>12} {:>12}  {answer}",
-        safe(&harvester.name),
-        harvester.state_words(),
-        format!(
-            "{} ({})",
-            safe(&harvester.software_version),
-            safe(&harvester.protocol_version)
-        ),
+        "{name:<names$} {state:<states$} {version:<versions$} {:>12} {:>12}  {answer}",
         plural(harvester.plots, "plot"),
         chia_bytes(harvester.plot_bytes as f64),
     );

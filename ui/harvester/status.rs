@@ -150,12 +150,7 @@ fn text(out: &mut impl Write, machine: &MachineSnapshot, commands: &Commands) ->
         ago(machine.started_at_unix_ms)
     )?;
     for volume in &machine.volumes {
-        writeln!(
-            out,
-            "Drive {}: {}",
-            safe(&volume.name),
-            drive(volume, machine.taken_at_unix_ms)
-        )?;
+        writeln!(out, "Drive {}: {}", safe(&volume.name), drive(machine, volume))?;
     }
     for concern in machine.concerns() {
         writeln!(out, "Trouble: {}", safe(&concern.to_string()))?;
@@ -176,10 +171,17 @@ pub(crate) fn link_words(state: &FarmerLinkState) -> String {
     }
 }
 
+/// Whether damaged plots on a drive are a trouble of its harvester: the drive may answer as fast as any.
+pub(crate) fn has_damaged_plots(machine: &MachineSnapshot, volume: &VolumeView) -> bool {
+    let is_of_it = |concern: &Concern| matches!(concern, Concern::PlotsDamaged { drive, .. } if *drive == volume.name);
+    volume.damaged > 0 && machine.concerns().iter().any(is_of_it)
+}
+
 /// The state of a drive in a word, with how long it lasts.
-pub(crate) fn drive_words(state: VolumeState, now_unix_ms: u64) -> String {
+pub(crate) fn drive_words(machine: &MachineSnapshot, volume: &VolumeView, now_unix_ms: u64) -> String {
     let lasts = |since: u64| span(now_unix_ms.saturating_sub(since) / 1000);
-    match state {
+    match volume.state {
+        VolumeState::Fine if has_damaged_plots(machine, volume) => "damaged plots".to_owned(),
         VolumeState::Fine => "fine".to_owned(),
         VolumeState::Slow => "slow".to_owned(),
         VolumeState::Sick { since_unix_ms } => format!("sick for {}", lasts(since_unix_ms)),
@@ -187,10 +189,10 @@ pub(crate) fn drive_words(state: VolumeState, now_unix_ms: u64) -> String {
     }
 }
 
-fn drive(volume: &VolumeView, now_unix_ms: u64) -> String {
+fn drive(machine: &MachineSnapshot, volume: &VolumeView) -> String {
     let mut words = format!(
         "{}, {}, {}",
-        drive_words(volume.state, now_unix_ms),
+        drive_words(machine, volume, machine.taken_at_unix_ms),
         plural(volume.plots, "plot"),
         chia_bytes(volume.plot_bytes as f64)
     );
@@ -248,6 +250,27 @@ mod tests {
         Trouble: 2 files are not farmed
         hint: the console of this harvester (`farmconsole`) lists them, each with the reason
         ");
+    }
+
+    #[test]
+    fn a_drive_with_damaged_plots_is_not_fine() {
+        let mut machine = failing();
+        machine.volumes = vec![VolumeView {
+            name: "/".to_owned(),
+            plots: 3,
+            errors: 57,
+            damaged: 57,
+            last_damage: Some("read /p/a.plot: plot is damaged".to_owned()),
+            last_damage_unix_ms: Some(90_000),
+            ..VolumeView::default()
+        }];
+        let mut out = Vec::new();
+        summary(&mut out, &machine, &Commands::default(), false).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.contains("Drive /: damaged plots, 3 plots, 0.000 MiB, 57 errors"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -24,7 +24,6 @@ use ratatui::Frame;
 use super::app::{App, Surroundings};
 use super::hit::Hit;
 use super::message::{Effect, Message};
-use super::model::Link;
 use crate::feed::FarmerPlace;
 
 impl App for Model {
@@ -45,10 +44,6 @@ impl App for Model {
 
     fn place(&self) -> FarmerPlace {
         self.place
-    }
-
-    fn counts_silence(&self, for_s: u64) -> bool {
-        self.link == Link::Up && (for_s > 1 || self.quiet_s.is_some())
     }
 
     fn update(&mut self, message: Message<MachineSnapshot>) -> Vec<Effect> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use farmconsole::logging::LogRecord;
 use farmconsole::snapshot::{MachineSnapshot, PlotFileView, VolumeState, VolumeView};
 
-use super::super::model::Link;
+use super::super::model::{Link, SILENT_AFTER_S, after};
 use super::super::privacy::hide;
 use super::super::screen::Pane;
 use super::super::theme::Theme;
@@ -14,6 +14,7 @@ use super::super::times::Zone;
 use crate::commands::Commands;
 use crate::feed::FarmerPlace;
 use crate::format::safe;
+use crate::harvester::status::has_damaged_plots;
 
 /// Log records kept; the oldest are forgotten.
 pub(super) const RECORDS_KEPT: usize = 1_000;
@@ -64,8 +65,8 @@ pub(in super::super) struct Model {
     pub(super) size: (u16, u16),
     /// The newest picture.
     pub(super) snapshot: Arc<MachineSnapshot>,
-    /// Seconds without a newer one, when that is worth saying.
-    pub(super) quiet_s: Option<u64>,
+    /// Seconds since it came, as far as they have been counted.
+    pub(super) silent_s: u64,
     pub(super) link: Link,
     /// Oldest first.
     pub(super) log: VecDeque<LogRecord>,
@@ -95,7 +96,7 @@ impl Model {
             commands: Commands::default(),
             size,
             snapshot,
-            quiet_s: None,
+            silent_s: 0,
             link: Link::Up,
             log: VecDeque::new(),
             pane: Pane::Drives,
@@ -105,6 +106,21 @@ impl Model {
             mouse: true,
             remark: None,
         }
+    }
+
+    /// The time of the newest picture, and on from there while no newer one comes.
+    pub(super) fn now_unix_ms(&self) -> u64 {
+        after(self.snapshot.taken_at_unix_ms, self.silent_s)
+    }
+
+    /// Whether the harvester is there, and says nothing: it hangs.
+    pub(super) fn is_silent(&self) -> bool {
+        self.link == Link::Up && self.silent_s >= SILENT_AFTER_S
+    }
+
+    /// Whether the picture may be true no more.
+    pub(super) fn is_old(&self) -> bool {
+        self.link != Link::Up || self.is_silent()
     }
 
     /// Text that came from outside, ready to be drawn.
@@ -143,6 +159,7 @@ impl Model {
         drives.sort_by_key(|drive| match drive.state {
             VolumeState::Gone { .. } | VolumeState::Sick { .. } => 0,
             VolumeState::Slow => 1,
+            VolumeState::Fine if has_damaged_plots(&self.snapshot, drive) => 1,
             VolumeState::Fine => 2,
         });
         drives

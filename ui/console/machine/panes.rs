@@ -18,7 +18,7 @@ use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
 use super::model::Model;
 use crate::format::grouped;
-use crate::harvester::status::drive_words;
+use crate::harvester::status::{drive_words, has_damaged_plots};
 
 /// Terminals of this width have look-ups and files side by side.
 const WIDE: u16 = 110;
@@ -106,9 +106,11 @@ fn dim(model: &Model, text: impl Into<String>) -> Line<'static> {
     Line::from(span(text, model.theme.style(Tone::Dim)))
 }
 
-/// How the state of a drive is meant.
-pub(super) const fn drive_tone(state: VolumeState) -> Tone {
-    match state {
+/// How the state of a drive is meant. What was fine when the harvester was heard last need not be.
+pub(super) fn drive_tone(model: &Model, drive: &VolumeView) -> Tone {
+    match drive.state {
+        VolumeState::Fine if has_damaged_plots(&model.snapshot, drive) => Tone::Warn,
+        VolumeState::Fine if model.is_old() => Tone::Dim,
         VolumeState::Fine => Tone::Good,
         VolumeState::Slow => Tone::Warn,
         VolumeState::Sick { .. } | VolumeState::Gone { .. } => Tone::Bad,
@@ -167,7 +169,7 @@ fn row_of(pane: Pane) -> impl Fn(usize) -> Option<Target> {
 fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
     let theme = model.theme;
     let text = theme.style(Tone::Plain);
-    let tone = drive_tone(drive.state);
+    let tone = drive_tone(model, drive);
     let time = |us: u64| match us {
         0 => plain(theme.none(), theme.style(Tone::Dim)),
         us => plain(micros(us), theme.style(lateness_tone(lateness_of_ms(millis(us))))),
@@ -180,7 +182,7 @@ fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
         plain(theme.sign(tone), theme.style(tone)),
         plain(model.secret(&drive.name), theme.style(Tone::Title)),
         plain(
-            drive_words(drive.state, model.snapshot.taken_at_unix_ms),
+            drive_words(&model.snapshot, drive, model.now_unix_ms()),
             theme.style(tone),
         ),
         plain(grouped(drive.plots), text),

@@ -95,13 +95,13 @@ fn drive(model: &Model, text: &mut Text<'_>) -> &'static str {
         text.entry("", Tone::Plain, "it is not there any more", Tone::Dim);
         return "Drive";
     };
-    let now = model.snapshot.taken_at_unix_ms;
+    let now = model.now_unix_ms();
     text.entry("drive", Tone::Dim, &model.secret(&drive.name), Tone::Title);
     text.entry(
         "state",
         Tone::Dim,
-        &drive_words(drive.state, now),
-        drive_tone(drive.state),
+        &drive_words(&model.snapshot, drive, now),
+        drive_tone(model, drive),
     );
     let plots = format!(
         "{} plots, {}; {} not farmed",

@@ -33,7 +33,7 @@ use crate::feed::{FarmerPlace, FeedItem};
 type Made = fn() -> Model;
 
 /// Every state, and how it comes about; each has a file with all sizes.
-pub(in super::super) const STATES: [(&str, Made); 15] = [
+pub(in super::super) const STATES: [(&str, Made); 16] = [
     ("connecting", || console(samples::connecting())),
     ("wrong_ca", || console(samples::wrong_ca())),
     ("no_keys", || console(samples::no_keys())),
@@ -44,8 +44,14 @@ pub(in super::super) const STATES: [(&str, Made); 15] = [
     ("troubled", || console(samples::troubled())),
     ("lost", || {
         let mut model = console(samples::fine());
-        let reason = "the farmer at the socket went away: closed".to_owned();
+        let reason = "closed at /home/ann/.farmconsole/control.sock".to_owned();
         update(&mut model, Message::Item(FeedItem::Lost(reason)));
+        update(&mut model, Message::Quiet { for_s: 75 });
+        model
+    }),
+    ("silent", || {
+        let mut model = console(samples::fine());
+        update(&mut model, Message::Quiet { for_s: 75 });
         model
     }),
     ("private", || pressed(samples::troubled(), "p")),
@@ -128,11 +134,74 @@ fn machine_screen_without_its_harvester() {
     let reason = "the farmer at the socket went away: closed".to_owned();
     update(&mut model, Message::Item(FeedItem::Lost(reason)));
     let line = text(&model).lines().next().unwrap_or_default().to_owned();
-    assert!(line.contains("NO HARVESTER") && line.contains("old picture"), "{line}");
+    assert!(
+        line.contains("NO HARVESTER") && line.contains("for 0 s, trying again: "),
+        "{line}"
+    );
     let asked = update(&mut model, Message::Item(FeedItem::Back));
     assert!(matches!(asked.as_slice(), [Effect::Recent { .. }]));
     update(&mut model, Message::Quiet { for_s: 7 });
     assert!(text(&model).contains("picture is 7 s old"));
+}
+
+#[test]
+fn a_harvester_that_hangs_is_seen_at_every_size() {
+    let mut model = console(samples::fine());
+    update(&mut model, Message::Quiet { for_s: 60 });
+    for (columns, rows) in [(120, 36), (40, 10), (39, 9)] {
+        update(&mut model, Message::Resized(columns, rows));
+        let drawn = text(&model);
+        assert!(drawn.contains("SILENT") && !drawn.contains("HARVESTING"), "{drawn}");
+        assert!(columns < 40 || drawn.contains("1 min"), "{drawn}");
+        assert!(!drawn.contains("nothing wrong") && !drawn.contains('●'), "{drawn}");
+    }
+    update(&mut model, Message::Snapshot(Arc::new(samples::fine())));
+    assert!(text(&model).contains("HARVESTING"), "{}", text(&model));
+}
+
+#[test]
+fn the_word_of_the_header_has_room_on_the_smallest_terminal() {
+    let mut machine = samples::troubled();
+    machine.network = "simulator1".to_owned();
+    let mut model = console(machine);
+    for columns in [40, 50, 60, 80] {
+        update(&mut model, Message::Resized(columns, 10));
+        let drawn = text(&model);
+        let line = drawn.lines().next().unwrap();
+        assert!(
+            line.contains("✖ DRIVE TROUBLE") || line.contains("▲ DRIVE TROUBLE"),
+            "{line}"
+        );
+        assert!(line.contains("troubles !"), "{line}");
+    }
+}
+
+#[test]
+fn a_sentence_of_trouble_that_is_cut_says_so() {
+    let mut machine = samples::drive_sick();
+    let reason = |words: usize| format!("read /mnt/d03/{}: plot is damaged", "deep/".repeat(words));
+    machine.volumes[2].last_error = Some(reason(40));
+    assert!(text(&console(machine.clone())).contains("plot is damaged"));
+    machine.volumes[2].last_error = Some(reason(100));
+    let drawn = text(&console(machine));
+    let line = drawn.lines().nth(4).unwrap();
+    assert!(line.trim_end().ends_with('…'), "{drawn}");
+}
+
+#[test]
+fn a_drive_with_damaged_plots_is_not_fine() {
+    let mut machine = samples::fine();
+    let drive = &mut machine.volumes[3];
+    (drive.errors, drive.damaged) = (58, 58);
+    drive.last_damage = Some("read /mnt/d04/a.plot: plot is damaged".to_owned());
+    drive.last_damage_unix_ms = Some(NOW - 60_000);
+    let drawn = text(&console(machine));
+    let rows: Vec<_> = drawn.lines().filter(|line| line.contains("/mnt/d0")).collect();
+    let row = rows.iter().find(|row| row.contains("damaged plots")).unwrap();
+    assert!(
+        row.contains('▲') && row.contains("/mnt/d04") && !row.contains("fine"),
+        "{row}"
+    );
 }
 
 #[test]

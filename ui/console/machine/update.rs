@@ -16,9 +16,6 @@ use super::model::{Dialog, Model, RECORDS_KEPT};
 use super::popups;
 use crate::feed::{FarmerPlace, FeedItem};
 
-/// Seconds without a snapshot before it is said.
-const QUIET_AFTER_S: u64 = 5;
-
 /// Rows of a page.
 const PAGE: i64 = 10;
 
@@ -33,17 +30,17 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         Message::Resized(columns, rows) => model.size = (columns, rows),
         Message::Snapshot(snapshot) => {
             model.snapshot = snapshot;
-            model.quiet_s = None;
+            model.silent_s = 0;
         }
-        Message::Quiet { for_s } => model.quiet_s = (for_s >= QUIET_AFTER_S).then_some(for_s),
+        Message::Quiet { for_s } => model.silent_s = for_s,
         Message::Item(FeedItem::Event(event)) => add(model, event),
         Message::Item(FeedItem::Skipped(_)) => {}
         Message::Item(FeedItem::Lost(reason)) => {
             model.link = Link::Lost { reason };
-            model.quiet_s = None;
         }
         Message::Item(FeedItem::Back) => {
             model.link = Link::Up;
+            model.silent_s = 0;
             model.remark = Some("the harvester is back".to_owned());
             // Another process counts its records anew.
             model.log.clear();

@@ -17,10 +17,10 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::hit::Hit;
-use super::super::model::Link;
+use super::super::model::{Link, OLD_AFTER_S};
 use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
-use super::super::widgets::text::{line_width, put, put_ends, span, wrap};
+use super::super::widgets::text::{fit, line_width, put, put_ends, span, width, wrap};
 use super::keymap::{Action, BINDINGS};
 use super::model::Model;
 use super::{panes, popups};
@@ -42,7 +42,7 @@ pub(super) fn draw(model: &Model, frame: &mut Frame<'_>) -> Vec<Hit> {
         too_small(model, area, buffer);
         return Vec::new();
     }
-    let third = third_line(model, area.width);
+    let third = third_line(model, area);
     let header_rows = if area.height < 16 {
         2
     } else {
@@ -74,6 +74,9 @@ fn status(model: &Model) -> (&'static str, Tone) {
     if model.link != Link::Up {
         return ("NO HARVESTER", Tone::Bad);
     }
+    if model.is_silent() {
+        return ("SILENT", Tone::Bad);
+    }
     let status = model.snapshot.status();
     let tone = match status {
         MachineStatus::Harvesting => Tone::Good,
@@ -90,28 +93,35 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let machine = &model.snapshot;
     let (word, tone) = status(model);
-    let mut left = Vec::new();
-    let name = if area.width >= 100 {
-        " farmconsole harvester"
-    } else {
-        " harvester"
-    };
-    left.push(span(name, theme.style(Tone::Accent)));
-    left.push(span(
-        format!(" {} ", model.outside(&machine.network)),
-        theme.style(Tone::Plain),
-    ));
-    left.push(span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)));
-    match (&model.link, model.quiet_s) {
-        (Link::Lost { reason }, _) => {
-            let text = format!(" old picture, trying again: {}", model.outside(reason));
+    let mut right = troubles(model);
+    if area.width >= 70 {
+        let clock = format!("  {} ", model.zone.time(model.now_unix_ms()));
+        right.push(span(clock, theme.style(Tone::Title)));
+    }
+    let badge = format!(" {} {word} ", theme.sign(tone));
+    let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
+    let silent = time_span(model.silent_s);
+    // On a narrow terminal only since when is said of a picture that is old, and that before all names.
+    let since = format!(" {silent}");
+    let is_short = model.is_old() && area.width < 60;
+    let kept = width(&badge) + if is_short { width(&since) } else { 0 };
+    let mut left = names(model, area.width, room.saturating_sub(kept));
+    left.push(span(badge, theme.badge(tone)));
+    match &model.link {
+        _ if is_short => left.push(span(since, theme.style(tone))),
+        Link::Lost { reason } => {
+            let text = format!(" for {silent}, trying again: {}", model.outside(reason));
             left.push(span(text, theme.style(Tone::Bad)));
         }
-        (Link::Up, Some(for_s)) => {
-            let text = format!(" picture is {} old", time_span(for_s));
+        Link::Up if model.is_silent() => {
+            let text = format!(" for {silent}: the harvester says nothing");
+            left.push(span(text, theme.style(Tone::Bad)));
+        }
+        Link::Up if model.silent_s >= OLD_AFTER_S => {
+            let text = format!(" picture is {silent} old");
             left.push(span(text, theme.style(Tone::Warn)));
         }
-        (Link::Up, None) => {
+        Link::Up => {
             let text = format!(
                 " {} plots{}{}",
                 grouped(machine.counts.farmed),
@@ -120,11 +130,6 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             );
             left.push(span(text, theme.style(Tone::Plain)));
         }
-    }
-    let mut right = troubles(model);
-    if area.width >= 70 {
-        let clock = format!("  {} ", model.zone.time(machine.taken_at_unix_ms));
-        right.push(span(clock, theme.style(Tone::Title)));
     }
     put_ends(
         buffer,
@@ -136,12 +141,29 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     );
 }
 
+/// What this is and its network, as far as `room` columns have room beside the word that matters more.
+fn names(model: &Model, columns: u16, room: u16) -> Vec<Span<'static>> {
+    let theme = model.theme;
+    let network = model.outside(&model.snapshot.network);
+    let network = span(format!(" {network} "), theme.style(Tone::Plain));
+    let name = if columns >= 100 {
+        " farmconsole harvester"
+    } else {
+        " harvester"
+    };
+    let name = span(name, theme.style(Tone::Accent));
+    let fit = [vec![name, network.clone()], vec![network]];
+    let mut fit = fit.into_iter();
+    fit.find(|it| line_width(&Line::from(it.clone())) <= room)
+        .unwrap_or_default()
+}
+
 /// How many things are wrong.
 fn troubles(model: &Model) -> Vec<Span<'static>> {
     let theme = model.theme;
     let concerns = model.snapshot.concerns();
     let Some(worst) = concerns.first() else {
-        if matches!(model.link, Link::Lost { .. }) {
+        if model.is_old() {
             return vec![span("troubles ?", theme.style(Tone::Dim))];
         }
         return vec![span("nothing wrong", theme.style(Tone::Dim))];
@@ -157,7 +179,7 @@ fn troubles(model: &Model) -> Vec<Span<'static>> {
 fn farmer_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let farmer = &model.snapshot.farmer;
-    let now = model.snapshot.taken_at_unix_ms;
+    let now = model.now_unix_ms();
     let (_, tone) = status(model);
     let mut left = vec![
         span(" farmer ", theme.style(Tone::Dim)),
@@ -198,7 +220,10 @@ fn farmer_line(model: &Model, area: Rect, buffer: &mut Buffer) {
 }
 
 /// The worst that is wrong and what to do about it, a scan that takes long, or nothing.
-fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
+fn third_line(model: &Model, area: Rect) -> Vec<Line<'static>> {
+    let columns = area.width;
+    // The reason stands at the end of a sentence, after paths that may be long.
+    let sentence_rows = if area.height >= 30 { 3 } else { 2 };
     let theme = model.theme;
     let machine = &model.snapshot;
     let mut lines = Vec::new();
@@ -210,7 +235,7 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
         let parts = [
             (
                 model.outside(&worst.to_string()),
-                2,
+                sentence_rows,
                 theme.style(tone),
                 theme.sign(tone),
             ),
@@ -223,9 +248,8 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
             ),
         ];
         for (text, rows, style, sign) in parts {
-            for (n, text) in wrap(&text, columns.saturating_sub(4))
+            for (n, text) in first_lines(&text, columns.saturating_sub(4), rows, theme.pick("…", "~"))
                 .into_iter()
-                .take(rows)
                 .enumerate()
             {
                 let sign = if n == 0 { sign } else { " " };
@@ -236,6 +260,18 @@ fn third_line(model: &Model, columns: u16) -> Vec<Line<'static>> {
     let scan = machine.scan;
     if scan.running && scan.took_ms >= LONG_SCAN_MS {
         lines.push(scan_line(model, columns));
+    }
+    lines
+}
+
+/// `text` in at most `rows` lines; where it is cut, `mark` says so.
+fn first_lines(text: &str, columns: u16, rows: usize, mark: &str) -> Vec<String> {
+    let mut lines = wrap(text, columns);
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some(last) = lines.last_mut() {
+            *last = fit(&format!("{last} {mark}"), columns, mark);
+        }
     }
     lines
 }
@@ -292,7 +328,9 @@ fn last_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let room = area.width.saturating_sub(line_width(&Line::from(right.clone())) + 1);
     let mut hints = vec![span(" ", theme.style(Tone::Plain))];
     let mut used = 1;
-    for binding in BINDINGS.iter().filter(|binding| !binding.hint.is_empty()) {
+    // What lies over the screen takes the keys, and says which.
+    let hinted = BINDINGS.iter().filter(|binding| !binding.hint.is_empty());
+    for binding in hinted.filter(|_| model.dialog.is_none()) {
         let hint = match (binding.action, model.place) {
             // Harvesting goes on in the other process.
             (Action::Leave, FarmerPlace::Elsewhere) => "detach",

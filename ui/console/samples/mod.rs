@@ -14,7 +14,7 @@ use farmconsole::snapshot::*;
 
 pub(super) use self::pages::{drives, lost_page, monitor, page, past};
 pub(super) use self::pools::pooled;
-pub(super) use self::troubled::{one_late, one_revoked, troubled};
+pub(super) use self::troubled::{alarm, one_late, one_revoked, troubled};
 use super::model::Model;
 use super::palette::Palette;
 use super::theme::{Charset, Depth, Theme};

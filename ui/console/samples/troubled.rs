@@ -187,7 +187,7 @@ pub(in super::super) fn one_revoked() -> FarmSnapshot {
 }
 
 /// An alarm that opened at a time.
-fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u64) -> AlarmView {
+pub(in super::super) fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u64) -> AlarmView {
     AlarmView {
         number,
         severity: kind.severity(),

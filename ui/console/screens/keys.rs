@@ -185,6 +185,58 @@ fn acknowledging_names_the_selected_alarm() {
 }
 
 #[test]
+fn the_selection_stays_among_open_alarms_when_acknowledging_ends_one() {
+    let mut model = console(samples::troubled(), 120, 36);
+    press(&mut model, '7');
+    press(&mut model, 'j');
+    press(&mut model, 'j');
+    assert_eq!(press(&mut model, 'a'), [Effect::Acknowledge(2)]);
+    let mut farm = samples::troubled();
+    let mut lost = farm.alarms.remove(1);
+    (lost.acknowledged, lost.closed_at_unix_ms) = (true, Some(samples::NOW));
+    farm.alarm_history.insert(0, lost);
+    update(&mut model, Message::Snapshot(Arc::new(farm)));
+    assert_eq!(model.selection.alarm, Some(3));
+    let silenced = press(&mut model, 'z');
+    assert!(matches!(silenced[..], [Effect::Silence { .. }]), "{silenced:?}");
+}
+
+#[test]
+fn enter_is_named_where_it_opens_something() {
+    let hints = |model: &Model| last_line(model).contains("enter details");
+    let mut model = console(samples::empty(), 120, 36);
+    for screen in Screen::ALL {
+        press(&mut model, screen.tab().0);
+        assert!(screen == Screen::Messages || !hints(&model), "{screen:?}");
+    }
+    let mut model = console(samples::troubled(), 120, 36);
+    for screen in ['1', '2', '4', '6'] {
+        press(&mut model, screen);
+        assert!(hints(&model), "{screen}: {}", last_line(&model));
+    }
+    model.place = FarmerPlace::Here;
+    press(&mut model, 'q');
+    assert!(!hints(&model), "{}", last_line(&model));
+}
+
+#[test]
+fn enter_on_an_alarm_opens_its_harvester() {
+    let mut model = console(samples::troubled(), 120, 36);
+    press(&mut model, '7');
+    code(&mut model, KeyCode::End);
+    assert_eq!(code(&mut model, KeyCode::Enter), []);
+    assert!(
+        last_line(&model).contains("it is about no harvester"),
+        "{}",
+        last_line(&model)
+    );
+    code(&mut model, KeyCode::Home);
+    code(&mut model, KeyCode::Enter);
+    let opened = model.detailed().map(|(_, harvester)| harvester.name.clone());
+    assert_eq!(opened.as_deref(), Some("garage"));
+}
+
+#[test]
 fn only_wrong_messages_are_warnings_and_errors() {
     let mut model = console(samples::many(), 120, 36);
     for (n, level) in [(1, LogLevel::Info), (2, LogLevel::Warning), (3, LogLevel::Error)] {

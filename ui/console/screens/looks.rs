@@ -58,6 +58,44 @@ fn farm_that_does_not_farm() {
 }
 
 #[test]
+fn a_farmer_that_hangs_is_seen_at_every_size() {
+    let mut farm = samples::simulated();
+    farm.alarms.clear();
+    let mut model = console(farm, 120, 36);
+    let clock = |model: &Model| first_line(model).split_whitespace().last().map(str::to_owned);
+    let before = clock(&model);
+    update(&mut model, Message::Quiet { for_s: 60 });
+    assert_ne!(clock(&model), before, "the clock stands still");
+    for (columns, rows) in [(120, 36), (80, 24), (40, 10), (39, 9)] {
+        resize(&mut model, columns, rows);
+        for screen in ['1', '2', '7'] {
+            press(&mut model, screen);
+            let drawn = text(&model);
+            assert!(drawn.contains("SILENT") && !drawn.contains("FARMING"), "{drawn}");
+            assert!(!drawn.contains("no alarm is") && !drawn.contains('●'), "{drawn}");
+            assert!(
+                columns < 40 || drawn.contains("alarms ?") && drawn.contains("1 min"),
+                "{drawn}"
+            );
+        }
+    }
+    update(&mut model, Message::Snapshot(Arc::new(samples::simulated())));
+    assert!(first_line(&model).contains("FARMING"), "{}", first_line(&model));
+}
+
+#[test]
+fn a_farmer_that_is_gone_is_told_since_when() {
+    let mut model = console(samples::many(), 120, 36);
+    let reason = format!("closed at /{}", "deep/".repeat(30));
+    update(&mut model, Message::Item(FeedItem::Lost(reason)));
+    update(&mut model, Message::Quiet { for_s: 75 });
+    let line = first_line(&model);
+    assert!(line.contains("NO FARMER  for 1 min, trying again: closed at"), "{line}");
+    press(&mut model, '2');
+    assert!(text(&model).contains("1 min"), "{}", text(&model));
+}
+
+#[test]
 fn looks() {
     let mut plain = console(samples::troubled(), 120, 36);
     plain.theme = Theme {

@@ -87,11 +87,12 @@ impl Page {
         let but = |left_out: &[State]| State::ALL.into_iter().filter(|it| !left_out.contains(it)).collect();
         match self {
             Self::Screen(Screen::Harvesters) => but(&[]),
-            Self::Screen(Screen::Farm | Screen::Messages) => but(&[State::Revoked]),
-            Self::Screen(Screen::Plots | Screen::Proofs) => but(&[State::Late, State::Revoked]),
-            Self::Screen(Screen::Pools) => but(&[State::Late, State::Revoked, State::Simulated]),
+            Self::Screen(Screen::Farm) => but(&[State::Revoked]),
+            Self::Screen(Screen::Messages) => but(&[State::Silent, State::Revoked]),
+            Self::Screen(Screen::Plots | Screen::Proofs) => but(&[State::Late, State::Silent, State::Revoked]),
+            Self::Screen(Screen::Pools) => but(&[State::Late, State::Silent, State::Revoked, State::Simulated]),
             Self::Screen(Screen::Alarms) => but(&[State::One, State::Revoked, State::Simulated]),
-            Self::Details => but(&[State::OnlyWrong]),
+            Self::Details => but(&[State::Silent, State::OnlyWrong]),
             Self::Report(Report::Upgrade) => vec![State::Empty, State::Many, State::Troubled, State::Private],
             Self::Report(Report::Monitor) => vec![State::Empty, State::Many, State::Lost, State::Troubled],
             Self::Report(Report::SinceLastLook) => vec![State::Empty, State::Many, State::Troubled, State::Private],
@@ -132,6 +133,8 @@ enum State {
     Late,
     /// The farmer is gone.
     Lost,
+    /// The farmer is there, and says nothing.
+    Silent,
     /// Late, silent and absent harvesters, files that are not farmed, six alarms.
     Troubled,
     /// One harvester was sent away for good.
@@ -144,12 +147,13 @@ enum State {
 }
 
 impl State {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Empty,
         Self::One,
         Self::Many,
         Self::Late,
         Self::Lost,
+        Self::Silent,
         Self::Troubled,
         Self::Revoked,
         Self::Private,
@@ -166,6 +170,7 @@ impl State {
             Self::Many => "many",
             Self::Late => "late",
             Self::Lost => "lost",
+            Self::Silent => "silent",
             Self::Troubled => "troubled",
             Self::Revoked => "revoked",
             Self::Private => "private",
@@ -183,7 +188,7 @@ impl State {
                 pools: samples::pooled().pools.into_iter().take(1).collect(),
                 ..samples::one()
             },
-            Self::Many | Self::Lost | Self::Frozen => samples::pooled(),
+            Self::Many | Self::Lost | Self::Silent | Self::Frozen => samples::pooled(),
             Self::Late => samples::one_late(),
             Self::Revoked => samples::one_revoked(),
             Self::Troubled | Self::Private | Self::Filtered | Self::OnlyWrong => troubled(),
@@ -250,8 +255,12 @@ fn opened(page: Page, state: State) -> Model {
     assert_eq!(Page::of(&model), Some(page));
     match state {
         State::Lost => {
-            let reason = "read from the farmer: connection closed".to_owned();
+            let reason = "closed at /home/ann/.farmconsole/control.sock".to_owned();
             update(&mut model, Message::Item(FeedItem::Lost(reason)));
+            update(&mut model, Message::Quiet { for_s: 75 });
+        }
+        State::Silent => {
+            update(&mut model, Message::Quiet { for_s: 75 });
         }
         State::Private => key(&mut model, 'p'),
         State::OnlyWrong => key(&mut model, '!'),

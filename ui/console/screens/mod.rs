@@ -4,6 +4,7 @@
 mod keys;
 mod looks;
 mod matrix;
+mod words;
 
 pub(super) use self::matrix::SIZES;
 

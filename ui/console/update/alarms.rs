@@ -1,5 +1,7 @@
 //! What a person does about alarms.
 
+use farmconsole::snapshot::AlarmView;
+
 use super::super::message::Effect;
 use super::super::model::Model;
 
@@ -36,5 +38,28 @@ pub(super) fn silence(model: &mut Model) -> Vec<Effect> {
             model.remark = Some("nothing to silence here".to_owned());
             Vec::new()
         }
+    }
+}
+
+/// Numbers of the open alarms as they stand on the screen.
+pub(super) fn open_alarms(model: &Model) -> Vec<u64> {
+    let rows = model.alarms().into_iter();
+    rows.filter(|a| a.closed_at_unix_ms.is_none())
+        .map(|a| a.number)
+        .collect()
+}
+
+/// Acknowledging some alarms ends them: then the one that stands where the selected one stood among those that were
+/// `open` is selected, since the next key is meant for an open one.
+pub(super) fn keep_among_open(model: &mut Model, open: &[u64]) {
+    let Some(selected) = model.selection.alarm else { return };
+    let Some(at) = open.iter().position(|number| *number == selected) else {
+        return;
+    };
+    let rows = model.alarms();
+    let has_ended = |a: &&AlarmView| a.number == selected && a.closed_at_unix_ms.is_some() && a.acknowledged;
+    if rows.iter().any(has_ended) {
+        let open = open_alarms(model);
+        model.selection.alarm = open.get(at).or_else(|| open.last()).copied();
     }
 }

@@ -1,5 +1,6 @@
 //! The details of a harvester and lists of files: what is open, and what the farmer is asked for.
 
+use farmconsole::snapshot::HarvesterId;
 use farmconsole::snapshot::page::{Grouping, ListKind};
 
 use super::super::files::{FileList, Files, LISTS_OF_FLEET, LISTS_OF_HARVESTER, file_count};
@@ -9,7 +10,8 @@ use super::super::past::Past;
 use super::super::screen::Screen;
 use super::super::views;
 
-/// Opens the selected drive, the selected (or newest) message, proof or pool, or the details of the selected (or first) harvester at the first list that has files.
+/// Opens the selected drive, the selected (or newest) message, proof or pool, the harvester of the selected (or first)
+/// alarm, or the selected (or first) harvester.
 pub(super) fn open(model: &mut Model) -> Vec<Effect> {
     if model.file_list().is_some() {
         return open_drive(model);
@@ -37,21 +39,37 @@ pub(super) fn open(model: &mut Model) -> Vec<Effect> {
             }
             return Vec::new();
         }
-        Screen::Plots | Screen::Alarms => return Vec::new(),
+        Screen::Plots => return Vec::new(),
+        Screen::Alarms => {
+            return match model.harvester_of_alarm() {
+                Some(id) => open_harvester(model, id),
+                None => {
+                    model.remark = Some("this is all there is of it: it is about no harvester".to_owned());
+                    Vec::new()
+                }
+            };
+        }
     }
     let rows = model.harvesters();
     let selected = rows
         .iter()
         .find(|h| Some(h.id) == model.selection.harvester)
         .or_else(|| rows.first());
-    let Some(harvester) = selected.copied() else {
+    match selected.map(|harvester| harvester.id) {
+        Some(id) => open_harvester(model, id),
+        None => Vec::new(),
+    }
+}
+
+/// Opens the details of a harvester at the first list that has files.
+fn open_harvester(model: &mut Model, id: HarvesterId) -> Vec<Effect> {
+    let Some(harvester) = model.shown().harvesters.iter().find(|h| h.id == id) else {
         return Vec::new();
     };
     let list = LISTS_OF_HARVESTER
         .into_iter()
         .find(|list| file_count(model.shown(), harvester, *list) > 0)
         .unwrap_or(ListKind::Plots);
-    let id = harvester.id;
     model.selection.harvester = Some(id);
     model.screen = Screen::Harvesters;
     model.details = Some(Details {

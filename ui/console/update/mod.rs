@@ -12,7 +12,7 @@ use farmconsole::handle::RecentKind;
 use farmconsole::logging::LogLevel;
 use farmconsole::snapshot::page::{Grouping, ListKind};
 
-use self::alarms::{acknowledge, silence};
+use self::alarms::{acknowledge, keep_among_open, open_alarms, silence};
 use self::lists::{ask_files, file_list, group_by_drive, open, refresh_files, scroll_facts, turn_list, turn_to};
 use self::steps::{Step, page_rows, step};
 use self::typed::{
@@ -30,9 +30,6 @@ use super::order::{Order, orders_of};
 use super::privacy::Names;
 use super::screen::Screen;
 use crate::feed::{FarmerPlace, FeedItem};
-
-/// Seconds without a snapshot before it is said.
-const QUIET_AFTER_S: u64 = 5;
 
 /// What the console asks for when it opens or the farmer is back.
 pub(super) fn first_questions() -> Vec<Effect> {
@@ -61,15 +58,17 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Snapshot(snapshot) => {
+            let open = open_alarms(model);
             model.snapshot = snapshot;
-            model.quiet_s = None;
+            keep_among_open(model, &open);
+            model.silent_s = 0;
             if model.privacy {
                 model.names = Names::of(&model.snapshot.harvesters);
             }
             refresh_files(model)
         }
         Message::Quiet { for_s } => {
-            model.quiet_s = (for_s >= QUIET_AFTER_S).then_some(for_s);
+            model.silent_s = for_s;
             Vec::new()
         }
         Message::Item(item) => handle_item(model, item),
@@ -138,11 +137,11 @@ fn handle_item(model: &mut Model, item: FeedItem) -> Vec<Effect> {
         }
         FeedItem::Lost(reason) => {
             model.link = Link::Lost { reason };
-            model.quiet_s = None;
             Vec::new()
         }
         FeedItem::Back => {
             model.link = Link::Up;
+            model.silent_s = 0;
             model.remark = Some("the farmer is back".to_owned());
             let mut asks = first_questions();
             // What was asked last may never have been answered.
@@ -237,6 +236,7 @@ fn click(model: &mut Model, target: Target) -> Vec<Effect> {
         Target::Pool(launcher_id) => selection.pool = Some(launcher_id),
         Target::Entry(number) if selection.entry == Some(number) => return open(model),
         Target::Entry(number) => selection.entry = Some(number),
+        Target::Alarm(number) if selection.alarm == Some(number) => return open(model),
         Target::Alarm(number) => selection.alarm = Some(number),
         Target::File(number) => {
             if model.file_list().is_some_and(|list| list.selected == number) {

@@ -83,8 +83,12 @@ pub(super) fn scroll_text(model: &mut Model, rows: i64) {
         Some(Dialog::Entry { entry, .. }) => views::entry::last_scroll(model, entry),
         _ => return,
     };
-    if let Some(Dialog::Help { scroll } | Dialog::Report { scroll, .. } | Dialog::Entry { scroll, .. }) =
-        &mut model.dialog
+    if let Some(
+        Dialog::Help { scroll }
+        | Dialog::Report { scroll, .. }
+        | Dialog::Full { scroll }
+        | Dialog::Entry { scroll, .. },
+    ) = &mut model.dialog
     {
         let to = i64::from(*scroll).saturating_add(rows).clamp(0, i64::from(last));
         *scroll = u16::try_from(to).unwrap_or(last);

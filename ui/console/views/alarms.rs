@@ -24,10 +24,10 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let name = list_title(model, "Alarms", alarms.len(), all);
     let inner = pane_with(buffer, area, theme, name, order);
     if alarms.is_empty() {
-        let text = if all == 0 {
-            "no alarm since this farmer started"
-        } else {
-            "no alarm is open"
+        let text = match all {
+            _ if model.is_old() => NONE_WAS_OPEN,
+            0 => "no alarm since this farmer started",
+            _ => "no alarm is open",
         };
         put(buffer, inner, 0, &nothing(model, text));
         return Vec::new();
@@ -39,11 +39,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         if alarm.closed_at_unix_ms.is_some() && !history {
             history = true;
             if lines.is_empty() {
-                let none = Line::from(span(
-                    format!(" {} no alarm is open", theme.sign(Tone::Good)),
-                    theme.style(Tone::Good),
-                ));
-                lines.push((u64::MAX, none));
+                lines.push((u64::MAX, none_open(model)));
             }
             lines.push((u64::MAX, Line::default()));
             lines.push((u64::MAX, Line::from(span(" over", theme.style(Tone::Title)))));
@@ -86,9 +82,25 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     hits
 }
 
+/// What is said of open alarms when there were none and nobody says whether there are.
+const NONE_WAS_OPEN: &str = "no alarm was open when the farmer was heard last";
+
+/// What stands above the history when no open alarm does.
+fn none_open(model: &Model) -> Line<'static> {
+    let (text, tone) = if !model.shown().alarms.is_empty() {
+        ("no open alarm has these words", Tone::Dim)
+    } else if model.is_old() {
+        (NONE_WAS_OPEN, Tone::Dim)
+    } else {
+        ("no alarm is open", Tone::Good)
+    };
+    let theme = model.theme;
+    Line::from(span(format!(" {} {text}", theme.sign(tone)), theme.style(tone)))
+}
+
 fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
-    let now = model.shown().taken_at_unix_ms;
+    let now = model.shown_at_unix_ms();
     let (word, tone) = match alarm.severity {
         Severity::Critical => ("CRITICAL", Tone::Bad),
         Severity::Warning => ("WARNING", Tone::Warn),
@@ -124,7 +136,7 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
 
 fn over(model: &Model, alarm: &AlarmView) -> Vec<Line<'static>> {
     let theme = model.theme;
-    let now = model.shown().taken_at_unix_ms;
+    let now = model.shown_at_unix_ms();
     let until = alarm.closed_at_unix_ms.unwrap_or(alarm.updated_at_unix_ms);
     let times = format!(
         "{} {} {}",

@@ -95,7 +95,10 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     }
     let columns = [
         Column::new("time", 10, 1).sorts(SortBy::Natural, order),
-        Column::new("harvester", 11, 0).grows().sorts(SortBy::Name, order),
+        Column::new("harvester", 11, 0)
+            .keeps_both_ends()
+            .grows()
+            .sorts(SortBy::Name, order),
         Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
         Column::new("lookup", 7, 0).right().sorts(SortBy::Lookup, order),
@@ -202,7 +205,7 @@ fn attempt(model: &Model, attempt: &AttemptView) -> Vec<Line<'static>> {
 fn facts(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = model.shown();
-    let running = ago(snapshot.started_at_unix_ms, snapshot.taken_at_unix_ms);
+    let running = ago(snapshot.started_at_unix_ms, model.shown_at_unix_ms());
     let right = Line::from(span(format!("up {running}"), theme.style(Tone::Dim)));
     let inner = pane_with(buffer, area, theme, title(theme, "Farm"), right);
     for (row, (label, value, tone)) in rows(model).into_iter().enumerate() {
@@ -253,7 +256,7 @@ fn rows(model: &Model) -> Vec<(&'static str, String, Tone)> {
     let last = wins
         .last_block_unix_ms
         .or(luck.last_win_unix_ms)
-        .map(|at| format!("{} ago", ago(at, snapshot.taken_at_unix_ms)));
+        .map(|at| format!("{} ago", ago(at, model.shown_at_unix_ms())));
     let tone = if won > 0 { Tone::Win } else { Tone::Plain };
     let text = format!("{} / {}{kind}", grouped(luck.won_24h), grouped(won));
     match last {

@@ -15,6 +15,7 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Places, Rows, plain, table};
 use super::super::widgets::text::{fit_end, line_width, put, span, width, wrap};
 use super::header::short_bytes;
+use super::longest;
 use crate::format::grouped;
 
 /// Draws `list` with a head for each of `lists`, whose lengths `count` knows.
@@ -197,7 +198,13 @@ fn rows_of_files(model: &Model, list: &FileList, page: &Page, room: Rect, buffer
             .sorts(SortBy::Name, order),
     ];
     if of_fleet {
-        columns.push(Column::new("harvester", 12, 1).sorts(SortBy::Natural, order));
+        let names = longest(page.items.iter().map(|file| model.name(&file.harvester_name)));
+        columns.push(
+            Column::new("harvester", 12, 1)
+                .keeps_both_ends()
+                .up_to(names)
+                .sorts(SortBy::Natural, order),
+        );
     }
     match list.list {
         ListKind::Plots | ListKind::Shared => columns.extend([
@@ -238,7 +245,7 @@ fn file(model: &Model, list: &FileList, file: &FileView) -> Vec<Line<'static>> {
         ));
     }
     if let Some(at) = file.lost_at_unix_ms {
-        let when = model.zone.when(at, model.shown().taken_at_unix_ms);
+        let when = model.zone.when(at, model.shown_at_unix_ms());
         cells.push(plain(when, theme.style(Tone::Warn)));
     }
     cells
@@ -246,12 +253,16 @@ fn file(model: &Model, list: &FileList, file: &FileView) -> Vec<Line<'static>> {
 
 fn rows_of_drives(model: &Model, list: &FileList, page: &Page, room: Rect, buffer: &mut Buffer) -> Places {
     let order = model.orders.of(Screen::Plots);
+    let names = longest(page.directories.iter().map(|drive| model.name(&drive.harvester_name)));
     let columns = [
         Column::new("drive", 20, 0)
             .grows()
             .keeps_end()
             .sorts(SortBy::Name, order),
-        Column::new("harvester", 12, 1).sorts(SortBy::Natural, order),
+        Column::new("harvester", 12, 1)
+            .keeps_both_ends()
+            .up_to(names)
+            .sorts(SortBy::Natural, order),
         Column::new("files", 7, 0).right(),
         Column::new("size", 10, 2).right().sorts(SortBy::Size, order),
     ];

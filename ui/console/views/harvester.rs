@@ -85,7 +85,7 @@ fn facts(
     buffer: &mut Buffer,
 ) {
     let theme = model.theme;
-    let tone = harvester_tone(harvester);
+    let tone = harvester_tone(harvester, model);
     let mut name = title(theme, model.harvester_name(harvester));
     name.push_span(span(format!("  {} ", theme.sign(tone)), theme.style(tone)));
     name.push_span(span(harvester_words(harvester, model), theme.style(tone)));
@@ -132,7 +132,7 @@ fn facts(
 fn week(model: &Model, details: &Details) -> Vec<(String, Line<'static>)> {
     let theme = model.theme;
     let past = &details.past;
-    let now = model.shown().taken_at_unix_ms;
+    let now = model.shown_at_unix_ms();
     if let Some(reason) = &past.missing {
         let text = format!("no history: {}", model.outside(reason));
         return vec![("by hour".to_owned(), plain(text, theme.style(Tone::Dim)))];
@@ -172,7 +172,7 @@ fn cell(hour: Option<&HourRow>, theme: Theme) -> Span<'static> {
 }
 
 fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
-    let now = model.shown().taken_at_unix_ms;
+    let now = model.shown_at_unix_ms();
     let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
     let s = |ms| seconds(ms, model);
     let mut rows = vec![
@@ -299,11 +299,11 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     } else {
         ""
     };
-    rows.push((
-        "certificate",
-        format!("{}{shared}", model.secret(&h.peer_id.to_string())),
-        warn_if(h.certificate_shared),
-    ));
+    // The farmer's own has none, and no other connection has this port.
+    if !(h.local && h.port == 0) {
+        let certificate = format!("{}{shared}", model.secret(&h.peer_id.to_string()));
+        rows.push(("certificate", certificate, warn_if(h.certificate_shared)));
+    }
     let version = format!(
         "{} · protocol {}",
         model.outside(&h.software_version),
@@ -335,7 +335,7 @@ fn sync(model: &Model, h: &HarvesterView) -> String {
         return format!("failed: {}", model.outside(error));
     }
     match h.last_sync_unix_ms {
-        Some(at) => format!("finished {} ago", ago(at, model.shown().taken_at_unix_ms)),
+        Some(at) => format!("finished {} ago", ago(at, model.shown_at_unix_ms())),
         None => "not finished yet".to_owned(),
     }
 }

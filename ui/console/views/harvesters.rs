@@ -13,14 +13,14 @@ use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::bars::{lateness_tone, sparkline};
 use super::super::widgets::pane::pane_with;
-use super::super::widgets::table::{Column, Rows, plain, table};
+use super::super::widgets::table::{Column, Rows, plain, table, width_of};
 use super::super::widgets::text::{put, span, width};
 use super::header::short_bytes;
-use super::{harvester_tone, list_title, nothing, rough_span, seconds, short_words};
+use super::{harvester_tone, list_title, longest, nothing, rough_span, seconds, short_words};
 use crate::format::grouped;
 
-/// Columns of the sparkline in a row.
-const SPARK: u16 = 11;
+/// Head of the column of sparklines.
+const LOOK_UPS: &str = "look-ups";
 
 /// Draws it.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
@@ -35,9 +35,13 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     }
     // Sign, name and the longest stay; the newest look-ups are those that are in sight.
     let over_time_columns = area.width.saturating_sub(28).clamp(8, 64);
+    let names = longest(rows.iter().map(|h| model.harvester_name(h)));
     let over_time = [
         Column::new("", 1, 0),
-        Column::new("name", 12, 0).grows().sorts(SortBy::Name, order),
+        Column::new("name", 12, 0)
+            .keeps_both_ends()
+            .grows()
+            .sorts(SortBy::Name, order),
         Column::new("last 64 signage points, the newest at the right", over_time_columns, 0),
         Column::new("p50", 5, 4).right(),
         Column::new("p95", 5, 3).right(),
@@ -47,15 +51,21 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     ];
     let columns = [
         Column::new("", 1, 0),
-        Column::new("name", 12, 0).sorts(SortBy::Name, order),
-        Column::new("state", 22, 0).grows().sorts(SortBy::State, order),
+        Column::new("name", 12, 0)
+            .keeps_both_ends()
+            .up_to(names)
+            .sorts(SortBy::Name, order),
+        Column::new("state", 22, 0)
+            .up_to(26)
+            .grows()
+            .sorts(SortBy::State, order),
         Column::new("plots", 6, 0).right().sorts(SortBy::Plots, order),
         Column::new("size", 9, 2).right().sorts(SortBy::Size, order),
         Column::new("answered", 9, 3).right().sorts(SortBy::Newest, order),
         Column::new("p50", 4, 5).right(),
         Column::new("p95", 5, 6).right(),
         Column::new("max", 5, 1).right().sorts(SortBy::Lookup, order),
-        Column::new("look-ups", SPARK, 7),
+        Column::new(LOOK_UPS, 11, 7).up_to(64),
         Column::new("not farmed", 12, 4).sorts(SortBy::NotFarmed, order),
         Column::new("last change", 15, 9),
         Column::new("address", 15, 8),
@@ -67,6 +77,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         width: inner.width.saturating_sub(2),
         ..inner
     };
+    let look_ups = width_of(LOOK_UPS, &columns, inner.width);
     let shown = Rows {
         count: rows.len(),
         selected,
@@ -75,7 +86,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
             if model.heat_map {
                 row_over_time(model, rows[n], over_time_columns)
             } else {
-                row(model, rows[n])
+                row(model, rows[n], look_ups)
             }
         },
     };
@@ -90,7 +101,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
 /// The look-ups of one harvester as a row of the heat map: height and colour say how long, a cross that none came.
 fn row_over_time(model: &Model, harvester: &HarvesterView, columns: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
-    let tone = harvester_tone(harvester);
+    let tone = harvester_tone(harvester, model);
     let text = theme.style(Tone::Plain);
     let count = |count: u64| match count {
         0 => plain("0", theme.style(Tone::Dim)),
@@ -144,12 +155,12 @@ fn fleet(model: &Model, order: Order) -> Line<'static> {
     line
 }
 
-fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
+fn row(model: &Model, harvester: &HarvesterView, look_ups: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
     let dim = theme.style(Tone::Dim);
     let text = theme.style(Tone::Plain);
-    let tone = harvester_tone(harvester);
-    let now = model.shown().taken_at_unix_ms;
+    let tone = harvester_tone(harvester, model);
+    let now = model.shown_at_unix_ms();
     let answered = match &harvester.last_answer {
         Some(answer) => rough_span(now.saturating_sub(answer.at_unix_ms) / 1000),
         None => "never".to_owned(),
@@ -175,7 +186,7 @@ fn row(model: &Model, harvester: &HarvesterView) -> Vec<Line<'static>> {
         plain(seconds(harvester.lookup_p50_ms, model), text),
         plain(seconds(harvester.lookup_p95_ms, model), text),
         plain(seconds(harvester.lookup_max_ms, model), theme.style(slowest)),
-        Line::from(sparkline(&harvester.lookups_ms, SPARK, theme)),
+        Line::from(sparkline(&harvester.lookups_ms, look_ups, theme)),
         not_farmed(model, harvester),
         change(model, harvester),
         plain(model.secret(&harvester.host), dim),
@@ -221,7 +232,7 @@ fn change(model: &Model, harvester: &HarvesterView) -> Line<'static> {
         format!(
             "{} at {}",
             parts.join(" "),
-            model.zone.minute(change.at_unix_ms, model.shown().taken_at_unix_ms)
+            model.zone.minute(change.at_unix_ms, model.shown_at_unix_ms())
         ),
         theme.style(tone),
     )

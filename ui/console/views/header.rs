@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::super::hit::{Hit, Target};
-use super::super::model::{Link, Model};
+use super::super::model::{Link, Model, OLD_AFTER_S};
 use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::bars::{cell_sign, sub_slot};
@@ -27,6 +27,9 @@ pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
             FarmerPlace::Recording => ("OVER", Tone::Accent),
             FarmerPlace::Here | FarmerPlace::Elsewhere => ("NO FARMER", Tone::Bad),
         };
+    }
+    if model.is_silent() {
+        return ("SILENT", Tone::Bad);
     }
     let status = &model.snapshot.status;
     let tone = match status {
@@ -61,7 +64,7 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = &model.snapshot;
     let clock = span(
-        format!("  {} ", model.zone.time(snapshot.taken_at_unix_ms)),
+        format!("  {} ", model.zone.time(model.now_unix_ms())),
         theme.style(Tone::Title),
     );
     let mut parts = vec![
@@ -97,14 +100,14 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         span(format!(" {} {word} ", theme.sign(tone)), theme.badge(tone)),
     ];
     parts.push(Part { rank: 0, spans: badge });
-    if let Some(reason) = reason(model) {
+    if let Some(reason) = reason(model, area.width) {
         parts.push(Part {
             rank: 1,
             spans: vec![span(format!(" {reason}"), theme.style(tone))],
         });
     }
-    if let Some(for_s) = model.quiet_s {
-        let old = format!("  picture is {} old", time_span(for_s));
+    if model.silent_s >= OLD_AFTER_S && !model.is_old() {
+        let old = format!("  picture is {} old", time_span(model.silent_s));
         parts.push(Part {
             rank: 0,
             spans: vec![span(old, theme.style(Tone::Warn))],
@@ -149,14 +152,22 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     put_ends(buffer, area, 0, left, right, theme.pick("…", "~"));
 }
 
-/// Why the word is what it is.
-fn reason(model: &Model) -> Option<String> {
+/// Why the word is what it is; on a narrow terminal only since when, where that is known of the farmer itself.
+fn reason(model: &Model, columns: u16) -> Option<String> {
+    if model.is_old() && columns < NARROW {
+        return Some(time_span(model.silent_s));
+    }
     if let Link::Lost { reason } = &model.link {
         let reason = model.outside(reason);
         return Some(match model.place {
             FarmerPlace::Recording => reason,
-            FarmerPlace::Here | FarmerPlace::Elsewhere => format!("old picture, trying again: {reason}"),
+            FarmerPlace::Here | FarmerPlace::Elsewhere => {
+                format!("for {}, trying again: {reason}", time_span(model.silent_s))
+            }
         });
+    }
+    if model.is_silent() {
+        return Some(format!("for {}: the farmer says nothing", time_span(model.silent_s)));
     }
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
@@ -187,6 +198,9 @@ fn reason(model: &Model) -> Option<String> {
     };
     Some(model.theme.plain(text))
 }
+
+/// Columns below which there is room for a number and its unit beside the word.
+const NARROW: u16 = 60;
 
 /// How many harvesters of how many, and their plots; and the same in fewer and fewer words.
 fn totals(model: &Model) -> [String; 3] {
@@ -224,8 +238,7 @@ fn alarms(model: &Model) -> Vec<Span<'static>> {
     let theme = model.theme;
     let open = &model.snapshot.alarms;
     let count = open.len();
-    let is_old = matches!(model.link, Link::Lost { .. }) && model.place != FarmerPlace::Recording;
-    let text = if count == 0 && is_old {
+    let text = if count == 0 && model.is_old() {
         "alarms ?".to_owned()
     } else if count == 0 {
         "no alarm".to_owned()
@@ -246,6 +259,8 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let snapshot = &model.snapshot;
     let mut left = Vec::new();
+    // What was good when the farmer was heard last need not be.
+    let good = if model.is_old() { Tone::Dim } else { Tone::Good };
     for node in snapshot.nodes.iter().take(2) {
         let name = if snapshot.simulated {
             model.outside(&node.name)
@@ -255,9 +270,9 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         let (word, tone) = match (node.connected, node.synced) {
             (false, _) => ("not connected", Tone::Bad),
             (true, _) if node.syncing => ("syncing", Tone::Warn),
-            (true, Some(true)) => ("synced", Tone::Good),
+            (true, Some(true)) => ("synced", good),
             (true, Some(false)) => ("not synced", Tone::Warn),
-            (true, None) => ("connected", Tone::Good),
+            (true, None) => ("connected", good),
         };
         let kind = if snapshot.simulated { " " } else { " node " };
         left.push(span(kind, theme.style(Tone::Dim)));
@@ -294,9 +309,10 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
                 "last "
             };
             right.push(span(label, theme.style(Tone::Dim)));
-            let age_ms = snapshot.taken_at_unix_ms.saturating_sub(point.received_at_unix_ms);
+            let now = model.now_unix_ms();
+            let age_ms = now.saturating_sub(point.received_at_unix_ms);
             let tone = if age_ms > 60_000 { Tone::Bad } else { Tone::Plain };
-            let age = ago(point.received_at_unix_ms, snapshot.taken_at_unix_ms);
+            let age = ago(point.received_at_unix_ms, now);
             right.push(span(format!("{age} ago"), theme.style(tone)));
         }
         None => right.push(span("no signage point yet", theme.style(Tone::Dim))),

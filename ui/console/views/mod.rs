@@ -23,21 +23,24 @@ use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::model::Model;
-use super::rows::{is_wrong, not_farmed};
+use super::rows::not_farmed;
 use super::screen::Screen;
 use super::theme::Theme;
 use super::tone::Tone;
 use super::widgets::pane::title;
-use super::widgets::text::{put, put_ends, span, wrap};
+use super::widgets::text::{put, put_ends, span, width, wrap};
 use crate::format::{grouped, plural, span as time_span};
 
 /// The tone of a harvester's state.
-fn harvester_tone(harvester: &HarvesterView) -> Tone {
+fn harvester_tone(harvester: &HarvesterView, model: &Model) -> Tone {
     match harvester.state {
+        HarvesterState::Farming if harvester.plots == 0 && model.lost_plots(harvester) > 0 => Tone::Bad,
         // What one key shows as wrong must not look fine.
-        HarvesterState::Farming if is_wrong(harvester) => Tone::Warn,
+        HarvesterState::Farming if model.is_wrong(harvester) => Tone::Warn,
         HarvesterState::Farming if harvester.plots == 0 => Tone::Dim,
         HarvesterState::Revoked { .. } => Tone::Dim,
+        // So it was when the farmer was heard last.
+        HarvesterState::Farming if model.is_old() => Tone::Dim,
         HarvesterState::Farming => Tone::Good,
         HarvesterState::Syncing { .. } | HarvesterState::NotChallenged => Tone::Accent,
         HarvesterState::Late => Tone::Warn,
@@ -49,11 +52,18 @@ fn harvester_tone(harvester: &HarvesterView) -> Tone {
 fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     let mut words = match &harvester.state {
         HarvesterState::Absent { since_unix_ms } | HarvesterState::Revoked { since_unix_ms } => {
-            let since = model.zone.minute(*since_unix_ms, model.shown().taken_at_unix_ms);
+            let since = model.zone.minute(*since_unix_ms, model.shown_at_unix_ms());
             format!("{} since {since}", harvester.state_words())
         }
         _ => harvester.state_words(),
     };
+    let lost = model.lost_plots(harvester);
+    let alarms = model.alarms_of(harvester).count() as u64;
+    if lost > 0 {
+        words.push_str(&format!(", {} lost", grouped(lost)));
+    } else if alarms > 0 && harvester.state == HarvesterState::Farming {
+        words.push_str(&format!(", {}", plural(alarms, "alarm")));
+    }
     if harvester.certificate_shared {
         words.push_str(", certificate shared");
     }
@@ -65,13 +75,21 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
     let missing = harvester.lookups_ms.iter().filter(|l| l.is_none()).count();
     match harvester.state {
         HarvesterState::Silent { unanswered } => format!("silent, {unanswered} unanswered"),
+        HarvesterState::Suspect { for_s } => format!("silent for {}", rough_span(for_s)),
         HarvesterState::NotChallenged => "not challenged".to_owned(),
+        HarvesterState::Absent { since_unix_ms } | HarvesterState::Revoked { since_unix_ms } => {
+            let since = model.zone.minute(since_unix_ms, model.shown_at_unix_ms());
+            // With the day there is no room for the word.
+            let word = if since.contains(' ') { "" } else { "since " };
+            format!("{} {word}{since}", harvester.state_words())
+        }
+        HarvesterState::Farming if model.lost_plots(harvester) > 0 => {
+            let lost = grouped(model.lost_plots(harvester));
+            format!("{}, {lost} lost", harvester.state_words())
+        }
         HarvesterState::Farming | HarvesterState::Late if missing > 0 => {
-            format!(
-                "{}, {missing} of {} missing",
-                harvester.state_words(),
-                harvester.lookups_ms.len()
-            )
+            let asked = harvester.lookups_ms.len();
+            format!("{}, {missing}/{asked} missing", harvester.state_words())
         }
         HarvesterState::Farming if harvester.certificate_shared => "certificate shared".to_owned(),
         HarvesterState::Farming if harvester.last_sync_error.is_some() => "plot sync failed".to_owned(),
@@ -87,6 +105,13 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
         _ => harvester_words(harvester, model),
     }
 }
+
+/// Columns that the longest of these names takes, up to the longest that a harvester can be given.
+fn longest(names: impl Iterator<Item = String>) -> u16 {
+    names.map(|name| width(&name)).max().unwrap_or(0).min(LONGEST_NAME)
+}
+
+const LONGEST_NAME: u16 = 32;
 
 /// How long ago something was, on the clock of the picture.
 fn ago(at_unix_ms: u64, now_unix_ms: u64) -> String {
@@ -137,6 +162,14 @@ fn list_title(model: &Model, name: &str, shown: usize, all: usize) -> Line<'stat
 fn nothing(model: &Model, when_all: &str) -> Line<'static> {
     let text = if !model.filter.is_empty() {
         "nothing has these words; esc shows all".to_owned()
+    } else if model.only_wrong && !model.shown().alarms.is_empty() {
+        let open = match model.shown().alarms.len() {
+            1 => "1 alarm is open: 7 shows it".to_owned(),
+            some => format!("{some} alarms are open: 7 shows them"),
+        };
+        format!("nothing here; {open}, ! shows all")
+    } else if model.only_wrong && model.is_old() {
+        "nothing was wrong here when the farmer was heard last; ! shows all".to_owned()
     } else if model.only_wrong {
         "nothing is wrong here; ! shows all".to_owned()
     } else if model.screen == Screen::Messages && model.least_level > LogLevel::Debug {
@@ -148,12 +181,12 @@ fn nothing(model: &Model, when_all: &str) -> Line<'static> {
 }
 
 /// Harvesters of a page that needs to leave some out: those that are wrong first, then the order of the person.
-fn worst_first<'a>(rows: &[&'a HarvesterView], room: usize) -> Vec<&'a HarvesterView> {
+fn worst_first<'a>(model: &Model, rows: &[&'a HarvesterView], room: usize) -> Vec<&'a HarvesterView> {
     if rows.len() <= room {
         return rows.to_vec();
     }
     let mut sorted = rows.to_vec();
-    sorted.sort_by_key(|h| (h.state.is_fine(), !is_wrong(h)));
+    sorted.sort_by_cached_key(|h| (h.state.is_fine(), !model.is_wrong(h)));
     sorted
 }
 

@@ -191,7 +191,7 @@ fn lines(model: &Model, pool: &PoolView, columns: u16) -> Vec<Line<'static>> {
         plain("since start", since_start),
         plain("its clock", clock),
     ];
-    let now = model.shown().taken_at_unix_ms;
+    let now = model.shown_at_unix_ms();
     for (n, answer) in pool.last_answers.iter().take(5).enumerate() {
         let text = format!(
             "{} {} ({} ms): {}",

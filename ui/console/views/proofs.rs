@@ -13,7 +13,7 @@ use super::super::tone::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
-use super::{draw_text, fact_lines, list_title, nothing};
+use super::{draw_text, fact_lines, list_title, longest, nothing};
 use crate::format::grouped;
 
 /// Draws it: the list, and the selected (or newest) proof in full.
@@ -51,9 +51,13 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
         );
         return Vec::new();
     }
+    let names = longest(rows.iter().map(|proof| model.name(&proof.harvester_name)));
     let columns = [
         Column::new("time", 11, 0).sorts(SortBy::Natural, order),
-        Column::new("harvester", 12, 0).sorts(SortBy::Name, order),
+        Column::new("harvester", 12, 0)
+            .keeps_both_ends()
+            .up_to(names)
+            .sorts(SortBy::Name, order),
         Column::new("SP", 2, 6).right(),
         Column::new("state", 36, 0).grows().sorts(SortBy::State, order),
         Column::new("verified", 9, 1).right(),
@@ -99,10 +103,7 @@ fn row(model: &Model, proof: &ProofView) -> Vec<Line<'static>> {
         None => plain(theme.none(), dim),
     };
     vec![
-        plain(
-            model.zone.when(proof.found_at_unix_ms, model.shown().taken_at_unix_ms),
-            dim,
-        ),
+        plain(model.zone.when(proof.found_at_unix_ms, model.shown_at_unix_ms()), dim),
         plain(model.name(&proof.harvester_name), theme.style(Tone::Plain)),
         plain(proof.signage_point_index.to_string(), dim),
         plain(format!("{} {words}", theme.sign(tone)), theme.style(tone)),

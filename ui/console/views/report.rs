@@ -11,7 +11,7 @@ use ratatui::text::Line;
 use super::super::model::{Model, Report};
 use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
-use super::super::widgets::text::{fit, span, wrap};
+use super::super::widgets::text::{fit_middle, span, wrap};
 use super::{ago, draw_text, last_scroll_of};
 use crate::format::{chia_bytes, grouped, plural};
 
@@ -64,7 +64,7 @@ fn lines(model: &Model, what: Report, columns: u16) -> Vec<Line<'static>> {
         let room = columns.saturating_sub(indent + 4);
         for (n, line) in wrap(&theme.plain(text), room).into_iter().enumerate() {
             let label = if n == 0 { label.as_str() } else { "" };
-            let label = fit(label, indent.saturating_sub(1), theme.pick("…", "~"));
+            let label = fit_middle(label, indent.saturating_sub(1), theme.pick("…", "~"));
             lines.push(Line::from(vec![
                 span(
                     format!(" {label:<width$}", width = usize::from(indent)),
@@ -190,7 +190,7 @@ fn monitor(model: &Model) -> Vec<Paragraph> {
                 env!("CARGO_PKG_VERSION")
             ),
         ),
-        plain("runs for", ago(farm.started_at_unix_ms, farm.taken_at_unix_ms)),
+        plain("runs for", ago(farm.started_at_unix_ms, model.now_unix_ms())),
         plain(
             "memory",
             farm.monitor.memory_bytes.map_or_else(
@@ -269,7 +269,7 @@ const ENTRIES: u64 = super::super::stream::ENTRIES_KEPT as u64;
 
 fn since_last_look(model: &Model) -> Vec<Paragraph> {
     let farm = &model.snapshot;
-    let now = farm.taken_at_unix_ms;
+    let now = model.now_unix_ms();
     let Some(look) = &model.last_look else {
         let text = "this is the first console on this root: from now on it is remembered what you saw".to_owned();
         return vec![(String::new(), text, Tone::Plain)];
@@ -320,16 +320,20 @@ fn since_last_look(model: &Model) -> Vec<Paragraph> {
         .iter()
         .filter(|a| a.closed_at_unix_ms.is_some_and(later))
         .collect();
-    out.push(head(&format!(
-        "{} opened and not over",
-        plural(opened.len() as u64, "alarm")
-    )));
+    out.push(head(&match opened.len() {
+        0 => "no new alarm is open".to_owned(),
+        1 => "1 new alarm is open".to_owned(),
+        some => format!("{some} new alarms are open"),
+    }));
     let line = |alarm: &AlarmView, at: u64, tone| {
         let text = format!("{}  {}", model.zone.when(at, now), model.outside(&alarm.text));
         (String::new(), text, tone)
     };
     out.extend(opened.iter().map(|a| line(a, a.opened_at_unix_ms, Tone::Bad)));
-    out.push(head(&format!("{} over", plural(over.len() as u64, "alarm"))));
+    out.push(head(&match over.len() {
+        0 => "no alarm has ended since".to_owned(),
+        some => format!("{} ended", plural(some as u64, "alarm")),
+    }));
     out.extend(
         over.iter()
             .map(|a| line(a, a.closed_at_unix_ms.unwrap_or_default(), Tone::Dim)),

@@ -7,12 +7,11 @@ use ratatui::text::Line;
 
 use super::super::hit::{Hit, Target};
 use super::super::model::Model;
-use super::super::rows::is_wrong;
 use super::super::tone::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
-use super::super::widgets::text::{fit, put, span, width};
-use super::{harvester_tone, nothing, seconds, short_words, worst_first};
+use super::super::widgets::text::{fit, fit_middle, put, span, width};
+use super::{harvester_tone, longest, nothing, seconds, short_words, worst_first};
 use crate::format::plural;
 
 /// Draws the pane.
@@ -34,15 +33,16 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     }
     let mut hits = Vec::new();
     let room = usize::from(inner.height);
-    let rows = worst_first(&all, room);
+    let rows = worst_first(model, &all, room);
     let shown = if rows.len() > room {
         room.saturating_sub(1)
     } else {
         rows.len()
     };
+    let names = longest(rows.iter().take(shown).map(|h| model.harvester_name(h)));
     for (row, harvester) in rows.iter().take(shown).enumerate() {
         let y = u16::try_from(row).unwrap_or(u16::MAX);
-        put(buffer, inner, y, &line(model, harvester, inner.width));
+        put(buffer, inner, y, &line(model, harvester, names, inner.width));
         let area = Rect {
             y: inner.y + y,
             height: 1,
@@ -55,7 +55,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         hits.push(Hit { area, target });
     }
     if let Some(rest) = rows.get(shown..).filter(|rest| !rest.is_empty()) {
-        let wrong = rest.iter().filter(|h| is_wrong(h)).count();
+        let wrong = rest.iter().filter(|h| model.is_wrong(h)).count();
         let state = if wrong == 0 {
             "all fine".to_owned()
         } else {
@@ -87,13 +87,12 @@ fn totals(model: &Model) -> (u64, u64) {
     })
 }
 
-fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static> {
+/// One harvester, where the longest name in sight takes `names`.
+fn line(model: &Model, harvester: &HarvesterView, names: u16, columns: u16) -> Line<'static> {
     let theme = model.theme;
     let mark = theme.pick("…", "~");
-    let tone = harvester_tone(harvester);
-    let (name_width, words_width) = if columns >= 110 { (14, 28) } else { (12, 22) };
-    let name = fit(&model.harvester_name(harvester), name_width, mark);
-    let name_pad = usize::from(name_width - width(&name));
+    let tone = harvester_tone(harvester, model);
+    let (least_name, words_width) = if columns >= 110 { (14, 28) } else { (12, 22) };
     let second = |ms| seconds(ms, model);
     let (p50, p95, max) = (
         harvester.lookup_p50_ms,
@@ -110,6 +109,11 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
         60.. => format!("  p95 {:>4}  max {:>4} s", second(p95), second(max)),
         _ => String::new(),
     };
+    // A long name takes of the look-ups as long as half of them stay in sight.
+    let spare = columns.saturating_sub(3 + least_name + 2 + width(&numbers) + 2 + words_width + LOOK_UPS_LEAST);
+    let name_width = names.clamp(least_name, least_name + spare);
+    let name = fit_middle(&model.harvester_name(harvester), name_width, mark);
+    let name_pad = usize::from(name_width - width(&name));
     let fixed = 3 + name_width + 2 + width(&numbers) + 2;
     let spark = columns.saturating_sub(fixed + words_width).min(64);
     let words = fit(
@@ -133,3 +137,6 @@ fn line(model: &Model, harvester: &HarvesterView, columns: u16) -> Line<'static>
     spans.push(span(format!("  {words}"), theme.style(words_tone)));
     Line::from(spans)
 }
+
+/// Signage points that stay in sight however long the names are.
+const LOOK_UPS_LEAST: u16 = 32;

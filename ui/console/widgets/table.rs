@@ -9,13 +9,14 @@ use super::super::hit::{Hit, Target};
 use super::super::order::{Order, SortBy};
 use super::super::theme::Theme;
 use super::super::tone::Tone;
-use super::text::{fit_end, fit_line, line_width, put, span};
+use super::text::{fit_end, fit_line, fit_middle, line_width, put, span};
 
 /// One column.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Column {
     title: &'static str,
     width: u16,
+    most: u16,
     grows: bool,
     right: bool,
     rank: u8,
@@ -29,6 +30,7 @@ impl Column {
         Self {
             title,
             width,
+            most: width,
             grows: false,
             right: false,
             rank,
@@ -48,6 +50,19 @@ impl Column {
             cut: Cut::Front,
             ..self
         }
+    }
+
+    /// What does not fit is cut in the middle: names differ at their ends, and are known by their beginning.
+    pub(in super::super) const fn keeps_both_ends(self) -> Self {
+        Self {
+            cut: Cut::Middle,
+            ..self
+        }
+    }
+
+    /// Where all columns have room, it takes of the rest until it has `most`.
+    pub(in super::super) const fn up_to(self, most: u16) -> Self {
+        Self { most, ..self }
     }
 
     /// Its head sorts the table, which is in `order`, by it.
@@ -74,7 +89,7 @@ impl Column {
         }
     }
 
-    /// Takes what is left; one column of a table should.
+    /// Takes what the others leave; one column of a table should.
     pub(in super::super) const fn grows(self) -> Self {
         Self { grows: true, ..self }
     }
@@ -84,6 +99,7 @@ impl Column {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cut {
     Front,
+    Middle,
     End,
 }
 
@@ -217,29 +233,50 @@ fn places(columns: &[Column], width: u16) -> Vec<Option<(u16, u16)>> {
         let Some((n, _)) = worst else { break };
         shown[n] = false;
     }
-    let spare = width.saturating_sub(needed(&shown));
+    let mut spare = width.saturating_sub(needed(&shown));
+    let widths: Vec<u16> = columns
+        .iter()
+        .zip(&shown)
+        .map(|(column, shown)| {
+            let more = column.most.saturating_sub(column.width).min(spare);
+            let more = if *shown { more } else { 0 };
+            spare -= more;
+            column.width + more
+        })
+        .collect();
     let mut x = 0u16;
     let mut grown = false;
     columns
         .iter()
         .zip(shown)
-        .map(|(column, shown)| {
+        .zip(widths)
+        .map(|((column, shown), wide)| {
             if !shown || x >= width {
                 return None;
             }
             let extra = if column.grows && !grown { spare } else { 0 };
             grown |= column.grows;
-            let place = (x, (column.width + extra).min(width - x));
-            x += column.width + extra + GAP;
+            let place = (x, (wide + extra).min(width - x));
+            x += wide + extra + GAP;
             Some(place)
         })
         .collect()
+}
+
+/// How wide the column called `title` is drawn in a table of `width`; 0 where it is left out.
+pub(in super::super) fn width_of(title: &str, columns: &[Column], width: u16) -> u16 {
+    let mut drawn = columns.iter().zip(places(columns, width));
+    let place = drawn.find(|(column, _)| column.title == title);
+    place.and_then(|(_, place)| place).map_or(0, |(_, wide)| wide)
 }
 
 fn cell(buffer: &mut Buffer, area: Rect, column: &Column, line: Line<'static>, mark: &str) {
     let line = match (column.cut, line.spans.first()) {
         (Cut::Front, Some(only)) if line.spans.len() == 1 => {
             plain(fit_end(&only.content, area.width, mark), only.style)
+        }
+        (Cut::Middle, Some(only)) if line.spans.len() == 1 => {
+            plain(fit_middle(&only.content, area.width, mark), only.style)
         }
         _ => fit_line(line, area.width, mark),
     };
@@ -285,6 +322,16 @@ mod tests {
         assert_eq!(places(&COLUMNS, 11), [Some((0, 5)), None, None]);
         assert_eq!(places(&COLUMNS, 3), [Some((0, 3)), None, None]);
         assert_eq!(places(&COLUMNS, 0), [None, None, None]);
+    }
+
+    #[test]
+    fn a_column_takes_of_the_rest_what_it_can_use() {
+        let columns = [COLUMNS[0].up_to(8), COLUMNS[1], COLUMNS[2]];
+        assert_eq!(places(&columns, 19), [Some((0, 5)), Some((7, 5)), Some((14, 5))]);
+        assert_eq!(places(&columns, 21), [Some((0, 7)), Some((9, 5)), Some((16, 5))]);
+        assert_eq!(places(&columns, 25), [Some((0, 8)), Some((10, 5)), Some((17, 8))]);
+        assert_eq!(width_of("a", &columns, 21), 7);
+        assert_eq!(width_of("b", &columns, 18), 0);
     }
 
     #[test]

@@ -55,6 +55,16 @@ pub(in super::super) fn fit_end(text: &str, columns: u16, mark: &str) -> String 
     fit(&reversed, columns, &mark_reversed).chars().rev().collect()
 }
 
+/// `text` cut in the middle, so that names that differ at their ends, `barn (2)` and `barn-b`, are told apart.
+pub(in super::super) fn fit_middle(text: &str, columns: u16, mark: &str) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let end = columns.saturating_sub(width(mark)) / 2;
+    let head = fit(text, columns - end, mark);
+    head + &fit_end(text, end, "")
+}
+
 /// A line in at most `columns`.
 pub(in super::super) fn fit_line(line: Line<'static>, columns: u16, mark: &str) -> Line<'static> {
     if line_width(&line) <= columns {
@@ -198,6 +208,17 @@ mod tests {
         let line = Line::from(vec![span("abc", Style::new()), span("def", Style::new())]);
         let text = |columns| fit_line(line.clone(), columns, "…").to_string();
         assert_eq!([text(6), text(5), text(3), text(1)], ["abcdef", "abcd…", "ab…", "…"]);
+    }
+
+    #[test]
+    fn names_are_cut_in_the_middle() {
+        assert_eq!(fit_middle("127.0.0.1 (2)", 12, "…"), "127.0.…1 (2)");
+        assert_eq!(fit_middle("basement-shelf-a", 12, "…"), "baseme…elf-a");
+        assert_eq!(fit_middle("barn-1", 6, "…"), "barn-1");
+        assert!(width(&fit_middle("收获机一号非常长的名字", 12, "…")) <= 12);
+        for columns in 0..4 {
+            assert!(width(&fit_middle("basement", columns, "…")) <= columns);
+        }
     }
 
     #[test]
