@@ -46,6 +46,15 @@ pub enum HarvesterState {
 }
 
 impl HarvesterView {
+    /// Its software, with the version of the protocol that it speaks.
+    #[must_use]
+    pub fn software(&self) -> String {
+        match self.protocol_version.as_str() {
+            "" => self.software_version.clone(),
+            protocol => format!("{} ({protocol})", self.software_version),
+        }
+    }
+
     /// The state as a person reads it, as [`HarvesterState::words`]; `no plots` for one that would farm, but has none.
     #[must_use]
     pub fn state_words(&self) -> String {
@@ -99,7 +108,7 @@ pub struct HarvesterView {
     pub local: bool,
     /// As it calls itself, made safe to show.
     pub software_version: String,
-    /// As `0.0.38`.
+    /// Protocol version as it said it; empty while it has not come since the farmer was started.
     pub protocol_version: String,
     /// State.
     pub state: HarvesterState,

@@ -127,12 +127,11 @@ fn what(list: ListKind) -> &'static str {
 
 /// The first columns of a row: name, state, version.
 fn columns(harvester: &HarvesterView) -> [String; 3] {
-    let version = format!(
-        "{} ({})",
-        safe(&harvester.software_version),
-        safe(&harvester.protocol_version)
-    );
-    [safe(&harvester.name), harvester.state_words(), version]
+    [
+        safe(&harvester.name),
+        harvester.state_words(),
+        safe(&harvester.software()),
+    ]
 }
 
 /// Characters that the longest of each of these columns takes.

@@ -304,11 +304,10 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
         let certificate = format!("{}{shared}", model.secret(&h.peer_id.to_string()));
         rows.push(("certificate", certificate, warn_if(h.certificate_shared)));
     }
-    let version = format!(
-        "{} · protocol {}",
-        model.outside(&h.software_version),
-        model.outside(&h.protocol_version)
-    );
+    let mut version = model.outside(&h.software_version);
+    if !h.protocol_version.is_empty() {
+        version = format!("{version} · protocol {}", model.outside(&h.protocol_version));
+    }
     rows.push(("software", version, Tone::Plain));
     let mode = match h.harvesting_mode {
         1 => "CPU",

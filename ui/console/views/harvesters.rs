@@ -168,7 +168,7 @@ fn row(model: &Model, harvester: &HarvesterView, look_ups: u16) -> Vec<Line<'sta
     let slowest = harvester
         .lookup_max_ms
         .map_or(Tone::Dim, |ms| lateness_tone(lateness_of_ms(ms)));
-    let version = format!("{} ({})", harvester.software_version, harvester.protocol_version);
+    let version = harvester.software();
     vec![
         plain(theme.sign(tone), theme.style(tone)),
         plain(model.harvester_name(harvester), theme.style(Tone::Title)),
