@@ -123,7 +123,6 @@ impl Farmer {
             let id = self.harvesters.add(now, name, peer, false);
             if let Some(slot) = self.harvesters.get_mut(id) {
                 slot.connected_at = last_seen;
-                slot.gone_at = last_seen;
                 "it has not come since this farmer was started".clone_into(&mut slot.gone_why);
             }
             id

@@ -118,7 +118,8 @@ fn a_harvester_of_an_earlier_run_is_absent_until_it_comes() {
         expected: vec![expected("came"), expected("new"), expected("other")],
         ..FleetStatus::default()
     }));
-    let since_unix_ms = 2_000;
+    // When it went nobody saw.
+    let since_unix_ms = story.now.unix.0;
     assert_eq!(story.state("rack-1"), HarvesterState::Absent { since_unix_ms });
     assert_eq!(story.state("10.0.0.9"), HarvesterState::Absent { since_unix_ms });
     let snapshot = story.snapshot();
