@@ -177,6 +177,27 @@ pub fn shred(path: &Path) -> io::Result<()> {
     sync_directory(&parent_of(path))
 }
 
+/// Gives a damaged file another name beside it, one that is free: `NAME.damaged`, then `NAME.damaged-2` and so on.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    for number in 1_u32.. {
+        let mut to = name.to_owned();
+        to.push(".damaged");
+        if number > 1 {
+            to.push(format!("-{number}"));
+        }
+        let to = path.with_file_name(to);
+        if fs::symlink_metadata(&to).is_err() {
+            fs::rename(path, &to)?;
+            return Ok(to);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 /// Sets the permission bits of a file or directory; does nothing where the platform has none.
 ///
 /// # Errors

@@ -147,8 +147,14 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let constants = Arc::new(settings.constants.clone());
     let clock = Clock::start();
     let bound = listener.address().port();
-    let fleet = Fleet::open(&root, settings.own.legacy_ca, &settings.network, bound, clock)?;
-    fleet.desk().ca().keys().set_source(ca_passphrase);
+    let fleet = Fleet::open(
+        &root,
+        settings.own.legacy_ca,
+        &settings.network,
+        bound,
+        clock,
+        ca_passphrase,
+    )?;
     let fleet = Arc::new(fleet);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();

@@ -6,7 +6,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 40] = [
+    pub const RULES: [&str; 41] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -46,6 +46,7 @@ impl AlarmKind {
         "plot_directory_unlisted",
         "clock_wrong",
         "ca_key_locked",
+        "ca_key_unusable",
         "registry_damaged",
     ];
 
@@ -98,6 +99,7 @@ impl AlarmKind {
             Self::PlotDirectoryUnlisted { directory, .. } => format!("plot_directory_unlisted/{directory}"),
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
+            Self::CaKeyUnusable { file, .. } => format!("ca_key_unusable/{file}"),
             Self::RegistryDamaged => "registry_damaged".to_owned(),
         }
     }
@@ -145,6 +147,7 @@ impl AlarmKind {
             | Self::PlotDirectoryUnlisted { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. }
+            | Self::CaKeyUnusable { .. }
             | Self::RegistryDamaged => None,
         }
     }
@@ -224,6 +227,7 @@ impl AlarmKind {
             | Self::HistoryNotWritten { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. }
+            | Self::CaKeyUnusable { .. }
             | Self::RegistryDamaged => None,
         }
     }
@@ -239,6 +243,7 @@ impl AlarmKind {
                 | Self::HarvesterMissing { .. }
                 | Self::ClockWrong { .. }
                 | Self::CaKeyLocked { .. }
+                | Self::CaKeyUnusable { .. }
                 | Self::RegistryDamaged
         )
     }
@@ -287,7 +292,8 @@ impl AlarmKind {
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
             | Self::ClockWrong { .. }
-            | Self::CaKeyLocked { .. } => Severity::Warning,
+            | Self::CaKeyLocked { .. }
+            | Self::CaKeyUnusable { .. } => Severity::Warning,
         }
     }
 }

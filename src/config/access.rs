@@ -1,0 +1,75 @@
+//! What to do when a file may not be read or written.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::shell_word;
+
+/// What to do about an error with a file, if it lies in whose the file is or how the file system is mounted.
+#[must_use]
+pub fn hint_of(path: &Path, error: &io::Error) -> Option<String> {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Some(denied(path)),
+        io::ErrorKind::ReadOnlyFilesystem => Some(format!(
+            "the file system of {} is mounted read-only: mount it for writing, or, if a service manager does that, let it \
+             write there (systemd: ReadWritePaths=)",
+            shell_word(path)
+        )),
+        _ => None,
+    }
+}
+
+/// Runs farmconsole as another user.
+#[must_use]
+pub fn run_as(user: u32) -> String {
+    format!("run farmconsole as that user: `sudo -u '#{user}' farmconsole …`")
+}
+
+#[cfg(unix)]
+fn denied(path: &Path) -> String {
+    use std::os::unix::fs::MetadataExt;
+
+    let us = rustix::process::geteuid().as_raw();
+    // What is in a closed directory cannot even be looked at: then the directory says whose it is.
+    let seen = path
+        .ancestors()
+        .find_map(|it| Some((it, fs::symlink_metadata(it).ok()?)));
+    match seen {
+        Some((it, metadata)) if metadata.uid() != us => format!(
+            "{} belongs to user {} (mode {:04o}), this is user {us}: {}",
+            shell_word(it),
+            metadata.uid(),
+            metadata.mode() & 0o777,
+            run_as(metadata.uid())
+        ),
+        Some((it, metadata)) => format!(
+            "{} is this user's own, with mode {:04o}: give its owner access with `chmod u+rwX {}`",
+            shell_word(it),
+            metadata.mode() & 0o777,
+            shell_word(it)
+        ),
+        None => format!("this is user {us}: does {} belong to another one?", shell_word(path)),
+    }
+}
+
+#[cfg(not(unix))]
+fn denied(path: &Path) -> String {
+    format!("does {} belong to another user?", shell_word(path))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_another_user_is_to_be_used_by_that_user() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let hint = hint_of(Path::new("/proc/1/no such file"), &denied).unwrap();
+        assert!(hint.contains("user"), "{hint}");
+        assert!(!hint.contains("chown"), "{hint}");
+        assert_eq!(hint_of(Path::new("/x"), &io::ErrorKind::NotFound.into()), None);
+        let hint = hint_of(Path::new("/x"), &io::ErrorKind::ReadOnlyFilesystem.into()).unwrap();
+        assert!(hint.contains("read-only"), "{hint}");
+    }
+}
