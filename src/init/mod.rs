@@ -389,7 +389,10 @@ fn start(root: &Root, report: &mut InitReport) -> Result<Option<File>, InitError
     let path = state.join("init.lock");
     let lock = files::open_lock_file(&path).map_err(InitError::unwritable(&path))?;
     match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
+        Ok(()) => {
+            root.remove_leftovers();
+            Ok(Some(lock))
+        }
         Err(TryLockError::WouldBlock) => Err(InitError::Busy {
             dir: root.dir().to_path_buf(),
         }),

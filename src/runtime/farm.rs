@@ -140,6 +140,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         names,
     } = options;
     let lock = RootLock::take(&root.lock_file())?;
+    root.remove_leftovers();
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
     let keys = Arc::new(load_keys(&root, passphrase.as_deref())?);
