@@ -32,10 +32,12 @@ fn denied(path: &Path) -> String {
 
     let us = rustix::process::geteuid().as_raw();
     // What is in a closed directory cannot even be looked at: then the directory says whose it is.
-    let seen = path
+    let mut there = path
         .ancestors()
-        .find_map(|it| Some((it, fs::symlink_metadata(it).ok()?)));
-    match seen {
+        .filter_map(|it| Some((it, fs::symlink_metadata(it).ok()?)))
+        // A file that this user may read and write lies in a directory of somebody else.
+        .skip_while(|(_, it)| it.is_file() && it.uid() == us && it.mode() & 0o600 == 0o600);
+    match there.next() {
         Some((it, metadata)) if metadata.uid() != us => format!(
             "{} belongs to user {} (mode {:04o}), this is user {us}: {}",
             shell_word(it),
