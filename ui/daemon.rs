@@ -162,7 +162,16 @@ pub(crate) fn open_log(context: &Context, logging: &LoggingSettings, service: Se
         max_files: logging.log_maxfilesrotation,
         service,
     })
-    .map_err(|e| Failure::new(Status::Failed, e))
+    .map_err(|error| {
+        let hint = error.hint();
+        // What no later try mends is a matter of the settings of this machine.
+        let status = if hint.is_some() {
+            Status::Settings
+        } else {
+            Status::Failed
+        };
+        Failure::new(status, error).hint_if_any(hint)
+    })
 }
 
 pub(crate) fn not_started(error: StartError) -> Failure {
