@@ -2,9 +2,10 @@
 
 use std::io;
 
-use farmconsole::config::ConfigError;
 use farmconsole::config::edit::EditError;
+use farmconsole::config::{ConfigError, access};
 use farmconsole::keys::KeysError;
+use farmconsole::logging::LogError;
 
 use crate::exit::{Failure, Status};
 
@@ -28,6 +29,21 @@ pub(crate) fn bad_keys(error: KeysError) -> Failure {
         _ => Status::Failed,
     };
     Failure::new(status, error).hint_if_any(hint)
+}
+
+/// A log that cannot be opened as the program reports it.
+pub(crate) fn not_logged(error: LogError) -> Failure {
+    let hint = match &error {
+        LogError::Open { path, source } => access::hint_of(path, source),
+        LogError::Installed => None,
+    };
+    let Some(hint) = hint else {
+        return Failure::new(Status::Failed, error);
+    };
+    // No later try mends it.
+    Failure::new(Status::Settings, error).hint(format!(
+        "{hint}; logging.log_filename in the settings names another file for the log"
+    ))
 }
 
 /// An edit that was refused as the program reports it.
@@ -63,5 +79,19 @@ mod tests {
             assert!(said.contains("status: Settings") && said.contains("user"), "{said}");
             assert!(!said.contains("hint: None") && !said.contains("chown"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_log_on_a_read_only_file_system_says_what_to_do() {
+        let failure = not_logged(LogError::Open {
+            path: "/x/debug.log".into(),
+            source: io::ErrorKind::ReadOnlyFilesystem.into(),
+        });
+        let said = format!("{failure:?}");
+        assert!(
+            said.contains("status: Settings") && said.contains("read-only"),
+            "{said}"
+        );
+        assert!(said.contains("log_filename"), "{said}");
     }
 }

@@ -75,18 +75,6 @@ pub enum LogError {
     Installed,
 }
 
-impl LogError {
-    /// What to do about it, if that can be said.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Open { path, source } => crate::config::access::hint_of(path, source)
-                .map(|hint| format!("{hint}; `logging.log_filename` in the settings names another file for the log")),
-            Self::Installed => None,
-        }
-    }
-}
-
 /// Opens the log file and makes this the log of the process, until the guard is dropped.
 ///
 /// # Errors
@@ -287,15 +275,5 @@ mod tests {
             Err(error) => error.to_string(),
         };
         assert!(text.contains("log/debug.log"), "{text}");
-    }
-
-    #[test]
-    fn a_log_on_a_read_only_file_system_says_what_to_do() {
-        let error = LogError::Open {
-            path: PathBuf::from("/x/debug.log"),
-            source: std::io::ErrorKind::ReadOnlyFilesystem.into(),
-        };
-        let hint = error.hint().unwrap();
-        assert!(hint.contains("read-only") && hint.contains("log_filename"), "{hint}");
     }
 }
