@@ -64,3 +64,40 @@ fn a_key_of_an_authority_that_is_gone_or_damaged_is_an_alarm_and_nobody_is_invit
     std::fs::copy(root.farm_ca_dir().join("server_ca.key"), &key).unwrap();
     assert!(matches!(fleet.status().alarms[..], [AlarmKind::CaKeyUnusable { .. }]));
 }
+
+#[test]
+fn lost_authorities_are_not_made_anew_while_a_harvester_relies_on_them() {
+    use crate::ids::Bytes32;
+    use crate::registry::CertificateRecord;
+
+    let dir = tempfile::tempdir().unwrap();
+    let root = Root::new(dir.path());
+    let start = || Fleet::open(&root, None, "simulator1", 8447, Clock::start(), None);
+    let fleet = start().unwrap();
+    std::fs::remove_dir_all(root.farm_ca_dir()).unwrap();
+    start().unwrap();
+    let record = CertificateRecord {
+        sha256: PeerId([1; 32]),
+        spki_sha256: Bytes32([1; 32]),
+        serial: "01".to_owned(),
+        not_before_unix_s: 0,
+        not_after_unix_s: 1_000_000,
+        issuer: String::new(),
+    };
+    let name = "rack1".parse().unwrap();
+    let enrol = |registry: &mut Registry| Ok::<_, FleetError>(registry.enrol(&name, MemberOrigin::Own, record, 5)?);
+    fleet.list.change(enrol).unwrap();
+    std::fs::remove_dir_all(root.farm_ca_dir()).unwrap();
+    let error = start().unwrap_err();
+    let (said, hint) = (error.to_string(), error.hint().unwrap());
+    assert!(said.contains("server_ca.crt is missing"), "{said}");
+    assert!(
+        hint.starts_with("restore") && hint.contains("invite every harvester"),
+        "{hint}"
+    );
+    // What the hint says, word for word.
+    let command = hint.split('`').nth(1).unwrap();
+    let shell = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
+    assert!(shell.success(), "{command}");
+    assert_eq!(start().unwrap().status().alarms, []);
+}
