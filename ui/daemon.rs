@@ -12,6 +12,7 @@ use farmconsole::runtime::{FarmOptions, LiveSettings, RunningFarm, StartError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::errors::not_logged;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::signals::{Signals, Wish};
 use crate::systemd;
@@ -162,7 +163,7 @@ pub(crate) fn open_log(context: &Context, logging: &LoggingSettings, service: Se
         max_files: logging.log_maxfilesrotation,
         service,
     })
-    .map_err(|e| Failure::new(Status::Failed, e))
+    .map_err(not_logged)
 }
 
 pub(crate) fn not_started(error: StartError) -> Failure {

@@ -1,8 +1,11 @@
 //! The library's errors as the program reports them: with which status it ends, and what there is to do.
 
-use farmconsole::config::ConfigError;
+use std::io;
+
 use farmconsole::config::edit::EditError;
+use farmconsole::config::{ConfigError, access};
 use farmconsole::keys::KeysError;
+use farmconsole::logging::LogError;
 
 use crate::exit::{Failure, Status};
 
@@ -15,16 +18,32 @@ pub(crate) fn bad_settings(error: ConfigError) -> Failure {
 /// Keys that cannot be read or made as the program reports it.
 pub(crate) fn bad_keys(error: KeysError) -> Failure {
     let hint = error.hint();
-    let status = match error {
+    let status = match &error {
         KeysError::WrongPassphrase { .. }
         | KeysError::TooOpen { .. }
         | KeysError::ForeignOwner { .. }
         | KeysError::Malformed { .. }
         | KeysError::UnknownVersion { .. }
         | KeysError::BadEntry { .. } => Status::Settings,
+        KeysError::Unreadable { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => Status::Settings,
         _ => Status::Failed,
     };
     Failure::new(status, error).hint_if_any(hint)
+}
+
+/// A log that cannot be opened as the program reports it.
+pub(crate) fn not_logged(error: LogError) -> Failure {
+    let hint = match &error {
+        LogError::Open { path, source } => access::hint_of(path, source),
+        LogError::Installed => None,
+    };
+    let Some(hint) = hint else {
+        return Failure::new(Status::Failed, error);
+    };
+    // No later try mends it.
+    Failure::new(Status::Settings, error).hint(format!(
+        "{hint}; logging.log_filename in the settings names another file for the log"
+    ))
 }
 
 /// An edit that was refused as the program reports it.
@@ -36,4 +55,43 @@ pub(crate) fn not_changed(error: EditError) -> Failure {
         _ => Status::Failed,
     };
     Failure::new(status, error).hint_if_any(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_user_may_not_read_is_a_matter_of_settings_and_says_whose_it_is() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        // Nobody has this file; the directory belongs to root, or to whoever runs this.
+        let path = std::path::PathBuf::from("/no-such-root/farming-keys.yaml");
+        let keys = bad_keys(KeysError::Unreadable {
+            path: path.clone(),
+            source: denied(),
+        });
+        let settings = bad_settings(ConfigError::Unreadable {
+            file: path,
+            source: denied(),
+        });
+        for failure in [keys, settings] {
+            let said = format!("{failure:?}");
+            assert!(said.contains("status: Settings") && said.contains("user"), "{said}");
+            assert!(!said.contains("hint: None") && !said.contains("chown"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_log_on_a_read_only_file_system_says_what_to_do() {
+        let failure = not_logged(LogError::Open {
+            path: "/x/debug.log".into(),
+            source: io::ErrorKind::ReadOnlyFilesystem.into(),
+        });
+        let said = format!("{failure:?}");
+        assert!(
+            said.contains("status: Settings") && said.contains("read-only"),
+            "{said}"
+        );
+        assert!(said.contains("log_filename"), "{said}");
+    }
 }

@@ -87,8 +87,15 @@ impl Failure {
 }
 
 impl From<std::io::Error> for Failure {
+    /// Mostly what printing fails with; files have their names in errors of their own.
     fn from(error: std::io::Error) -> Self {
-        let closed_pipe = error.kind() == std::io::ErrorKind::BrokenPipe;
+        use std::io::ErrorKind;
+
+        let closed_pipe = error.kind() == ErrorKind::BrokenPipe;
+        if let ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge = error.kind() {
+            return Self::new(Status::Failed, format!("cannot write to standard output: {error}"))
+                .hint("the disk that the output goes to is full, which need not be that of the root");
+        }
         Self {
             closed_pipe,
             ..Self::new(Status::Failed, error)
@@ -103,5 +110,24 @@ impl Ended {
             Self::Fine => ExitCode::SUCCESS,
             Self::SomethingWrong => ExitCode::from(1),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_into_a_full_disk_is_not_taken_for_the_disk_of_the_root() {
+        use std::io::Write as _;
+
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+        let error = full.and_then(|mut it| it.write_all(b"x")).unwrap_err();
+        let failure = Failure::from(error);
+        assert!(
+            failure.sentence.starts_with("cannot write to standard output: "),
+            "{failure:?}"
+        );
+        assert!(failure.hint.is_some() && !failure.closed_pipe);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use farmconsole::config::{access, files};
 use farmconsole::history::{HistoryError, HistoryReader};
 use farmconsole::snapshot::{
     AlarmRow, AttemptRow, HistoryRequest, HistoryRows, HistoryTable, HourRow, PartialRow, PlotChangeRow, ProofView,
@@ -68,7 +69,12 @@ fn unreadable(context: &Context, error: &HistoryError) -> Failure {
             refused.err().unwrap_or_else(|| failure.hint(hint))
         }
         HistoryError::OtherSchema { .. } => failure.hint("ask with the version that farms on this root"),
-        HistoryError::Sqlite { .. } => failure,
+        HistoryError::Unreadable { file, source } => failure.hint_if_any(access::hint_of(file, source)),
+        // Also who may read the file needs files beside it, which only its owner makes.
+        HistoryError::Sqlite { file, .. } => {
+            let owner = file.metadata().ok().and_then(|it| files::foreign_owner(&it));
+            failure.hint_if_any(owner.map(|(owner, _)| access::run_as(owner)))
+        }
     }
 }
 

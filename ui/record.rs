@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use farmconsole::control::{Ask, ControlClient, ControlError, Event, RecordingPart, Watch};
@@ -30,6 +31,13 @@ enum Over {
 
 /// Runs the command: until Ctrl-C, for some time, or until the farmer ends.
 pub(crate) async fn run(context: &Context, arguments: &RecordArgs) -> Outcome {
+    if arguments.file == Path::new("-") {
+        return Err(Failure::new(
+            Status::Usage,
+            "a recording is a file, and is not written to standard output",
+        )
+        .hint("name the file: `farmconsole record farm.recording`; one that is called - is ./-"));
+    }
     let mut farm = context.attach().await?;
     let mut logs = context.attach().await?;
     let fail = |error: &dyn std::fmt::Display| {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::access;
 use super::locate::Position;
 use crate::pos::constants::ConstantError;
 
@@ -142,6 +143,7 @@ impl ConfigError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { .. } => Some("make a root with `farmconsole init`, or name one with `--root DIR`".into()),
+            Self::Unreadable { file, source } => access::hint_of(file, source),
             Self::NotText { .. } => Some("save the file as UTF-8".into()),
             Self::Syntax { .. } => Some("compare with `farmconsole config print-default`".into()),
             Self::UnknownKey { suggestion, .. } => suggestion.as_ref().map(|name| format!("did you mean {name}?")),

@@ -4,7 +4,7 @@
 //! content or the new one, never a part of either. Knows nothing of what the files mean.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -61,13 +61,16 @@ pub fn replace_file(path: &Path, content: &[u8], mode: FileMode) -> io::Result<(
     let path = resolve_link(path)?;
     let directory = parent_of(&path);
     let temporary = temporary_beside(&path);
+    remove_leftovers(&directory, path.file_name());
     let old = fs::metadata(&path).ok();
     let mode = match (mode, &old) {
         (FileMode::Exactly(mode), _) => mode,
         (FileMode::Kept, Some(old)) => mode_of(old),
         (FileMode::Kept, None) => PRIVATE_FILE,
     };
-    let result = write_new(&temporary, content, mode, old.as_ref()).and_then(|()| fs::rename(&temporary, &path));
+    // Held, and with it the lock, until nobody takes the file for a leftover any more.
+    let result = write_new(&temporary, content, mode, old.as_ref())
+        .and_then(|written| fs::rename(&temporary, &path).map(|()| written));
     if let Err(error) = result {
         // The error that matters is the first one; a temporary file that cannot be removed is removed by the next try.
         let _ = fs::remove_file(&temporary);
@@ -177,6 +180,27 @@ pub fn shred(path: &Path) -> io::Result<()> {
     sync_directory(&parent_of(path))
 }
 
+/// Gives a damaged file another name beside it, one that is free: `NAME.damaged`, then `NAME.damaged-2` and so on.
+///
+/// # Errors
+/// Whatever the file system answers.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default();
+    for number in 1_u32.. {
+        let mut to = name.to_owned();
+        to.push(".damaged");
+        if number > 1 {
+            to.push(format!("-{number}"));
+        }
+        let to = path.with_file_name(to);
+        if fs::symlink_metadata(&to).is_err() {
+            fs::rename(path, &to)?;
+            return Ok(to);
+        }
+    }
+    Err(io::ErrorKind::AlreadyExists.into())
+}
+
 /// Sets the permission bits of a file or directory; does nothing where the platform has none.
 ///
 /// # Errors
@@ -197,13 +221,59 @@ pub fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 /// Whether a file name is one that [`replace_file`] uses for a moment.
 #[must_use]
 pub fn is_temporary(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp"));
-    let process = inner.and_then(|name| name.rsplit_once('.')).map(|(_, process)| process);
-    process.is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit()))
+    writer_of(name).is_some()
 }
 
-fn write_new(path: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>) -> io::Result<()> {
+/// What a file was to be called, if [`replace_file`] was killed while it wrote it.
+#[must_use]
+pub fn leftover_of(path: &Path) -> Option<String> {
+    let (name, writer) = writer_of(path.file_name()?)?;
+    if !fs::symlink_metadata(path).ok()?.is_file() || writer != std::process::id() && is_running(writer) {
+        return None;
+    }
+    // A number says nothing of a writer in another container; the lock does.
+    match File::open(path).map(|file| file.try_lock()) {
+        Ok(Err(TryLockError::WouldBlock)) => None,
+        _ => Some(name),
+    }
+}
+
+/// Removes what killed writers have left in a directory: of one file, or of all. What is in it may be secret, and is written
+/// over. Best effort; what stays is for the next one.
+pub fn remove_leftovers(directory: &Path, of: Option<&OsStr>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = writer_of(&entry.file_name()).map(|(name, _)| name);
+        let is_meant = name.is_some_and(|name| of.is_none_or(|of| of.to_string_lossy() == name));
+        if is_meant && leftover_of(&entry.path()).is_some() {
+            let _ = shred(&entry.path());
+        }
+    }
+}
+
+/// The file that a temporary one is for, and the process that writes it.
+fn writer_of(name: &OsStr) -> Option<(String, u32)> {
+    let name = name.to_string_lossy();
+    let inner = name.strip_prefix('.')?.strip_suffix(".tmp")?;
+    let (name, process) = inner.rsplit_once('.')?;
+    let is_number = !process.is_empty() && process.bytes().all(|digit| digit.is_ascii_digit());
+    Some((name.to_owned(), process.parse().ok()?)).filter(|_| is_number)
+}
+
+/// Whether there is a process with this number; also if that cannot be found out.
+fn is_running(process: u32) -> bool {
+    #[cfg(unix)]
+    {
+        let process = i32::try_from(process).ok().and_then(rustix::process::Pid::from_raw);
+        process.is_some_and(|it| rustix::process::test_kill_process(it) != Err(rustix::io::Errno::SRCH))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = process;
+        true
+    }
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>) -> io::Result<File> {
     // Left by a process with our number that was killed between creating and renaming it.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -217,10 +287,13 @@ fn write_new(path: &Path, content: &[u8], mode: u32, old: Option<&fs::Metadata>)
         options.mode(PRIVATE_FILE);
     }
     let mut file = options.open(path)?;
+    // A file system without locks, or somebody who looks whether the writer still lives.
+    let _ = file.try_lock();
     keep_owner(&file, old);
     file.write_all(content)?;
     set_mode(path, mode)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// An edit by root must not take a file away from the user whose software reads it. Without the right to give files
@@ -298,6 +371,38 @@ mod tests {
         for other in ["private_ca.key", ".hidden.tmp", "notes.1.tmp", ".a.b.tmp"] {
             assert!(!is_temporary(OsStr::new(other)), "{other}");
         }
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed_by_the_next_one_and_nothing_of_a_living_writer() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.yaml");
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let beside = |name: &str, process: u32| dir.path().join(format!(".{name}.{process}.tmp"));
+        let (dead, living) = (ended.id(), std::os::unix::process::parent_id());
+        let (of_dead, own) = (beside("keys.yaml", dead), beside("keys.yaml", std::process::id()));
+        let kept = [
+            beside("keys.yaml", living),
+            beside("other", dead),
+            dir.path().join(".keys.yaml.tmp"),
+        ];
+        for path in [&of_dead, &own].into_iter().chain(&kept) {
+            fs::write(path, b"secret").unwrap();
+        }
+        replace_file(&path, b"new", FileMode::Exactly(PRIVATE_FILE)).unwrap();
+        assert!(!of_dead.exists() && !own.exists());
+        assert!(kept.iter().all(|it| it.exists()), "{kept:?}");
+
+        // A writer in another container: its number says nothing.
+        let file = File::open(&kept[1]).unwrap();
+        file.try_lock().unwrap();
+        remove_leftovers(dir.path(), None);
+        assert!(kept.iter().all(|it| it.exists()), "{kept:?}");
+        drop(file);
+        assert_eq!(leftover_of(&kept[1]).as_deref(), Some("other"));
+        remove_leftovers(dir.path(), None);
+        assert_eq!(kept.map(|it| it.exists()), [true, false, true]);
     }
 
     #[test]

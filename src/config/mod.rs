@@ -9,6 +9,7 @@
 //! YAML and its crate are known in `document`, `key`, `locate` and `theme` only. Not here: what settings lead to, certificates
 //! (`tls`) and secret keys (`keys`).
 
+pub mod access;
 mod alarms;
 mod check;
 mod document;

@@ -163,6 +163,13 @@ impl Root {
         files::create_private_dirs(&self.state_dir())
     }
 
+    /// Removes what writers of this root's files have left that were killed. Some of it may be secret.
+    pub fn remove_leftovers(&self) {
+        for dir in [self.state_dir(), self.farm_ca_dir(), self.dir.join("config")] {
+            files::remove_leftovers(&dir, None);
+        }
+    }
+
     /// The file that says that we made this root.
     pub(crate) fn own_marker(&self) -> PathBuf {
         self.state_dir().join("own-root")

@@ -1,5 +1,7 @@
 //! Pages of the history, read beside the writer.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,8 +32,16 @@ pub enum HistoryError {
         /// Its schema.
         schema: i64,
     },
-    /// SQLite says no.
+    /// It may not be read.
     #[error("read {}: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// SQLite says no.
+    #[error("read {}: {}", .file.display(), said(.source, .file))]
     Sqlite {
         /// The file.
         file: PathBuf,
@@ -58,15 +68,19 @@ impl HistoryReader {
     /// # Errors
     /// [`HistoryError`].
     pub fn page(&self, request: &HistoryRequest) -> Result<HistoryPage, HistoryError> {
-        // What cannot be looked at may be there all the same; SQLite says then why it cannot be read.
+        // What cannot be looked at may be there all the same.
         if let Ok(false) = self.file.try_exists() {
             return Err(HistoryError::Missing {
                 file: self.file.clone(),
             });
         }
-        let sqlite = |source| HistoryError::Sqlite {
-            file: self.file.clone(),
-            source,
+        let sqlite = |source| {
+            let file = self.file.clone();
+            // SQLite does not say why it cannot open a file.
+            match File::open(&file) {
+                Err(source) => HistoryError::Unreadable { file, source },
+                Ok(_) => HistoryError::Sqlite { file, source },
+            }
         };
         let connection = open(&self.file).map_err(sqlite)?;
         let schema: i64 = connection
@@ -80,6 +94,13 @@ impl HistoryReader {
         }
         read(&connection, request).map_err(sqlite)
     }
+}
+
+/// SQLite's words, without the path that some of them end with.
+fn said(source: &rusqlite::Error, file: &Path) -> String {
+    let said = source.to_string();
+    let path = format!(": {}", file.display());
+    said.strip_suffix(&path).unwrap_or(&said).to_owned()
 }
 
 fn open(file: &Path) -> Result<Connection, rusqlite::Error> {

@@ -550,3 +550,28 @@ fn partials_of_the_farmer_become_rows() {
         matches!(Fact::of(&accepted, || T), Some(Fact::Partial(row)) if row.points == 10 && row.outcome == "accepted")
     );
 }
+
+#[test]
+fn what_cannot_be_opened_says_why_and_names_the_file_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let blocked = dir.path().join("farmconsole");
+    std::fs::write(&blocked, b"a file where the directory should be").unwrap();
+    let is_of_system = |error: &HistoryError| matches!(error, HistoryError::Unreadable { .. });
+    let read = |file: &Path| {
+        let request = HistoryRequest {
+            table: HistoryTable::Hours,
+            from_unix_ms: 0,
+            to_unix_ms: u64::MAX,
+            harvester: None,
+            offset: 0,
+            limit: 1,
+        };
+        let error = HistoryReader::new(file).page(&request).unwrap_err();
+        let said = error.to_string();
+        assert_eq!(said.matches(file.to_str().unwrap()).count(), 1, "{said}");
+        is_of_system(&error)
+    };
+    assert!(read(&blocked.join("history.sqlite")));
+    // A directory can be opened, and SQLite cannot.
+    assert!(!read(dir.path()));
+}

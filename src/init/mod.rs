@@ -17,10 +17,10 @@ use crate::clock::UnixMillis;
 use crate::config::ConfigError;
 use crate::config::edit::EditError;
 use crate::config::files::{self, FileMode};
-use crate::config::{BUILT_IN_NETWORKS, LegacyCa, Root, RootKind, Settings, settings_for, shell_word};
-use crate::registry::RegistryError;
+use crate::config::{BUILT_IN_NETWORKS, LegacyCa, Root, RootKind, Settings, access, settings_for, shell_word};
+use crate::registry::{Registry, RegistryError};
 use crate::tls::issue::Issuer;
-use crate::tls::{CertificatePaths, SslLayout, TlsError};
+use crate::tls::{CertificatePaths, FarmCa, SslLayout, TlsError};
 
 pub use report::{InitReport, InitStep};
 
@@ -172,6 +172,8 @@ impl InitError {
                 move_away(dir, "bak-before")
             ),
             Self::Registry(error) => error.hint(),
+            Self::Tls(error) => return error.hint(),
+            Self::Unwritable { path, source } => return access::hint_of(path, source),
             Self::Config(error) => return error.hint(),
             Self::Edit(error) => return error.hint(),
             _ => return None,
@@ -232,6 +234,7 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
                 report.harvester_only = certificates::check_adopted(root, &layout, options.now)?;
             }
             let _lock = start(root, &mut report)?;
+            mend_farm_ca(root, options.now, &mut report)?;
             if let Some(ca) = &ca {
                 certificates::complete(&layout, Some(ca), options.now, &mut report)?;
             }
@@ -252,6 +255,7 @@ pub fn init(root: &Root, options: &InitOptions) -> Result<InitReport, InitError>
                 certificates::refuse_lost_ca(&layout, ca.as_ref(), options.now)?;
             }
             let _lock = start(root, &mut report)?;
+            mend_farm_ca(root, options.now, &mut report)?;
             let marker = root.own_marker();
             if !marker.is_file() {
                 files::replace_file(&marker, MARKER_TEXT, FileMode::Exactly(files::PRIVATE_FILE))
@@ -312,6 +316,16 @@ pub fn init_harvester(root: &Root, network: &str) -> Result<(), InitError> {
         .map_err(InitError::unwritable(&marker))?;
     files::create_private_dirs(&root.dir().join("config")).map_err(InitError::unwritable(root.dir()))?;
     write_settings(root, network)
+}
+
+/// Makes certificates of the farm's own authorities again, if a farmer ran here and only those are lost.
+fn mend_farm_ca(root: &Root, now: UnixMillis, report: &mut InitReport) -> Result<(), InitError> {
+    let has_members = Registry::load(root)?.is_some_and(|it| it.relies_on_farm_ca());
+    let mended = FarmCa::mend(root, has_members, now)?;
+    report
+        .steps
+        .extend(mended.into_iter().map(|file| InitStep::MendedFarmCa { file }));
+    Ok(())
 }
 
 /// The command that keeps a file or directory under another name.
@@ -375,7 +389,10 @@ fn start(root: &Root, report: &mut InitReport) -> Result<Option<File>, InitError
     let path = state.join("init.lock");
     let lock = files::open_lock_file(&path).map_err(InitError::unwritable(&path))?;
     match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
+        Ok(()) => {
+            root.remove_leftovers();
+            Ok(Some(lock))
+        }
         Err(TryLockError::WouldBlock) => Err(InitError::Busy {
             dir: root.dir().to_path_buf(),
         }),

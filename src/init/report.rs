@@ -47,6 +47,11 @@ pub enum InitStep {
         /// Number of public ones.
         public: usize,
     },
+    /// The certificate of one of the farm's own authorities was made again from its key.
+    MendedFarmCa {
+        /// The file.
+        file: PathBuf,
+    },
     /// The settings file was written.
     WroteSettings,
     /// Others could read what only the owner may read.
@@ -128,6 +133,7 @@ impl fmt::Display for InitStep {
             Self::MadeCertificates { private, public } => {
                 write!(f, "made {private} private and {public} public certificates")
             }
+            Self::MendedFarmCa { file } => write!(f, "made {} again from its key", file.display()),
             Self::WroteSettings => f.write_str("wrote the settings: config/config.yaml"),
             Self::ClosedToOthers { paths: 1 } => f.write_str("closed 1 path that others could read"),
             Self::ClosedToOthers { paths } => write!(f, "closed {paths} paths that others could read"),

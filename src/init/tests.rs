@@ -467,6 +467,34 @@ fn lost_ca_is_not_replaced_by_a_new_one() {
     let error = init(&root, &plain()).unwrap_err();
     assert!(matches!(error, InitError::CaLost { .. }), "{error}");
     assert_eq!(files_below(root.dir()), before);
+
+    // A damaged one: no hint leads back to where one was.
+    fs::write(root.ssl_dir().join("ca/private_ca.crt"), b"").unwrap();
+    let hint = init(&root, &plain()).unwrap_err().hint().unwrap();
+    assert!(hint.starts_with("restore") && hint.contains("init -c"), "{hint}");
+}
+
+#[test]
+fn lost_certificate_of_the_farms_own_authority_is_made_again_from_its_key_when_a_person_says_so() {
+    let dir = TestDir::new();
+    let root = dir.root();
+    init(&root, &plain()).unwrap();
+    let key = FarmCa::open_or_make(&root, "00112233", NOW)
+        .unwrap()
+        .server_key()
+        .unwrap();
+    let file = root.farm_ca_dir().join("server_ca.crt");
+    fs::remove_file(&file).unwrap();
+    assert!(FarmCa::open_or_make(&root, "00112233", NOW).is_err());
+    let report = init(&root, &plain()).unwrap();
+    assert_eq!(report.steps, [InitStep::MendedFarmCa { file: file.clone() }]);
+    let farm = FarmCa::open_or_make(&root, "00112233", NOW).unwrap();
+    assert_eq!(farm.server_key().unwrap(), key);
+    fs::remove_file(&file).unwrap();
+    fs::remove_file(root.farm_ca_dir().join("server_ca.key")).unwrap();
+    let error = init(&root, &plain()).unwrap_err();
+    assert!(error.to_string().contains("server_ca.crt is missing"), "{error}");
+    assert!(error.hint().unwrap().starts_with("restore"), "{:?}", error.hint());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::{KeyringError, MnemonicError};
-use crate::config::shell_word;
+use crate::config::{access, shell_word};
 
 /// Why keys cannot be imported or read. No variant holds anything secret.
 #[derive(Debug, thiserror::Error)]
@@ -122,10 +122,8 @@ impl KeysError {
                     .into(),
             ),
             Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", shell_word(path))),
-            Self::ForeignOwner { path, owner, us } => Some(format!(
-                "run farmconsole as user {owner}, or give it the file: chown {us} {}",
-                shell_word(path)
-            )),
+            Self::ForeignOwner { owner, .. } => Some(access::run_as(*owner)),
+            Self::Unreadable { path, source } | Self::Unwritable { path, source } => access::hint_of(path, source),
             Self::Malformed { .. } | Self::BadEntry { .. } => {
                 Some("write it anew with `farmconsole keys import --replace --mnemonic`".into())
             }
@@ -137,7 +135,7 @@ impl KeysError {
             Self::ChiaKeyring(keyring) => keyring.hint(),
             Self::UnknownVersion { .. } => Some("update farmconsole".into()),
             Self::FarmerSecretKey { .. } => Some("a mnemonic is imported with --mnemonic or --mnemonic-file".into()),
-            Self::Unreadable { .. } | Self::Unwritable { .. } | Self::Mnemonic(_) => None,
+            Self::Mnemonic(_) => None,
         }
     }
 }

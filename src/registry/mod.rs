@@ -126,6 +126,14 @@ impl Registry {
         &self.members
     }
 
+    /// Whether somebody who may connect has a certificate of the farm's own authorities.
+    #[must_use]
+    pub fn relies_on_farm_ca(&self) -> bool {
+        self.members
+            .iter()
+            .any(|it| it.origin != MemberOrigin::Legacy && !it.is_revoked())
+    }
+
     /// The harvester of a certificate.
     #[must_use]
     pub fn member(&self, certificate: PeerId) -> Option<&Member> {

@@ -140,6 +140,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         names,
     } = options;
     let lock = RootLock::take(&root.lock_file())?;
+    root.remove_leftovers();
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     let listener = Listener::bind(settings.farmer.port)?;
     let keys = Arc::new(load_keys(&root, passphrase.as_deref())?);
@@ -147,8 +148,14 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     let constants = Arc::new(settings.constants.clone());
     let clock = Clock::start();
     let bound = listener.address().port();
-    let fleet = Fleet::open(&root, settings.own.legacy_ca, &settings.network, bound, clock)?;
-    fleet.desk().ca().keys().set_source(ca_passphrase);
+    let fleet = Fleet::open(
+        &root,
+        settings.own.legacy_ca,
+        &settings.network,
+        bound,
+        clock,
+        ca_passphrase,
+    )?;
     let fleet = Arc::new(fleet);
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();

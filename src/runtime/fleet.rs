@@ -20,8 +20,8 @@ use crate::registry::{AllowList, ChangeError, Member, MemberOrigin, Registry, Re
 use crate::snapshot::{AlarmKind, ConnectedPeer};
 use crate::system_clock::Clock;
 use crate::tls::{
-    CaKeyState, CertificateAuthority, CertificateFacts, FarmCa, FarmerTls, Identity, ServiceName, SslLayout, TlsError,
-    TrustedClock,
+    CaKeyState, CertificateAuthority, CertificateFacts, FarmCa, FarmCaOptions, FarmerTls, Identity, PassphraseFile,
+    ServiceName, SslLayout, TlsError, TrustedClock,
 };
 
 /// The certificates of a farm, and who may connect.
@@ -60,7 +60,7 @@ pub(crate) fn of_test_root(root: &Root) -> crate::handle::FleetHandle {
     use crate::net::{AdmissionLimits, IdentityRates, ServerOptions, SessionIds};
 
     let clock = Clock::start();
-    let fleet = Arc::new(Fleet::open(root, None, "simulator1", 8447, clock).unwrap());
+    let fleet = Arc::new(Fleet::open(root, None, "simulator1", 8447, clock, None).unwrap());
     let server = Server::new(ServerOptions {
         network_id: "simulator1".to_owned(),
         server_port: 8447,
@@ -108,6 +108,10 @@ impl FleetStartError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Registry(error) => Some(error.hint()),
+            // Nobody can be asked: no farmer runs that the passphrase could be given to.
+            Self::Tls(TlsError::CaLocked { .. }) => {
+                Some("give the passphrase in a file when you start it: --ca-passphrase-file FILE".to_owned())
+            }
             Self::Tls(error) => error
                 .hint()
                 .or_else(|| Some("make certificates with `farmconsole init`".to_owned())),
@@ -123,13 +127,20 @@ impl Fleet {
         network: &str,
         port: u16,
         clock: Clock,
+        ca_passphrase: Option<PassphraseFile>,
     ) -> Result<Self, FleetStartError> {
         let time = Arc::new(TrustedClock::open(root, clock));
         let has_chia_ca = SslLayout::of(root).ca(CertificateAuthority::Private).crt.exists();
         let default = if has_chia_ca { LegacyCa::Open } else { LegacyCa::Off };
         let list = Arc::new(AllowList::open(root, legacy.unwrap_or(default))?);
         list.set_not_harvesters(other_services(root));
-        let ca = FarmCa::open_or_make(root, &list.farm_id(), time.span())?;
+        let registry = list.registry();
+        let options = FarmCaOptions {
+            farm_id: registry.farm_id(),
+            has_members: registry.relies_on_farm_ca(),
+            passphrase: ca_passphrase,
+        };
+        let ca = FarmCa::open(root, &options, time.span())?;
         let tls = Arc::new(FarmerTls::load(root, &ca, Arc::clone(&list), Arc::clone(&time))?);
         let desk = Desk::new(ca, Arc::clone(&list), network.to_owned(), clock, Arc::clone(&time));
         Ok(Self {
@@ -330,6 +341,18 @@ impl Fleet {
         if !wanted.is_empty() {
             alarms.push(AlarmKind::CaKeyLocked { wanted });
         }
+        alarms.extend(
+            self.desk
+                .ca()
+                .keys()
+                .faults()
+                .iter()
+                .map(|(file, why)| AlarmKind::CaKeyUnusable {
+                    file: file.display().to_string(),
+                    why: why.to_string(),
+                    remedy: why.hint().unwrap_or_default(),
+                }),
+        );
         for member in registry.members() {
             if member.standing == Standing::Pending {
                 let fingerprint = member.newest().map(|it| it.sha256.to_string()).unwrap_or_default();
@@ -544,33 +567,5 @@ const UNLOCKED_FOR: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_registry_that_was_damaged_is_an_alarm_until_a_person_has_taken_it_away() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = Root::new(dir.path());
-        let start = || Fleet::open(&root, None, "simulator1", 8447, Clock::start()).unwrap();
-        let alarms = |fleet: &Fleet| fleet.status().alarms;
-        let fleet = start();
-        assert_eq!(alarms(&fleet), []);
-        // With this change there is a version before.
-        fleet.list.change(|_| Ok::<_, RegistryError>(())).unwrap();
-        let file = root.registry_file();
-        let text = std::fs::read(&file).unwrap();
-        std::fs::write(&file, &text[..text.len() / 2]).unwrap();
-        let fleet = start();
-        assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged]);
-        fleet.flush();
-        assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged], "nobody has looked yet");
-        let fleet = start();
-        assert_eq!(alarms(&fleet), [AlarmKind::RegistryDamaged], "it ended with a restart");
-        let damaged = file.with_extension("json.damaged");
-        assert_eq!(std::fs::read(&damaged).unwrap(), text[..text.len() / 2]);
-        std::fs::remove_file(&damaged).unwrap();
-        assert_eq!(alarms(&fleet), []);
-        std::fs::remove_file(&file).unwrap();
-        assert_eq!(alarms(&start()), [AlarmKind::RegistryDamaged], "a list that is gone");
-    }
-}
+#[path = "fleet_tests.rs"]
+mod tests;

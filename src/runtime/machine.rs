@@ -67,6 +67,7 @@ pub struct RunningHarvester {
 pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, HarvesterStartError> {
     let HarvesterOptions { root, settings, log } = options;
     let lock = RootLock::take(&root.lock_file())?;
+    root.remove_leftovers();
     let control = ControlServer::bind(&root.control_socket(), &lock)?;
     // Read again before every dial; what is wrong with it now is an error message now.
     harvester_tls(&root)?;

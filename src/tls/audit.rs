@@ -37,6 +37,13 @@ pub enum AuditFinding {
         /// Which service.
         service: String,
     },
+    /// What a writer left that was killed, with a secret in it.
+    Leftover {
+        /// Where.
+        path: PathBuf,
+        /// What the file was to be called.
+        of: String,
+    },
     /// Others than the owner can read or change it.
     OpenToOthers {
         /// What.
@@ -58,7 +65,10 @@ impl AuditFinding {
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
-            Self::CaKeyOnHarvester { path } | Self::CaKeyCopy { path } | Self::KeyOfOtherService { path, .. } => {
+            Self::CaKeyOnHarvester { path }
+            | Self::CaKeyCopy { path }
+            | Self::KeyOfOtherService { path, .. }
+            | Self::Leftover { path, .. } => {
                 format!("shred -u {}", shell_word(path))
             }
             Self::CaKeyNotNeeded { path } => format!(
@@ -96,6 +106,11 @@ impl fmt::Display for AuditFinding {
             Self::KeyOfOtherService { path, service } => write!(
                 f,
                 "{}: the key of a {service} on a machine that only harvests",
+                path.display()
+            ),
+            Self::Leftover { path, of } => write!(
+                f,
+                "{}: what is left of writing {of}, which was killed; its secrets are in it",
                 path.display()
             ),
             Self::OpenToOthers { path, mode } => {
@@ -145,6 +160,13 @@ pub fn audit(root: &Root) -> Vec<AuditFinding> {
             found.push(AuditFinding::CaKeyCopy {
                 path: path.to_path_buf(),
             });
+        }
+        if let Some(of) = files::leftover_of(path)
+            && (of.ends_with(".key") && !of.starts_with("public_") && of != "chia_ca.key"
+                || [root.membership_file(), root.keys_file()].contains(&path.with_file_name(&of)))
+        {
+            let path = path.to_path_buf();
+            found.push(AuditFinding::Leftover { path, of });
         }
         // The key of the public Chia CA is published, and so are those it signed.
         let is_public = name == "chia_ca.key" || name.starts_with("public_");
@@ -248,6 +270,33 @@ mod tests {
             .iter()
             .any(|it| matches!(it, AuditFinding::KeyOfOtherService { service, .. } if service == "wallet"));
         assert!(wallet, "{found:?}");
+    }
+
+    #[test]
+    fn farming_keys_that_a_killed_import_left_are_found_and_the_next_start_removes_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        fs::create_dir_all(root.state_dir()).unwrap();
+        fs::create_dir_all(root.dir().join("config")).unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let left = |dir: PathBuf, name: &str| {
+            let path = dir.join(format!(".{name}.{}.tmp", ended.id()));
+            fs::write(&path, b"secret").unwrap();
+            files::set_mode(&path, 0o600).unwrap();
+            path
+        };
+        let path = left(root.state_dir(), "farming-keys.yaml");
+        let settings = left(root.dir().join("config"), "config.yaml");
+        let found = audit(&root);
+        let [finding @ AuditFinding::Leftover { path: said, .. }] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(*said, path);
+        assert!(finding.remedy().starts_with("shred -u"), "{}", finding.remedy());
+        root.remove_leftovers();
+        assert!(!path.exists() && !settings.exists());
+        assert_eq!(audit(&root), []);
     }
 
     #[test]

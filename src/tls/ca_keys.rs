@@ -11,11 +11,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use rcgen::KeyPair;
 use zeroize::Zeroizing;
 
-use super::TlsError;
-use super::farm_params::Role;
-use super::identity::read;
+use super::farm_params::{Role, compressed};
+use super::identity::{read, read_certificates};
+use super::issue::bad_key;
+use super::{TlsError, ca_key};
 use crate::clock::Mono;
 use crate::config::Root;
 use crate::config::files::{self, FileMode, PRIVATE_FILE};
@@ -162,7 +164,8 @@ impl CaKeys {
     /// [`TlsError::CaLocked`] if nobody has given the passphrase, and why the file cannot be opened.
     pub fn make_ready(&self, now: Mono) -> Result<(), TlsError> {
         match self.state() {
-            CaKeyState::Plain | CaKeyState::Unlocked => Ok(()),
+            CaKeyState::Plain => self.check_plain(Role::Client),
+            CaKeyState::Unlocked => Ok(()),
             CaKeyState::Attended => {
                 let passphrase = self.passphrase()?;
                 let keys = self.open(&passphrase)?;
@@ -194,6 +197,31 @@ impl CaKeys {
             lock(&self.wanted).clear();
         }
         lock(&self.wanted).iter().cloned().collect()
+    }
+
+    /// Files of keys that are gone, damaged, open to others or of another authority. That a passphrase is needed is none of
+    /// these.
+    #[must_use]
+    pub fn faults(&self) -> Vec<(PathBuf, TlsError)> {
+        if self.state() != CaKeyState::Plain {
+            let fault = self.cost().err();
+            return fault.into_iter().map(|it| (self.locked_file(), it)).collect();
+        }
+        [Role::Client, Role::Server]
+            .into_iter()
+            .filter_map(|role| Some((self.plain(role), self.check_plain(role).err()?)))
+            .collect()
+    }
+
+    fn check_plain(&self, role: Role) -> Result<(), TlsError> {
+        let key = self.plain(role);
+        let public = KeyPair::from_pem(&self.read_plain(role)?).map_err(|error| bad_key(&key, &error))?;
+        let crt = self.dir.join(format!("{}.crt", role.file()));
+        if ca_key(&read_certificates(&crt)?[0]) == compressed(public.public_key_raw()) {
+            Ok(())
+        } else {
+            Err(TlsError::KeyMismatch { crt, key })
+        }
     }
 
     /// The key of an authority, PEM.
@@ -305,6 +333,16 @@ impl CaKeys {
             path,
             reason: error.to_string(),
         })
+    }
+
+    /// The key of an authority from a file of its own.
+    pub(super) fn plain_key(&self, role: Role) -> Result<Zeroizing<String>, TlsError> {
+        self.read_plain(role)
+    }
+
+    /// Whether there is a file that a passphrase locks.
+    pub(super) fn locked_is_there(&self) -> bool {
+        self.locked_file().exists()
     }
 
     fn read_plain(&self, role: Role) -> Result<Zeroizing<String>, TlsError> {

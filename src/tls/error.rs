@@ -1,9 +1,9 @@
 //! What can be wrong with the certificates of a root.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::config::shell_word;
+use crate::config::{access, shell_word};
 
 /// Why certificates cannot be read, used or made. Every variant names the file at fault.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,16 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// A part of the farm's authorities is gone or damaged. No new one is made in its place: harvesters rely on it.
+    #[error("{}: {what}; harvesters rely on the authorities there, so none is made anew", dir.display())]
+    CaIncomplete {
+        /// Where they are.
+        dir: PathBuf,
+        /// Which file, and what is wrong with it.
+        what: String,
+        /// Whether the keys of what is wrong are there, so that it can be made from them.
+        keys_are_there: bool,
+    },
     /// Certificate and key are both fine but do not belong together.
     #[error("the key {} does not belong to the certificate {}", key.display(), crt.display())]
     KeyMismatch {
@@ -115,12 +125,74 @@ impl TlsError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::TooOpen { path, .. } => Some(format!("chmod 600 {}", shell_word(path))),
-            Self::ForeignOwner { path, us, .. } => Some(format!(
-                "run as that user, or, if the file is meant for this one: chown {us} {}",
-                shell_word(path)
-            )),
+            Self::ForeignOwner { owner, .. } => Some(access::run_as(*owner)),
             Self::CaLocked { .. } => Some("`farmconsole ca unlock` asks for the passphrase".to_owned()),
+            Self::CaIncomplete {
+                dir, keys_are_there, ..
+            } if *keys_are_there => Some(format!(
+                "restore it from a backup of {}; without one, `farmconsole init` makes it again from its key, which is \
+                 there, and harvesters see no difference",
+                dir.display()
+            )),
+            Self::CaIncomplete { dir, .. } => Some(restore_or_begin_anew(dir)),
+            Self::Unreadable { path, source } | Self::Unwritable { path, source } => {
+                access::hint_of(path, source).or_else(|| hint_of_file(path))
+            }
+            Self::BadCertificate { path, .. } | Self::BadKey { path, .. } | Self::KeyMismatch { key: path, .. } => {
+                hint_of_file(path)
+            }
             _ => None,
         }
     }
+}
+
+/// What to do about a file that cannot be used, if no command makes it anew.
+fn hint_of_file(path: &Path) -> Option<String> {
+    let dir = path.parent()?;
+    let hint = match path.file_name()?.to_str()? {
+        "client_ca.key" => format!(
+            "restore it from a backup of {}; without one, `farmconsole ca rotate` makes new authorities, which harvesters \
+             follow",
+            dir.display()
+        ),
+        "server_ca.key" | "keys.locked" => restore_or_begin_anew(dir),
+        "client_ca_old.crt" | "server_ca_by_old.crt" => {
+            "restore it from a backup; without one, remove it, and invite anew who has not followed the rotation"
+                .to_owned()
+        }
+        "private_ca.crt" | "private_ca.key" => {
+            let ssl = dir.parent()?;
+            format!(
+                "restore it from a backup, or give a copy of this CA with `farmconsole init -c CA_DIR`; without one, {} and \
+                 `farmconsole init` makes a new one, and every machine with a certificate of the old one is to be invited \
+                 anew",
+                move_away(ssl)
+            )
+        }
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// The way out when an authority is lost.
+fn restore_or_begin_anew(ca: &Path) -> String {
+    let state = ca.parent().unwrap_or_else(|| Path::new("."));
+    let lost = shell_word(&state.join("lost"));
+    let ca_there = if ca.exists() {
+        format!("{} ", shell_word(ca))
+    } else {
+        String::new()
+    };
+    format!(
+        "restore {} from a backup; only without one, begin anew: `mkdir {lost} && mv {ca_there}{}* {lost}`, start the \
+         farmer, and invite every harvester again",
+        ca.display(),
+        shell_word(&state.join("harvesters.json"))
+    )
+}
+
+fn move_away(path: &Path) -> String {
+    let mut to = path.as_os_str().to_owned();
+    to.push(".lost");
+    format!("`mv {} {}`", shell_word(path), shell_word(Path::new(&to)))
 }

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use zeroize::Zeroizing;
 
-use super::ca_keys::CaKeys;
+use super::ca_keys::{CaKeys, PassphraseFile};
 
 use super::config::{load_private, verify_server};
 use super::farm_params::{
@@ -47,6 +47,17 @@ pub struct FarmCa {
     chia_farmer: CertificatePaths,
 }
 
+/// What is known of a farm before its authorities are opened.
+#[derive(Clone, Debug)]
+pub struct FarmCaOptions<'a> {
+    /// Its name in certificates.
+    pub farm_id: &'a str,
+    /// Whether harvesters have certificates of these authorities: then no new ones are made.
+    pub has_members: bool,
+    /// Where the passphrase of their keys is, if a person has said so.
+    pub passphrase: Option<PassphraseFile>,
+}
+
 /// A harvester's certificate, and what the registry keeps of it.
 #[derive(Clone, Debug)]
 pub struct IssuedCertificate {
@@ -65,36 +76,55 @@ impl FarmCa {
     /// is not, that key is read, once, to make it.
     ///
     /// # Errors
-    /// When a file is damaged or open to others, or cannot be written.
-    pub fn open_or_make(root: &Root, farm_id: &str, now: impl Into<TimeSpan>) -> Result<Self, TlsError> {
+    /// When a file of theirs is missing or damaged, open to others, or cannot be written.
+    pub fn open(root: &Root, options: &FarmCaOptions<'_>, now: impl Into<TimeSpan>) -> Result<Self, TlsError> {
         let now = now.into();
-        let layout = SslLayout::of(root);
-        let it = Self {
-            dir: root.farm_ca_dir(),
-            keys: Arc::new(CaKeys::of(root)),
-            farm_id: farm_id.to_owned(),
-            chia: layout.ca(CertificateAuthority::Private),
-            chia_farmer: layout.leaf(CertificateAuthority::Private, ServiceName::Farmer),
-        };
+        let it = Self::of(root, options.farm_id);
+        it.keys.set_source(options.passphrase.clone());
         files::create_private_dirs(&it.dir).map_err(|source| TlsError::Unwritable {
             path: it.dir.clone(),
             source,
         })?;
-        for role in [Role::Client, Role::Server] {
-            let paths = it.ca(role);
-            if !paths.crt.exists() {
-                put_pair(&paths, &make_ca(role, now)?)?;
-            }
-        }
+        it.make_or_check(options.has_members, now)?;
         match it.renew_farmer(now) {
             // A farm that cannot sign goes on with what it has; somebody is told.
-            Err(TlsError::CaLocked { .. }) if it.farmer().crt.exists() => {}
+            Err(error) if load_private(&it.farmer()).is_ok() => {
+                tracing::warn!(target: "tls", "renew the farmer's certificate: {error}");
+            }
             renewed => drop(renewed?),
         }
         if it.chia.crt.exists() && it.cross(now).is_none() && it.chia.key.exists() && it.chia_may_sign() {
             it.cross_sign(&Issuer::load(&it.chia, now.earliest)?, now)?;
         }
         Ok(it)
+    }
+
+    /// As [`Self::open`], for a farm without members.
+    #[cfg(test)]
+    pub fn open_or_make(root: &Root, farm_id: &str, now: impl Into<TimeSpan>) -> Result<Self, TlsError> {
+        let options = FarmCaOptions {
+            farm_id,
+            has_members: false,
+            passphrase: None,
+        };
+        Self::open(root, &options, now)
+    }
+
+    /// The places of a root. Reads nothing.
+    pub(super) fn of(root: &Root, farm_id: &str) -> Self {
+        let layout = SslLayout::of(root);
+        Self {
+            dir: root.farm_ca_dir(),
+            keys: Arc::new(CaKeys::of(root)),
+            farm_id: farm_id.to_owned(),
+            chia: layout.ca(CertificateAuthority::Private),
+            chia_farmer: layout.leaf(CertificateAuthority::Private, ServiceName::Farmer),
+        }
+    }
+
+    /// Where they are.
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// The private keys of the authorities.
@@ -242,7 +272,7 @@ impl FarmCa {
         self.keys.replace(&server.key, &client.key)?;
         put(&self.ca(Role::Client).crt, &client.crt, CERTIFICATE_FILE)?;
         put(&self.ca(Role::Server).crt, &server.crt, CERTIFICATE_FILE)?;
-        self.make_farmer(now)?;
+        put_pair(&self.farmer(), &self.sign_farmer(now)?)?;
         if self.chia.key.exists() && self.chia_may_sign() {
             self.cross_sign(&Issuer::load(&self.chia, now.earliest)?, now)?;
         }
@@ -288,8 +318,18 @@ impl FarmCa {
     pub fn renew_farmer(&self, now: impl Into<TimeSpan>) -> Result<bool, TlsError> {
         let now = now.into();
         let paths = self.farmer();
-        let is_fine = paths.crt.exists() && {
-            let identity = load_private(&paths)?;
+        let identity = match load_private(&paths) {
+            Ok(identity) => Some(identity),
+            Err(error) if is_spoilt(&error) => {
+                let is_first = !paths.crt.exists() && !paths.key.exists();
+                if !is_first {
+                    tracing::warn!(target: "tls", "{error}; the farmer's certificate is made anew");
+                }
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let is_fine = if let Some(identity) = &identity {
             let anchors = read_anchors(&self.ca(Role::Server).crt)?;
             let dates = CertificateFacts::of(identity.leaf()).map(|it| it.record);
             let (from, until) = dates.map_or((0, 0), |it| (it.not_before_unix_s, it.not_after_unix_s));
@@ -299,15 +339,27 @@ impl FarmCa {
             let left = until.saturating_sub(now.likely.seconds());
             let is_absurd = now.is_exact() && left > (FARMER_DAYS + 1) * DAY;
             is_ours && left > FARMER_DAYS * DAY / 3 && !is_absurd
+        } else {
+            false
         };
         if is_fine {
             return Ok(false);
         }
-        self.make_farmer(now)?;
+        let pair = self.sign_farmer(now)?;
+        if identity.is_none() {
+            // Whatever it is, a person may still want it.
+            for path in [&paths.key, &paths.crt].into_iter().filter(|it| it.exists()) {
+                files::set_aside(path).map_err(|source| TlsError::Unwritable {
+                    path: path.clone(),
+                    source,
+                })?;
+            }
+        }
+        put_pair(&paths, &pair)?;
         Ok(true)
     }
 
-    fn make_farmer(&self, now: TimeSpan) -> Result<(), TlsError> {
+    fn sign_farmer(&self, now: TimeSpan) -> Result<PemPair, TlsError> {
         let failed = |error: rcgen::Error| issue_error("the farmer's certificate", &error);
         let key = KeyPair::generate().map_err(failed)?;
         let mut params = leaf_params(FARMER_DAYS, now)?;
@@ -319,13 +371,10 @@ impl FarmCa {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let issuer = self.issuer(Role::Server, "the farmer's own certificate", now)?;
         let certificate = issuer.sign(&params, &key)?;
-        put_pair(
-            &self.farmer(),
-            &PemPair {
-                crt: certificate.pem(),
-                key: Zeroizing::new(key.serialize_pem()),
-            },
-        )
+        Ok(PemPair {
+            crt: certificate.pem(),
+            key: Zeroizing::new(key.serialize_pem()),
+        })
     }
 
     /// The cross-certificate of Chia's private CA, if it leads from the farmer's certificate to the CA that is there.
@@ -386,19 +435,32 @@ impl FarmCa {
         Issuer::of_pem(PemPair { crt, key }, now.earliest)
     }
 
-    fn ca(&self, role: Role) -> CertificatePaths {
+    pub(super) fn ca(&self, role: Role) -> CertificatePaths {
         pair(&self.dir, role.file())
     }
 
-    fn farmer(&self) -> CertificatePaths {
+    pub(super) fn farmer(&self) -> CertificatePaths {
         pair(&self.dir, "farmer")
     }
 }
 
-fn put_pair(paths: &CertificatePaths, pem: &PemPair) -> Result<(), TlsError> {
+/// Whether a certificate or its key is gone or no such thing any more; not if somebody may just not read it.
+fn is_spoilt(error: &TlsError) -> bool {
+    match error {
+        TlsError::Unreadable { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+        TlsError::BadCertificate { .. } | TlsError::BadKey { .. } | TlsError::KeyMismatch { .. } => true,
+        _ => false,
+    }
+}
+
+pub(super) fn put_pair(paths: &CertificatePaths, pem: &PemPair) -> Result<(), TlsError> {
     // The key first: a certificate without its key is never there.
     put(&paths.key, &pem.key, PRIVATE_FILE)?;
-    put(&paths.crt, &pem.crt, CERTIFICATE_FILE)
+    put_certificate(&paths.crt, &pem.crt)
+}
+
+pub(super) fn put_certificate(path: &Path, text: &str) -> Result<(), TlsError> {
+    put(path, text, CERTIFICATE_FILE)
 }
 
 fn put(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {

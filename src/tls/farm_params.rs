@@ -70,12 +70,17 @@ impl Role {
 
 pub(super) fn make_ca(role: Role, now: TimeSpan) -> Result<PemPair, TlsError> {
     let failed = |error: rcgen::Error| issue_error("a CA", &error);
-    let key = KeyPair::generate().map_err(failed)?;
+    let key = Zeroizing::new(KeyPair::generate().map_err(failed)?.serialize_pem());
+    let crt = ca_of_key(role, &key, now)?;
+    Ok(PemPair { crt, key })
+}
+
+/// The certificate of a CA whose key (PEM) is there. Another one of the same key is the same CA to everybody.
+pub(super) fn ca_of_key(role: Role, key: &str, now: TimeSpan) -> Result<String, TlsError> {
+    let failed = |error: rcgen::Error| issue_error("a CA", &error);
+    let key = KeyPair::from_pem(key).map_err(failed)?;
     let certificate = ca_params(role, &key, now).self_signed(&key).map_err(failed)?;
-    Ok(PemPair {
-        crt: certificate.pem(),
-        key: Zeroizing::new(key.serialize_pem()),
-    })
+    Ok(certificate.pem())
 }
 
 /// A CA's certificate. Its name follows from its key, so that the key alone is enough to trust it.

@@ -20,6 +20,7 @@
 //! Not here: sockets and handshakes (`net`), and settings (`config`).
 
 mod audit;
+mod ca_files;
 mod ca_keys;
 mod cause;
 mod config;
@@ -46,7 +47,7 @@ pub use config::farmer_server_config;
 pub use config::{chia_server_name, harvester_client_config, node_client_config, node_rpc_client_config};
 pub use error::TlsError;
 pub use facts::CertificateFacts;
-pub use farm_ca::{FarmCa, IssuedCertificate};
+pub use farm_ca::{FarmCa, FarmCaOptions, IssuedCertificate};
 pub use farm_params::{CaKey, ca_key, farmer_name, farmer_server_name};
 pub use farmer::{ENROL_ALPN, FarmerTls, RENEW_ALPN, SEEN_ALPN};
 pub use gate::{Examination, Examined, Objection};

@@ -217,6 +217,42 @@ fn killed_at_any_moment_it_starts_again_at_once() {
 }
 
 #[test]
+fn a_lost_authority_stops_the_start_and_a_lost_certificate_of_the_farmer_does_not() {
+    let mut program = Program::simulated();
+    let stop = |program: &mut Program| {
+        program.start();
+        program.ok(&["stop"]);
+        program.daemon.take().unwrap().wait().unwrap();
+    };
+    stop(&mut program);
+    let ca = program.root().join("farmconsole/ca");
+    fs::write(ca.join("farmer.key"), b"").unwrap();
+    stop(&mut program);
+    assert!(ca.join("farmer.key.damaged").exists());
+    let key = fs::read(ca.join("server_ca.key")).unwrap();
+    fs::remove_file(ca.join("server_ca.crt")).unwrap();
+    let errors = program.fails(&["--daemon"], 78);
+    let named = errors.contains("server_ca.crt is missing") && errors.contains(ca.to_str().unwrap());
+    assert!(named && errors.contains("hint: restore it from a backup"), "{errors}");
+    assert_eq!(fs::read(ca.join("server_ca.key")).unwrap(), key);
+    let report = program.ok(&["init"]);
+    assert!(report.contains("server_ca.crt again from its key"), "{report}");
+    fs::remove_file(ca.join("client_ca.key")).unwrap();
+    program.start();
+    let errors = program.fails(&["harvester", "invite", "q9"], 1);
+    assert!(
+        errors.contains("client_ca.key") && errors.contains("restore"),
+        "{errors}"
+    );
+    let doctor = program.run(&["harvester", "doctor"]);
+    let doctor = String::from_utf8_lossy(&doctor.stdout);
+    assert!(doctor.contains("client_ca.key"), "{doctor}");
+    let alarms = program.run(&["alarms"]);
+    let alarms = String::from_utf8_lossy(&alarms.stdout);
+    assert!(alarms.contains("client_ca.key"), "{alarms}");
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     let program = Program::simulated();

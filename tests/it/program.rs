@@ -51,6 +51,8 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
         errors.contains("a similar value exists: 'harvester_silent'"),
         "{errors}"
     );
+    let errors = program.fails(&["record", "-"], 2);
+    assert!(errors.contains("not written to standard output"), "{errors}");
     let errors = program.fails(&["replay", "recording"], 2);
     assert!(errors.contains("replay --check FILE`"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);

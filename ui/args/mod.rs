@@ -215,7 +215,7 @@ pub(crate) enum AlarmsCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
-    /// File to make.
+    /// File to make; not -, since nothing is recorded to standard output.
     pub(crate) file: PathBuf,
     /// Hide nothing.
     #[arg(long)]

@@ -68,6 +68,7 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
                 | AlarmKind::CertificateShared { .. }
                 | AlarmKind::CertificateEnds { .. }
                 | AlarmKind::CaKeyLocked { .. }
+                | AlarmKind::CaKeyUnusable { .. }
                 | AlarmKind::RegistryDamaged
                 | AlarmKind::InvitationGuessed { .. }
                 | AlarmKind::HarvesterMissing { .. }

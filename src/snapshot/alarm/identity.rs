@@ -48,6 +48,7 @@ impl AlarmKind {
         "drive_trouble",
         "clock_wrong",
         "ca_key_locked",
+        "ca_key_unusable",
         "registry_damaged",
     ];
 
@@ -101,6 +102,7 @@ impl AlarmKind {
             Self::ClockWrong { .. } => "clock_wrong".to_owned(),
             Self::DriveTrouble { trouble, .. } => format!("drive_trouble/{}", of_drive(trouble)),
             Self::CaKeyLocked { .. } => "ca_key_locked".to_owned(),
+            Self::CaKeyUnusable { file, .. } => format!("ca_key_unusable/{file}"),
             Self::RegistryDamaged => "registry_damaged".to_owned(),
         }
     }
@@ -149,6 +151,7 @@ impl AlarmKind {
             | Self::PlotDirectoryUnlisted { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. }
+            | Self::CaKeyUnusable { .. }
             | Self::RegistryDamaged => None,
         }
     }
@@ -250,6 +253,7 @@ impl AlarmKind {
             | Self::HistoryNotWritten { .. }
             | Self::ClockWrong { .. }
             | Self::CaKeyLocked { .. }
+            | Self::CaKeyUnusable { .. }
             | Self::RegistryDamaged => None,
         }
     }
@@ -265,6 +269,7 @@ impl AlarmKind {
                 | Self::HarvesterMissing { .. }
                 | Self::ClockWrong { .. }
                 | Self::CaKeyLocked { .. }
+                | Self::CaKeyUnusable { .. }
                 | Self::RegistryDamaged
         )
     }
@@ -314,7 +319,8 @@ impl AlarmKind {
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
             | Self::ClockWrong { .. }
-            | Self::CaKeyLocked { .. } => Severity::Warning,
+            | Self::CaKeyLocked { .. }
+            | Self::CaKeyUnusable { .. } => Severity::Warning,
         }
     }
 }

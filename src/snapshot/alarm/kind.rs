@@ -364,6 +364,16 @@ pub enum AlarmKind {
         /// For whom, as people call them.
         wanted: Vec<String>,
     },
+    /// A key of the farm's authorities is not locked but gone or damaged: nobody can be invited, and certificates that end
+    /// are not renewed.
+    CaKeyUnusable {
+        /// The file.
+        file: String,
+        /// What is wrong, as a sentence that names the file.
+        why: String,
+        /// What to do, as a fragment.
+        remedy: String,
+    },
     /// The registry of harvesters was damaged at the start, and the version before its last change is used.
     RegistryDamaged,
 }

@@ -150,6 +150,7 @@ impl AlarmKind {
             Self::CaKeyLocked { .. } => {
                 "`farmconsole ca unlock` asks for the passphrase; it is signed then by itself".to_owned()
             }
+            Self::CaKeyUnusable { remedy, .. } => remedy.clone(),
         }
     }
 }
@@ -336,6 +337,12 @@ impl fmt::Display for AlarmKind {
                 "the keys of the farm's authorities are locked, and a certificate is due: {}",
                 wanted.join(", ")
             ),
+            Self::CaKeyUnusable { why, .. } => {
+                write!(
+                    f,
+                    "{why}: the farm's authorities cannot sign, nobody new can join and nothing is renewed"
+                )
+            }
         }
     }
 }
