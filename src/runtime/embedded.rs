@@ -26,7 +26,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const DRIVES_TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// What the harvester in the farmer's own process is called.
-const NAME: &str = "local";
+pub(super) const NAME: &str = "local";
 
 /// Harvests as the root's settings have it until `stop`; where they name no plot directory, from when they do. What is
 /// wrong with them when they are read again is an alarm of the farmer.

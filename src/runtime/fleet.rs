@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::embedded;
 use crate::clock::{Mono, UnixMillis};
 use crate::config::{LegacyCa, Root, is_simulator};
 use crate::enrol::{Desk, DeskError};
@@ -208,6 +209,7 @@ impl Fleet {
             self.list.audit().note(word, &who, now.seconds());
             Ok(FleetAnswer::Done { who })
         };
+        refuse_own_name(&ask)?;
         match ask {
             FleetAsk::Members => Ok(FleetAnswer::Members(self.view())),
             FleetAsk::Refused => Ok(FleetAnswer::Refused(server.refused())),
@@ -553,6 +555,25 @@ fn own_address() -> IpAddr {
 
 /// Between two looks at what ends.
 const TICK: Duration = Duration::from_secs(15);
+
+/// Two harvesters that a person cannot tell apart would be meant by one command.
+fn refuse_own_name(ask: &FleetAsk) -> Result<(), FleetError> {
+    let name = match ask {
+        FleetAsk::Invite { name, .. } | FleetAsk::SignRequest { name, .. } | FleetAsk::Rename { name, .. } => {
+            Some(name)
+        }
+        FleetAsk::Approve { name, .. } => name.as_ref(),
+        _ => None,
+    };
+    if name.is_some_and(|it| it.as_str() == embedded::NAME) {
+        let taken = format!(
+            "{} is what the farmer's own harvester is called: choose another name",
+            embedded::NAME
+        );
+        return Err(FleetError::Other(taken));
+    }
+    Ok(())
+}
 
 /// How long harvesters may take to come after the farmer was started. Official ones try every few seconds.
 const MISSING_AFTER: Duration = Duration::from_secs(120);

@@ -101,3 +101,23 @@ fn lost_authorities_are_not_made_anew_while_a_harvester_relies_on_them() {
     assert!(shell.success(), "{command}");
     assert_eq!(start().unwrap().status().alarms, []);
 }
+
+#[test]
+fn the_name_of_the_farmer_s_own_harvester_is_given_to_nobody() {
+    let of = |name: &str| name.parse::<crate::config::HarvesterName>().unwrap();
+    let invite = |name: &str| FleetAsk::Invite {
+        name: of(name),
+        ttl_seconds: 60,
+        from: None,
+        addresses: Vec::new(),
+    };
+    let rename = FleetAsk::Rename {
+        who: "barn".to_owned(),
+        name: of("local"),
+    };
+    assert!(refuse_own_name(&invite("barn")).is_ok());
+    for ask in [invite("local"), rename] {
+        let refused = refuse_own_name(&ask).unwrap_err().to_string();
+        assert!(refused.contains("choose another name"), "{refused}");
+    }
+}

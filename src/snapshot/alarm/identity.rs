@@ -7,7 +7,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 41] = [
+    pub const RULES: [&str; 42] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
