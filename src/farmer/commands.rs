@@ -93,19 +93,19 @@ impl Farmer {
             for (id, before, name) in named.collect::<Vec<_>>() {
                 let unique = self.harvesters.unique_name(name, id);
                 if *before != *unique {
-                    self.name_harvester(now, id, unique);
+                    self.name_harvester(now, id, &unique);
                 }
             }
         }
     }
 
     /// A harvester is called this from here on, also in what is open and silenced about it.
-    fn name_harvester(&mut self, now: Now, id: HarvesterId, name: String) {
+    fn name_harvester(&mut self, now: Now, id: HarvesterId, name: &str) {
         let Some(slot) = self.harvesters.get_mut(id) else {
             return;
         };
-        let before = std::mem::replace(&mut slot.name, name.as_str().into());
-        self.alarms.name_harvester(id, &before, &name);
+        let before = std::mem::replace(&mut slot.name, name.into());
+        self.alarms.name_harvester(id, &before, name);
         self.keep_alarm_memory(now);
     }
 
@@ -210,7 +210,7 @@ impl Farmer {
                 let unique = self.harvesters.unique_name(name.clone(), harvester);
                 if let Some(slot) = self.harvesters.get(harvester) {
                     self.config.names.insert(slot.peer.peer_id, name);
-                    self.name_harvester(now, harvester, unique);
+                    self.name_harvester(now, harvester, &unique);
                 }
             }
             Command::ForgetHarvester { harvester } => self.forget(now, harvester),
