@@ -1,4 +1,4 @@
-//! What to do when a file may not be read or written.
+//! What to do when a file cannot be read or written, and it lies in no fault of the file itself.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::shell_word;
 
-/// What to do about an error with a file, if it lies in whose the file is or how the file system is mounted.
+/// What to do about an error with a file, if it lies in whose the file is, or in its file system.
 #[must_use]
 pub fn hint_of(path: &Path, error: &io::Error) -> Option<String> {
     match error.kind() {
@@ -16,6 +16,9 @@ pub fn hint_of(path: &Path, error: &io::Error) -> Option<String> {
              write there (systemd: ReadWritePaths=)",
             shell_word(path)
         )),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some(format!("make room on the file system of {}", shell_word(path)))
+        }
         _ => None,
     }
 }
@@ -91,5 +94,7 @@ mod tests {
         assert_eq!(hint_of(Path::new("/x"), &io::ErrorKind::NotFound.into()), None);
         let hint = hint_of(Path::new("/x"), &io::ErrorKind::ReadOnlyFilesystem.into()).unwrap();
         assert!(hint.contains("read-only"), "{hint}");
+        let hint = hint_of(Path::new("/x"), &io::ErrorKind::StorageFull.into()).unwrap();
+        assert!(hint.contains("make room"), "{hint}");
     }
 }

@@ -160,7 +160,9 @@ impl InitError {
                 format!("copy {file} from config/ssl/ca of the main machine; without it no certificate can be made")
             }
             Self::CannotAdopt { .. } => {
-                "run `chia init` there, or make a root of our own with another `--root DIR`".into()
+                "if it was never set up, run `chia init` there; if files of it are lost, restore them from a backup, or give a \
+                 copy of its CA with `farmconsole init -c CA_DIR`; or make a root of our own with another `--root DIR`"
+                    .into()
             }
             Self::CaLost { .. } => "copy it back, or run `farmconsole init -c CA_DIR` with the CA to use".into(),
             Self::HasJoined { moved, .. } => {

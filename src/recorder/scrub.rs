@@ -89,12 +89,20 @@ impl Scrubber {
                     self.learn_host(text, after);
                 } else if OF_THE_CHAIN.contains(&key) && is_whole_id(text) {
                     self.settle(text, text);
-                } else if PATHS.contains(&key) && text.contains(char::is_whitespace) && self.known.len() < MOST_KNOWN {
-                    let path = self.path(text);
-                    self.known.insert(text.clone(), path);
+                } else if PATHS.contains(&key) {
+                    self.learn_path(text);
                 }
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// A path with spaces in it, and the directories above that have some: sentences name those, too.
+    fn learn_path(&mut self, path: &str) {
+        let mut rest = path;
+        while rest.contains(char::is_whitespace) && !self.known.contains_key(rest) && self.known.len() < MOST_KNOWN {
+            self.known.insert(rest.to_owned(), self.path(rest));
+            rest = rest.rsplit_once('/').map_or("", |(directory, _)| directory);
         }
     }
 
@@ -404,15 +412,17 @@ const WHOLE_ID: usize = 64;
 const NAMES: [&str; 7] = ["harvester_name", "host", "machine", "name", "node", "peer_name", "pool"];
 
 /// Keys whose values are paths, spaces included.
-const PATHS: [&str; 17] = [
+const PATHS: [&str; 19] = [
     "added",
     "data",
     "directory",
     "done_to",
+    "drive",
     "duplicates",
     "examples",
     "failed",
     "failed_to_open_filenames",
+    "file",
     "filename",
     "lost",
     "no_key",

@@ -10,17 +10,18 @@ use serde_json::Value;
 
 use super::write::is_alike;
 use super::*;
+use crate::clock::UnixMillis;
 use crate::control::RecordedCall;
 use crate::farmer::Call;
 use crate::farmer::tests::operations::{live, operation};
 use crate::farmer::tests::story::*;
 use crate::farmer::{
-    FarmerConfig, FarmerKeys, Input, JoinedPool, NodeLink, NodeStatus, PoolAnswer, PoolMembership, PoolReply,
-    PoolRequest,
+    ExpectedHarvester, FarmerConfig, FarmerKeys, FleetStatus, Input, JoinedPool, NodeLink, NodeStatus, PoolAnswer,
+    PoolMembership, PoolReply, PoolRequest,
 };
 use crate::ids::{Bytes32, ChallengeHash, LauncherId, PuzzleHash, QualityString};
 use crate::logging::{LogLevel, Service};
-use crate::snapshot::{AlarmKind, Notice, RefusalCause};
+use crate::snapshot::{AlarmKind, Concern, ConnectedPeer, Notice, RefusalCause};
 use crate::wire::pool::PoolVersion;
 use crate::wire::{
     FoliageBlockData, FromHarvester, G1Bytes, G2Bytes, PlotPool, PoolTarget, RequestSignedValues,
@@ -28,12 +29,15 @@ use crate::wire::{
 };
 
 /// What is private in [`life`].
-const SECRETS: [&str; 16] = [
+const SECRETS: [&str; 19] = [
     "barn",
     "6261726e00",
     "10.20.30.40",
     "/home/ann",
     "my drive",
+    "next one",
+    "farm root",
+    "63656c6c6172",
     "xch1qqqqqqqqqqqqqqqqqqqq",
     "node.lan",
     "pool.example",
@@ -113,6 +117,36 @@ fn life() -> Story {
         address: "10.20.30.40:4".parse().unwrap(),
         cause: RefusalCause::ForeignCa,
     });
+    story.embedded("local");
+    let damaged = |drive: &str| Concern::PlotsDamaged {
+        drive: drive.to_owned(),
+        look_ups: 3,
+        last: format!("read {drive}/x.plot: plot is damaged"),
+    };
+    story.input(Input::DriveTroubles {
+        troubles: vec![damaged("/home/ann/my drive/next one"), damaged("/srv/my drive")],
+    });
+    let ca = "/home/ann/my drive/farm root/farmconsole/ca";
+    story.input(Input::Fleet(FleetStatus {
+        alarms: vec![AlarmKind::CaKeyUnusable {
+            file: format!("{ca}/client_ca.key"),
+            why: format!("cannot read {ca}/client_ca.key: no such file"),
+            remedy: format!(
+                "restore it from a backup of {ca}: `mkdir '/home/ann/my drive/farm root/farmconsole/lost'`"
+            ),
+        }],
+        expected: vec![ExpectedHarvester {
+            peer: ConnectedPeer {
+                peer_id: certificate("cellar"),
+                address: "10.20.30.40:0".parse().unwrap(),
+                software_version: "2.7.5".to_owned(),
+                protocol_version: String::new(),
+            },
+            first_seen: UnixMillis(1),
+            last_seen: UnixMillis(2),
+        }],
+        ..FleetStatus::default()
+    }));
     story.disconnect(barn);
     pass_with_pools(&mut story, 400);
     story

@@ -80,7 +80,8 @@ pub(super) async fn run_when_there_are_plots(
         loop {
             tick.tick().await;
             let troubles = status.drive_troubles();
-            if troubles != told {
+            // Again while there are some: the engine knows of the harvester only when it has connected.
+            if troubles != told || !troubles.is_empty() {
                 told.clone_from(&troubles);
                 let _ = drives_to.send(Input::DriveTroubles { troubles }).await;
             }

@@ -53,7 +53,7 @@ impl FarmCa {
         if faults.is_empty() || !has_members && it.was_never_whole(&faults) {
             return Ok(Vec::new());
         }
-        if !faults.iter().all(|it_is| it.keys().has_plain(it_is.role)) {
+        if !faults.iter().all(|fault| it.keys().has_plain(fault.role)) {
             return Err(it.incomplete(&faults));
         }
         let mut mended = Vec::new();

@@ -160,6 +160,14 @@ fn hint_of_file(path: &Path) -> Option<String> {
             "restore it from a backup; without one, remove it, and invite anew who has not followed the rotation"
                 .to_owned()
         }
+        "private_farmer.crt" | "private_farmer.key" => {
+            let ca = dir.parent()?.join("ca");
+            format!(
+                "restore it from a backup; without one, `farmconsole init -c {}` makes the certificates that are missing, if \
+                 the key of Chia's private CA is there",
+                shell_word(&ca)
+            )
+        }
         "private_ca.crt" | "private_ca.key" => {
             let ssl = dir.parent()?;
             format!(

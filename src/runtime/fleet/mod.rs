@@ -588,5 +588,4 @@ const UNLOCKED_FOR: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
-#[path = "fleet_tests.rs"]
 mod tests;
