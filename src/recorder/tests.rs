@@ -35,8 +35,8 @@ const SECRETS: [&str; 19] = [
     "10.20.30.40",
     "/home/ann",
     "my drive",
-    "next one",
-    "farm root",
+    "vault",
+    "cottage",
     "63656c6c6172",
     "xch1qqqqqqqqqqqqqqqqqqqq",
     "node.lan",
@@ -124,15 +124,15 @@ fn life() -> Story {
         last: format!("read {drive}/x.plot: plot is damaged"),
     };
     story.input(Input::DriveTroubles {
-        troubles: vec![damaged("/home/ann/my drive/next one"), damaged("/srv/my drive")],
+        troubles: vec![damaged("/srv/our vault"), damaged("/home/ann/my drive")],
     });
-    let ca = "/home/ann/my drive/farm root/farmconsole/ca";
+    let ca = "/home/ann/my drive/our cottage/farmconsole/ca";
     story.input(Input::Fleet(FleetStatus {
         alarms: vec![AlarmKind::CaKeyUnusable {
             file: format!("{ca}/client_ca.key"),
             why: format!("cannot read {ca}/client_ca.key: no such file"),
             remedy: format!(
-                "restore it from a backup of {ca}: `mkdir '/home/ann/my drive/farm root/farmconsole/lost'`"
+                "restore it from a backup of {ca}: `mkdir '/home/ann/my drive/our cottage/farmconsole/lost'`"
             ),
         }],
         expected: vec![ExpectedHarvester {
