@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from chia.pools.pool_config import PoolingShareState
 from chia.protocols.pool_protocol import (
-    AuthenticationPayloadV1, PoolErrorCode, PostFarmerPayload, PostPartialPayload, get_current_authentication_token, validate_authentication_token,
+    AuthenticationPayloadV1, PoolErrorCode, PostFarmerPayload, PostPartialPayload, validate_authentication_token,
 )
 from chia.util.keychain import mnemonic_to_seed
 from chia.wallet.derive_keys import master_sk_to_pooling_authentication_sk, master_sk_to_singleton_owner_sk
@@ -101,7 +101,7 @@ class Pool:
                 "signature": AugSchemeMPL.aggregate_verify([proof.plot_public_key, self.key], [message, message], signature),
                 "contract": proof.pool_contract_puzzle_hash == self.contract,
                 "launcher": payload.launcher_id == LAUNCHER,
-                "token": payload.authentication_token == get_current_authentication_token(TIMEOUT),
+                "token": validate_authentication_token(payload.authentication_token, TIMEOUT),
                 "token_v2": body["authentication_token_v2"] == str(payload.authentication_token),
                 "proof": valid(proof),
                 "headers": headers.get("chia-harvester-version") and headers.get("chia-farmer-version"),
