@@ -102,7 +102,7 @@ impl Farmer {
     /// Opens, updates or closes the alarms of a harvester that answers late or not at all.
     pub(super) fn review_answers(&mut self, now: Now, id: HarvesterId) {
         let Some(slot) = self.harvesters.get(id) else { return };
-        let (unanswered, late) = (slot.asks.unanswered_in_a_row(), slot.asks.late_of_last_ten());
+        let (unanswered, (late, on_the_way)) = (slot.asks.unanswered_in_a_row(), slot.asks.late_of_last_ten());
         if unanswered == 0 && late == 0 && !self.alarms.concern(id) {
             return;
         }
@@ -122,6 +122,7 @@ impl Farmer {
             harvester: id,
             name: name.to_string(),
             late,
+            on_the_way,
         };
         if late == 0 {
             self.close_alarm(now, &answers_late);

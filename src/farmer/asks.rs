@@ -259,17 +259,20 @@ impl Asks {
         self.silent_since
     }
 
-    /// Late ones among its last ten answers.
-    pub(super) fn late_of_last_ten(&self) -> u64 {
+    /// Late ones among its last ten answers, and those of them whose look-up took less than half of the time.
+    pub(super) fn late_of_last_ten(&self) -> (u64, u64) {
         // An answer in time that comes after a late one is to a newer signage point.
         if self.in_time_since_late.is_none_or(|answers| answers >= 10) {
-            return 0;
+            return (0, 0);
         }
         let answers = self.asks.iter().rev().filter_map(|ask| match ask.state {
-            AskState::Answered { round_trip, .. } => Some(round_trip),
+            AskState::Answered { lookup_ms, round_trip } => Some((Duration::from_millis(lookup_ms.into()), round_trip)),
             _ => None,
         });
-        answers.take(10).filter(|round_trip| *round_trip > LATE_AFTER).count() as u64
+        let late = answers.take(10).filter(|(_, round_trip)| *round_trip > LATE_AFTER);
+        late.fold((0, 0), |(late, on_the_way), (lookup, round_trip)| {
+            (late + 1, on_the_way + u64::from(2 * lookup < round_trip))
+        })
     }
 
     /// Its newest answer.

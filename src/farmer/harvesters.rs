@@ -332,7 +332,7 @@ impl Slot {
             HarvesterState::Syncing { processed, total }
         } else if !session.answered {
             HarvesterState::NotChallenged
-        } else if self.asks.late_of_last_ten() > 0 {
+        } else if self.asks.late_of_last_ten().0 > 0 {
             HarvesterState::Late
         } else {
             HarvesterState::Farming

@@ -259,6 +259,7 @@ fn alarm(number: u64, now: u64) -> AlarmView {
         harvester: HarvesterId(number as u32 * 20),
         name: format!("shelf-{}", number * 20),
         late: 2,
+        on_the_way: 0,
     };
     AlarmView {
         number,

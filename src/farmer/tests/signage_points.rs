@@ -219,16 +219,50 @@ fn late_harvester_is_named_and_recovers() {
     for _ in 0..2 {
         let point = story.signage_point();
         story.pass(seconds(10));
-        story.answer(barn, &point);
+        story.answer_after(barn, &point, seconds(9));
     }
     assert_eq!(story.state("barn"), HarvesterState::Late);
-    assert!(matches!(story.alarms()[..], [AlarmKind::HarvesterLate { late: 2, .. }]));
+    let alarms = story.alarms();
+    assert!(matches!(
+        alarms[..],
+        [AlarmKind::HarvesterLate {
+            late: 2,
+            on_the_way: 0,
+            ..
+        }]
+    ));
+    assert_eq!(alarms[0].remedy(), "look for a slow, sleeping or dying drive on barn");
     for _ in 0..10 {
         let point = story.signage_point();
         story.answer(barn, &point);
         story.pass(seconds(9));
     }
     assert_eq!((story.state("barn"), story.alarms()), (HarvesterState::Farming, vec![]));
+}
+
+#[test]
+fn answers_that_are_late_on_the_way_are_no_fault_of_drives() {
+    let mut story = Story::new();
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    for lookup in [seconds(9), seconds(1), seconds(1)] {
+        let point = story.signage_point();
+        story.pass(seconds(10));
+        story.answer_after(barn, &point, lookup);
+    }
+    let [alarm] = &story.alarms()[..] else { panic!() };
+    assert!(matches!(
+        alarm,
+        AlarmKind::HarvesterLate {
+            late: 3,
+            on_the_way: 2,
+            ..
+        }
+    ));
+    assert!(
+        alarm.remedy().contains("network between barn and the farmer"),
+        "{}",
+        alarm.remedy()
+    );
 }
 
 #[test]

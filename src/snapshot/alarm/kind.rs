@@ -106,6 +106,9 @@ pub enum AlarmKind {
         name: String,
         /// Late answers among the last ten.
         late: u64,
+        /// Those of them whose look-up took less than half of the time: the rest went by on the way.
+        #[serde(default)]
+        on_the_way: u64,
     },
     /// Two connected harvesters use one certificate.
     CertificateShared {

@@ -32,8 +32,14 @@ impl AlarmKind {
                 format!("check power, network and the harvester process of {name}; if it left for good, revoke it")
             }
             Self::HarvesterSilent { name, .. } => {
-                format!("look at the harvester log of {name}: a hanging drive or missing keys stop its answers")
+                format!("look at the harvester log of {name}: a hanging drive, missing keys or a network that stands still stop its answers")
             }
+            Self::HarvesterLate {
+                name, late, on_the_way, ..
+            } if 2 * on_the_way > *late => format!(
+                "its look-ups were quick, so look at the network between {name} and the farmer, or at what else keeps \
+                 {name} busy"
+            ),
             Self::HarvesterLate { name, .. } => format!("look for a slow, sleeping or dying drive on {name}"),
             Self::CertificateShared { .. } => {
                 "give all but one of them certificates of their own: `farmconsole harvester invite NAME` here, and there \

@@ -39,6 +39,7 @@ pub(in super::super) fn one_late() -> FarmSnapshot {
         harvester: id,
         name,
         late: 2,
+        on_the_way: 0,
     };
     farm.alarms = vec![alarm(4, kind, NOW - 620_000)];
     farm
@@ -136,6 +137,7 @@ pub(in super::super) fn troubled() -> FarmSnapshot {
             harvester: id(5),
             name: "shelf-2".to_owned(),
             late: 2,
+            on_the_way: 0,
         },
         AlarmKind::CertificateShared {
             peer_id: PeerId([4; 32]),

@@ -205,7 +205,21 @@ impl Story {
     }
 
     pub(crate) fn answer_with(&mut self, session: SessionId, point: &NewSignagePoint, passed: u32, total_plots: u32) {
+        let info = self.info(point, passed, total_plots);
+        self.message(session, FromHarvester::FarmingInfo(info));
+    }
+
+    /// An answer that says how long its look-up took.
+    pub(crate) fn answer_after(&mut self, session: SessionId, point: &NewSignagePoint, lookup: Duration) {
         let info = FarmingInfo {
+            lookup_time: u64::try_from(lookup.as_micros()).unwrap(),
+            ..self.info(point, 3, 864)
+        };
+        self.message(session, FromHarvester::FarmingInfo(info));
+    }
+
+    fn info(&self, point: &NewSignagePoint, passed: u32, total_plots: u32) -> FarmingInfo {
+        FarmingInfo {
             challenge_hash: point.challenge_hash,
             sp_hash: point.challenge_chain_sp,
             timestamp: self.now.unix.seconds(),
@@ -213,8 +227,7 @@ impl Story {
             proofs: 0,
             total_plots,
             lookup_time: 210_000,
-        };
-        self.message(session, FromHarvester::FarmingInfo(info));
+        }
     }
 
     /// A whole first plot sync.
