@@ -137,9 +137,13 @@ impl AlarmKind {
             }
             Self::PoolClockDiffers { .. } => "set this machine's clock: `timedatectl` says whether it is synchronised".to_owned(),
             Self::PartialsLost {
+                pool,
                 outcome: PartialOutcome::Late | PartialOutcome::Stale,
                 ..
-            } => "look for slow drives: `farmconsole harvester list` shows look-up times".to_owned(),
+            } => format!(
+                "screen 5 of the console shows where the time goes: on a slow drive (`farmconsole harvester list` has \
+                 look-up times), in the network, or at {pool}"
+            ),
             Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
             Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
             Self::SettingsUnreadable { .. } => "mend that (`farmconsole config check` tells every mistake in the file), then \
