@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{count, span};
-use super::{FarmerLinkState, FileState, MachineSnapshot, Severity, VolumeState};
+use super::{FarmerLinkState, FileState, MachineSnapshot, Severity, VolumeState, shell_word};
 
 /// What a harvester does, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,9 +195,12 @@ impl Concern {
                 "see whether another harvester of this machine has the same certificate (the official one: `chia stop \
                  harvester`), and look at the network and into the farmer's log"
             }
-            Self::NoDirectory { .. } => {
-                "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed there: \
-                 `farmconsole plots remove -d DIR`"
+            Self::NoDirectory { directory, .. } => {
+                return format!(
+                    "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed \
+                     there: `farmconsole plots remove -d {}`",
+                    shell_word(directory)
+                );
             }
             Self::DriveGone { .. } => "see whether it is connected and mounted; its plots come back with it",
             Self::DriveSick { .. } => "check its cable, power and SMART values, and the system's log",
