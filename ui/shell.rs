@@ -60,7 +60,7 @@ mod tests {
         for words in &commands {
             let command = command(words).unwrap();
             let whole = [&["farmconsole".to_owned()], words.as_slice()].concat().join("-");
-            assert_eq!(command.get_display_name().unwrap_or(command.get_name()), whole);
+            assert_eq!(command.get_display_name().unwrap_or_else(|| command.get_name()), whole);
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page).unwrap();
             let page = String::from_utf8(page).unwrap().replace("\\-", "-");
