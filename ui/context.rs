@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use farmconsole::config::{Root, Settings};
+use farmconsole::config::{Root, Settings, access};
 use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
 use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
@@ -189,8 +189,9 @@ impl Attached {
 /// A control error as the program reports it.
 pub(crate) fn not_attached(error: ControlError) -> Failure {
     match error {
-        ControlError::NotRunning { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-            Failure::new(Status::NotRunning, error).hint("run this as the user that farms, or as root")
+        ControlError::NotRunning { ref path, ref source } if source.kind() == io::ErrorKind::PermissionDenied => {
+            let hint = access::hint_of(path, source);
+            Failure::new(Status::NotRunning, error).hint_if_any(hint)
         }
         ControlError::NotRunning { ref path, .. } => {
             let hint = what_to_start(path);

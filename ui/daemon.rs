@@ -12,7 +12,7 @@ use farmconsole::runtime::{FarmOptions, LiveSettings, RunningFarm, StartError};
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::errors::not_logged;
+use crate::errors::{not_logged, not_opened};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::signals::{Signals, Wish};
 use crate::systemd;
@@ -196,12 +196,11 @@ pub(crate) fn not_started(error: StartError) -> Failure {
             Failure::new(Status::Settings, error).hint(format!("set {setting} to an address of this network"))
         }
         StartError::Simulator(_) => Failure::new(Status::Settings, error),
-        StartError::Lock(LockError::Io { .. })
-        | StartError::Control(_)
-        | StartError::Threads(_)
-        | StartError::Hooks(_)
-        | StartError::Pools(_)
-        | StartError::Rpc(_) => Failure::new(Status::Failed, error),
+        StartError::Lock(lock) => not_opened(&lock, lock.hint()),
+        StartError::Control(socket) => not_opened(&socket, socket.hint()),
+        StartError::Threads(_) | StartError::Hooks(_) | StartError::Pools(_) | StartError::Rpc(_) => {
+            Failure::new(Status::Failed, error)
+        }
     }
 }
 

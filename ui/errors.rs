@@ -1,5 +1,6 @@
 //! The library's errors as the program reports them: with which status it ends, and what there is to do.
 
+use std::fmt;
 use std::io;
 
 use farmconsole::config::edit::EditError;
@@ -37,13 +38,19 @@ pub(crate) fn not_logged(error: LogError) -> Failure {
         LogError::Open { path, source } => access::hint_of(path, source),
         LogError::Installed => None,
     };
-    let Some(hint) = hint else {
-        return Failure::new(Status::Failed, error);
+    let hint = hint.map(|hint| format!("{hint}; logging.log_filename in the settings names another file for the log"));
+    not_opened(error, hint)
+}
+
+/// A file or socket that cannot be opened as the program reports it.
+pub(crate) fn not_opened(error: impl fmt::Display, hint: Option<String>) -> Failure {
+    // Where there is something to do, no later try mends it.
+    let status = if hint.is_some() {
+        Status::Settings
+    } else {
+        Status::Failed
     };
-    // No later try mends it.
-    Failure::new(Status::Settings, error).hint(format!(
-        "{hint}; logging.log_filename in the settings names another file for the log"
-    ))
+    Failure::new(status, error).hint_if_any(hint)
 }
 
 /// An edit that was refused as the program reports it.
@@ -78,6 +85,31 @@ mod tests {
             let said = format!("{failure:?}");
             assert!(said.contains("status: Settings") && said.contains("user"), "{said}");
             assert!(!said.contains("hint: None") && !said.contains("chown"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_socket_or_lock_of_another_user_says_whose_it_is() {
+        use crate::context::not_attached;
+        use crate::daemon::not_started;
+        use farmconsole::control::{ControlError, LockError};
+
+        let path = || std::path::PathBuf::from("/no-such-root/farmconsole/lock");
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let lock = LockError::Io {
+            path: path(),
+            source: denied(),
+        };
+        let socket = ControlError::NotRunning {
+            path: path(),
+            source: denied(),
+        };
+        for failure in [not_started(lock.into()), not_attached(socket)] {
+            let said = format!("{failure:?}");
+            assert!(
+                said.contains("this is user") || said.contains("this user's own"),
+                "{said}"
+            );
         }
     }
 

@@ -64,7 +64,6 @@ impl Failure {
     }
 
     /// What is wrong, without what to do.
-    #[cfg(feature = "console")]
     pub(crate) fn sentence(&self) -> &str {
         &self.sentence
     }

@@ -181,7 +181,7 @@ async fn run(cli: Cli, commands: &Commands) -> Outcome {
         Command::Security { command } => security::run(&context()?, command),
         Command::Demo(options) => demo::run(&context()?, options).await,
         Command::Completions { shell } => shell::completions(shell),
-        Command::Man => shell::man(),
+        Command::Man { words } => shell::man(&words),
     }
 }
 

@@ -235,6 +235,11 @@ pub enum ConfigWarningKind {
         /// Which.
         directory: String,
     },
+    /// A plot directory whose path is not absolute.
+    PlotDirectoryRelative {
+        /// Which.
+        directory: String,
+    },
     /// Beside the settings there is no CA certificate, so no farmer can be trusted.
     NoCaCertificate {
         /// Where it should be.
@@ -289,6 +294,16 @@ impl fmt::Display for ConfigWarning {
             ConfigWarningKind::PlotDirectoryTwice { directory } => {
                 write!(f, "the plots in {directory} are found twice")
             }
+            ConfigWarningKind::PlotDirectoryRelative { directory } if is_of_windows(directory) => {
+                write!(
+                    f,
+                    "{directory} is a path of Windows: nothing is found there on this system"
+                )
+            }
+            ConfigWarningKind::PlotDirectoryRelative { directory } => write!(
+                f,
+                "{directory} is no absolute path: it depends on where farmconsole is started, begin it with /"
+            ),
             ConfigWarningKind::NoCaCertificate { path } => write!(
                 f,
                 "{} is missing, so no farmer can be trusted: join one with `farmconsole harvester join TOKEN`",
@@ -301,6 +316,14 @@ impl fmt::Display for ConfigWarning {
             ),
         }
     }
+}
+
+/// `C:\plots`, `C:/plots` or `\\server\plots`.
+fn is_of_windows(path: &str) -> bool {
+    let mut chars = path.chars();
+    let (first, second, third) = (chars.next(), chars.next(), chars.next());
+    let has_drive = first.is_some_and(|c| c.is_ascii_alphabetic()) && second == Some(':');
+    path.starts_with(r"\\") || has_drive && matches!(third, None | Some('\\' | '/'))
 }
 
 /// `file:line:column`, as compilers write it and editors read it.

@@ -24,6 +24,7 @@ mod locate;
 mod network;
 mod new_settings;
 mod own;
+pub mod patience;
 mod peers;
 mod pools;
 mod reader;

@@ -231,11 +231,7 @@ fn harvester(r: &mut Reader<'_>) -> HarvesterSettings {
     let interval = r.number("harvester.plot_loading_frequency_seconds", 120, 1..=u32::MAX);
     HarvesterSettings {
         farmer_peers: r.peers("harvester", "farmer", HostPort::new("localhost", 8447)),
-        plot_directories: r
-            .texts("harvester.plot_directories")
-            .into_iter()
-            .map(PathBuf::from)
-            .collect(),
+        plot_directories: plot_directories(r),
         recursive_plot_scan: r.truth("harvester.recursive_plot_scan", false),
         recursive_follow_links: r.truth("harvester.recursive_follow_links", false),
         refresh: PlotsRefreshParameter {
@@ -250,6 +246,16 @@ fn harvester(r: &mut Reader<'_>) -> HarvesterSettings {
         parallel_read: r.truth("harvester.parallel_read", true),
         logging: logging(r, "harvester"),
     }
+}
+
+fn plot_directories(r: &mut Reader<'_>) -> Vec<PathBuf> {
+    let path = "harvester.plot_directories";
+    let directories: Vec<_> = r.texts(path).into_iter().map(PathBuf::from).collect();
+    for directory in directories.iter().filter(|it| !it.is_absolute()) {
+        let directory = directory.display().to_string();
+        r.warn(path, ConfigWarningKind::PlotDirectoryRelative { directory });
+    }
+    directories
 }
 
 /// The top section, key by key overridden by the service's own.

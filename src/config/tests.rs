@@ -449,6 +449,31 @@ fn check_lists_everything_in_the_order_of_lines() {
     assert!(check(&file, &no_foo).is_empty());
 }
 
+#[test]
+fn a_plot_directory_that_is_found_from_some_place_only_or_from_none_is_a_doubt() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yaml");
+    let text = "harvester:\n  plot_directories: [/mnt/d1, plots, 'C:\\plots', '\\\\nas\\plots']\n";
+    std::fs::write(&file, text).unwrap();
+    let shown: Vec<_> = check(&file, &no_foo).iter().map(ToString::to_string).collect();
+    assert_eq!(shown.len(), 3, "{shown:?}");
+    assert!(shown[0].starts_with("warning: ") && shown[0].contains(":2:3: plots is no absolute path"));
+    for (said, path) in shown[1..].iter().zip([r"C:\plots", r"\\nas\plots"]) {
+        assert!(said.contains(&format!("{path} is a path of Windows")), "{said}");
+    }
+    assert_eq!(fine(text).warnings.len(), 3, "whoever starts is told too");
+}
+
+#[test]
+fn a_section_with_a_slip_in_its_name_is_told_of_with_the_one_that_is_meant() {
+    let warnings = fine("harvestr:\n  plot_directories: [/mnt/d1]\n").warnings;
+    let said: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        said,
+        ["c.yaml:1:1: harvestr is no setting that is read, and harvester is missing: is that meant?"]
+    );
+}
+
 mod anything {
     use proptest::prelude::*;
 

@@ -5,6 +5,8 @@ use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::config::access;
+
 /// Why the root could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -24,6 +26,17 @@ pub enum LockError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl LockError {
+    /// What to do about it, where it lies in whose the file is, or in its file system.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Held { .. } => None,
+            Self::Io { path, source } => access::hint_of(path, source),
+        }
+    }
 }
 
 /// Held while this value lives; the operating system releases it when the process dies, however it dies.
@@ -84,6 +97,19 @@ impl RootLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lock_file_that_another_user_may_not_open_says_whose_it_is() {
+        let refused = |kind: std::io::ErrorKind| LockError::Io {
+            path: "/no-such-root/lock".into(),
+            source: kind.into(),
+        };
+        let hint = refused(std::io::ErrorKind::PermissionDenied).hint().unwrap();
+        assert!(hint.contains("user"), "{hint}");
+        let hint = refused(std::io::ErrorKind::ReadOnlyFilesystem).hint().unwrap();
+        assert!(hint.contains("read-only"), "{hint}");
+        assert_eq!(refused(std::io::ErrorKind::IsADirectory).hint(), None);
+    }
 
     #[test]
     fn second_taker_is_told_who_holds_it_and_gets_it_afterwards() {

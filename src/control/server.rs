@@ -14,6 +14,7 @@ use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
 use super::recording;
+use crate::config::access;
 use crate::handle::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
 use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
@@ -28,6 +29,14 @@ pub struct BindError {
     pub path: PathBuf,
     /// Why.
     pub source: std::io::Error,
+}
+
+impl BindError {
+    /// What to do about it, where it lies in whose the socket is, or in its file system.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        access::hint_of(&self.path, &self.source)
+    }
 }
 
 /// What is seen and steered through the socket.

@@ -14,6 +14,7 @@ use super::input::HarvesterOrigin;
 use super::messages::{self, Words};
 use super::output::Output;
 use super::plot_lists::Completeness;
+use super::plot_sync::Finished;
 use super::timers::Timer;
 use crate::clock::Now;
 use crate::ids::{PeerId, SessionId};
@@ -335,12 +336,13 @@ impl Farmer {
             cause,
         });
         if is_synced {
-            self.apply_lists(
-                now,
-                old_id,
-                new_slot.lists.into_inner().into_update(),
-                Completeness::Everything,
-            );
+            let update = new_slot.lists.into_inner().into_update();
+            let finished = Finished {
+                update,
+                completeness: Completeness::Everything,
+                files: 0,
+            };
+            self.apply_lists(now, old_id, finished);
         }
         self.review_certificate(now, peer_id);
         self.review_answers(now, old_id);

@@ -59,6 +59,9 @@ pub(super) struct Slot {
     pub(super) lists: Shared<PlotLists>,
     /// Plots that went and have not come back, by directory, while an alarm says so.
     pub(super) lost: BTreeMap<String, BTreeMap<PlotId, LostPlot>>,
+    /// Plots that were removed in the last sync, while there were files that are told of in the next one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) replaced: BTreeMap<PlotId, LostPlot>,
     /// Last finished plot sync.
     pub(super) last_sync: Option<UnixMillis>,
     /// Last plot sync message that was refused, until a sync is finished.
@@ -84,6 +87,15 @@ pub(super) struct LostPlot {
     pub(super) path: Box<str>,
     /// When it went.
     pub(super) at: UnixMillis,
+}
+
+impl LostPlot {
+    pub(super) fn new(path: &str, now: Now) -> Self {
+        Self {
+            path: path.into(),
+            at: now.unix,
+        }
+    }
 }
 
 /// One connection of a harvester.
@@ -200,6 +212,7 @@ impl Harvesters {
             asks: Asks::default(),
             lists: Shared::default(),
             lost: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             last_sync: None,
             last_sync_error: None,
             last_plot_change: None,

@@ -33,6 +33,8 @@ pub(super) struct Finished {
     pub(super) update: ListUpdate,
     /// Whether they are all there is.
     pub(super) completeness: Completeness,
+    /// Plot files announced.
+    pub(super) files: u64,
 }
 
 impl Default for Receiver {
@@ -174,6 +176,7 @@ impl Receiver {
         let finished = Finished {
             update: std::mem::take(&mut self.update),
             completeness: self.completeness,
+            files: self.total,
         };
         *self = Self {
             completeness: Completeness::Difference,

@@ -8,7 +8,7 @@ use super::Farmer;
 use super::connections::SYNC_STALLS_AFTER;
 use super::harvesters::LostPlot;
 use super::output::Output;
-use super::plot_lists::{Change, Completeness, ListUpdate, PlotLists, common_directory, directory_of};
+use super::plot_lists::{Change, PlotLists, common_directory, directory_of};
 use super::plot_sync::{Finished, SyncError};
 use super::timers::Timer;
 use crate::clock::Now;
@@ -44,7 +44,7 @@ impl Farmer {
         self.send(now, id, None, ToHarvester::PlotSyncResponse(response));
         match result {
             Ok(None) => {}
-            Ok(Some(Finished { update, completeness })) => self.apply_lists(now, id, update, completeness),
+            Ok(Some(finished)) => self.apply_lists(now, id, finished),
             Err(error) => self.note_sync_error(now, id, error.to_string()),
         }
     }
@@ -67,7 +67,12 @@ impl Farmer {
     }
 
     /// Applies lists that are complete, and draws the consequences.
-    pub(super) fn apply_lists(&mut self, now: Now, id: HarvesterId, update: ListUpdate, completeness: Completeness) {
+    pub(super) fn apply_lists(&mut self, now: Now, id: HarvesterId, finished: Finished) {
+        let Finished {
+            update,
+            completeness,
+            files,
+        } = finished;
         let Some(slot) = self.harvesters.get_mut(id) else {
             return;
         };
@@ -113,7 +118,9 @@ impl Farmer {
             });
         }
         self.review_returned_plots(now, &change.added);
-        self.review_lost_plots(now, id, &change);
+        if is_first_of_session || !self.hold_replaced_plots(now, id, files, &change) {
+            self.review_lost_plots(now, id, &change);
+        }
         self.review_lists(now, id);
         self.review_shared_plots(now);
         self.close_alarms(
@@ -317,22 +324,41 @@ impl Farmer {
         }
     }
 
+    /// A file with another plot in it than before is removed in one sync and told of in the next, since no name may be told
+    /// twice. So plots that are removed while at least as many files are not told of yet are judged after that one. Whether
+    /// they are.
+    fn hold_replaced_plots(&mut self, now: Now, id: HarvesterId, files: u64, change: &Change) -> bool {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return false;
+        };
+        let lists = &slot.lists;
+        let told = lists.plots.len() + lists.failed.len() + lists.no_key.len() + lists.duplicates.len();
+        let not_told = files.saturating_sub(told as u64);
+        let holds = slot.replaced.is_empty() && !change.removed.is_empty() && change.removed.len() as u64 <= not_told;
+        if holds {
+            let removed = change.removed.iter();
+            let held = removed.map(|(path, plot_id)| (*plot_id, LostPlot::new(path, now)));
+            slot.replaced = held.collect();
+        }
+        holds
+    }
+
     /// Plots that nobody farms any more are lost, if it is more than somebody tidying up: a whole directory, or more than
     /// one in a hundred.
     fn review_lost_plots(&mut self, now: Now, id: HarvesterId, change: &Change) {
-        let lost: Vec<_> = change
-            .removed
-            .iter()
-            .filter(|(_, plot_id)| !self.shared_plots.is_farmed(plot_id))
-            .collect();
         let Some(slot) = self.harvesters.get_mut(id) else {
             return;
         };
-        let before = (slot.lists.plots.len() + change.removed.len()).saturating_sub(change.added.len());
-        let plot = |path: &str| LostPlot {
-            path: path.into(),
-            at: now.unix,
+        let held = std::mem::take(&mut slot.replaced).into_iter();
+        let mut removed: Vec<_> = held.map(|(plot_id, lost)| (lost.path, plot_id)).collect();
+        removed.extend(change.removed.iter().cloned());
+        let before = (slot.lists.plots.len() + removed.len()).saturating_sub(change.added.len());
+        // One whose file has another plot by now is not lost.
+        let is_lost = |(path, plot_id): &&(Box<str>, PlotId)| {
+            !self.shared_plots.is_farmed(plot_id) && !slot.lists.plots.contains_key(path)
         };
+        let lost: Vec<_> = removed.iter().filter(is_lost).collect();
+        let plot = |path: &str| LostPlot::new(path, now);
         let mut by_directory: BTreeMap<String, BTreeMap<PlotId, LostPlot>> = BTreeMap::new();
         for (path, plot_id) in &lost {
             let directory = by_directory.entry(directory_of(path).to_owned()).or_default();

@@ -211,7 +211,7 @@ fn difference(told: Option<&Plots>, plots: &Plots) -> Difference {
             // Told when its keys are known: there are newer findings then.
             None if plot.known_keys().is_none() => continue,
             None => difference.loaded.push(Arc::clone(plot)),
-            Some(known) if Arc::ptr_eq(known, plot) => {}
+            Some(known) if Arc::ptr_eq(known, plot) || known.is_told_as(plot) => {}
             Some(_) => {
                 difference.is_all = false;
                 continue;
@@ -235,3 +235,31 @@ const MAX_LOOKUPS: usize = 8;
 
 /// Characters of a farmer's words that are kept.
 const LONGEST_REASON: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, SystemTime};
+
+    use super::super::testing::{keys, original, pooled};
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_written_again_with_the_same_plot_is_nothing_to_tell() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.plot");
+        let plots_with = |content: &std::path::Path, age_s: u64| {
+            fs::copy(content, &path).unwrap();
+            let file = fs::File::options().write(true).open(&path).unwrap();
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(age_s);
+            file.set_modified(modified).unwrap();
+            let plot = Arc::new(LoadedPlot::open(&path, &keys()).unwrap());
+            Plots::from([(plot.plot_path().clone(), plot)])
+        };
+        let told = plots_with(original(), 1);
+        let same = difference(Some(&told), &plots_with(original(), 2));
+        assert!(same.is_all && same.loaded.is_empty() && same.removed.is_empty());
+        let other = difference(Some(&told), &plots_with(pooled(), 3));
+        assert!(!other.is_all && other.removed.len() == 1);
+    }
+}

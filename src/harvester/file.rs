@@ -10,6 +10,8 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::pos::ReadAt;
 
 /// An open plot file.
@@ -161,13 +163,26 @@ pub(super) fn name_of(path: &Path) -> Cow<'_, str> {
 /// What the names of files begin with whose paths are no UTF-8, and no path does: paths of plots are absolute.
 pub(super) const NAME_OF_OTHERS: &str = "file://";
 
-/// What to do about a file that may not be read.
-pub(super) fn permission_hint(error: &io::Error) -> String {
+/// What to do about a file or directory that may not be opened, behind the error.
+pub(super) fn open_hint(error: &io::Error) -> String {
+    if is_of_process(error) {
+        return "; let the harvester open more files (`ulimit -n`; systemd: LimitNOFILE=), or give it more memory, and start \
+                it anew"
+            .to_owned();
+    }
     if error.kind() != io::ErrorKind::PermissionDenied {
         return String::new();
     }
     let user = rustix::process::geteuid().as_raw();
     format!("; the harvester runs as user {user}: let that user read it, with chmod or chown")
+}
+
+/// Whether an error says something of this process and its limits, and nothing of what it opens or reads.
+pub(super) fn is_of_process(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    )
 }
 
 #[cfg(test)]

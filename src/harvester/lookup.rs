@@ -10,10 +10,10 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use rustix::io::Errno;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use super::file::is_of_process;
 use super::findings::Plots;
 use super::plot::{LoadedPlot, OpenError};
 use super::prove::{full_proofs_of_each, may_answer, proofs_of};
@@ -311,8 +311,17 @@ impl Question {
             Ok(()) => Outcome::Done,
             Err(error) => self.judge(&error, volume),
         };
-        if let Outcome::PlotFailed(error) | Outcome::PlotDamaged(error) | Outcome::VolumeFailed(error) = &outcome
-            && let Some(volumes) = self.volumes.upgrade()
+        let volumes = self.volumes.upgrade();
+        if matches!(outcome, Outcome::PlotFailed(_) | Outcome::ProcessFailed(_))
+            && let Some(volumes) = &volumes
+        {
+            volumes.handle_surprise();
+        }
+        if let Outcome::PlotFailed(error)
+        | Outcome::PlotDamaged(error)
+        | Outcome::ProcessFailed(error)
+        | Outcome::VolumeFailed(error) = &outcome
+            && let Some(volumes) = volumes
             && volumes.may_report(&plot.name(), Instant::now())
         {
             tracing::error!(target: HARVESTER, "Exception fetching qualities for {path}. {error}");
@@ -342,6 +351,8 @@ impl Question {
         };
         if cause.kind() == io::ErrorKind::TimedOut && self.tally.is_over(volume.now()) {
             Outcome::TooLate
+        } else if is_of_process(cause) {
+            Outcome::ProcessFailed(error.to_string())
         } else if is_of_volume(cause) {
             Outcome::VolumeFailed(error.to_string())
         } else {
@@ -352,10 +363,6 @@ impl Question {
 
 /// Whether an error says something of the volume, and not of one file or of this process.
 fn is_of_volume(error: &io::Error) -> bool {
-    let is_of_process = matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
-    );
     let is_of_file = matches!(
         error.kind(),
         io::ErrorKind::NotFound
@@ -364,7 +371,7 @@ fn is_of_volume(error: &io::Error) -> bool {
             | io::ErrorKind::UnexpectedEof
             | io::ErrorKind::NotADirectory
     );
-    !is_of_process && !is_of_file
+    !is_of_process(error) && !is_of_file
 }
 
 impl LogLine {
@@ -387,6 +394,8 @@ impl LogLine {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
     use crate::ids::{ChallengeHash, SpHash};
 

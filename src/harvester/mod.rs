@@ -40,8 +40,8 @@ mod tests_v2;
 mod volumes;
 
 pub use check::{
-    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotCopy, PlotDetails, PlotFiles, PlotReport, Times, Verdict,
-    WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
+    CheckEvent, CheckOptions, MAX_ERRORS, MissingKey, PlotCopy, PlotDetails, PlotFiles, PlotReport, Times, Unlisted,
+    Verdict, WARN_PROOF_AFTER, check_challenge, check_plot, check_plots, plot_files,
 };
 pub use dial::{DialError, DialSettings, TlsSource, dial, examine_farmer};
 pub use file::{FileStamp, PlotFile, PlotPath, plot_name};
@@ -53,7 +53,7 @@ pub use make::{
 pub use plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, PlotProver, ProverFacts};
 pub use plot_v2::ProverV2;
 pub use queue::{ABANDON_AFTER, WARN_AFTER};
-pub use renewal::keep_fresh;
+pub use renewal::{examine_certificate, keep_fresh};
 pub use scan::ScanOptions;
 pub use service::{FarmerChannels, Service, ServiceOptions};
 pub use status::StatusHandle;

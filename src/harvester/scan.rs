@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{FileStamp, permission_hint};
+use super::file::{FileStamp, open_hint};
 use super::inventory::{Due, Found, Listing, MAX_DEPTH};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
@@ -231,10 +231,7 @@ impl Search<'_> {
 pub(super) fn cannot_list(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => format!("this plot directory does not exist ({error})"),
-        _ => format!(
-            "this plot directory cannot be listed: {error}{}",
-            permission_hint(error)
-        ),
+        _ => format!("this plot directory cannot be listed: {error}{}", open_hint(error)),
     }
 }
 

@@ -117,6 +117,9 @@ pub struct Service {
     /// The plots of the newest findings that our keys farm, and our farmer can.
     plots: Arc<Plots>,
     next_refresh: Instant,
+    /// From then on one may be early.
+    early_refresh: Instant,
+    early_pause: Duration,
 }
 
 impl Service {
@@ -139,6 +142,8 @@ impl Service {
             layout: HarvesterLayout::V38,
             plots: Arc::default(),
             next_refresh: Instant::now(),
+            early_refresh: Instant::now(),
+            early_pause: EARLY_PAUSE,
         }
     }
 
@@ -228,6 +233,11 @@ impl Service {
         self.options.refresh_interval = interval;
     }
 
+    #[cfg(test)]
+    pub(super) const fn set_early_pause(&mut self, pause: Duration) {
+        self.early_pause = pause;
+    }
+
     fn take(&mut self, message: ToHarvester, id: Option<u16>, connection: &mut Connection, findings: &Arc<Findings>) {
         match message {
             ToHarvester::HarvesterHandshake(keys) => self.take_keys(keys, connection, findings),
@@ -252,11 +262,18 @@ impl Service {
     /// Starts the next refresh when it is time to.
     fn refresh_if_due(&mut self) {
         let now = Instant::now();
+        // Files that are gone are told soon, and not at the end of a long interval.
+        if self.volumes.take_surprise() {
+            self.next_refresh = self.next_refresh.min(self.early_refresh.max(now));
+        }
         let Some(keys) = self.keys.as_ref().filter(|_| now >= self.next_refresh) else {
             return;
         };
         match self.scanner.start(self.options.scan.clone(), Arc::clone(keys)) {
-            Ok(()) => self.next_refresh = now + self.options.refresh_interval,
+            Ok(()) => {
+                self.next_refresh = now + self.options.refresh_interval;
+                self.early_refresh = now + self.early_pause;
+            }
             Err(reason) => {
                 // With other keys it should follow at once; else its turn comes soon enough.
                 self.next_refresh = now + BUSY_PAUSE;
@@ -399,6 +416,9 @@ const QUALITY_DIGITS: usize = 64;
 
 /// Things the farmer asked for that are being done; with more, nothing is read from it.
 const MAX_TASKS: usize = 64;
+
+/// A refresh that look-ups call for comes no sooner after the last one.
+const EARLY_PAUSE: Duration = Duration::from_secs(20);
 
 /// A refresh that cannot begin because one is running is tried again after this time.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);

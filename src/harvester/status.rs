@@ -231,6 +231,12 @@ fn add(view: &mut VolumeView, found: &VolumeFound, report: VolumeReport) {
         view.last_damage_unix_ms = Some(at.0);
         view.last_damage = Some(error);
     }
+    if let Some((at, error)) = record.last_want
+        && view.last_want_unix_ms.is_none_or(|known| known < at.0)
+    {
+        view.last_want_unix_ms = Some(at.0);
+        view.last_want = Some(error);
+    }
     view.missed += record.missed;
     view.busy = view.busy.saturating_add(u32::try_from(busy).unwrap_or(u32::MAX));
 }

@@ -317,6 +317,21 @@ async fn a_file_cut_short_since_the_last_refresh_yields_an_answer_without_proofs
 }
 
 #[tokio::test]
+async fn a_file_that_a_look_up_misses_is_told_soon_and_not_after_a_long_interval() {
+    let dir = directory();
+    let path = put(original(), &dir, "a.plot");
+    let mut service = service(dir.path());
+    service.set_refresh_interval(std::time::Duration::from_secs(3600));
+    service.set_early_pause(std::time::Duration::ZERO);
+    let mut farmer = Farmer::meet(service, keys()).await;
+    farmer.synced(|told| told.plots.len() == 1).await;
+    fs::remove_file(&path).unwrap();
+    let (proofs, info) = farmer.challenge(signage_point(&[original()], HEIGHTS)).await;
+    assert_eq!((proofs.len(), info.passed), (0, 1));
+    farmer.synced(|told| told.plots.is_empty()).await;
+}
+
+#[tokio::test]
 async fn a_farmer_that_refuses_the_sync_is_told_everything_anew() {
     let dir = directory();
     put(original(), &dir, "a.plot");

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(super) struct Volumes {
     gate: Arc<Gate>,
     volumes: Mutex<BTreeMap<u64, Arc<Volume>>>,
     reported: Mutex<BTreeMap<String, Instant>>,
+    /// Whether a look-up found something else than the last refresh.
+    is_surprised: AtomicBool,
 }
 
 /// One volume.
@@ -98,6 +101,7 @@ impl Volumes {
             gate: Arc::new(Gate::new(processors)),
             volumes: Mutex::default(),
             reported: Mutex::default(),
+            is_surprised: AtomicBool::new(false),
         }
     }
 
@@ -152,6 +156,16 @@ impl Volumes {
             percentiles: work.look_ups.percentiles(),
             busy: work.look_ups.busy(),
         })
+    }
+
+    /// A look-up could not use a file that the last refresh could.
+    pub(super) fn handle_surprise(&self) {
+        self.is_surprised.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that happened since it was asked last.
+    pub(super) fn take_surprise(&self) -> bool {
+        self.is_surprised.swap(false, Ordering::Relaxed)
     }
 
     /// Whether something that goes wrong again and again, called `what`, is to be told once more.

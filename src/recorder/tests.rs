@@ -123,8 +123,12 @@ fn life() -> Story {
         look_ups: 3,
         last: format!("read {drive}/x.plot: plot is damaged"),
     };
+    let wants = Concern::LookUpsFail {
+        drive: "/srv/our vault".to_owned(),
+        last: "open /srv/our vault/y.plot: Too many open files".to_owned(),
+    };
     story.input(Input::DriveTroubles {
-        troubles: vec![damaged("/srv/our vault"), damaged("/home/ann/my drive")],
+        troubles: vec![damaged("/srv/our vault"), damaged("/home/ann/my drive"), wants],
     });
     let ca = "/home/ann/my drive/our cottage/farmconsole/ca";
     story.input(Input::Fleet(FleetStatus {

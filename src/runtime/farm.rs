@@ -15,6 +15,7 @@ use super::engine::Engine;
 use super::fleet::{Fleet, FleetOffice, FleetStartError};
 use super::live_settings::LiveSettings;
 use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
+use super::open_files;
 use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
 use super::workers::Workers;
@@ -139,6 +140,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         ca_passphrase,
         names,
     } = options;
+    open_files::allow_many();
     let lock = RootLock::take(&root.lock_file())?;
     root.remove_leftovers();
     let control = ControlServer::bind(&root.control_socket(), &lock)?;

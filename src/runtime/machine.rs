@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::live_settings::LiveSettings;
+use super::open_files;
 use crate::config::{HostPort, Root, Settings};
 use crate::control::server::{BindError, ControlServer, Served};
 use crate::control::{LockError, RootLock};
@@ -66,6 +67,7 @@ pub struct RunningHarvester {
 /// [`HarvesterStartError`]; nothing runs then.
 pub fn start_harvester(options: HarvesterOptions) -> Result<RunningHarvester, HarvesterStartError> {
     let HarvesterOptions { root, settings, log } = options;
+    open_files::allow_many();
     let lock = RootLock::take(&root.lock_file())?;
     root.remove_leftovers();
     let control = ControlServer::bind(&root.control_socket(), &lock)?;

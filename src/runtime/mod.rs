@@ -11,6 +11,7 @@ mod fleet;
 mod live_settings;
 mod machine;
 mod node;
+mod open_files;
 mod pools;
 mod solving;
 mod workers;

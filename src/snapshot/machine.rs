@@ -205,6 +205,12 @@ pub struct VolumeView {
     /// When that was, unix milliseconds.
     #[serde(default)]
     pub last_damage_unix_ms: Option<u64>,
+    /// The last look-up that failed because the harvester may open no more files or has no memory, as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_want: Option<String>,
+    /// When that was, unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_want_unix_ms: Option<u64>,
     /// Look-ups that were left out or abandoned since the start.
     pub missed: u64,
     /// Look-ups running on it now.

@@ -19,6 +19,7 @@ pub mod peer;
 mod pool;
 mod proof;
 mod refusal;
+mod shell_word;
 mod signage_point;
 
 pub use alarm::{AlarmKind, AlarmMemory, AlarmView, OwnerNeed, RewardTarget, SeenIncident, Severity, Silence};
@@ -41,6 +42,7 @@ pub use pool::{
 };
 pub use proof::{ProofStage, ProofView, WinCounts};
 pub use refusal::RefusalView;
+pub use shell_word::shell_word;
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};
 
 use serde::{Deserialize, Serialize};

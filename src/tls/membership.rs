@@ -18,8 +18,8 @@ use super::farm_params::anchor_of_key;
 use super::issue::bad_certificate;
 use super::provider::provider;
 use super::{
-    CaKey, CertificateAuthority, CertificateFacts, ENROL_ALPN, RENEW_ALPN, SEEN_ALPN, SslLayout, TlsError, ca_key,
-    chia_server_name, farmer_server_name, harvester_client_config,
+    CaKey, CertificateAuthority, CertificateFacts, ENROL_ALPN, RENEW_ALPN, SEEN_ALPN, ServiceName, SslLayout, TlsError,
+    ca_key, chia_server_name, farmer_server_name, harvester_client_config,
 };
 use crate::config::HarvesterName;
 use crate::config::Root;
@@ -71,6 +71,17 @@ pub fn harvester_tls(root: &Root) -> Result<HarvesterTls, TlsError> {
         }),
         None => Ok(harvester_client_config(root)?.into()),
     }
+}
+
+/// What the certificate says with which the harvester of a root dials its farmer; none if it has none that can be read.
+#[must_use]
+pub fn harvester_certificate(root: &Root) -> Option<CertificateFacts> {
+    if let Some(membership) = Membership::load(root).ok()? {
+        return membership.facts();
+    }
+    let files = SslLayout::of(root).leaf(CertificateAuthority::Private, ServiceName::Harvester);
+    let certificates = super::identity::read_certificates(&files.crt).ok()?;
+    CertificateFacts::of(certificates.first()?)
 }
 
 /// Whether the harvester of a root has joined a farm: our own, or an official one, whose CA file trusts the farm's server

@@ -53,7 +53,9 @@ pub use farmer::{ENROL_ALPN, FarmerTls, RENEW_ALPN, SEEN_ALPN};
 pub use gate::{Examination, Examined, Objection};
 pub use identity::{Identity, peer_id};
 pub use layout::{CertificateAuthority, CertificatePaths, ServiceName, SslLayout};
-pub use membership::{HarvesterTls, Membership, harvester_tls, has_joined, joiner_config, names_in_ca_file};
+pub use membership::{
+    HarvesterTls, Membership, harvester_certificate, harvester_tls, has_joined, joiner_config, names_in_ca_file,
+};
 pub(crate) use provider::provider;
 pub use request::{MAX_REQUEST_BYTES, RequestError, RequestedKey};
 pub use trusted_clock::TrustedClock;

@@ -176,8 +176,12 @@ pub(crate) enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
-    /// The manual page, in troff.
-    Man,
+    /// The manual page, or that of a command, in troff.
+    Man {
+        /// Words of a command, as `harvester list`.
+        #[arg(value_name = "COMMAND")]
+        words: Vec<String>,
+    },
 }
 
 /// How a list is printed.
@@ -319,7 +323,7 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum KeysCommand {
     /// Import farming keys, beside those of this root.
     Import(KeysImport),
-    /// Public keys and reward addresses.
+    /// Public keys and reward addresses; exit status 1 if there are no keys.
     Show {
         #[command(flatten)]
         output: Output,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use farmconsole::config::{Settings, check as check_settings};
 use farmconsole::control::Role;
 use farmconsole::handle::{FleetAnswer, FleetAsk};
-use farmconsole::harvester::examine_farmer;
+use farmconsole::harvester::{examine_certificate, examine_farmer};
 use farmconsole::registry::{Member, Standing};
 use farmconsole::snapshot::{AlarmKind, FarmerLinkState, RefusalView};
 
@@ -145,6 +145,12 @@ async fn of_harvester(context: &Context, running: Option<Attached>) -> Vec<Diagn
         // The findings say why they cannot be used.
         return found;
     };
+    if let Some((what, remedy)) = examine_certificate(&context.root, farmconsole::system_clock::unix_now()) {
+        found.push(Diagnosis {
+            what,
+            remedy: Some(remedy),
+        });
+    }
     if let Err((what, remedy)) = examine_farmer(&context.root, settings).await {
         found.push(Diagnosis {
             what,

@@ -12,7 +12,7 @@ use farmconsole::runtime::{HarvesterOptions, HarvesterStartError, RunningHarvest
 use crate::args::HarvesterRun;
 use crate::context::{Attached, Context};
 use crate::daemon::{self, GOODBYE};
-use crate::errors::bad_settings;
+use crate::errors::{bad_settings, not_opened};
 use crate::exit::{Failure, Outcome, Status};
 use crate::signals::Signals;
 use crate::stop;
@@ -96,9 +96,8 @@ fn not_started(error: HarvesterStartError) -> Failure {
         HarvesterStartError::NoFarmer => {
             Failure::new(Status::Settings, error).hint("`farmconsole configure --set-farmer-peer HOST:8447`")
         }
-        HarvesterStartError::Lock(LockError::Io { .. }) | HarvesterStartError::Control(_) => {
-            Failure::new(Status::Failed, error)
-        }
+        HarvesterStartError::Lock(lock) => not_opened(&lock, lock.hint()),
+        HarvesterStartError::Control(socket) => not_opened(&socket, socket.hint()),
     }
 }
 

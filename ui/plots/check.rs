@@ -1,12 +1,14 @@
 //! `farmconsole plots check`: opens plots, asks them challenges, verifies every proof, and says what is wrong.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use farmconsole::config::Settings;
+use farmconsole::config::patience::{self, DRIVE_PATIENCE};
 use farmconsole::harvester::{
-    CheckEvent, CheckOptions, PlotCopy, PlotReport, ScanOptions, Verdict, check_plots, plot_files,
+    CheckEvent, CheckOptions, PlotCopy, PlotReport, ScanOptions, Unlisted, Verdict, check_plots, plot_files,
 };
 use farmconsole::keys::{self, KeysError};
 use farmconsole::pos::header::HeaderVersion;
@@ -149,20 +151,29 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<Option<Harvest
 fn find(settings: &Settings, paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<NotListed>) {
     let scan = ScanOptions::of(settings);
     let paths = if paths.is_empty() { &scan.directories } else { paths };
-    let (files, directories) = paths.iter().cloned().partition(|path| path.is_file());
-    let mut files: Vec<PathBuf> = files;
-    for file in &mut files {
-        *file = file.canonicalize().unwrap_or_else(|_| file.clone());
+    let file_at = |path: PathBuf, _: &dyn Fn()| path.is_file().then(|| path.canonicalize().unwrap_or(path));
+    let looked = patience::ask_each(paths.to_vec(), DRIVE_PATIENCE, file_at);
+    let (mut files, mut directories, mut troubles) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (path, file) in paths.iter().zip(looked) {
+        match file {
+            Some(Some(file)) => files.push(file),
+            Some(None) => directories.push(path.clone()),
+            None => {
+                troubles.insert(path.clone(), Unlisted::NoAnswer);
+            }
+        }
     }
     let found = plot_files(&ScanOptions { directories, ..scan });
-    files.extend(found.files);
+    files.extend(found.files.into_keys());
     files.sort();
     files.dedup();
-    let not_listed = |(path, reason): (PathBuf, String)| NotListed {
+    troubles.extend(found.troubles);
+    let not_listed = |(path, why): (PathBuf, Unlisted)| NotListed {
+        hint: why.hint(&path),
         path: path.display().to_string(),
-        reason,
+        reason: why.to_string(),
     };
-    (files, found.troubles.into_iter().map(not_listed).collect())
+    (files, troubles.into_iter().map(not_listed).collect())
 }
 
 /// Whether a path has the pattern in it; `*` stands for any characters, `?` for one.
@@ -200,6 +211,8 @@ fn share(files: u64, total: u64, challenges: u64, wanted: u64) -> Option<f32> {
 struct NotListed {
     path: String,
     reason: String,
+    #[serde(skip)]
+    hint: Option<String>,
 }
 
 /// All plots together.
@@ -211,7 +224,7 @@ struct Summary {
     checked: u64,
     valid_bytes: ByteSize,
     /// Valid plots by what they are: `v1 plots of size 32`.
-    kinds: std::collections::BTreeMap<String, u64>,
+    kinds: BTreeMap<String, u64>,
     invalid: Vec<String>,
     cannot_open: Vec<String>,
     being_copied: Vec<String>,
@@ -231,7 +244,7 @@ impl Summary {
             lists_duplicates: options.list_duplicates,
             checked: 0,
             valid_bytes: ByteSize(0),
-            kinds: std::collections::BTreeMap::new(),
+            kinds: BTreeMap::new(),
             invalid: Vec::new(),
             cannot_open: Vec::new(),
             being_copied: Vec::new(),
@@ -298,8 +311,11 @@ impl Summary {
 
     fn print(&self, commands: &Commands) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        for NotListed { path, reason } in &self.not_listed {
+        for NotListed { path, reason, hint } in &self.not_listed {
             writeln!(out, "CANNOT LIST: {}: {}", safe(path), safe(reason))?;
+            if let Some(hint) = hint {
+                writeln!(out, "  -> {}", safe(&commands.here(hint)))?;
+            }
         }
         if self.files == 0 {
             return match &self.pattern {

@@ -3,14 +3,15 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use farmconsole::config::Settings;
 use farmconsole::config::edit::{Editor, Outcome as Edited};
-use farmconsole::control::ControlClient;
+use farmconsole::config::{Settings, patience};
+use farmconsole::control::{ControlClient, ControlError, Role};
 use farmconsole::harvester::{PlotFiles, ScanOptions, free_space, plot_files};
 use farmconsole::units::ByteSize;
 use serde::Serialize;
 
-use crate::context::Context;
+use crate::commands::Commands;
+use crate::context::{Attached, Context, not_attached};
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{chia_bytes, plural, safe};
@@ -20,11 +21,7 @@ pub(super) async fn add(context: &Context, dir: &Path) -> Outcome {
     let mut editor = Editor::open(&context.root).map_err(not_changed)?;
     let before: Vec<PathBuf> = editor.plot_directories().into_iter().map(PathBuf::from).collect();
     let edited = editor.add_plot_directory(dir).map_err(not_changed)?;
-    let real = dir.canonicalize()?;
-    std::fs::read_dir(&real).map_err(|error| {
-        Failure::new(Status::Failed, format!("list {}: {error}", real.display()))
-            .hint("whoever runs the harvester needs the right to read it")
-    })?;
+    let real = listed(dir)?;
     editor.save().map_err(not_changed)?;
     let settings = context.settings()?;
     let shown = safe(&real.display().to_string());
@@ -36,13 +33,30 @@ pub(super) async fn add(context: &Context, dir: &Path) -> Outcome {
         }
         let files = plural(files_in(&settings, &real).files.len() as u64, "plot file");
         writeln!(out, "Successfully added: {shown} ({files})")?;
-        for other in &before {
+        for (other, place) in before.iter().zip(patience::real_paths(&before)) {
+            let other = place.as_deref().unwrap_or(other);
             if let Some(warning) = nested(&real, other, settings.harvester.recursive_plot_scan) {
                 writeln!(out, "{warning}")?;
             }
         }
     }
     say_when(context, &settings).await
+}
+
+/// Where a directory is that can be listed.
+fn listed(dir: &Path) -> Result<PathBuf, Failure> {
+    let list = |dir: PathBuf| {
+        let real = dir.canonicalize()?;
+        std::fs::read_dir(&real).map(|_| real)
+    };
+    let failed = |why: String| Failure::new(Status::Failed, format!("list {}: {why}", dir.display()));
+    match patience::ask(dir.to_owned(), list) {
+        Some(Ok(real)) => Ok(real),
+        Some(Err(error)) => {
+            Err(failed(error.to_string()).hint("whoever runs the harvester needs the right to read it"))
+        }
+        None => Err(failed(patience::no_answer())),
+    }
 }
 
 /// `farmconsole plots remove -d DIR`.
@@ -74,11 +88,10 @@ async fn say_when(context: &Context, settings: &Settings) -> Outcome {
 
 /// What is to be said of two directories of which one lies in the other.
 fn nested(new: &Path, other: &Path, recursive: bool) -> Option<String> {
-    let other = other.canonicalize().unwrap_or_else(|_| other.to_owned());
-    let (inner, outer) = if new.starts_with(&other) {
-        (new, other.as_path())
+    let (inner, outer) = if new.starts_with(other) {
+        (new, other)
     } else if other.starts_with(new) {
-        (other.as_path(), new)
+        (other, new)
     } else {
         return None;
     };
@@ -94,13 +107,22 @@ fn nested(new: &Path, other: &Path, recursive: bool) -> Option<String> {
 pub(super) async fn show(context: &Context, json: bool) -> Outcome {
     let settings = context.settings()?;
     let running = running(context).await;
-    let directories: Vec<Directory> = settings
-        .harvester
-        .plot_directories
-        .iter()
-        .map(|path| Directory::look_at(path, &settings))
-        .collect();
-    let is_fine = directories.iter().all(|directory| directory.error.is_none());
+    let (running, failure) = match running {
+        Ok(running) => (running, None),
+        Err(failure) => (None, Some(failure)),
+    };
+    let mut looks = Vec::new();
+    for path in settings.harvester.plot_directories.clone() {
+        let settings = settings.clone();
+        looks.push(tokio::task::spawn_blocking(move || {
+            Directory::look_at(&path, &settings)
+        }));
+    }
+    let mut directories = Vec::new();
+    for look in looks {
+        directories.push(look.await.map_err(|error| Failure::new(Status::Failed, error))?);
+    }
+    let is_fine = failure.is_none() && directories.iter().all(|directory| directory.error.is_none());
     let mut out = io::stdout().lock();
     if json {
         let shown = ShowJson {
@@ -108,12 +130,13 @@ pub(super) async fn show(context: &Context, json: bool) -> Outcome {
             recursive: settings.harvester.recursive_plot_scan,
             directories,
             running,
+            running_error: failure.map(|failure| failure.sentence().to_owned()),
         };
         serde_json::to_writer_pretty(&mut out, &shown).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         for directory in &directories {
-            directory.print(&mut out)?;
+            directory.print(&mut out, &context.commands)?;
         }
         if directories.is_empty() {
             let add = context.commands.here("`farmconsole plots add -d DIR`");
@@ -129,6 +152,13 @@ pub(super) async fn show(context: &Context, json: bool) -> Outcome {
                 plural(running.duplicates, "duplicate")
             )?;
         }
+        if let Some(failure) = &failure {
+            writeln!(
+                out,
+                "What the farm that runs on this root has of it is not known: {}",
+                failure.sentence()
+            )?;
+        }
     }
     Ok(if is_fine { Ended::Fine } else { Ended::SomethingWrong })
 }
@@ -139,7 +169,10 @@ struct ShowJson {
     version: u32,
     recursive: bool,
     directories: Vec<Directory>,
+    /// None where none runs.
     running: Option<Running>,
+    /// Why one that runs does not say.
+    running_error: Option<String>,
 }
 
 /// A plot directory as it is.
@@ -147,6 +180,8 @@ struct ShowJson {
 struct Directory {
     path: String,
     error: Option<String>,
+    #[serde(skip)]
+    hint: Option<String>,
     plot_files: u64,
     plot_bytes: u64,
     free_bytes: Option<u64>,
@@ -155,24 +190,30 @@ struct Directory {
 impl Directory {
     fn look_at(path: &Path, settings: &Settings) -> Self {
         let PlotFiles { files, troubles } = files_in(settings, path);
-        let size = |file: &PathBuf| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        let trouble = troubles.into_iter().next();
+        let free = || patience::ask(path.to_owned(), |path| free_space(&path).ok()).flatten();
         Self {
             path: path.display().to_string(),
-            error: troubles.into_values().next(),
+            free_bytes: if trouble.is_none() {
+                free().map(|free| free.0)
+            } else {
+                None
+            },
+            hint: trouble.as_ref().and_then(|(directory, why)| why.hint(directory)),
+            error: trouble.map(|(_, why)| why.to_string()),
             plot_files: files.len() as u64,
-            plot_bytes: files.iter().map(size).sum(),
-            free_bytes: path
-                .exists()
-                .then(|| free_space(path).ok())
-                .flatten()
-                .map(|free| free.0),
+            plot_bytes: files.into_values().map(|size| size.0).sum(),
         }
     }
 
-    fn print(&self, out: &mut impl Write) -> io::Result<()> {
+    fn print(&self, out: &mut impl Write, commands: &Commands) -> io::Result<()> {
         let path = safe(&self.path);
         if let Some(error) = &self.error {
-            return writeln!(out, "{path}: CANNOT BE LISTED: {}", safe(error));
+            writeln!(out, "{path}: CANNOT BE LISTED: {}", safe(error))?;
+            return match &self.hint {
+                Some(hint) => writeln!(out, "  -> {}", safe(&commands.here(hint))),
+                None => Ok(()),
+            };
         }
         let files = plural(self.plot_files, "plot file");
         write!(out, "{path}: {files}, {}", bytes(ByteSize(self.plot_bytes)))?;
@@ -192,9 +233,18 @@ struct Running {
     duplicates: u64,
 }
 
-/// Asks whoever runs on this root; nobody does, or none that says it, is no error.
-async fn running(context: &Context) -> Option<Running> {
-    let snapshot = context.attach().await.ok()?.snapshot().await.ok()?;
+/// Asks the farm that runs on this root, if one does.
+async fn running(context: &Context) -> Result<Option<Running>, Failure> {
+    let client = match context.connect().await {
+        Err(ControlError::NotRunning { source, .. }) if source.kind() != io::ErrorKind::PermissionDenied => {
+            return Ok(None);
+        }
+        client => client.map_err(not_attached)?,
+    };
+    if client.hello().role == Role::Harvester {
+        return Ok(None);
+    }
+    let snapshot = Attached { client }.snapshot().await?;
     let mut running = Running::default();
     for harvester in snapshot.harvesters.iter().filter(|it| it.local && it.is_connected()) {
         running.plots += harvester.plots;
@@ -202,7 +252,7 @@ async fn running(context: &Context) -> Option<Running> {
         running.no_key += harvester.no_key;
         running.duplicates += harvester.duplicates;
     }
-    Some(running)
+    Ok(Some(running))
 }
 
 fn files_in(settings: &Settings, directory: &Path) -> PlotFiles {
@@ -221,6 +271,25 @@ fn bytes(size: ByteSize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::ColorChoice;
+    use crate::context::Looks;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_farm_that_runs_and_does_not_answer_is_told_apart_from_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let looks = Looks {
+            color: ColorChoice::Auto,
+            ascii: false,
+            theme: None,
+        };
+        let context = Context::new(Some(dir.path().to_owned()), "mainnet", looks, None).unwrap();
+        assert!(matches!(running(&context).await, Ok(None)));
+        let socket = context.root.control_socket();
+        std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
+        let _suspended = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let failure = running(&context).await.unwrap_err();
+        assert!(failure.sentence().contains("gave no answer for 10 s"), "{failure:?}");
+    }
 
     #[test]
     fn a_directory_inside_another_is_told_apart_from_one_beside_it() {

@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::access;
 use super::document::{Document, Node};
 use super::error::ConfigError;
 use super::files::{self, FileMode};
 use super::host_port::HostPort;
 use super::locate::{Part, Position, dotted, locate_value, parts};
+use super::patience;
 use super::root::Root;
 use crate::logging::LogLevel;
 use rewrite::TooIntricate;
@@ -66,6 +68,12 @@ pub enum EditError {
         /// Why not.
         source: io::Error,
     },
+    /// A plot directory whose drive does not answer.
+    #[error("cannot list {}: {}", path.display(), patience::no_answer())]
+    NoAnswer {
+        /// The path.
+        path: PathBuf,
+    },
     /// A plot directory that is none.
     #[error("{} is no directory: {reason}", path.display())]
     NoDirectory {
@@ -84,7 +92,11 @@ impl EditError {
             Self::Config(error) => error.hint(),
             Self::TooIntricate { .. } => Some("change it in an editor, then run `farmconsole config check`".into()),
             Self::Locked { .. } => Some("try again when the other command has ended".into()),
-            _ => None,
+            Self::Unwritable { file, source } => access::hint_of(file, source),
+            Self::NoAnswer { .. } => {
+                Some("look at its drive, or for the server that it lies on; `dmesg` may say more".into())
+            }
+            Self::NoDirectory { .. } => None,
         }
     }
 }
@@ -203,21 +215,22 @@ impl Editor {
     /// Adds a plot directory, by its real absolute path.
     ///
     /// # Errors
-    /// [`EditError::NoDirectory`] for a path that is none or cannot be written in UTF-8; [`EditError::TooIntricate`].
+    /// [`EditError::NoDirectory`] for a path that is none or cannot be written in UTF-8; [`EditError::NoAnswer`];
+    /// [`EditError::TooIntricate`].
     pub fn add_plot_directory(&mut self, directory: &Path) -> Result<Outcome, EditError> {
         let refuse = |reason: String| EditError::NoDirectory {
             path: directory.to_path_buf(),
             reason,
         };
-        let real = directory.canonicalize().map_err(|error| refuse(error.to_string()))?;
-        if !real.is_dir() {
+        let look = |path: PathBuf| path.canonicalize().map(|real| (real.is_dir(), real));
+        let looked = patience::ask(directory.to_owned(), look).ok_or_else(|| EditError::NoAnswer {
+            path: directory.to_owned(),
+        })?;
+        let (is_dir, real) = looked.map_err(|error| refuse(error.to_string()))?;
+        if !is_dir {
             return Err(refuse("it is a file".to_owned()));
         }
-        if self
-            .plot_directories()
-            .iter()
-            .any(|known| is_same(Path::new(known), &real))
-        {
+        if !self.places_of(&real).is_empty() {
             return Ok(Outcome::AlreadySo);
         }
         let text = real
@@ -240,11 +253,7 @@ impl Editor {
     pub fn remove_plot_directory(&mut self, directory: &Path) -> Result<Outcome, EditError> {
         let path = parts(PLOT_DIRECTORIES);
         let mut outcome = Outcome::AlreadySo;
-        while let Some(index) = self
-            .plot_directories()
-            .iter()
-            .position(|known| is_same(Path::new(known), directory))
-        {
+        for index in self.places_of(directory).into_iter().rev() {
             let rewritten = rewrite::remove(&self.document, &path, index);
             outcome = self.accept(&path, rewritten, |root| {
                 if let Some(Node::List(items)) = make(root, &path) {
@@ -253,6 +262,18 @@ impl Editor {
             })?;
         }
         Ok(outcome)
+    }
+
+    /// Which of the plot directories are this one, by name or by where they are.
+    fn places_of(&self, directory: &Path) -> Vec<usize> {
+        let mut paths: Vec<_> = self.plot_directories().into_iter().map(PathBuf::from).collect();
+        paths.push(directory.to_owned());
+        let mut real = patience::real_paths(&paths);
+        let real_directory = real.pop().flatten();
+        paths.pop();
+        let known = paths.iter().zip(real).enumerate();
+        let same = known.filter(|(_, (path, real))| *path == directory || real.is_some() && *real == real_directory);
+        same.map(|(place, _)| place).collect()
     }
 
     /// `harvester.plot_directories` as they are now.
@@ -426,11 +447,6 @@ fn differences(one: &Node, other: &Node) -> Vec<Vec<Part>> {
     let mut found = Vec::new();
     walk(Some(one), Some(other), &mut Vec::new(), &mut found);
     found
-}
-
-/// Whether two paths name one directory, now or as written.
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other || matches!((one.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 fn lock(file: &Path) -> Result<Option<File>, EditError> {

@@ -3,6 +3,7 @@
 use super::plots::*;
 use super::story::*;
 use crate::farmer::{Command, Input, Output};
+use crate::ids::PlotId;
 use crate::snapshot::page::{FileOrder, Grouping, ListKind, PageRequest};
 use crate::snapshot::{AlarmKind, DisconnectCause, HarvesterId, Notice};
 use crate::units::ByteSize;
@@ -21,7 +22,7 @@ fn lists_are_counted_summed_and_alarmed() {
             failed: &["/mnt/d1/bad.plot"],
             no_key: &["/mnt/d1/x.plot", "/mnt/d1/y.plot"],
             duplicates: &["/mnt/d2/copy.plot"],
-            removed: &[],
+            ..SyncStep::default()
         },
     );
     let view = story.harvester("barn");
@@ -112,6 +113,42 @@ fn lost_plots_are_grouped_by_drive() {
             .iter()
             .any(|kind| matches!(kind, AlarmKind::PlotsLost { .. }))
     );
+}
+
+#[test]
+fn a_plot_that_is_replaced_in_its_file_is_not_lost_and_one_whose_file_stays_away_is() {
+    let mut story = Story::new();
+    let all = plots("/mnt/d1", 3);
+    let barn = story.connect_with("barn", &all);
+    story.pass(seconds(120));
+    let first = [all[0].filename.as_str()];
+    let removed = SyncStep {
+        removed: &first,
+        untold: 3,
+        ..SyncStep::default()
+    };
+    let other = Plot {
+        plot_id: PlotId([0x99; 32]),
+        ..all[0].clone()
+    };
+    let lost = |story: &Story| {
+        let alarms = story.alarms().into_iter();
+        alarms.filter(|it| matches!(it, AlarmKind::PlotsLost { .. })).count()
+    };
+    story.sync(barn, removed);
+    assert_eq!(lost(&story), 0, "its file is still there");
+    story.sync(
+        barn,
+        SyncStep {
+            loaded: std::slice::from_ref(&other),
+            ..SyncStep::default()
+        },
+    );
+    assert_eq!(lost(&story), 0);
+    story.pass(seconds(120));
+    story.sync(barn, removed);
+    story.sync(barn, SyncStep::default());
+    assert_eq!(lost(&story), 1);
 }
 
 #[test]

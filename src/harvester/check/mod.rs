@@ -5,10 +5,11 @@
 //! not, and whether another file holds it too; both are told. [`check_plots`] checks many of them side by side.
 
 mod copies;
+mod find;
 mod run;
 mod subject;
+mod wait;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,10 +18,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::file::PlotFile;
-use super::mounts::Mounts;
 use super::plot::OpenError;
 use super::queue::WARN_AFTER;
-use super::scan::{Disks, Look as _, ScanOptions, cannot_list};
 use crate::crypto::sha256;
 use crate::ids::{PlotId, PosChallenge};
 use crate::pos::Constants;
@@ -28,8 +27,10 @@ use crate::pos::header::{HeaderVersion, PlotHeader};
 use crate::units::ByteSize;
 use crate::wire::{G1Bytes, HarvesterHandshake, PlotPool};
 use subject::Subject;
+use wait::Wait;
 
 pub use copies::PlotCopy;
+pub use find::{PlotFiles, Unlisted, plot_files};
 pub use run::{CheckEvent, check_plots};
 
 /// How plots are checked.
@@ -75,6 +76,33 @@ pub struct PlotReport {
     pub errors: Vec<String>,
 }
 
+impl PlotReport {
+    /// Of a file that was not looked at.
+    fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            size: ByteSize(0),
+            plot: None,
+            verdict: Verdict::Interrupted,
+            duplicate_of: None,
+            challenges: 0,
+            proofs: 0,
+            lookups: Times::default(),
+            proving: Times::default(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Of a file on a drive that does not answer.
+    fn hung(path: &Path) -> Self {
+        Self {
+            verdict: Verdict::CannotOpen,
+            errors: vec![format!("read {}: {}", path.display(), wait::no_answer())],
+            ..Self::new(path)
+        }
+    }
+}
+
 /// A plot is asked nothing more after so many errors: a failing disk may take half a minute for each.
 pub const MAX_ERRORS: usize = 3;
 
@@ -115,7 +143,7 @@ pub enum Verdict {
     Valid,
     /// It gave an error, or no proof at all.
     Invalid,
-    /// It cannot be opened.
+    /// It cannot be opened, or its drive does not answer.
     CannotOpen,
     /// It is not whole yet.
     BeingCopied,
@@ -153,43 +181,6 @@ impl Times {
     }
 }
 
-/// Files named like plots, as a harvester finds them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlotFiles {
-    /// They, in order of their paths.
-    pub files: BTreeSet<PathBuf>,
-    /// Directories that cannot be listed, and why.
-    pub troubles: BTreeMap<PathBuf, String>,
-}
-
-/// Looks for plots in the directories of `options`. Blocking.
-#[must_use]
-pub fn plot_files(options: &ScanOptions) -> PlotFiles {
-    let (disks, mounts) = (Disks, Mounts::read());
-    let mut found = PlotFiles::default();
-    let mut waiting = Vec::new();
-    for directory in &options.directories {
-        match disks.resolve(directory) {
-            Ok(directory) => waiting.push(directory),
-            Err(error) => {
-                found.troubles.insert(directory.clone(), cannot_list(&error));
-            }
-        }
-    }
-    let mut visited = BTreeSet::new();
-    while let Some(directory) = waiting.pop() {
-        if visited.insert(directory.clone()) {
-            let listing = disks.list(&directory, options, &mounts, &BTreeSet::new(), &|| ());
-            found
-                .files
-                .extend(listing.files.into_keys().map(|path| path.to_path_buf()));
-            found.troubles.extend(listing.troubles);
-            waiting.extend(listing.mounts);
-        }
-    }
-    found
-}
-
 /// Challenge number `n`, as the official check makes them.
 #[must_use]
 pub fn check_challenge(n: u64) -> PosChallenge {
@@ -205,22 +196,22 @@ pub fn check_plot(
     stop: &CancellationToken,
     asked: &mut dyn FnMut(),
 ) -> PlotReport {
-    let mut report = PlotReport {
-        path: path.to_owned(),
-        size: ByteSize(0),
-        plot: None,
-        verdict: Verdict::Interrupted,
-        duplicate_of: None,
-        challenges: 0,
-        proofs: 0,
-        lookups: Times::default(),
-        proving: Times::default(),
-        errors: Vec::new(),
-    };
+    check_waiting(path, options, stop, &Wait::default(), asked)
+}
+
+/// As [`check_plot`], and says in `wait` when it waits for the disk.
+fn check_waiting(
+    path: &Path,
+    options: &CheckOptions,
+    stop: &CancellationToken,
+    wait: &Wait,
+    asked: &mut dyn FnMut(),
+) -> PlotReport {
+    let mut report = PlotReport::new(path);
     if stop.is_cancelled() {
         return report;
     }
-    let subject = match open(path, options, &mut report) {
+    let subject = match wait.during(|| open(path, options, &mut report)) {
         Ok(subject) => subject,
         Err(error) => {
             report.verdict = match &error {
@@ -241,7 +232,7 @@ pub fn check_plot(
         if report.errors.len() >= MAX_ERRORS || (number >= end && (report.proofs > 0 || !report.errors.is_empty())) {
             break;
         }
-        subject.ask(&check_challenge(number), &options.constants, &mut report);
+        subject.ask(&check_challenge(number), &options.constants, wait, &mut report);
         report.challenges += 1;
         asked();
     }

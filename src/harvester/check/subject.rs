@@ -4,8 +4,10 @@ use std::path::Path;
 
 use tokio::time::Instant;
 
+use super::super::file::PlotFile;
 use super::super::plot::{LoadedPlot, OpenError, PlotProver};
 use super::super::plot_v2::ProverV2;
+use super::wait::{Wait, Watched};
 use super::{CheckOptions, PlotReport, note_error, note_lookup, note_proving};
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::header::{HeaderVersion, PlotHeader};
@@ -41,10 +43,10 @@ impl Subject {
     }
 
     /// Asks it one challenge and notes what came of it.
-    pub(super) fn ask(&self, challenge: &PosChallenge, constants: &Constants, report: &mut PlotReport) {
+    pub(super) fn ask(&self, challenge: &PosChallenge, constants: &Constants, wait: &Wait, report: &mut PlotReport) {
         let asked = match self.0.prover() {
-            PlotProver::V1(_) => ask_v1(&self.0, challenge, report),
-            PlotProver::V2(prover) => ask_v2(&self.0, prover, challenge, constants, report),
+            PlotProver::V1(_) => ask_v1(&self.0, challenge, wait, report),
+            PlotProver::V2(prover) => ask_v2(&self.0, prover, challenge, constants, wait, report),
         };
         if let Err(error) = asked {
             note_error(report, error.to_string());
@@ -52,9 +54,9 @@ impl Subject {
     }
 }
 
-fn ask_v1(plot: &LoadedPlot, challenge: &PosChallenge, report: &mut PlotReport) -> Result<(), OpenError> {
+fn ask_v1(plot: &LoadedPlot, challenge: &PosChallenge, wait: &Wait, report: &mut PlotReport) -> Result<(), OpenError> {
     let started = Instant::now();
-    let file = plot.open_file()?;
+    let file = open(plot, wait)?;
     let qualities = plot.qualities(&file, challenge)?;
     note_lookup(report, started.elapsed());
     for quality in qualities {
@@ -77,10 +79,11 @@ fn ask_v2(
     prover: &ProverV2,
     challenge: &PosChallenge,
     constants: &Constants,
+    wait: &Wait,
     report: &mut PlotReport,
 ) -> Result<(), OpenError> {
     let started = Instant::now();
-    let file = plot.open_file()?;
+    let file = open(plot, wait)?;
     let mut partials = plot.partial_proofs(&file, challenge)?;
     note_lookup(report, started.elapsed());
     partials.sort_unstable();
@@ -109,6 +112,11 @@ fn ask_v2(
         }
     }
     Ok(())
+}
+
+fn open<'a>(plot: &LoadedPlot, wait: &'a Wait) -> Result<Watched<'a, PlotFile>, OpenError> {
+    let file = wait.during(|| plot.open_file())?;
+    Ok(Watched { file, wait })
 }
 
 /// A proof counts if it is valid and worth what was looked up.

@@ -1,5 +1,9 @@
 use std::fs;
+use std::io;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, sync_channel};
 
+use super::super::scan::{Look, ScanOptions};
 use super::super::testing::{constants, foreign, keys, original, scan_options};
 use super::*;
 use crate::harvester::{NewPlot, PlotFormat, PlotFormatV2, PlotJob};
@@ -100,7 +104,7 @@ fn plots_of_others_and_copies_are_told_and_checked_nevertheless() {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(original(), dir.path().join("a.plot")).unwrap();
     fs::copy(original(), dir.path().join("b.plot")).unwrap();
-    let files: Vec<_> = plot_files(&scan_options(dir.path())).files.into_iter().collect();
+    let files: Vec<_> = plot_files(&scan_options(dir.path())).files.into_keys().collect();
     let mut others = options(3);
     others.keys.as_mut().unwrap().pool_public_keys.clear();
     let mut reports = Vec::new();
@@ -145,6 +149,40 @@ fn plots_are_found_where_a_harvester_looks_and_directories_that_are_not_there_ar
         found.files.len()
     };
     assert_eq!((look(false), look(true)), (3, 3), "and none twice");
+}
+
+#[test]
+fn a_directory_whose_drive_hangs_is_told_and_holds_up_no_other() {
+    #[derive(Debug)]
+    struct Hanging(PathBuf, Mutex<Receiver<()>>);
+
+    impl Look for Hanging {
+        fn resolve(&self, directory: &Path) -> io::Result<PathBuf> {
+            if directory == self.0 {
+                let _ = self.1.lock().unwrap().recv();
+            }
+            fs::canonicalize(directory)
+        }
+    }
+
+    let dir = tempfile::tempdir().unwrap();
+    let sick = dir.path().join("sick");
+    fs::create_dir(&sick).unwrap();
+    fs::write(dir.path().join("a.plot"), b"1234").unwrap();
+    let options = ScanOptions {
+        directories: vec![sick.clone(), dir.path().to_owned()],
+        ..scan_options(dir.path())
+    };
+    let (release, held) = sync_channel(0);
+    let look = Arc::new(Hanging(sick.clone(), Mutex::new(held)));
+    let found = find::find(look, &options, Duration::from_millis(200));
+    assert!(found.files.into_values().eq([ByteSize(4)]));
+    let [(directory, why)] = &found.troubles.into_iter().collect::<Vec<_>>()[..] else {
+        panic!("one is in trouble");
+    };
+    assert_eq!((directory, why), (&sick, &Unlisted::NoAnswer));
+    assert!(why.hint(directory).unwrap().contains("`farmconsole plots remove -d "));
+    drop(release);
 }
 
 #[test]

@@ -201,6 +201,12 @@ impl LoadedPlot {
             && self.stamp.has_content_of(&other.stamp)
     }
 
+    /// Whether a farmer is told the same of both, the time of the file apart.
+    pub(super) fn is_told_as(&self, other: &Self) -> bool {
+        (self.path(), self.plot_id, self.pool, self.farmer, self.stamp.size)
+            == (other.path(), other.plot_id, other.pool, other.farmer, other.stamp.size)
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

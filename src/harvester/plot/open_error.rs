@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::super::file::permission_hint;
+use super::super::file::open_hint;
 use crate::crypto::CryptoError;
 use crate::ids::PlotId;
 use crate::pos::PlotError;
@@ -13,7 +13,7 @@ use crate::wire::G1Bytes;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// It cannot be opened or read.
-    #[error("open {path}: {source}{}", permission_hint(source))]
+    #[error("open {path}: {source}{}", open_hint(source))]
     Io {
         /// File.
         path: PathBuf,

@@ -43,6 +43,8 @@ pub(super) enum Outcome {
     PlotFailed(String),
     /// What stands in the plot cannot be; the sentence says why.
     PlotDamaged(String),
+    /// This process may open no more files, or has no memory; the sentence says which.
+    ProcessFailed(String),
     /// The volume is at fault; the sentence says why.
     VolumeFailed(String),
 }
@@ -70,6 +72,8 @@ pub(super) struct Record {
     pub(super) damaged: u64,
     /// The last of those: when, and the sentence.
     pub(super) last_damage: Option<(UnixMillis, String)>,
+    /// The last failure for want of files or memory: when, and the sentence.
+    pub(super) last_want: Option<(UnixMillis, String)>,
     /// Look-ups that were left out or abandoned.
     pub(super) missed: u64,
     /// Those of them whose signage point was too old when their turn came.
@@ -233,7 +237,14 @@ impl<J> Queue<J> {
             self.record.damaged += 1;
             self.record.last_damage = Some((now.unix, error.clone()));
         }
-        if let Outcome::PlotFailed(error) | Outcome::PlotDamaged(error) | Outcome::VolumeFailed(error) = outcome {
+        if let Outcome::ProcessFailed(error) = outcome {
+            self.record.last_want = Some((now.unix, error.clone()));
+        }
+        if let Outcome::PlotFailed(error)
+        | Outcome::PlotDamaged(error)
+        | Outcome::ProcessFailed(error)
+        | Outcome::VolumeFailed(error) = outcome
+        {
             self.record.errors += 1;
             self.record.last_error = Some(error.clone());
         }
@@ -243,7 +254,11 @@ impl<J> Queue<J> {
                 self.health.handle_return(now.mono);
                 None
             }
-            Outcome::Done | Outcome::PlotFailed(_) | Outcome::PlotDamaged(_) | Outcome::TooLate => {
+            Outcome::Done
+            | Outcome::PlotFailed(_)
+            | Outcome::PlotDamaged(_)
+            | Outcome::ProcessFailed(_)
+            | Outcome::TooLate => {
                 self.record.missed += u64::from(*outcome == Outcome::TooLate);
                 self.last_answer = Some(now.mono);
                 self.health.handle_answer(now)

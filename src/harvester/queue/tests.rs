@@ -346,7 +346,7 @@ fn plots_in_memory_are_looked_up_together_each_with_its_own_outcome() {
     let (six, four) = (queue.next(Mono(100)).unwrap(), queue.next(Mono(100)).unwrap());
     assert_eq!((six.jobs.len(), four.jobs.len(), queue.busy()), (6, 4, 10));
     let mut outcomes = vec![Outcome::Done; 6];
-    outcomes[2] = Outcome::PlotFailed("No such file or directory".to_owned());
+    outcomes[2] = Outcome::ProcessFailed("Too many open files".to_owned());
     outcomes[4] = Outcome::TooLate;
     queue.handle_end(after(100 + 6 * 70), six.id, &outcomes);
     let record = queue.record();
@@ -354,6 +354,8 @@ fn plots_in_memory_are_looked_up_together_each_with_its_own_outcome() {
         (record.lookups, record.errors, record.missed, record.max_us),
         (7, 1, 1, 90)
     );
+    let want = record.last_want.as_ref().map(|(_, want)| want.as_str());
+    assert_eq!(want, Some("Too many open files"));
     assert_eq!((tally.left(), tally.missed()), (15, 1));
     // One of these hangs.
     four.lane.handle_read(Mono(100));

@@ -329,6 +329,7 @@ impl AlarmKind {
 fn of_drive(trouble: &Concern) -> String {
     let word = match trouble {
         Concern::PlotsDamaged { .. } => "damaged",
+        Concern::LookUpsFail { .. } => "want",
         Concern::DriveSlow { .. } => "slow",
         _ => "sick",
     };

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::kind::{AlarmKind, OwnerNeed, RewardTarget};
-use crate::snapshot::{DisconnectCause, PartialOutcome};
+use crate::snapshot::{DisconnectCause, PartialOutcome, shell_word};
 
 impl AlarmKind {
     /// What to do, as an imperative sentence without full stop.
@@ -149,9 +149,11 @@ impl AlarmKind {
             Self::SettingsUnreadable { .. } => "mend that (`farmconsole config check` tells every mistake in the file), then \
                 `systemctl reload farmconsole`, or send SIGHUP; farming goes on with what was read before"
                 .to_owned(),
-            Self::PlotDirectoryUnlisted { .. } => "see whether its drive is mounted and whether this user may read it; if \
-                nothing is to be farmed there: `farmconsole plots remove -d DIR`"
-                .to_owned(),
+            Self::PlotDirectoryUnlisted { directory, .. } => format!(
+                "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed there: \
+                 `farmconsole plots remove -d {}`",
+                shell_word(directory)
+            ),
             Self::DriveTrouble { trouble, .. } => trouble.remedy(),
             Self::ClockWrong { .. } => "set it: `timedatectl` says whether it is synchronised".to_owned(),
             Self::RegistryDamaged => "`farmconsole harvester members` shows it: revoke again who was revoked last \
@@ -379,7 +381,7 @@ pub(in super::super) fn count(n: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::HarvesterId;
+    use crate::snapshot::{Concern, HarvesterId};
 
     #[test]
     fn plots_of_a_directory_that_was_taken_out_of_the_settings_are_thought_of() {
@@ -391,6 +393,20 @@ mod tests {
                 directory,
             };
             assert!(lost.remedy().ends_with(", acknowledge this"), "{}", lost.remedy());
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed_is_named_in_the_command_that_takes_it_out() {
+        let (directory, why) = ("/mnt/Ann's drive".to_owned(), String::new());
+        let command = r"`farmconsole plots remove -d '/mnt/Ann'\''s drive'`";
+        let concern = Concern::NoDirectory {
+            directory: directory.clone(),
+            why: why.clone(),
+        };
+        let alarm = AlarmKind::PlotDirectoryUnlisted { directory, why };
+        for remedy in [alarm.remedy(), concern.remedy()] {
+            assert!(remedy.ends_with(command), "{remedy}");
         }
     }
 

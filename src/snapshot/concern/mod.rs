@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{count, span};
-use super::{FarmerLinkState, FileState, MachineSnapshot, Severity, VolumeState};
+use super::{FarmerLinkState, FileState, MachineSnapshot, Severity, VolumeState, shell_word};
 
 /// What a harvester does, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +127,13 @@ pub enum Concern {
         /// The last of them.
         last: String,
     },
+    /// Look-ups fail because the harvester may open no more files, or has no memory.
+    LookUpsFail {
+        /// A drive that they were on.
+        drive: String,
+        /// The last of them.
+        last: String,
+    },
     /// More than one farmer is in the settings.
     OtherFarmers {
         /// Those that are not dialled, `host:port`.
@@ -156,7 +163,8 @@ impl Concern {
             | Self::SyncRefused { .. }
             | Self::NoDirectory { .. }
             | Self::DriveGone { .. }
-            | Self::DriveSick { .. } => Severity::Critical,
+            | Self::DriveSick { .. }
+            | Self::LookUpsFail { .. } => Severity::Critical,
             Self::FarmerTooOld { .. }
             | Self::Unsteady { .. }
             | Self::DriveSlow { .. }
@@ -167,11 +175,14 @@ impl Concern {
         }
     }
 
-    /// The drive that is there and fails: it hangs, is slow, or has damaged plots.
+    /// The drive that is there and of no use: it hangs, is slow, has damaged plots, or cannot be read by its harvester.
     #[must_use]
     pub fn drive(&self) -> Option<&str> {
         match self {
-            Self::DriveSick { drive, .. } | Self::DriveSlow { drive } | Self::PlotsDamaged { drive, .. } => Some(drive),
+            Self::DriveSick { drive, .. }
+            | Self::DriveSlow { drive }
+            | Self::PlotsDamaged { drive, .. }
+            | Self::LookUpsFail { drive, .. } => Some(drive),
             _ => None,
         }
     }
@@ -195,15 +206,21 @@ impl Concern {
                 "see whether another harvester of this machine has the same certificate (the official one: `chia stop \
                  harvester`), and look at the network and into the farmer's log"
             }
-            Self::NoDirectory { .. } => {
-                "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed there: \
-                 `farmconsole plots remove -d DIR`"
+            Self::NoDirectory { directory, .. } => {
+                return format!(
+                    "see whether its drive is mounted and whether this user may read it; if nothing is to be farmed \
+                     there: `farmconsole plots remove -d {}`",
+                    shell_word(directory)
+                );
             }
             Self::DriveGone { .. } => "see whether it is connected and mounted; its plots come back with it",
             Self::DriveSick { .. } => "check its cable, power and SMART values, and the system's log",
             Self::DriveSlow { .. } => "see what else uses it; answers after 28 s lose the block",
             Self::PlotsDamaged { .. } => {
                 "find damaged plots with `farmconsole plots check`, replace them, and look at the drive's SMART values"
+            }
+            Self::LookUpsFail { .. } => {
+                "let it open more files (`ulimit -n`; systemd: LimitNOFILE=), or give it more memory, and start it anew"
             }
             Self::OtherFarmers { .. } => {
                 "keep one farmer in `harvester.farmer_peers`: `farmconsole configure --set-farmer-peer HOST:PORT`"
@@ -259,6 +276,7 @@ impl fmt::Display for Concern {
                 "{} on drive {drive} met a damaged plot, last: {last}",
                 count(*look_ups, "look-up")
             ),
+            Self::LookUpsFail { drive, last } => write!(f, "look-ups on drive {drive} fail: {last}"),
             Self::OtherFarmers { farmers } => write!(
                 f,
                 "the settings name {} farmers, and a harvester serves one: {} not dialled",
@@ -342,6 +360,14 @@ impl MachineSnapshot {
                 concerns.push(Concern::PlotsDamaged {
                     drive: drive.clone(),
                     look_ups: volume.damaged,
+                    last: last.clone(),
+                });
+            }
+            if let (Some(at), Some(last)) = (volume.last_want_unix_ms, &volume.last_want)
+                && self.taken_at_unix_ms.saturating_sub(at) < WANT_TOLD_FOR_MS
+            {
+                concerns.push(Concern::LookUpsFail {
+                    drive: drive.clone(),
                     last: last.clone(),
                 });
             }
@@ -432,6 +458,9 @@ impl MachineSnapshot {
 
 /// A damaged plot is met now and then; one that was replaced is told of no longer.
 const DAMAGE_TOLD_FOR_MS: u64 = 24 * 3_600_000;
+
+/// A process that wants for files or memory does so again before long, as long as nothing is done about it.
+const WANT_TOLD_FOR_MS: u64 = 600_000;
 
 /// A sync that met something that was changing is taken the next time, a second later.
 const REFUSED_FOR_MS: u64 = 10_000;

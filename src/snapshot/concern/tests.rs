@@ -103,6 +103,31 @@ fn what_is_wrong_between_farmer_and_harvester_is_told() {
 }
 
 #[test]
+fn look_ups_that_fail_for_want_of_open_files_are_told_for_a_while() {
+    let mut machine = harvesting();
+    machine.volumes[0].last_want = Some("open /mnt/d07/a.plot: Too many open files".to_owned());
+    machine.volumes[0].last_want_unix_ms = Some(machine.taken_at_unix_ms);
+    let concerns = machine.concerns();
+    assert_eq!(
+        concerns[0].to_string(),
+        "look-ups on drive /mnt/d07 fail: open /mnt/d07/a.plot: Too many open files"
+    );
+    assert!(concerns[0].remedy().contains("LimitNOFILE="));
+    assert_eq!(
+        concerns[0].drive(),
+        Some("/mnt/d07"),
+        "the farmer of this machine is told, too"
+    );
+    machine.taken_at_unix_ms += 600_000;
+    assert!(
+        !machine
+            .concerns()
+            .iter()
+            .any(|it| matches!(it, Concern::LookUpsFail { .. }))
+    );
+}
+
+#[test]
 fn plot_directory_that_gives_nothing_is_told() {
     let mut machine = harvesting();
     machine.troubles = vec![PlotFileView {

@@ -270,7 +270,7 @@ impl Story {
                 identifier: next(),
                 initial: step.is_initial,
                 last_sync_id,
-                plot_file_count: u32::try_from(step.loaded.len()).expect("few"),
+                plot_file_count: u32::try_from(step.loaded.len()).expect("few") + step.untold,
                 harvesting_mode: 1,
             }),
             PlotSync::Loaded(PlotSyncPlotList {
@@ -457,4 +457,6 @@ pub(crate) struct SyncStep<'a> {
     pub(crate) failed: &'a [&'a str],
     pub(crate) no_key: &'a [&'a str],
     pub(crate) duplicates: &'a [&'a str],
+    /// Files that were found and are not told of yet.
+    pub(crate) untold: u32,
 }
