@@ -350,6 +350,25 @@ async fn certificates_of_others_are_refused_with_their_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_harvester_that_gave_up_while_the_farmer_stood_still_is_not_said_to_distrust_it() {
+    // The whole of its try was over when the farmer came to it.
+    let mut it = Listening::start();
+    let (ours, mut theirs) = duplex(1 << 16);
+    theirs.write_all(&client_hello().await).await.unwrap();
+    theirs.shutdown().await.unwrap();
+    it.port.send(Ok((ours, address()))).await.unwrap();
+    assert_eq!(it.farm.refused().await, RefusalCause::ClosedEarly);
+
+    // The farmer stood still after it had answered.
+    let mut stream = it.dial().await;
+    stream.write_all(&client_hello().await).await.unwrap();
+    stream.read_exact(&mut [0; 500]).await.unwrap();
+    drop(stream);
+    advance(seconds(60)).await;
+    assert_eq!(it.farm.refused().await, RefusalCause::TlsTimeout);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thousand_stalled_connections_neither_pile_up_nor_keep_harvesters_out() {
     let mut it = Listening::start();
     // A harvester was here before, from an address of its own.
