@@ -23,7 +23,7 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
                 let mut failed = None;
                 for &alarm in &numbers {
                     let answer = attached.ask(Ask::Acknowledge { alarm }).await;
-                    failed = failed.or(answer.err());
+                    failed = failed.or_else(|| answer.err());
                 }
                 failed.map_or(Ok(()), Err)?;
                 fresh.filter(|it| numbers.contains(&it.number)).count()
