@@ -22,6 +22,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_util::task::TaskTracker;
 
 use super::handshake::{self, Greeting};
+use super::hung_up::HungUp;
 use super::meter::{Meter, Metered};
 use super::port_holder::{PortHolder, port_holder};
 use super::server::{Server, Ticket};
@@ -144,7 +145,7 @@ impl Listener {
 
 /// Where connections come from; tests bring their own.
 pub(super) trait Incoming: Send {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + HungUp + Unpin + Send + 'static;
 
     fn next(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }
@@ -210,7 +211,7 @@ pub(super) async fn serve_incoming<I: Incoming>(
 /// Everything about one connection after it was accepted.
 async fn attend<S>(stream: S, address: SocketAddr, ticket: Ticket, tls: Arc<FarmerTls>, server: Arc<Server>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + HungUp + Unpin + Send,
 {
     let (stream, meter) = Metered::new(stream, UNAUTHENTICATED_BYTES);
     let arrived = tokio::select! {
@@ -303,15 +304,15 @@ async fn arrive<S>(
     server: &Server,
 ) -> Result<Arrived<S>, Refused>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + HungUp + Unpin + Send,
 {
     let patience = Patience::begin(server.clock);
-    let mut start = timeout_at(patience.end(), LazyConfigAcceptor::new(Acceptor::default(), stream))
+    let start = timeout_at(patience.end(), LazyConfigAcceptor::new(Acceptor::default(), stream))
         .await
         .map_err(|_| RefusalCause::TlsTimeout)?
         .map_err(|error| tls_refusal(&error, meter, patience))?;
     // It came and went while this process was stopped: it has seen nothing of us that it could have refused.
-    if start.io.has_ended().await {
+    if start.io.get_ref().has_hung_up() {
         return Err(RefusalCause::ClosedEarly.into());
     }
     // Who says nothing takes little memory: what the rest needs is made only here.

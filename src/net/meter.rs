@@ -3,7 +3,6 @@
 //! It sits below TLS, so that bytes of a handshake and of half a frame count as life, and so that nobody can make us read
 //! much before authenticating.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,8 +18,6 @@ use tokio::time::Instant;
 pub struct Metered<S> {
     inner: S,
     meter: Arc<Meter>,
-    /// A byte that was read to see whether another comes.
-    ahead: Option<u8>,
 }
 
 /// What passed through one [`Metered`] stream; shared with whoever watches it.
@@ -50,7 +47,6 @@ impl<S> Metered<S> {
         let stream = Self {
             inner,
             meter: Arc::clone(&meter),
-            ahead: None,
         };
         (stream, meter)
     }
@@ -58,21 +54,6 @@ impl<S> Metered<S> {
     /// The stream inside.
     pub const fn get_ref(&self) -> &S {
         &self.inner
-    }
-}
-
-impl<S: AsyncRead + Unpin> Metered<S> {
-    /// Whether the other side is known to have hung up; waits for nothing. What it has sent instead is read later.
-    pub async fn has_ended(&mut self) -> bool {
-        let mut byte = [0];
-        let mut buf = ReadBuf::new(&mut byte);
-        let looked = poll_fn(|cx| Poll::Ready(Pin::new(&mut *self).poll_read(cx, &mut buf))).await;
-        self.ahead = buf.filled().first().copied();
-        match looked {
-            Poll::Ready(Ok(())) => self.ahead.is_none(),
-            Poll::Ready(Err(_)) => !self.meter.is_exceeded(),
-            Poll::Pending => false,
-        }
     }
 }
 
@@ -143,12 +124,6 @@ impl Meter {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if buf.remaining() > 0
-            && let Some(byte) = self.ahead.take()
-        {
-            buf.put_slice(&[byte]);
-            return Poll::Ready(Ok(()));
-        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.inner).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
@@ -214,21 +189,6 @@ mod tests {
         assert_eq!(meter.opening(), b"GET /ws ");
         assert_eq!(meter.last_read() - start, Duration::from_secs(3));
         assert_eq!(meter.last_written() - start, Duration::from_secs(3));
-    }
-
-    #[tokio::test]
-    async fn looking_for_the_end_loses_no_byte_and_waits_for_none() {
-        let (ours, mut theirs) = duplex(1024);
-        let (mut stream, meter) = Metered::new(ours, 1024);
-        assert!(!stream.has_ended().await);
-        theirs.write_all(b"all").await.unwrap();
-        assert!(!stream.has_ended().await && !stream.has_ended().await);
-        theirs.shutdown().await.unwrap();
-        assert!(!stream.has_ended().await);
-        let mut read = Vec::new();
-        stream.read_to_end(&mut read).await.unwrap();
-        assert_eq!((read.as_slice(), meter.read()), (&b"all"[..], 3));
-        assert!(stream.has_ended().await);
     }
 
     #[tokio::test]
