@@ -20,9 +20,12 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
                 attached.ask(Ask::AcknowledgeAll).await?;
                 fresh.count()
             } else {
+                let mut failed = None;
                 for &alarm in &numbers {
-                    attached.ask(Ask::Acknowledge { alarm }).await?;
+                    let answer = attached.ask(Ask::Acknowledge { alarm }).await;
+                    failed = failed.or_else(|| answer.err());
                 }
+                failed.map_or(Ok(()), Err)?;
                 fresh.filter(|it| numbers.contains(&it.number)).count()
             };
             let count = plural(count as u64, "alarm");
@@ -42,8 +45,10 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
             } else {
                 span.unwrap_or(DEFAULT_SILENCE).as_secs()
             };
-            attached.ask(Ask::Silence { rule, machine, for_s }).await?;
-            return silences(&mut attached).await;
+            let answer = attached.ask(Ask::Silence { rule, machine, for_s }).await;
+            // Also when it is silenced only until the next start.
+            silences(&mut attached).await?;
+            answer?;
         }
     }
     Ok(Ended::Fine)

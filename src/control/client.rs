@@ -50,7 +50,7 @@ pub enum ControlError {
         detail: String,
     },
     /// It said no.
-    #[error("the farmer refused: {0}")]
+    #[error("the farmer says: {0}")]
     Refused(String),
 }
 

@@ -12,8 +12,7 @@ use super::{Answer, Ask, ControlClient, ControlError, Event, Role, RootLock, Wat
 use crate::clock::Now;
 use crate::config::Root;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, SIGNAGE_POINT_INTERVAL};
-use crate::handle::{EngineRequest, FleetAsk};
-use crate::handle::{FarmHandle, FeedEvent};
+use crate::handle::{AlarmsKept, EngineRequest, FarmHandle, FeedEvent, FleetAsk, Said, Written};
 use crate::logging::{LogGuard, LogLevel, LogOptions, Service, build};
 use crate::pos::Constants;
 use crate::runtime::of_test_root;
@@ -82,6 +81,10 @@ impl Bench {
             log: log.handle(),
             history: None,
             fleet: of_test_root(&Root::new(dir.path())),
+            alarms_kept: AlarmsKept {
+                said: watch::channel(Said::default()).1,
+                written: watch::channel(Written::default()).1,
+            },
         };
         let stop = CancellationToken::new();
         let server = ControlServer::bind(&dir.path().join("control.sock"), &lock).unwrap();

@@ -302,7 +302,7 @@ impl Desk {
                 }
                 Err(error) => {
                     lock(&self.invites).handle_failed(request.invitation);
-                    return Err(error.into());
+                    return Err(ungranted(&error));
                 }
             },
         };
@@ -408,6 +408,15 @@ impl<T: std::fmt::Display> From<T> for No {
     fn from(reason: T) -> Self {
         Self::Because(reason.to_string())
     }
+}
+
+/// Why somebody who may have a certificate gets none, with what is to be done at the farmer: at the machine that joins
+/// nobody would look for it there.
+fn ungranted(error: &DeskError) -> No {
+    error.hint().map_or_else(
+        || error.into(),
+        |hint| format!("{error}; the token is still good; on the farmer's machine: {hint}").into(),
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

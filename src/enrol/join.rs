@@ -130,7 +130,11 @@ impl JoinError {
                 "something else answers there, or the farm has new keys: make a new token with `farmconsole harvester \
                  invite NAME` on the farmer's machine"
             }
-            Self::HungUp { .. } | Self::Refused { .. } => {
+            Self::Refused { .. } => {
+                "if the token has ended, was used or is for other addresses, make a new one with `farmconsole harvester \
+                 invite NAME` on the farmer's machine; what else it says is to be mended there, and then join again"
+            }
+            Self::HungUp { .. } => {
                 "tokens are good once, for a limited time, from the addresses they were made for, and only while the \
                  farmer that made them runs: make a new one with `farmconsole harvester invite NAME` on the farmer's \
                  machine"
@@ -387,7 +391,7 @@ where
 
 /// What somebody says whom we do not know yet, made safe to show.
 fn shown(text: &str) -> String {
-    strip_invisible(text).chars().take(200).collect()
+    strip_invisible(text).chars().take(1_000).collect()
 }
 
 /// Whether a grant is for our key and of the CA that the token names, in every part.

@@ -46,12 +46,6 @@ impl Farmer {
                     Err(CommandError::TooManySilences { limit })
                 }
             }
-            Command::NameHarvester { harvester, name } => {
-                name_if(*harvester, true)?;
-                let name = name.trim();
-                let is_good = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
-                if is_good { Ok(()) } else { Err(CommandError::BadName) }
-            }
             Command::ForgetHarvester { harvester } => match name_if(*harvester, false)? {
                 (true, _) => Ok(()),
                 (false, name) => Err(CommandError::Connected { name: name.to_string() }),
@@ -204,14 +198,6 @@ impl Farmer {
             Command::SilenceAlarms { rule, machine, for_s } => {
                 self.alarms.silence(now, rule, machine, for_s);
                 self.keep_alarm_memory(now);
-            }
-            Command::NameHarvester { harvester, name } => {
-                let name = name.trim().to_owned();
-                let unique = self.harvesters.unique_name(name.clone(), harvester);
-                if let Some(slot) = self.harvesters.get(harvester) {
-                    self.config.names.insert(slot.peer.peer_id, name);
-                    self.name_harvester(now, harvester, &unique);
-                }
             }
             Command::ForgetHarvester { harvester } => self.forget(now, harvester),
         }

@@ -384,13 +384,6 @@ pub enum Command {
         /// For how long, seconds; 0 ends a silence.
         for_s: u64,
     },
-    /// Give a harvester a name. It belongs to the certificate and so outlives the connection.
-    NameHarvester {
-        /// Which.
-        harvester: HarvesterId,
-        /// Name, 1 to 64 characters, none of them a control character.
-        name: String,
-    },
     /// Forget a harvester that is not connected and will not come back.
     ForgetHarvester {
         /// Which.
@@ -431,9 +424,6 @@ pub enum CommandError {
         /// How many there may be.
         limit: usize,
     },
-    /// That is no name.
-    #[error("a name has 1 to 64 characters and no control characters")]
-    BadName,
 }
 
 /// A full proof as hexadecimal text, or why there is none.

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use super::feed::{FeedEvent, RecentKind};
 use super::fleet::{FleetAnswer, FleetAsk, FleetHandle};
+use super::kept::AlarmsKept;
 use super::tape::Taping;
 use crate::farmer::Command;
 use crate::history::HistoryReader;
@@ -35,6 +36,7 @@ pub struct FarmHandle {
     pub(crate) log: LogHandle,
     pub(crate) history: Option<HistoryReader>,
     pub(crate) fleet: FleetHandle,
+    pub(crate) alarms_kept: AlarmsKept,
 }
 
 impl FarmHandle {
@@ -124,28 +126,25 @@ impl FarmHandle {
     /// Marks an alarm as seen.
     ///
     /// # Errors
-    /// A sentence when there is no such alarm or the engine has ended.
+    /// A sentence when there is no such alarm, the engine has ended, or it is done and will be forgotten.
     pub async fn acknowledge(&self, alarm: u64) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: Some(alarm) }, reply))
-            .await?
+        self.say(Command::AcknowledgeAlarm { number: Some(alarm) }).await
     }
 
     /// Marks all alarms as seen.
     ///
     /// # Errors
-    /// A sentence when the engine has ended.
+    /// A sentence when the engine has ended, or it is done and will be forgotten.
     pub async fn acknowledge_all(&self) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Command(Command::AcknowledgeAlarm { number: None }, reply))
-            .await?
+        self.say(Command::AcknowledgeAlarm { number: None }).await
     }
 
     /// Tells nobody of some alarms for a while (0 s: again).
     ///
     /// # Errors
-    /// A sentence when too much is silenced or the engine has ended.
+    /// A sentence when too much is silenced, the engine has ended, or it is done and will be forgotten.
     pub async fn silence(&self, rule: Option<String>, machine: Option<String>, for_s: u64) -> Result<(), String> {
-        self.ask(|reply| EngineRequest::Command(Command::SilenceAlarms { rule, machine, for_s }, reply))
-            .await?
+        self.say(Command::SilenceAlarms { rule, machine, for_s }).await
     }
 
     /// Part of the history. Does not concern the engine.
@@ -171,6 +170,12 @@ impl FarmHandle {
                 .map_err(|e: crate::logging::UnknownLogLevel| e.to_string())?,
         );
         Ok(())
+    }
+
+    /// Says something about alarms, which is to be remembered.
+    async fn say(&self, command: Command) -> Result<(), String> {
+        self.ask(|reply| EngineRequest::Command(command, reply)).await??;
+        self.alarms_kept.clone().wait().await
     }
 
     async fn ask<T>(&self, make: impl FnOnce(oneshot::Sender<T>) -> EngineRequest) -> Result<T, String> {

@@ -7,6 +7,7 @@ mod farm;
 mod feed;
 mod fleet;
 mod harvester;
+mod kept;
 mod tape;
 
 pub(crate) use farm::EngineRequest;
@@ -16,5 +17,6 @@ pub use feed::{EVENT_QUEUE, FeedEvent, RecentKind};
 pub(crate) use fleet::{AnswersFleet, FleetHandle};
 pub use fleet::{FleetAnswer, FleetAsk, FleetView, SecretText};
 pub use harvester::HarvesterHandle;
+pub(crate) use kept::{AlarmsKept, Said, Written};
 pub(crate) use tape::TapedFarmer;
 pub use tape::{TapeItem, TapeReader, TapedCall, Taping};

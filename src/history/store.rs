@@ -1,8 +1,8 @@
 //! The file: opening, migrating, writing batches of facts, and forgetting.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{Metadata, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
@@ -32,6 +32,9 @@ pub(super) enum StoreError {
     /// The file cannot be made.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    /// What was written went to a file that has no name any more.
+    #[error("it was removed or replaced while it was open; what was in it is lost, and a new one is begun")]
+    Removed,
 }
 
 impl StoreError {
@@ -40,7 +43,7 @@ impl StoreError {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
             Self::Sqlite(error) => matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)),
-            Self::Newer { .. } | Self::Io(_) => false,
+            Self::Newer { .. } | Self::Io(_) | Self::Removed => false,
         }
     }
 }
@@ -49,6 +52,8 @@ impl StoreError {
 #[derive(Debug)]
 pub(super) struct Store {
     connection: Connection,
+    /// Device and number of the file.
+    inode: (u64, u64),
     last_seen_ms: Option<u64>,
     run: Run,
     harvesters: BTreeMap<String, i64>,
@@ -60,7 +65,8 @@ impl Store {
     /// Opens the file, makes or migrates it, and begins a run.
     pub(super) fn open(file: &Path, now_ms: u64, started_ms: u64) -> Result<Self, StoreError> {
         // SQLite would make it readable to all; its other files take this one's mode.
-        OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+        let made = OpenOptions::new().create(true).append(true).mode(0o600).open(file)?;
+        let inode = inode(&made.metadata()?);
         let mut connection = Connection::open(file)?;
         connection.busy_timeout(BUSY_PATIENCE)?;
         let schema: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
@@ -98,11 +104,25 @@ impl Store {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             connection,
+            inode,
             last_seen_ms: last_seen_ms.map(unsigned),
             run,
             harvesters,
             points: VecDeque::new(),
         })
+    }
+
+    /// Whether what is written is found under this name. SQLite writes on into a file that was removed.
+    ///
+    /// # Errors
+    /// It is not, or nobody can tell.
+    pub(super) fn check_name(&self, file: &Path) -> Result<(), StoreError> {
+        match std::fs::metadata(file) {
+            Ok(there) if inode(&there) == self.inode => Ok(()),
+            Ok(_) => Err(StoreError::Removed),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StoreError::Removed),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What earlier runs had of luck, with the quarters from `from_ms` on.
@@ -210,6 +230,10 @@ impl Store {
         while rows.next()?.is_some() {}
         Ok(more)
     }
+}
+
+fn inode(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 fn migrate(connection: &mut Connection, from: i64) -> Result<(), rusqlite::Error> {

@@ -136,6 +136,7 @@ impl Writer {
                 self.forget(store)?;
             }
             if rounds.is_multiple_of(ROUNDS_BETWEEN_WORDS) {
+                store.check_name(&self.options.file)?;
                 let file_bytes = bytes_of(&self.options.file);
                 self.health.change(|view| view.file_bytes = file_bytes);
                 self.tell_health();
@@ -303,3 +304,42 @@ const SLICES_AT_A_TIME: u32 = 64;
 
 /// A day and the quarter that is running.
 const PAST_MS: u64 = 24 * 3_600_000 + 900_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::history;
+    use crate::snapshot::{FarmRecord, HistoryView};
+
+    #[test]
+    fn file_that_is_removed_while_it_is_open_is_told_of_and_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.sqlite");
+        let options = HistoryOptions {
+            file: file.clone(),
+            keep_days: 30,
+            max_bytes: 512 << 20,
+        };
+        let (inputs, mut told) = mpsc::channel(64);
+        let (sender, writer) = history(options, inputs);
+        let thread = std::thread::spawn(move || writer.run());
+        let mut told = std::iter::from_fn(move || told.blocking_recv());
+        told.find(|input| matches!(input, Input::Past(_))).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let why = told.find_map(|input| match input {
+            Input::History(HistoryView {
+                state: HistoryState::Failing { why },
+                ..
+            }) => Some(why),
+            _ => None,
+        });
+        assert!(why.unwrap().contains("removed"));
+        sender.keep(Box::new(FarmRecord {
+            won_ever: 14,
+            ..FarmRecord::default()
+        }));
+        drop(sender);
+        thread.join().unwrap();
+        assert_eq!(Store::open(&file, 0, 0).unwrap().record(0).unwrap().won_ever, 14);
+    }
+}

@@ -22,14 +22,17 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_util::task::TaskTracker;
 
 use super::handshake::{self, Greeting};
+use super::hung_up::HungUp;
 use super::meter::{Meter, Metered};
 use super::port_holder::{PortHolder, port_holder};
 use super::server::{Server, Ticket};
 use super::session;
+use crate::clock::Now;
 use crate::ids::PeerId;
 use crate::logging::target;
 use crate::registry::Verdict;
 use crate::snapshot::RefusalCause;
+use crate::system_clock::Clock;
 use crate::tls::{self, CertificateFacts, Examination, Examined, FarmerTls, Objection};
 
 /// A bound port. Binding is separate from serving, so that a port in use is an error message and not a log line.
@@ -142,7 +145,7 @@ impl Listener {
 
 /// Where connections come from; tests bring their own.
 pub(super) trait Incoming: Send {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + HungUp + Unpin + Send + 'static;
 
     fn next(&mut self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 }
@@ -208,7 +211,7 @@ pub(super) async fn serve_incoming<I: Incoming>(
 /// Everything about one connection after it was accepted.
 async fn attend<S>(stream: S, address: SocketAddr, ticket: Ticket, tls: Arc<FarmerTls>, server: Arc<Server>)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + HungUp + Unpin + Send,
 {
     let (stream, meter) = Metered::new(stream, UNAUTHENTICATED_BYTES);
     let arrived = tokio::select! {
@@ -236,6 +239,31 @@ where
             drop(ticket);
             server.refuse(address, cause, certificate);
         }
+    }
+}
+
+/// How long TLS may take.
+#[derive(Clone, Copy)]
+struct Patience {
+    clock: Clock,
+    began: Now,
+}
+
+impl Patience {
+    fn begin(clock: Clock) -> Self {
+        let began = clock.now();
+        Self { clock, began }
+    }
+
+    fn end(self) -> Instant {
+        self.clock.instant(self.began.mono + TLS_DEADLINE)
+    }
+
+    /// By either clock: while a machine sleeps its monotonic one may stand still.
+    fn is_over(self) -> bool {
+        let Now { mono, unix } = self.clock.now();
+        let by_the_wall = Duration::from_millis(unix.0.saturating_sub(self.began.unix.0));
+        mono.since(self.began.mono).max(by_the_wall) >= TLS_DEADLINE
     }
 }
 
@@ -276,21 +304,25 @@ async fn arrive<S>(
     server: &Server,
 ) -> Result<Arrived<S>, Refused>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
+    S: AsyncRead + AsyncWrite + HungUp + Unpin + Send,
 {
-    let deadline = Instant::now() + TLS_DEADLINE;
-    let start = timeout_at(deadline, LazyConfigAcceptor::new(Acceptor::default(), stream))
+    let patience = Patience::begin(server.clock);
+    let start = timeout_at(patience.end(), LazyConfigAcceptor::new(Acceptor::default(), stream))
         .await
         .map_err(|_| RefusalCause::TlsTimeout)?
-        .map_err(|error| tls_refusal(&error, meter))?;
+        .map_err(|error| tls_refusal(&error, meter, patience))?;
+    // It came and went while this process was stopped: it has seen nothing of us that it could have refused.
+    if start.io.get_ref().has_hung_up() {
+        return Err(RefusalCause::ClosedEarly.into());
+    }
     // Who says nothing takes little memory: what the rest needs is made only here.
-    Box::pin(serve(start, deadline, address, meter, tls, server)).await
+    Box::pin(serve(start, patience, address, meter, tls, server)).await
 }
 
 /// Deals with a connection whose other side has said what it came for.
 async fn serve<S>(
     start: StartHandshake<Metered<S>>,
-    deadline: Instant,
+    patience: Patience,
     address: SocketAddr,
     meter: &Meter,
     tls: &FarmerTls,
@@ -302,7 +334,7 @@ where
     match purpose(&start) {
         Purpose::Farm => {
             let (config, examined) = tls.for_harvester().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, address.ip(), meter, tls).await?;
+            let stream = shake(start, config, examined, patience, address.ip(), meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             let shaken = handshake::accept(stream, &server.network_id, server.server_port, meter);
             let (socket, greeting) = match timeout(HANDSHAKE_DEADLINE, shaken).await {
@@ -323,10 +355,10 @@ where
             // Before anything is computed for it: mostly nobody is invited, and then there is nothing here to attack.
             let place = desk.admit(address.ip(), server.clock.now().mono)?;
             let config = tls.for_joiner().map_err(|error| ours(&error))?.ok_or_else(closed)?;
-            let stream = timeout_at(deadline, start.into_stream(config))
+            let stream = timeout_at(patience.end(), start.into_stream(config))
                 .await
                 .map_err(|_| RefusalCause::TlsTimeout)?
-                .map_err(|error| tls_refusal(&error, meter))?;
+                .map_err(|error| tls_refusal(&error, meter, patience))?;
             timeout(HANDSHAKE_DEADLINE, desk.serve_joiner(stream, address.ip(), place))
                 .await
                 .map_err(|_| RefusalCause::HandshakeTimeout)??;
@@ -334,7 +366,7 @@ where
         }
         Purpose::Seen => {
             let (config, examined) = tls.for_seen().map_err(|error| ours(&error))?;
-            let mut stream = shake(start, config, examined, deadline, address.ip(), meter, tls).await?;
+            let mut stream = shake(start, config, examined, patience, address.ip(), meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             let told = async {
                 stream.write_u8(server.list.has_connected(peer_id).into()).await?;
@@ -350,7 +382,7 @@ where
                 .as_ref()
                 .ok_or_else(|| join_refused("nothing is renewed here"))?;
             let (config, examined) = tls.for_renewal().map_err(|error| ours(&error))?;
-            let stream = shake(start, config, examined, deadline, address.ip(), meter, tls).await?;
+            let stream = shake(start, config, examined, patience, address.ip(), meter, tls).await?;
             let peer_id = identify(&stream, server)?;
             timeout(HANDSHAKE_DEADLINE, desk.serve_renewal(stream, peer_id))
                 .await
@@ -390,7 +422,7 @@ async fn shake<S>(
     start: StartHandshake<Metered<S>>,
     config: Arc<ServerConfig>,
     examined: Examined,
-    deadline: Instant,
+    patience: Patience,
     address: IpAddr,
     meter: &Meter,
     tls: &FarmerTls,
@@ -398,7 +430,7 @@ async fn shake<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let shaken = timeout_at(deadline, start.into_stream(config)).await;
+    let shaken = timeout_at(patience.end(), start.into_stream(config)).await;
     let examination = examined.take();
     let error = match shaken {
         Ok(Ok(stream)) => return Ok(stream),
@@ -409,7 +441,7 @@ where
     let cause = examination
         .as_ref()
         .and_then(objection)
-        .unwrap_or_else(|| tls_refusal(&error, meter));
+        .unwrap_or_else(|| tls_refusal(&error, meter, patience));
     let facts = examination.and_then(|it| it.facts);
     if let (RefusalCause::Pending, Some(facts)) = (&cause, &facts) {
         tls.list().handle_waiting(facts.record.sha256, &address.to_string());
@@ -480,7 +512,7 @@ fn ours(error: &RustlsError) -> RefusalCause {
 }
 
 /// Why a TLS handshake failed, in the words of the snapshot.
-fn tls_refusal(error: &io::Error, meter: &Meter) -> RefusalCause {
+fn tls_refusal(error: &io::Error, meter: &Meter, patience: Patience) -> RefusalCause {
     use tls::RefusalCause as Tls;
     if meter.is_exceeded() {
         return RefusalCause::TooManyBytes;
@@ -491,6 +523,8 @@ fn tls_refusal(error: &io::Error, meter: &Meter) -> RefusalCause {
     let is_tls = opening.first().is_none_or(|first| *first == 22);
     match tls::cause(error) {
         _ if is_http => RefusalCause::PlainHttp,
+        // Who waited so long had reason enough to hang up.
+        Tls::Closed if meter.written() > 0 && patience.is_over() => RefusalCause::TlsTimeout,
         // What an official harvester of another CA does: it sees our certificate and hangs up without an alert.
         Tls::Closed if meter.written() > 0 => RefusalCause::PeerRefusedUs {
             alert: "it hung up on seeing it".to_owned(),

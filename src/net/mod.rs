@@ -21,6 +21,7 @@ mod client;
 mod credit;
 mod events;
 mod handshake;
+mod hung_up;
 mod identity;
 mod link;
 mod listener;

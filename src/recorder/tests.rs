@@ -414,12 +414,11 @@ fn harvesters_with_the_names_of_our_words_do_no_harm() {
         "up", "own", "queued", "network", "timeout", "waiting", "input", "done", "V38",
     ] {
         story.connect_with(name, &plots("/mnt/d1", 1));
-        let host = story.snapshot().harvesters.last().unwrap().id;
-        let command = crate::farmer::Command::NameHarvester {
-            harvester: host,
-            name: name.to_owned(),
-        };
-        story.input(Input::Command(command));
+        let harvester = story.snapshot().harvesters.last().unwrap().peer_id;
+        story.input(Input::Fleet(FleetStatus {
+            names: [(harvester, name.to_owned())].into(),
+            ..Default::default()
+        }));
     }
     story.signage_point();
     story.pass(seconds(60));

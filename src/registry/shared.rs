@@ -308,13 +308,24 @@ impl Audit {
 
     /// Writes a line, here and in the log.
     pub fn note(&self, word: &str, about: &str, now_unix_s: u64) {
+        // What was done is done; the log says so.
+        let _ = self.try_note(word, about, now_unix_s);
+    }
+
+    /// The same, for somebody who can be told that it failed.
+    ///
+    /// # Errors
+    /// Why the line is only in the log, as a fragment.
+    pub fn try_note(&self, word: &str, about: &str, now_unix_s: u64) -> Result<(), String> {
         let about = escape(about);
         tracing::info!(target: "registry", "{word}: {about}");
-        let Some(file) = &self.file else { return };
+        let Some(file) = &self.file else { return Ok(()) };
         let line = format!("{now_unix_s} {word} {about}\n");
-        if let Err(error) = append(file, &line) {
-            tracing::error!(target: "registry", "write {}: {error}", file.display());
-        }
+        append(file, &line).map_err(|error| {
+            let why = format!("write {}: {error}", file.display());
+            tracing::error!(target: "registry", "{why}");
+            why
+        })
     }
 }
 

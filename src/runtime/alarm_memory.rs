@@ -2,10 +2,13 @@
 //! history.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::config::files::{FileMode, PRIVATE_FILE, read_limited, replace_file};
+use crate::handle::{Said, Written};
 use crate::snapshot::AlarmMemory;
 
 /// A few silences and a few hundred incidents.
@@ -25,19 +28,38 @@ pub(super) fn load(file: &Path) -> AlarmMemory {
     })
 }
 
-/// Writes what is to be kept, the newest if several came at once, until nobody says anything any more.
-pub(super) async fn keep(file: PathBuf, mut memory: watch::Receiver<Option<Box<AlarmMemory>>>) {
-    while memory.changed().await.is_ok() {
-        let Some(newest) = memory.borrow_and_update().clone() else {
-            continue;
-        };
-        let file = file.clone();
-        let written = tokio::task::spawn_blocking(move || write(&file, &newest)).await;
-        if let Err(error) = written.unwrap_or(Ok(())) {
-            tracing::warn!(target: "farmer", "keep what is known of alarms: {error}");
+/// Writes what is to be kept, the newest if several came at once, until nobody says anything any more. What a disk did
+/// not take is tried again.
+pub(super) async fn keep(file: PathBuf, mut said: watch::Receiver<Said>, written: watch::Sender<Written>) {
+    let mut trouble: Option<String> = None;
+    while is_more(&mut said, trouble.is_some()).await {
+        let Said { number, memory } = said.borrow_and_update().clone();
+        let Some(newest) = memory else { continue };
+        let to = file.clone();
+        let result = tokio::task::spawn_blocking(move || write(&to, &newest)).await;
+        let error = result.unwrap_or(Ok(())).err();
+        let before = std::mem::replace(&mut trouble, error.map(|it| format!("write {}: {it}", file.display())));
+        if let Some(why) = &trouble
+            && before != trouble
+        {
+            tracing::warn!(target: "farmer", "keep what is known of alarms: {why}; trying again");
         }
+        let trouble = trouble.clone();
+        written.send_replace(Written { number, trouble });
     }
 }
+
+/// Waits until there is something to write; not if nothing will come any more.
+async fn is_more(said: &mut watch::Receiver<Said>, again: bool) -> bool {
+    if again {
+        timeout(RETRY, said.changed()).await.unwrap_or(Ok(())).is_ok()
+    } else {
+        said.changed().await.is_ok()
+    }
+}
+
+/// A full disk is given room by a person, who takes minutes.
+const RETRY: Duration = Duration::from_secs(60);
 
 fn write(file: &Path, memory: &AlarmMemory) -> std::io::Result<()> {
     let bytes = serde_json::to_vec_pretty(memory).map_err(std::io::Error::from)?;
@@ -47,6 +69,7 @@ fn write(file: &Path, memory: &AlarmMemory) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handle::AlarmsKept;
     use crate::snapshot::Silence;
 
     #[tokio::test]
@@ -54,21 +77,55 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("alarm-memory.json");
         assert_eq!(load(&file), AlarmMemory::default());
-        let memory = AlarmMemory {
-            silences: vec![Silence {
-                machine: Some("barn".to_owned()),
-                ..Silence::default()
-            }],
-            ..AlarmMemory::default()
-        };
-        let (sender, receiver) = watch::channel(None);
-        sender.send_replace(Some(Box::new(memory.clone())));
-        let mut receiver = receiver;
-        receiver.mark_changed();
+        let (sender, said) = watch::channel(Said::default());
+        let (written, _) = watch::channel(Written::default());
+        sender.send_replace(barn());
         drop(sender);
-        keep(file.clone(), receiver).await;
-        assert_eq!(load(&file), memory);
+        keep(file.clone(), said, written).await;
+        assert_eq!(Some(load(&file)), barn().memory.map(|it| *it));
         std::fs::write(&file, "nonsense").unwrap();
         assert_eq!(load(&file), AlarmMemory::default());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_says_what_cannot_be_written_is_told_so_and_it_is_tried_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let full = dir.path().join("full");
+        let file = full.join("alarm-memory.json");
+        let (sender, said) = watch::channel(Said::default());
+        let (written, kept) = watch::channel(Written::default());
+        let kept = AlarmsKept {
+            said: said.clone(),
+            written: kept,
+        };
+        kept.clone().wait().await.unwrap();
+        let keeping = tokio::spawn(keep(file.clone(), said, written));
+        sender.send_replace(barn());
+        let why = kept.clone().wait().await.unwrap_err();
+        assert!(
+            why.contains("until the farmer is started again") && why.contains("alarm-memory.json"),
+            "{why}"
+        );
+        std::fs::create_dir(&full).unwrap();
+        tokio::time::sleep(RETRY * 2).await;
+        kept.wait().await.unwrap();
+        assert_eq!(Some(load(&file)), barn().memory.map(|it| *it));
+        drop(sender);
+        keeping.await.unwrap();
+    }
+
+    fn barn() -> Said {
+        let silence = Silence {
+            machine: Some("barn".to_owned()),
+            ..Silence::default()
+        };
+        let memory = AlarmMemory {
+            silences: vec![silence],
+            ..AlarmMemory::default()
+        };
+        Said {
+            number: 1,
+            memory: Some(Box::new(memory)),
+        }
     }
 }

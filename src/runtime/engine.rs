@@ -15,13 +15,13 @@ use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
 use crate::farmer::{Command, Input, OuterCounters, Output};
-use crate::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent, TapedFarmer};
+use crate::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent, Said, TapedFarmer};
 use crate::history::HistorySender;
 use crate::hooks::Hooks;
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
-use crate::snapshot::{AlarmMemory, FarmSnapshot, MonitorView, Notice, QueueView};
+use crate::snapshot::{FarmSnapshot, MonitorView, Notice, QueueView};
 use crate::system_clock::Clock;
 use crate::wire::{ToFullNode, ToHarvester};
 
@@ -54,7 +54,7 @@ pub(super) struct Engine {
     pub(super) server: Arc<Server>,
     pub(super) history: Option<HistorySender>,
     pub(super) hooks: Option<Hooks>,
-    pub(super) alarm_memory: watch::Sender<Option<Box<AlarmMemory>>>,
+    pub(super) alarm_memory: watch::Sender<Said>,
 }
 
 /// What the engine keeps beside the farmer.
@@ -325,8 +325,10 @@ impl Running {
                 }
             }
             Output::AlarmMemory(memory) => {
-                // Nobody keeps it in tests.
-                let _ = self.engine.alarm_memory.send(Some(memory));
+                self.engine.alarm_memory.send_modify(|said| {
+                    said.number += 1;
+                    said.memory = Some(memory);
+                });
             }
         }
     }
@@ -390,6 +392,8 @@ impl Running {
     fn command(&mut self, command: Command) -> Result<(), String> {
         self.engine.farmer.check(&command).map_err(|e| e.to_string())?;
         self.handle(Input::Command(command));
+        // Who is answered may ask at once whether it is kept.
+        self.tell_news();
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use crate::control::server::{ControlServer, Served};
 use crate::control::{LockError, RootLock};
 use crate::crypto::FarmingKeys;
 use crate::farmer::{Farmer, FarmerConfig, FarmerKeys, Input, SIGNAGE_POINT_INTERVAL};
-use crate::handle::{EVENT_QUEUE, FarmHandle, FleetHandle, TapedFarmer};
+use crate::handle::{AlarmsKept, EVENT_QUEUE, FarmHandle, FleetHandle, Said, TapedFarmer, Written};
 use crate::history::{self, HistoryOptions, HistoryReader};
 use crate::hooks::{self, HookContext, WebError};
 use crate::ids::{NodeId, PeerId, PuzzleHash};
@@ -280,6 +280,13 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     });
     let (snapshots, _) = watch::channel(Arc::new(farmer.snapshot(clock.now())));
     let (events, _) = broadcast::channel(EVENT_QUEUE);
+    let (alarm_memory, said) = watch::channel(Said::default());
+    let (written, kept) = watch::channel(Written::default());
+    let alarms_kept = AlarmsKept {
+        said: said.clone(),
+        written: kept,
+    };
+    tasks.spawn(alarm_memory::keep(root.alarm_memory_file(), said, written));
     let handle = FarmHandle {
         snapshots: snapshots.clone(),
         events: events.clone(),
@@ -294,6 +301,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
             fleet: Arc::clone(&fleet),
             server: Arc::clone(&server),
         })),
+        alarms_kept,
     };
     let history = settings.own.history.enabled.then(|| {
         let options = HistoryOptions {
@@ -316,8 +324,6 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
         },
         &tasks,
     )?;
-    let (alarm_memory, remembered) = watch::channel(None);
-    tasks.spawn(alarm_memory::keep(root.alarm_memory_file(), remembered));
 
     tasks.spawn(embedded::run_when_there_are_plots(
         root.clone(),

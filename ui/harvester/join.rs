@@ -63,8 +63,9 @@ fn next_steps(root: &str, running: Running) -> String {
     match running {
         Running::Nothing => format!("{add}; then `farmconsole --root {root} harvester run`"),
         Running::Harvester => format!(
-            "{add}. The harvester that runs on this root goes on with what it had until it is started again: with its \
-             service, or by `farmconsole --root {root} harvester run --replace`"
+            "{add}. The harvester that runs on this root goes on with what it had until it is started again: \
+             `systemctl restart farmconsole-harvester`, or without that service `farmconsole --root {root} harvester run \
+             --replace`"
         ),
     }
 }
@@ -374,6 +375,10 @@ mod tests {
         assert!(none.ends_with("`farmconsole --root /srv/x harvester run`"), "{none}");
         let running = next_steps("/srv/x", Running::Harvester);
         assert!(running.contains("until it is started again"), "{running}");
+        assert!(
+            running.contains("`systemctl restart farmconsole-harvester`"),
+            "{running}"
+        );
         assert!(
             running.ends_with("`farmconsole --root /srv/x harvester run --replace`"),
             "{running}"

@@ -63,6 +63,25 @@ async fn wrong_secret_is_refused_and_five_of_them_cancel_the_invitation() {
 }
 
 #[tokio::test]
+async fn machine_that_cannot_be_given_a_certificate_is_told_what_happened_at_the_farmer() {
+    let farm = Farm::start();
+    let token = farm.invite("rack1-a");
+    let key = Root::new(farm.dir.path()).farm_ca_dir().join("client_ca.key");
+    let kept = std::fs::read(&key).unwrap();
+    std::fs::remove_file(&key).unwrap();
+    let ask = async || join(&token, JoinKind::Own, None, &JoinKey::make().unwrap()).await;
+    let error = ask().await.unwrap_err();
+    let (said, hint) = (error.to_string(), error.hint());
+    for part in ["client_ca.key", "restore it", "the token is still good"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert!(hint.contains("mended there"), "{hint}");
+    std::fs::write(&key, kept).unwrap();
+    crate::config::files::set_mode(&key, crate::config::files::PRIVATE_FILE).unwrap();
+    ask().await.unwrap();
+}
+
+#[tokio::test]
 async fn request_that_asks_for_more_gets_a_harvesters_certificate_and_no_more() {
     use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
     use x509_parser::prelude::{FromDer, X509Certificate};

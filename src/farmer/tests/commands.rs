@@ -9,15 +9,7 @@ use crate::snapshot::{AlarmKind, Concern, ConnectedPeer, HarvesterId, HarvesterS
 fn harvester_is_named_and_the_name_outlives_its_connection() {
     let mut story = Story::new();
     let session = story.connect_as("unnamed", "10.0.0.7:1", "0.0.38");
-    let rename = |name: &str| Command::NameHarvester {
-        harvester: HarvesterId(1),
-        name: name.to_owned(),
-    };
-    for bad in ["", "   ", "a\u{1b}[2J", &"x".repeat(65)] {
-        assert_eq!(story.farmer.check(&rename(bad)), Err(CommandError::BadName));
-    }
-    assert_eq!(story.farmer.check(&rename("cellar")), Ok(()));
-    story.input(Input::Command(rename("cellar")));
+    name(&mut story, "unnamed", "cellar");
     story.disconnect(session);
     story.input(Input::Command(Command::ForgetHarvester {
         harvester: HarvesterId(1),
@@ -25,6 +17,14 @@ fn harvester_is_named_and_the_name_outlives_its_connection() {
     assert!(story.snapshot().harvesters.is_empty());
     story.connect_as("unnamed", "10.0.0.8:1", "0.0.38");
     assert_eq!(story.harvester("cellar").host, "10.0.0.8");
+}
+
+/// As the registry does it.
+fn name(story: &mut Story, who: &str, name: &str) {
+    story.input(Input::Fleet(FleetStatus {
+        names: [(certificate(who), name.to_owned())].into(),
+        ..FleetStatus::default()
+    }));
 }
 
 #[test]
@@ -66,10 +66,7 @@ fn a_new_name_is_that_of_the_alarms_and_silences_too() {
         machine: Some(story.snapshot().harvesters[0].name.clone()),
         for_s: 3600,
     }));
-    story.input(Input::Command(Command::NameHarvester {
-        harvester: HarvesterId(1),
-        name: "attic".to_owned(),
-    }));
+    name(&mut story, "barn", "attic");
     let alarm = &story.snapshot().alarms[0];
     assert!(alarm.text.starts_with("attic "), "{}", alarm.text);
     assert!(alarm.silenced, "whoever gave a name is woken");

@@ -350,6 +350,32 @@ async fn certificates_of_others_are_refused_with_their_reason() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_harvester_that_gave_up_while_the_farmer_stood_still_after_its_answer_is_not_said_to_distrust_it() {
+    let mut it = Listening::start();
+    let mut stream = it.dial().await;
+    stream.write_all(&client_hello().await).await.unwrap();
+    stream.read_exact(&mut [0; 500]).await.unwrap();
+    drop(stream);
+    advance(seconds(60)).await;
+    assert_eq!(it.farm.refused().await, RefusalCause::TlsTimeout);
+}
+
+#[tokio::test]
+async fn a_harvester_that_gave_up_in_the_queue_of_the_port_is_not_said_to_distrust_the_farmer() {
+    let ca = Ca::new();
+    let tls = ca.server();
+    let mut farm = Farm::with_list(1_000, Arc::clone(tls.list()));
+    let listener = Listener::bind(0).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", listener.address().port()))
+        .await
+        .unwrap();
+    stream.write_all(&client_hello().await).await.unwrap();
+    drop(stream);
+    tokio::spawn(listener.serve(tls, Arc::clone(&farm.server)));
+    assert_eq!(farm.refused().await, RefusalCause::ClosedEarly);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_thousand_stalled_connections_neither_pile_up_nor_keep_harvesters_out() {
     let mut it = Listening::start();
     // A harvester was here before, from an address of its own.

@@ -206,7 +206,9 @@ impl Fleet {
     fn carry_out(&self, ask: FleetAsk, server: &Server) -> Result<FleetAnswer, FleetError> {
         let now = self.clock.now().unix;
         let done = |word: &str, who: String| {
-            self.list.audit().note(word, &who, now.seconds());
+            let noted = self.list.audit().try_note(word, &who, now.seconds());
+            let unnoted = |why| FleetError::Other(format!("this is done ({word} {who}), but not written down: {why}"));
+            noted.map_err(unnoted)?;
             Ok(FleetAnswer::Done { who })
         };
         refuse_own_name(&ask)?;

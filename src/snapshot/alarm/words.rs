@@ -29,7 +29,11 @@ impl AlarmKind {
                 format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {name}`")
             }
             Self::HarvesterAbsent { name, .. } => {
-                format!("check power, network and the harvester process of {name}; if it left for good, revoke it")
+                format!(
+                    "check power, network and the harvester process of {name}; if it is gone for good: \
+                     `farmconsole harvester revoke {}`",
+                    word(name)
+                )
             }
             Self::HarvesterSilent { name, .. } => {
                 format!("look at the harvester log of {name}: a hanging drive, missing keys or a network that stands still stop its answers")
@@ -164,6 +168,15 @@ impl AlarmKind {
             }
             Self::CaKeyUnusable { remedy, .. } => remedy.clone(),
         }
+    }
+}
+
+/// A name as it is typed in a shell. Most are plain; that of the second machine of an address is `10.0.0.5 (2)`.
+fn word(name: &str) -> String {
+    if name.chars().all(|c| c.is_alphanumeric() || "._-:".contains(c)) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
     }
 }
 
@@ -420,10 +433,14 @@ mod tests {
         };
         let remedy = gone(DisconnectCause::Silent).remedy();
         assert!(
-            remedy.starts_with("check power") && remedy.ends_with("revoke it"),
+            remedy.starts_with("check power") && remedy.ends_with("`farmconsole harvester revoke barn`"),
             "{remedy}"
         );
         let remedy = gone(DisconnectCause::Revoked).remedy();
         assert!(remedy.contains("`farmconsole harvester invite barn`"), "{remedy}");
+        assert_eq!(
+            (word("fe80::1"), word("10.0.0.5 (2)")),
+            ("fe80::1".into(), "'10.0.0.5 (2)'".into())
+        );
     }
 }

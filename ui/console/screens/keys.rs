@@ -178,10 +178,7 @@ fn acknowledging_names_the_selected_alarm() {
             result: Err("no such alarm".to_owned()),
         },
     );
-    assert_eq!(
-        model.remark.as_deref(),
-        Some("alarm 2 is not acknowledged: no such alarm")
-    );
+    assert_eq!(model.remark.as_deref(), Some("alarm 2: no such alarm"));
 }
 
 #[test]

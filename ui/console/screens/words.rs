@@ -191,6 +191,14 @@ fn a_wide_table_has_names_and_look_ups_whole() {
         for name in [LONG_A, LONG_B] {
             line_of(&model, name);
         }
+        if screen == '1' {
+            let row = line_of(&model, "/1204");
+            let (before, _) = row.split_once("/1204").expect("is there");
+            assert!(
+                before.chars().count() < 70,
+                "who answered is far from the answer: {row}"
+            );
+        }
     }
     let row = line_of(&model, LONG_A);
     let sparks = row.chars().filter(|c| ('▁'..='█').contains(c)).count();

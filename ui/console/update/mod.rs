@@ -109,13 +109,13 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Silenced(result) => {
-            model.remark = Some(result.unwrap_or_else(|reason| format!("not silenced: {reason}")));
+            model.remark = Some(result.unwrap_or_else(|reason| format!("silence: {reason}")));
             Vec::new()
         }
         Message::Acknowledged { alarm, result } => {
             model.remark = Some(match result {
                 Ok(()) => format!("alarm {alarm} acknowledged"),
-                Err(reason) => format!("alarm {alarm} is not acknowledged: {reason}"),
+                Err(reason) => format!("alarm {alarm}: {reason}"),
             });
             Vec::new()
         }

@@ -15,7 +15,7 @@ use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
-use super::{ago, list_title, messages, nothing, pools, roll_call};
+use super::{ago, list_title, longest, messages, nothing, pools, roll_call};
 use crate::format::{
     BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
 };
@@ -93,13 +93,17 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
         );
         return Vec::new();
     }
+    let names = longest(model.shown().harvesters.iter().map(|it| model.name(&it.name)));
     let columns = [
         Column::new("time", 10, 1).sorts(SortBy::Natural, order),
         Column::new("harvester", 11, 0)
             .keeps_both_ends()
-            .grows()
+            .up_to(names.max(20))
             .sorts(SortBy::Name, order),
-        Column::new("passed", 8, 0).right().sorts(SortBy::Passed, order),
+        Column::new("passed", 8, 0)
+            .right()
+            .up_to(13)
+            .sorts(SortBy::Passed, order),
         Column::new("proofs", 6, 1).right(),
         Column::new("lookup", 7, 0).right().sorts(SortBy::Lookup, order),
         Column::new(lookup_bar_title(), LOOKUP_BAR, 3),

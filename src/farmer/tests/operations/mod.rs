@@ -125,7 +125,7 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         1 => any::<bool>().prop_map(Verdict),
         1 => any::<u8>().prop_map(Refuse),
         1 => any::<bool>().prop_map(Keys),
-        2 => (0_u8..9, 0_u8..6).prop_map(|(kind, harvester)| Command { kind, harvester }),
+        2 => (0_u8..8, 0_u8..6).prop_map(|(kind, harvester)| Command { kind, harvester }),
         2 => prop_oneof![3 => Just(1), 1 => any::<u8>()].prop_map(Pools),
         5 => any::<u8>().prop_map(PoolAnswers),
         1 => any::<u8>().prop_map(BogusJob),
@@ -406,16 +406,12 @@ impl Life {
                     3 => Command::AcknowledgeAlarm {
                         number: Some(u64::from(harvester.0)),
                     },
-                    4 => Command::NameHarvester {
-                        harvester,
-                        name: "barn".to_owned(),
-                    },
-                    5 => Command::SilenceAlarms {
+                    4 => Command::SilenceAlarms {
                         rule: None,
                         machine: harvester.0.is_multiple_of(2).then(|| "c1".to_owned()),
                         for_s: u64::from(harvester.0) * 60,
                     },
-                    6 => Command::SilenceAlarms {
+                    5 => Command::SilenceAlarms {
                         rule: Some("harvester_absent".to_owned()),
                         machine: None,
                         for_s: u64::from(harvester.0) * 3600,
