@@ -25,11 +25,12 @@ use super::proofs::{Job, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
 use crate::ids::{Bytes32, PuzzleHash};
+use crate::pos::iterations::is_stricter;
 use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PoolAnswerView, PoolView};
-use crate::units::Difficulty;
-use crate::wire::PoolDifficulty;
+use crate::units::{Difficulty, SubSlotIters};
 use crate::wire::limits::MAX_POOL_DIFFICULTIES;
 use crate::wire::pool::{PoolVersion, authentication_token, error_code};
+use crate::wire::{NewSignagePoint, PoolDifficulty};
 
 use exchange::Asked;
 use partial::Partials;
@@ -44,8 +45,16 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// What harvesters are told with every signage point: as many as an official one takes.
-    pub(super) fn difficulties(&self, pool_sub_slot_iters: crate::units::SubSlotIters) -> Vec<PoolDifficulty> {
+    /// What harvesters are told with a signage point: as many as an official one takes. A pool that wants better proofs
+    /// than the chain is left out, because harvesters go by the pool alone, and blocks would be lost. What is good enough
+    /// for it is good enough for the chain.
+    pub(super) fn difficulties(
+        &self,
+        pool_sub_slot_iters: SubSlotIters,
+        point: &NewSignagePoint,
+    ) -> Vec<PoolDifficulty> {
+        let chain = (point.difficulty, point.sub_slot_iters);
+        let is_no_stricter = |it: &PoolDifficulty| !is_stricter((it.difficulty, it.sub_slot_iters), chain);
         let of = |pool: &Pool| {
             Some(PoolDifficulty {
                 difficulty: Difficulty(pool.difficulty?),
@@ -54,7 +63,8 @@ impl Pools {
             })
         };
         let asked = self.pools.values().filter(|pool| !pool.is_self_pooling());
-        asked.filter_map(of).take(MAX_POOL_DIFFICULTIES).collect()
+        let told = asked.filter_map(of).filter(is_no_stricter);
+        told.take(MAX_POOL_DIFFICULTIES).collect()
     }
 
     /// As people see them.
