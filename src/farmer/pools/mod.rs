@@ -89,16 +89,21 @@ impl Farmer {
     /// The wallet has joined or left pools, or keys were imported.
     pub(super) fn handle_pools(&mut self, now: Now, joined: Vec<JoinedPool>) {
         let kept: BTreeSet<PuzzleHash> = joined.iter().map(|it| it.membership.p2_singleton_puzzle_hash).collect();
-        let mut gone = BTreeSet::new();
+        let mut gone = BTreeMap::new();
         self.pools.pools.retain(|contract, pool| {
             let is_kept = kept.contains(contract);
             if !is_kept {
                 self.timers.clear(Timer::Pool(*contract));
-                gone.insert(pool.joined.membership.launcher_id);
+                gone.insert(pool.joined.membership.launcher_id, pool.farmed_for());
             }
             is_kept
         });
-        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(|it| gone.contains(&it)));
+        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(|it| gone.contains_key(&it)));
+        for (launcher_id, pool) in gone {
+            if let Some(pool) = pool {
+                self.raise(now, AlarmKind::PlotNftGone { pool, launcher_id });
+            }
+        }
         for joined in joined {
             let contract = joined.membership.p2_singleton_puzzle_hash;
             let launcher_id = joined.membership.launcher_id;
@@ -111,6 +116,7 @@ impl Farmer {
                 }
                 None => {
                     self.pools.pools.insert(contract, Pool::new(joined, now));
+                    self.close_alarms(now, |kind| kind.launcher_id() == Some(launcher_id));
                 }
             }
             self.review_pool_key(now, contract);

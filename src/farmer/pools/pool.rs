@@ -121,6 +121,12 @@ impl Pool {
         pool_label(&self.url)
     }
 
+    /// The pool that its plots were farmed for since the start, as people know it.
+    pub(super) fn farmed_for(&self) -> Option<String> {
+        let is_farmed = *self.tally.since_start() != Sums::default();
+        (is_farmed && !self.is_self_pooling()).then(|| self.label())
+    }
+
     /// When it wants to be asked something.
     pub(super) fn due(&self) -> Option<Mono> {
         if self.is_self_pooling() || self.asking.is_some() {
