@@ -21,6 +21,10 @@ const PAGE: u32 = 1000;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
+    if arguments.list == HistoryList::Quarters && arguments.harvester.is_some() {
+        let failure = Failure::new(Status::Usage, "quarters are of the whole farm, not of one harvester");
+        return Err(failure.hint("`farmconsole history hours --harvester NAME` is of one"));
+    }
     let now = unix_ms_now();
     let reader = HistoryReader::new(context.root.history_file());
     let mut out = io::stdout().lock();

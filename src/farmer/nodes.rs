@@ -370,7 +370,9 @@ impl Farmer {
     fn question<'a>(&self, point: &'a NewSignagePoint) -> Question<'a> {
         Question {
             point,
-            pools: self.pools.difficulties(self.config.constants.pool_sub_slot_iters),
+            pools: self
+                .pools
+                .difficulties(self.config.constants.pool_sub_slot_iters, point),
             told: BTreeMap::new(),
         }
     }

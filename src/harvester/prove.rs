@@ -7,7 +7,7 @@ use super::plot::{LoadedPlot, OpenError, PlotKeys, PlotProver};
 use super::plot_v2::ProverV2;
 use crate::ids::{PosChallenge, QualityString};
 use crate::pos::filter::{bits_v2, passes_v1, passes_v2, pos_challenge, prefix_bits_v1};
-use crate::pos::iterations::{required_iters, sp_interval_iters};
+use crate::pos::iterations::{is_stricter, required_iters, sp_interval_iters};
 use crate::pos::v1::{Asked, Prover, Quality, qualities_of_each};
 use crate::pos::{Constants, ReadAt, is_v1_phased_out, v1_cut_off_height};
 use crate::units::{Difficulty, Height, SubSlotIters};
@@ -216,7 +216,7 @@ const fn last_tx_height(point: &NewSignagePointHarvester) -> Height {
 }
 
 /// Difficulty and sub-slot iterations that decide whether a proof of this plot is sent: the pool's where one asks for
-/// partials of its contract, else the chain's.
+/// partials of its contract, else the chain's. A pool that is stricter than the chain must cost no blocks.
 fn wanted_by(pool: &PlotPool, signage_point: &NewSignagePointHarvester) -> (Difficulty, SubSlotIters) {
     let chain = (signage_point.difficulty, signage_point.sub_slot_iters);
     let PlotPool::Contract(contract) = pool else {
@@ -226,5 +226,7 @@ fn wanted_by(pool: &PlotPool, signage_point: &NewSignagePointHarvester) -> (Diff
         .pool_difficulties
         .iter()
         .rfind(|d| d.pool_contract_puzzle_hash == *contract)
-        .map_or(chain, |d| (d.difficulty, d.sub_slot_iters))
+        .map(|d| (d.difficulty, d.sub_slot_iters))
+        .filter(|pool| !is_stricter(*pool, chain))
+        .unwrap_or(chain)
 }

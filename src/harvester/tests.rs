@@ -161,7 +161,7 @@ async fn plots_that_do_not_pass_the_filter_or_are_not_good_enough_are_counted_an
 }
 
 #[tokio::test]
-async fn what_a_pool_asks_replaces_what_the_chain_asks_for_plots_of_its_contract() {
+async fn what_a_pool_asks_replaces_what_the_chain_asks_for_plots_of_its_contract_unless_it_costs_blocks() {
     let dir = directory();
     put(original(), &dir, "a.plot");
     put(pooled(), &dir, "b.plot");
@@ -196,7 +196,7 @@ async fn what_a_pool_asks_replaces_what_the_chain_asks_for_plots_of_its_contract
     );
     assert_eq!(
         pools_of(with(EASY, vec![ask(CONTRACT, IMPOSSIBLE)])).await,
-        [own].into()
+        [own, contract].into()
     );
     assert_eq!(pools_of(with(IMPOSSIBLE, vec![ask(other, EASY)])).await, [].into());
     let twice = vec![ask(CONTRACT, IMPOSSIBLE), ask(CONTRACT, EASY)];

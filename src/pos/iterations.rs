@@ -66,6 +66,15 @@ pub const fn pool_sp_interval_iters(c: &Constants) -> u64 {
     sp_interval_iters(c.pool_sub_slot_iters)
 }
 
+/// Whether fewer proofs are good enough by this difficulty and these iterations than by those of `other`.
+#[must_use]
+pub fn is_stricter(this: (Difficulty, SubSlotIters), other: (Difficulty, SubSlotIters)) -> bool {
+    let share = |(_, iters): (Difficulty, SubSlotIters), (difficulty, _): (Difficulty, SubSlotIters)| {
+        u128::from(sp_interval_iters(iters)) * u128::from(difficulty.0)
+    };
+    share(this, other) < share(other, this)
+}
+
 /// Iterations from the start of the sub-slot to a signage point. None if there is no signage point of that index.
 #[must_use]
 pub const fn sp_iters(sub_slot_iters: SubSlotIters, signage_point_index: u8) -> Option<u64> {

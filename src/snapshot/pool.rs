@@ -71,6 +71,8 @@ impl PoolView {
 pub fn pool_label(url: &str) -> String {
     let host = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = host.split(['/', '?', '#']).next().unwrap_or(host);
+    // What stands before it are a name and a password, which alarms would carry away.
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     if host.is_empty() {
         "self-pooling".to_owned()
     } else {
@@ -288,6 +290,7 @@ mod tests {
     fn a_pool_is_called_by_its_host() {
         assert_eq!(pool_label("https://pool.example:8443/a/b?c"), "pool.example:8443");
         assert_eq!(pool_label("pool.example"), "pool.example");
+        assert_eq!(pool_label("https://ann:secret@pool.example/a@b"), "pool.example");
         assert_eq!(pool_label(""), "self-pooling");
     }
 }

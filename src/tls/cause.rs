@@ -125,15 +125,21 @@ fn certificate_cause(error: &CertificateError) -> RefusalCause {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => RefusalCause::NotValidYet,
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => RefusalCause::WrongName,
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => RefusalCause::WrongPurpose,
-        // What openssl makes where it is given no extensions.
-        CertificateError::Other(other) if other.to_string() == "UnsupportedCertVersion" => {
-            RefusalCause::BadCertificate {
-                reason: "it is one of X.509 version 1, and version 3 is needed".to_owned(),
-            }
-        }
+        CertificateError::Other(other) => RefusalCause::BadCertificate {
+            reason: verifier_words(&other.to_string()),
+        },
         other => RefusalCause::BadCertificate {
             reason: other.to_string(),
         },
+    }
+}
+
+/// What the verifier calls by names of its own; both are what openssl makes when it is asked for little.
+fn verifier_words(name: &str) -> String {
+    match name {
+        "UnsupportedCertVersion" => "it is one of X.509 version 1, and version 3 is needed".to_owned(),
+        "CaUsedAsEndEntity" => "it is that of a CA itself, as one that somebody has signed for himself".to_owned(),
+        other => other.to_owned(),
     }
 }
 
@@ -172,11 +178,16 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_of_version_1_is_told_in_words() {
-        let reason = io::Error::other("UnsupportedCertVersion");
-        let error = CertificateError::Other(OtherError(Arc::new(reason)));
-        let cause = RefusalCause::from(&RustlsError::InvalidCertificate(error)).to_string();
-        assert!(cause.contains("version 3 is needed"), "{cause}");
+    fn what_the_verifier_has_names_for_is_told_in_words() {
+        let told = |name: &str| {
+            let error = CertificateError::Other(OtherError(Arc::new(io::Error::other(name.to_owned()))));
+            RefusalCause::from(&RustlsError::InvalidCertificate(error)).to_string()
+        };
+        let version = told("UnsupportedCertVersion");
+        assert!(version.contains("version 3 is needed"), "{version}");
+        let own = told("CaUsedAsEndEntity");
+        assert!(own.contains("signed for himself") && !own.contains("Other"), "{own}");
+        assert_eq!(told("Else"), "its certificate is not usable: Else");
     }
 
     #[test]

@@ -70,6 +70,12 @@ fn killed_twenty_times_it_loses_nothing_that_was_written_and_goes_on() {
     assert!(quarter["signage_points"].as_u64() > Some(0), "{quarter}");
 }
 
+#[test]
+fn what_is_of_the_whole_farm_is_not_asked_of_one_harvester() {
+    let said = Program::new().fails(&["history", "quarters", "--harvester", "barn"], 2);
+    assert!(said.contains("history hours --harvester NAME"), "{said}");
+}
+
 /// Asked of the summary through the eyes of a process in another mount namespace.
 fn seen_from(pid: u32, dir: &Path) -> PathBuf {
     PathBuf::from(format!("/proc/{pid}/root")).join(dir.strip_prefix("/").unwrap())

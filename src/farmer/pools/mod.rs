@@ -25,11 +25,12 @@ use super::proofs::{Job, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
 use crate::ids::{Bytes32, PuzzleHash};
+use crate::pos::iterations::is_stricter;
 use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PoolAnswerView, PoolView};
-use crate::units::Difficulty;
-use crate::wire::PoolDifficulty;
+use crate::units::{Difficulty, SubSlotIters};
 use crate::wire::limits::MAX_POOL_DIFFICULTIES;
 use crate::wire::pool::{PoolVersion, authentication_token, error_code};
+use crate::wire::{NewSignagePoint, PoolDifficulty};
 
 use exchange::Asked;
 use partial::Partials;
@@ -44,8 +45,16 @@ pub(super) struct Pools {
 }
 
 impl Pools {
-    /// What harvesters are told with every signage point: as many as an official one takes.
-    pub(super) fn difficulties(&self, pool_sub_slot_iters: crate::units::SubSlotIters) -> Vec<PoolDifficulty> {
+    /// What harvesters are told with a signage point: as many as an official one takes. A pool that wants better proofs
+    /// than the chain is left out, because harvesters go by the pool alone, and blocks would be lost. What is good enough
+    /// for it is good enough for the chain.
+    pub(super) fn difficulties(
+        &self,
+        pool_sub_slot_iters: SubSlotIters,
+        point: &NewSignagePoint,
+    ) -> Vec<PoolDifficulty> {
+        let chain = (point.difficulty, point.sub_slot_iters);
+        let is_no_stricter = |it: &PoolDifficulty| !is_stricter((it.difficulty, it.sub_slot_iters), chain);
         let of = |pool: &Pool| {
             Some(PoolDifficulty {
                 difficulty: Difficulty(pool.difficulty?),
@@ -54,7 +63,8 @@ impl Pools {
             })
         };
         let asked = self.pools.values().filter(|pool| !pool.is_self_pooling());
-        asked.filter_map(of).take(MAX_POOL_DIFFICULTIES).collect()
+        let told = asked.filter_map(of).filter(is_no_stricter);
+        told.take(MAX_POOL_DIFFICULTIES).collect()
     }
 
     /// As people see them.
@@ -79,16 +89,21 @@ impl Farmer {
     /// The wallet has joined or left pools, or keys were imported.
     pub(super) fn handle_pools(&mut self, now: Now, joined: Vec<JoinedPool>) {
         let kept: BTreeSet<PuzzleHash> = joined.iter().map(|it| it.membership.p2_singleton_puzzle_hash).collect();
-        let mut gone = BTreeSet::new();
+        let mut gone = BTreeMap::new();
         self.pools.pools.retain(|contract, pool| {
             let is_kept = kept.contains(contract);
             if !is_kept {
                 self.timers.clear(Timer::Pool(*contract));
-                gone.insert(pool.joined.membership.launcher_id);
+                gone.insert(pool.joined.membership.launcher_id, pool.farmed_for());
             }
             is_kept
         });
-        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(|it| gone.contains(&it)));
+        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(|it| gone.contains_key(&it)));
+        for (launcher_id, pool) in gone {
+            if let Some(pool) = pool {
+                self.raise(now, AlarmKind::PlotNftGone { pool, launcher_id });
+            }
+        }
         for joined in joined {
             let contract = joined.membership.p2_singleton_puzzle_hash;
             let launcher_id = joined.membership.launcher_id;
@@ -101,6 +116,7 @@ impl Farmer {
                 }
                 None => {
                     self.pools.pools.insert(contract, Pool::new(joined, now));
+                    self.close_alarms(now, |kind| kind.launcher_id() == Some(launcher_id));
                 }
             }
             self.review_pool_key(now, contract);

@@ -4,14 +4,12 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::exchange::JoinedPool;
-use super::window::Tally;
+use super::window::{Losses, Sums, Tally};
 use crate::clock::{Mono, Now};
 use crate::crypto::sha256;
 use crate::farmer::numbers::JobId;
 use crate::ids::{LauncherId, PuzzleHash};
-use crate::snapshot::{
-    PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialOutcome, PartialView, PoolAnswerView, PoolState, PoolView, pool_label,
-};
+use crate::snapshot::{PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialView, PoolAnswerView, PoolState, PoolView, pool_label};
 
 /// One plotNFT and its pool.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -40,8 +38,9 @@ pub(super) struct Pool {
     pub(super) last_failure: Option<String>,
     pub(super) tally: Tally,
     pub(super) clock_ahead_s: Option<i64>,
-    /// Partials that were lost since the last quiet hour, by how.
-    pub(super) losses: VecDeque<(Mono, PartialOutcome)>,
+    /// Partials that were lost in the last hour, by how.
+    #[serde(default)]
+    pub(super) losses_counted: Losses,
     answers: VecDeque<PoolAnswerView>,
     partials: VecDeque<PartialView>,
 }
@@ -80,7 +79,7 @@ impl Pool {
             last_failure: None,
             tally: Tally::default(),
             clock_ahead_s: None,
-            losses: VecDeque::new(),
+            losses_counted: Losses::default(),
             answers: VecDeque::new(),
             partials: VecDeque::new(),
         }
@@ -120,6 +119,12 @@ impl Pool {
     /// What to call it.
     pub(super) fn label(&self) -> String {
         pool_label(&self.url)
+    }
+
+    /// The pool that its plots were farmed for since the start, as people know it.
+    pub(super) fn farmed_for(&self) -> Option<String> {
+        let is_farmed = *self.tally.since_start() != Sums::default();
+        (is_farmed && !self.is_self_pooling()).then(|| self.label())
     }
 
     /// When it wants to be asked something.

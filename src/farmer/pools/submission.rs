@@ -329,12 +329,7 @@ impl Farmer {
         if outcome == PartialOutcome::Missing || is_unknown_there {
             return;
         }
-        pool.losses.retain(|(at, _)| now.mono.since(*at) < LOSSES_KEPT);
-        if pool.losses.len() == MAX_LOSSES {
-            pool.losses.pop_front();
-        }
-        pool.losses.push_back((now.mono, outcome));
-        let partials = pool.losses.iter().filter(|(_, of)| *of == outcome).count() as u64;
+        let partials = pool.losses_counted.add(now.mono, outcome);
         let alarm = AlarmKind::PartialsLost {
             pool: pool.label(),
             launcher_id: pool.joined.membership.launcher_id,
@@ -354,10 +349,6 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Partials one pool may have to answer: one that hangs must not take the place of others.
 const MAX_SENDING: usize = 32;
-
-/// Losses that are looked back at.
-const LOSSES_KEPT: Duration = Duration::from_secs(3600);
-const MAX_LOSSES: usize = 64;
 
 /// One in a while is lost on every farm.
 const LOSSES_TOLD: u64 = 3;

@@ -1,4 +1,5 @@
-//! Sums over the last 24 hours, in steps of ten minutes: however many partials there are, it takes the same room.
+//! Sums over the last 24 hours, in steps of ten minutes, and over the last hour, in steps of one: however many partials
+//! there are, they take the same room.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -73,6 +74,32 @@ impl Tally {
     }
 }
 
+/// Partials of one pool that were lost in the last hour, in steps of a minute.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub(super) struct Losses {
+    /// Oldest first.
+    steps: VecDeque<(Mono, PartialCounts)>,
+}
+
+impl Losses {
+    /// One more: how many ended like it.
+    pub(super) fn add(&mut self, now: Mono, outcome: PartialOutcome) -> u64 {
+        self.steps.retain(|(begin, _)| now.since(*begin) < HOUR);
+        match self.steps.back_mut() {
+            Some((begin, counts)) if now.since(*begin) < MINUTE => counts.add(outcome),
+            _ => {
+                let mut counts = PartialCounts::default();
+                counts.add(outcome);
+                self.steps.push_back((now, counts));
+            }
+        }
+        let each = self.steps.iter().flat_map(|(_, counts)| counts.each());
+        each.filter(|(of, _)| *of == outcome).map(|(_, count)| count).sum()
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// How exactly 24 hours are taken.
@@ -103,5 +130,18 @@ mod tests {
             "old steps are forgotten: {}",
             tally.steps.len()
         );
+    }
+
+    #[test]
+    fn losses_are_counted_by_how_each_was_lost_however_many_there_are() {
+        let (start, mut losses) = (Mono(7), Losses::default());
+        for second in 0..7200 {
+            losses.add(start + Duration::from_secs(second), PartialOutcome::Failed);
+        }
+        let now = start + Duration::from_secs(7200);
+        assert_eq!(losses.add(now, PartialOutcome::Stale), 1);
+        assert_eq!(losses.add(now, PartialOutcome::Failed), 3541, "to a minute");
+        assert!(losses.steps.len() <= 61, "{}", losses.steps.len());
+        assert_eq!(losses.add(now + HOUR, PartialOutcome::Failed), 1);
     }
 }

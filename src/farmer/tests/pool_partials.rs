@@ -251,6 +251,24 @@ fn one_stale_partial_is_no_alarm_and_three_in_an_hour_are() {
 }
 
 #[test]
+fn a_plot_nft_that_leaves_the_list_while_it_is_farmed_is_an_alarm_until_it_is_back() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.input(Input::Pools(Vec::new()));
+    let gone = AlarmKind::PlotNftGone {
+        pool: "pool.example".to_owned(),
+        launcher_id: LAUNCHER,
+    };
+    assert_eq!(story.pool_alarms(), [gone]);
+    story.input(Input::Pools(vec![joined(membership("https://pool.example"))]));
+    assert_eq!(story.pool_alarms(), []);
+    story.input(Input::Pools(Vec::new()));
+    assert_eq!(story.pool_alarms(), [], "nothing was found for it since it came");
+}
+
+#[test]
 fn the_same_proof_is_a_partial_once() {
     let (mut story, barn) = ready();
     let point = hard_point(&mut story);

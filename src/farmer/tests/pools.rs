@@ -58,7 +58,7 @@ fn harvesters_are_told_the_difficulty_and_every_change_of_it() {
     let (mut story, barn) = ready();
     let told = |story: &mut Story| {
         story.sent(barn);
-        story.signage_point();
+        hard_point(story);
         let points = story.sent(barn).into_iter().filter_map(|message| match message {
             ToHarvester::NewSignagePoint(point) => Some(point.pool_difficulties),
             _ => None,
@@ -83,6 +83,20 @@ fn harvesters_are_told_the_difficulty_and_every_change_of_it() {
     assert_eq!(changes.count(), 1);
     story.input(Input::Pools(Vec::new()));
     assert_eq!(told(&mut story), [vec![]]);
+}
+
+#[test]
+fn a_pool_that_wants_better_proofs_than_the_chain_costs_no_blocks() {
+    let (mut story, barn) = ready();
+    story.pass(seconds(331));
+    story.pool_answers(Ok(account(u64::MAX)));
+    story.sent(barn);
+    hard_point(&mut story);
+    let told = story.sent(barn).into_iter().find_map(|message| match message {
+        ToHarvester::NewSignagePoint(point) => Some(point.pool_difficulties),
+        _ => None,
+    });
+    assert_eq!(told, Some(Vec::new()), "the harvester goes by the chain");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, USER_AGENT};
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER, USER_AGENT};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -100,6 +100,29 @@ struct Exchange {
     server_unix_s: Option<u64>,
     /// Where the request ended, if it was sent there for good, step by step.
     moved_to: Option<Url>,
+    /// How long it wants to be left alone.
+    rest: Duration,
+}
+
+impl Exchange {
+    /// Nothing came back.
+    const fn failed(failure: PoolFailure) -> Self {
+        Self {
+            result: Err(failure),
+            server_unix_s: None,
+            moved_to: None,
+            rest: Duration::ZERO,
+        }
+    }
+
+    /// What the head of an answer says, whatever its body is.
+    fn note(&mut self, headers: &HeaderMap) {
+        let text = |name| headers.get(name).and_then(|it| it.to_str().ok());
+        self.server_unix_s = text(DATE).and_then(http_date).or(self.server_unix_s);
+        // A moment is no use with clocks that differ.
+        let rest = text(RETRY_AFTER).and_then(|it| it.trim().parse().ok());
+        self.rest = rest.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST_REST);
+    }
 }
 
 impl PoolClient {
@@ -155,15 +178,11 @@ impl PoolClient {
 
     /// One request and its answer, by its deadline. What only reads is followed where it is sent on the same host.
     async fn exchange(&self, mut call: Call<'_>) -> Exchange {
-        let mut exchange = Exchange {
-            result: Err(too_slow()),
-            server_unix_s: None,
-            moved_to: None,
-        };
+        let mut exchange = Exchange::failed(too_slow());
         let mut for_good = true;
         for _ in 0..=MAX_REDIRECTS {
             let deadline = call.deadline;
-            let Ok(step) = timeout_at(deadline, self.step(&call, &mut exchange.server_unix_s)).await else {
+            let Ok(step) = timeout_at(deadline, self.step(&call, &mut exchange)).await else {
                 exchange.result = Err(too_slow());
                 return exchange;
             };
@@ -190,7 +209,7 @@ impl PoolClient {
         exchange
     }
 
-    async fn step(&self, call: &Call<'_>, server_unix_s: &mut Option<u64>) -> Step {
+    async fn step(&self, call: &Call<'_>, exchange: &mut Exchange) -> Step {
         let mut request = self
             .http
             .request(call.method.clone(), call.url.clone())
@@ -206,9 +225,7 @@ impl PoolClient {
             Ok(response) => response,
             Err(error) => return Step::Done(Err(unreachable(error))),
         };
-        if let Some(at) = response.headers().get(DATE).and_then(|date| date.to_str().ok()) {
-            *server_unix_s = http_date(at).or(*server_unix_s);
-        }
+        exchange.note(response.headers());
         let status = response.status();
         if status.is_redirection() {
             return self.redirected(call, &response);
@@ -296,3 +313,6 @@ const MAX_REDIRECTS: usize = 5;
 
 /// Answers have a kilobyte.
 const MAX_ANSWER: usize = 1 << 20;
+
+/// A pool that wants to be left alone for longer gets nothing of what is under way.
+const LONGEST_REST: Duration = Duration::from_secs(3600);

@@ -71,7 +71,7 @@ impl PoolClient {
             }
             PoolRequest::Register => self.register_v2(pool, deadline).await,
             PoolRequest::SetPayout => self.set_payout_v2(pool, deadline, unix_seconds).await,
-            PoolRequest::Partial(submission) => self.post_partial(pool, submission, deadline, unix_seconds).await,
+            PoolRequest::Partial(submission) => self.post_partial(pool, submission, deadline, unix_seconds).await.0,
         }
     }
 
@@ -89,9 +89,9 @@ impl PoolClient {
         loop {
             tries += 1;
             let until = deadline.min(Instant::now() + TRY_WITHIN);
-            let answer = self.post_partial(pool, submission, until, unix_seconds()).await;
+            let (answer, rest) = self.post_partial(pool, submission, until, unix_seconds()).await;
             let passing = answer.result.as_ref().err().is_some_and(PoolFailure::is_passing);
-            let pause = wait.mul_f64(0.5 + chance().clamp(0.0, 1.0));
+            let pause = wait.mul_f64(0.5 + chance().clamp(0.0, 1.0)).max(rest);
             if !passing || Instant::now() + pause + WORTH_A_TRY >= deadline {
                 return counted(answer, tries);
             }
@@ -100,18 +100,19 @@ impl PoolClient {
         }
     }
 
+    /// Sends a partial once: the answer, and how long the pool wants to be left alone.
     async fn post_partial(
         &self,
         pool: &PoolMembership,
         submission: &PartialSubmission,
         deadline: Instant,
         unix_seconds: u64,
-    ) -> PoolAnswer {
+    ) -> (PoolAnswer, Duration) {
         let token = match pool.version {
             PoolVersion::V1 => Zeroizing::new(submission.payload.authentication_token.to_string()),
             PoolVersion::V2 => match self.session_token(pool, deadline, unix_seconds).await {
                 Ok(token) => token,
-                Err(failure) => return failed(failure),
+                Err(failure) => return (failed(failure), Duration::ZERO),
             },
         };
         let body = json::post_partial(&submission.payload, &submission.aggregate_signature, &token);
@@ -129,7 +130,9 @@ impl PoolClient {
             .send(pool, Method::POST, "partial", &[], headers, Some(&body), deadline)
             .await;
         self.review_session(pool, &exchange.result);
-        answer(exchange, pool, |value| read::<json::Accepted>(value)?.reply())
+        let rest = exchange.rest;
+        let answer = answer(exchange, pool, |value| read::<json::Accepted>(value)?.reply());
+        (answer, rest)
     }
 
     async fn get_pool_info(&self, pool: &PoolMembership, deadline: Instant) -> PoolAnswer {
@@ -342,11 +345,7 @@ impl PoolClient {
                 };
                 self.exchange(call).await
             }
-            Err(failure) => Exchange {
-                result: Err(failure),
-                server_unix_s: None,
-                moved_to: None,
-            },
+            Err(failure) => Exchange::failed(failure),
         }
     }
 }

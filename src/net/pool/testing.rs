@@ -28,6 +28,8 @@ pub(crate) enum Behaviour {
     Answer(u16, String),
     /// Sends to another address.
     Redirect(u16, String),
+    /// Wants to be left alone for so many seconds.
+    Busy(&'static str),
     /// Answers with this `Date`.
     Dated(&'static str, String),
     /// Promises a body and sends one byte of it.
@@ -168,6 +170,7 @@ async fn respond<S: AsyncWrite + Unpin>(stream: &mut S, behaviour: Behaviour) {
     let (status, more, body) = match behaviour {
         Behaviour::Answer(status, body) => (status, String::new(), body),
         Behaviour::Redirect(status, to) => (status, format!("Location: {to}\r\n"), String::new()),
+        Behaviour::Busy(seconds) => (429, format!("Retry-After: {seconds}\r\n"), String::new()),
         Behaviour::Dated(date, body) => (200, format!("Date: {date}\r\n"), body),
         Behaviour::SlowBody => {
             let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nConnection: close\r\n\r\n{";

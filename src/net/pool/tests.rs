@@ -288,6 +288,22 @@ async fn a_partial_is_sent_again_until_the_pool_answers_and_no_longer_than_it_co
     assert_eq!(broken.asked().len(), 2);
 }
 
+#[tokio::test]
+async fn a_pool_that_wants_to_be_left_alone_is() {
+    for (seconds, times) in [("60", 1), ("18446744073709551615", 1), ("1", 2), ("soon", 2)] {
+        let mut first = true;
+        let pool = FakePool::start(move |request| match std::mem::take(&mut first) {
+            true => Behaviour::Busy(seconds),
+            false => honest(request),
+        })
+        .await;
+        let v1 = membership(PoolVersion::V1, &pool.url);
+        let answer = ask_within(&client_of(&pool), &v1, &a_partial(), Duration::from_secs(25)).await;
+        assert_eq!(pool.asked().len(), times, "{seconds}: {answer:?}");
+        assert_eq!(answer.result.is_ok(), times == 2, "{seconds}: {answer:?}");
+    }
+}
+
 fn client_of(pool: &FakePool) -> PoolClient {
     client(pool.roots.clone())
 }

@@ -7,7 +7,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 42] = [
+    pub const RULES: [&str; 43] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -42,6 +42,7 @@ impl AlarmKind {
         "pool_needs_owner",
         "pool_clock_differs",
         "partials_lost",
+        "plot_nft_gone",
         "pools_unreadable",
         "settings_unreadable",
         "plot_directory_unlisted",
@@ -96,6 +97,7 @@ impl AlarmKind {
             Self::PartialsLost {
                 launcher_id, outcome, ..
             } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
+            Self::PlotNftGone { launcher_id, .. } => format!("plot_nft_gone/{launcher_id}"),
             Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
             Self::SettingsUnreadable { .. } => "settings_unreadable".to_owned(),
             Self::PlotDirectoryUnlisted { directory, .. } => format!("plot_directory_unlisted/{directory}"),
@@ -146,6 +148,7 @@ impl AlarmKind {
             | Self::PoolNeedsOwner { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
+            | Self::PlotNftGone { .. }
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
             | Self::PlotDirectoryUnlisted { .. }
@@ -184,7 +187,8 @@ impl AlarmKind {
             | Self::PoolKeyMissing { launcher_id, .. }
             | Self::PoolNeedsOwner { launcher_id, .. }
             | Self::PoolClockDiffers { launcher_id, .. }
-            | Self::PartialsLost { launcher_id, .. } => Some(*launcher_id),
+            | Self::PartialsLost { launcher_id, .. }
+            | Self::PlotNftGone { launcher_id, .. } => Some(*launcher_id),
             _ => None,
         }
     }
@@ -241,7 +245,8 @@ impl AlarmKind {
             | Self::PoolKeyMissing { pool, .. }
             | Self::PoolNeedsOwner { pool, .. }
             | Self::PoolClockDiffers { pool, .. }
-            | Self::PartialsLost { pool, .. } => Some(pool.clone()),
+            | Self::PartialsLost { pool, .. }
+            | Self::PlotNftGone { pool, .. } => Some(pool.clone()),
             Self::NoKeys
             | Self::NoRewardTarget { .. }
             | Self::CertificateShared { .. }
@@ -298,6 +303,7 @@ impl AlarmKind {
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
             | Self::PoolNeedsOwner { .. }
+            | Self::PlotNftGone { .. }
             | Self::RegistryDamaged => Severity::Critical,
             Self::NoSignagePoints { others_do: true, .. }
             | Self::SignagePointsMissed { .. }

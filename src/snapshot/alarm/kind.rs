@@ -331,6 +331,13 @@ pub enum AlarmKind {
         /// Why the last one ended so.
         reason: String,
     },
+    /// A plotNFT that was farmed with is not in the list of pools any more.
+    PlotNftGone {
+        /// Its pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+    },
     /// The list of pools cannot be read, or not all of it.
     PoolsUnreadable {
         /// Why, with the file.

@@ -149,6 +149,9 @@ impl AlarmKind {
                  look-up times), in the network, or at {pool}"
             ),
             Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
+            Self::PlotNftGone { .. } => "if the wallet has not left that pool, let it write `pooling/pooling_share_state.yaml` \
+                of its root again, and a root of its own takes a copy; if it has: `farmconsole alarms ack`"
+                .to_owned(),
             Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
             Self::SettingsUnreadable { .. } => "mend that (`farmconsole config check` tells every mistake in the file), then \
                 `systemctl reload farmconsole`, or send SIGHUP; farming goes on with what was read before"
@@ -340,6 +343,10 @@ impl fmt::Display for AlarmKind {
                 count(*partials, "partial"),
                 outcome.word(),
                 step.word()
+            ),
+            Self::PlotNftGone { pool, launcher_id } => write!(
+                f,
+                "plotNFT {launcher_id} is not in the list of pools any more: nothing of it is sent to {pool}"
             ),
             Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
             Self::SettingsUnreadable { why } => write!(f, "the changed settings are not followed: {why}"),
