@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use farmconsole::config::{files, shell_word};
-use farmconsole::keys::{self, Passphrase};
+use farmconsole::config::{access, files, shell_word};
+use farmconsole::keys::{self, Passphrase, passphrase_in};
 use farmconsole::tls::PassphraseFile;
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
@@ -41,7 +41,7 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
         // systemd keeps others out of the directory and may give the group a right to the file.
         let credential = directory.join(CREDENTIAL);
         if credential.exists() {
-            return read(&credential).map(|text| Some(without_line_end(text)));
+            return read(&credential).map(|text| Some(Passphrase::in_file(&text)));
         }
     }
     let question = format!("Passphrase of the farming keys in {}: ", file.display());
@@ -85,10 +85,10 @@ pub(crate) fn ca_passphrase(context: &Context) -> Result<Zeroizing<String>, Fail
         Some(PassphraseFile {
             path,
             is_credential: true,
-        }) => read(&path).map(line),
+        }) => read(&path).map(|text| passphrase_in(&text).to_owned().into()),
         Some(PassphraseFile { path, .. }) => {
             check_private(&path)?;
-            read(&path).map(line)
+            read(&path).map(|text| passphrase_in(&text).to_owned().into())
         }
         None => ask("Passphrase of the keys of this farm's authorities: ").map_err(not_asked("--ca-passphrase-file")),
     }
@@ -122,7 +122,7 @@ pub(crate) fn new_passphrase(what: &str, file: Option<&Path>, option: &'static s
 /// A passphrase from a file that is private, without the end of its line; `-` reads standard input.
 pub(crate) fn passphrase_from_file(file: &Path) -> Result<Passphrase, Failure> {
     check_private(file)?;
-    read(file).map(without_line_end)
+    read(file).map(|text| Passphrase::in_file(&text))
 }
 
 fn check_private(file: &Path) -> Result<(), Failure> {
@@ -151,7 +151,13 @@ pub(crate) fn read(file: &Path) -> Result<Zeroizing<String>, Failure> {
     } else {
         File::open(file).and_then(|f| f.take(limit).read_to_string(&mut text))
     };
-    read.map_err(|e| Failure::new(Status::Failed, format!("read a secret from {}: {e}", file.display())))?;
+    read.map_err(|error| {
+        let failure = Failure::new(
+            Status::Settings,
+            format!("read a secret from {}: {error}", file.display()),
+        );
+        failure.hint_if_any(access::hint_of(file, &error))
+    })?;
     Ok(text)
 }
 
@@ -240,16 +246,6 @@ fn answer(mut typed: impl Read) -> io::Result<Zeroizing<String>> {
     given_up()
 }
 
-fn without_line_end(text: Zeroizing<String>) -> Passphrase {
-    Passphrase::new(line(text))
-}
-
-fn line(mut text: Zeroizing<String>) -> Zeroizing<String> {
-    let length = text.trim_end_matches(['\r', '\n']).len();
-    text.truncate(length);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,12 +261,5 @@ mod tests {
             assert_eq!(answered(given_up), None);
         }
         assert!(answered(&"x".repeat(LONGEST + 1)).is_none());
-    }
-
-    #[test]
-    fn a_passphrase_in_a_file_ends_with_its_line() {
-        for (text, length) in [("abc\n", 3), ("abc\r\n", 3), (" abc ", 5), ("", 0)] {
-            assert_eq!(without_line_end(Zeroizing::new(text.to_owned())).length(), length);
-        }
     }
 }

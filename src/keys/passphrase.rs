@@ -6,6 +6,13 @@ use std::io;
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
+/// The passphrase in the text of a file: without the end of its line, and without the mark that editors of Windows put at
+/// the beginning.
+#[must_use]
+pub fn passphrase_in(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n'])
+}
+
 /// A passphrase. Wiped when dropped; `Debug` shows that there is one.
 pub struct Passphrase(Zeroizing<String>);
 
@@ -14,6 +21,12 @@ impl Passphrase {
     #[must_use]
     pub const fn new(text: Zeroizing<String>) -> Self {
         Self(text)
+    }
+
+    /// Takes the passphrase that a file holds.
+    #[must_use]
+    pub fn in_file(text: &str) -> Self {
+        Self(Zeroizing::new(passphrase_in(text).to_owned()))
     }
 
     /// How many characters it has.
@@ -223,6 +236,15 @@ mod tests {
             hex::encode(*lock.key(&passphrase("correct horse")).unwrap()),
             "70a144704b139ee28d6d559f94f124c6e3a6bb84912902e00437ced76f1e7751"
         );
+    }
+
+    #[test]
+    fn a_passphrase_in_a_file_ends_with_its_line() {
+        for text in ["abc", "abc\n", "abc\r\n", "\u{feff}abc\r\n"] {
+            assert_eq!(passphrase_in(text), "abc");
+        }
+        assert_eq!(passphrase_in(" a b "), " a b ");
+        assert_eq!(passphrase_in(""), "");
     }
 
     #[test]

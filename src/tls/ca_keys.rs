@@ -285,9 +285,7 @@ impl CaKeys {
         }
         let text = read(&path)?;
         let text = std::str::from_utf8(&text).map_err(|error| unreadable(io::Error::other(error)))?;
-        Ok(Passphrase::new(Zeroizing::new(
-            text.trim_end_matches(['\r', '\n']).to_owned(),
-        )))
+        Ok(Passphrase::in_file(text))
     }
 
     fn open(&self, passphrase: &Passphrase) -> Result<Pair, TlsError> {

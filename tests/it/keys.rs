@@ -87,6 +87,8 @@ fn a_farm_with_locked_keys_starts_with_the_passphrase_only() {
     assert!(errors.contains("wrong passphrase for the farming keys"), "{errors}");
     let errors = program.fails(&["--daemon", "--passphrase-file", open], 78);
     assert!(errors.contains(&format!("hint: chmod 600 {open}")), "{errors}");
+    let errors = program.fails(&["--daemon", "--passphrase-file", "/no-such/passphrase"], 78);
+    assert!(errors.contains("read a secret from /no-such/passphrase"), "{errors}");
     let credentials = program.dir.path().join("credentials");
     fs::create_dir(&credentials).unwrap();
     fs::copy(right, credentials.join("farmconsole-passphrase")).unwrap();
@@ -97,7 +99,9 @@ fn a_farm_with_locked_keys_starts_with_the_passphrase_only() {
     assert_eq!(summary["version"], 1);
     program.ok(&["stop"]);
 
-    program.ok(&["keys", "passphrase", "remove", "--passphrase-file", right]);
+    let of_windows = secret(&program, "of-windows", "\u{feff}a passphrase\r\n");
+    let of_windows = of_windows.to_str().unwrap();
+    program.ok(&["keys", "passphrase", "remove", "--passphrase-file", of_windows]);
     let shown: Value = serde_json::from_str(&program.ok(&["keys", "show", "--json"])).unwrap();
     assert_eq!(shown["locked"], false);
 }
