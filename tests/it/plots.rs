@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use farmconsole::pos::header::PlotHeader;
 use serde_json::Value;
 
 use crate::root::{PATIENCE, Program, wait_a_moment};
@@ -106,7 +107,10 @@ fn damaged_plots_of_the_farmer_itself_are_an_alarm() {
     program.ok(&["plots", "create", "-d", dir.to_str().unwrap()]);
     let plot = files(&dir).remove(0);
     let mut bytes = fs::read(&plot).unwrap();
-    for (place, byte) in bytes.iter_mut().enumerate().skip(2048) {
+    // The tables behind the proofs, and not those that say where a challenge has one: without them it would have none.
+    let [table_1, _, _, _, _, _, table_7, ..] = PlotHeader::parse(&bytes[..]).unwrap().table_pointers;
+    let tables = usize::try_from(table_1).unwrap()..usize::try_from(table_7).unwrap();
+    for (place, byte) in bytes[tables].iter_mut().enumerate() {
         *byte = (place.wrapping_mul(2_654_435_761) >> 13) as u8;
     }
     fs::write(&plot, bytes).unwrap();
