@@ -213,11 +213,25 @@ impl Receiver {
             sync_id: self.sync_id,
             message_id: self.next_message_id,
         };
-        SyncError::Identifier { expected, got: *got }
+        let got = *got;
+        if self.has_taken(&got) {
+            SyncError::Repeated { expected, got }
+        } else {
+            SyncError::Identifier { expected, got }
+        }
+    }
+
+    /// Whether this is the message that was taken last: of the sync that runs, or the end of the one that is done.
+    const fn has_taken(&self, got: &PlotSyncIdentifier) -> bool {
+        if self.next_message_id == 0 {
+            self.last_sync_id != 0 && got.sync_id == self.last_sync_id
+        } else {
+            got.sync_id == self.sync_id && got.message_id == self.next_message_id - 1
+        }
     }
 }
 
-/// Why a message of a plot sync was not taken. It is always the harvester that is wrong.
+/// Why a message of a plot sync was not taken. But for [`SyncError::Repeated`] it is the harvester that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum SyncError {
     /// Another sync or another message was due.
@@ -226,6 +240,14 @@ pub(super) enum SyncError {
         expected.message_id, expected.sync_id, got.message_id, got.sync_id
     )]
     Identifier {
+        /// What was due.
+        expected: PlotSyncIdentifier,
+        /// What came.
+        got: PlotSyncIdentifier,
+    },
+    /// The message taken last, once more: its sender had no answer for 20 s, and goes on from the one expected here.
+    #[error("message {} of sync {} came again", got.message_id, got.sync_id)]
+    Repeated {
         /// What was due.
         expected: PlotSyncIdentifier,
         /// What came.
@@ -272,7 +294,9 @@ impl SyncError {
     /// As the harvester is told.
     pub(super) fn to_wire(&self) -> PlotSyncError {
         let (code, expected_identifier) = match self {
-            Self::Identifier { expected, .. } => (PlotSyncErrorCode::InvalidIdentifier, Some(*expected)),
+            Self::Identifier { expected, .. } | Self::Repeated { expected, .. } => {
+                (PlotSyncErrorCode::InvalidIdentifier, Some(*expected))
+            }
             Self::LastSyncId { .. } => (PlotSyncErrorCode::InvalidLastSyncId, None),
             Self::SyncIdsMatch { .. } => (PlotSyncErrorCode::SyncIdsMatch, None),
             Self::PlotAlreadyAvailable { .. } => (PlotSyncErrorCode::PlotAlreadyAvailable, None),

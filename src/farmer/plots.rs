@@ -26,9 +26,12 @@ impl Farmer {
         let identifier = *message.identifier();
         let message_type = i16::from(message.message_type().as_u8());
         let result = session.receiver.handle(&slot.lists, message);
-        session.sync_moved = now.mono;
         let session_id = session.id;
-        if !session.synced {
+        let is_new = !matches!(result, Err(SyncError::Repeated { .. }));
+        if is_new {
+            session.sync_moved = now.mono;
+        }
+        if is_new && !session.synced {
             self.timers
                 .set(Timer::PlotSync(session_id), now.mono + SYNC_STALLS_AFTER);
         }
@@ -43,7 +46,7 @@ impl Farmer {
         };
         self.send(now, id, None, ToHarvester::PlotSyncResponse(response));
         match result {
-            Ok(None) => {}
+            Ok(None) | Err(SyncError::Repeated { .. }) => {}
             Ok(Some(finished)) => self.apply_lists(now, id, finished),
             Err(error) => self.note_sync_error(now, id, error.to_string()),
         }

@@ -296,6 +296,35 @@ fn plot_sync_that_keeps_failing_is_an_alarm_until_one_is_done() {
     assert_eq!(story.alarms(), []);
 }
 
+/// An official harvester that had no answer for 20 s sends its message once more, and does so until one comes.
+#[test]
+fn plot_sync_message_sent_again_is_answered_and_is_no_failure() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    story.message(barn, FromHarvester::PlotSync(begin(true, 0, identifier(0))));
+    for (message, expected) in [
+        (loaded(1, &["/a"]), 2),
+        (PlotSync::Removed(list(2, &[])), 3),
+        (done(3), 0),
+    ] {
+        story.message(barn, FromHarvester::PlotSync(message.clone()));
+        responses(&mut story, barn);
+        for _ in 0..4 {
+            story.message(barn, FromHarvester::PlotSync(message.clone()));
+        }
+        let answers = responses(&mut story, barn);
+        assert_eq!(answers.len(), 4);
+        for answer in answers {
+            let error = answer.error.expect("it is told what is due");
+            let due = error.expected_identifier.map(|identifier| identifier.message_id);
+            assert_eq!((error.code, due), (2, Some(expected)));
+        }
+    }
+    assert_eq!(story.harvester("barn").plots, 1);
+    assert_eq!(story.harvester("barn").last_sync_error, None);
+    assert_eq!(story.alarms(), []);
+}
+
 #[test]
 fn plot_sync_that_hangs_is_an_alarm() {
     let mut story = Story::new();
@@ -303,7 +332,9 @@ fn plot_sync_that_hangs_is_an_alarm() {
     story.message(barn, FromHarvester::PlotSync(begin(true, 0, identifier(0))));
     story.message(barn, FromHarvester::PlotSync(loaded(1, &["/a"])));
     assert_eq!(story.state("barn"), HarvesterState::Syncing { processed: 1, total: 9 });
-    story.pass(seconds(121));
+    story.pass(seconds(60));
+    story.message(barn, FromHarvester::PlotSync(loaded(1, &["/a"])));
+    story.pass(seconds(61));
     let hangs = |kind: &AlarmKind| matches!(kind, AlarmKind::PlotSyncFailing { .. });
     assert!(story.alarms().iter().any(hangs), "{:?}", story.alarms());
     story.sync_all(barn, &plots("/mnt/d1", 5));
