@@ -58,4 +58,6 @@ pub mod runtime;
 #[cfg(feature = "net")]
 pub mod system_clock;
 #[cfg(feature = "net")]
+mod tcp;
+#[cfg(feature = "net")]
 pub mod tls;

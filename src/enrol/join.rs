@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::{frame, proof};
 use crate::config::HostPort;
 use crate::logging::strip_invisible;
+use crate::tcp;
 use crate::tls::{self, Membership, RefusalCause, TlsError, chia_server_name};
 use crate::wire::enrol::{Grant, JoinAnswer, JoinKind, JoinRequest, MAX_JOIN_ANSWER};
 use crate::wire::token::Token;
@@ -124,7 +125,8 @@ impl JoinError {
     pub fn hint(&self) -> String {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
-                "is the farmer running, and does a firewall let this machine reach that port?"
+                "is the farmer running, and does a firewall let this machine reach that port? If it is to be reached at \
+                 another address, make a token with `farmconsole harvester invite NAME --address HOST:PORT` there"
             }
             Self::NotTheFarmer { .. } => {
                 "something else answers there, or the farm has new keys: make a new token with `farmconsole harvester \
@@ -322,10 +324,7 @@ async fn reach(
         source,
     };
     let dial = async {
-        let stream = TcpStream::connect((farmer.host.as_str(), farmer.port))
-            .await
-            .map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
+        let stream = tcp::connect(farmer).await.map_err(unreachable)?;
         let shaken = TlsConnector::from(config).connect(name, stream).await;
         shaken.map_err(|error| match tls::cause(&error) {
             cause @ (RefusalCause::Closed | RefusalCause::PeerAlert { .. }) => JoinError::HungUp {

@@ -33,6 +33,7 @@ use crate::logging::target;
 use crate::registry::Verdict;
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
+use crate::tcp;
 use crate::tls::{self, CertificateFacts, Examination, Examined, FarmerTls, Objection};
 
 /// A bound port. Binding is separate from serving, so that a port in use is an error message and not a log line.
@@ -113,6 +114,7 @@ impl Listener {
             if address.is_ipv6() {
                 socket.set_only_v6(false)?;
             }
+            tcp::keep_segments_small(&SockRef::from(&socket));
             socket.set_nonblocking(true)?;
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;

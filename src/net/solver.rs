@@ -28,6 +28,7 @@ use super::session::{PeerInfo, malformed};
 use crate::config::HostPort;
 use crate::logging::target::FARMER_SERVER;
 use crate::snapshot::DisconnectCause;
+use crate::tcp;
 use crate::tls::chia_server_name;
 use crate::wire::{
     Message, MessageType, NodeType, PartialProof, ProtocolVersion, SolverInfo, SolverResponse, Streamable as _,
@@ -179,8 +180,7 @@ async fn reach(
     peer: &HostPort,
     tls: &Arc<ClientConfig>,
 ) -> std::io::Result<(tokio_rustls::client::TlsStream<TcpStream>, SocketAddr)> {
-    let stream = TcpStream::connect((peer.host.as_str(), peer.port)).await?;
-    stream.set_nodelay(true)?;
+    let stream = tcp::connect(peer).await?;
     let address = stream.peer_addr()?;
     let stream = TlsConnector::from(Arc::clone(tls))
         .connect(chia_server_name(), stream)

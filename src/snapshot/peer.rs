@@ -245,6 +245,9 @@ impl RefusalCause {
             Self::JoinRefused { .. } => {
                 "if its invitation has ended or was used, make a new one: `farmconsole harvester invite NAME`"
             }
+            Self::TlsTimeout | Self::HandshakeTimeout => {
+                "if that is a harvester, it or the line between is overloaded or loses what is sent: its log says more"
+            }
             _ => "look at that machine's harvester log",
         }
     }

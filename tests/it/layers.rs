@@ -21,11 +21,12 @@ const RING_0: [&str; 10] = [
 ];
 
 /// Modules of ring 1, in the same order.
-const RING_1: [&str; 17] = [
+const RING_1: [&str; 18] = [
     "system_clock",
     "json",
     "logging",
     "config",
+    "tcp",
     "history",
     "registry",
     "keys",

@@ -1,6 +1,7 @@
 //! The commands about harvesters' certificates that the farmer carries out: invite, sign, name, revoke, list.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use farmconsole::config::HarvesterName;
@@ -8,6 +9,7 @@ use farmconsole::config::files::{CERTIFICATE_FILE, FileMode, replace_file};
 use farmconsole::control::{Answer, Ask};
 use farmconsole::handle::{FleetAnswer, FleetAsk, FleetView};
 use farmconsole::registry::{Member, MemberOrigin, Standing};
+use farmconsole::wire::token::Token;
 
 use crate::args::HarvesterInvite;
 use crate::context::{Attached, Context};
@@ -55,6 +57,7 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
         span(ttl_seconds)
     )?;
     writeln!(out, "  farmconsole harvester join {token}{official}")?;
+    writeln!(out, "\n{}", where_it_leads(&options.name, &token))?;
     if was_invited {
         writeln!(
             out,
@@ -75,6 +78,24 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
         )?;
     }
     Ok(Ended::Fine)
+}
+
+/// Where a token leads, for people who know better at which address this machine is reached.
+fn where_it_leads(name: &HarvesterName, token: &str) -> String {
+    let addresses = token.parse::<Token>().map(|token| token.addresses).unwrap_or_default();
+    let is_here = |address: &String| {
+        let parsed = address.parse::<SocketAddr>();
+        parsed.is_ok_and(|it| it.ip().is_loopback())
+    };
+    let here_only = if addresses.iter().all(is_here) {
+        ", which only this machine can reach"
+    } else {
+        ""
+    };
+    format!(
+        "It leads to {}{here_only}; if {name} is to reach this machine at another address, say it with --address",
+        addresses.join(" or ")
+    )
 }
 
 /// `farmconsole harvester members`.
@@ -205,4 +226,29 @@ fn line(member: &Member) -> String {
 
 fn strange() -> Failure {
     Failure::new(Status::Failed, "the farmer gave another answer than asked for")
+}
+
+#[cfg(test)]
+mod tests {
+    use farmconsole::wire::token::TokenSecret;
+
+    use super::*;
+
+    #[test]
+    fn invitation_says_where_it_leads_and_whether_others_get_there() {
+        let barn: HarvesterName = "barn".parse().unwrap();
+        let leads = |addresses: &[&str]| {
+            let token = Token {
+                addresses: addresses.iter().map(|it| (*it).to_owned()).collect(),
+                id: [1; 4],
+                secret: TokenSecret([2; 16]),
+                ca_key: [2; 33],
+            };
+            where_it_leads(&barn, &token.to_string())
+        };
+        let (far, near) = ("10.0.0.5:8447", "127.0.0.1:8447");
+        assert!(leads(&[far]).starts_with("It leads to 10.0.0.5:8447; if barn is to reach"));
+        assert!(leads(&[far, "[::1]:8447"]).starts_with("It leads to 10.0.0.5:8447 or [::1]:8447; "));
+        assert!(leads(&[near]).starts_with("It leads to 127.0.0.1:8447, which only this machine can reach; "));
+    }
 }

@@ -231,6 +231,9 @@ impl DialError {
             Self::Reach(ReachError::Unreachable(_) | ReachError::TimedOut) => {
                 "is the machine on, and is `harvester.farmer_peers` right?"
             }
+            Self::Reach(ReachError::Stalled) => {
+                "is that machine overloaded, or its farmer suspended, or does the line between lose what is sent?"
+            }
             Self::CertificateRefused => {
                 "`farmconsole harvester doctor` on the farmer's machine says why: it waits to be let \
                  in, was revoked, or its certificate has ended or is another farm's, in which case `farmconsole harvester \

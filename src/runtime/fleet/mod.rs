@@ -1,7 +1,7 @@
 //! The certificates of a running farm: carries out what people order about them, keeps them fresh, and tells the farmer
 //! names and alarms.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -544,15 +544,18 @@ fn other_services(root: &Root) -> std::collections::BTreeMap<PeerId, &'static st
         .collect()
 }
 
-/// The address of this machine that others reach it at, most likely: the one that packets leave from. Nothing is sent.
+/// The address of this machine that others reach it at, most likely: the one that packets to far away leave from, by IPv4
+/// if it can. Localhost if there is no way to far away. Nothing is sent.
 fn own_address() -> IpAddr {
-    let localhost = IpAddr::from([127, 0, 0, 1]);
-    let probe = || {
-        let socket = UdpSocket::bind(("0.0.0.0", 0)).ok()?;
-        socket.connect(("192.0.2.1", 9)).ok()?;
-        socket.local_addr().ok()
+    let leaving_for = |far_away: &str, from: &str| {
+        let socket = UdpSocket::bind((from, 0)).ok()?;
+        socket.connect((far_away, 9)).ok()?;
+        Some(socket.local_addr().ok()?.ip())
     };
-    probe().map_or(localhost, |address| address.ip())
+    // Addresses for documentation, RFC 5737 and RFC 3849: nobody has them.
+    leaving_for("192.0.2.1", "0.0.0.0")
+        .or_else(|| leaving_for("2001:db8::1", "::"))
+        .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 /// Between two looks at what ends.

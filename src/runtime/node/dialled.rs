@@ -235,6 +235,9 @@ impl DialError {
             Self::Reach(ReachError::Unreachable(_) | ReachError::TimedOut) => {
                 "is that machine on, and is `farmer.full_node_peers` right?"
             }
+            Self::Reach(ReachError::Stalled) => {
+                "is that machine overloaded, or its node suspended, or does the line between lose what is sent?"
+            }
             Self::Reach(ReachError::Tls(RefusalCause::NotTls | RefusalCause::UnknownCa)) => {
                 "the port of a full node is 8444 unless set otherwise, 8555 is its RPC"
             }

@@ -1,0 +1,84 @@
+//! TCP as this program uses it: small messages that go out at once, in segments that every path carries.
+//!
+//! A tunnel carries smaller packets than the networks it lies on. Where nobody tells the sender so, as behind a firewall
+//! that drops ICMP, the large ones vanish: a connection opens, small messages pass, and the first large one, mostly a
+//! certificate, hangs for ever. Both ends of a connection keep to the smaller of the segments that they name when it
+//! opens, so it is enough that this one names few: official peers follow.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use crate::config::HostPort;
+
+/// Connects to `peer`: to the first of its addresses that answers. One that does not is given up after 3 s if there is
+/// another.
+///
+/// # Errors
+/// The name has no address, or the last address cannot be reached.
+pub(crate) async fn connect(peer: &HostPort) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = lookup_host((peer.host.as_str(), peer.port)).await?.collect();
+    let Some((last, others)) = addresses.split_last() else {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
+    };
+    for address in others {
+        if let Ok(Ok(stream)) = timeout(BEFORE_THE_NEXT, connect_to(*address)).await {
+            return Ok(stream);
+        }
+    }
+    connect_to(*last).await
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    keep_segments_small(&SockRef::from(&socket));
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What connections of this socket send and are sent comes in segments that every path carries. To be called before it
+/// connects or listens. A system that refuses leaves them to the path, as most programs do.
+pub(crate) fn keep_segments_small(socket: &SockRef<'_>) {
+    socket.set_tcp_mss(SEGMENT).ok();
+}
+
+/// Bytes of a segment that fits, with its headers, the 1,280 bytes that every IPv6 path carries (RFC 8200 §5), and so the
+/// common tunnels.
+const SEGMENT: u32 = 1_220;
+
+const BEFORE_THE_NEXT: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn both_ends_of_a_connection_send_small_segments() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = HostPort::new("127.0.0.1", listener.local_addr().unwrap().port());
+        let near = connect(&peer).await.unwrap();
+        let (far, _) = listener.accept().unwrap();
+        for end in [SockRef::from(&near), SockRef::from(&far)] {
+            let bytes = end.tcp_mss().unwrap();
+            assert!((1_000..=SEGMENT).contains(&bytes), "{bytes}");
+        }
+        assert!(near.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn closed_port_is_told_from_other_errors() {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let refused = connect(&HostPort::new("127.0.0.1", port)).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+}
