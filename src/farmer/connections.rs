@@ -4,12 +4,12 @@
 //! anybody knowing, or a second machine with a copy of the certificate. So the old connection is probed: if it lives, both
 //! are served and an alarm says so; if not, the new connection takes its place.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Farmer;
-use super::harvesters::{Session, host_of};
+use super::harvesters::{Session, Slot, host_of};
 use super::input::HarvesterOrigin;
 use super::messages::{self, Words};
 use super::output::Output;
@@ -170,24 +170,25 @@ impl Farmer {
 
     /// A harvester that went has not come back.
     pub(super) fn handle_absent_timer(&mut self, now: Now, id: HarvesterId) {
-        if let Some(slot) = self.harvesters.get(id)
-            && slot.session.is_none()
-        {
-            let (name, plots, why) = (slot.name.clone(), slot.plots(), slot.gone_why.clone());
-            self.raise(
-                now,
-                AlarmKind::HarvesterAbsent {
-                    harvester: id,
-                    name: name.to_string(),
-                    plots,
-                    why,
-                },
-            );
+        if let Some(alarm) = self.absence(id, None) {
+            self.raise(now, alarm);
             self.close_alarms(
                 now,
                 |kind| matches!(kind, AlarmKind::HarvesterSilent { harvester, .. } if *harvester == id),
             );
         }
+    }
+
+    /// The alarm of a harvester that is gone.
+    fn absence(&self, id: HarvesterId, refused: Option<String>) -> Option<AlarmKind> {
+        let slot = self.harvesters.get(id).filter(|slot| slot.session.is_none())?;
+        Some(AlarmKind::HarvesterAbsent {
+            harvester: id,
+            name: slot.name.to_string(),
+            plots: slot.plots(),
+            why: slot.gone_why.clone(),
+            refused,
+        })
     }
 
     /// The old one of two connections with one certificate has not answered the probe.
@@ -215,6 +216,7 @@ impl Farmer {
                 cause: cause.clone(),
             });
         }
+        self.note_absent_refused(now, address.ip().to_canonical(), &cause);
         if cause.needs_a_person() {
             let mut alarm = AlarmKind::ConnectionRefused {
                 address: address.ip().to_canonical(),
@@ -228,6 +230,18 @@ impl Farmer {
             if let AlarmKind::ConnectionRefused { times, .. } = &mut alarm {
                 *times += before;
             }
+            self.raise(now, alarm);
+        }
+    }
+
+    /// The alarm of a harvester that is gone says that its address was refused since, if no other one is gone from there.
+    fn note_absent_refused(&mut self, now: Now, address: IpAddr, cause: &RefusalCause) {
+        let is_absent = |slot: &Slot| slot.session.is_none() && slot.peer.address.ip().to_canonical() == address;
+        let absent: Vec<_> = self.harvesters.all().filter(|(_, slot)| is_absent(slot)).collect();
+        let [(id, _)] = absent[..] else { return };
+        if let Some(alarm) = self.absence(id, Some(cause.to_string()))
+            && self.alarms.get(&alarm.key()).is_some()
+        {
             self.raise(now, alarm);
         }
     }

@@ -298,6 +298,7 @@ fn harvester_that_is_gone_is_remembered_and_returns_to_its_place() {
         name: "barn".to_owned(),
         plots: 3,
         why: "closed by the harvester".to_owned(),
+        refused: None,
     };
     assert_eq!(story.alarms(), [absent]);
     story.connect("barn");
@@ -366,6 +367,49 @@ fn embedded_harvester_brings_its_name_and_shares_no_certificate() {
     assert_eq!(probes(&mut story), []);
     let view = story.harvester("local");
     assert!(view.local && !view.certificate_shared);
+}
+
+#[test]
+fn harvester_that_is_gone_and_comes_in_vain_is_not_said_to_be_without_power() {
+    let mut story = Story::new();
+    let barn = story.connect_as("barn", "10.0.0.8:1", "0.0.38");
+    let refused = |story: &mut Story, host: &str| {
+        story.input(Input::ConnectionRefused {
+            address: format!("{host}:4242").parse().expect("an address"),
+            cause: RefusalCause::TlsTimeout,
+        });
+    };
+    let told = |story: &Story| match &story.alarms()[..] {
+        [alarm @ AlarmKind::HarvesterAbsent { .. }] => (alarm.to_string(), alarm.remedy()),
+        other => panic!("{other:?}"),
+    };
+    story.disconnect(barn);
+    refused(&mut story, "10.0.0.8");
+    assert_eq!(story.alarms(), [], "it may just restart");
+    story.pass(seconds(11));
+    refused(&mut story, "10.0.0.9");
+    let (what, remedy) = told(&story);
+    assert!(
+        !what.contains("refused") && remedy.starts_with("check power"),
+        "{what}: {remedy}"
+    );
+    refused(&mut story, "10.0.0.8");
+    let (what, remedy) = told(&story);
+    assert!(
+        what.ends_with("; since then its address was refused: no TLS handshake in time"),
+        "{what}"
+    );
+    assert!(remedy.starts_with("its machine is on"), "{remedy}");
+
+    // Of two behind one address nobody knows which it is.
+    let second = story.connect_as("shed", "10.0.0.7:1", "0.0.38");
+    let third = story.connect_as("loft", "10.0.0.7:2", "0.0.38");
+    story.disconnect(second);
+    story.disconnect(third);
+    story.pass(seconds(11));
+    refused(&mut story, "10.0.0.7");
+    let unknown = |kind: &&AlarmKind| matches!(kind, AlarmKind::HarvesterAbsent { refused: None, .. });
+    assert_eq!(story.alarms().iter().filter(unknown).count(), 2);
 }
 
 #[test]

@@ -88,6 +88,9 @@ pub enum AlarmKind {
         plots: u64,
         /// Why its connection ended.
         why: String,
+        /// Why its address was refused since, the last time: its machine is on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused: Option<String>,
     },
     /// Connected and challenged, but it does not answer.
     HarvesterSilent {

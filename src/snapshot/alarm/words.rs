@@ -28,6 +28,16 @@ impl AlarmKind {
             Self::HarvesterAbsent { name, why, .. } if *why == DisconnectCause::Revoked.to_string() => {
                 format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {name}`")
             }
+            Self::HarvesterAbsent {
+                name,
+                refused: Some(_),
+                ..
+            } => {
+                format!(
+                    "its machine is on and tries to connect: look at the harvester log of {name}, and at what \
+                     `farmconsole harvester doctor` says"
+                )
+            }
             Self::HarvesterAbsent { name, .. } => {
                 format!(
                     "check power, network and the harvester process of {name}; if it is gone for good: \
@@ -217,8 +227,18 @@ impl fmt::Display for AlarmKind {
             }
             Self::NoKeys => f.write_str("no farming key is loaded"),
             Self::NoRewardTarget { target } => write!(f, "no address is set for the {target} reward"),
-            Self::HarvesterAbsent { name, plots, why, .. } => {
-                write!(f, "{name} is gone with {}: {why}", count(*plots, "plot"))
+            Self::HarvesterAbsent {
+                name,
+                plots,
+                why,
+                refused,
+                ..
+            } => {
+                write!(f, "{name} is gone with {}: {why}", count(*plots, "plot"))?;
+                match refused {
+                    Some(cause) => write!(f, "; since then its address was refused: {cause}"),
+                    None => Ok(()),
+                }
             }
             Self::HarvesterSilent { name, unanswered, .. } => {
                 write!(
@@ -437,6 +457,7 @@ mod tests {
             name: "barn".to_owned(),
             plots: 2,
             why: why.to_string(),
+            refused: None,
         };
         let remedy = gone(DisconnectCause::Silent).remedy();
         assert!(

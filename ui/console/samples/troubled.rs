@@ -121,6 +121,7 @@ pub(in super::super) fn troubled() -> FarmSnapshot {
             name: "garage".to_owned(),
             plots: 1_316,
             why: "connection lost: connection reset by peer".to_owned(),
+            refused: None,
         },
         AlarmKind::PlotsLost {
             harvester: id(2),
