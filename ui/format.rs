@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use farmconsole::snapshot::PoolView;
+
 /// A size as the official software prints it: steps of 1024 from MiB on, three decimals.
 pub(crate) fn chia_bytes(bytes: f64) -> String {
     if bytes.is_nan() || bytes < 0.0 {
@@ -79,6 +81,29 @@ pub(crate) fn minutes_to_win(effective_bytes: f64, netspace_bytes: f64, block_se
         -1
     };
     minutes
+}
+
+/// Plots of a pool and what can be expected of them: `12, for 240 partials a day on average`.
+pub(crate) fn pool_plots(pool: &PoolView) -> String {
+    match pool.expected_partials_24h {
+        _ if pool.plots == 0 => "none is connected that is made for it".to_owned(),
+        Some(expected) => format!("{}, for {} on average", grouped(pool.plots), partials_a_day(expected)),
+        None => grouped(pool.plots),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "never negative; saturates"
+)]
+fn partials_a_day(rate: f64) -> String {
+    match rate {
+        10.0.. => format!("{} partials a day", grouped(rate.round() as u64)),
+        1.0.. => format!("{rate:.1} partials a day"),
+        ..1e-4 => "no partial".to_owned(),
+        _ => format!("one partial in {}", span((86_400.0 / rate) as u64)),
+    }
 }
 
 /// `1 plot`, `3 plots`.

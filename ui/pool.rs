@@ -22,7 +22,7 @@ use crate::args::{PoolCommand, PoolOwnerCommand};
 use crate::context::Context;
 use crate::errors::bad_keys;
 use crate::exit::{Ended, Failure, Outcome, Status};
-use crate::format::{grouped, plural, safe};
+use crate::format::{grouped, plural, pool_plots, safe};
 use crate::json::json_line;
 use crate::keys::{KeyringChoice, wallet};
 use crate::secrets;
@@ -57,6 +57,16 @@ async fn list(context: &Context, json: bool) -> Outcome {
             print(&mut out, pool)?;
         }
     }
+    if snapshot.pools.is_empty() && !json {
+        writeln!(out, "no plotNFT")?;
+    }
+    let unlisted = snapshot
+        .alarms
+        .iter()
+        .filter(|it| matches!(it.kind, AlarmKind::PlotNftGone { .. }));
+    for alarm in unlisted.filter(|_| !json) {
+        writeln!(out, "{}\n   {}", safe(&alarm.text), safe(&alarm.remedy))?;
+    }
     let unreadable = snapshot
         .alarms
         .iter()
@@ -65,15 +75,13 @@ async fn list(context: &Context, json: bool) -> Outcome {
         let failure = Failure::new(Status::Failed, format!("not every plotNFT is here: {}", alarm.text));
         return Err(failure.hint(alarm.remedy.clone()));
     }
-    if snapshot.pools.is_empty() && !json {
-        writeln!(out, "no plotNFT")?;
-    }
     Ok(Ended::Fine)
 }
 
 fn print(out: &mut impl Write, pool: &PoolView) -> io::Result<()> {
     writeln!(out, "{} (plotNFT {})", safe(&pool.label()), pool.launcher_id)?;
     writeln!(out, "   State: {}", safe(&pool.state.to_string()))?;
+    writeln!(out, "   Plots: {}", pool_plots(pool))?;
     if pool.url.is_empty() {
         return Ok(());
     }

@@ -12,6 +12,7 @@ use super::files;
 use super::reader::Reader;
 use super::root::Root;
 use crate::farmer::PoolMembership;
+use crate::snapshot::wrong_address;
 use crate::wire::pool::PoolVersion;
 
 /// The plotNFTs of a root, and what could not be read of them.
@@ -54,14 +55,26 @@ impl PoolList {
             None => {}
             Some(Node::List(entries)) => {
                 for index in 0..entries.len() {
-                    let entry = entry(&mut reader, &format!("{path}.{index}"));
-                    let is_known = |entry: &PoolMembership| {
-                        let contract = entry.p2_singleton_puzzle_hash;
-                        self.pools
-                            .iter()
-                            .any(|known| known.p2_singleton_puzzle_hash == contract)
+                    let place = format!("{path}.{index}");
+                    let Some(entry) = entry(&mut reader, &place) else {
+                        continue;
                     };
-                    self.pools.extend(entry.filter(|entry| !is_known(entry)));
+                    let (launcher_id, contract) = (entry.launcher_id, entry.p2_singleton_puzzle_hash);
+                    if self.pools.iter().any(|it| it.p2_singleton_puzzle_hash == contract) {
+                        continue;
+                    }
+                    match self.pools.iter().find(|it| it.launcher_id == launcher_id) {
+                        None => self.pools.push(entry),
+                        // A plotNFT has one contract for as long as it lives.
+                        Some(known) => reader.wrong(
+                            &format!("{place}.p2_singleton_puzzle_hash"),
+                            &format!(
+                                "{}, as it is for plotNFT {launcher_id} elsewhere",
+                                known.p2_singleton_puzzle_hash
+                            ),
+                            &contract.to_string(),
+                        ),
+                    }
                 }
             }
             Some(other) => reader.wrong(path, "a list of pools", &other.describe()),
@@ -100,7 +113,11 @@ fn entry(reader: &mut Reader<'_>, path: &str) -> Option<PoolMembership> {
     let pool_url = reader.text(&at("pool_url")).unwrap_or_default();
     let pool_url = pool_url.trim().trim_end_matches('/');
     if !pool_url.is_empty() && !is_url(pool_url) {
-        reader.wrong(&at("pool_url"), "like https://pool.example", &format!("{pool_url:?}"));
+        reader.wrong(
+            &at("pool_url"),
+            "like https://pool.example",
+            &format!("{:?}", wrong_address(pool_url)),
+        );
     }
     let payout_instructions = reader.text(&at("payout_instructions")).unwrap_or_default();
     let version = match reader.number(&at("version"), 1, 1..=2) {
@@ -180,7 +197,9 @@ mod tests {
             entry("d1", "  version: 1\n"),
             entry("d2", "  version: 2\n").replace("index: -1", "index: 4")
         );
-        let older = entry("d1", "").replace("pool.example", "old.example") + &entry("d3", "");
+        let state = state.replacen(&"a1".repeat(32), &"a2".repeat(32), 1);
+        let older = entry("d1", "").replace("pool.example", "old.example")
+            + &entry("d3", "").replace(&"a1".repeat(32), &"a3".repeat(32));
         let older = format!("\n{older}").replace('\n', "\n  ");
         let (_dir, root) = root(Some(&state), older.trim_end());
         let list = PoolList::load(&root);
@@ -222,6 +241,32 @@ mod tests {
     }
 
     #[test]
+    fn a_plotnft_of_two_contracts_is_a_mistake_and_the_first_one_counts() {
+        let (_dir, root) = root(
+            Some(&format!("pooling_information:\n{}{}", entry("d1", ""), entry("d2", ""))),
+            " []\n",
+        );
+        let list = PoolList::load(&root);
+        let contracts: Vec<_> = list
+            .pools
+            .iter()
+            .map(|pool| pool.p2_singleton_puzzle_hash.0[0])
+            .collect();
+        assert_eq!(contracts, [0xd1]);
+        let [error] = &list.errors[..] else {
+            panic!("{:?}", list.errors)
+        };
+        let text = error.to_string();
+        let (right, wrong) = ("d1".repeat(32), "d2".repeat(32));
+        assert!(
+            text.contains(&format!(
+                "pooling_information.1.p2_singleton_puzzle_hash should be {right}"
+            )) && text.contains(&wrong),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn a_pool_that_cannot_be_asked_is_a_mistake_of_the_settings() {
         let told = |url: &str| {
             let entry = entry("d1", "").replace("https://pool.example", url);
@@ -236,6 +281,14 @@ mod tests {
         };
         for good in ["https://pool.example/", "http://10.0.0.9:8080/pool", "''"] {
             assert_eq!(told(good), "", "{good}");
+        }
+        for secret in [
+            "ftp://ann:secret@pool.example",
+            "https//ann:secret@pool.example",
+            "https:// ann:se/cret@pool.example",
+        ] {
+            let told = told(secret);
+            assert!(told.contains("…@pool.example") && !told.contains("cret"), "{told}");
         }
         for bad in ["not a url", "pool.example", "https://", "ftp://pool.example"] {
             assert!(

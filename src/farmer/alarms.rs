@@ -281,10 +281,10 @@ const fn lifetime(kind: &AlarmKind) -> Option<Duration> {
     }
 }
 
-/// Whether there is nothing left to watch once a person knows. Lost plots and plotNFTs may come back, but a person may
-/// also have taken them away.
+/// Whether there is nothing left to watch once a person knows. Lost plots may come back, but a person may also have taken
+/// them away.
 const fn is_of_the_past(kind: &AlarmKind) -> bool {
-    lifetime(kind).is_some() || matches!(kind, AlarmKind::PlotsLost { .. } | AlarmKind::PlotNftGone { .. })
+    lifetime(kind).is_some() || matches!(kind, AlarmKind::PlotsLost { .. })
 }
 
 /// A sub-slot: when that long nothing was missed, it is over.

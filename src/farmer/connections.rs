@@ -165,6 +165,7 @@ impl Farmer {
         for id in self.harvesters.take_revoked() {
             self.timers.clear(Timer::Absent(id));
             self.close_alarms(now, |kind| kind.harvester() == Some(id));
+            self.review_unlisted_plots(now);
         }
     }
 
@@ -253,6 +254,7 @@ impl Farmer {
         self.timers.clear(Timer::Answers(id));
         self.roll_call.forget(id);
         self.close_alarms(now, |kind| kind.harvester() == Some(id));
+        self.review_unlisted_plots(now);
     }
 
     /// Sends to a harvester, if it is connected.

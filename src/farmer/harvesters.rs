@@ -313,6 +313,11 @@ impl Slot {
         self.embedded || self.peer.address.ip().to_canonical().is_loopback()
     }
 
+    /// Whether it is connected and has told of its plots.
+    pub(super) fn is_synced(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.synced)
+    }
+
     /// Plots that count: none while a connection has not told of them.
     pub(super) fn plots(&self) -> u64 {
         match &self.session {

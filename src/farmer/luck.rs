@@ -14,6 +14,7 @@ use crate::pos::constants::Constants;
 use crate::pos::iterations::sp_interval_iters;
 use crate::pos::{filter, v1_cut_off_height};
 use crate::snapshot::{FarmRecord, HarvesterId, LuckBand, LuckView, QuarterCounts};
+use crate::units::Difficulty;
 use crate::wire::{FarmingInfo, NewSignagePoint};
 
 /// What a farm has had of luck.
@@ -240,6 +241,7 @@ impl Farmer {
             slot.eligibility.filter.note(now.unix, info.passed, &chances);
         }
         self.luck.note_answer(now, info.passed, &chances);
+        self.count_awaited_partials(now, id, &info.sp_hash, &info.challenge_hash);
     }
 
     /// Luck as it is shown.
@@ -268,31 +270,43 @@ impl Farmer {
 /// What an answer of a harvester with these plots to this signage point is worth, if it says that it has `total` plots.
 #[expect(clippy::cast_precision_loss, reason = "an average; counts of plots are exact anyway")]
 fn chances(c: &Constants, message: &NewSignagePoint, lists: &PlotLists, total: u32) -> Chances {
-    let is_v2_farmed = message.last_tx_height >= c.hard_fork2_height;
-    let is_v1_farmed = i64::from(message.last_tx_height.0) < v1_cut_off_height(c);
+    let [v1_share, v2_share] = passing_shares(c, message);
     let v1_plots = u64::from(total).saturating_sub(lists.v2_plots());
     let listed = lists.plots.len() as u64 - lists.v2_plots();
-    let pass = (-f64::from(filter::prefix_bits_v1(c, message.peak_height))).exp2();
-    let passed = if is_v1_farmed { v1_plots as f64 * pass } else { 0.0 };
+    let passed = v1_plots as f64 * v1_share;
     // Of a list that is not the one the answer is about, the average plot is taken.
     let v1_bytes = match listed {
         0 => 0.0,
         listed => lists.v1_bytes() / listed as f64 * passed,
     };
-    let v2_bytes = if is_v2_farmed {
-        lists.v2_bytes() * (-f64::from(filter::base_bits_v2(c, message.last_tx_height))).exp2()
-    } else {
-        0.0
-    };
-    let interval = sp_interval_iters(message.sub_slot_iters) as f64;
-    let odds = interval / (message.difficulty.0.max(1) as f64 * c.difficulty_constant_factor as f64);
+    let v2_bytes = lists.v2_bytes() * v2_share;
+    let interval = sp_interval_iters(message.sub_slot_iters);
     Chances {
         passed,
-        variance: passed * (1.0 - pass),
+        variance: passed * (1.0 - v1_share),
         // No plot has more than one proof on average, however easy it is.
-        proofs: ((v1_bytes + v2_bytes) * odds).min(f64::from(total)),
-        is_v1_only: !is_v2_farmed || lists.v2_plots() == 0,
+        proofs: ((v1_bytes + v2_bytes) * odds(c, interval, message.difficulty)).min(f64::from(total)),
+        is_v1_only: v2_share == 0.0 || lists.v2_plots() == 0,
     }
+}
+
+/// The shares of v1 plots and of v2 plots, of the smallest strength, that pass the filter of a signage point on average;
+/// 0 where the chain takes none. A stronger plot passes less often and counts as that much more.
+pub(super) fn passing_shares(c: &Constants, message: &NewSignagePoint) -> [f64; 2] {
+    let is_v1_farmed = i64::from(message.last_tx_height.0) < v1_cut_off_height(c);
+    let is_v2_farmed = message.last_tx_height >= c.hard_fork2_height;
+    let share = |is_farmed: bool, bits: u8| if is_farmed { (-f64::from(bits)).exp2() } else { 0.0 };
+    [
+        share(is_v1_farmed, filter::prefix_bits_v1(c, message.peak_height)),
+        share(is_v2_farmed, filter::base_bits_v2(c, message.last_tx_height)),
+    ]
+}
+
+/// How many proofs are good enough for each byte that passes the filter, on average: those that need fewer iterations
+/// than `interval`.
+#[expect(clippy::cast_precision_loss, reason = "an average")]
+pub(super) fn odds(c: &Constants, interval: u64, difficulty: Difficulty) -> f64 {
+    interval as f64 / (difficulty.0.max(1) as f64 * c.difficulty_constant_factor as f64)
 }
 
 fn add(sum: &mut QuarterCounts, other: &QuarterCounts) {

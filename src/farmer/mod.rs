@@ -16,6 +16,7 @@
 //! declarations     sign and declare a winner               signatures: whom to ask for shares
 //! blocks           sign the block made of it               signing_guard: only what was declared
 //! pools            difficulty, account, partials           pools/judging, pools/submission
+//!                  plots of no plotNFT, partials to expect
 //! alarms, timers   what is wrong, when to look again
 //! commands, view, page                                     what people see and ask for
 //! ```
@@ -263,6 +264,7 @@ impl Farmer {
                 Timer::Proof(number) => self.handle_proof_timer(now, number),
                 Timer::Pool(contract) => self.handle_pool_timer(now, contract),
                 Timer::Partial(number) => self.handle_partial_timer(now, number),
+                Timer::UnlistedPlots => self.review_unlisted_plots(now),
                 Timer::Block(number) => self.handle_block_timer(now, number),
                 Timer::Count => self.handle_count_timer(now),
                 Timer::Alarms => {

@@ -27,7 +27,19 @@ pub(super) struct PlotLists {
     unsure_v2_plots: u64,
     /// Expected sizes as consensus counts them, of v1 and of v2 plots.
     expected_bytes: [f64; 2],
+    /// Plots that are made for contracts, by contract; of at most [`MAX_CONTRACTS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    contracts: BTreeMap<PuzzleHash, ContractPlots>,
     version: u64,
+}
+
+/// Plots that are made for one contract.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(super) struct ContractPlots {
+    /// v1 and v2 plots.
+    pub(super) plots: [u64; 2],
+    /// Expected sizes of both as consensus counts them.
+    pub(super) expected_bytes: [f64; 2],
 }
 
 /// What is kept of a plot.
@@ -134,11 +146,20 @@ impl PlotLists {
     #[expect(clippy::cast_precision_loss, reason = "for averages")]
     fn count_space(&mut self, constants: &Constants) {
         (self.v2_plots, self.unsure_v2_plots, self.expected_bytes) = (0, 0, [0.0; 2]);
+        self.contracts.clear();
         for plot in self.plots.values() {
             let is_v2 = plot.size.is_v2();
             self.v2_plots += u64::from(is_v2);
             self.unsure_v2_plots += u64::from(is_v2 && !plot.has_sure_filter(constants));
-            self.expected_bytes[usize::from(is_v2)] += iterations::expected_plot_size(constants, plot.size).0 as f64;
+            let bytes = iterations::expected_plot_size(constants, plot.size).0 as f64;
+            self.expected_bytes[usize::from(is_v2)] += bytes;
+            if let Some(contract) = plot.contract
+                && (self.contracts.len() < MAX_CONTRACTS || self.contracts.contains_key(&contract))
+            {
+                let of = self.contracts.entry(contract).or_default();
+                of.plots[usize::from(is_v2)] += 1;
+                of.expected_bytes[usize::from(is_v2)] += bytes;
+            }
         }
     }
 
@@ -184,6 +205,11 @@ impl PlotLists {
         self.expected_bytes[1]
     }
 
+    /// Plots that are made for contracts, by contract.
+    pub(super) const fn contracts(&self) -> &BTreeMap<PuzzleHash, ContractPlots> {
+        &self.contracts
+    }
+
     /// Another one after every change.
     pub(super) const fn version(&self) -> u64 {
         self.version
@@ -203,6 +229,21 @@ pub(super) enum Completeness {
     Everything,
     /// What is not in it is as it was.
     Difference,
+}
+
+impl ContractPlots {
+    /// Adds those of another harvester.
+    pub(super) fn add(&mut self, other: &Self) {
+        for kind in 0..2 {
+            self.plots[kind] += other.plots[kind];
+            self.expected_bytes[kind] += other.expected_bytes[kind];
+        }
+    }
+
+    /// How many.
+    pub(super) const fn count(&self) -> u64 {
+        self.plots[0] + self.plots[1]
+    }
 }
 
 impl From<&Plot> for PlotEntry {
@@ -278,6 +319,9 @@ fn is_in(directory: &str, ancestor: &str) -> bool {
 }
 
 const ENTRY_BYTES: usize = 200;
+
+/// Contracts that the plots of one harvester are counted by: nobody has as many plotNFTs, but a harvester can make some up.
+const MAX_CONTRACTS: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,8 @@ pub(super) enum Timer {
     Pool(PuzzleHash),
     /// A partial cannot reach its pool in time any more.
     Partial(PartialNumber),
+    /// Plots without a plotNFT have been so for long enough to tell of it.
+    UnlistedPlots,
     /// An alarm about something past is old enough to close.
     Alarms,
     /// Eligible plots are to be counted on.

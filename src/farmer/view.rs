@@ -51,7 +51,7 @@ impl Farmer {
             proofs: self.proofs.views().cloned().collect(),
             totals: self.totals(),
             wins: self.wins,
-            pools: self.pools.views(now),
+            pools: self.pool_views(now),
             alarms: self.alarms.views(now),
             alarm_history: self.alarms.history(),
             counters: Counters {

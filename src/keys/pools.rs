@@ -7,6 +7,7 @@ use super::{KeysError, mnemonic};
 use crate::crypto::{PoolAuthentication, PublicKey, SecretKey, derive};
 use crate::farmer::PoolMembership;
 use crate::ids::LauncherId;
+use crate::snapshot::pool_address;
 use crate::wire::pool::PoolVersion;
 
 /// The plotNFTs to look for in what is imported.
@@ -32,7 +33,7 @@ pub enum WalletKeys {
 pub struct PoolKeyReport {
     /// The plotNFT.
     pub launcher_id: LauncherId,
-    /// Its pool.
+    /// Where its pool is, without a password.
     pub pool_url: String,
     /// The result.
     pub found: PoolKeyFound,
@@ -91,7 +92,7 @@ impl PoolsToImport<'_> {
             };
             reports.push(PoolKeyReport {
                 launcher_id: pool.launcher_id,
-                pool_url: pool.pool_url.clone(),
+                pool_url: pool_address(&pool.pool_url),
                 found,
             });
         }

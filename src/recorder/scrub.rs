@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::crypto::sha256;
 use crate::farmer::launcher_spread;
+use crate::snapshot::pool_address;
 
 /// Replaces what is private in the lines of one recording.
 #[derive(Debug)]
@@ -150,6 +151,7 @@ impl Scrubber {
     /// The host of an address of the web may be named alone, too, with and without its port.
     fn learn_host(&mut self, url: &str, after: &str) {
         let host = after.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
         let alone = host.rsplit_once(':').map_or(host, |(host, _)| host);
         for name in [host, alone] {
             let is_plain = is_plain(name) || self.address(name).is_some();
@@ -159,8 +161,9 @@ impl Scrubber {
         }
     }
 
+    /// The same with a password and without.
     fn host(&self, url: &str) -> String {
-        format!("host-{}.invalid", self.digits(url, 6))
+        format!("host-{}.invalid", self.digits(&pool_address(url), 6))
     }
 
     fn replace(&self, value: &mut Value, key: &str) {

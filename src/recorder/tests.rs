@@ -29,7 +29,7 @@ use crate::wire::{
 };
 
 /// What is private in [`life`].
-const SECRETS: [&str; 19] = [
+const SECRETS: [&str; 21] = [
     "barn",
     "6261726e00",
     "10.20.30.40",
@@ -41,10 +41,12 @@ const SECRETS: [&str; 19] = [
     "xch1qqqqqqqqqqqqqqqqqqqq",
     "node.lan",
     "pool.example",
+    "hush",
     "The Pool",
     "1a1a1a1a1a",
     "bbbbbbbbbb",
     "c0c0c0c0c0",
+    "d7d7d7d7d7",
     "f1f1f1f1f1",
     "0101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101",
     "0707070707",
@@ -79,7 +81,9 @@ fn life() -> Story {
     let barn = story.connect_as("barn", "10.20.30.40:51234", "0.0.38");
     story.sync_all(barn, &plots("/home/ann/my drive", 4));
     let shelf = story.connect_as("shelf", "10.20.30.40:51235", "0.0.37");
-    story.sync_all(shelf, &[plots("/home/ann/my drive", 1), plots("/mnt/d2", 3)].concat());
+    let mut others = plots("/mnt/d2", 3);
+    others[0].pool = PlotPool::Contract(PuzzleHash([0xd7; 32]));
+    story.sync_all(shelf, &[plots("/home/ann/my drive", 1), others].concat());
     pass_with_pools(&mut story, 3);
     for _ in 0..3 {
         let point = story.signage_point();
@@ -160,7 +164,7 @@ fn pool() -> JoinedPool {
     JoinedPool {
         membership: PoolMembership {
             launcher_id: LauncherId([0x1a; 32]),
-            pool_url: "https://pool.example".to_owned(),
+            pool_url: "https://ann:hush@pool.example".to_owned(),
             payout_instructions: "bb".repeat(32),
             target_puzzle_hash: PuzzleHash([0x7a; 32]),
             p2_singleton_puzzle_hash: CONTRACT,

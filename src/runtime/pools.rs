@@ -15,6 +15,7 @@ use crate::crypto::FarmingKeys;
 use crate::farmer::{Input, JobId, JoinedPool, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
 use crate::logging::target::FARMER;
 use crate::net::{PoolClient, chance};
+use crate::snapshot::pool_address;
 use crate::system_clock::{Clock, unix_now};
 use crate::tls::{TrustedClock, Witness};
 
@@ -112,7 +113,7 @@ impl Asking {
 /// The lines about partials are those of the official farmer, which tools read.
 fn log_request(pool: &PoolMembership, request: &PoolRequest) {
     if let PoolRequest::Partial(_) = request {
-        tracing::info!(target: FARMER, "Submitting partial for {} to {}", pool.launcher_id, pool.pool_url);
+        tracing::info!(target: FARMER, "Submitting partial for {} to {}", pool.launcher_id, pool_address(&pool.pool_url));
     }
 }
 

@@ -22,7 +22,9 @@ mod refusal;
 mod shell_word;
 mod signage_point;
 
-pub use alarm::{AlarmKind, AlarmMemory, AlarmView, OwnerNeed, RewardTarget, SeenIncident, Severity, Silence};
+pub use alarm::{
+    AlarmKind, AlarmMemory, AlarmView, OwnerNeed, PlotNftLeft, RewardTarget, SeenIncident, Severity, Silence,
+};
 pub use concern::{Concern, MachineStatus};
 pub use harvester::{CrossCheckView, HarvesterState, HarvesterView, LastAnswerView, PlotChangeView};
 pub use history::{
@@ -38,7 +40,7 @@ pub use notice::{Direction, MessageRecord, Notice};
 pub use peer::{ConnectedPeer, DisconnectCause, HarvesterId, RefusalCause};
 pub use pool::{
     PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialCounts, PartialOutcome, PartialStep, PartialView, PoolAnswerView,
-    PoolState, PoolView, pool_label,
+    PoolState, PoolView, pool_address, pool_label, wrong_address,
 };
 pub use proof::{ProofStage, ProofView, WinCounts};
 pub use refusal::RefusalView;

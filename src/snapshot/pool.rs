@@ -14,13 +14,13 @@ pub const POOL_ANSWERS_KEPT: usize = 16;
 pub const PARTIALS_KEPT: usize = 32;
 
 /// One plotNFT and its pool.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {
     /// The plotNFT.
     pub launcher_id: LauncherId,
     /// What its plots are made for.
     pub p2_singleton_puzzle_hash: PuzzleHash,
-    /// Where its pool is; empty if it farms for itself.
+    /// Where its pool is ([`pool_address`]); empty if it farms for itself.
     pub url: String,
     /// What the pool calls itself, once it said so.
     pub name: Option<String>,
@@ -46,6 +46,12 @@ pub struct PoolView {
     pub partials_24h: PartialCounts,
     /// Partials on their way at this moment.
     pub under_way: u64,
+    /// Plots that are made for it, on harvesters that are connected.
+    #[serde(default)]
+    pub plots: u64,
+    /// Partials that these plots find in 24 hours, on average; `None` while that is not known or none can be sent.
+    #[serde(default)]
+    pub expected_partials_24h: Option<f64>,
     /// Where the pool shall pay, as the wallet wrote it down.
     pub payout_instructions: String,
     /// Where it says that it pays.
@@ -78,6 +84,26 @@ pub fn pool_label(url: &str) -> String {
     } else {
         host.to_owned()
     }
+}
+
+/// The address of a pool as it is shown: without the name and the password that may stand before its host.
+#[must_use]
+pub fn pool_address(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match host.rsplit_once('@') {
+        Some((secret, _)) => format!("{scheme}://{}", &rest[secret.len() + 1..]),
+        None => url.to_owned(),
+    }
+}
+
+/// An address that cannot be used, as it is told: where its password ends nobody knows, so everything before the last `@`
+/// is left out.
+#[must_use]
+pub fn wrong_address(url: &str) -> String {
+    let (scheme, rest) = url.split_at(url.find("://").map_or(0, |place| place + 3));
+    rest.rsplit_once('@')
+        .map_or_else(|| url.to_owned(), |(_, rest)| format!("{scheme}…@{rest}"))
 }
 
 /// Whether partials can be sent to a pool, and if not, why not.
@@ -292,5 +318,20 @@ mod tests {
         assert_eq!(pool_label("pool.example"), "pool.example");
         assert_eq!(pool_label("https://ann:secret@pool.example/a@b"), "pool.example");
         assert_eq!(pool_label(""), "self-pooling");
+    }
+
+    #[test]
+    fn the_address_of_a_pool_is_shown_without_a_password() {
+        for (url, shown) in [
+            (
+                "https://ann:secret@pool.example:8443/a@b?c",
+                "https://pool.example:8443/a@b?c",
+            ),
+            ("https://ann:se@cret@pool.example", "https://pool.example"),
+            ("https://pool.example/a@b", "https://pool.example/a@b"),
+            ("", ""),
+        ] {
+            assert_eq!(pool_address(url), shown);
+        }
     }
 }

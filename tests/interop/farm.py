@@ -306,6 +306,18 @@ def connected_and_synced(world):
                 raise Failed(f"`harvester list {flag}` does not list the one file of harvester {harvester.release}: {listed}")
 
 
+def unlisted_plots(farm):
+    """Plots by contract that the farm says no plotNFT in its list has, and the harvesters it names."""
+    return {a["contract"]: (a["plots"], len(a["harvesters"])) for a in farm.alarms() if a["kind"] == "plot_nft_gone"}
+
+
+def plots_of_no_plotnft(world):
+    """A farm that has joined no pool is told of the plots that each release has for a contract."""
+    wait_for("the plots of the contract are an alarm", 60, lambda: (unlisted_plots(world.farm) == {CONTRACT: (12, 4)}, world.farm.alarms()))
+    if CONTRACT not in (said := world.farm.cli("pool", "list").stdout):
+        raise Failed(f"`pool list` does not tell of it: {said}")
+
+
 def proofs_become_blocks(world):
     """At least 20 proofs of each release, of both plot kinds, are verified and signed; blocks are accepted, nothing is lost."""
 
@@ -654,6 +666,19 @@ def partials_reach_a_pool(world):
         counts, refused = view["partials"], len(pool.events("unknown"))
         if view["difficulty"] != 2 or view["state"]["state"] != "ready" or view["points_acknowledged"] < 30 or counts["invalid"] != refused or counts["late"]:
             raise Failed(f"the farm says: {view['state']}, difficulty {view['difficulty']}, {view['points_acknowledged']} points, {counts}, {refused} refused before")
+        if view["plots"] != 12 or not view["expected_partials_24h"]:
+            raise Failed(f"the farm expects {view['expected_partials_24h']} partials of {view['plots']} plots")
+        if (wrong := [a for a in farm.alarms() if a["kind"] in ("partials_rare", "partials_absent", "plot_nft_gone")]):
+            raise Failed(f"a false alarm: {wrong}")
+        listed = farm.root / "pooling/pooling_share_state.yaml"
+        state = listed.read_text()
+        listed.write_text("pooling_information: []\n")
+        wait_for("the plots of a plotNFT that left the list are an alarm", 60, lambda: (unlisted_plots(farm) == {CONTRACT: (12, 2)}, farm.alarms()))
+        farm.stop()
+        farm.start()
+        wait_for("they are one after a restart, too", 90, lambda: (unlisted_plots(farm) == {CONTRACT: (12, 2)}, farm.alarms()))
+        listed.write_text(state)
+        wait_for("it is over when the plotNFT is listed again", 30, lambda: (not unlisted_plots(farm), farm.alarms()))
         print(f"       {refused} partials refused before the owner had registered; then {len(pool.events('accepted'))} accepted, {again} of them after a 500; {view['points_found']} points found, {view['points_acknowledged']} acknowledged")
     finally:
         official.stop()
@@ -709,7 +734,7 @@ def log_lines(world):
 
 
 SCENARIOS = [
-    connected_and_synced, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
+    connected_and_synced, plots_of_no_plotnft, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
     shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool,
     v2_partials_reach_a_pool, farmer_restart, farmer_killed,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,

@@ -301,6 +301,8 @@ fn pools(model: &Model, tell: &Discretion) -> Table {
             p.difficulty.into(),
             p.points_found_24h.into(),
             p.points_acknowledged_24h.into(),
+            p.plots.into(),
+            p.expected_partials_24h.into(),
         ];
         cells.extend(p.partials_24h.each().map(|(_, count)| Value::from(count)));
         cells
@@ -313,6 +315,8 @@ fn pools(model: &Model, tell: &Discretion) -> Table {
             "difficulty",
             "points_found_24h",
             "points_acknowledged_24h",
+            "plots",
+            "expected_partials_24h",
             "accepted_24h",
             "stale_24h",
             "late_24h",

@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use farmconsole::control::Role;
 use farmconsole::snapshot::{
     AlarmView, Counters, FarmSnapshot, FarmStatus, HarvesterState, HarvesterView, HistoryView, LuckView, NodeView,
-    ProofView, Silence,
+    PoolView, ProofView, Silence,
 };
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{
-    BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, lookup_time, minutes_to_win, plural, safe,
-    span,
+    BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win,
+    plural, pool_plots, safe, span,
 };
 use crate::harvester;
 
@@ -142,6 +142,9 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
             safe(&harvester.name),
             harvester_state(harvester, snapshot.taken_at_unix_ms)
         )?;
+    }
+    for pool in &snapshot.pools {
+        pool_line(out, pool)?;
     }
     let counters = &snapshot.counters;
     let dropped = [
@@ -295,6 +298,27 @@ fn harvester_line(out: &mut impl Write, harvester: &HarvesterView) -> io::Result
 }
 
 /// One harvester in one line: state, plots, last answer, look-ups, files that are not farmed.
+fn pool_line(out: &mut impl Write, pool: &PoolView) -> io::Result<()> {
+    let (label, state) = (pool.label(), pool.state.to_string());
+    write!(
+        out,
+        "Pool {}: {}, plots: {}",
+        safe(&label),
+        safe(&state),
+        pool_plots(pool)
+    )?;
+    if pool.url.is_empty() {
+        return writeln!(out);
+    }
+    let (found, acknowledged) = (pool.points_found_24h, pool.points_acknowledged_24h);
+    writeln!(
+        out,
+        "; points in 24 h: {} found, {} acknowledged",
+        grouped(found),
+        grouped(acknowledged)
+    )
+}
+
 fn harvester_state(harvester: &HarvesterView, now_unix_ms: u64) -> String {
     let mut parts = vec![harvester.state_words(), plural(harvester.plots, "plot")];
     match &harvester.last_answer {

@@ -3,7 +3,7 @@
 use farmconsole::ids::PeerId;
 use farmconsole::snapshot::{
     AlarmKind, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView, MonitorView,
-    NodeView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
+    NodeView, PoolState, PoolView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
 };
 
 use super::*;
@@ -94,6 +94,36 @@ fn our_part_counts_what_is_not_farmed_and_names_what_is_wrong() {
          1 failed, 2 no-key, 3 duplicate, 0 unanswered, certificate shared",
         "Alarms: 1",
         "   no farming key is loaded",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line:?} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn each_pool_is_told_with_what_can_be_expected_of_its_plots() {
+    let mut farm = farm_of_the_samples();
+    let pool = |url: &str, state, plots, expected_partials_24h| PoolView {
+        url: url.to_owned(),
+        state,
+        plots,
+        expected_partials_24h,
+        points_found_24h: 13_632,
+        points_acknowledged_24h: 13_568,
+        ..PoolView::default()
+    };
+    farm.pools = vec![
+        pool("https://pool.example", PoolState::Ready, 684, Some(213.75)),
+        pool("https://far.example", PoolState::Ready, 3, Some(0.6)),
+        pool("https://new.example", PoolState::Asking, 0, None),
+        pool("", PoolState::SelfPooling, 7, None),
+    ];
+    let points = "; points in 24 h: 13,632 found, 13,568 acknowledged";
+    let text = own(&farm);
+    for line in [
+        format!("Pool pool.example: ready, plots: 684, for 214 partials a day on average{points}"),
+        format!("Pool far.example: ready, plots: 3, for one partial in 1 d 16 h on average{points}"),
+        format!("Pool new.example: being asked, plots: none is connected that is made for it{points}"),
+        "Pool self-pooling: farms for itself, plots: 7".to_owned(),
     ] {
         assert!(text.lines().any(|l| l == line), "{line:?} is missing in\n{text}");
     }

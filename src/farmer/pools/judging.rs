@@ -128,11 +128,15 @@ impl Farmer {
                 if let Some(pool) = self.pools.pools.get_mut(&contract) {
                     pool.tally.add_found(now.mono, points);
                 }
+                self.note_partial_found(now, &contract);
                 self.ask_for_partial(now, number);
                 return true;
             }
         };
         self.end_partial(now, number, outcome, reason);
+        if outcome == PartialOutcome::Late {
+            self.note_partial_found(now, &contract);
+        }
         outcome != PartialOutcome::Insufficient
     }
 

@@ -7,10 +7,12 @@
 //! Nothing here signs or sends: requests leave as [`Output::AskPool`] and come back as `Input::PoolAnswered`.
 
 pub(super) mod exchange;
+mod expectation;
 mod judging;
 mod partial;
 mod pool;
 mod submission;
+mod unlisted;
 mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,9 +26,9 @@ use super::output::Output;
 use super::proofs::{Job, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
-use crate::ids::{Bytes32, PuzzleHash};
+use crate::ids::{Bytes32, LauncherId, PuzzleHash};
 use crate::pos::iterations::is_stricter;
-use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PoolAnswerView, PoolView};
+use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PartialOutcome, PlotNftLeft, PoolAnswerView};
 use crate::units::{Difficulty, SubSlotIters};
 use crate::wire::limits::MAX_POOL_DIFFICULTIES;
 use crate::wire::pool::{PoolVersion, authentication_token, error_code};
@@ -36,12 +38,15 @@ use exchange::Asked;
 use partial::Partials;
 pub use pool::launcher_spread;
 use pool::{Pool, Registration};
+use unlisted::Unlisted;
 
 /// All pools, by the contract their plots are made for, and the partials on their way.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub(super) struct Pools {
     pools: BTreeMap<PuzzleHash, Pool>,
     partials: Partials,
+    #[serde(default)]
+    unlisted: Unlisted,
 }
 
 impl Pools {
@@ -67,12 +72,6 @@ impl Pools {
         told.take(MAX_POOL_DIFFICULTIES).collect()
     }
 
-    /// As people see them.
-    pub(super) fn views(&self, now: Now) -> Vec<PoolView> {
-        let view = |pool: &Pool| pool.view(now, self.partials.of(&pool.contract()));
-        self.pools.values().map(view).collect()
-    }
-
     /// Hashes made of partials.
     pub(super) fn own_hashes(&self) -> impl Iterator<Item = Bytes32> {
         self.partials.own_hashes()
@@ -89,21 +88,32 @@ impl Farmer {
     /// The wallet has joined or left pools, or keys were imported.
     pub(super) fn handle_pools(&mut self, now: Now, joined: Vec<JoinedPool>) {
         let kept: BTreeSet<PuzzleHash> = joined.iter().map(|it| it.membership.p2_singleton_puzzle_hash).collect();
+        let is_left = |(contract, pool): (&PuzzleHash, &Pool)| {
+            let mut same = joined
+                .iter()
+                .filter(|it| it.membership.p2_singleton_puzzle_hash == *contract);
+            same.next().is_none_or(|it| pool.is_other(it)).then_some(*contract)
+        };
+        let left: Vec<PuzzleHash> = self.pools.pools.iter().filter_map(is_left).collect();
+        for contract in left {
+            self.leave_pool(now, contract);
+        }
         let mut gone = BTreeMap::new();
         self.pools.pools.retain(|contract, pool| {
             let is_kept = kept.contains(contract);
             if !is_kept {
                 self.timers.clear(Timer::Pool(*contract));
-                gone.insert(pool.joined.membership.launcher_id, pool.farmed_for());
+                let plot_nft = PlotNftLeft {
+                    launcher_id: pool.joined.membership.launcher_id,
+                    pool: (!pool.is_self_pooling()).then(|| pool.label()),
+                };
+                gone.insert(*contract, plot_nft);
             }
             is_kept
         });
-        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(|it| gone.contains_key(&it)));
-        for (launcher_id, pool) in gone {
-            if let Some(pool) = pool {
-                self.raise(now, AlarmKind::PlotNftGone { pool, launcher_id });
-            }
-        }
+        let is_gone = |launcher_id: LauncherId| gone.values().any(|it| it.launcher_id == launcher_id);
+        self.close_alarms(now, |kind| kind.launcher_id().is_some_and(is_gone));
+        self.pools.unlisted.note_read(gone);
         for joined in joined {
             let contract = joined.membership.p2_singleton_puzzle_hash;
             let launcher_id = joined.membership.launcher_id;
@@ -122,10 +132,31 @@ impl Farmer {
             self.review_pool_key(now, contract);
             self.arm_pool_timer(contract);
         }
+        self.review_unlisted_plots(now);
+    }
+
+    /// What a pool still has to answer is no answer of the next one.
+    fn leave_pool(&mut self, now: Now, contract: PuzzleHash) {
+        let live = self
+            .pools
+            .partials
+            .live
+            .iter()
+            .filter(|(_, partial)| partial.contract == contract);
+        let numbers: Vec<_> = live.map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.end_partial(now, number, PartialOutcome::Missing, "its pool was left meanwhile");
+        }
+        let is_of = |job: &Job| matches!(job, Job::Pool(of, ..) if *of == contract);
+        self.proofs.jobs.retain(|_, job| !is_of(job));
+        if let Some(pool) = self.pools.pools.get_mut(&contract) {
+            pool.asking = None;
+        }
     }
 
     /// The list of pools could not be read, or can be again.
     pub(super) fn handle_pools_unreadable(&mut self, now: Now, why: Option<String>) {
+        self.pools.unlisted.set_broken(why.is_some());
         match why {
             Some(why) => self.raise(now, AlarmKind::PoolsUnreadable { why }),
             None => self.close_alarms(now, |kind| matches!(kind, AlarmKind::PoolsUnreadable { .. })),
@@ -163,9 +194,6 @@ impl Farmer {
         };
         self.proofs.jobs.remove(&job);
         let Some(pool) = self.pools.pools.get_mut(&contract) else {
-            if let Asked::Partial(number) = asked {
-                self.end_partial_of_no_pool(now, number);
-            }
             return;
         };
         if pool.asking == Some(job) {
@@ -224,6 +252,7 @@ impl Farmer {
                 pool.set_farmer(payout_instructions, current_difficulty, current_points);
                 self.note_difficulty(contract, before);
                 self.review_payout(now, contract);
+                self.review_rarity(now, &contract);
             }
             Ok(PoolReply::Done) => pool.next_farmer = now.mono,
             Ok(PoolReply::Accepted { .. }) => {}
@@ -248,7 +277,9 @@ impl Farmer {
             PoolVersion::V1 => self.raise_owner_need(now, contract, need),
             // The key that farms is the owner's.
             PoolVersion::V2 if need == OwnerNeed::Register => {
-                self.ask_pool(now, contract, Asked::Register, PoolRequest::Register);
+                if pool.may_tell(now.mono, Asked::Register) {
+                    self.ask_pool(now, contract, Asked::Register, PoolRequest::Register);
+                }
             }
             PoolVersion::V2 => self.raise_owner_need(now, contract, need),
         }
@@ -256,7 +287,7 @@ impl Farmer {
 
     /// Does the pool pay where the wallet wants it to?
     fn review_payout(&mut self, now: Now, contract: PuzzleHash) {
-        let Some(pool) = self.pools.pools.get(&contract) else {
+        let Some(pool) = self.pools.pools.get_mut(&contract) else {
             return;
         };
         let launcher_id = pool.joined.membership.launcher_id;
@@ -269,9 +300,11 @@ impl Farmer {
             wanted: pool.joined.membership.payout_instructions.clone(),
             pays_to: pool.pays_to.clone().unwrap_or_default(),
         };
-        let is_v2 = pool.joined.membership.version == PoolVersion::V2;
+        // Soon again: the owner may be telling it.
+        pool.next_farmer = pool.spread(now.mono, FARMER_RETRY);
+        let tells = pool.joined.membership.version == PoolVersion::V2 && pool.may_tell(now.mono, Asked::SetPayout);
         self.raise_owner_need(now, contract, need);
-        if is_v2 {
+        if tells {
             self.ask_pool(now, contract, Asked::SetPayout, PoolRequest::SetPayout);
         }
     }

@@ -3,13 +3,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::exchange::JoinedPool;
-use super::window::{Losses, Sums, Tally};
+use super::exchange::{Asked, JoinedPool};
+use super::window::{Losses, Tally};
 use crate::clock::{Mono, Now};
 use crate::crypto::sha256;
 use crate::farmer::numbers::JobId;
 use crate::ids::{LauncherId, PuzzleHash};
-use crate::snapshot::{PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialView, PoolAnswerView, PoolState, PoolView, pool_label};
+use crate::snapshot::{
+    PARTIALS_KEPT, POOL_ANSWERS_KEPT, PartialView, PoolAnswerView, PoolState, PoolView, pool_address, pool_label,
+};
+use crate::units::Difficulty;
 
 /// One plotNFT and its pool.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -30,6 +33,9 @@ pub(super) struct Pool {
     pub(super) next_farmer: Mono,
     /// When it was sent last.
     pub(super) farmer_asked: Option<Mono>,
+    /// What it was last told of our account, and when.
+    #[serde(default)]
+    told: Option<(Asked, Mono)>,
     /// What it is being asked, partials aside: one thing at a time.
     pub(super) asking: Option<JobId>,
     /// Failures in a row, and since when.
@@ -41,6 +47,12 @@ pub(super) struct Pool {
     /// Partials that were lost in the last hour, by how.
     #[serde(default)]
     pub(super) losses_counted: Losses,
+    /// Partials that were to be expected since the last one was found.
+    #[serde(default)]
+    pub(super) awaited: f64,
+    /// Answers in a row that make partials rare.
+    #[serde(default)]
+    pub(super) rare_answers: u32,
     answers: VecDeque<PoolAnswerView>,
     partials: VecDeque<PartialView>,
 }
@@ -73,6 +85,7 @@ impl Pool {
             next_info: now.mono,
             next_farmer: now.mono,
             farmer_asked: None,
+            told: None,
             asking: None,
             failures: 0,
             failing_since_unix_ms: 0,
@@ -80,6 +93,8 @@ impl Pool {
             tally: Tally::default(),
             clock_ahead_s: None,
             losses_counted: Losses::default(),
+            awaited: 0.0,
+            rare_answers: 0,
             answers: VecDeque::new(),
             partials: VecDeque::new(),
         }
@@ -87,20 +102,25 @@ impl Pool {
 
     /// The wallet has written something else about the same contract. What was counted stays.
     pub(super) fn replace(&mut self, joined: JoinedPool, now: Now) {
-        let (old, new) = (&self.joined.membership, &joined.membership);
-        let is_other_pool =
-            (&old.pool_url, old.version, old.launcher_id) != (&new.pool_url, new.version, new.launcher_id);
-        if is_other_pool {
-            self.url.clone_from(&new.pool_url);
+        if self.is_other(&joined) {
+            self.url.clone_from(&joined.membership.pool_url);
             (self.name, self.token_timeout, self.difficulty) = (None, None, None);
             (self.points, self.pays_to, self.clock_ahead_s) = (None, None, None);
             self.last_failure = None;
             self.failures = 0;
+            (self.awaited, self.rare_answers) = (0.0, 0);
             self.next_info = now.mono;
         }
         self.registration = Registration::Unknown;
         self.next_farmer = now.mono;
+        self.told = None;
         self.joined = joined;
+    }
+
+    /// Whether that is another pool, so that nothing this one says holds for it.
+    pub(super) fn is_other(&self, joined: &JoinedPool) -> bool {
+        let (old, new) = (&self.joined.membership, &joined.membership);
+        (&old.pool_url, old.version, old.launcher_id) != (&new.pool_url, new.version, new.launcher_id)
     }
 
     pub(super) const fn contract(&self) -> PuzzleHash {
@@ -121,10 +141,10 @@ impl Pool {
         pool_label(&self.url)
     }
 
-    /// The pool that its plots were farmed for since the start, as people know it.
-    pub(super) fn farmed_for(&self) -> Option<String> {
-        let is_farmed = *self.tally.since_start() != Sums::default();
-        (is_farmed && !self.is_self_pooling()).then(|| self.label())
+    /// The difficulty of the partials that can be sent to it.
+    pub(super) fn wanted(&self) -> Option<Difficulty> {
+        let can_be_sent = !self.is_self_pooling() && self.has_key() && self.token_timeout.is_some();
+        self.difficulty.filter(|_| can_be_sent).map(Difficulty)
     }
 
     /// When it wants to be asked something.
@@ -160,6 +180,18 @@ impl Pool {
         self.registration = Registration::Done;
     }
 
+    /// Whether to tell it something of our account, which then counts as told: not again and again what it says is done and
+    /// then does not do.
+    pub(super) fn may_tell(&mut self, now: Mono, what: Asked) -> bool {
+        let may = self
+            .told
+            .is_none_or(|(told, at)| told != what || now >= at + TOLD_AGAIN_AFTER);
+        if may {
+            self.told = Some((what, now));
+        }
+        may
+    }
+
     /// Whether the pool pays elsewhere than the wallet wants. Letters of addresses and digits count without their case.
     pub(super) fn pays_elsewhere(&self) -> bool {
         let wanted = &self.joined.membership.payout_instructions;
@@ -191,7 +223,7 @@ impl Pool {
         PoolView {
             launcher_id: membership.launcher_id,
             p2_singleton_puzzle_hash: membership.p2_singleton_puzzle_hash,
-            url: self.url.clone(),
+            url: pool_address(&self.url),
             name: self.name.clone(),
             protocol: membership.version,
             state: self.state(),
@@ -204,6 +236,9 @@ impl Pool {
             partials: total.partials,
             partials_24h: day.partials,
             under_way,
+            // The farm knows of its plots.
+            plots: 0,
+            expected_partials_24h: None,
             payout_instructions: membership.payout_instructions.clone(),
             pays_to: self.pays_to.clone(),
             clock_ahead_s: self.clock_ahead_s,
@@ -236,6 +271,9 @@ pub fn launcher_spread(launcher_id: &LauncherId) -> u8 {
     let [first, ..] = sha256(&[launcher_id.as_bytes()]);
     first
 }
+
+/// Before a pool of the second protocol is told the same again.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(300);
 
 /// Between two questions for the account that partials give cause for.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);

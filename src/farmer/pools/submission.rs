@@ -194,12 +194,8 @@ impl Farmer {
         if let Some(pool) = self.pools.pools.get_mut(&contract) {
             pool.tally.add_partial(now.mono, PartialOutcome::Failed);
         }
+        self.note_partial_found(now, &contract);
         self.note_partial_loss(now, contract, PartialOutcome::Failed, PartialStep::Solving, reason);
-    }
-
-    /// The plotNFT is gone from the wallet, and its partials with it.
-    pub(super) fn end_partial_of_no_pool(&mut self, now: Now, number: PartialNumber) {
-        self.end_partial(now, number, PartialOutcome::Missing, "its pool was left meanwhile");
     }
 
     /// Harvesters that turned out to be one.

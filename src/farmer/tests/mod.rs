@@ -11,6 +11,7 @@ mod partials;
 mod plot_lists;
 mod plots;
 mod pool_partials;
+mod pool_plots;
 mod pool_story;
 mod pools;
 mod proofs;

@@ -3,7 +3,7 @@
 use super::pool_story::*;
 use super::story::*;
 use crate::farmer::{Input, PoolFailure, PoolReply, PoolRequest, SignError};
-use crate::snapshot::{AlarmKind, Notice, PartialOutcome, PartialStep};
+use crate::snapshot::{AlarmKind, Notice, PartialOutcome, PartialStep, PlotNftLeft};
 use crate::units::Difficulty;
 use crate::wire::{G2Bytes, Streamable as _};
 
@@ -251,21 +251,27 @@ fn one_stale_partial_is_no_alarm_and_three_in_an_hour_are() {
 }
 
 #[test]
-fn a_plot_nft_that_leaves_the_list_while_it_is_farmed_is_an_alarm_until_it_is_back() {
-    let (mut story, barn) = ready();
-    let point = hard_point(&mut story);
-    let good = quality(&point, true);
-    find(&mut story, barn, &point, 1, good);
+fn a_plot_nft_that_leaves_the_list_while_there_are_plots_of_it_is_an_alarm_until_it_is_back() {
+    let (mut story, _) = ready();
     story.input(Input::Pools(Vec::new()));
+    story.pass(seconds(31));
     let gone = AlarmKind::PlotNftGone {
-        pool: "pool.example".to_owned(),
-        launcher_id: LAUNCHER,
+        contract: CONTRACT,
+        plots: 3,
+        harvesters: vec!["barn".to_owned()],
+        left: Some(Box::new(PlotNftLeft {
+            launcher_id: LAUNCHER,
+            pool: Some("pool.example".to_owned()),
+        })),
     };
+    let text = gone.to_string();
     assert_eq!(story.pool_alarms(), [gone]);
+    assert!(
+        text.starts_with(&format!("plotNFT {LAUNCHER} of pool.example is not in")),
+        "{text}"
+    );
     story.input(Input::Pools(vec![joined(membership("https://pool.example"))]));
     assert_eq!(story.pool_alarms(), []);
-    story.input(Input::Pools(Vec::new()));
-    assert_eq!(story.pool_alarms(), [], "nothing was found for it since it came");
 }
 
 #[test]

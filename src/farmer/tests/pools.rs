@@ -172,9 +172,9 @@ fn a_pool_that_does_not_know_us_needs_the_owner_and_says_so() {
         "{}",
         kind.remedy()
     );
-    story.pass(seconds(331));
+    story.pass(seconds(70));
     story.pool_answers(Ok(account(1)));
-    assert_eq!(story.pool_alarms(), []);
+    assert_eq!(story.pool_alarms(), [], "soon after the owner has told it");
 }
 
 #[test]
@@ -201,6 +201,40 @@ fn a_plotnft_of_the_second_protocol_registers_and_moves_its_payout_by_itself() {
     story.pass(seconds(1));
     story.pool_answers(Ok(account(1)));
     assert_eq!((story.pool_alarms(), story.pool().state), (vec![], PoolState::Ready));
+}
+
+#[test]
+fn a_pool_that_says_done_and_does_nothing_is_not_told_again_and_again() {
+    let mut elsewhere = account(1);
+    if let PoolReply::Farmer {
+        payout_instructions, ..
+    } = &mut elsewhere
+    {
+        *payout_instructions = "cc".repeat(32);
+    }
+    for (answer, telling) in [
+        (Ok(elsewhere), PoolRequest::SetPayout),
+        (Err(refused(10)), PoolRequest::Register),
+    ] {
+        let mut story = Story::new();
+        let mut v2 = joined(membership("https://pool.example"));
+        v2.membership.version = PoolVersion::V2;
+        story.input(Input::Pools(vec![v2]));
+        let mut told = 0;
+        for _ in 0..600 {
+            story.pass(seconds(1));
+            for (job, request) in story.asked() {
+                let result = match request {
+                    PoolRequest::Info => Ok(info()),
+                    PoolRequest::Farmer { .. } => answer.clone(),
+                    _ => Ok(PoolReply::Done),
+                };
+                told += usize::from(request == telling);
+                story.pool_says(job, result);
+            }
+        }
+        assert_eq!(told, 2, "{telling:?} in ten minutes");
+    }
 }
 
 #[test]
@@ -337,6 +371,32 @@ fn a_pool_that_has_moved_is_asked_there_until_the_wallet_says_otherwise() {
     story.input(Input::Pools(vec![joined(membership("https://other.example"))]));
     assert_eq!(story.pool().url, "https://other.example");
     assert_eq!(story.pool().difficulty, None, "another pool, other terms");
+}
+
+#[test]
+fn what_the_former_pool_still_answers_is_no_answer_of_the_next_one() {
+    let (mut story, _, partial, _) = sent();
+    let next = joined(membership("https://next.example"));
+    story.input(Input::Pools(vec![next.clone()]));
+    let pool = story.pool();
+    assert_eq!(
+        (pool.under_way, pool.difficulty, pool.state),
+        (0, None, PoolState::Asking)
+    );
+    story.pool_says(partial, Ok(PoolReply::Accepted { new_difficulty: 9 }));
+    let pool = story.pool();
+    assert_eq!((pool.difficulty, pool.state), (None, PoolState::Asking));
+    assert_eq!(pool.partials.missing, 1, "what became of it is not known");
+    story.pass(seconds(1));
+    assert_eq!(story.pool_answers(Err(unreachable())), PoolRequest::Info);
+    assert!(matches!(story.pool().state, PoolState::Failing { .. }));
+    // The same plotNFT, away for a moment.
+    story.pass(seconds(130));
+    let (job, _) = story.asked_once();
+    story.input(Input::Pools(Vec::new()));
+    story.input(Input::Pools(vec![next]));
+    story.pool_says(job, Ok(info()));
+    assert_eq!(story.pool().difficulty, None);
 }
 
 #[test]

@@ -32,6 +32,7 @@ use super::node_rpc::cause;
 use crate::crypto::FarmingKeys;
 use crate::farmer::PoolFailure;
 use crate::ids::LauncherId;
+use crate::snapshot::{pool_address, wrong_address};
 
 pub use requests::{OwnerRequest, PoolAccount};
 
@@ -165,13 +166,13 @@ impl PoolClient {
     fn url(&self, base: &str, endpoint: &str) -> Result<Url, PoolFailure> {
         let text = format!("{base}/{endpoint}");
         let url = Url::parse(&text).map_err(|error| PoolFailure::Unreachable {
-            why: format!("{} is no address: {error}", json::outside(base)),
+            why: format!("{} is no address: {error}", json::outside(&wrong_address(base))),
         })?;
         match url.scheme() {
             "https" => Ok(url),
             "http" if !self.https_only => Ok(url),
             _ => Err(PoolFailure::NotHttps {
-                url: json::outside(base),
+                url: json::outside(&pool_address(base)),
             }),
         }
     }

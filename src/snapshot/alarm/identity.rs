@@ -7,7 +7,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 43] = [
+    pub const RULES: [&str; 45] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -42,6 +42,8 @@ impl AlarmKind {
         "pool_needs_owner",
         "pool_clock_differs",
         "partials_lost",
+        "partials_rare",
+        "partials_absent",
         "plot_nft_gone",
         "pools_unreadable",
         "settings_unreadable",
@@ -97,7 +99,9 @@ impl AlarmKind {
             Self::PartialsLost {
                 launcher_id, outcome, ..
             } => format!("partials_lost/{launcher_id}/{}", outcome.word()),
-            Self::PlotNftGone { launcher_id, .. } => format!("plot_nft_gone/{launcher_id}"),
+            Self::PartialsRare { launcher_id, .. } => format!("partials_rare/{launcher_id}"),
+            Self::PartialsAbsent { launcher_id, .. } => format!("partials_absent/{launcher_id}"),
+            Self::PlotNftGone { contract, .. } => format!("plot_nft_gone/{contract}"),
             Self::PoolsUnreadable { .. } => "pools_unreadable".to_owned(),
             Self::SettingsUnreadable { .. } => "settings_unreadable".to_owned(),
             Self::PlotDirectoryUnlisted { directory, .. } => format!("plot_directory_unlisted/{directory}"),
@@ -148,6 +152,8 @@ impl AlarmKind {
             | Self::PoolNeedsOwner { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
+            | Self::PartialsRare { .. }
+            | Self::PartialsAbsent { .. }
             | Self::PlotNftGone { .. }
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
@@ -188,7 +194,9 @@ impl AlarmKind {
             | Self::PoolNeedsOwner { launcher_id, .. }
             | Self::PoolClockDiffers { launcher_id, .. }
             | Self::PartialsLost { launcher_id, .. }
-            | Self::PlotNftGone { launcher_id, .. } => Some(*launcher_id),
+            | Self::PartialsRare { launcher_id, .. }
+            | Self::PartialsAbsent { launcher_id, .. } => Some(*launcher_id),
+            Self::PlotNftGone { left: Some(left), .. } => Some(left.launcher_id),
             _ => None,
         }
     }
@@ -207,6 +215,7 @@ impl AlarmKind {
         let place = match self {
             Self::PlotsLost { directory, .. } => directory.as_deref().unwrap_or_default(),
             Self::PlotDirectoryUnlisted { directory, .. } => directory,
+            Self::PlotNftGone { contract, .. } => &contract.to_string(),
             Self::DriveTrouble { trouble, .. } => &of_drive(trouble),
             _ => "",
         };
@@ -246,11 +255,13 @@ impl AlarmKind {
             | Self::PoolNeedsOwner { pool, .. }
             | Self::PoolClockDiffers { pool, .. }
             | Self::PartialsLost { pool, .. }
-            | Self::PlotNftGone { pool, .. } => Some(pool.clone()),
+            | Self::PartialsRare { pool, .. }
+            | Self::PartialsAbsent { pool, .. } => Some(pool.clone()),
             Self::NoKeys
             | Self::NoRewardTarget { .. }
             | Self::CertificateShared { .. }
             | Self::SharedPlots { .. }
+            | Self::PlotNftGone { .. }
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
             | Self::PlotDirectoryUnlisted { .. }
@@ -303,6 +314,7 @@ impl AlarmKind {
             | Self::PoolFailing { .. }
             | Self::PoolKeyMissing { .. }
             | Self::PoolNeedsOwner { .. }
+            | Self::PartialsAbsent { .. }
             | Self::PlotNftGone { .. }
             | Self::RegistryDamaged => Severity::Critical,
             Self::NoSignagePoints { others_do: true, .. }
@@ -322,6 +334,7 @@ impl AlarmKind {
             | Self::InvitationGuessed { .. }
             | Self::PoolClockDiffers { .. }
             | Self::PartialsLost { .. }
+            | Self::PartialsRare { .. }
             | Self::PoolsUnreadable { .. }
             | Self::SettingsUnreadable { .. }
             | Self::ClockWrong { .. }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::peer::{HarvesterId, RefusalCause};
 use super::super::{Concern, PartialOutcome, PartialStep};
-use crate::ids::{LauncherId, PeerId};
+use crate::ids::{LauncherId, PeerId, PuzzleHash};
 
 /// How bad an alarm is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -334,12 +334,42 @@ pub enum AlarmKind {
         /// Why the last one ended so.
         reason: String,
     },
-    /// A plotNFT that was farmed with is not in the list of pools any more.
-    PlotNftGone {
-        /// Its pool.
+    /// Next to no partial is good enough for a pool.
+    PartialsRare {
+        /// Pool.
         pool: String,
         /// The plotNFT.
         launcher_id: LauncherId,
+        /// Difficulty that the pool wants.
+        difficulty: u64,
+        /// Plots that are made for it.
+        plots: u64,
+        /// Seconds between two partials, on average.
+        every_s: u64,
+    },
+    /// No partial was found where many were to be expected.
+    PartialsAbsent {
+        /// Pool.
+        pool: String,
+        /// The plotNFT.
+        launcher_id: LauncherId,
+        /// How many were to be expected since the last one, or since the start.
+        expected: u64,
+    },
+    /// Plots are made for a contract that no plotNFT in the list of pools has.
+    PlotNftGone {
+        /// The contract.
+        #[serde(default)]
+        contract: PuzzleHash,
+        /// How many plots.
+        #[serde(default)]
+        plots: u64,
+        /// Names of harvesters that have them, at most eight.
+        #[serde(default)]
+        harvesters: Vec<String>,
+        /// Its plotNFT, if that was in the list since the start.
+        #[serde(default)]
+        left: Option<Box<PlotNftLeft>>,
     },
     /// The list of pools cannot be read, or not all of it.
     PoolsUnreadable {
@@ -389,6 +419,15 @@ pub enum AlarmKind {
     },
     /// The registry of harvesters was damaged at the start, and the version before its last change is used.
     RegistryDamaged,
+}
+
+/// A plotNFT that is not in the list of pools any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlotNftLeft {
+    /// Which.
+    pub launcher_id: LauncherId,
+    /// Its pool; `None` if it farmed for itself.
+    pub pool: Option<String>,
 }
 
 /// What a pool has to be told by the owner of a plotNFT.

@@ -9,7 +9,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use kind::{AlarmKind, OwnerNeed, RewardTarget, Severity};
+pub use kind::{AlarmKind, OwnerNeed, PlotNftLeft, RewardTarget, Severity};
 pub(super) use words::{count, span};
 
 /// An alarm as it is shown: open, or closed and kept for the history.

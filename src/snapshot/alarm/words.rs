@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::kind::{AlarmKind, OwnerNeed, RewardTarget};
+use super::kind::{AlarmKind, OwnerNeed, PlotNftLeft, RewardTarget};
 use crate::snapshot::{DisconnectCause, PartialOutcome, shell_word};
 
 impl AlarmKind {
@@ -159,8 +159,16 @@ impl AlarmKind {
                  look-up times), in the network, or at {pool}"
             ),
             Self::PartialsLost { pool, .. } => format!("see screen 5 of the console for what {pool} answers"),
-            Self::PlotNftGone { .. } => "if the wallet has not left that pool, let it write `pooling/pooling_share_state.yaml` \
-                of its root again, and a root of its own takes a copy; if it has: `farmconsole alarms ack`"
+            Self::PartialsRare { launcher_id, .. } => format!(
+                "ask the pool for a lower difficulty on its site (`farmconsole pool login-link {launcher_id}`), or join one \
+                 that takes less; days without a partial are to be expected until then"
+            ),
+            Self::PartialsAbsent { .. } => "the pool answers, so look at the harvesters that have its plots: `farmconsole \
+                plots check` there tells whether they find proofs, screen 4 of the console what becomes of proofs"
+                .to_owned(),
+            Self::PlotNftGone { .. } => "if that plotNFT is yours, this root needs its entry: a copy of \
+                `pooling/pooling_share_state.yaml` of its wallet's root (before 2.7.2: of `pool.pool_list` of its settings); if \
+                it is not, these plots earn you an eighth of a block at most: plot anew"
                 .to_owned(),
             Self::PoolsUnreadable { .. } => "let the wallet write it again, or mend the entry".to_owned(),
             Self::SettingsUnreadable { .. } => "mend that (`farmconsole config check` tells every mistake in the file), then \
@@ -364,10 +372,40 @@ impl fmt::Display for AlarmKind {
                 outcome.word(),
                 step.word()
             ),
-            Self::PlotNftGone { pool, launcher_id } => write!(
+            Self::PartialsRare {
+                pool,
+                difficulty,
+                plots,
+                every_s,
+                ..
+            } => write!(
                 f,
-                "plotNFT {launcher_id} is not in the list of pools any more: nothing of it is sent to {pool}"
+                "{pool} wants difficulty {difficulty}: {} for it make {}",
+                count(*plots, "plot"),
+                match *every_s {
+                    0..A_LIFETIME_S => format!("one partial in {}", span(*every_s)),
+                    _ => "no partial".to_owned(),
+                }
             ),
+            Self::PartialsAbsent { pool, expected, .. } => {
+                write!(f, "no partial was found for {pool} where {expected} were to be expected")
+            }
+            Self::PlotNftGone {
+                contract,
+                plots,
+                harvesters,
+                left,
+            } => {
+                match left.as_deref() {
+                    Some(PlotNftLeft { launcher_id, pool }) => {
+                        let of = pool.as_ref().map(|pool| format!(" of {pool}")).unwrap_or_default();
+                        write!(f, "plotNFT {launcher_id}{of} is not in the list of pools any more")?;
+                    }
+                    None => write!(f, "no plotNFT in the list of pools has the contract {contract}")?,
+                }
+                let (plots, names) = (count(*plots, "plot"), harvesters.join(", "));
+                write!(f, ": no partial is sent for {plots} of it on {names}")
+            }
             Self::PoolsUnreadable { why } => write!(f, "the list of pools cannot be read: {why}"),
             Self::SettingsUnreadable { why } => write!(f, "the changed settings are not followed: {why}"),
             Self::PlotDirectoryUnlisted { directory, why } => write!(f, "nothing is farmed from {directory}: {why}"),
@@ -408,6 +446,9 @@ pub(in super::super) fn span(seconds: u64) -> String {
         _ => count(seconds / 86_400, "day"),
     }
 }
+
+/// What comes once in so many seconds, nobody waits for.
+const A_LIFETIME_S: u64 = 100 * 365 * 86_400;
 
 /// So many of something.
 pub(in super::super) fn count(n: u64, what: &str) -> String {

@@ -52,6 +52,8 @@ pub(in super::super) fn pooled() -> FarmSnapshot {
             ..PartialCounts::default()
         },
         under_way: 1,
+        plots: 684,
+        expected_partials_24h: Some(213.75),
         payout_instructions: "bb".repeat(32),
         pays_to: Some("bb".repeat(32)),
         clock_ahead_s: Some(1),
@@ -85,6 +87,8 @@ pub(in super::super) fn pooled() -> FarmSnapshot {
             why: "GET /farmer: HTTP status 502".to_owned(),
         },
         difficulty: Some(8),
+        plots: 2,
+        expected_partials_24h: Some(4.94),
         points_found_24h: 96,
         points_acknowledged_24h: 40,
         partials_24h: PartialCounts {

@@ -14,7 +14,7 @@ use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
 use super::{draw_text, fact_lines, list_title, nothing};
-use crate::format::{grouped, plural};
+use crate::format::{grouped, plural, pool_plots};
 
 /// Rows of the list that are kept when the selected pool is shown in full below it.
 const LIST_ROWS: u16 = 8;
@@ -143,6 +143,15 @@ const fn state_tone(state: &PoolState) -> Tone {
     }
 }
 
+/// Whether there is something to expect of its plots.
+fn plots_tone(pool: &PoolView) -> Tone {
+    if pool.plots == 0 || pool.expected_partials_24h.is_some_and(|it| it < 1.0) {
+        Tone::Warn
+    } else {
+        Tone::Plain
+    }
+}
+
 fn in_full(model: &Model, pool: &PoolView, area: Rect, buffer: &mut Buffer) {
     let inner = pane(buffer, area, model.theme, title(model.theme, name(model, pool)));
     draw_text(model.theme, &lines(model, pool, inner.width), 0, inner, buffer);
@@ -183,6 +192,7 @@ fn lines(model: &Model, pool: &PoolView, columns: u16) -> Vec<Line<'static>> {
             "pays to",
             pays_to.map_or_else(unknown, |it| model.secret(&model.outside(it))),
         ),
+        ("plots", pool_plots(pool), plots_tone(pool)),
         plain(
             "points",
             pool.points
