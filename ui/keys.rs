@@ -378,7 +378,11 @@ fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyr
                         .map(|hint| format!(" (hint: {hint})"))
                         .unwrap_or_default();
                     let question = format!("Passphrase of Chia's keyring {}{hint}: ", keyring.path().display());
-                    secrets::ask(&question)
+                    let is_wrong = |text: &str| {
+                        let opened = keyring.unlock(&Passphrase::new(text.to_owned().into()));
+                        matches!(opened, Err(KeyringError::WrongPassphrase { .. }))
+                    };
+                    secrets::ask_until_right(secrets::ask, &question, is_wrong)
                         .map(Passphrase::new)
                         .map_err(secrets::not_asked("--keyring-passphrase-file"))?
                 }
