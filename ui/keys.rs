@@ -153,7 +153,7 @@ pub(crate) fn show(context: &Context, json: bool) -> Outcome {
     let decode = |address: &Option<String>| address.as_deref().map(|a| address::decode(&settings.address_prefix, a));
     let farmer = decode(&settings.farmer.xch_target_address);
     let pool = decode(&settings.pool_xch_target_address);
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     if json {
         let shown = KeysJson {
             version: 1,
