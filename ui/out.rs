@@ -55,7 +55,7 @@ mod tests {
                 to: Vec::new(),
                 is_ascii,
             };
-            writeln!(out, "–/{} {}", 864, "räck-1 lost …").unwrap();
+            writeln!(out, "–/{} räck-1 lost …", 864).unwrap();
             String::from_utf8(out.to).unwrap()
         };
         assert_eq!(written(true), "-/864 r?ck-1 lost ~\n");
