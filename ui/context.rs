@@ -21,7 +21,6 @@ const LONGEST_SOCKET: usize = 103;
 
 /// Root and looks, from the command line and the environment.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
 pub(crate) struct Context {
     /// Where everything lives.
     pub(crate) root: Root,
