@@ -1,7 +1,7 @@
 //! What every command is given: the root, how to print, and the way to a running farmer.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, StdoutLock};
 use std::path::{Path, PathBuf};
 
 use farmconsole::config::{Root, Settings, access};
@@ -14,13 +14,13 @@ use crate::args::ColorChoice;
 use crate::commands::Commands;
 use crate::errors::bad_settings;
 use crate::exit::{Failure, Status};
+use crate::out::Out;
 
 /// Bytes that the path of a Unix socket may have, on every system.
 const LONGEST_SOCKET: usize = 103;
 
 /// Root and looks, from the command line and the environment.
 #[derive(Debug)]
-#[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
 pub(crate) struct Context {
     /// Where everything lives.
     pub(crate) root: Root,
@@ -95,6 +95,15 @@ impl Context {
             is_read_only: false,
             commands: Commands::default(),
         })
+    }
+
+    /// Standard output of a list: for people, or as JSON.
+    pub(crate) fn out(&self, json: bool) -> Out<StdoutLock<'static>> {
+        if json {
+            Out::for_programs()
+        } else {
+            Out::for_people(self.looks.ascii)
+        }
     }
 
     /// The settings of this root.

@@ -128,6 +128,12 @@ pub(crate) fn grouped(number: u64) -> String {
     out
 }
 
+/// `1 plot`, `8,010 plots`.
+pub(crate) fn counted(count: u64, one: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{} {one}{ending}", grouped(count))
+}
+
 /// A time span in a few characters: `4 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {
@@ -160,6 +166,31 @@ pub(crate) fn safe(text: &str) -> String {
         }
     }
     out
+}
+
+/// Only ASCII: the few signs in our own sentences become plain ones, any other character a question mark.
+pub(crate) fn ascii(text: String) -> String {
+    if text.is_ascii() {
+        return text;
+    }
+    let plain = |c: char| match c {
+        c if c.is_ascii() => c,
+        '·' | '–' | '—' | '−' => '-',
+        '×' => 'x',
+        '…' => '~',
+        '→' => '>',
+        '←' => '<',
+        _ => '?',
+    };
+    text.chars().map(plain).collect()
+}
+
+/// Whether a locale, as `LANG` names it, has all characters.
+pub(crate) fn is_utf8(locale: Option<&str>) -> bool {
+    locale.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
 }
 
 #[cfg(test)]
@@ -227,5 +258,9 @@ mod tests {
         assert_eq!(grouped(0), "0");
         assert_eq!(grouped(8010), "8,010");
         assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(
+            [0, 1, 8010].map(|it| counted(it, "plot")),
+            ["0 plots", "1 plot", "8,010 plots"]
+        );
     }
 }

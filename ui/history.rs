@@ -1,6 +1,6 @@
 //! `farmconsole history`: what was written down, newest first. Reads the file itself, so it works without a farmer.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use farmconsole::config::{access, files};
 use farmconsole::history::{HistoryError, HistoryReader};
@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
     }
     let now = unix_ms_now();
     let reader = HistoryReader::new(context.root.history_file());
-    let mut out = io::stdout().lock();
+    let mut out = context.out(arguments.output.json);
     let mut printed = 0;
     let mut is_empty = true;
     while printed < arguments.limit {
@@ -210,10 +210,15 @@ fn plot_change(row: &PlotChangeRow) -> String {
 
 fn alarm(row: &AlarmRow) -> String {
     let lasted = match row.closed_at_unix_ms {
-        Some(closed) => format!(
-            "over after {}",
-            span(closed.saturating_sub(row.opened_at_unix_ms) / 1000)
-        ),
+        Some(closed) => {
+            let end = if row.cut_short {
+                "open when the farmer ended,"
+            } else {
+                "over"
+            };
+            let after = span(closed.saturating_sub(row.opened_at_unix_ms) / 1000);
+            format!("{end} after {after}")
+        }
         None => "open".to_owned(),
     };
     format!(

@@ -153,7 +153,7 @@ pub(crate) fn show(context: &Context, json: bool) -> Outcome {
     let decode = |address: &Option<String>| address.as_deref().map(|a| address::decode(&settings.address_prefix, a));
     let farmer = decode(&settings.farmer.xch_target_address);
     let pool = decode(&settings.pool_xch_target_address);
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     if json {
         let shown = KeysJson {
             version: 1,
@@ -378,7 +378,11 @@ fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyr
                         .map(|hint| format!(" (hint: {hint})"))
                         .unwrap_or_default();
                     let question = format!("Passphrase of Chia's keyring {}{hint}: ", keyring.path().display());
-                    secrets::ask(&question)
+                    let is_wrong = |text: &str| {
+                        let opened = keyring.unlock(&Passphrase::new(text.to_owned().into()));
+                        matches!(opened, Err(KeyringError::WrongPassphrase { .. }))
+                    };
+                    secrets::ask_until_right(secrets::ask, &question, is_wrong)
                         .map(Passphrase::new)
                         .map_err(secrets::not_asked("--keyring-passphrase-file"))?
                 }

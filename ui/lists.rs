@@ -1,6 +1,6 @@
 //! The list commands: `challenges`, `attempts`, `messages`, `alarms`. One line an item, or one JSON object a line.
 
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 
 use farmconsole::control::{Ask, Event, Role, Watch};
 use farmconsole::handle::{FeedEvent, RecentKind};
@@ -11,6 +11,7 @@ use crate::exit::{Ended, Failure, Outcome};
 use crate::format::{lookup_time, safe};
 use crate::harvester;
 use crate::json::json_line;
+use crate::out::Out;
 use crate::time::{clock_time, clock_time_ms, date_time};
 
 /// `farmconsole challenges`: newest first, as `chia farm challenges` prints them.
@@ -43,6 +44,7 @@ pub(crate) async fn attempts(context: &Context, limit: u32, follow: bool, json: 
         ..Watch::default()
     };
     list(
+        || context.out(json),
         &mut attached,
         RecentKind::Attempts,
         limit,
@@ -67,6 +69,7 @@ pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: 
         ..Watch::default()
     };
     list(
+        || context.out(json),
         &mut attached,
         RecentKind::Messages,
         limit,
@@ -83,15 +86,16 @@ pub(crate) async fn messages(context: &Context, limit: u32, follow: bool, json: 
     .await
 }
 
-/// `farmconsole alarms`: exit status 1 if there is one. An alarm may be days old, so it comes with its date.
+/// `farmconsole alarms`: exit status 1 if there is one. An alarm may be days old, so it comes with its date; number and rule
+/// are what `ack` and `silence` take.
 pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
     let mut attached = context.attach_any().await?;
     if attached.client.hello().role == Role::Harvester {
         let machine = attached.machine().await?;
-        return harvester::status::alarms(io::stdout().lock(), &machine, &context.commands, json);
+        return harvester::status::alarms(context.out(json), &machine, &context.commands, json);
     }
     let snapshot = attached.snapshot().await?;
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     for alarm in &snapshot.alarms {
         if json {
             writeln!(out, "{}", json_line(alarm)?)?;
@@ -99,10 +103,12 @@ pub(crate) async fn alarms(context: &Context, json: bool) -> Outcome {
         }
         writeln!(
             out,
-            "{} {}{}",
+            "{} {}{} [{}, {}]",
             date_time(alarm.opened_at_unix_ms),
             safe(&alarm.text),
-            said_about(alarm)
+            said_about(alarm),
+            alarm.number,
+            alarm.kind.rule()
         )?;
         writeln!(out, "         {}", safe(&context.commands.here(&alarm.remedy)))?;
     }
@@ -128,6 +134,7 @@ const fn said_about(alarm: &AlarmView) -> &'static str {
 
 /// Prints the recent events and, when `follow` says what to watch, those to come until the farmer ends.
 async fn list(
+    out: impl Fn() -> Out<StdoutLock<'static>>,
     attached: &mut Attached,
     kind: RecentKind,
     limit: u32,
@@ -140,7 +147,7 @@ async fn list(
     }
     let past = attached.recent(kind, limit).await?;
     for event in &past {
-        emit(print(event))?;
+        emit(out(), print(event))?;
     }
     if follow.is_none() {
         return Ok(Ended::Fine);
@@ -153,7 +160,7 @@ async fn list(
                     twice.drain(..=at);
                     continue;
                 }
-                emit(print(&event))?;
+                emit(out(), print(&event))?;
             }
             Event::Skipped(count) => {
                 let mut err = io::stderr().lock();
@@ -164,9 +171,9 @@ async fn list(
     }
 }
 
-fn emit(text: Option<Result<String, Failure>>) -> Result<(), Failure> {
+fn emit(mut out: impl Write, text: Option<Result<String, Failure>>) -> Result<(), Failure> {
     if let Some(text) = text {
-        writeln!(io::stdout().lock(), "{}", text?)?;
+        writeln!(out, "{}", text?)?;
     }
     Ok(())
 }
@@ -236,6 +243,7 @@ mod tests {
             closed_at_unix_ms: None,
             acknowledged: true,
             silenced: true,
+            cut_short: false,
         };
         assert_eq!(said_about(&alarm), " (seen, silenced)");
         alarm.acknowledged = false;

@@ -25,6 +25,7 @@ mod history;
 mod json;
 mod keys;
 mod lists;
+mod out;
 mod plots;
 mod pool;
 mod record;

@@ -49,7 +49,7 @@ enum What {
 /// `farmconsole pool list`.
 async fn list(context: &Context, json: bool) -> Outcome {
     let snapshot = context.attach().await?.snapshot().await?;
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     for pool in &snapshot.pools {
         if json {
             writeln!(out, "{}", json_line(pool)?)?;

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::args::RecordArgs;
 use crate::context::{Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome, Status};
-use crate::format::{grouped, plural};
+use crate::format::{counted, grouped};
 
 /// What was recorded reaches the file this often.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ pub(crate) async fn run(context: &Context, arguments: &RecordArgs) -> Outcome {
     writeln!(
         out,
         "{} of the farmer recorded{privacy}; look at it with `farmconsole replay {}`",
-        plural(end.calls, "call"),
+        counted(end.calls, "call"),
         arguments.file.display()
     )?;
     if end.otherwise > 0 {

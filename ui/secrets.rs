@@ -5,9 +5,10 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
+use farmconsole::clock::Mono;
 use farmconsole::config::{access, files, shell_word};
-use farmconsole::keys::{self, Passphrase, passphrase_in};
-use farmconsole::tls::PassphraseFile;
+use farmconsole::keys::{self, KeysError, Passphrase, passphrase_in};
+use farmconsole::tls::{CaKeys, PassphraseFile, TlsError};
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
@@ -45,7 +46,11 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
         }
     }
     let question = format!("Passphrase of the farming keys in {}: ", file.display());
-    ask(&question)
+    let is_wrong = |text: &str| {
+        let opened = keys::load(&file, Some(&Passphrase::new(text.to_owned().into())));
+        matches!(opened, Err(KeysError::WrongPassphrase { .. }))
+    };
+    ask_until_right(ask, &question, is_wrong)
         .map(|text| Some(Passphrase::new(text)))
         .map_err(|no_answer| {
             Failure::new(
@@ -57,6 +62,42 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
             ))
         })
 }
+
+/// Asks for something that may be mistyped: three times at most, as long as it is wrong. Whoever uses the last answer says
+/// what is wrong with it.
+pub(crate) fn ask_until_right(
+    mut ask: impl FnMut(&str) -> io::Result<Zeroizing<String>>,
+    question: &str,
+    is_wrong: impl Fn(&str) -> bool,
+) -> io::Result<Zeroizing<String>> {
+    let mut answer = ask(question)?;
+    for _ in 1..TRIES {
+        if !is_wrong(&answer) {
+            break;
+        }
+        answer = ask(&format!("That is not it, try again.\n{question}"))?;
+    }
+    Ok(answer)
+}
+
+/// Asks for a new secret and for the same again, three times at most; nothing if they never were the same.
+fn ask_twice(
+    mut ask: impl FnMut(&str) -> io::Result<Zeroizing<String>>,
+    question: &str,
+) -> io::Result<Option<Passphrase>> {
+    let mut slip = "";
+    for _ in 0..TRIES {
+        let first = Passphrase::new(ask(&format!("{slip}{question}"))?);
+        if first.is_same(&Passphrase::new(ask("The same again: ")?)) {
+            return Ok(Some(first));
+        }
+        slip = "Those are not the same, try again.\n";
+    }
+    Ok(None)
+}
+
+/// How often a secret may be typed, as with `sudo`.
+const TRIES: u32 = 3;
 
 /// Where systemd puts the credentials of this service.
 fn credentials_directory() -> Option<PathBuf> {
@@ -90,7 +131,14 @@ pub(crate) fn ca_passphrase(context: &Context) -> Result<Zeroizing<String>, Fail
             check_private(&path)?;
             read(&path).map(|text| passphrase_in(&text).to_owned().into())
         }
-        None => ask("Passphrase of the keys of this farm's authorities: ").map_err(not_asked("--ca-passphrase-file")),
+        None => {
+            let is_wrong = |text: &str| {
+                let opened = CaKeys::of(&context.root).unlock(Passphrase::new(text.to_owned().into()), Mono(0));
+                matches!(opened, Err(TlsError::WrongPassphrase { .. }))
+            };
+            ask_until_right(ask, "Passphrase of the keys of this farm's authorities: ", is_wrong)
+                .map_err(not_asked("--ca-passphrase-file"))
+        }
     }
 }
 
@@ -99,12 +147,9 @@ pub(crate) fn new_passphrase(what: &str, file: Option<&Path>, option: &'static s
     let passphrase = match file {
         Some(file) => passphrase_from_file(file)?,
         None => {
-            let ask = |question: &str| ask(question).map(Passphrase::new).map_err(not_asked(option));
-            let first = ask(&format!("New passphrase of {what}: "))?;
-            if !first.is_same(&ask("The same again: ")?) {
-                return Err(Failure::new(Status::Usage, "the two passphrases are not the same"));
-            }
-            first
+            let question = format!("New passphrase of {what}: ");
+            let twice = ask_twice(ask, &question).map_err(not_asked(option))?;
+            twice.ok_or_else(|| Failure::new(Status::Usage, "the two passphrases are not the same"))?
         }
     };
     if passphrase.length() < SHORTEST_PASSPHRASE {
@@ -249,6 +294,49 @@ fn answer(mut typed: impl Read) -> io::Result<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever types these answers, one after the other, and what they are asked.
+    fn typing(
+        typed: &[&str],
+        asked: impl FnOnce(&mut dyn FnMut(&str) -> io::Result<Zeroizing<String>>),
+    ) -> Vec<String> {
+        let mut answers = typed.iter();
+        let mut questions = Vec::new();
+        asked(&mut |question| {
+            questions.push(question.to_owned());
+            let answer = answers.next().ok_or(io::ErrorKind::Interrupted)?;
+            Ok(Zeroizing::new((*answer).to_owned()))
+        });
+        questions
+    }
+
+    #[test]
+    fn what_is_mistyped_is_asked_for_three_times() {
+        let asked = |typed: &[&str], expected: Option<&str>| {
+            typing(typed, |ask| {
+                let answer = ask_until_right(ask, "Passphrase: ", |text| text != "sesame");
+                assert_eq!(answer.ok().as_deref().map(String::as_str), expected);
+            })
+        };
+        assert_eq!(asked(&["sesame"], Some("sesame")), ["Passphrase: "]);
+        let questions = asked(&["sesam", "sesame", "never asked"], Some("sesame"));
+        assert_eq!(questions, ["Passphrase: ", "That is not it, try again.\nPassphrase: "]);
+        assert_eq!(asked(&["a", "b", "c", "sesame"], Some("c")).len(), 3);
+        assert_eq!(asked(&["a"], None).len(), 2, "whoever gives up is not asked again");
+    }
+
+    #[test]
+    fn a_new_passphrase_is_asked_for_anew_when_the_second_is_another() {
+        let asked = |typed: &[&str], expected: Option<usize>| {
+            typing(typed, |ask| {
+                let answer = ask_twice(ask, "New: ").unwrap();
+                assert_eq!(answer.map(|it| it.length()), expected);
+            })
+        };
+        let questions = asked(&["sesame", "sesam", "open", "open"], Some(4));
+        assert_eq!(questions[2], "Those are not the same, try again.\nNew: ");
+        assert_eq!(asked(&["a", "b", "c", "d", "e", "f", "g", "g"], None).len(), 6);
+    }
 
     #[test]
     fn an_answer_is_what_is_left_after_corrections() {

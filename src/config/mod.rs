@@ -45,6 +45,7 @@ pub use network::{BUILT_IN_NETWORKS, is_simulator};
 pub use new_settings::{DEFAULT_SETTINGS, settings_for};
 pub use own::{HistorySettings, OwnSettings, SimulatedChainSettings};
 pub use pools::PoolList;
+pub use reader::nearest;
 pub use root::{Root, RootKind};
 pub use settings::{FarmerSettings, HarvesterSettings, LoggingSettings, PlotsRefreshParameter, Settings};
 pub use shell_word::shell_word;

@@ -238,7 +238,8 @@ impl<'d> Reader<'d> {
 }
 
 /// The word of `known` that differs from `word` by at most a third of its letters.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+#[must_use]
+pub fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
         .map(|candidate| (distance(word, candidate), *candidate))

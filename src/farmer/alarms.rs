@@ -40,6 +40,23 @@ impl Alarms {
         }
     }
 
+    /// What was wrong in earlier runs comes after what is over in this one.
+    pub(super) fn handle_past(&mut self, past: Vec<AlarmView>) {
+        let room = ALARM_HISTORY_KEPT.saturating_sub(self.history.len());
+        for view in past
+            .into_iter()
+            .filter(|view| view.closed_at_unix_ms.is_some())
+            .take(room)
+        {
+            // Of this run, so that no two alarms on a screen have one number.
+            self.opened += 1;
+            self.history.push_back(AlarmView {
+                number: self.opened,
+                ..view
+            });
+        }
+    }
+
     /// Opens an alarm, or brings an open one up to date. The notice is for one that was not open.
     pub(super) fn raise(&mut self, now: Now, kind: AlarmKind) -> Option<Notice> {
         let key = kind.key();
@@ -74,6 +91,7 @@ impl Alarms {
             updated_at_unix_ms: now.unix.0,
             closed_at_unix_ms: None,
             acknowledged: seen.is_some(),
+            cut_short: false,
         };
         self.open.insert(
             key,
@@ -153,9 +171,13 @@ impl Alarms {
         views
     }
 
-    /// Alarms that are over, the last that closed first.
+    /// Alarms that are over, the last that closed first. One that was seen in an earlier run and goes on in this one is not.
     pub(super) fn history(&self) -> Vec<AlarmView> {
-        self.history.iter().cloned().collect()
+        let goes_on = |past: &AlarmView, open: &Open| {
+            open.view.opened_at_unix_ms == past.opened_at_unix_ms && open.view.kind.incident() == past.kind.incident()
+        };
+        let is_over = |past: &&AlarmView| !self.open.values().any(|open| goes_on(past, open));
+        self.history.iter().filter(is_over).cloned().collect()
     }
 
     /// Alarms that were not opened because too many were.
@@ -488,6 +510,37 @@ mod tests {
         assert_eq!(left(None, Some("barn")), 1);
         assert_eq!(left(Some("no_keys"), None), 2);
         assert_eq!(left(Some("no_keys"), Some("shed")), 3);
+    }
+
+    #[test]
+    fn what_was_over_before_a_restart_comes_after_what_is_over_since() {
+        let (before, now) = (Now::default(), Now::default().after(DAY));
+        let mut earlier = Alarms::default();
+        earlier.raise(before, silent(2));
+        earlier.acknowledge(before, None);
+        let memory = earlier.memory(before);
+        for kind in [AlarmKind::NoKeys, missed()] {
+            earlier.raise(before, kind);
+        }
+        earlier.close(before.after(HOUR), |_| true);
+        let mut alarms = Alarms::new(now, memory);
+        alarms.raise(now, AlarmKind::NoKeys);
+        alarms.close(now, |_| true);
+        alarms.handle_past(earlier.history());
+        alarms.raise(now, silent(3));
+        let told = alarms.history();
+        let kinds: Vec<_> = told.iter().map(|view| view.kind.rule()).collect();
+        assert_eq!(
+            kinds,
+            ["no_keys", "signage_points_missed", "no_keys"],
+            "what was seen goes on, and is not over"
+        );
+        let mut numbers: Vec<_> = told.iter().chain(&alarms.views(now)).map(|view| view.number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 4, "each has a number of its own");
+        alarms.handle_past(vec![told[0].clone(); 2 * ALARM_HISTORY_KEPT]);
+        assert_eq!(alarms.history.len(), ALARM_HISTORY_KEPT);
     }
 
     #[test]

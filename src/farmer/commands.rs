@@ -15,21 +15,21 @@ impl Farmer {
     /// # Errors
     /// Why it cannot.
     pub fn check(&self, command: &Command) -> Result<(), CommandError> {
-        let name_if = |harvester: HarvesterId, connected: bool| {
-            let slot = self
-                .harvesters
-                .get(harvester)
-                .ok_or(CommandError::NoSuchHarvester { harvester })?;
-            Ok((slot.session.is_some() == connected, slot.name.clone()))
-        };
         match command {
             Command::RefreshHarvester { harvester: None } | Command::AcknowledgeAlarm { number: None } => Ok(()),
             Command::RefreshHarvester {
                 harvester: Some(harvester),
-            } => match name_if(*harvester, true)? {
-                (true, _) => Ok(()),
-                (false, name) => Err(CommandError::NotConnected { name: name.to_string() }),
-            },
+            } => {
+                let harvester = *harvester;
+                let slot = self.harvesters.get(harvester);
+                let slot = slot.ok_or(CommandError::NoSuchHarvester { harvester })?;
+                match slot.session {
+                    Some(_) => Ok(()),
+                    None => Err(CommandError::NotConnected {
+                        name: slot.name.to_string(),
+                    }),
+                }
+            }
             Command::AcknowledgeAlarm { number: Some(number) } => {
                 let number = *number;
                 if self.alarms.is_open(number) {
@@ -46,10 +46,6 @@ impl Farmer {
                     Err(CommandError::TooManySilences { limit })
                 }
             }
-            Command::ForgetHarvester { harvester } => match name_if(*harvester, false)? {
-                (true, _) => Ok(()),
-                (false, name) => Err(CommandError::Connected { name: name.to_string() }),
-            },
         }
     }
 
@@ -200,7 +196,6 @@ impl Farmer {
                 self.alarms.silence(now, rule, machine, for_s);
                 self.keep_alarm_memory(now);
             }
-            Command::ForgetHarvester { harvester } => self.forget(now, harvester),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::ids::{NodeId, PeerId, QualityString, SessionId, SpHash};
 use crate::pos::ProofError;
 use crate::pos::v2::SolveError;
 use crate::snapshot::{
-    AlarmKind, Concern, ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause,
+    AlarmKind, AlarmView, Concern, ConnectedPeer, DisconnectCause, FarmRecord, HarvesterId, HistoryView, RefusalCause,
     SimulatedChainView, UnlistedDirectory,
 };
 use crate::units::Height;
@@ -212,6 +212,8 @@ pub enum Input {
     Command(Command),
     /// What earlier runs had of luck; from here on [`Output::Record`](super::Output::Record) says what is to be kept.
     Past(Box<FarmRecord>),
+    /// Alarms of earlier runs, all of them over, the one that closed last first. Their numbers say nothing.
+    PastAlarms(Vec<AlarmView>),
     /// How the history fares.
     History(HistoryView),
     /// An alarm hook was called.
@@ -384,11 +386,6 @@ pub enum Command {
         /// For how long, seconds; 0 ends a silence.
         for_s: u64,
     },
-    /// Forget a harvester that is not connected and will not come back.
-    ForgetHarvester {
-        /// Which.
-        harvester: HarvesterId,
-    },
 }
 
 /// Why a [`Command`] cannot be done.
@@ -403,12 +400,6 @@ pub enum CommandError {
     /// It would have to be connected.
     #[error("{name} is not connected")]
     NotConnected {
-        /// Its name.
-        name: String,
-    },
-    /// It would have to be gone.
-    #[error("{name} is connected: only a harvester that is gone can be forgotten")]
-    Connected {
         /// Its name.
         name: String,
     },

@@ -234,6 +234,7 @@ impl Farmer {
             },
             Input::History(view) => self.handle_history(now, view),
             Input::Past(past) => self.luck.handle_past(now, *past),
+            Input::PastAlarms(alarms) => self.alarms.handle_past(alarms),
             Input::Fleet(status) => self.handle_fleet(now, status),
         }
     }

@@ -239,7 +239,7 @@ impl<'a> Batch<'a> {
         self.transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO alarms (run, number, opened_ms, closed_ms, rule, severity, machine, text, remedy,
-                 acknowledged) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                 acknowledged, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )?
             .execute(params![
                 self.run.id,
@@ -252,6 +252,7 @@ impl<'a> Batch<'a> {
                 alarm.text,
                 alarm.remedy,
                 alarm.acknowledged,
+                serde_json::to_string(&alarm.kind).ok(),
             ])?;
         Ok(())
     }

@@ -177,7 +177,8 @@ fn read(connection: &Connection, request: &HistoryRequest) -> Result<HistoryPage
         }
         HistoryTable::Alarms => {
             let (more, rows) = query.rows(
-                "SELECT opened_ms, closed_ms, rule, severity, machine, text, remedy, acknowledged FROM alarms",
+                "SELECT opened_ms, closed_ms, rule, severity, machine, text, remedy, acknowledged, closed_ms >= seen_ms
+                 FROM alarms JOIN runs ON runs.id = run",
                 "opened_ms",
                 Some("machine"),
                 alarm,
@@ -329,6 +330,7 @@ fn alarm(row: &Row<'_>) -> Result<AlarmRow, rusqlite::Error> {
         text: row.get(5)?,
         remedy: row.get(6)?,
         acknowledged: row.get(7)?,
+        cut_short: row.get::<_, Option<bool>>(8)?.unwrap_or_default(),
     })
 }
 

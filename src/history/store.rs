@@ -12,13 +12,13 @@ use super::columns::{QUARTER_COLUMNS, int, quarter, unsigned};
 use super::fact::Fact;
 use super::{HistoryOptions, SUMS_KEPT_DAYS};
 use crate::ids::SpHash;
-use crate::snapshot::FarmRecord;
+use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, FarmRecord};
 
 /// Version of the schema.
-pub(super) const SCHEMA_VERSION: i64 = 1;
+pub(super) const SCHEMA_VERSION: i64 = 2;
 
 /// Brings version 0, 1, … to the next one.
-const MIGRATIONS: [&str; 1] = [include_str!("schema.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("kinds.sql")];
 
 /// Why the file cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +155,38 @@ impl Store {
         })
     }
 
+    /// Alarms of earlier runs, the one that closed last first; at most [`ALARM_HISTORY_KEPT`]. One whose kind this version
+    /// does not know is left out: the file keeps it for its owner.
+    pub(super) fn alarms(&self) -> Result<Vec<AlarmView>, rusqlite::Error> {
+        let mut statement = self.connection.prepare(
+            "SELECT kind, text, remedy, opened_ms, closed_ms, acknowledged, closed_ms >= seen_ms
+             FROM alarms JOIN runs ON runs.id = run
+             WHERE closed_ms IS NOT NULL AND kind IS NOT NULL ORDER BY closed_ms DESC, run DESC, number DESC LIMIT ?1",
+        )?;
+        let most = i64::try_from(ALARM_HISTORY_KEPT).unwrap_or(i64::MAX);
+        let rows = statement.query_map([most], |row| {
+            let kind: String = row.get(0)?;
+            let Ok(kind) = serde_json::from_str::<AlarmKind>(&kind) else {
+                return Ok(None);
+            };
+            let closed_at_unix_ms = unsigned(row.get(4)?);
+            Ok(Some(AlarmView {
+                number: 0,
+                severity: kind.severity(),
+                kind,
+                text: row.get(1)?,
+                remedy: row.get(2)?,
+                opened_at_unix_ms: unsigned(row.get(3)?),
+                updated_at_unix_ms: closed_at_unix_ms,
+                closed_at_unix_ms: Some(closed_at_unix_ms),
+                acknowledged: row.get(5)?,
+                silenced: false,
+                cut_short: row.get(6)?,
+            }))
+        })?;
+        rows.filter_map(Result::transpose).collect()
+    }
+
     /// Writes facts, all or none.
     pub(super) fn write(&mut self, now_ms: u64, facts: &[Fact]) -> Result<(), rusqlite::Error> {
         let Self {
@@ -257,3 +289,83 @@ const JOURNAL_KEPT_BYTES: i64 = 4 << 20;
 
 /// Others may hold the file for a moment: a checkpoint, or its owner's `sqlite3`.
 const BUSY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::HarvesterId;
+
+    const T: u64 = 1_800_000_000_000;
+
+    fn alarm(number: u64, closed_at_unix_ms: Option<u64>) -> AlarmView {
+        let kind = AlarmKind::PlotsLost {
+            harvester: HarvesterId(3),
+            name: "shelf".to_owned(),
+            lost: 109,
+            directory: Some("/mnt/d07".to_owned()),
+        };
+        AlarmView {
+            number,
+            severity: kind.severity(),
+            text: kind.to_string(),
+            remedy: kind.remedy(),
+            kind,
+            opened_at_unix_ms: T + number,
+            updated_at_unix_ms: closed_at_unix_ms.unwrap_or(T),
+            closed_at_unix_ms,
+            acknowledged: true,
+            silenced: false,
+            cut_short: false,
+        }
+    }
+
+    fn fact(number: u64, closed_at_unix_ms: Option<u64>) -> Fact {
+        Fact::Alarm(Box::new(alarm(number, closed_at_unix_ms)))
+    }
+
+    #[test]
+    fn alarms_of_earlier_runs_are_told_to_the_farmer() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.sqlite");
+        // A file of the first schema, with an alarm of which it does not know the fields.
+        let old = Connection::open(&file).unwrap();
+        old.execute_batch(include_str!("schema.sql")).unwrap();
+        old.execute_batch(
+            "PRAGMA user_version = 1; INSERT INTO runs VALUES (1, 1, 2, '0');
+             INSERT INTO alarms VALUES (1, 1, 1, 2, 'no_keys', 'critical', NULL, 'x', 'y', 0);",
+        )
+        .unwrap();
+        drop(old);
+        let mut store = Store::open(&file, T, T).unwrap();
+        store
+            .write(T, &[fact(1, None), fact(2, Some(T + 60_000)), fact(3, None)])
+            .unwrap();
+        store.write(T + 90_000, &[]).unwrap();
+        drop(store);
+        let mut store = Store::open(&file, T + 100_000, T + 100_000).unwrap();
+        let told = store.alarms().unwrap();
+        let times: Vec<_> = told
+            .iter()
+            .map(|it| (it.opened_at_unix_ms, it.closed_at_unix_ms, it.cut_short))
+            .collect();
+        assert_eq!(
+            times,
+            [
+                (T + 3, Some(T + 90_000), true),
+                (T + 1, Some(T + 90_000), true),
+                (T + 2, Some(T + 60_000), false)
+            ]
+        );
+        let number = told[2].number;
+        assert_eq!(
+            told[2],
+            AlarmView {
+                number,
+                ..alarm(2, Some(T + 60_000))
+            }
+        );
+        let many: Vec<_> = (0..100).map(|n| fact(n, Some(T + 200_000))).collect();
+        store.write(T + 200_000, &many).unwrap();
+        assert_eq!(store.alarms().unwrap().len(), ALARM_HISTORY_KEPT);
+    }
+}

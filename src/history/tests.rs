@@ -85,6 +85,7 @@ fn alarm(number: u64, closed_at_unix_ms: Option<u64>) -> Fact {
         closed_at_unix_ms,
         acknowledged: false,
         silenced: false,
+        cut_short: false,
     }))
 }
 
@@ -371,6 +372,7 @@ fn next_run_knows_the_luck_and_closes_what_was_open() {
         Some(T + 950_000),
         "when the run was last seen"
     );
+    assert!(alarms[0].cut_short);
 }
 
 #[test]
@@ -427,14 +429,14 @@ fn newer_schema_is_left_alone_and_told() {
     other.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
     drop(other);
     let before = std::fs::read(&file).unwrap();
-    assert!(matches!(Store::open(&file, T, T), Err(StoreError::Newer { schema: 2 })));
+    assert!(matches!(Store::open(&file, T, T), Err(StoreError::Newer { schema: 3 })));
     let (inputs, mut told) = mpsc::channel(8);
     let (sender, writer) = history(options(&file), inputs);
     let thread = std::thread::spawn(move || writer.run());
     assert!(matches!(
         told.blocking_recv(),
         Some(Input::History(HistoryView {
-            state: HistoryState::Newer { schema: 2 },
+            state: HistoryState::Newer { schema: 3 },
             ..
         }))
     ));

@@ -95,10 +95,18 @@ impl Writer {
                 // Waits only while the engine does not take its inputs.
                 let _ = self.farmer.blocking_send(Input::Past(Box::new(record)));
             }
-            Err(error) => {
-                tracing::warn!(target: "history", "read the past from {}: {error}", self.options.file.display());
-            }
+            Err(error) => self.warn_of_past(&error),
         }
+        match store.alarms() {
+            Ok(alarms) => {
+                let _ = self.farmer.blocking_send(Input::PastAlarms(alarms));
+            }
+            Err(error) => self.warn_of_past(&error),
+        }
+    }
+
+    fn warn_of_past(&self, error: &rusqlite::Error) {
+        tracing::warn!(target: "history", "read the past from {}: {error}", self.options.file.display());
     }
 
     /// Writes until the end, or until the file is of no use.
@@ -308,8 +316,38 @@ const PAST_MS: u64 = 24 * 3_600_000 + 900_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::farmer::tests::story::past_alarm;
     use crate::history::history;
-    use crate::snapshot::{FarmRecord, HistoryView};
+    use crate::snapshot::{AlarmKind, FarmRecord, HistoryView, Notice};
+
+    #[test]
+    fn what_was_wrong_in_an_earlier_run_is_told_to_the_farmer() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = |notice: Option<Notice>| {
+            let (inputs, mut told) = mpsc::channel(64);
+            let options = HistoryOptions {
+                file: dir.path().join("history.sqlite"),
+                keep_days: 30,
+                max_bytes: 512 << 20,
+            };
+            let (sender, writer) = history(options, inputs);
+            notice.iter().for_each(|notice| sender.note(notice));
+            drop(sender);
+            std::thread::spawn(move || writer.run()).join().unwrap();
+            std::iter::from_fn(|| told.blocking_recv())
+                .find_map(|input| match input {
+                    Input::PastAlarms(alarms) => Some(alarms),
+                    _ => None,
+                })
+                .unwrap()
+        };
+        let mut alarm = past_alarm(AlarmKind::NoKeys);
+        alarm.closed_at_unix_ms = None;
+        assert_eq!(run(Some(Notice::AlarmOpened { alarm })), []);
+        let told = run(None);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].kind == AlarmKind::NoKeys && told[0].closed_at_unix_ms.is_some());
+    }
 
     #[test]
     fn file_that_is_removed_while_it_is_open_is_told_of_and_begun_anew() {

@@ -26,6 +26,7 @@ pub(super) fn alarm(name: &str) -> AlarmView {
         closed_at_unix_ms: None,
         acknowledged: false,
         silenced: false,
+        cut_short: false,
     }
 }
 

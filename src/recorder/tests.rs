@@ -21,7 +21,7 @@ use crate::farmer::{
 };
 use crate::ids::{Bytes32, ChallengeHash, LauncherId, PuzzleHash, QualityString};
 use crate::logging::{LogLevel, Service};
-use crate::snapshot::{AlarmKind, Concern, ConnectedPeer, Notice, RefusalCause};
+use crate::snapshot::{AlarmKind, Concern, ConnectedPeer, HarvesterId, Notice, RefusalCause};
 use crate::wire::pool::PoolVersion;
 use crate::wire::{
     FoliageBlockData, FromHarvester, G1Bytes, G2Bytes, PlotPool, PoolTarget, RequestSignedValues,
@@ -29,7 +29,8 @@ use crate::wire::{
 };
 
 /// What is private in [`life`].
-const SECRETS: [&str; 21] = [
+const SECRETS: [&str; 22] = [
+    "pantry",
     "barn",
     "6261726e00",
     "10.20.30.40",
@@ -72,6 +73,13 @@ fn life() -> Story {
             ..node_status("node.lan:8444")
         },
     });
+    let lost = AlarmKind::PlotsLost {
+        harvester: HarvesterId(3),
+        name: "pantry".to_owned(),
+        lost: 4,
+        directory: Some("/home/ann/my drive".to_owned()),
+    };
+    story.input(Input::PastAlarms(vec![past_alarm(lost)]));
     story.pass(seconds(5));
     story.input(Input::Node {
         node: NODE,

@@ -216,4 +216,7 @@ pub struct AlarmRow {
     pub remedy: String,
     /// A person has seen it.
     pub acknowledged: bool,
+    /// It was open when that run of the farmer ended: `closed_at_unix_ms` is when that was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
 }

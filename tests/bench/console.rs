@@ -64,6 +64,8 @@ mod json;
 mod keys;
 #[path = "../../ui/lists.rs"]
 mod lists;
+#[path = "../../ui/out.rs"]
+mod out;
 #[path = "../../ui/plots/mod.rs"]
 mod plots;
 #[path = "../../ui/pool.rs"]

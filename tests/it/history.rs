@@ -204,12 +204,14 @@ fn silence_and_acknowledgement_outlive_a_restart() {
     program.ok(&[
         "alarms",
         "silence",
-        "harvester_absent",
+        "no_signage_points",
         "--machine",
-        "barn",
+        "simulated chain",
         "--for",
         "2h",
     ]);
+    let slip = ["alarms", "silence", "--machine", "simulated chan"];
+    assert!(program.fails(&slip, 2).contains("did you mean simulated chain?"));
     program.until("it is kept", |_| {
         program.root().join("farmconsole/alarm-memory.json").exists()
     });
@@ -223,9 +225,16 @@ fn silence_and_acknowledgement_outlive_a_restart() {
     assert!(
         program
             .ok(&["alarms", "silence"])
-            .starts_with("harvester_absent of barn, for another 1 h 5")
+            .starts_with("no_signage_points of simulated chain, for another 1 h 5")
     );
-    program.ok(&["alarms", "silence", "harvester_absent", "--machine", "barn", "--end"]);
+    program.ok(&[
+        "alarms",
+        "silence",
+        "no_signage_points",
+        "--machine",
+        "simulated chain",
+        "--end",
+    ]);
     assert_eq!(program.ok(&["alarms", "silence"]), "nothing is silenced\n");
 }
 

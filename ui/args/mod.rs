@@ -196,16 +196,16 @@ pub(crate) struct Output {
 pub(crate) enum AlarmsCommand {
     /// Say that you have seen alarms; those that only tell of something past close.
     Ack {
-        /// Their numbers, as `alarms --json` says them [default: all].
+        /// Their numbers, as `alarms` says them [default: all].
         #[arg(value_name = "NUMBER")]
         numbers: Vec<u64>,
     },
     /// Tell nobody of some alarms for a while; they are still shown. Without arguments: lists what is silenced.
     Silence {
-        /// Only of this rule, as harvester_silent (`alarms --json` says it as `kind`) [default: all].
+        /// Only of this rule, as harvester_silent (`alarms` says it behind the number) [default: all].
         #[arg(hide_possible_values = true, value_parser = PossibleValuesParser::new(AlarmKind::RULES))]
         rule: Option<String>,
-        /// Only of this harvester or node.
+        /// Only of this harvester, node, pool or address [default: all].
         #[arg(long, value_name = "NAME")]
         machine: Option<String>,
         /// For how long: 90s, 30m, 2h, 7d [default: 1h].

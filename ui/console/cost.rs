@@ -272,6 +272,7 @@ fn alarm(number: u64, now: u64) -> AlarmView {
         closed_at_unix_ms: None,
         acknowledged: false,
         silenced: false,
+        cut_short: false,
     }
 }
 

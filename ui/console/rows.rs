@@ -189,9 +189,14 @@ impl Model {
     pub(super) fn harvester_of_alarm(&self) -> Option<HarvesterId> {
         let rows = self.alarms();
         let selected = rows.iter().find(|alarm| Some(alarm.number) == self.selection.alarm);
-        let id = selected.or_else(|| rows.first())?.kind.harvester()?;
-        let known = self.shown().harvesters.iter().any(|harvester| harvester.id == id);
-        known.then_some(id)
+        let alarm = selected.or_else(|| rows.first())?;
+        let farm = self.shown();
+        // Each run of the farmer numbers harvesters anew; names stay, and some alarms have nothing else.
+        let is_of_earlier = alarm.closed_at_unix_ms.is_some_and(|at| at < farm.started_at_unix_ms);
+        let id = alarm.kind.harvester().filter(|_| !is_of_earlier);
+        let name = alarm.kind.machine();
+        let is_it = |it: &&HarvesterView| id.map_or_else(|| name.as_ref() == Some(&it.name), |id| it.id == id);
+        farm.harvesters.iter().find(is_it).map(|it| it.id)
     }
 
     /// How many plots this harvester has lost, as open alarms say.

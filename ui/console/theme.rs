@@ -9,6 +9,7 @@ use ratatui::symbols::border;
 use super::palette::{Ink, Palette};
 use super::tone::Tone;
 use crate::args::ColorChoice;
+use crate::format::{ascii, is_utf8};
 
 /// How many colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +88,7 @@ impl Theme {
             ColorChoice::Auto if dumb || environment.no_color.is_some() => Depth::None,
             ColorChoice::Auto => full,
         };
-        let utf8 = environment.locale.as_deref().is_some_and(|locale| {
-            let locale = locale.to_ascii_lowercase();
-            locale.contains("utf-8") || locale.contains("utf8")
-        });
-        let charset = if ascii || dumb || !utf8 {
+        let charset = if ascii || dumb || !is_utf8(environment.locale.as_deref()) {
             Charset::Ascii
         } else {
             Charset::Unicode
@@ -194,19 +191,7 @@ impl Theme {
     pub(super) fn plain(self, text: String) -> String {
         match self.charset {
             Charset::Unicode => text,
-            Charset::Ascii if text.is_ascii() => text,
-            Charset::Ascii => text
-                .chars()
-                .map(|c| match c {
-                    c if c.is_ascii() => c,
-                    '·' | '–' | '—' | '−' => '-',
-                    '×' => 'x',
-                    '…' => '~',
-                    '→' => '>',
-                    '←' => '<',
-                    _ => '?',
-                })
-                .collect(),
+            Charset::Ascii => ascii(text),
         }
     }
 }

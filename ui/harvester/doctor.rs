@@ -1,7 +1,7 @@
 //! `farmconsole harvester doctor`: why harvesters cannot connect. On the farmer's machine every refused connection with
 //! cause and remedy; on a harvester's its certificate, its settings, and whether the farmer lets it in.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use farmconsole::config::{Settings, check as check_settings};
 use farmconsole::control::Role;
@@ -32,7 +32,7 @@ pub(crate) async fn doctor(context: &Context, json: bool) -> Outcome {
         Ok(client) => of_harvester(context, Some(Attached { client })).await,
         Err(_) => of_harvester(context, None).await,
     };
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     for Diagnosis { what, remedy } in &found {
         if json {
             let diagnosis = Diagnosis {

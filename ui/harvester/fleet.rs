@@ -102,7 +102,7 @@ fn where_it_leads(name: &HarvesterName, token: &str) -> String {
 pub(crate) async fn members(context: &Context, json: bool) -> Outcome {
     let mut attached = context.attach().await?;
     let view = view(&mut attached).await?;
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     if view.members.is_empty() && view.invited.is_empty() && !json {
         let invite = context.commands.here("`farmconsole harvester invite NAME`");
         writeln!(

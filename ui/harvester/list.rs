@@ -1,6 +1,6 @@
 //! `farmconsole harvester list`: the fleet, one line a machine, and the files that are not farmed.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use farmconsole::control::Ask;
@@ -45,11 +45,11 @@ pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: b
         .collect();
     if !kinds.is_empty() {
         for kind in kinds {
-            print_files(&mut attached, kind, json).await?;
+            print_files(context, &mut attached, kind, json).await?;
         }
         return Ok(Ended::Fine);
     }
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     let widths = widths(&snapshot.harvesters);
     for harvester in &snapshot.harvesters {
         if json {
@@ -88,7 +88,7 @@ async fn refreshed(attached: &mut Attached) -> Result<FarmSnapshot, Failure> {
     }
 }
 
-async fn print_files(attached: &mut Attached, list: ListKind, json: bool) -> Result<(), Failure> {
+async fn print_files(context: &Context, attached: &mut Attached, list: ListKind, json: bool) -> Result<(), Failure> {
     let mut offset = 0;
     loop {
         let request = PageRequest {
@@ -96,7 +96,7 @@ async fn print_files(attached: &mut Attached, list: ListKind, json: bool) -> Res
             ..PageRequest::first(None, list, PAGE_LIMIT)
         };
         let page = attached.page(request).await?;
-        let mut out = io::stdout().lock();
+        let mut out = context.out(json);
         for item in &page.items {
             if json {
                 writeln!(out, "{}", json_line(item)?)?;

@@ -123,7 +123,7 @@ pub(super) async fn show(context: &Context, json: bool) -> Outcome {
         directories.push(look.await.map_err(|error| Failure::new(Status::Failed, error))?);
     }
     let is_fine = failure.is_none() && directories.iter().all(|directory| directory.error.is_none());
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     if json {
         let shown = ShowJson {
             version: 1,

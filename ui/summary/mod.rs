@@ -22,7 +22,7 @@ pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
     let mut attached = context.attach_any().await?;
     if attached.client.hello().role == Role::Harvester {
         let machine = attached.machine().await?;
-        return harvester::status::summary(io::stdout().lock(), &machine, &context.commands, json);
+        return harvester::status::summary(context.out(json), &machine, &context.commands, json);
     }
     let mut snapshot = attached.snapshot().await?;
     if !json {
@@ -30,7 +30,7 @@ pub(crate) async fn run(context: &Context, json: bool) -> Outcome {
             alarm.remedy = context.commands.here(&alarm.remedy).into_owned();
         }
     }
-    let out = io::stdout().lock();
+    let out = context.out(json);
     print(out, &snapshot, json)
 }
 

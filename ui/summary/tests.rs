@@ -330,6 +330,7 @@ fn alarm(kind: AlarmKind) -> AlarmView {
         updated_at_unix_ms: NOW - 60_000,
         acknowledged: false,
         silenced: false,
+        cut_short: false,
         closed_at_unix_ms: None,
     }
 }

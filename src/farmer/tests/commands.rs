@@ -1,9 +1,9 @@
 //! What people order, and what the rest of the program has to tell.
 
 use super::story::*;
-use crate::clock::UnixMillis;
-use crate::farmer::{Command, CommandError, ExpectedHarvester, FarmerConfig, FarmerKeys, FleetStatus, Input};
-use crate::snapshot::{AlarmKind, Concern, ConnectedPeer, HarvesterId, HarvesterState, UnlistedDirectory};
+use crate::farmer::harvesters::MAX_ABSENT;
+use crate::farmer::{Command, CommandError, FarmerConfig, FarmerKeys, FleetStatus, Input};
+use crate::snapshot::{AlarmKind, Concern, HarvesterId, HarvesterState, UnlistedDirectory};
 
 #[test]
 fn harvester_is_named_and_the_name_outlives_its_connection() {
@@ -11,10 +11,8 @@ fn harvester_is_named_and_the_name_outlives_its_connection() {
     let session = story.connect_as("unnamed", "10.0.0.7:1", "0.0.38");
     name(&mut story, "unnamed", "cellar");
     story.disconnect(session);
-    story.input(Input::Command(Command::ForgetHarvester {
-        harvester: HarvesterId(1),
-    }));
-    assert!(story.snapshot().harvesters.is_empty());
+    story.too_many_are_gone();
+    assert!(story.snapshot().harvesters.iter().all(|it| it.name != "cellar"));
     story.connect_as("unnamed", "10.0.0.8:1", "0.0.38");
     assert_eq!(story.harvester("cellar").host, "10.0.0.8");
 }
@@ -28,30 +26,24 @@ fn name(story: &mut Story, who: &str, name: &str) {
 }
 
 #[test]
-fn only_a_harvester_that_is_gone_can_be_forgotten() {
+fn of_too_many_that_are_gone_the_first_is_forgotten_with_its_alarms() {
     let mut story = Story::new();
     let barn = story.connect("barn");
-    let forget = Command::ForgetHarvester {
-        harvester: HarvesterId(1),
-    };
-    assert_eq!(
-        story.farmer.check(&forget),
-        Err(CommandError::Connected {
-            name: "barn".to_owned()
-        })
-    );
-    story.input(Input::Command(forget.clone()));
-    assert_eq!(story.snapshot().harvesters.len(), 1);
     story.disconnect(barn);
     story.pass(seconds(11));
     assert_eq!(story.alarms().len(), 1);
-    story.input(Input::Command(forget.clone()));
-    assert_eq!((story.snapshot().harvesters.len(), story.alarms().len()), (0, 0));
+    story.too_many_are_gone();
     assert_eq!(
-        story.farmer.check(&forget),
-        Err(CommandError::NoSuchHarvester {
-            harvester: HarvesterId(1)
-        })
+        (story.snapshot().harvesters.len(), story.alarms().len()),
+        (MAX_ABSENT, 0)
+    );
+    let harvester = HarvesterId(1);
+    let refresh = Command::RefreshHarvester {
+        harvester: Some(harvester),
+    };
+    assert_eq!(
+        story.farmer.check(&refresh),
+        Err(CommandError::NoSuchHarvester { harvester })
     );
 }
 
@@ -100,16 +92,6 @@ fn harvesters_that_change_their_names_get_them_whole() {
 fn a_harvester_of_an_earlier_run_is_absent_until_it_comes() {
     let mut story = Story::new();
     let (came, new) = (story.connect("came"), certificate("new"));
-    let expected = |name: &str| ExpectedHarvester {
-        peer: ConnectedPeer {
-            peer_id: certificate(name),
-            address: "10.0.0.9:0".parse().expect("an address"),
-            software_version: "2.7.5".to_owned(),
-            protocol_version: String::new(),
-        },
-        first_seen: UnixMillis(1_000),
-        last_seen: UnixMillis(2_000),
-    };
     story.input(Input::Fleet(FleetStatus {
         names: [(new, "rack-1".to_owned())].into(),
         expected: vec![expected("came"), expected("new"), expected("other")],
@@ -128,12 +110,6 @@ fn a_harvester_of_an_earlier_run_is_absent_until_it_comes() {
     assert!(snapshot.harvesters.iter().all(|it| it.first_seen_unix_ms == 1_000));
     story.connect("new");
     assert_eq!(story.harvester("rack-1").connections, 1);
-    // Of one that is gone for good a person may be rid.
-    story.input(Input::Command(Command::ForgetHarvester {
-        harvester: HarvesterId(3),
-    }));
-    story.input(Input::Fleet(FleetStatus::default()));
-    assert_eq!(story.snapshot().harvesters.len(), 2);
     assert!(story.is_connected(came));
 }
 

@@ -2,7 +2,7 @@
 
 use super::pool_story::*;
 use super::story::*;
-use crate::farmer::{Command, Input, PoolRequest};
+use crate::farmer::{Command, FleetStatus, Input, PoolRequest};
 use crate::ids::{PuzzleHash, SessionId};
 use crate::snapshot::AlarmKind;
 use crate::wire::PlotPool;
@@ -46,8 +46,9 @@ fn plots_of_a_contract_that_no_listed_plotnft_has_are_an_alarm_soon_after_the_st
     story.connect_with("attic", &plots("/mnt/d3", 1));
     story.pass(seconds(60));
     assert_eq!(unlisted(&story), [of_nobody(6, &["barn", "shelf", "attic"])]);
-    story.input(Input::Command(Command::ForgetHarvester {
-        harvester: story.harvester("barn").id,
+    story.input(Input::Fleet(FleetStatus {
+        revoked: [certificate("barn")].into(),
+        ..FleetStatus::default()
     }));
     assert_eq!(unlisted(&story), [of_nobody(3, &["shelf", "attic"])]);
     story.input(Input::Pools(vec![joined(membership("https://pool.example"))]));

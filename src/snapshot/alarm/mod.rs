@@ -36,6 +36,9 @@ pub struct AlarmView {
     /// A person does not want to be told of it for now.
     #[serde(default)]
     pub silenced: bool,
+    /// It was open when that run of the farmer ended, so that nobody knows when it was over, or whether it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
 }
 
 /// Alarms that nobody is to be told of for a while. They are still shown.

@@ -26,7 +26,7 @@ impl AlarmKind {
                 target: RewardTarget::Pool,
             } => "set `pool.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
             Self::HarvesterAbsent { name, why, .. } if *why == DisconnectCause::Revoked.to_string() => {
-                format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {name}`")
+                format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {}`", word(name))
             }
             Self::HarvesterAbsent {
                 name,

@@ -17,7 +17,7 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span};
 use super::model::Model;
-use crate::format::grouped;
+use crate::format::{counted, grouped};
 use crate::harvester::status::{drive_words, has_damaged_plots};
 
 /// Terminals of this width have look-ups and files side by side.
@@ -199,10 +199,7 @@ fn drive_row(model: &Model, drive: &VolumeView) -> Vec<Line<'static>> {
 fn lookups(model: &Model, area: Rect, buffer: &mut Buffer) {
     let theme = model.theme;
     let lookups = &model.snapshot.lookups;
-    let proofs = match model.snapshot.proofs {
-        1 => "1 proof since start".to_owned(),
-        proofs => format!("{} proofs since start", grouped(proofs)),
-    };
+    let proofs = format!("{} since start", counted(model.snapshot.proofs, "proof"));
     let inner = frame(model, Pane::Lookups, "Look-ups", dim(model, proofs), area, buffer);
     if lookups.is_empty() {
         put(buffer, inner, 0, &dim(model, "no signage point was looked up yet"));

@@ -14,7 +14,7 @@ use super::super::widgets::text::{line_width, put, span, wrap_keeping};
 use super::keymap::BINDINGS;
 use super::model::{Dialog, Model};
 use super::panes::{drive_tone, file_words, level_tone, micros};
-use crate::format::{grouped, plural};
+use crate::format::{counted, grouped, plural};
 use crate::harvester::status::drive_words;
 
 /// Columns of a popup, unless a command needs more.
@@ -104,8 +104,8 @@ fn drive(model: &Model, text: &mut Text<'_>) -> &'static str {
         drive_tone(model, drive),
     );
     let plots = format!(
-        "{} plots, {}; {} not farmed",
-        grouped(drive.plots),
+        "{}, {}; {} not farmed",
+        counted(drive.plots, "plot"),
         short_bytes(drive.plot_bytes),
         plural(drive.not_farmed, "file")
     );

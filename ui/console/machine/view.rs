@@ -25,7 +25,7 @@ use super::keymap::{Action, BINDINGS};
 use super::model::Model;
 use super::{panes, popups};
 use crate::feed::FarmerPlace;
-use crate::format::{grouped, plural, span as time_span};
+use crate::format::{counted, grouped, plural, span as time_span};
 use crate::harvester::status::link_words;
 
 /// Smallest terminal that gets a picture.
@@ -123,8 +123,8 @@ fn first_line(model: &Model, area: Rect, buffer: &mut Buffer) {
         }
         Link::Up => {
             let text = format!(
-                " {} plots{}{}",
-                grouped(machine.counts.farmed),
+                " {}{}{}",
+                counted(machine.counts.farmed, "plot"),
                 theme.dot(),
                 short_bytes(machine.plot_bytes)
             );

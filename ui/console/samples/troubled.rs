@@ -202,5 +202,6 @@ pub(in super::super) fn alarm(number: u64, kind: AlarmKind, opened_at_unix_ms: u
         closed_at_unix_ms: None,
         acknowledged: false,
         silenced: false,
+        cut_short: false,
     }
 }

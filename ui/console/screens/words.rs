@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use farmconsole::snapshot::{AlarmKind, FarmSnapshot, HarvesterState};
+use farmconsole::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, FarmSnapshot, HarvesterState};
 
 use super::*;
 
@@ -111,6 +111,116 @@ fn open_alarms_that_a_filter_leaves_out_are_not_denied() {
     let drawn = text(&model);
     assert!(!drawn.contains("no alarm is open"), "{drawn}");
     assert!(drawn.contains("no open alarm has these words"), "{drawn}");
+}
+
+#[test]
+fn alarms_are_counted_as_the_header_counts_them() {
+    let farm = samples::troubled();
+    let open = farm.alarms.len();
+    let mut model = console(farm, 120, 36);
+    press(&mut model, '7');
+    assert!(line_of(&model, "─ Alarms ").contains(&format!("Alarms {open} ─")));
+    assert!(text(&model).contains(&format!("{open} alarms !")));
+    code(&mut model, KeyCode::End);
+    assert!(line_of(&model, " over ").contains(" over 1 "));
+}
+
+#[test]
+fn why_a_list_is_empty_and_what_is_over_are_said_whole_on_narrow_terminals() {
+    let mut model = console(samples::troubled(), 40, 10);
+    for screen in ['2', '4', '6'] {
+        press(&mut model, screen);
+        press(&mut model, '/');
+        type_in(&mut model, "no such words");
+        code(&mut model, KeyCode::Enter);
+        let words: Vec<_> = text(&model).split_whitespace().map(str::to_owned).collect();
+        let drawn = words.join(" ").replace(" │ │ ", " ");
+        assert!(drawn.contains("nothing has these words; esc shows all"), "{drawn}");
+        code(&mut model, KeyCode::Esc);
+    }
+    let mut farm = samples::troubled();
+    farm.alarms.clear();
+    farm.alarm_history[0].text = "something that takes more words than a line has and ends so".to_owned();
+    let mut model = console(farm, 40, 12);
+    press(&mut model, '7');
+    assert!(text(&model).contains("ends so"), "{}", text(&model));
+    let mut farm = samples::troubled();
+    assert!(!alarms_of(&farm).contains("open when the farmer ended"));
+    farm.alarm_history[0].cut_short = true;
+    assert!(alarms_of(&farm).contains("open when the farmer ended"));
+}
+
+/// The whole screen of alarms.
+fn alarms_of(farm: &FarmSnapshot) -> String {
+    let mut model = console(farm.clone(), 200, 60);
+    press(&mut model, '7');
+    text(&model)
+}
+
+#[test]
+fn a_revoked_harvester_is_not_said_to_be_so_since_it_went() {
+    let mut farm = samples::one_revoked();
+    let name = farm.harvesters[7].name.clone();
+    let HarvesterState::Revoked { since_unix_ms } = &mut farm.harvesters[7].state else {
+        panic!("another is revoked");
+    };
+    *since_unix_ms = samples::NOW - 60_000;
+    let mut model = console(farm, 120, 36);
+    press(&mut model, '2');
+    let row = line_of(&model, &name);
+    assert!(row.contains("revoked, gone 1") && !row.contains("since"), "{row}");
+}
+
+#[test]
+fn where_older_alarms_are_is_said_below_the_last_that_is_shown() {
+    let mut farm = samples::troubled();
+    let over = farm.alarm_history[0].clone();
+    let among = |farm: &FarmSnapshot| {
+        let mut model = console(farm.clone(), 120, 36);
+        press(&mut model, '7');
+        code(&mut model, KeyCode::End);
+        text(&model).contains("those of before: `farmconsole history alarms`")
+    };
+    assert!(!among(&farm));
+    let numbered = |number| AlarmView { number, ..over.clone() };
+    farm.alarm_history = (100..100 + ALARM_HISTORY_KEPT as u64).map(numbered).collect();
+    assert!(among(&farm));
+}
+
+#[test]
+fn an_alarm_of_an_earlier_run_is_of_the_harvester_of_its_name() {
+    let mut farm = with_lost_plots(4);
+    let mut over = farm.alarms.remove(0);
+    // The number that another one has now.
+    over.kind = AlarmKind::HarvesterLate {
+        harvester: farm.harvesters[0].id,
+        name: farm.harvesters[3].name.clone(),
+        late: 3,
+        on_the_way: 0,
+    };
+    over.closed_at_unix_ms = Some(farm.started_at_unix_ms - 1);
+    farm.alarm_history = vec![over];
+    let mut model = console(farm, 120, 36);
+    press(&mut model, '7');
+    code(&mut model, KeyCode::Enter);
+    let opened = model.detailed().map(|(_, harvester)| harvester.name.clone());
+    assert_eq!(opened.as_deref(), Some("barn-3"));
+}
+
+#[test]
+fn an_alarm_that_has_only_the_name_of_a_harvester_is_about_it() {
+    let mut farm = samples::many();
+    let kind = AlarmKind::HarvesterMissing {
+        name: farm.harvesters[3].name.clone(),
+        fingerprint: "df1ff2b1751cc8df".to_owned(),
+        address: None,
+    };
+    farm.alarms = vec![samples::alarm(1, kind, samples::NOW - 60_000)];
+    let mut model = console(farm, 120, 36);
+    press(&mut model, '7');
+    code(&mut model, KeyCode::Enter);
+    let opened = model.detailed().map(|(_, harvester)| harvester.name.clone());
+    assert_eq!(opened.as_deref(), Some("barn-3"));
 }
 
 #[test]

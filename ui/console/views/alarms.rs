@@ -1,6 +1,6 @@
 //! Screen 7: what is wrong, since when and where, what to do; and what was wrong before.
 
-use farmconsole::snapshot::{AlarmView, Severity};
+use farmconsole::snapshot::{ALARM_HISTORY_KEPT, AlarmView, Severity};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -11,7 +11,7 @@ use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::text::{put, put_ends, span, wrap};
-use super::{ago, list_title, nothing};
+use super::{ago, count_of, list_title, put_nothing, what_was_wrong};
 
 /// Draws it: each open alarm with what to do, then the history.
 pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
@@ -19,9 +19,12 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let shown = model.shown();
     let alarms = model.alarms();
     let all = shown.alarms.len() + shown.alarm_history.len();
+    let is_open = |alarm: &&&AlarmView| alarm.closed_at_unix_ms.is_none();
+    let open_shown = alarms.iter().filter(is_open).count();
     let order = model.orders.of(Screen::Alarms).words(Screen::Alarms);
     let order = Line::from(span(order, theme.style(Tone::Dim)));
-    let name = list_title(model, "Alarms", alarms.len(), all);
+    // As the header counts them: what is over comes below, with its own count.
+    let name = list_title(model, "Alarms", open_shown, shown.alarms.len());
     let inner = pane_with(buffer, area, theme, name, order);
     if alarms.is_empty() {
         let text = match all {
@@ -29,27 +32,37 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
             0 => "no alarm since this farmer started",
             _ => "no alarm is open",
         };
-        put(buffer, inner, 0, &nothing(model, text));
+        put_nothing(model, buffer, inner, text);
         return Vec::new();
     }
     let mut hits = Vec::new();
     let mut lines: Vec<(u64, Line<'static>)> = Vec::new();
     let mut history = false;
-    for alarm in alarms {
+    for alarm in &alarms {
         if alarm.closed_at_unix_ms.is_some() && !history {
             history = true;
             if lines.is_empty() {
                 lines.push((u64::MAX, none_open(model)));
             }
             lines.push((u64::MAX, Line::default()));
-            lines.push((u64::MAX, Line::from(span(" over", theme.style(Tone::Title)))));
+            let mut head = Line::from(span(" over", theme.style(Tone::Title)));
+            let count = count_of(alarms.len() - open_shown, shown.alarm_history.len());
+            head.push_span(span(count, theme.style(Tone::Dim)));
+            lines.push((u64::MAX, head));
         }
         let told = if history {
-            over(model, alarm)
+            over(model, alarm, inner.width)
         } else {
             open(model, alarm, inner.width)
         };
         lines.extend(told.into_iter().map(|line| (alarm.number, line)));
+    }
+    if history && shown.alarm_history.len() >= ALARM_HISTORY_KEPT {
+        let older = model.remedy("those of before: `farmconsole history alarms`");
+        lines.push((
+            u64::MAX,
+            Line::from(span(format!("   {older}"), theme.style(Tone::Dim))),
+        ));
     }
     let selected = model.selection.alarm;
     let height = usize::from(inner.height);
@@ -134,18 +147,20 @@ fn open(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
     lines
 }
 
-fn over(model: &Model, alarm: &AlarmView) -> Vec<Line<'static>> {
+fn over(model: &Model, alarm: &AlarmView, columns: u16) -> Vec<Line<'static>> {
     let theme = model.theme;
     let now = model.shown_at_unix_ms();
     let until = alarm.closed_at_unix_ms.unwrap_or(alarm.updated_at_unix_ms);
-    let times = format!(
-        "{} {} {}",
+    let text = format!(
+        "{} {} {}  {}",
         model.zone.when(alarm.opened_at_unix_ms, now),
         theme.none(),
-        model.zone.when(until, now)
+        model.zone.when(until, now),
+        what_was_wrong(model, alarm)
     );
-    vec![Line::from(vec![
-        span(format!("   {times}  "), theme.style(Tone::Dim)),
-        span(model.outside(&alarm.text), theme.style(Tone::Dim)),
-    ])]
+    let lines = wrap(&text, columns.saturating_sub(6)).into_iter().enumerate();
+    let lead = |n| if n == 0 { "   " } else { "     " };
+    lines
+        .map(|(n, line)| Line::from(span(format!("{}{line}", lead(n)), theme.style(Tone::Dim))))
+        .collect()
 }

@@ -15,7 +15,7 @@ use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
-use super::{ago, list_title, longest, messages, nothing, pools, roll_call};
+use super::{ago, list_title, longest, messages, pools, put_nothing, roll_call};
 use crate::format::{
     BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
 };
@@ -82,14 +82,11 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     };
     let inner = pane_with(buffer, area, theme, name, in_short(model, area));
     if rows.is_empty() {
-        put(
+        put_nothing(
+            model,
             buffer,
             inner,
-            0,
-            &nothing(
-                model,
-                "no answer yet: harvesters answer each signage point they are sent",
-            ),
+            "no answer yet: harvesters answer each signage point they are sent",
         );
         return Vec::new();
     }

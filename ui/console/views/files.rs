@@ -15,7 +15,7 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Places, Rows, plain, table};
 use super::super::widgets::text::{fit_end, line_width, put, span, width, wrap};
 use super::header::short_bytes;
-use super::longest;
+use super::{longest, put_words};
 use crate::format::grouped;
 
 /// Draws `list` with a head for each of `lists`, whose lengths `count` knows.
@@ -64,17 +64,14 @@ pub(super) fn draw(
         width: inner.width.saturating_sub(2),
         ..inner
     };
-    let dim = |text: &str| Line::from(span(text.to_owned(), theme.style(Tone::Dim)));
     match &list.files {
-        Files::Loading => put(
-            buffer,
-            room,
-            0,
-            &dim(theme.pick("asking the farmer …", "asking the farmer ...")),
-        ),
+        Files::Loading => {
+            let text = theme.pick("asking the farmer …", "asking the farmer ...");
+            put_words(buffer, room, text, theme.style(Tone::Dim));
+        }
         Files::Failed(reason) => {
             let text = format!("not to be had: {}", model.outside(reason));
-            put(buffer, room, 0, &Line::from(span(text, theme.style(Tone::Bad))));
+            put_words(buffer, room, &text, theme.style(Tone::Bad));
         }
         Files::Ready { page, .. } if page.total == 0 => {
             let text = if model.filter.is_empty() {
@@ -82,7 +79,7 @@ pub(super) fn draw(
             } else {
                 "nothing has these words; esc shows all"
             };
-            put(buffer, room, 0, &dim(text));
+            put_words(buffer, room, text, theme.style(Tone::Dim));
         }
         Files::Ready { offset, page } => {
             // The selected file in full stands below the list.

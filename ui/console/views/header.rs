@@ -13,7 +13,7 @@ use super::super::widgets::bars::{cell_sign, sub_slot};
 use super::super::widgets::text::{line_width, put_ends, span, width};
 use super::ago;
 use crate::feed::FarmerPlace;
-use crate::format::{chia_bytes, grouped, plural, span as time_span};
+use crate::format::{chia_bytes, counted, grouped, plural, span as time_span};
 
 /// Rows the header takes on a terminal of `height` rows.
 pub(in super::super) const fn rows(height: u16) -> u16 {
@@ -214,11 +214,7 @@ fn totals(model: &Model) -> [String; 3] {
             plural(totals.connected + totals.absent, "harvester")
         )
     };
-    let plots = if totals.plots == 1 {
-        "1 plot".to_owned()
-    } else {
-        format!("{} plots", grouped(totals.plots))
-    };
+    let plots = counted(totals.plots, "plot");
     let dot = model.theme.dot();
     let long = format!("{harvesters}{dot}{plots}{dot}{}", short_bytes(totals.plot_bytes));
     let short = format!("{harvesters}{dot}{plots}");

@@ -15,7 +15,7 @@ use super::super::tone::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{put, span, width, wrap};
-use super::{list_title, nothing};
+use super::{list_title, put_nothing};
 use crate::format::{grouped, plural};
 
 /// Draws the screen: the stream, and the selected entry in full.
@@ -44,7 +44,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     }
     let inner = pane_with(buffer, list, theme, name, state(model));
     if rows.is_empty() {
-        put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
+        put_nothing(model, buffer, inner, "no message has passed yet");
     }
     let room = Room::of(area.width);
     let columns = [
@@ -86,7 +86,7 @@ pub(super) fn tail(model: &Model, area: Rect, buffer: &mut Buffer) {
     let inner = pane_with(buffer, area, theme, title(theme, "Messages"), lost_or_frozen(model));
     let newest: Vec<_> = model.entries().rev().take(usize::from(inner.height)).collect();
     if newest.is_empty() {
-        put(buffer, inner, 0, &nothing(model, "no message has passed yet"));
+        put_nothing(model, buffer, inner, "no message has passed yet");
     }
     let columns = [Column::new("", 12, 0), Column::new("", 20, 0).grows()];
     let room = if area.width < NARROW {

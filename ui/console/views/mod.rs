@@ -17,9 +17,10 @@ pub(super) mod report;
 mod roll_call;
 
 use farmconsole::logging::LogLevel;
-use farmconsole::snapshot::{HarvesterState, HarvesterView};
+use farmconsole::snapshot::{AlarmView, HarvesterState, HarvesterView};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::model::Model;
@@ -51,9 +52,14 @@ fn harvester_tone(harvester: &HarvesterView, model: &Model) -> Tone {
 /// The state in words, with what the words of the core leave out.
 fn harvester_words(harvester: &HarvesterView, model: &Model) -> String {
     let mut words = match &harvester.state {
-        HarvesterState::Absent { since_unix_ms } | HarvesterState::Revoked { since_unix_ms } => {
+        HarvesterState::Absent { since_unix_ms } => {
             let since = model.zone.minute(*since_unix_ms, model.shown_at_unix_ms());
             format!("{} since {since}", harvester.state_words())
+        }
+        // It may have been gone for long when it was revoked.
+        HarvesterState::Revoked { since_unix_ms } => {
+            let gone = model.zone.minute(*since_unix_ms, model.shown_at_unix_ms());
+            format!("{}, gone {gone}", harvester.state_words())
         }
         _ => harvester.state_words(),
     };
@@ -77,7 +83,8 @@ fn short_words(harvester: &HarvesterView, model: &Model) -> String {
         HarvesterState::Silent { unanswered } => format!("silent, {unanswered} unanswered"),
         HarvesterState::Suspect { for_s } => format!("silent for {}", rough_span(for_s)),
         HarvesterState::NotChallenged => "not challenged".to_owned(),
-        HarvesterState::Absent { since_unix_ms } | HarvesterState::Revoked { since_unix_ms } => {
+        HarvesterState::Revoked { .. } => harvester_words(harvester, model),
+        HarvesterState::Absent { since_unix_ms } => {
             let since = model.zone.minute(since_unix_ms, model.shown_at_unix_ms());
             // With the day there is no room for the word.
             let word = if since.contains(' ') { "" } else { "since " };
@@ -140,12 +147,7 @@ fn seconds(ms: Option<u32>, model: &Model) -> String {
 fn list_title(model: &Model, name: &str, shown: usize, all: usize) -> Line<'static> {
     let theme = model.theme;
     let mut line = title(theme, name);
-    let count = if shown == all {
-        format!(" {}", grouped(all as u64))
-    } else {
-        format!(" {} of {}", grouped(shown as u64), grouped(all as u64))
-    };
-    line.push_span(span(count, theme.style(Tone::Dim)));
+    line.push_span(span(count_of(shown, all), theme.style(Tone::Dim)));
     if !model.filter.is_empty() {
         line.push_span(span(
             format!("  / {}", model.outside(&model.filter)),
@@ -158,9 +160,45 @@ fn list_title(model: &Model, name: &str, shown: usize, all: usize) -> Line<'stat
     line
 }
 
-/// Why a list is empty.
-fn nothing(model: &Model, when_all: &str) -> Line<'static> {
-    let text = if !model.filter.is_empty() {
+/// How many rows of how many are shown.
+fn count_of(shown: usize, all: usize) -> String {
+    if shown == all {
+        format!(" {}", grouped(all as u64))
+    } else {
+        format!(" {} of {}", grouped(shown as u64), grouped(all as u64))
+    }
+}
+
+/// Says in `area` why a list is empty.
+fn put_nothing(model: &Model, buffer: &mut Buffer, area: Rect, when_all: &str) {
+    let area = Rect {
+        x: area.x + 1,
+        width: area.width.saturating_sub(2),
+        ..area
+    };
+    put_words(buffer, area, &nothing(model, when_all), model.theme.style(Tone::Dim));
+}
+
+/// Draws a sentence on as many rows of `area` as it takes.
+fn put_words(buffer: &mut Buffer, area: Rect, text: &str, style: Style) {
+    for (row, line) in (0..).zip(wrap(text, area.width)) {
+        put(buffer, area, row, &Line::from(span(line, style)));
+    }
+}
+
+/// The sentence of an alarm, with what its end says of it.
+fn what_was_wrong(model: &Model, alarm: &AlarmView) -> String {
+    let end = if alarm.cut_short {
+        "open when the farmer ended: "
+    } else {
+        ""
+    };
+    format!("{end}{}", model.outside(&alarm.text))
+}
+
+/// Why a list is empty; `when_all` where nothing is left out of it.
+fn nothing(model: &Model, when_all: &str) -> String {
+    if !model.filter.is_empty() {
         "nothing has these words; esc shows all".to_owned()
     } else if model.only_wrong && !model.shown().alarms.is_empty() {
         let open = match model.shown().alarms.len() {
@@ -176,8 +214,7 @@ fn nothing(model: &Model, when_all: &str) -> Line<'static> {
         format!("nothing is {} or above; v shows more", model.least_level.word())
     } else {
         when_all.to_owned()
-    };
-    Line::from(span(format!(" {text}"), model.theme.style(Tone::Dim)))
+    }
 }
 
 /// Harvesters of a page that needs to leave some out: those that are wrong first, then the order of the person.

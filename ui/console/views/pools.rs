@@ -12,8 +12,8 @@ use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span};
-use super::{draw_text, fact_lines, list_title, nothing};
+use super::super::widgets::text::span;
+use super::{draw_text, fact_lines, list_title, put_nothing};
 use crate::format::{grouped, plural, pool_plots};
 
 /// Rows of the list that are kept when the selected pool is shown in full below it.
@@ -45,11 +45,11 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let name = list_title(model, "Pools", rows.len(), model.shown().pools.len());
     let inner = pane_with(buffer, list, theme, name, sums);
     if rows.is_empty() {
-        put(
+        put_nothing(
+            model,
             buffer,
             inner,
-            0,
-            &nothing(model, "no plotNFT: the wallet has joined no pool on this root"),
+            "no plotNFT: the wallet has joined no pool on this root",
         );
         return Vec::new();
     }

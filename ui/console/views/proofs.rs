@@ -12,8 +12,8 @@ use super::super::screen::Screen;
 use super::super::tone::Tone;
 use super::super::widgets::pane::{pane, pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span};
-use super::{draw_text, fact_lines, list_title, longest, nothing};
+use super::super::widgets::text::span;
+use super::{draw_text, fact_lines, list_title, longest, put_nothing};
 use crate::format::grouped;
 
 /// Draws it: the list, and the selected (or newest) proof in full.
@@ -43,12 +43,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let name = list_title(model, "Proofs", rows.len(), model.shown().proofs.len());
     let inner = pane_with(buffer, list, theme, name, sums);
     if rows.is_empty() {
-        put(
-            buffer,
-            inner,
-            0,
-            &nothing(model, "no proof yet: most signage points have none"),
-        );
+        put_nothing(model, buffer, inner, "no proof yet: most signage points have none");
         return Vec::new();
     }
     let names = longest(rows.iter().map(|proof| model.name(&proof.harvester_name)));

@@ -12,7 +12,7 @@ use super::super::model::{Model, Report};
 use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
 use super::super::widgets::text::{fit_middle, span, wrap};
-use super::{ago, draw_text, last_scroll_of};
+use super::{ago, draw_text, last_scroll_of, what_was_wrong};
 use crate::format::{chia_bytes, grouped, plural};
 
 /// Columns of a report.
@@ -326,7 +326,7 @@ fn since_last_look(model: &Model) -> Vec<Paragraph> {
         some => format!("{some} new alarms are open"),
     }));
     let line = |alarm: &AlarmView, at: u64, tone| {
-        let text = format!("{}  {}", model.zone.when(at, now), model.outside(&alarm.text));
+        let text = format!("{}  {}", model.zone.when(at, now), what_was_wrong(model, alarm));
         (String::new(), text, tone)
     };
     out.extend(opened.iter().map(|a| line(a, a.opened_at_unix_ms, Tone::Bad)));

@@ -11,7 +11,7 @@ use super::super::tone::Tone;
 use super::super::widgets::bars::sparkline;
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::text::{fit, fit_middle, put, span, width};
-use super::{harvester_tone, longest, nothing, seconds, short_words, worst_first};
+use super::{harvester_tone, longest, put_nothing, seconds, short_words, worst_first};
 use crate::format::plural;
 
 /// Draws the pane.
@@ -28,7 +28,7 @@ pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     let inner = pane_with(buffer, area, theme, title(theme, "Signage points: who answered"), right);
     let all = model.harvesters();
     if all.is_empty() {
-        put(buffer, inner, 0, &nothing(model, "no harvester has connected yet"));
+        put_nothing(model, buffer, inner, "no harvester has connected yet");
         return Vec::new();
     }
     let mut hits = Vec::new();

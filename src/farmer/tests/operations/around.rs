@@ -104,14 +104,6 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
             }],
         },
         4 => Input::PlotDirectories { unlisted: Vec::new() },
-        5 if what.is_multiple_of(3) => Input::DriveTroubles {
-            troubles: (why.into_iter().map(|last| Concern::PlotsDamaged {
-                drive: "/d1/my drive".to_owned(),
-                look_ups: u64::from(what),
-                last,
-            }))
-            .collect(),
-        },
         5 if !what.is_multiple_of(2) => Input::MessageIgnored { session, kind: what },
         5 => Input::Listening {
             addresses: why
@@ -123,6 +115,18 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
             refused: [("foreign_ca".to_owned(), u64::from(what))].into(),
             ..OuterCounters::default()
         }),
+        8 => Input::DriveTroubles {
+            troubles: (why.into_iter().map(|last| Concern::PlotsDamaged {
+                drive: "/d1/my drive".to_owned(),
+                look_ups: u64::from(what),
+                last,
+            }))
+            .collect(),
+        },
+        9 => Input::PastAlarms(vec![past_alarm(AlarmKind::SignagePointsMissed {
+            node: "attic.lan:8444".to_owned(),
+            missed: u64::from(what),
+        })]),
         _ if what.is_multiple_of(2) => Input::Past(Box::new(FarmRecord {
             counted_since_unix_ms: now_ms - 86_400_000,
             effort: 0.5,

@@ -411,12 +411,11 @@ impl Life {
                         machine: harvester.0.is_multiple_of(2).then(|| "c1".to_owned()),
                         for_s: u64::from(harvester.0) * 60,
                     },
-                    5 => Command::SilenceAlarms {
+                    _ => Command::SilenceAlarms {
                         rule: Some("harvester_absent".to_owned()),
                         machine: None,
                         for_s: u64::from(harvester.0) * 3600,
                     },
-                    _ => Command::ForgetHarvester { harvester },
                 };
                 story.input(Input::Command(command));
             }
@@ -458,7 +457,7 @@ impl Life {
             }
             Operation::Around(choice) => {
                 let session = self.session(choice / 16);
-                around::happens(&mut self.story, choice % 16, session);
+                around::happens(&mut self.story, choice % 20, session);
             }
             Operation::GoWell => self.go_well(),
             Operation::Pass(millis) => story.pass(std::time::Duration::from_millis(u64::from(millis))),

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::{Mono, Now, UnixMillis};
-use crate::farmer::{FarmerConfig, FarmerKeys, NodeLink, NodeStatus, NodeTrust, SIGNAGE_POINT_INTERVAL};
+use crate::farmer::{
+    ExpectedHarvester, FarmerConfig, FarmerKeys, NodeLink, NodeStatus, NodeTrust, SIGNAGE_POINT_INTERVAL,
+};
 use crate::ids::{
     Bytes32, ChallengeHash, NodeId, PeerId, PlotId, PosChallenge, PuzzleHash, QualityString, RewardChainSp, SpHash,
 };
 use crate::pos::constants::Constants;
-use crate::snapshot::AlarmMemory;
+use crate::snapshot::{AlarmKind, AlarmMemory, AlarmView, ConnectedPeer};
 use crate::units::{ByteSize, Difficulty, Height, PlotSize, SubSlotIters};
 use crate::wire::{
     G1Bytes, G2Bytes, NewProofOfSpace, NewSignagePoint, Plot, PlotPool, ProofBody, ProofOfSpace, RequestSignatures,
@@ -48,6 +50,38 @@ pub(crate) fn keys() -> FarmerKeys {
         farmer_target: Some(FARMER_TARGET),
         pool_target: Some(POOL_TARGET),
         farmer_address: Some("xch1…".to_owned()),
+    }
+}
+
+/// A harvester that came in an earlier run.
+pub(crate) fn expected(name: &str) -> ExpectedHarvester {
+    ExpectedHarvester {
+        peer: ConnectedPeer {
+            peer_id: certificate(name),
+            address: "10.0.0.9:0".parse().expect("an address"),
+            software_version: "2.7.5".to_owned(),
+            protocol_version: String::new(),
+        },
+        first_seen: UnixMillis(1_000),
+        last_seen: UnixMillis(2_000),
+    }
+}
+
+/// An alarm of an earlier run.
+pub(crate) fn past_alarm(kind: AlarmKind) -> AlarmView {
+    let closed_at_unix_ms = start().unix.0 - 60_000;
+    AlarmView {
+        number: 1,
+        severity: kind.severity(),
+        text: kind.to_string(),
+        remedy: kind.remedy(),
+        kind,
+        opened_at_unix_ms: closed_at_unix_ms - 5_000,
+        updated_at_unix_ms: closed_at_unix_ms,
+        closed_at_unix_ms: Some(closed_at_unix_ms),
+        acknowledged: false,
+        silenced: false,
+        cut_short: false,
     }
 }
 

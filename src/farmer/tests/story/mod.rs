@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::clock::Now;
-use crate::farmer::{Call, Farmer, FarmerConfig, HarvesterOrigin, Input, JobId, Output, PlotSignatures, SignPurpose};
+use crate::farmer::harvesters::MAX_ABSENT;
+use crate::farmer::{
+    Call, Farmer, FarmerConfig, FleetStatus, HarvesterOrigin, Input, JobId, Output, PlotSignatures, SignPurpose,
+};
 use crate::ids::{Bytes32, NodeId, QualityString, SessionId};
 use crate::snapshot::{
     AlarmKind, ConnectedPeer, DisconnectCause, FarmSnapshot, HarvesterState, HarvesterView, Notice, ProofStage,
@@ -74,6 +77,15 @@ impl Story {
     pub(crate) fn told_once(mut self) -> Self {
         self.tape = None;
         self
+    }
+
+    /// So many of earlier runs are waited for that those that went first are forgotten.
+    pub(crate) fn too_many_are_gone(&mut self) {
+        let strangers = (0..MAX_ABSENT).map(|n| expected(&format!("stranger-{n}")));
+        self.input(Input::Fleet(FleetStatus {
+            expected: strangers.collect(),
+            ..FleetStatus::default()
+        }));
     }
 
     pub(crate) fn input(&mut self, input: Input) {
