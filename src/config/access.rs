@@ -19,8 +19,31 @@ pub fn hint_of(path: &Path, error: &io::Error) -> Option<String> {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             Some(format!("make room on the file system of {}", shell_word(path)))
         }
-        _ => None,
+        _ => is_of_process(error).then(|| {
+            "this process may open no more files, or has no memory left: let it open more (`ulimit -n`; systemd: \
+             LimitNOFILE=), or give it more memory"
+                .to_owned()
+        }),
     }
+}
+
+/// Whether an error says something of this process and its limits, and nothing of what it opens or reads.
+#[cfg(unix)]
+#[must_use]
+pub fn is_of_process(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+    )
+}
+
+/// Whether an error says something of this process and its limits, and nothing of what it opens or reads.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_of_process(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::OutOfMemory
 }
 
 /// Runs farmconsole as another user.
@@ -71,6 +94,15 @@ fn denied(path: &Path) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_not_given_up_because_this_process_may_open_no_more() {
+        let error = |errno: rustix::io::Errno| io::Error::from_raw_os_error(errno.raw_os_error());
+        let key = Path::new("/r/farmconsole/ca/server_ca.key");
+        let hint = hint_of(key, &error(rustix::io::Errno::MFILE)).unwrap();
+        assert!(hint.contains("ulimit -n"), "{hint}");
+        assert_eq!(hint_of(key, &error(rustix::io::Errno::IO)), None);
+    }
 
     #[test]
     fn a_file_that_went_astray_in_our_own_directory_is_to_be_given_back() {

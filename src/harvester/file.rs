@@ -10,8 +10,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::Errno;
-
+pub(super) use crate::config::access::is_of_process;
 use crate::pos::ReadAt;
 
 /// An open plot file.
@@ -175,14 +174,6 @@ pub(super) fn open_hint(error: &io::Error) -> String {
     }
     let user = rustix::process::geteuid().as_raw();
     format!("; the harvester runs as user {user}: let that user read it, with chmod or chown")
-}
-
-/// Whether an error says something of this process and its limits, and nothing of what it opens or reads.
-pub(super) fn is_of_process(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM)
-    )
 }
 
 #[cfg(test)]

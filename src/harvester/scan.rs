@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::file::{FileStamp, open_hint};
+use super::file::{FileStamp, is_of_process, open_hint};
 use super::inventory::{Due, Found, Listing, MAX_DEPTH};
 use super::mounts::Mounts;
 use super::plot::{LoadedPlot, OpenError};
@@ -170,6 +170,9 @@ impl Search<'_> {
     }
 
     fn cannot_list(&mut self, directory: &Path, error: &io::Error) {
+        if is_of_process(error) {
+            self.listing.unknown.insert(directory.to_owned());
+        }
         self.listing.troubles.insert(directory.to_owned(), cannot_list(error));
     }
 

@@ -11,6 +11,7 @@ mod proof;
 mod read_at;
 pub mod v1;
 pub mod v2;
+mod zeros;
 
 pub use constants::Constants;
 pub use plot_error::{PlotError, PlotPart};

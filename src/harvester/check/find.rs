@@ -61,7 +61,7 @@ pub fn plot_files(options: &ScanOptions) -> PlotFiles {
 
 pub(super) fn find(look: Arc<dyn Look>, options: &ScanOptions, patience: Duration) -> PlotFiles {
     let list = {
-        let (options, mounts) = (options.clone(), Mounts::read());
+        let (options, mounts) = (options.clone(), Mounts::read().unwrap_or_default());
         move |directory: PathBuf, step: &dyn Fn()| {
             let real = look.resolve(&directory)?;
             let listing = look.list(&real, &options, &mounts, &BTreeSet::new(), step);

@@ -119,6 +119,21 @@ impl Look for Failing {
     }
 }
 
+/// Disks of which no file can be opened the first time, for this process may open no more.
+#[derive(Debug)]
+struct Full(Mutex<BTreeSet<PathBuf>>);
+
+impl Look for Full {
+    fn open(&self, due: &Due, keys: &HarvesterHandshake, most: u8) -> Result<LoadedPlot, OpenError> {
+        if self.0.lock().unwrap().insert(due.path.to_path_buf()) {
+            let source = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
+            let path = due.path.to_path_buf();
+            return Err(OpenError::Io { path, source });
+        }
+        Disks.open(due, keys, most)
+    }
+}
+
 #[test]
 fn a_disk_that_hangs_keeps_its_own_plots_only() {
     let (_dir, path) = directory();
@@ -236,6 +251,68 @@ fn what_may_not_be_read_is_told_with_what_to_do() {
             "{trouble:?}"
         );
     }
+}
+
+/// Runs itself again alone, so that no other test opens files meanwhile.
+#[test]
+fn plots_stay_farmed_while_this_process_may_open_no_more_files_and_failed_ones_are_tried_again_at_once() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if std::env::var_os(ALONE).is_none() {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.env(ALONE, "1");
+        return passes(
+            again,
+            "plots_stay_farmed_while_this_process_may_open_no_more_files_and_failed_ones_are_tried_again_at_once",
+        );
+    }
+    let (_dir, path) = directory();
+    let below = path.join("below");
+    fs::create_dir(&below).unwrap();
+    fs::copy(original(), path.join("a.plot")).unwrap();
+    fs::copy(pooled(), below.join("b.plot")).unwrap();
+    let options = ScanOptions {
+        recursive: true,
+        ..scan_options(&path)
+    };
+    let limits = getrlimit(Resource::Nofile);
+    let allow_no_more = || {
+        let open = fs::File::open("/dev/null").unwrap();
+        let next = u64::try_from(std::os::fd::AsRawFd::as_raw_fd(&open)).unwrap();
+        setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(next),
+                ..limits
+            },
+        )
+        .unwrap();
+    };
+    let scanner = scanner();
+    let at_first = refresh(&scanner, &options);
+    assert_eq!(at_first.plots.len(), 2);
+    allow_no_more();
+    let found = refresh(&scanner, &options);
+    setrlimit(Resource::Nofile, limits).unwrap();
+    assert_eq!((found.plots.len(), found.changes.removed, found.gone.len()), (2, 0, 0));
+    assert_eq!(found.volumes[0].name, at_first.volumes[0].name);
+    let [trouble] = &found.troubles[..] else {
+        panic!("{:?}", found.troubles)
+    };
+    assert!(trouble.reason.contains("ulimit -n"), "{trouble:?}");
+    fs::remove_file(below.join("b.plot")).unwrap();
+    let found = refresh(&scanner, &options);
+    assert_eq!((found.plots.len(), found.troubles.len()), (1, 0));
+
+    // Enough to list, and not to open.
+    fs::copy(pooled(), path.join("b.plot")).unwrap();
+    let scanner = Scanner::with(
+        ScannerFiles::default(),
+        Clock::start(),
+        Box::new(Full(Mutex::default())),
+    );
+    let found = refresh(&scanner, &options);
+    assert_eq!(found.plots.len(), 0);
+    assert_eq!(refresh(&scanner, &options).plots.len(), 2, "with no time between");
 }
 
 /// Runs itself again where it may mount.

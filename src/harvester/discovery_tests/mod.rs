@@ -198,7 +198,10 @@ fn every_file_that_is_not_farmed_is_told_with_its_state_and_reason() {
         panic!("{:?}", found.volumes)
     };
     assert_eq!((volume.plots, volume.not_farmed), (2, 5));
-    assert_eq!(volume.name, Mounts::read().point_of(&path).unwrap().to_str().unwrap());
+    assert_eq!(
+        volume.name,
+        Mounts::read().unwrap().point_of(&path).unwrap().to_str().unwrap()
+    );
 }
 
 #[test]
@@ -487,3 +490,6 @@ fn a_damaged_plot_is_listed_and_the_others_are_farmed() {
 }
 
 const IN_NAMESPACE: &str = "FARMCONSOLE_TEST_IN_NAMESPACE";
+
+/// Set for a test that runs alone in its process.
+const ALONE: &str = "FARMCONSOLE_TEST_ALONE";

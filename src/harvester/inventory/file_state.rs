@@ -18,8 +18,8 @@ pub(in super::super) enum FileState {
     Failed {
         /// Why.
         reason: String,
-        /// When that was tried.
-        tried: Instant,
+        /// When that was tried; `None` if it failed for this process and not for the file, so that it is tried again soon.
+        tried: Option<Instant>,
     },
     /// It was made for other keys.
     NoKey {
@@ -87,8 +87,8 @@ pub(super) fn refused(error: OpenError, now: Instant) -> FileState {
             level,
         },
         error => FileState::Failed {
+            tried: (!error.is_of_process()).then_some(now),
             reason: error.to_string(),
-            tried: now,
         },
     }
 }

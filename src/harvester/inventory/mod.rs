@@ -79,6 +79,15 @@ pub(super) struct Listing {
     pub(super) mounts: Vec<PathBuf>,
     /// Directories that could not be listed, with the reason.
     pub(super) troubles: BTreeMap<PathBuf, String>,
+    /// Those of them of which that says nothing, for this process could not list any: what is in them is as it was.
+    pub(super) unknown: BTreeSet<PathBuf>,
+}
+
+impl Listing {
+    /// Whether something that is not in it is gone.
+    fn is_gone(&self, path: &Path) -> bool {
+        !self.unknown.iter().any(|directory| path.starts_with(directory))
+    }
 }
 
 /// A file in a listing.
@@ -145,23 +154,20 @@ impl Inventory {
         listing: Listing,
         rules: &Rules<'_>,
     ) -> Vec<Due> {
-        let Listing {
-            files,
-            mounts,
-            troubles,
-        } = listing;
-        for found in files.values() {
+        for found in listing.files.values() {
             self.drives.note(found.volume, lane, rules.mounts);
         }
-        self.forget_gone(lane, &files, &troubles, rules);
+        self.forget_gone(lane, &listing, rules);
         let below = self.lanes.iter().filter(|(path, below)| {
-            below.parent.as_ref() == Some(lane) && !mounts.iter().any(|mount| *mount == ***path)
+            let is_mounted = || listing.mounts.iter().any(|mount| *mount == ***path);
+            below.parent.as_ref() == Some(lane) && !is_mounted() && listing.is_gone(path)
         });
         let below: Vec<_> = below.map(|(path, _)| Arc::clone(path)).collect();
         for unmounted in below {
-            self.forget_gone(&unmounted, &BTreeMap::new(), &BTreeMap::new(), rules);
+            self.forget_gone(&unmounted, &Listing::default(), rules);
             self.lanes.remove(&unmounted);
         }
+        let Listing { files, troubles, .. } = listing;
         let known = self.lanes.entry(Arc::clone(lane)).or_default();
         known.parent = parent.cloned();
         for (directory, reason) in &troubles {
@@ -386,17 +392,11 @@ impl Inventory {
     }
 
     /// Forgets the files of a lane that are not in its listing, and tells once for each directory or drive what is gone.
-    fn forget_gone(
-        &mut self,
-        lane: &Arc<Path>,
-        found: &BTreeMap<PlotPath, Found>,
-        troubles: &BTreeMap<PathBuf, String>,
-        rules: &Rules<'_>,
-    ) {
+    fn forget_gone(&mut self, lane: &Arc<Path>, listing: &Listing, rules: &Rules<'_>) {
         let Some(known) = self.lanes.get_mut(lane) else { return };
         let mut plots = Plots::new();
         known.files.retain(|path, known| {
-            let keep = found.contains_key(path);
+            let keep = listing.files.contains_key(path) || !listing.is_gone(path);
             if let FileState::Farmed(plot) = &known.state
                 && !keep
             {
@@ -419,7 +419,7 @@ impl Inventory {
             by: known.parent.as_ref().unwrap_or(lane),
             plots,
             left: known.files.values().map(|known| known.volume).collect(),
-            troubles,
+            troubles: &listing.troubles,
         };
         self.drives.miss(missed, rules.mounts, rules.now_unix_ms);
     }
@@ -434,7 +434,9 @@ impl Inventory {
         }
         match &known.state {
             FileState::Farmed(_) | FileState::BeingCopied { .. } => false,
-            FileState::Failed { tried, .. } => rules.now.saturating_duration_since(*tried) >= rules.retry_invalid,
+            FileState::Failed { tried, .. } => {
+                tried.is_none_or(|tried| rules.now.saturating_duration_since(tried) >= rules.retry_invalid)
+            }
             FileState::NoKey { wanted, .. } => {
                 let keys = rules.keys;
                 keys.farmer_public_keys.contains(wanted) || keys.pool_public_keys.contains(wanted)

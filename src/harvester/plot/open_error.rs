@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::super::file::open_hint;
+use super::super::file::{is_of_process, open_hint};
 use crate::crypto::CryptoError;
 use crate::ids::PlotId;
 use crate::pos::PlotError;
@@ -96,6 +96,20 @@ pub enum OpenError {
         /// File.
         path: PathBuf,
     },
+}
+
+impl OpenError {
+    /// Whether it says nothing of the file, but something of this process and its limits.
+    pub(in super::super) fn is_of_process(&self) -> bool {
+        match self {
+            Self::Io { source, .. }
+            | Self::Plot {
+                source: PlotError::Unreadable { error: source, .. },
+                ..
+            } => is_of_process(source),
+            _ => false,
+        }
+    }
 }
 
 fn none_of_ours(what: &str, wanted: &G1Bytes, ours: &[G1Bytes]) -> String {

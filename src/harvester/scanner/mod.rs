@@ -74,6 +74,8 @@ struct State {
     inventory: Inventory,
     /// Directories of the settings by where they are.
     roots: BTreeMap<PathBuf, Arc<Path>>,
+    /// What was mounted when that could last be told.
+    mounts: Mounts,
     /// Lanes with a thread, also of refreshes that are over.
     busy: BTreeSet<Arc<Path>>,
     is_refreshing: bool,
@@ -210,10 +212,13 @@ impl Shared {
         now: std::time::Instant,
         started: Instant,
     ) -> Arc<Round> {
+        if let Some(mounts) = Mounts::read() {
+            self.state().mounts = mounts;
+        }
         let round = Arc::new(Round {
             options: options.clone(),
             keys: Arc::clone(keys),
-            mounts: Mounts::read(),
+            mounts: self.state().mounts.clone(),
             now,
             now_unix_ms: self.clock.now().unix.0,
             started,

@@ -3,6 +3,9 @@
 //! Table 7 is sorted by f7 and does not contain it. C1 has the f7 of every 10,000th entry, C2 every 10,000th of C1 (in
 //! memory here), and C3 the differences between the f7s that follow each C1 entry. An f7 may be at several places, at a
 //! checkpoint itself, and before and after one.
+//!
+//! Zeroed sectors and bytes of another file must not read as "no proof". So the entries of C1 are to ascend from one of C2
+//! to the next, and wherever an f7 is looked for, there are entries near it.
 
 use std::ops::Range;
 
@@ -110,6 +113,8 @@ impl Checkpoints {
         let checkpoints = self.find(reader, f7)?;
         let park_bytes = c3_park_bytes(self.k);
         let Some(first) = checkpoints.first() else {
+            let first = self.c2.first().copied().unwrap_or_default();
+            check_gap(PlotPart::C2, first.saturating_sub(f7))?;
             return Ok(Near::default());
         };
         let offset = first
@@ -144,13 +149,16 @@ impl Checkpoints {
     ) -> Result<Vec<u64>, PlotError> {
         let mut places = Vec::new();
         for scan in scans {
-            let (checkpoint, park, is_whole) = (scan.checkpoint, scan.park, scan.is_whole);
-            match scan.collect_places(&mut places) {
+            let (checkpoint, park, is_whole, f7) = (scan.checkpoint, scan.park, scan.is_whole, scan.f7);
+            let gap = match scan.collect_places(&mut places) {
                 // The last park is written only as far as it is filled, and not at all if no entry follows its checkpoint.
-                Err(_) if park.iter().all(|byte| *byte == 0) && self.is_last(reader, &checkpoint)? => {}
+                Err(_) if park.iter().all(|byte| *byte == 0) && self.is_last(reader, &checkpoint)? => {
+                    f7.saturating_sub(checkpoint.f7)
+                }
                 Err(_) if !is_whole => return Err(reader.cut_off(PlotPart::C3)),
                 collected => collected.map_err(|error| PlotError::damaged(PlotPart::C3, error))?,
-            }
+            };
+            check_gap(PlotPart::C3, gap)?;
         }
         Ok(places)
     }
@@ -169,6 +177,12 @@ impl Checkpoints {
             let count = (C1_READ_BYTES / entry_bytes(self.k)).min(high - low);
             let start = guess.saturating_sub(count / 2).clamp(low, high - count);
             let f7s = self.read_c1(reader, start, count)?;
+            if !self.is_of_group(group, start, count, &f7s) {
+                return Err(PlotError::damaged(
+                    PlotPart::C1,
+                    "its entries do not ascend from one of C2 to the next",
+                ));
+            }
             let not_above = f7s.partition_point(|entry| *entry <= f7) as u64;
             if not_above == 0 {
                 high = start;
@@ -198,6 +212,18 @@ impl Checkpoints {
             guess = low.midpoint(high);
         }
         Err(PlotError::damaged(PlotPart::C1, "it contradicts C2"))
+    }
+
+    /// Whether `f7s` may be what C1 has from `start` on, where `count` entries were read of the group that begins with
+    /// an entry of C2: they ascend from that one to the next, and end earlier only where no next one is.
+    fn is_of_group(&self, group: usize, start: u64, count: u64, f7s: &[u64]) -> bool {
+        let (begin, next) = (self.c2[group], self.c2.get(group + 1));
+        let is_first = start == group as u64 * CHECKPOINT_2_INTERVAL as u64;
+        f7s.is_sorted_by(|a, b| a < b)
+            && f7s
+                .first()
+                .is_none_or(|f7| if is_first { *f7 == begin } else { *f7 > begin })
+            && next.is_none_or(|next| f7s.len() as u64 == count && f7s.last() < Some(next))
     }
 
     /// About where in C1 `f7` is, which is at or after the C2 entry `group`. The f7s are evenly distributed, so this is
@@ -324,7 +350,8 @@ impl<'a> Scan<'a> {
         self.deltas.as_mut().ok()
     }
 
-    fn collect_places(self, places: &mut Vec<u64>) -> Result<(), ParkError> {
+    /// Returns by how much the f7 is larger than the last entry, if they are all smaller.
+    fn collect_places(self, places: &mut Vec<u64>) -> Result<u64, ParkError> {
         let first_place = self.checkpoint.index * CHECKPOINT_1_INTERVAL as u64;
         if self.checkpoint.f7 == self.f7 {
             places.push(first_place);
@@ -335,14 +362,23 @@ impl<'a> Scan<'a> {
         for (place, delta) in places_left.zip(deltas) {
             current += u64::from(delta);
             if current > self.f7 {
-                break;
+                return Ok(0);
             }
             if current == self.f7 {
                 places.push(place);
             }
         }
-        Ok(())
+        Ok(self.f7.saturating_sub(current))
     }
+}
+
+/// That there may be an entry on one side of an f7 only after `gap` others.
+fn check_gap(part: PlotPart, gap: u64) -> Result<(), PlotError> {
+    if gap > MAX_GAP {
+        let reason = format!("it has no entry within {gap} f7s of the one looked for");
+        return Err(PlotError::damaged(part, reason));
+    }
+    Ok(())
 }
 
 /// The entries of C1 or C2: the upper k bits of each.
@@ -356,6 +392,10 @@ fn unpack(k: u8, bytes: &[u8]) -> impl Iterator<Item = u64> {
 fn entry_bytes(k: u8) -> u64 {
     u64::from(k).div_ceil(8)
 }
+
+/// No two f7s of a plot that follow each other are further apart, nor is the first from 0 or the last from 2^k: a delta has a
+/// byte, and of 2^k entries none has such a gap before it, by chance e^-255.
+const MAX_GAP: u64 = 255;
 
 /// As much of a C3 park as is read at first. From k 20 on that is all of it; smaller plots have larger ones, of which a
 /// quarter is used.

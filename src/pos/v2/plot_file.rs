@@ -1,13 +1,14 @@
 //! The structure of a v2 plot file (pos2 format 1): header, index, and chunks that the index says the places of.
 //!
 //! The library reads plots by itself and takes whatever goes wrong for "no proof". So what it is going to read is read
-//! here first: a file that is cut off, a disk that fails and a chunk that makes no sense are told from a plot that has no
-//! answer. What this cannot see is a chunk of the right structure with wrong contents.
+//! here first: a file that is cut off, a disk that fails, and a chunk that makes no sense or has a sector of zeros are told
+//! from a plot that has no answer. What this cannot see is a chunk of the right structure with wrong contents.
 
 use crate::ids::{PlotId, PosChallenge};
 use crate::pos::header::{HeaderVersion, PlotHeader};
 use crate::pos::plot_error::{PlotError, PlotPart};
 use crate::pos::read_at::ReadAt;
+use crate::pos::zeros::has_zeroed_sector;
 
 /// Where things are in one plot file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +151,10 @@ impl PlotFileV2 {
             || CHUNK_HEADER_BYTES + compressed + stubs != chunk.len() as u64
         {
             let reason = "its length is not that of its contents";
+            return Err(PlotError::damaged(PlotPart::Chunk(number), reason));
+        }
+        if has_zeroed_sector(chunk) {
+            let reason = "it has too many zero bytes in a row";
             return Err(PlotError::damaged(PlotPart::Chunk(number), reason));
         }
         Ok(())
@@ -326,6 +331,24 @@ mod tests {
             let failed = challenges.filter(|it| file.check_chunks_for(&spy, it).is_err()).count();
             assert!(failed > 0, "{value}");
             assert!(spy.1.borrow().iter().all(|offset| *offset < damaged.size()));
+        }
+    }
+
+    #[test]
+    fn a_sector_of_zeros_in_a_chunk_is_damage() {
+        let bytes = plot(&[1; 112]);
+        let file = open(&bytes).unwrap();
+        let challenge = PosChallenge([7; 32]);
+        file.check_chunks_for(bytes.as_slice(), &challenge).unwrap();
+        let number = file.chunks_for(&challenge)[0];
+        let (begin, length) = file.chunk_at(bytes.as_slice(), number).unwrap();
+        let begin = usize::try_from(begin).unwrap();
+        for sector in (begin.next_multiple_of(512)..begin + length - 512).step_by(512) {
+            let mut damaged = bytes.clone();
+            damaged[sector..sector + 512].fill(0);
+            let failed = file.check_chunks_for(damaged.as_slice(), &challenge).unwrap_err();
+            let is_of_chunk = matches!(failed, PlotError::Damaged { part: PlotPart::Chunk(at), .. } if at == number);
+            assert!(is_of_chunk, "{failed}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! To fuzz, with nightly and cargo-fuzz, from the root of the repository:
 //!
 //! ```text
-//! cargo run --manifest-path tests/fuzz/Cargo.toml          # corpus from the golden vectors
+//! cargo run --manifest-path tests/fuzz/Cargo.toml          # corpus from the golden vectors; --features net: of all targets
 //! cargo +nightly fuzz run --fuzz-dir tests/fuzz from_harvester -- -max_total_time=60
 //! ```
 
@@ -115,6 +115,14 @@ pub fn seeds() -> Vec<SeedInput> {
     let bytes = |text: &serde_json::Value| text.as_str().and_then(|text| hex::decode(text).ok());
     let mut seeds = plots::plot_seeds();
     seeds.extend(enrol::enrol_seeds());
+    #[cfg(feature = "net")]
+    for request in read("requests.json")["requests"].as_array().into_iter().flatten() {
+        seeds.extend(bytes(&request["der_hex"]).map(|input| SeedInput {
+            target: "request",
+            name: request["name"].as_str().unwrap_or_default().to_owned(),
+            input,
+        }));
+    }
 
     let vectors = read("vectors.json");
     for vector in vectors["vectors"].as_array().into_iter().flatten() {

@@ -14,6 +14,8 @@ fn run(target: &str, input: &[u8]) -> bool {
         "compressed_park" => farmconsole_fuzz::compressed_park_target(input),
         "token" => farmconsole_fuzz::token_target(input),
         "enrol" => farmconsole_fuzz::enrol_target(input),
+        #[cfg(feature = "net")]
+        "request" => farmconsole_fuzz::request_target(input),
         other => panic!("no target {other}"),
     }
 }
@@ -31,6 +33,8 @@ fn every_seed_is_good_input_of_its_target() {
         "compressed_park",
         "token",
         "enrol",
+        #[cfg(feature = "net")]
+        "request",
     ] {
         assert!(
             seeds.iter().filter(|seed| seed.target == target).count() > 5,

@@ -21,6 +21,8 @@ pub(crate) enum Mode {
     Fine,
     /// It is not answered.
     Hangs,
+    /// Nor is anything else: neither what files there are nor what a file is, nor is one opened.
+    IsDeaf,
     /// EIO.
     Fails,
     /// It is answered after this time, any number at once.
@@ -45,8 +47,17 @@ struct State {
 
 struct Work {
     mode: Mode,
-    held: Vec<Read>,
+    held: Vec<Asked>,
     reads: usize,
+}
+
+/// What the kernel asks.
+enum Asked {
+    Read(Read),
+    Lookup(bool, ReplyEntry),
+    Attributes(INodeNo, ReplyAttr),
+    Open(ReplyOpen),
+    List(u64, ReplyDirectory),
 }
 
 struct Read {
@@ -83,18 +94,18 @@ impl FaultyDisk {
         let held = {
             let mut work = self.state.work();
             work.mode = mode;
-            if mode == Mode::Hangs {
+            if matches!(mode, Mode::Hangs | Mode::IsDeaf) {
                 Vec::new()
             } else {
                 std::mem::take(&mut work.held)
             }
         };
-        for read in held {
-            self.state.answer(read);
+        for asked in held {
+            self.state.answer_to(asked);
         }
     }
 
-    /// Reads that hang.
+    /// What hangs.
     pub(crate) fn held(&self) -> usize {
         self.state.work().held.len()
     }
@@ -128,6 +139,34 @@ impl Drop for FaultyDisk {
 impl State {
     fn work(&self) -> std::sync::MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers, unless the disk does not.
+    fn handle(&self, asked: Asked) {
+        let mut work = self.work();
+        if work.mode == Mode::IsDeaf {
+            work.held.push(asked);
+        } else {
+            drop(work);
+            self.answer_to(asked);
+        }
+    }
+
+    fn answer_to(&self, asked: Asked) {
+        match asked {
+            Asked::Read(read) => self.answer(read),
+            Asked::Lookup(true, reply) => reply.entry(&Duration::ZERO, &self.attributes(FILE), Generation(0)),
+            Asked::Lookup(false, reply) => reply.error(Errno::ENOENT),
+            Asked::Attributes(ino, reply) => reply.attr(&Duration::ZERO, &self.attributes(ino)),
+            // Without the page cache every read of the program is one here.
+            Asked::Open(reply) => reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO),
+            Asked::List(offset, mut reply) => {
+                if offset == 0 {
+                    let _is_full = reply.add(FILE, 1, FileType::RegularFile, &self.name);
+                }
+                reply.ok();
+            }
+        }
     }
 
     fn answer(&self, read: Read) {
@@ -168,20 +207,15 @@ const FILE: INodeNo = INodeNo(2);
 
 impl Filesystem for Disk {
     fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        if name == self.0.name.as_str() {
-            reply.entry(&Duration::ZERO, &self.0.attributes(FILE), Generation(0));
-        } else {
-            reply.error(Errno::ENOENT);
-        }
+        self.0.handle(Asked::Lookup(name == self.0.name.as_str(), reply));
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply.attr(&Duration::ZERO, &self.0.attributes(ino));
+        self.0.handle(Asked::Attributes(ino, reply));
     }
 
     fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        // Without the page cache every read of the program is one here.
-        reply.opened(FileHandle(0), FopenFlags::FOPEN_DIRECT_IO);
+        self.0.handle(Asked::Open(reply));
     }
 
     fn read(
@@ -208,7 +242,7 @@ impl Filesystem for Disk {
         };
         match mode {
             Mode::Fine => state.answer(read),
-            Mode::Hangs => state.work().held.push(read),
+            Mode::Hangs | Mode::IsDeaf => state.work().held.push(Asked::Read(read)),
             Mode::Fails => read.reply.error(Errno::EIO),
             Mode::Takes(time) | Mode::TakesInTurn(time) => {
                 let state = Arc::clone(state);
@@ -223,10 +257,7 @@ impl Filesystem for Disk {
         }
     }
 
-    fn readdir(&self, _: &Request, _: INodeNo, _: FileHandle, offset: u64, mut reply: ReplyDirectory) {
-        if offset == 0 {
-            let _is_full = reply.add(FILE, 1, FileType::RegularFile, &self.0.name);
-        }
-        reply.ok();
+    fn readdir(&self, _: &Request, _: INodeNo, _: FileHandle, offset: u64, reply: ReplyDirectory) {
+        self.0.handle(Asked::List(offset, reply));
     }
 }

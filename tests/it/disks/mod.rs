@@ -261,6 +261,46 @@ async fn a_disk_that_hangs_delays_one_answer_costs_its_own_plots_and_comes_back(
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 
+/// As a network drive whose server has stopped: neither what files there are is told, nor is one opened.
+#[tokio::test]
+#[ignore = "needs root and FUSE, and takes a minute: .ci/run disks"]
+async fn a_disk_on_which_nothing_is_answered_holds_few_threads_and_comes_back() {
+    let threads = || fs::read_dir("/proc/self/task").unwrap().count();
+    let mut farm = Farm::start().await;
+    farm.ask_on(1).await;
+    farm.disk.set(Mode::IsDeaf);
+    let answer = farm.ask().await;
+    assert!(answer.took < WARN_AFTER + SOON, "{:?}", answer.took);
+    farm.ask_on(8).await;
+    let is_sick = |volume: &VolumeView| matches!(volume.state, VolumeState::Sick { .. });
+    farm.until_faulty("sickness", is_sick).await;
+    let stalls = |picture: &MachineSnapshot| {
+        let mut troubles = picture.troubles.iter();
+        troubles.any(|trouble| trouble.reason.contains("has not answered for"))
+    };
+    farm.until("a refresh that does not wait for it", stalls).await;
+    let (before, held) = (threads(), farm.disk.held());
+    farm.ask_on(200).await;
+    assert!(threads() <= before + 4, "{before} threads before, {} now", threads());
+    assert!(farm.disk.held() <= held + 4, "it gets probes, and no more work");
+    let picture = farm.until("both plots", |picture| picture.counts.farmed == 2).await;
+    assert!(is_sick(farm.volume(&picture)));
+
+    farm.disk.set(Mode::Fine);
+    let mut proofs = 0;
+    while proofs == 0 {
+        let answer = farm.ask().await;
+        proofs = answer
+            .proofs
+            .iter()
+            .filter(|(proof, _)| farm.is_of_faulty(proof))
+            .count();
+    }
+    farm.until_faulty("recovery", |volume| volume.state == VolumeState::Fine)
+        .await;
+    farm.until("no trouble", |picture| picture.troubles.is_empty()).await;
+}
+
 #[tokio::test]
 #[ignore = "needs root and FUSE: .ci/run disks"]
 async fn a_disk_that_fails_is_left_out_recovers_and_may_be_pulled_out() {

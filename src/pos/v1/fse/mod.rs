@@ -16,6 +16,8 @@ use std::sync::OnceLock;
 
 pub(super) use skip::Skip;
 
+use crate::pos::zeros::has_zeroed_sector;
+
 /// The code of one kind of deltas. Make it a `static`: its tables (64 KiB to decode) are computed on first use.
 #[derive(Debug)]
 pub(super) struct DeltaCode {
@@ -38,6 +40,9 @@ impl DeltaCode {
     /// damaged stream gives wrong symbols or ends early, for the code has no check of its own.
     pub(super) fn decode<'a>(&'static self, stream: &'a [u8]) -> Result<Deltas<'a>, FseError> {
         let table = self.decode.get_or_init(|| decode_table(&slot_counts(self.r)));
+        if has_zeroed_sector(stream) {
+            return Err(FseError::Zeroed);
+        }
         let last = *stream.last().ok_or(FseError::Empty)?;
         // The highest set bit of the last byte marks the end and is no data.
         let end_mark = last.checked_ilog2().ok_or(FseError::NoEndMark)?;
@@ -138,6 +143,9 @@ pub enum FseError {
     /// The last byte is zero.
     #[error("delta stream has no end mark")]
     NoEndMark,
+    /// A code leaves nothing to be foreseen, and here are zeros for a while: the stream is damaged.
+    #[error("delta stream has too many zero bytes in a row")]
+    Zeroed,
     /// Not even the two initial states.
     #[error("delta stream of {got} bytes is too short for its two states")]
     TooShort {

@@ -15,6 +15,7 @@ mod tests;
 
 use super::bits::{BitWriter, read_bits, read_bits_u128};
 use super::fse::{DeltaCode, Deltas, FseError, Skip};
+use crate::pos::zeros::has_zeroed_sector;
 
 /// Entries in a park of the tables 1 to 7; the last park of a table may hold fewer.
 pub(super) const ENTRIES_PER_PARK: usize = 2048;
@@ -333,6 +334,9 @@ pub enum ParkError {
         /// Bytes there.
         room: usize,
     },
+    /// What holds the low bits of line points, which are all but random, is zero for a while: the park is damaged.
+    #[error("line points have too many zero bytes in a row")]
+    Zeroed,
     /// The coded deltas cannot be read or written.
     #[error(transparent)]
     Deltas(#[from] FseError),
@@ -365,6 +369,12 @@ impl Stubs<'_> {
     #[inline]
     fn get(&self, index: usize) -> Option<u64> {
         read_bits(self.bytes, index * self.bits as usize, self.bits)
+    }
+
+    /// The bytes that hold nothing but the first `count`.
+    fn of_first(&self, count: usize) -> &[u8] {
+        let length = count * self.bits as usize / 8;
+        self.bytes.get(..length).unwrap_or(self.bytes)
     }
 
     /// The sum of the first `count`, of which a park has at most 2047.
@@ -457,7 +467,11 @@ impl<'a> ParkEntry<'a> {
         if held < index {
             return Err(ParkError::NoSuchEntry { index, held: held + 1 });
         }
-        let stubs = layout.stubs(park)?.sum(index).ok_or_else(|| layout.cut(park))?;
+        let stubs = layout.stubs(park)?;
+        if has_zeroed_sector(stubs.of_first(index)) {
+            return Err(ParkError::Zeroed);
+        }
+        let stubs = stubs.sum(index).ok_or_else(|| layout.cut(park))?;
         layout.checked(first + (u128::from(sum) << layout.stub_bits) + stubs)
     }
 }

@@ -5,6 +5,8 @@
 //! plots lack the lowest tables; what those would tell is computed. What was read for the quality is kept for the proof.
 //! Nothing here keeps a file open, caches or starts threads; independent reads are handed over as one batch.
 
+#[cfg(test)]
+mod damage_tests;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -268,7 +270,16 @@ impl Prover {
         let offset = self.header.table_pointers[6].saturating_add(first_bit / 8);
         let start = (first_bit % 8) as usize;
         let length = (start + places.len() * entry_bits).div_ceil(8);
-        let bytes = plot.read(PlotPart::Table(7), offset, length)?;
+        let bytes = plot.read_up_to(PlotPart::Table(7), offset, length.max(TABLE_7_READ_BYTES))?;
+        if bytes.len() < length {
+            return Err(plot.cut_off(PlotPart::Table(7)));
+        }
+        if bytes.iter().all(|byte| *byte == 0) {
+            return Err(PlotError::damaged(
+                PlotPart::Table(7),
+                "it holds nothing but zeros there",
+            ));
+        }
         Ok((0..places.len())
             .map_while(|i| read_bits(&bytes, start + i * entry_bits, entry_bits as u32))
             .collect())
@@ -380,3 +391,6 @@ fn back_pointers(line_points: &[u128]) -> Vec<u64> {
         })
         .collect()
 }
+
+/// At least so much is read of table 7: one entry may be 0, but not three.
+const TABLE_7_READ_BYTES: usize = 16;

@@ -10,10 +10,10 @@ use super::super::test_plot::{GoldenProof, Shape, TestPlot, golden_proof, golden
 use super::*;
 use crate::ids::PlotId;
 
-const ID: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
+pub(super) const ID: &str = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb";
 
 /// The plot that some of the golden proofs are from, made by our own plotter.
-static REAL_PLOT: LazyLock<Vec<u8>> =
+pub(super) static REAL_PLOT: LazyLock<Vec<u8>> =
     LazyLock::new(|| create_plot(18, &ID.parse().unwrap(), &[7; 128], &mut |_| ()).unwrap());
 
 /// All proofs there are for the challenge, each of which `full_proof` has verified.
@@ -58,9 +58,7 @@ fn no_entry_of_a_real_plot_is_missed_around_checkpoints() {
                 expected = Some(place + 1);
                 if place % 10_000 == 0 {
                     checkpoints.push(place);
-                    let mut challenge = PosChallenge([0; 32]);
-                    challenge.0[..8].copy_from_slice(&(f7 << 46).to_be_bytes());
-                    assert!(!prove(plot, &challenge).is_empty());
+                    assert!(!prove(plot, &challenge_of(18, f7)).is_empty());
                 }
             }
         }
@@ -104,9 +102,16 @@ fn proof_is_found_wherever_in_table_7_it_is() {
     }
 }
 
+/// A challenge that asks for this f7.
+pub(super) fn challenge_of(k: u8, f7: u64) -> PosChallenge {
+    let mut challenge = PosChallenge([0; 32]);
+    challenge.0[..8].copy_from_slice(&(f7 << (64 - k)).to_be_bytes());
+    challenge
+}
+
 /// A plot of mainnet size: C1 has 22,000 entries, C2 three, and the proof is at one place after checkpoint `index`.
 fn large_plot(golden: &GoldenProof, index: u64, after: u64) -> TestPlot {
-    let step = |other: u64| other.abs_diff(index) * 170_000;
+    let step = |other: u64| other.abs_diff(index) * 10_000;
     let checkpoint = golden.f7() - after;
     let c1 = (0..22_000)
         .map(|i| {
@@ -118,7 +123,9 @@ fn large_plot(golden: &GoldenProof, index: u64, after: u64) -> TestPlot {
         })
         .collect();
     let place = index * 10_000 + after;
-    let c3 = BTreeMap::from([(index, vec![1; 9_999]), (index.saturating_sub(1), vec![0; 9_999])]);
+    // Before the checkpoint only every other f7 has an entry.
+    let before = [0, 2].into_iter().cycle().take(9_999).collect();
+    let c3 = BTreeMap::from([(index.saturating_sub(1), before), (index, vec![1; 9_999])]);
     TestPlot::new(
         golden,
         &Shape {
@@ -172,8 +179,7 @@ fn kept_checkpoints_save_a_read() {
             plot.take_reads();
             assert_eq!(prover.qualities(&plot, &golden.challenge).unwrap(), expected);
             assert_eq!(plot.take_reads(), 8, "index {index} after {after}");
-            let mut challenge = golden.challenge;
-            challenge.0[..4].copy_from_slice(&(golden.f7() as u32 - 170_000).to_be_bytes());
+            let challenge = challenge_of(32, golden.f7() - after - 1);
             assert_eq!(prover.qualities(&plot, &challenge).unwrap(), []);
             assert_eq!(plot.take_reads(), 1);
         }
@@ -186,13 +192,17 @@ fn challenge_without_proof_takes_two_reads() {
     let plot = large_plot(&golden, 11_234, 20);
     let prover = Prover::open(&plot).unwrap();
     plot.take_reads();
-    // After the checkpoint before, where only that checkpoint's f7 is.
-    let mut challenge = golden.challenge;
-    challenge.0[..4].copy_from_slice(&(golden.f7() as u32 - 170_000).to_be_bytes());
-    assert_eq!(prover.qualities(&plot, &challenge).unwrap(), []);
-    assert_eq!(plot.take_reads(), 2);
-    assert_eq!(prover.qualities(&plot, &PosChallenge([0; 32])).unwrap(), []);
-    assert_eq!(plot.take_reads(), 0, "below the first f7 of the plot");
+    // Between two entries after the checkpoint before, and after the last of them.
+    for before in [10_001, 21] {
+        let challenge = challenge_of(32, golden.f7() - before);
+        assert_eq!(prover.qualities(&plot, &challenge).unwrap(), []);
+        assert_eq!(plot.take_reads(), 2);
+    }
+    for before in [1, 255] {
+        let challenge = challenge_of(32, prover.c2()[0] - before);
+        assert_eq!(prover.qualities(&plot, &challenge).unwrap(), []);
+        assert_eq!(plot.take_reads(), 0, "below the first f7 of the plot");
+    }
 }
 
 #[test]
