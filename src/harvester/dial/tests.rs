@@ -326,7 +326,7 @@ async fn a_farmer_that_takes_the_connection_and_says_nothing_is_given_up() {
         network: "simulator1".to_owned(),
     };
     let error = open(&settings).await.expect_err("connected");
-    assert!(matches!(error, DialError::Reach(ReachError::TimedOut)), "{error}");
+    assert!(matches!(error, DialError::Reach(ReachError::Stalled)), "{error}");
 }
 
 #[tokio::test]
