@@ -188,7 +188,8 @@ impl Farmer {
                     } = kind
                         && let Some(slot) = self.harvesters.get_mut(harvester)
                     {
-                        slot.lost.remove(&directory.unwrap_or_default());
+                        let lost = slot.lost.remove(&directory.unwrap_or_default());
+                        self.forget_plots(lost.unwrap_or_default().into_keys().collect());
                     }
                 }
             }

@@ -14,6 +14,7 @@ use super::input::HarvesterOrigin;
 use super::messages::{self, Words};
 use super::output::Output;
 use super::plot_lists::Completeness;
+use super::plot_news::PlotNews;
 use super::plot_sync::Finished;
 use super::timers::Timer;
 use crate::clock::Now;
@@ -56,6 +57,7 @@ impl Farmer {
                 id
             }
         };
+        self.note_certificate(id, peer.peer_id);
         self.harvesters.attach(now, id, session, peer.clone());
         self.timers.clear(Timer::Absent(id));
         self.timers.set(Timer::PlotSync(session), now.mono + SYNC_STALLS_AFTER);
@@ -84,6 +86,15 @@ impl Farmer {
         }
         if !embedded {
             self.review_certificate(now, peer_id);
+        }
+    }
+
+    /// A harvester comes with this certificate, maybe with another one than before.
+    fn note_certificate(&mut self, id: HarvesterId, to: PeerId) {
+        let from = self.harvesters.get(id).map_or(to, |slot| slot.peer.peer_id);
+        if from != to {
+            let news = PlotNews::CertificateChanged { from, to };
+            self.outputs.push_back(Output::PlotNews(news));
         }
     }
 
@@ -164,8 +175,14 @@ impl Farmer {
     pub(super) fn let_go_of_revoked(&mut self, now: Now) {
         for id in self.harvesters.take_revoked() {
             self.timers.clear(Timer::Absent(id));
+            self.timers.clear(Timer::MissingPlots(id));
             self.close_alarms(now, |kind| kind.harvester() == Some(id));
             self.review_unlisted_plots(now);
+            if let Some(slot) = self.harvesters.get_mut(id) {
+                slot.missing.clear();
+                let certificate = slot.peer.peer_id;
+                self.outputs.push_back(Output::PlotNews(PlotNews::Left { certificate }));
+            }
         }
     }
 
@@ -252,6 +269,7 @@ impl Farmer {
         self.harvesters.remove(id);
         self.timers.clear(Timer::Absent(id));
         self.timers.clear(Timer::Answers(id));
+        self.timers.clear(Timer::MissingPlots(id));
         self.roll_call.forget(id);
         self.close_alarms(now, |kind| kind.harvester() == Some(id));
         self.review_unlisted_plots(now);

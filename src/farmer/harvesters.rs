@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::asks::Asks;
 use super::eligibility::Eligibility;
 use super::plot_lists::PlotLists;
+use super::plot_news::{Comparison, PlotPlace};
 use super::plot_sync::Receiver;
 use super::shared::Shared;
 use crate::clock::{Mono, Now, UnixMillis};
@@ -62,6 +63,12 @@ pub(super) struct Slot {
     /// Plots that were removed in the last sync, while there were files that are told of in the next one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) replaced: BTreeMap<PlotId, LostPlot>,
+    /// Plots of an earlier run that it has not told of, until they are judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) missing: Vec<PlotPlace>,
+    /// How far somebody is who compares its plots with what is remembered.
+    #[serde(default, skip_serializing_if = "Comparison::is_over")]
+    pub(super) comparison: Comparison,
     /// Last finished plot sync.
     pub(super) last_sync: Option<UnixMillis>,
     /// Last plot sync message that was refused, until a sync is finished.
@@ -213,6 +220,8 @@ impl Harvesters {
             lists: Shared::default(),
             lost: BTreeMap::new(),
             replaced: BTreeMap::new(),
+            missing: Vec::new(),
+            comparison: Comparison::Over,
             last_sync: None,
             last_sync_error: None,
             last_plot_change: None,

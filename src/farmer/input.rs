@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::config::FarmerKeys;
 use super::numbers::JobId;
+use super::plot_news::PlotPlace;
 use super::pools::exchange::{JoinedPool, PoolAnswer};
 use crate::clock::UnixMillis;
 use crate::crypto::{PlotSignatureError, PoolTargetError};
@@ -214,6 +215,14 @@ pub enum Input {
     Past(Box<FarmRecord>),
     /// Alarms of earlier runs, all of them over, the one that closed last first. Their numbers say nothing.
     PastAlarms(Vec<AlarmView>),
+    /// A harvester does not have plots that it had when it was told of last, maybe in an earlier run
+    /// ([`PlotNews::Listed`](super::PlotNews::Listed)).
+    PlotsMissing {
+        /// Who.
+        harvester: HarvesterId,
+        /// They; none if nothing is missing.
+        plots: Vec<PlotPlace>,
+    },
     /// How the history fares.
     History(HistoryView),
     /// An alarm hook was called.

@@ -36,6 +36,7 @@ mod eligible;
 mod fees;
 mod harvesters;
 mod input;
+mod lost_plots;
 mod luck;
 mod messages;
 mod missed;
@@ -46,6 +47,7 @@ mod page;
 mod pairs;
 mod partials;
 mod plot_lists;
+mod plot_news;
 mod plot_sync;
 mod plots;
 mod pools;
@@ -73,6 +75,7 @@ pub use input::{
 };
 pub use numbers::JobId;
 pub use output::{Output, SignPurpose};
+pub use plot_news::{ListedPlots, PlotNews, PlotPlace};
 pub use pools::{
     JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest, launcher_spread,
 };
@@ -235,6 +238,7 @@ impl Farmer {
             Input::History(view) => self.handle_history(now, view),
             Input::Past(past) => self.luck.handle_past(now, *past),
             Input::PastAlarms(alarms) => self.alarms.handle_past(alarms),
+            Input::PlotsMissing { harvester, plots } => self.handle_plots_missing(now, harvester, plots),
             Input::Fleet(status) => self.handle_fleet(now, status),
         }
     }
@@ -261,6 +265,7 @@ impl Farmer {
                 Timer::Doubt(session) => self.handle_doubt_timer(now, session),
                 Timer::Absent(harvester) => self.handle_absent_timer(now, harvester),
                 Timer::PlotSync(session) => self.handle_plot_sync_timer(now, session),
+                Timer::MissingPlots(harvester) => self.handle_missing_plots_timer(now, harvester),
                 Timer::CrossCheck(session) => self.handle_cross_check_timer(session),
                 Timer::Proof(number) => self.handle_proof_timer(now, number),
                 Timer::Pool(contract) => self.handle_pool_timer(now, contract),

@@ -1,6 +1,7 @@
 //! Everything the farmer wants done.
 
 use super::numbers::JobId;
+use super::plot_news::PlotNews;
 use super::pools::exchange::{PoolMembership, PoolRequest};
 use crate::clock::Mono;
 use crate::ids::{Bytes32, NodeId, PosChallenge, PuzzleHash, QualityString, SessionId};
@@ -102,6 +103,8 @@ pub enum Output {
     Record(Box<FarmRecord>),
     /// Keep this for the next run: what people have said about alarms.
     AlarmMemory(Box<AlarmMemory>),
+    /// Keep this for the next run, and answer [`Input::PlotsMissing`](super::Input::PlotsMissing) to a list of all plots.
+    PlotNews(PlotNews),
     /// A proof has got further. Said after everything else, once for however many steps.
     Proof(Box<ProofView>),
 }
@@ -112,7 +115,12 @@ impl Output {
     pub const fn is_news(&self) -> bool {
         matches!(
             self,
-            Self::Notice(_) | Self::Message(_) | Self::Record(_) | Self::AlarmMemory(_) | Self::Proof(_)
+            Self::Notice(_)
+                | Self::Message(_)
+                | Self::Record(_)
+                | Self::AlarmMemory(_)
+                | Self::PlotNews(_)
+                | Self::Proof(_)
         )
     }
 }

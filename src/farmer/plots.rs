@@ -1,18 +1,17 @@
-//! What harvesters say they have: plot syncs are answered, changes are noticed, lost plots are grouped by drive.
+//! What harvesters say they have: plot syncs are answered, and changes are noticed.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Farmer;
 use super::connections::SYNC_STALLS_AFTER;
-use super::harvesters::LostPlot;
 use super::output::Output;
-use super::plot_lists::{Change, PlotLists, common_directory, directory_of};
+use super::plot_lists::{Completeness, PlotLists, common_directory};
+use super::plot_news::{Comparison, ListedPlots, PlotNews, PlotPlace};
 use super::plot_sync::{Finished, SyncError};
 use super::timers::Timer;
 use crate::clock::Now;
-use crate::ids::{PlotId, SessionId};
+use crate::ids::SessionId;
 use crate::snapshot::{AlarmKind, CrossCheckView, DisconnectCause, HarvesterId, Notice, PlotChangeView};
 use crate::wire::{PlotSync, PlotSyncResponse, RespondPlots, ToHarvester};
 
@@ -85,6 +84,10 @@ impl Farmer {
         let session_id = session.id;
         let was_known = slot.last_sync.replace(now.unix).is_some();
         slot.last_sync_error = None;
+        let news = match completeness {
+            Completeness::Everything => None,
+            Completeness::Difference => Some(update.added.iter().map(PlotPlace::from).collect()),
+        };
         let change = slot.lists.apply(&self.config.constants, update, completeness);
         if is_first_of_session {
             for plot in slot.lists.plots.values() {
@@ -122,8 +125,9 @@ impl Farmer {
         }
         self.review_returned_plots(now, &change.added);
         if is_first_of_session || !self.hold_replaced_plots(now, id, files, &change) {
-            self.review_lost_plots(now, id, &change);
+            self.review_lost_plots(now, id, change);
         }
+        self.keep_plots(id, news);
         self.review_lists(now, id);
         self.review_shared_plots(now);
         self.review_unlisted_plots(now);
@@ -134,6 +138,31 @@ impl Farmer {
         if is_first_of_session {
             self.catch_up(now, id);
         }
+    }
+
+    /// Has it kept which plots a harvester has: these are new, or (`None`) all of them.
+    pub(super) fn keep_plots(&mut self, id: HarvesterId, added: Option<Vec<PlotPlace>>) {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
+        let certificate = slot.peer.peer_id;
+        let news = match added {
+            Some(plots) if plots.is_empty() => return,
+            Some(plots) => PlotNews::Added { certificate, plots },
+            None if slot.comparison.is_over() => {
+                slot.comparison = Comparison::UnderWay;
+                PlotNews::Listed {
+                    harvester: id,
+                    certificate,
+                    plots: ListedPlots::new(slot.lists.clone()),
+                }
+            }
+            None => {
+                slot.comparison = Comparison::Outdated;
+                return;
+            }
+        };
+        self.outputs.push_back(Output::PlotNews(news));
     }
 
     /// Opens, updates or closes the alarm of plots that are farmed more than once.
@@ -303,114 +332,6 @@ impl Farmer {
             self.raise(now, alarm);
         }
     }
-
-    /// Plots that were lost and are farmed again, here or on another harvester, are no longer lost.
-    fn review_returned_plots(&mut self, now: Now, added: &[PlotId]) {
-        let mut updated = Vec::new();
-        for (id, slot) in self.harvesters.all_mut().filter(|(_, slot)| !slot.lost.is_empty()) {
-            for (directory, lost) in &mut slot.lost {
-                let before = lost.len();
-                for plot_id in added {
-                    lost.remove(plot_id);
-                }
-                if lost.len() < before {
-                    updated.push(lost_alarm(id, &slot.name, directory, lost));
-                }
-            }
-            slot.lost.retain(|_, lost| !lost.is_empty());
-        }
-        for alarm in updated {
-            if matches!(alarm, AlarmKind::PlotsLost { lost: 0, .. }) {
-                self.close_alarm(now, &alarm);
-            } else {
-                self.raise(now, alarm);
-            }
-        }
-    }
-
-    /// A file with another plot in it than before is removed in one sync and told of in the next, since no name may be told
-    /// twice. So plots that are removed while at least as many files are not told of yet are judged after that one. Whether
-    /// they are.
-    fn hold_replaced_plots(&mut self, now: Now, id: HarvesterId, files: u64, change: &Change) -> bool {
-        let Some(slot) = self.harvesters.get_mut(id) else {
-            return false;
-        };
-        let lists = &slot.lists;
-        let told = lists.plots.len() + lists.failed.len() + lists.no_key.len() + lists.duplicates.len();
-        let not_told = files.saturating_sub(told as u64);
-        let holds = slot.replaced.is_empty() && !change.removed.is_empty() && change.removed.len() as u64 <= not_told;
-        if holds {
-            let removed = change.removed.iter();
-            let held = removed.map(|(path, plot_id)| (*plot_id, LostPlot::new(path, now)));
-            slot.replaced = held.collect();
-        }
-        holds
-    }
-
-    /// Plots that nobody farms any more are lost, if it is more than somebody tidying up: a whole directory, or more than
-    /// one in a hundred.
-    fn review_lost_plots(&mut self, now: Now, id: HarvesterId, change: &Change) {
-        let Some(slot) = self.harvesters.get_mut(id) else {
-            return;
-        };
-        let held = std::mem::take(&mut slot.replaced).into_iter();
-        let mut removed: Vec<_> = held.map(|(plot_id, lost)| (lost.path, plot_id)).collect();
-        removed.extend(change.removed.iter().cloned());
-        let before = (slot.lists.plots.len() + removed.len()).saturating_sub(change.added.len());
-        // One whose file has another plot by now is not lost.
-        let is_lost = |(path, plot_id): &&(Box<str>, PlotId)| {
-            !self.shared_plots.is_farmed(plot_id) && !slot.lists.plots.contains_key(path)
-        };
-        let lost: Vec<_> = removed.iter().filter(is_lost).collect();
-        let plot = |path: &str| LostPlot::new(path, now);
-        let mut by_directory: BTreeMap<String, BTreeMap<PlotId, LostPlot>> = BTreeMap::new();
-        for (path, plot_id) in &lost {
-            let directory = by_directory.entry(directory_of(path).to_owned()).or_default();
-            directory.insert(*plot_id, plot(path));
-        }
-        if by_directory.len() > MAX_LOST_DIRECTORIES {
-            let common = common_directory(lost.iter().map(|(path, _)| &**path)).unwrap_or_default();
-            let all = lost.iter().map(|(path, plot_id)| (*plot_id, plot(path))).collect();
-            by_directory = BTreeMap::from([(common, all)]);
-        }
-        let mut alarms = Vec::new();
-        // The largest loss first; there are few.
-        let mut by_directory: Vec<_> = by_directory.into_iter().collect();
-        by_directory.sort_by_key(|(_, plots)| std::cmp::Reverse(plots.len()));
-        for (directory, plots) in by_directory {
-            let is_whole = plots.len() > 1 && !has_plots_in(&slot.lists, &directory);
-            if !is_whole && plots.len() * 100 <= before {
-                continue;
-            }
-            if slot.lost.len() >= MAX_LOST_GROUPS && !slot.lost.contains_key(&directory) {
-                continue;
-            }
-            let known = slot.lost.entry(directory.clone()).or_default();
-            let room = MAX_LOST_PLOTS.saturating_sub(known.len());
-            known.extend(plots.into_iter().take(room));
-            alarms.push(lost_alarm(id, &slot.name, &directory, known));
-        }
-        for alarm in alarms {
-            self.raise(now, alarm);
-        }
-    }
-}
-
-fn lost_alarm(harvester: HarvesterId, name: &str, directory: &str, lost: &BTreeMap<PlotId, LostPlot>) -> AlarmKind {
-    AlarmKind::PlotsLost {
-        harvester,
-        name: name.to_owned(),
-        lost: lost.len() as u64,
-        directory: (!directory.is_empty()).then(|| directory.to_owned()),
-    }
-}
-
-fn has_plots_in(lists: &PlotLists, directory: &str) -> bool {
-    let from = (Bound::Included(directory), Bound::Unbounded);
-    let below = lists.plots.range::<str, _>(from).map(|(path, _)| &**path);
-    below
-        .take_while(|path| path.starts_with(directory))
-        .any(|path| directory_of(path) == directory)
 }
 
 /// What a harvester listed against what was synced.
@@ -447,10 +368,3 @@ const PLOTS_LISTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// One or two refused messages are how a harvester finds out that it must start again.
 const FAILING_FROM: u32 = 3;
-
-/// If plots vanish from more directories at once, it is no single drive.
-const MAX_LOST_DIRECTORIES: usize = 8;
-
-/// Bounds for a harvester that invents plots and removes them again.
-const MAX_LOST_GROUPS: usize = 64;
-const MAX_LOST_PLOTS: usize = 100_000;

@@ -23,6 +23,8 @@ pub(super) enum Timer {
     Absent(HarvesterId),
     /// The first plot sync of a connection has not moved.
     PlotSync(SessionId),
+    /// Plots that a harvester had in an earlier run have not turned up elsewhere.
+    MissingPlots(HarvesterId),
     /// A harvester has not listed its plots.
     CrossCheck(SessionId),
     /// The present step in the life of a proof takes too long.

@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Transaction, params};
 use super::columns::{QUARTER_COLUMNS, int};
 use super::fact::Fact;
 use super::plot_changes;
+use super::plots::{self, MissingPlots};
 use crate::ids::SpHash;
 use crate::snapshot::{
     AlarmView, AttemptOutcome, AttemptView, FarmRecord, PartialRow, ProofStage, ProofView, SignagePointView,
@@ -32,6 +33,7 @@ pub(super) struct Batch<'a> {
     insert_attempt: CachedStatement<'a>,
     /// What the attempts add to `hours`, by start and harvester.
     sums: BTreeMap<(i64, i64), HourSums>,
+    missing: Vec<MissingPlots>,
 }
 
 /// What is added to a row of `hours`.
@@ -64,15 +66,17 @@ impl<'a> Batch<'a> {
             points,
             insert_attempt: transaction.prepare_cached(INSERT_ATTEMPT)?,
             sums: BTreeMap::new(),
+            missing: Vec::new(),
         })
     }
 
-    /// Writes all of them.
-    pub(super) fn write(mut self, facts: &[Fact]) -> Result<(), rusqlite::Error> {
+    /// Writes all of them. Gives what is missing of the plots that were listed.
+    pub(super) fn write(mut self, facts: &[Fact]) -> Result<Vec<MissingPlots>, rusqlite::Error> {
         for fact in facts {
             self.fact(fact)?;
         }
-        self.write_sums()
+        self.write_sums()?;
+        Ok(self.missing)
     }
 
     fn fact(&mut self, fact: &Fact) -> Result<(), rusqlite::Error> {
@@ -89,6 +93,10 @@ impl<'a> Batch<'a> {
                 let harvester = self.harvester(&sync.harvester)?;
                 let began_ms = self.run.began_ms / HOUR_MS * HOUR_MS;
                 plot_changes::write_since_last(self.transaction, harvester, sync, began_ms)
+            }
+            Fact::PlotNews(news) => {
+                self.missing.extend(plots::write(self.transaction, news)?);
+                Ok(())
             }
             Fact::Alarm(alarm) => self.alarm(alarm),
             Fact::Record(record) => self.record(record),

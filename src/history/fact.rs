@@ -1,5 +1,6 @@
 //! What is worth writing down of everything the farmer says.
 
+use crate::farmer::PlotNews;
 use crate::snapshot::{
     AlarmView, AttemptView, FarmRecord, Notice, PartialOutcome, PartialRow, PlotChangeRow, ProofView, SignagePointView,
 };
@@ -20,6 +21,8 @@ pub(super) enum Fact {
     /// A plot sync in which all plots were new to the farmer, or none: what came and went is seen by what is written of
     /// the harvester. Else each start of the farmer would tell all plots again.
     Plots(Box<PlotChangeRow>),
+    /// Where plots are from now on.
+    PlotNews(PlotNews),
     /// An incident; replaces what was written of it.
     Alarm(Box<AlarmView>),
     /// What the next run should know.

@@ -8,7 +8,7 @@
 //! `schema.sql` is the schema, with every column explained; its version is `PRAGMA user_version`. An older file is
 //! migrated, a newer one is left alone (farming goes on, nothing is written), a damaged one is put aside. `attempts` and
 //! `signage_points` are bounded by days and by the size of the file; `hours`, `quarters`, `alarms` and `plot_changes` by
-//! [`SUMS_KEPT_DAYS`]; proofs that became a block are kept for good.
+//! [`SUMS_KEPT_DAYS`]; proofs that became a block are kept for good, and `plots` has what the farm has now and what it misses.
 //!
 //! Reading ([`HistoryReader`]) uses connections of its own, which can only read, so that nobody who reads holds up the
 //! writer. `sqlite3 -readonly history.sqlite` does the same while the farmer runs.
@@ -18,6 +18,7 @@ mod columns;
 mod fact;
 mod forget_clock;
 mod plot_changes;
+mod plots;
 mod reader;
 mod store;
 #[cfg(test)]
@@ -33,7 +34,7 @@ use tokio::sync::mpsc;
 pub use reader::{HistoryError, HistoryReader};
 pub use writer::Writer;
 
-use crate::farmer::Input;
+use crate::farmer::{Input, PlotNews};
 use crate::snapshot::{FarmRecord, HistoryState, HistoryView, Notice, ProofView};
 use crate::system_clock::unix_now;
 use fact::Fact;
@@ -102,6 +103,12 @@ impl HistorySender {
     /// Writes down what the next run should know.
     pub fn keep(&self, record: Box<FarmRecord>) {
         self.send(Fact::Record(record));
+    }
+
+    /// Writes down where plots are. What was there and is not listed now is told to the farmer
+    /// ([`Input::PlotsMissing`]).
+    pub fn note_plots(&self, news: PlotNews) {
+        self.send(Fact::PlotNews(news));
     }
 
     /// How the history fares.

@@ -10,15 +10,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::batch::{Batch, Run};
 use super::columns::{QUARTER_COLUMNS, int, quarter, unsigned};
 use super::fact::Fact;
+use super::plots::MissingPlots;
 use super::{HistoryOptions, SUMS_KEPT_DAYS};
 use crate::ids::SpHash;
 use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, FarmRecord};
 
 /// Version of the schema.
-pub(super) const SCHEMA_VERSION: i64 = 2;
+pub(super) const SCHEMA_VERSION: i64 = 3;
 
 /// Brings version 0, 1, … to the next one.
-const MIGRATIONS: [&str; 2] = [include_str!("schema.sql"), include_str!("kinds.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema.sql"),
+    include_str!("kinds.sql"),
+    include_str!("plots.sql"),
+];
 
 /// Why the file cannot be used as it is.
 #[derive(Debug, thiserror::Error)]
@@ -187,8 +192,8 @@ impl Store {
         rows.filter_map(Result::transpose).collect()
     }
 
-    /// Writes facts, all or none.
-    pub(super) fn write(&mut self, now_ms: u64, facts: &[Fact]) -> Result<(), rusqlite::Error> {
+    /// Writes facts, all or none. Gives what is missing of the plots that were listed.
+    pub(super) fn write(&mut self, now_ms: u64, facts: &[Fact]) -> Result<Vec<MissingPlots>, rusqlite::Error> {
         let Self {
             connection,
             run,
@@ -199,11 +204,12 @@ impl Store {
         let (harvesters_before, points_before) = (harvesters.clone(), points.clone());
         let mut write = || {
             let transaction = connection.transaction()?;
-            Batch::new(&transaction, *run, harvesters, points)?.write(facts)?;
+            let missing = Batch::new(&transaction, *run, harvesters, points)?.write(facts)?;
             transaction
                 .prepare_cached("UPDATE runs SET seen_ms = ?2 WHERE id = ?1")?
                 .execute(params![run.id, int(now_ms)])?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(missing)
         };
         let written = write();
         if written.is_err() {

@@ -422,21 +422,25 @@ fn old_answers_are_forgotten_by_age_and_by_size_and_the_file_shrinks() {
 
 #[test]
 fn newer_schema_is_left_alone_and_told() {
+    const NEWER: i64 = SCHEMA_VERSION + 1;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("history.sqlite");
     drop(Store::open(&file, T, T).unwrap());
     let other = Connection::open(&file).unwrap();
-    other.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+    other.pragma_update(None, "user_version", NEWER).unwrap();
     drop(other);
     let before = std::fs::read(&file).unwrap();
-    assert!(matches!(Store::open(&file, T, T), Err(StoreError::Newer { schema: 3 })));
+    assert!(matches!(
+        Store::open(&file, T, T),
+        Err(StoreError::Newer { schema: NEWER })
+    ));
     let (inputs, mut told) = mpsc::channel(8);
     let (sender, writer) = history(options(&file), inputs);
     let thread = std::thread::spawn(move || writer.run());
     assert!(matches!(
         told.blocking_recv(),
         Some(Input::History(HistoryView {
-            state: HistoryState::Newer { schema: 3 },
+            state: HistoryState::Newer { schema: NEWER },
             ..
         }))
     ));

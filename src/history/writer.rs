@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::fact::Fact;
 use super::forget_clock::ForgetClock;
+use super::plots::MissingPlots;
 use super::store::{Store, StoreError};
 use super::{Health, HistoryOptions};
 use crate::farmer::Input;
@@ -105,6 +106,13 @@ impl Writer {
         }
     }
 
+    fn tell_missing(&self, missing: Vec<MissingPlots>) {
+        for MissingPlots { harvester, plots } in missing {
+            // Waits only while the engine does not take its inputs.
+            let _ = self.farmer.blocking_send(Input::PlotsMissing { harvester, plots });
+        }
+    }
+
     fn warn_of_past(&self, error: &rusqlite::Error) {
         tracing::warn!(target: "history", "read the past from {}: {error}", self.options.file.display());
     }
@@ -117,11 +125,12 @@ impl Writer {
             self.collect(if rounds == 0 { 1 } else { MOMENTS });
             if !self.pending.is_empty() {
                 match store.write(unix_now().0, &self.pending) {
-                    Ok(()) => {
+                    Ok(missing) => {
                         let written = self.pending.len() as u64;
                         self.pending.clear();
                         self.health.change(|view| view.written += written);
                         self.set_state(HistoryState::Writing);
+                        self.tell_missing(missing);
                     }
                     Err(error) => {
                         let error = StoreError::from(error);

@@ -16,8 +16,8 @@ use crate::farmer::Call;
 use crate::farmer::tests::operations::{live, operation};
 use crate::farmer::tests::story::*;
 use crate::farmer::{
-    ExpectedHarvester, FarmerConfig, FarmerKeys, FleetStatus, Input, JoinedPool, NodeLink, NodeStatus, PoolAnswer,
-    PoolMembership, PoolReply, PoolRequest,
+    ExpectedHarvester, FarmerConfig, FarmerKeys, FleetStatus, Input, JoinedPool, NodeLink, NodeStatus, PlotPlace,
+    PoolAnswer, PoolMembership, PoolReply, PoolRequest,
 };
 use crate::ids::{Bytes32, ChallengeHash, LauncherId, PuzzleHash, QualityString};
 use crate::logging::{LogLevel, Service};
@@ -164,6 +164,14 @@ fn life() -> Story {
         ..FleetStatus::default()
     }));
     story.disconnect(barn);
+    let old = plots("/mnt/old", 2).into_iter().map(|plot| PlotPlace {
+        path: format!("/home/ann/my drive/our cottage{}", plot.filename).into(),
+        plot_id: plot.plot_id,
+    });
+    story.input(Input::PlotsMissing {
+        harvester: HarvesterId(1),
+        plots: old.collect(),
+    });
     pass_with_pools(&mut story, 400);
     story
 }

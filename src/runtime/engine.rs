@@ -319,6 +319,11 @@ impl Running {
                     history.keep(record);
                 }
             }
+            Output::PlotNews(news) => {
+                if let Some(history) = &self.engine.history {
+                    history.note_plots(news);
+                }
+            }
             Output::Proof(proof) => {
                 if let Some(history) = &self.engine.history {
                     history.note_proof(*proof);

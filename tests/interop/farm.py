@@ -5,6 +5,7 @@ Every scenario is a function that begins with a farm in order and leaves one. A 
 did not come true in time, what was last seen instead, and where the logs are.
 """
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -363,9 +364,9 @@ def cross_check(world):
     wait_for("20 answers of each release agree with its plot ids", 60, counted)
 
 
-def plots_come_and_go(world):
-    """A removed plot is missed and named; when it comes back the count is right again."""
-    harvester = world.official[-1]
+@contextlib.contextmanager
+def one_plot_away(world, harvester):
+    """Takes one plot out of a harvester's directory, and puts it back."""
     directory = world.work / f"plots-{harvester.name}"
     foreign = {plot.name for plot in world.plots()["other"]}  # listed as no-key, not among the plots that can be lost
     victim = next(plot for plot in sorted(directory.glob("plot-k18-*.plot")) if plot.name not in foreign)
@@ -373,12 +374,41 @@ def plots_come_and_go(world):
     duplicate = world.work / f"plots-{harvester.name}-more" / victim.name
     held = duplicate.rename(world.work / "away-duplicate.plot") if duplicate.exists() else None
     victim.rename(away)
-    wait_for("the lost plot is noticed", 40, lambda: (world.of(harvester)[0]["plots"] == 5, world.of(harvester)[0]["plots"]))
-    wait_for("the loss is an alarm", 5, lambda: ([a for a in world.farm.alarms() if a["kind"] == "plots_lost" and a["lost"] == 1], world.farm.alarms()))
+    yield
     away.rename(victim)
     if held:
         held.rename(duplicate)
-    wait_for("the plot is back", 40, lambda: (world.of(harvester)[0]["plots"] == 6, world.of(harvester)[0]["plots"]))
+
+
+def has_plots(world, harvester, number):
+    return lambda: (world.of(harvester)[0]["plots"] == number, world.of(harvester)[0]["plots"])
+
+
+def one_plot_is_lost(world):
+    return [a for a in world.farm.alarms() if a["kind"] == "plots_lost" and a["lost"] == 1], world.farm.alarms()
+
+
+def plots_come_and_go(world):
+    """A removed plot is missed and named; when it comes back the count is right again."""
+    harvester = world.official[-1]
+    with one_plot_away(world, harvester):
+        wait_for("the lost plot is noticed", 40, has_plots(world, harvester, 5))
+        wait_for("the loss is an alarm", 5, lambda: one_plot_is_lost(world))
+    wait_for("the plot is back", 40, has_plots(world, harvester, 6))
+
+
+def plots_lost_while_everything_was_off(world):
+    """After a power cut a plot that a harvester does not have any more is an alarm, until it is back."""
+    harvester = world.official[-1]
+    world.farm.stop(signal.SIGKILL)
+    harvester.stop()
+    with one_plot_away(world, harvester):
+        world.farm.start()
+        harvester.start()
+        world.all_farming(60)
+        wait_for("its plots are listed", 40, has_plots(world, harvester, 5))
+        wait_for("the loss is an alarm", 150, lambda: one_plot_is_lost(world))
+    wait_for("the alarm is over", 40, lambda: (not one_plot_is_lost(world)[0], world.farm.alarms()))
 
 
 def farmer_restart(world):
@@ -736,7 +766,7 @@ def log_lines(world):
 SCENARIOS = [
     connected_and_synced, plots_of_no_plotnft, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
     shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool,
-    v2_partials_reach_a_pool, farmer_restart, farmer_killed,
+    v2_partials_reach_a_pool, farmer_restart, farmer_killed, plots_lost_while_everything_was_off,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
 

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use super::super::story::*;
 use crate::clock::UnixMillis;
-use crate::farmer::{ChainState, ExpectedHarvester, FleetStatus, Input, OuterCounters};
+use crate::farmer::{ChainState, ExpectedHarvester, FleetStatus, Input, OuterCounters, PlotPlace};
 use crate::ids::{NodeId, QualityString, SessionId};
 use crate::snapshot::{
-    AlarmKind, Concern, ConnectedPeer, FarmRecord, HistoryState, HistoryView, QuarterCounts, SimulatedChainView,
-    UnlistedDirectory,
+    AlarmKind, Concern, ConnectedPeer, FarmRecord, HarvesterId, HistoryState, HistoryView, QuarterCounts,
+    SimulatedChainView, UnlistedDirectory,
 };
 
 /// Names, revoked certificates and troubles with certificates, as the bits of `choice` say.
@@ -46,6 +46,15 @@ pub(super) fn fleet(story: &mut Story, choice: u8) {
             })
             .collect(),
     }));
+}
+
+/// A plot of those that harvesters tell of.
+fn missing_plot(number: u8) -> PlotPlace {
+    let plot = plot(&format!("/d{}/{number}.plot", number % 3));
+    PlotPlace {
+        path: plot.filename.into(),
+        plot_id: plot.plot_id,
+    }
 }
 
 /// Something that is no signage point.
@@ -122,6 +131,10 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
                 last,
             }))
             .collect(),
+        },
+        10 => Input::PlotsMissing {
+            harvester: HarvesterId(u32::from(what % 2) + 1),
+            plots: (what % 7..20).map(missing_plot).collect(),
         },
         9 => Input::PastAlarms(vec![past_alarm(AlarmKind::SignagePointsMissed {
             node: "attic.lan:8444".to_owned(),
