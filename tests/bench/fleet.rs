@@ -205,8 +205,8 @@ async fn measure_farmer(
         cpu: after_sync.cpu.saturating_sub(connected.cpu),
     };
 
-    // What the sync left to be done belongs to no signage point.
-    sleep(Duration::from_secs(1)).await;
+    // What the sync left to be done belongs to no signage point: the history writes down which plots there are.
+    sleep(REST).await;
     let (synced, own, began) = (farmer.usage()?, Usage::own()?, Instant::now());
     let mut fan_out_cpu = Vec::new();
     tokio::select! {
@@ -236,6 +236,10 @@ async fn measure_farmer(
         idle,
         connecting,
         plot_sync,
+        rested: Stage {
+            wall: REST,
+            cpu: synced.cpu.saturating_sub(after_sync.cpu),
+        },
         synced: after_sync,
         points: Points {
             spread: points
@@ -372,7 +376,10 @@ fn raise_open_files() -> Result<()> {
 }
 
 /// Signage points that may pass until the first that is measured.
-const MAY_PASS_BEFORE: u32 = 100;
+const MAY_PASS_BEFORE: u32 = 200;
+
+/// Between the plot sync and the signage points that count. farmconsole writes what it has to keep two seconds later.
+const REST: Duration = Duration::from_secs(5);
 
 /// Plots that harvesters look up before they are started: half a minute of work.
 const LOOK_UPS: u32 = 200_000_000;

@@ -26,6 +26,8 @@ pub(crate) struct Measured {
     pub(crate) idle: Usage,
     pub(crate) connecting: Stage,
     pub(crate) plot_sync: Stage,
+    /// The time after it.
+    pub(crate) rested: Stage,
     pub(crate) synced: Usage,
     pub(crate) points: Points,
     pub(crate) harvesters: u32,
@@ -176,6 +178,13 @@ const ROWS: &[Row] = &[
         "ms",
         "< 200 (the same)",
         Value::Farmer(|m| ms(m.plot_sync.cpu)),
+    ),
+    row(
+        "rest_cpu",
+        "farmer CPU in the 5 s after it",
+        "ms",
+        "",
+        Value::Farmer(|m| ms(m.rested.cpu)),
     ),
     row(
         "rss",
