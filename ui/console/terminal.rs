@@ -358,6 +358,14 @@ impl Write for Bytes {
     }
 }
 
+/// Whether a terminal may draw this in other columns than we count, or together with what comes next: the place of what
+/// comes next is said then. Latin letters and the signs that the console is drawn with are not such.
+fn has_doubtful_width(symbol: &str) -> bool {
+    let mut chars = symbol.chars();
+    let is_plain = |c| matches!(c, '\0'..='\u{2ff}' | '\u{2010}'..='\u{27ff}');
+    !chars.next().is_none_or(is_plain) || chars.next().is_some()
+}
+
 impl Canvas {
     fn new(bytes: Arc<Mutex<Vec<u8>>>, size: (u16, u16)) -> Self {
         Self {
@@ -376,11 +384,17 @@ impl Backend for Canvas {
     {
         let mut content = content.peekable();
         // Nothing changed: not one byte.
-        if content.peek().is_none() {
-            Ok(())
-        } else {
-            self.inner.draw(content)
+        while content.peek().is_some() {
+            let mut is_doubtful = false;
+            let until_doubtful = std::iter::from_fn(|| {
+                content.next_if(|_| !is_doubtful).inspect(|(_, _, cell)| {
+                    is_doubtful = has_doubtful_width(cell.symbol());
+                })
+            });
+            // Each call begins with the place of its first cell.
+            self.inner.draw(until_doubtful)?;
         }
+        Ok(())
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
@@ -421,5 +435,26 @@ impl Backend for Canvas {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::buffer::Buffer;
+
+    use super::*;
+
+    #[test]
+    fn place_is_said_after_what_a_terminal_may_draw_in_other_columns() {
+        let written = |text: &str| {
+            let bytes = Arc::new(Mutex::new(Vec::new()));
+            let mut canvas = Canvas::new(Arc::clone(&bytes), (9, 1));
+            let buffer = Buffer::with_lines([text]);
+            let cells = buffer.content.iter().zip(0..).map(|(cell, x)| (x, 0, cell));
+            canvas.draw(cells).unwrap();
+            let written = String::from_utf8(bytes.lock().unwrap().clone()).unwrap();
+            written.matches('H').count()
+        };
+        assert_eq!([written("plot─▏ä"), written("שלplot"), written("e\u{301}x")], [1, 3, 2]);
     }
 }
