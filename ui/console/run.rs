@@ -224,6 +224,7 @@ impl<A: App> Running<A> {
                 _ = resized.recv() => Some(self.size()?),
                 input = inputs.recv() => match input {
                     Some(Input::Key(key)) => Some(Message::Key(key)),
+                    Some(Input::Hurried(key)) => Some(Message::Hurried(key)),
                     Some(Input::Paste(text)) => Some(Message::Paste(text)),
                     Some(Input::Wheel(rows)) => Some(Message::Mouse(Mouse::Wheel(rows))),
                     Some(Input::Click(column, row)) => {

@@ -24,12 +24,15 @@ use ratatui::{Frame, Terminal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// What the terminal tells.
 #[derive(Debug)]
 pub(super) enum Input {
     /// A key.
     Key(KeyEvent),
+    /// A key with another just before or after it.
+    Hurried(KeyEvent),
     /// The left button went down on this column and row.
     Click(u16, u16),
     /// The wheel turned, down if positive.
@@ -48,6 +51,9 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the reader looks whether there is more; crossterm does not look at all when given no time.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Keys that are less apart were not pressed one after the other by a person who looks at what they do.
+const HURRY: Duration = Duration::from_millis(50);
 
 /// Whether the terminal is ours at this moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -313,10 +319,20 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
 
 /// Until the console drops its end: each wake-up reads what is there.
 fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>) {
+    let has_more = || matches!(event::poll(LOOK), Ok(true));
+    let mut last_key: Option<Instant> = None;
     while woken.recv().is_ok() {
-        while matches!(event::poll(LOOK), Ok(true)) {
+        while has_more() {
             let told = match event::read() {
-                Ok(Event::Key(key)) => inputs.blocking_send(Input::Key(key)),
+                Ok(Event::Key(key)) => {
+                    let before = last_key.replace(Instant::now());
+                    let is_hurried = before.is_some_and(|at| at.elapsed() < HURRY) || has_more();
+                    inputs.blocking_send(if is_hurried {
+                        Input::Hurried(key)
+                    } else {
+                        Input::Key(key)
+                    })
+                }
                 Ok(Event::Paste(text)) => inputs.blocking_send(Input::Paste(text)),
                 Ok(Event::Mouse(MouseEvent { kind, column, row, .. })) => match kind {
                     MouseEventKind::Down(MouseButton::Left) => inputs.blocking_send(Input::Click(column, row)),
