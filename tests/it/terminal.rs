@@ -405,6 +405,26 @@ fn sigterm_gives_the_terminal_back() {
 }
 
 #[test]
+fn terminal_that_takes_nothing_is_given_back_when_it_goes_on() {
+    let mut screen = Screen::demo(300, 100);
+    screen.until_shown("SIMULATED");
+    let emulator = Arc::clone(&screen.emulator);
+    let takes_nothing = emulator.lock().unwrap();
+    for key in "123456123456".chars() {
+        screen.press(&format!("{key}\u{c}"));
+    }
+    let pid = screen.child.process_id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let started = Instant::now();
+    while screen.child.try_wait().unwrap().is_none() && started.elapsed() < FAREWELL {
+        std::thread::yield_now();
+    }
+    drop(takes_nothing);
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+}
+
+#[test]
 fn sighup_gives_a_terminal_that_lives_on_back() {
     let mut farm = Program::simulated();
     farm.start();

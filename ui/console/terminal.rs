@@ -5,7 +5,8 @@
 //! * Keys are read by a thread of their own, and only when the kernel says that there is something to read and the
 //!   line is not hung up: crossterm spins for ever on a terminal that is gone
 //!   (crossterm#793), so it is never asked then.
-//! * The terminal is restored on leaving, on a panic anywhere in the program, and before the process is suspended.
+//! * The terminal is restored on leaving, on a panic anywhere in the program, and before the process is suspended; one that
+//!   takes nothing at that moment is restored when it goes on.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -21,10 +22,11 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::{Frame, Terminal};
+use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// What the terminal tells.
 #[derive(Debug)]
@@ -80,6 +82,15 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 pub(super) fn has_panicked() -> bool {
     PANICKED.load(Ordering::SeqCst)
 }
+
+/// Whether the terminal takes nothing and is to be given back: the frame that it has not taken is not finished.
+static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// Ends whatever sequence a frame was cut in, and its colours.
+const CUT_OFF: &str = "\x1b\\\x1b[0m";
+
+/// Bytes that are written at once; the rest of a frame can be given up.
+const PIECE: usize = 1024;
 
 /// Columns and rows.
 pub(super) fn size() -> io::Result<(u16, u16)> {
@@ -216,9 +227,17 @@ impl Console {
                 let _ = answer.await;
             }
         };
-        let in_time = tokio::time::timeout(RESTORE_PATIENCE, order).await;
-        if in_time.is_err() {
-            // The terminal takes no bytes; its modes can be set all the same.
+        tokio::pin!(order);
+        if timeout(RESTORE_PATIENCE, &mut order).await.is_ok() {
+            return;
+        }
+        // The terminal takes no bytes. What waits for it gives way to the few that give it back, for when it goes on.
+        STALLED.store(true, Ordering::SeqCst);
+        let _ = tcflush(io::stdout(), QueueSelector::OFlush);
+        // Nobody wakes the writer after that; output that goes on does.
+        let _ = tcflow(io::stdout(), Action::OOff).and_then(|()| tcflow(io::stdout(), Action::OOn));
+        if timeout(RESTORE_PATIENCE, order).await.is_err() {
+            // Its modes can be set all the same.
             TAKEN.store(false, Ordering::SeqCst);
             let _ = terminal::disable_raw_mode();
         }
@@ -239,6 +258,9 @@ impl Drop for Console {
 /// Gives the terminal back if it is ours. Errors are left alone: there is nobody to tell.
 fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
+        if STALLED.swap(false, Ordering::SeqCst) {
+            let _ = execute!(io::stdout(), Print(CUT_OFF));
+        }
         if MOUSE.load(Ordering::SeqCst) {
             let _ = execute!(io::stdout(), Print(MOUSE_OFF));
         }
@@ -278,6 +300,7 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, gone: &mpsc::Sender<Input>) {
             Order::Take(done) => {
                 let result = terminal::enable_raw_mode().and_then(|()| {
                     TAKEN.store(true, Ordering::SeqCst);
+                    STALLED.store(false, Ordering::SeqCst);
                     execute!(
                         io::stdout(),
                         terminal::EnterAlternateScreen,
@@ -313,8 +336,14 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+    for piece in bytes.chunks(PIECE) {
+        if STALLED.load(Ordering::SeqCst) {
+            break;
+        }
+        out.write_all(piece)?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// Until the console drops its end: each wake-up reads what is there.
