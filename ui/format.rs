@@ -211,21 +211,25 @@ const fn is_unseen(c: char) -> bool {
     )
 }
 
-/// Only ASCII: the few signs in our own sentences become plain ones, any other character a question mark.
+/// Only ASCII: the few signs in our own sentences become plain ones, any other character an escape, so that names that
+/// differ still do.
 pub(crate) fn ascii(text: String) -> String {
     if text.is_ascii() {
         return text;
     }
-    let plain = |c: char| match c {
-        c if c.is_ascii() => c,
-        '·' | '–' | '—' | '−' => '-',
-        '×' => 'x',
-        '…' => '~',
-        '→' => '>',
-        '←' => '<',
-        _ => '?',
-    };
-    text.chars().map(plain).collect()
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii() => out.push(c),
+            '·' | '–' | '—' | '−' => out.push('-'),
+            '×' => out.push('x'),
+            '…' => out.push('~'),
+            '→' => out.push('>'),
+            '←' => out.push('<'),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    out
 }
 
 /// Whether a locale, as `LANG` names it, has all characters.
