@@ -395,6 +395,21 @@ fn text_that_a_terminal_does_not_say_was_pasted_ends_no_farm() {
 }
 
 #[test]
+fn a_paste_without_an_end_is_told_and_the_next_one_ends_it() {
+    let mut screen = Screen::demo(120, 30);
+    screen.until_shown("SIMULATED");
+    screen.press("\u{1b}[200~lost");
+    for _ in 0..20 {
+        screen.press("2");
+    }
+    screen.until_shown("paste something");
+    screen.press("\u{1b}[200~x\u{1b}[201~");
+    screen.until_shown("what you pasted is left out");
+    screen.press("2");
+    screen.until_shown("Harvesters 1");
+}
+
+#[test]
 fn sigterm_gives_the_terminal_back() {
     let mut screen = Screen::demo(100, 30);
     screen.until_shown("SIMULATED");

@@ -23,6 +23,8 @@ pub(super) enum Message<P = FarmSnapshot> {
     Hurried(KeyEvent),
     /// Text was pasted.
     Paste(String),
+    /// A paste has begun and not ended: until it does, keys are taken for part of it.
+    PasteGoesOn,
     /// What the person saw last; comes first.
     LastLook(LastLook),
     /// The mouse did something.
@@ -134,6 +136,9 @@ impl Effect {
 
 /// Why a key that decides something did not: pasted text must not.
 pub(super) const HURRIED: &str = "left out, because keys came all at once, as in pasted text: press that key by itself";
+
+/// The end of a paste can get lost, with a line that broke for instance; that of another one will do.
+pub(super) const PASTE_GOES_ON: &str = "a paste goes on and takes all keys: if it does not end, paste something";
 
 /// What is saved.
 #[derive(Clone, Debug, PartialEq)]

@@ -230,9 +230,13 @@ impl<A: App> Running<A> {
                     Some(Input::Click(column, row)) => {
                         hit::at(&self.hits, column, row).map(|target| Message::Mouse(Mouse::Click(target)))
                     }
+                    Some(Input::PasteGoesOn) => Some(Message::PasteGoesOn),
                     Some(Input::Gone) | None => return Ok(Ended::TerminalGone),
                 },
-                _gone = self.console.watch() => return Ok(Ended::TerminalGone),
+                told = self.console.watch() => match told {
+                    Input::PasteGoesOn => Some(Message::PasteGoesOn),
+                    _ => return Ok(Ended::TerminalGone),
+                },
                 () = free_at(&self.console, next_frame), if changed => {
                     let (model, hits) = (&self.model, &mut self.hits);
                     self.console.draw(|frame| *hits = model.draw(frame))?;

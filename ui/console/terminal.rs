@@ -11,7 +11,7 @@
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) enum Input {
     Wheel(i64),
     /// Text that was pasted, or dropped on the window.
     Paste(String),
+    /// Bytes come and are no key: the terminal has begun a paste and not ended it.
+    PasteGoesOn,
     /// The terminal is gone.
     Gone,
 }
@@ -92,6 +94,9 @@ const CUT_OFF: &str = "\x1b\\\x1b[0m";
 /// Bytes that are written at once; the rest of a frame can be given up.
 const PIECE: usize = 1024;
 
+/// How often something may come while the reader is at work, until something must be said: each key that is pressed makes one.
+const VAIN_WAKES: u32 = 8;
+
 /// Columns and rows.
 pub(super) fn size() -> io::Result<(u16, u16)> {
     terminal::size()
@@ -105,6 +110,7 @@ pub(super) struct Console {
     orders: mpsc::Sender<Order>,
     tty: AsyncFd<OwnedFd>,
     wake_reader: std_mpsc::SyncSender<()>,
+    wakes_in_vain: AtomicU32,
 }
 
 /// What the writing thread does.
@@ -140,6 +146,7 @@ impl Console {
             orders,
             tty,
             wake_reader,
+            wakes_in_vain: AtomicU32::new(0),
         };
         console.take_again().await?;
         Ok((console, inputs))
@@ -201,7 +208,8 @@ impl Console {
             .map_err(|_| io::Error::other("the terminal takes nothing"))
     }
 
-    /// Waits until the terminal has something to read and has it read; ends when the terminal is gone.
+    /// Waits until the terminal has something to read and has it read; ends when the terminal is gone, or has begun a paste
+    /// that does not end: the reader waits in crossterm for its end then.
     pub(super) async fn watch(&self) -> Input {
         loop {
             let Ok(mut guard) = self.tty.readable().await else {
@@ -211,9 +219,16 @@ impl Console {
                 return Input::Gone;
             }
             guard.clear_ready();
-            // When the queue is full the reader is about to read anyway.
-            if let Err(std_mpsc::TrySendError::Disconnected(())) = self.wake_reader.try_send(()) {
-                return Input::Gone;
+            match self.wake_reader.try_send(()) {
+                Ok(()) => self.wakes_in_vain.store(0, Ordering::Relaxed),
+                // The reader is about to read anyway.
+                Err(std_mpsc::TrySendError::Full(())) => {
+                    let before = self.wakes_in_vain.fetch_add(1, Ordering::Relaxed);
+                    if before % VAIN_WAKES == VAIN_WAKES - 1 {
+                        return Input::PasteGoesOn;
+                    }
+                }
+                Err(std_mpsc::TrySendError::Disconnected(())) => return Input::Gone,
             }
         }
     }

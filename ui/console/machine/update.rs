@@ -8,7 +8,7 @@ use farmconsole::snapshot::MachineSnapshot;
 use super::super::app::App as _;
 use super::super::hit::{Mouse, Target};
 use super::super::message::Left;
-use super::super::message::{Effect, HURRIED, Message};
+use super::super::message::{Effect, HURRIED, Message, PASTE_GOES_ON};
 use super::super::model::Link;
 use super::super::screen::Pane;
 use super::keymap::{self, Action};
@@ -27,7 +27,8 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
         Message::Hurried(key) => return handle_hurried_key(model, key),
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         // Nothing is typed here.
-        Message::Paste(_) => {}
+        Message::Paste(_) => model.remark = None,
+        Message::PasteGoesOn => model.remark = Some(PASTE_GOES_ON.to_owned()),
         Message::Resized(columns, rows) => model.size = (columns, rows),
         Message::Snapshot(snapshot) => {
             model.snapshot = snapshot;

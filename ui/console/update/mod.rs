@@ -24,7 +24,7 @@ use super::files::{FileList, LISTS_OF_FLEET, fleet_count};
 use super::hit::{Mouse, Target};
 use super::keymap::{self, Action};
 use super::message::Left;
-use super::message::{Effect, HURRIED, Message};
+use super::message::{Effect, HURRIED, Message, PASTE_GOES_ON};
 use super::model::{Dialog, Frozen, Link, Model, Report};
 use super::order::{Order, orders_of};
 use super::privacy::Names;
@@ -53,6 +53,10 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Paste(text) => handle_paste(model, &text),
+        Message::PasteGoesOn => {
+            model.remark = Some(PASTE_GOES_ON.to_owned());
+            Vec::new()
+        }
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         Message::Resized(columns, rows) => {
             model.size = (columns, rows);
