@@ -138,7 +138,7 @@ impl Effect {
 pub(super) const HURRIED: &str = "left out, because keys came all at once, as in pasted text: press that key by itself";
 
 /// The end of a paste can get lost, with a line that broke for instance; that of another one will do.
-pub(super) const PASTE_GOES_ON: &str = "a paste goes on and takes all keys: if it does not end, paste something";
+pub(super) const PASTE_GOES_ON: &str = "a paste began and did not end: if keys are not taken, paste something";
 
 /// What is saved.
 #[derive(Clone, Debug, PartialEq)]

@@ -230,13 +230,9 @@ impl<A: App> Running<A> {
                     Some(Input::Click(column, row)) => {
                         hit::at(&self.hits, column, row).map(|target| Message::Mouse(Mouse::Click(target)))
                     }
-                    Some(Input::PasteGoesOn) => Some(Message::PasteGoesOn),
                     Some(Input::Gone) | None => return Ok(Ended::TerminalGone),
                 },
-                told = self.console.watch() => match told {
-                    Input::PasteGoesOn => Some(Message::PasteGoesOn),
-                    _ => return Ok(Ended::TerminalGone),
-                },
+                _gone = self.console.watch() => return Ok(Ended::TerminalGone),
                 () = free_at(&self.console, next_frame), if changed => {
                     let (model, hits) = (&self.model, &mut self.hits);
                     self.console.draw(|frame| *hits = model.draw(frame))?;
@@ -260,7 +256,8 @@ impl<A: App> Running<A> {
                     let for_s = last_snapshot.elapsed().as_secs();
                     // A recording has a time of its own.
                     let counts = for_s > 1 && self.model.place() != FarmerPlace::Recording;
-                    counts.then_some(Message::Quiet { for_s })
+                    let paste = self.console.is_in_a_paste().then_some(Message::PasteGoesOn);
+                    counts.then_some(Message::Quiet { for_s }).or(paste)
                 }
             };
             let Some(message) = message else { continue };

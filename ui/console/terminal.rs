@@ -41,8 +41,6 @@ pub(super) enum Input {
     Wheel(i64),
     /// Text that was pasted, or dropped on the window.
     Paste(String),
-    /// Bytes come and are no key: the terminal has begun a paste and not ended it.
-    PasteGoesOn,
     /// The terminal is gone.
     Gone,
 }
@@ -94,9 +92,6 @@ const CUT_OFF: &str = "\x1b\\\x1b[0m";
 /// Bytes that are written at once; the rest of a frame can be given up.
 const PIECE: usize = 1024;
 
-/// How often something may come while the reader is at work, until something must be said: each key that is pressed makes one.
-const VAIN_WAKES: u32 = 8;
-
 /// Columns and rows.
 pub(super) fn size() -> io::Result<(u16, u16)> {
     terminal::size()
@@ -110,7 +105,9 @@ pub(super) struct Console {
     orders: mpsc::Sender<Order>,
     tty: AsyncFd<OwnedFd>,
     wake_reader: std_mpsc::SyncSender<()>,
-    wakes_in_vain: AtomicU32,
+    /// Looks of the reader that have begun and ended, together: odd while it looks.
+    looks: Arc<AtomicU32>,
+    looks_before: u32,
 }
 
 /// What the writing thread does.
@@ -133,12 +130,14 @@ impl Console {
         )]
         let tty = AsyncFd::with_interest(open_tty()?, Interest::READABLE)?;
         let gone = inputs_in.clone();
+        let looks = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&looks);
         std::thread::Builder::new()
             .name("console-write".to_owned())
             .spawn(move || write_orders(ordered, &gone))?;
         std::thread::Builder::new()
             .name("console-read".to_owned())
-            .spawn(move || read_keys(&woken, &inputs_in))?;
+            .spawn(move || read_keys(&woken, &inputs_in, &seen))?;
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let mut console = Self {
             terminal: Terminal::new(Canvas::new(Arc::clone(&bytes), size))?,
@@ -146,7 +145,8 @@ impl Console {
             orders,
             tty,
             wake_reader,
-            wakes_in_vain: AtomicU32::new(0),
+            looks,
+            looks_before: 0,
         };
         console.take_again().await?;
         Ok((console, inputs))
@@ -208,8 +208,7 @@ impl Console {
             .map_err(|_| io::Error::other("the terminal takes nothing"))
     }
 
-    /// Waits until the terminal has something to read and has it read; ends when the terminal is gone, or has begun a paste
-    /// that does not end: the reader waits in crossterm for its end then.
+    /// Waits until the terminal has something to read and has it read; ends when the terminal is gone.
     pub(super) async fn watch(&self) -> Input {
         loop {
             let Ok(mut guard) = self.tty.readable().await else {
@@ -219,18 +218,19 @@ impl Console {
                 return Input::Gone;
             }
             guard.clear_ready();
-            match self.wake_reader.try_send(()) {
-                Ok(()) => self.wakes_in_vain.store(0, Ordering::Relaxed),
-                // The reader is about to read anyway.
-                Err(std_mpsc::TrySendError::Full(())) => {
-                    let before = self.wakes_in_vain.fetch_add(1, Ordering::Relaxed);
-                    if before % VAIN_WAKES == VAIN_WAKES - 1 {
-                        return Input::PasteGoesOn;
-                    }
-                }
-                Err(std_mpsc::TrySendError::Disconnected(())) => return Input::Gone,
+            // When the queue is full the reader is about to read anyway.
+            if let Err(std_mpsc::TrySendError::Disconnected(())) = self.wake_reader.try_send(()) {
+                return Input::Gone;
             }
         }
+    }
+
+    /// Whether the reader has been at one look since this was asked last: crossterm waits there for the end of a paste, or
+    /// of a key of several bytes, and gives no key until it comes.
+    pub(super) fn is_in_a_paste(&mut self) -> bool {
+        let looks = self.looks.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.looks_before, looks);
+        looks == before && looks % 2 == 1
     }
 
     /// Gives the terminal back, waiting for the writer, but not for ever.
@@ -362,8 +362,13 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Until the console drops its end: each wake-up reads what is there.
-fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>) {
-    let has_more = || matches!(event::poll(LOOK), Ok(true));
+fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>, looks: &AtomicU32) {
+    let has_more = || {
+        looks.fetch_add(1, Ordering::Relaxed);
+        let has_more = matches!(event::poll(LOOK), Ok(true));
+        looks.fetch_add(1, Ordering::Relaxed);
+        has_more
+    };
     let mut last_key: Option<Instant> = None;
     while woken.recv().is_ok() {
         while has_more() {
