@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::commands::Commands;
+use crate::format::safe;
 
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +78,17 @@ impl Failure {
         }
         let mut err = std::io::stderr().lock();
         // Nothing is left to tell about a stderr that cannot be written.
-        let _ = writeln!(err, "farmconsole: {}", commands.here(&self.sentence));
+        let _ = writeln!(err, "farmconsole: {}", shown(&commands.here(&self.sentence)));
         if let Some(hint) = &self.hint {
-            let _ = writeln!(err, "hint: {}", commands.here(hint));
+            let _ = writeln!(err, "hint: {}", shown(&commands.here(hint)));
         }
         ExitCode::from(self.status as u8)
     }
+}
+
+/// A text that may name a path, made safe to show; a line after the first cannot be taken for a hint.
+fn shown(text: &str) -> String {
+    text.lines().map(safe).collect::<Vec<_>>().join("\n  ")
 }
 
 impl From<std::io::Error> for Failure {
@@ -115,6 +121,15 @@ impl Ended {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_in_an_error_cannot_move_the_cursor_or_give_hints() {
+        let failure = Failure::new(Status::Failed, "/x\u{1b}[31m\u{202e}\nhint: y is no directory");
+        assert_eq!(
+            shown(&failure.sentence),
+            "/x\\u{1b}[31m\\u{202e}\n  hint: y is no directory"
+        );
+    }
 
     #[test]
     fn output_into_a_full_disk_is_not_taken_for_the_disk_of_the_root() {

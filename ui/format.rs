@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use farmconsole::snapshot::PoolView;
+use unicode_width::UnicodeWidthChar;
 
 /// A size as the official software prints it: steps of 1024 from MiB on, three decimals.
 pub(crate) fn chia_bytes(bytes: f64) -> String {
@@ -153,36 +154,82 @@ pub(crate) fn lookup_time(ms: u32) -> String {
     }
 }
 
-/// Text from outside made safe to show: control and format characters become visible escapes.
+/// Text from outside made safe to show: what moves the cursor, cannot be seen, or takes more or fewer columns on some
+/// terminal than on another, becomes a visible escape, so that no two names look alike and columns stay columns.
 pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // A mark without a letter would sit on whatever is drawn before it.
+    let mut room_for_marks = 0;
     for c in text.chars() {
-        let bidi_or_invisible =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if c.is_control() || bidi_or_invisible {
+        let is_mark = c.width() == Some(0);
+        if c.is_control() || is_unseen(c) || is_mark && room_for_marks == 0 {
             out.extend(c.escape_default());
-        } else {
-            out.push(c);
+            room_for_marks = 0;
+            continue;
         }
+        out.push(c);
+        room_for_marks = match (is_mark, c.is_alphanumeric()) {
+            (true, _) => room_for_marks - 1,
+            (false, true) => MOST_MARKS,
+            (false, false) => 0,
+        };
     }
     out
 }
 
-/// Only ASCII: the few signs in our own sentences become plain ones, any other character a question mark.
+/// Marks on one letter that languages need; more hide the line above.
+const MOST_MARKS: u32 = 3;
+
+/// Characters that look like nothing or like a space, turn the direction of text, or only change how the one before is
+/// drawn (parts of emoji), which terminals do not agree on.
+const fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{a0}'
+            | '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{1680}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{2000}'..='\u{200f}'
+            | '\u{2028}'..='\u{202f}'
+            | '\u{205f}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3000}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{1f1e6}'..='\u{1f1ff}'
+            | '\u{1f3fb}'..='\u{1f3ff}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// Only ASCII: the few signs in our own sentences become plain ones, any other character an escape, so that names that
+/// differ still do.
 pub(crate) fn ascii(text: String) -> String {
     if text.is_ascii() {
         return text;
     }
-    let plain = |c: char| match c {
-        c if c.is_ascii() => c,
-        '·' | '–' | '—' | '−' => '-',
-        '×' => 'x',
-        '…' => '~',
-        '→' => '>',
-        '←' => '<',
-        _ => '?',
-    };
-    text.chars().map(plain).collect()
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii() => out.push(c),
+            '·' | '–' | '—' | '−' => out.push('-'),
+            '×' => out.push('x'),
+            '…' => out.push('~'),
+            '→' => out.push('>'),
+            '←' => out.push('<'),
+            c => out.extend(c.escape_unicode()),
+        }
+    }
+    out
 }
 
 /// Whether a locale, as `LANG` names it, has all characters.
@@ -238,6 +285,42 @@ mod tests {
     fn text_from_outside_cannot_move_the_cursor() {
         assert_eq!(safe("a\u{1b}[2Jb\nc\u{202e}d"), "a\\u{1b}[2Jb\\nc\\u{202e}d");
         assert_eq!(safe("plot-k32-ä.plot"), "plot-k32-ä.plot");
+    }
+
+    #[test]
+    fn names_that_differ_look_different() {
+        for (name, shown) in [
+            ("zero\u{200b}width", "zero\\u{200b}width"),
+            ("soft\u{ad}hyphen", "soft\\u{ad}hyphen"),
+            ("nb\u{a0}sp", "nb\\u{a0}sp"),
+            ("filler\u{3164}", "filler\\u{3164}"),
+            ("alm\u{61c}", "alm\\u{61c}"),
+            ("line\u{2028}", "line\\u{2028}"),
+            ("tag\u{e0041}", "tag\\u{e0041}"),
+            ("❤\u{fe0f}", "❤\\u{fe0f}"),
+            ("👍\u{1f3fd}", "👍\\u{1f3fd}"),
+            ("\u{1f1e9}\u{1f1ea}", "\\u{1f1e9}\\u{1f1ea}"),
+            ("\u{301}a", "\\u{301}a"),
+            ("-\u{301}", "-\\u{301}"),
+            (
+                "z\u{301}\u{302}\u{303}\u{304}\u{305}",
+                "z\u{301}\u{302}\u{303}\\u{304}\\u{305}",
+            ),
+        ] {
+            assert_eq!(safe(name), shown);
+        }
+        for readable in [
+            "収穫機-プロット",
+            "e\u{301}clair",
+            "שלום",
+            "مرحبا",
+            "क्षि",
+            "ลี",
+            "한글",
+            "🌾 barn",
+        ] {
+            assert_eq!(safe(readable), readable);
+        }
     }
 
     #[test]

@@ -58,7 +58,7 @@ mod tests {
             writeln!(out, "–/{} räck-1 lost …", 864).unwrap();
             String::from_utf8(out.to).unwrap()
         };
-        assert_eq!(written(true), "-/864 r?ck-1 lost ~\n");
+        assert_eq!(written(true), "-/864 r\\u{e4}ck-1 lost ~\n");
         assert_eq!(written(false), "–/864 räck-1 lost …\n");
     }
 }

@@ -1,6 +1,7 @@
 //! `farmconsole plots` from outside: plots made, found good or bad, and their directories.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -64,6 +65,30 @@ fn plots_made_are_checked_and_what_is_wrong_with_others_is_told() {
     let secret = hex::encode(&bytes[60 + 96..60 + 128]);
     assert!(
         text.contains("is the same plot as") && !text.contains(&secret),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_path_that_is_no_text_is_told_by_its_bytes() {
+    let program = Program::simulated();
+    let directory = program.dir.path().join("odd");
+    fs::create_dir(&directory).unwrap();
+    for name in [b"a\xff.plot", b"a\xfe.plot"] {
+        fs::write(directory.join(std::ffi::OsStr::from_bytes(name)), [0; 200]).unwrap();
+    }
+    let (plots, summary) = check(&program, &[directory.to_str().unwrap()], 1);
+    let paths: Vec<_> = plots.iter().map(|plot| plot["path"].as_str().unwrap()).collect();
+    assert!(
+        paths[0].starts_with("file:///") && paths[0].ends_with("/odd/a%FE.plot"),
+        "{paths:?}"
+    );
+    assert!(paths[1].ends_with("/odd/a%FF.plot"), "{paths:?}");
+    assert_eq!(summary["cannot_open"], 2, "{summary}");
+    let text = String::from_utf8(program.run(&["plots", "check", directory.to_str().unwrap()]).stdout).unwrap();
+    assert_eq!(
+        [text.matches("a%FE.plot").count(), text.matches("a%FF.plot").count()],
+        [2, 2],
         "{text}"
     );
 }

@@ -18,6 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long the program may outlive its terminal, or a signal, as promised.
 const FAREWELL: Duration = Duration::from_secs(5);
 
+/// Between two keys; what comes faster the console takes for pasted text.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A terminal with the demo in it.
 struct Screen {
     /// Taken away to lose the terminal.
@@ -29,6 +32,7 @@ struct Screen {
     reader: Option<JoinHandle<()>>,
     look_away: Arc<AtomicBool>,
     root: tempfile::TempDir,
+    pressed: Option<Instant>,
 }
 
 impl Screen {
@@ -75,6 +79,7 @@ impl Screen {
             reader: Some(reader),
             look_away,
             root,
+            pressed: None,
         }
     }
 
@@ -83,7 +88,12 @@ impl Screen {
         self.root.path()
     }
 
+    /// As one burst, with the pause before it that no person can do without.
     fn press(&mut self, keys: &str) {
+        if let Some(before) = self.pressed {
+            std::thread::sleep(PAUSE.saturating_sub(before.elapsed()));
+        }
+        self.pressed = Some(Instant::now());
         let writer = self.keys.as_mut().unwrap();
         writer.write_all(keys.as_bytes()).unwrap();
         writer.flush().unwrap();
@@ -227,7 +237,8 @@ fn tables_are_clicked_filtered_and_saved() {
     screen.press("\u{1b}");
     screen.until_shown(".plot");
     let path = screen.home().join("plots.csv");
-    screen.press(&format!("\u{13}\u{15}{}\r", path.display()));
+    screen.press(&format!("\u{13}\u{15}{}", path.display()));
+    screen.press("\r");
     screen.until_shown("1 row saved");
     let saved = std::fs::read_to_string(&path).unwrap();
     assert!(
@@ -309,7 +320,9 @@ fn harvester_has_a_console_of_its_own_and_one_that_attaches_leaves_it_alone() {
     other.until_shown("NO FARMER");
     other.press("!");
     other.until_shown("What is wrong");
-    other.press("!q");
+    other.press("!");
+    other.until("the console without it", |s| !s.contents().contains("What is wrong"));
+    other.press("q");
     assert!(other.ended(FAREWELL).success());
     other.until_restored();
     screen.press("q");
@@ -370,11 +383,56 @@ fn pasted_text_is_never_taken_for_keys() {
 }
 
 #[test]
+fn text_that_a_terminal_does_not_say_was_pasted_ends_no_farm() {
+    let mut screen = Screen::demo(100, 30);
+    screen.until_shown("SIMULATED");
+    screen.press("quality: yes\r");
+    screen.until_shown("press that key by itself");
+    screen.press("q");
+    screen.until_shown("Quit and stop farming?");
+    screen.press("y");
+    assert!(screen.ended(FAREWELL).success());
+}
+
+#[test]
+fn a_paste_without_an_end_is_told_and_the_next_one_ends_it() {
+    let mut screen = Screen::demo(120, 30);
+    screen.until_shown("SIMULATED");
+    screen.press("\u{1b}[200~lost");
+    screen.press("2");
+    screen.until_shown("paste something");
+    screen.press("\u{1b}[200~x\u{1b}[201~");
+    screen.until_shown("what you pasted is left out");
+    screen.press("2");
+    screen.until_shown("Harvesters 1");
+}
+
+#[test]
 fn sigterm_gives_the_terminal_back() {
     let mut screen = Screen::demo(100, 30);
     screen.until_shown("SIMULATED");
     let pid = screen.child.process_id().unwrap().to_string();
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(screen.ended(FAREWELL).success());
+    screen.until_restored();
+}
+
+#[test]
+fn terminal_that_takes_nothing_is_given_back_when_it_goes_on() {
+    let mut screen = Screen::demo(300, 100);
+    screen.until_shown("SIMULATED");
+    let emulator = Arc::clone(&screen.emulator);
+    let takes_nothing = emulator.lock().unwrap();
+    for key in "123456123456".chars() {
+        screen.press(&format!("{key}\u{c}"));
+    }
+    let pid = screen.child.process_id().unwrap().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let started = Instant::now();
+    while screen.child.try_wait().unwrap().is_none() && started.elapsed() < FAREWELL {
+        std::thread::yield_now();
+    }
+    drop(takes_nothing);
     assert!(screen.ended(FAREWELL).success());
     screen.until_restored();
 }

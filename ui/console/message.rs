@@ -19,8 +19,12 @@ use crate::feed::FeedItem;
 pub(super) enum Message<P = FarmSnapshot> {
     /// A key was pressed.
     Key(KeyEvent),
+    /// A key that came together with others, as the characters of a paste do where the terminal does not say that it is one.
+    Hurried(KeyEvent),
     /// Text was pasted.
     Paste(String),
+    /// A paste has begun and not ended: until it does, keys are taken for part of it.
+    PasteGoesOn,
     /// What the person saw last; comes first.
     LastLook(LastLook),
     /// The mouse did something.
@@ -119,6 +123,22 @@ pub(super) enum Effect {
     /// Leave the console.
     Leave(Left),
 }
+
+impl Effect {
+    /// Whether it does what a person must have meant: it ends something, writes something, or speaks for the person.
+    pub(super) const fn is_decision(&self) -> bool {
+        matches!(
+            self,
+            Self::Leave(_) | Self::Acknowledge(_) | Self::Silence { .. } | Self::Rename { .. } | Self::Save { .. }
+        )
+    }
+}
+
+/// Why a key that decides something did not: pasted text must not.
+pub(super) const HURRIED: &str = "left out, because keys came all at once, as in pasted text: press that key by itself";
+
+/// The end of a paste can get lost, with a line that broke for instance; that of another one will do.
+pub(super) const PASTE_GOES_ON: &str = "a paste began and did not end: if keys are not taken, paste something";
 
 /// What is saved.
 #[derive(Clone, Debug, PartialEq)]

@@ -224,6 +224,7 @@ impl<A: App> Running<A> {
                 _ = resized.recv() => Some(self.size()?),
                 input = inputs.recv() => match input {
                     Some(Input::Key(key)) => Some(Message::Key(key)),
+                    Some(Input::Hurried(key)) => Some(Message::Hurried(key)),
                     Some(Input::Paste(text)) => Some(Message::Paste(text)),
                     Some(Input::Wheel(rows)) => Some(Message::Mouse(Mouse::Wheel(rows))),
                     Some(Input::Click(column, row)) => {
@@ -255,7 +256,8 @@ impl<A: App> Running<A> {
                     let for_s = last_snapshot.elapsed().as_secs();
                     // A recording has a time of its own.
                     let counts = for_s > 1 && self.model.place() != FarmerPlace::Recording;
-                    counts.then_some(Message::Quiet { for_s })
+                    let paste = self.console.is_in_a_paste().then_some(Message::PasteGoesOn);
+                    counts.then_some(Message::Quiet { for_s }).or(paste)
                 }
             };
             let Some(message) = message else { continue };

@@ -5,12 +5,13 @@
 //! * Keys are read by a thread of their own, and only when the kernel says that there is something to read and the
 //!   line is not hung up: crossterm spins for ever on a terminal that is gone
 //!   (crossterm#793), so it is never asked then.
-//! * The terminal is restored on leaving, on a panic anywhere in the program, and before the process is suspended.
+//! * The terminal is restored on leaving, on a panic anywhere in the program, and before the process is suspended; one that
+//!   takes nothing at that moment is restored when it goes on.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, mpsc as std_mpsc};
 use std::time::Duration;
 
@@ -21,15 +22,19 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::{Frame, Terminal};
+use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout};
 
 /// What the terminal tells.
 #[derive(Debug)]
 pub(super) enum Input {
     /// A key.
     Key(KeyEvent),
+    /// A key with another just before or after it.
+    Hurried(KeyEvent),
     /// The left button went down on this column and row.
     Click(u16, u16),
     /// The wheel turned, down if positive.
@@ -48,6 +53,9 @@ const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the reader looks whether there is more; crossterm does not look at all when given no time.
 const LOOK: Duration = Duration::from_millis(1);
+
+/// Keys that are less apart were not pressed one after the other by a person who looks at what they do.
+const HURRY: Duration = Duration::from_millis(50);
 
 /// Whether the terminal is ours at this moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -75,6 +83,15 @@ pub(super) fn has_panicked() -> bool {
     PANICKED.load(Ordering::SeqCst)
 }
 
+/// Whether the terminal takes nothing and is to be given back: the frame that it has not taken is not finished.
+static STALLED: AtomicBool = AtomicBool::new(false);
+
+/// Ends whatever sequence a frame was cut in, and its colours.
+const CUT_OFF: &str = "\x1b\\\x1b[0m";
+
+/// Bytes that are written at once; the rest of a frame can be given up.
+const PIECE: usize = 1024;
+
 /// Columns and rows.
 pub(super) fn size() -> io::Result<(u16, u16)> {
     terminal::size()
@@ -88,6 +105,9 @@ pub(super) struct Console {
     orders: mpsc::Sender<Order>,
     tty: AsyncFd<OwnedFd>,
     wake_reader: std_mpsc::SyncSender<()>,
+    /// Looks of the reader that have begun and ended, together: odd while it looks.
+    looks: Arc<AtomicU32>,
+    looks_before: u32,
 }
 
 /// What the writing thread does.
@@ -110,12 +130,14 @@ impl Console {
         )]
         let tty = AsyncFd::with_interest(open_tty()?, Interest::READABLE)?;
         let gone = inputs_in.clone();
+        let looks = Arc::new(AtomicU32::new(0));
+        let seen = Arc::clone(&looks);
         std::thread::Builder::new()
             .name("console-write".to_owned())
             .spawn(move || write_orders(ordered, &gone))?;
         std::thread::Builder::new()
             .name("console-read".to_owned())
-            .spawn(move || read_keys(&woken, &inputs_in))?;
+            .spawn(move || read_keys(&woken, &inputs_in, &seen))?;
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let mut console = Self {
             terminal: Terminal::new(Canvas::new(Arc::clone(&bytes), size))?,
@@ -123,6 +145,8 @@ impl Console {
             orders,
             tty,
             wake_reader,
+            looks,
+            looks_before: 0,
         };
         console.take_again().await?;
         Ok((console, inputs))
@@ -201,6 +225,14 @@ impl Console {
         }
     }
 
+    /// Whether the reader has been at one look since this was asked last: crossterm waits there for the end of a paste, or
+    /// of a key of several bytes, and gives no key until it comes.
+    pub(super) fn is_in_a_paste(&mut self) -> bool {
+        let looks = self.looks.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut self.looks_before, looks);
+        looks == before && looks % 2 == 1
+    }
+
     /// Gives the terminal back, waiting for the writer, but not for ever.
     pub(super) async fn restore(&self) {
         let (done, answer) = oneshot::channel();
@@ -210,9 +242,17 @@ impl Console {
                 let _ = answer.await;
             }
         };
-        let in_time = tokio::time::timeout(RESTORE_PATIENCE, order).await;
-        if in_time.is_err() {
-            // The terminal takes no bytes; its modes can be set all the same.
+        tokio::pin!(order);
+        if timeout(RESTORE_PATIENCE, &mut order).await.is_ok() {
+            return;
+        }
+        // The terminal takes no bytes. What waits for it gives way to the few that give it back, for when it goes on.
+        STALLED.store(true, Ordering::SeqCst);
+        let _ = tcflush(io::stdout(), QueueSelector::OFlush);
+        // Nobody wakes the writer after that; output that goes on does.
+        let _ = tcflow(io::stdout(), Action::OOff).and_then(|()| tcflow(io::stdout(), Action::OOn));
+        if timeout(RESTORE_PATIENCE, order).await.is_err() {
+            // Its modes can be set all the same.
             TAKEN.store(false, Ordering::SeqCst);
             let _ = terminal::disable_raw_mode();
         }
@@ -233,6 +273,9 @@ impl Drop for Console {
 /// Gives the terminal back if it is ours. Errors are left alone: there is nobody to tell.
 fn restore() {
     if TAKEN.swap(false, Ordering::SeqCst) {
+        if STALLED.swap(false, Ordering::SeqCst) {
+            let _ = execute!(io::stdout(), Print(CUT_OFF));
+        }
         if MOUSE.load(Ordering::SeqCst) {
             let _ = execute!(io::stdout(), Print(MOUSE_OFF));
         }
@@ -272,6 +315,7 @@ fn write_orders(mut orders: mpsc::Receiver<Order>, gone: &mpsc::Sender<Input>) {
             Order::Take(done) => {
                 let result = terminal::enable_raw_mode().and_then(|()| {
                     TAKEN.store(true, Ordering::SeqCst);
+                    STALLED.store(false, Ordering::SeqCst);
                     execute!(
                         io::stdout(),
                         terminal::EnterAlternateScreen,
@@ -307,16 +351,37 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()
+    for piece in bytes.chunks(PIECE) {
+        if STALLED.load(Ordering::SeqCst) {
+            break;
+        }
+        out.write_all(piece)?;
+        out.flush()?;
+    }
+    Ok(())
 }
 
 /// Until the console drops its end: each wake-up reads what is there.
-fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>) {
+fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>, looks: &AtomicU32) {
+    let has_more = || {
+        looks.fetch_add(1, Ordering::Relaxed);
+        let has_more = matches!(event::poll(LOOK), Ok(true));
+        looks.fetch_add(1, Ordering::Relaxed);
+        has_more
+    };
+    let mut last_key: Option<Instant> = None;
     while woken.recv().is_ok() {
-        while matches!(event::poll(LOOK), Ok(true)) {
+        while has_more() {
             let told = match event::read() {
-                Ok(Event::Key(key)) => inputs.blocking_send(Input::Key(key)),
+                Ok(Event::Key(key)) => {
+                    let before = last_key.replace(Instant::now());
+                    let is_hurried = before.is_some_and(|at| at.elapsed() < HURRY) || has_more();
+                    inputs.blocking_send(if is_hurried {
+                        Input::Hurried(key)
+                    } else {
+                        Input::Key(key)
+                    })
+                }
                 Ok(Event::Paste(text)) => inputs.blocking_send(Input::Paste(text)),
                 Ok(Event::Mouse(MouseEvent { kind, column, row, .. })) => match kind {
                     MouseEventKind::Down(MouseButton::Left) => inputs.blocking_send(Input::Click(column, row)),
@@ -358,6 +423,14 @@ impl Write for Bytes {
     }
 }
 
+/// Whether a terminal may draw this in other columns than we count, or together with what comes next: the place of what
+/// comes next is said then. Latin letters and the signs that the console is drawn with are not such.
+fn has_doubtful_width(symbol: &str) -> bool {
+    let mut chars = symbol.chars();
+    let is_plain = |c| matches!(c, '\0'..='\u{2ff}' | '\u{2010}'..='\u{27ff}');
+    !chars.next().is_none_or(is_plain) || chars.next().is_some()
+}
+
 impl Canvas {
     fn new(bytes: Arc<Mutex<Vec<u8>>>, size: (u16, u16)) -> Self {
         Self {
@@ -376,11 +449,17 @@ impl Backend for Canvas {
     {
         let mut content = content.peekable();
         // Nothing changed: not one byte.
-        if content.peek().is_none() {
-            Ok(())
-        } else {
-            self.inner.draw(content)
+        while content.peek().is_some() {
+            let mut is_doubtful = false;
+            let until_doubtful = std::iter::from_fn(|| {
+                content.next_if(|_| !is_doubtful).inspect(|(_, _, cell)| {
+                    is_doubtful = has_doubtful_width(cell.symbol());
+                })
+            });
+            // Each call begins with the place of its first cell.
+            self.inner.draw(until_doubtful)?;
         }
+        Ok(())
     }
 
     fn hide_cursor(&mut self) -> io::Result<()> {
@@ -421,5 +500,26 @@ impl Backend for Canvas {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::buffer::Buffer;
+
+    use super::*;
+
+    #[test]
+    fn place_is_said_after_what_a_terminal_may_draw_in_other_columns() {
+        let written = |text: &str| {
+            let bytes = Arc::new(Mutex::new(Vec::new()));
+            let mut canvas = Canvas::new(Arc::clone(&bytes), (9, 1));
+            let buffer = Buffer::with_lines([text]);
+            let cells = buffer.content.iter().zip(0..).map(|(cell, x)| (x, 0, cell));
+            canvas.draw(cells).unwrap();
+            let written = String::from_utf8(bytes.lock().unwrap().clone()).unwrap();
+            written.matches('H').count()
+        };
+        assert_eq!([written("plot─▏ä"), written("שלplot"), written("e\u{301}x")], [1, 3, 2]);
     }
 }

@@ -187,7 +187,7 @@ impl Theme {
     }
 
     /// Our own words: the few signs in sentences of the core become plain where only ASCII can be shown, and any other
-    /// character from outside becomes a question mark.
+    /// character from outside becomes an escape.
     pub(super) fn plain(self, text: String) -> String {
         match self.charset {
             Charset::Unicode => text,

@@ -15,7 +15,6 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
-use ratatui::widgets::{Clear, Widget};
 
 use super::hit::Hit;
 use super::keymap::{self, Place};
@@ -25,7 +24,7 @@ use super::tone::Tone;
 use super::views::{
     alarms, entry, farm, full, harvester, harvesters, header, help, messages, plots, pools, proofs, report,
 };
-use super::widgets::pane::{popup, title};
+use super::widgets::pane::{clear, popup, title};
 use super::widgets::text::{fit_end, line_width, put, put_ends, span, width, wrap};
 use crate::feed::FarmerPlace;
 use crate::format::{grouped, safe};
@@ -227,7 +226,7 @@ fn typed_line(model: &Model, typed: &Typed<'_>, area: Rect, buffer: &mut Buffer)
             height: rows,
             ..area
         };
-        Clear.render(above, buffer);
+        clear(above, buffer);
         for (row, line) in (0..rows).zip(lines) {
             put(
                 buffer,

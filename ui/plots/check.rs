@@ -8,7 +8,7 @@ use std::sync::Arc;
 use farmconsole::config::Settings;
 use farmconsole::config::patience::{self, DRIVE_PATIENCE};
 use farmconsole::harvester::{
-    CheckEvent, CheckOptions, PlotCopy, PlotReport, ScanOptions, Unlisted, Verdict, check_plots, plot_files,
+    CheckEvent, CheckOptions, PlotCopy, PlotReport, ScanOptions, Unlisted, Verdict, check_plots, plot_files, plot_name,
 };
 use farmconsole::keys::{self, KeysError};
 use farmconsole::pos::header::HeaderVersion;
@@ -257,7 +257,7 @@ impl Summary {
     }
 
     fn add(&mut self, report: &PlotReport) {
-        let name = report.path.display().to_string();
+        let name = plot_name(&report.path);
         self.checked += 1;
         match report.verdict {
             Verdict::Valid => {
@@ -363,7 +363,7 @@ impl Summary {
             writeln!(out, "{count}{how}")?;
         }
         for PlotCopy { path, of } in self.copies.iter().filter(|_| self.lists_duplicates) {
-            let [path, of] = [path, of].map(|it| safe(&it.display().to_string()));
+            let [path, of] = [path, of].map(|it| safe(&plot_name(it)));
             writeln!(out, "    {path} is the same plot as {of}")?;
         }
         if self.checked < self.files {

@@ -1,11 +1,10 @@
 //! What `plots check` says of one plot: for people, and as JSON.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Duration;
 
 use farmconsole::config::Settings;
-use farmconsole::harvester::{MissingKey, PlotDetails, PlotReport, Times, Verdict};
+use farmconsole::harvester::{MissingKey, PlotDetails, PlotReport, Times, Verdict, plot_name};
 use farmconsole::keys::address;
 use farmconsole::pos::header::HeaderVersion;
 use farmconsole::wire::{G1Bytes, PlotPool};
@@ -24,7 +23,7 @@ pub(super) fn print_report(report: &PlotReport, settings: &Settings) -> io::Resu
         Verdict::TooCompressed => "TOO COMPRESSED",
         Verdict::Interrupted => "not finished",
     };
-    writeln!(out, "{verdict}: {}", safe(&report.path.display().to_string()))?;
+    writeln!(out, "{verdict}: {}", safe(&plot_name(&report.path)))?;
     if let Some(plot) = &report.plot {
         writeln!(out, "    {}, {}", kind(plot), pool(&plot.pool, settings))?;
     }
@@ -72,11 +71,7 @@ pub(super) fn print_report(report: &PlotReport, settings: &Settings) -> io::Resu
         None => {}
     }
     if let Some(of) = &report.duplicate_of {
-        writeln!(
-            out,
-            "    DUPLICATE: the same plot as {}",
-            safe(&of.display().to_string())
-        )?;
+        writeln!(out, "    DUPLICATE: the same plot as {}", safe(&plot_name(of)))?;
     }
     Ok(())
 }
@@ -160,11 +155,10 @@ struct FactsJson {
 
 impl PlotJson {
     pub(super) fn of(report: &PlotReport, settings: &Settings) -> Self {
-        let name = |path: &Path| path.display().to_string();
         Self {
             version: 1,
             kind: "plot",
-            path: name(&report.path),
+            path: plot_name(&report.path),
             size_bytes: report.size.0,
             verdict: match report.verdict {
                 Verdict::Valid => "valid",
@@ -175,7 +169,7 @@ impl PlotJson {
                 Verdict::Interrupted => "interrupted",
             },
             plot: report.plot.as_ref().map(|plot| FactsJson::of(plot, settings)),
-            duplicate_of: report.duplicate_of.as_deref().map(name),
+            duplicate_of: report.duplicate_of.as_deref().map(plot_name),
             challenges: report.challenges,
             proofs: report.proofs,
             lookup_mean_ms: ms(report.lookups.mean()),

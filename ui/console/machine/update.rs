@@ -1,6 +1,6 @@
 //! The only place that writes the model. Pure: what shall happen outside is returned.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind};
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use farmconsole::handle::FeedEvent;
 use farmconsole::logging::{LogLevel, LogRecord};
 use farmconsole::snapshot::MachineSnapshot;
@@ -8,7 +8,7 @@ use farmconsole::snapshot::MachineSnapshot;
 use super::super::app::App as _;
 use super::super::hit::{Mouse, Target};
 use super::super::message::Left;
-use super::super::message::{Effect, Message};
+use super::super::message::{Effect, HURRIED, Message, PASTE_GOES_ON};
 use super::super::model::Link;
 use super::super::screen::Pane;
 use super::keymap::{self, Action};
@@ -22,11 +22,13 @@ const PAGE: i64 = 10;
 /// Takes one message in.
 pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Vec<Effect> {
     match message {
-        Message::Key(key) if key.kind == KeyEventKind::Release => {}
+        Message::Key(key) | Message::Hurried(key) if key.kind == KeyEventKind::Release => {}
         Message::Key(key) => return handle_key(model, key),
+        Message::Hurried(key) => return handle_hurried_key(model, key),
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         // Nothing is typed here.
-        Message::Paste(_) => {}
+        Message::Paste(_) => model.remark = None,
+        Message::PasteGoesOn => model.remark = Some(PASTE_GOES_ON.to_owned()),
         Message::Resized(columns, rows) => model.size = (columns, rows),
         Message::Snapshot(snapshot) => {
             model.snapshot = snapshot;
@@ -95,7 +97,9 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             None => Vec::new(),
         },
         Some(Dialog::Quit) => match key.code {
-            KeyCode::Char('y' | 'Y') => vec![Effect::Leave(Left::Stop)],
+            KeyCode::Char('y' | 'Y') if (key.modifiers - KeyModifiers::SHIFT).is_empty() => {
+                vec![Effect::Leave(Left::Stop)]
+            }
             // Whoever only wants the question gone goes on harvesting.
             KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter => Vec::new(),
             _ => {
@@ -119,6 +123,22 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
+}
+
+/// What a person decides is left to a key that comes by itself. No paste has control characters in it.
+fn handle_hurried_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let (dialog, told) = (model.dialog, model.remark.take());
+    let effects = handle_key(model, key);
+    if model.remark.is_none() {
+        // The keys that come with it do not take it away.
+        model.remark = told.filter(|it| it == HURRIED);
+    }
+    if key.modifiers.contains(KeyModifiers::CONTROL) || !effects.iter().any(Effect::is_decision) {
+        return effects;
+    }
+    model.dialog = dialog;
+    model.remark = Some(HURRIED.to_owned());
+    Vec::new()
 }
 
 /// A click goes to a pane and selects its row; on a row that is selected already it opens it. The wheel moves the

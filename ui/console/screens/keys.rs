@@ -373,3 +373,57 @@ fn nothing_telling_is_drawn_in_private() {
         }
     }
 }
+
+fn hurried(model: &mut Model, code: KeyCode) -> Vec<Effect> {
+    update(model, Message::Hurried(KeyEvent::new(code, KeyModifiers::NONE)))
+}
+
+#[test]
+fn keys_that_come_all_at_once_move_and_type_but_decide_nothing() {
+    let mut farm = console(samples::troubled(), 120, 36);
+    for key in "7jj".chars() {
+        hurried(&mut farm, KeyCode::Char(key));
+    }
+    assert_eq!(farm.screen, Screen::Alarms);
+    for key in ['a', 'z', 'q'] {
+        farm.place = FarmerPlace::Elsewhere;
+        assert_eq!(hurried(&mut farm, KeyCode::Char(key)), []);
+        assert!(text(&farm).contains("press that key by itself"), "{key}");
+    }
+    assert_eq!(press(&mut farm, 'q'), [Effect::Leave(Left::Detached)]);
+    farm.place = FarmerPlace::Here;
+    assert_eq!(hurried(&mut farm, KeyCode::Char('q')), []);
+    assert_eq!(hurried(&mut farm, KeyCode::Char('y')), []);
+    assert!(text(&farm).contains("Quit and stop farming?"));
+    assert_eq!(press(&mut farm, 'y'), [Effect::Leave(Left::Stop)]);
+}
+
+#[test]
+fn a_name_that_comes_all_at_once_is_typed_and_not_taken() {
+    let mut farm = console(samples::many(), 120, 36);
+    press(&mut farm, '2');
+    press(&mut farm, 'j');
+    press(&mut farm, 'j');
+    for key in "n-new".chars() {
+        hurried(&mut farm, KeyCode::Char(key));
+    }
+    assert_eq!(hurried(&mut farm, KeyCode::Enter), []);
+    assert!(text(&farm).contains("-new"), "{}", text(&farm));
+    assert!(matches!(code(&mut farm, KeyCode::Enter)[..], [Effect::Rename { .. }]));
+}
+
+#[test]
+fn only_plain_letters_are_typed_or_taken_for_an_answer() {
+    let mut farm = console(samples::many(), 120, 36);
+    farm.place = FarmerPlace::Here;
+    press(&mut farm, 'q');
+    for modifiers in [KeyModifiers::CONTROL, KeyModifiers::ALT] {
+        let key = KeyEvent::new(KeyCode::Char('y'), modifiers);
+        assert_eq!(update(&mut farm, Message::Key(key)), [], "{modifiers:?}");
+    }
+    code(&mut farm, KeyCode::Esc);
+    press(&mut farm, '/');
+    let key = KeyEvent::new(KeyCode::Char('b'), KeyModifiers::ALT);
+    update(&mut farm, Message::Key(key));
+    assert_eq!(farm.filter, "");
+}

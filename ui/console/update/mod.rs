@@ -24,7 +24,7 @@ use super::files::{FileList, LISTS_OF_FLEET, fleet_count};
 use super::hit::{Mouse, Target};
 use super::keymap::{self, Action};
 use super::message::Left;
-use super::message::{Effect, Message};
+use super::message::{Effect, HURRIED, Message, PASTE_GOES_ON};
 use super::model::{Dialog, Frozen, Link, Model, Report};
 use super::order::{Order, orders_of};
 use super::privacy::Names;
@@ -41,8 +41,9 @@ pub(super) fn first_questions() -> Vec<Effect> {
 /// Takes one message in.
 pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
-        Message::Key(key) if key.kind == KeyEventKind::Release => Vec::new(),
+        Message::Key(key) | Message::Hurried(key) if key.kind == KeyEventKind::Release => Vec::new(),
         Message::Key(key) => handle_key(model, key),
+        Message::Hurried(key) => handle_hurried_key(model, key),
         Message::LastLook(look) => {
             model.last_look = Some(look);
             if look.is_news(&model.snapshot) {
@@ -52,6 +53,10 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
             Vec::new()
         }
         Message::Paste(text) => handle_paste(model, &text),
+        Message::PasteGoesOn => {
+            model.remark = Some(PASTE_GOES_ON.to_owned());
+            Vec::new()
+        }
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         Message::Resized(columns, rows) => {
             model.size = (columns, rows);
@@ -159,7 +164,9 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             None => Vec::new(),
         },
         Some(Dialog::Quit) => match key.code {
-            KeyCode::Char('y' | 'Y') => vec![Effect::Leave(Left::Stop)],
+            KeyCode::Char('y' | 'Y') if (key.modifiers - KeyModifiers::SHIFT).is_empty() => {
+                vec![Effect::Leave(Left::Stop)]
+            }
             // Whoever only wants the question gone goes on farming.
             KeyCode::Char('n' | 'N') | KeyCode::Esc | KeyCode::Enter => Vec::new(),
             _ => {
@@ -188,6 +195,22 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             Typing::Undone => Vec::new(),
         },
     }
+}
+
+/// What a person decides is left to a key that comes by itself. No paste has control characters in it.
+fn handle_hurried_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
+    let (dialog, told) = (model.dialog.clone(), model.remark.take());
+    let effects = handle_key(model, key);
+    if model.remark.is_none() {
+        // The keys that come with it do not take it away.
+        model.remark = told.filter(|it| it == HURRIED);
+    }
+    if key.modifiers.contains(KeyModifiers::CONTROL) || !effects.iter().any(Effect::is_decision) {
+        return effects;
+    }
+    model.dialog = dialog;
+    model.remark = Some(HURRIED.to_owned());
+    Vec::new()
 }
 
 /// Pasted text belongs to the line that is being typed, and nowhere else: as keys it would do what nobody asked for.

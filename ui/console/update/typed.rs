@@ -29,6 +29,12 @@ pub(super) enum Typing {
 }
 
 pub(super) fn edit(text: &mut String, key: KeyEvent, longest: usize) -> Typing {
+    if key
+        .modifiers
+        .intersects(KeyModifiers::ALT | KeyModifiers::META | KeyModifiers::SUPER | KeyModifiers::HYPER)
+    {
+        return Typing::GoesOn;
+    }
     match (key.code, key.modifiers.contains(KeyModifiers::CONTROL)) {
         (KeyCode::Enter, _) => return Typing::Done,
         (KeyCode::Esc, _) | (KeyCode::Char('c'), true) => return Typing::Undone,

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 use super::super::theme::Theme;
 use super::super::tone::Tone;
-use super::text::{fit_line, line_width, put, span};
+use super::text::{fit_line, line_width, put, span, width};
 
 /// Draws the frame and gives the area inside.
 pub(in super::super) fn pane(buffer: &mut Buffer, area: Rect, theme: Theme, title: Line<'static>) -> Rect {
@@ -82,8 +82,22 @@ pub(in super::super) fn popup(
         width,
         height,
     };
-    Clear.render(popup, buffer);
+    clear(popup, buffer);
     pane(buffer, popup, theme, title)
+}
+
+/// Clears `area` for something that is drawn over what is there.
+pub(in super::super) fn clear(area: Rect, buffer: &mut Buffer) {
+    if area.x > buffer.area.x {
+        for y in area.top()..area.bottom() {
+            // The other half of a wide character would hide the edge.
+            let beside = &mut buffer[(area.x - 1, y)];
+            if width(beside.symbol()) > 1 {
+                beside.set_symbol(" ");
+            }
+        }
+    }
+    Clear.render(area, buffer);
 }
 
 fn padded(line: Line<'static>) -> Line<'static> {
@@ -94,4 +108,25 @@ fn padded(line: Line<'static>) -> Line<'static> {
     spans.extend(line.spans);
     spans.push(span(" ", Style::new()));
     Line::from(spans)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::theme::{Environment, Theme};
+    use super::*;
+    use crate::args::ColorChoice;
+
+    #[test]
+    fn edge_of_a_popup_is_seen_over_wide_characters() {
+        let area = Rect::new(0, 0, 12, 3);
+        let line = Line::from(span("収収収収収収", Style::new()));
+        let mut buffer = Buffer::empty(area);
+        for row in 0..3 {
+            put(&mut buffer, area, row, &line);
+        }
+        let theme = Theme::choose(ColorChoice::Never, true, None, &Environment::default());
+        popup(&mut buffer, area, theme, Line::default(), 6, 3);
+        let row: Vec<_> = (0..12).map(|x| buffer[(x, 1)].symbol()).collect();
+        assert_eq!(row, ["収", " ", " ", "|", " ", " ", " ", " ", "|", " ", "収", " "]);
+    }
 }

@@ -4,11 +4,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthChar;
 
-/// Columns `text` takes.
+/// Columns `text` takes, where each character takes its own: what joins several into one picture is told apart by each
+/// terminal in its own way.
 pub(in super::super) fn width(text: &str) -> u16 {
-    u16::try_from(text.width()).unwrap_or(u16::MAX)
+    text.chars().fold(0, |sum: u16, c| sum.saturating_add(columns_of(c)))
+}
+
+fn columns_of(c: char) -> u16 {
+    c.width().and_then(|it| u16::try_from(it).ok()).unwrap_or(0)
 }
 
 /// Columns `line` takes.
@@ -32,7 +37,7 @@ pub(in super::super) fn fit(text: &str, columns: u16, mark: &str) -> String {
     let mut out = String::new();
     let mut used = 0;
     for c in text.chars() {
-        let wide = u16::try_from(c.width().unwrap_or(0)).unwrap_or(0);
+        let wide = columns_of(c);
         if used + wide > room {
             break;
         }
@@ -50,9 +55,21 @@ pub(in super::super) fn fit_end(text: &str, columns: u16, mark: &str) -> String 
     if width(text) <= columns {
         return text.to_owned();
     }
-    let reversed: String = text.chars().rev().collect();
-    let mark_reversed: String = mark.chars().rev().collect();
-    fit(&reversed, columns, &mark_reversed).chars().rev().collect()
+    let room = columns.saturating_sub(width(mark));
+    let mut used = 0;
+    let mut from = text.len();
+    for (at, c) in text.char_indices().rev() {
+        used += columns_of(c);
+        if used > room {
+            break;
+        }
+        // A mark goes with its letter.
+        if columns_of(c) > 0 {
+            from = at;
+        }
+    }
+    let mark = if columns >= width(mark) { mark } else { "" };
+    format!("{mark}{}", &text[from..])
 }
 
 /// `text` cut in the middle, so that names that differ at their ends, `barn (2)` and `barn-b`, are told apart.
@@ -152,8 +169,43 @@ fn unbroken(text: &str, columns: u16) -> Vec<&str> {
 pub(in super::super) fn put(buffer: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
     let area = area.intersection(buffer.area);
     if row < area.height && area.width > 0 {
-        buffer.set_line(area.x, area.y + row, line, area.width);
+        let mut x = area.x;
+        for span in &line.spans {
+            x = put_text(
+                buffer,
+                (x, area.y + row),
+                area.right(),
+                &span.content,
+                line.style.patch(span.style),
+            );
+        }
     }
+}
+
+/// Draws `text` from `x` to before `end`: each character in cells of its own, with the marks that belong to it. Says where it ended.
+fn put_text(buffer: &mut Buffer, (mut x, y): (u16, u16), end: u16, text: &str, style: Style) -> u16 {
+    let mut drawn = None;
+    for c in text.chars().filter(|c| !c.is_control()) {
+        let wide = columns_of(c);
+        if wide == 0 {
+            if let Some(at) = drawn {
+                let cell = &mut buffer[(at, y)];
+                let with_mark = format!("{}{c}", cell.symbol());
+                cell.set_symbol(&with_mark);
+            }
+            continue;
+        }
+        if wide > end - x {
+            return end;
+        }
+        buffer[(x, y)].set_char(c).set_style(style);
+        for behind in x + 1..x + wide {
+            buffer[(behind, y)].reset();
+        }
+        drawn = Some(x);
+        x += wide;
+    }
+    x
 }
 
 /// Draws `left` and `right` at the ends of one row; where both do not fit, `left` is cut.
@@ -201,6 +253,41 @@ mod tests {
         assert_eq!(fit("abc", 0, "…"), "");
         assert_eq!(fit_end("/mnt/d7/plot.plot", 9, "…"), "…lot.plot");
         assert_eq!(fit_end("/mnt/d7/plot.plot", 4, ".."), "..ot");
+        assert_eq!(fit_end("収穫機一号", 6, "…"), "…一号");
+        assert_eq!(fit_end("abe\u{301}", 2, "…"), "…e\u{301}");
+        assert_eq!(fit_end("xyze\u{301}", 0, "…"), "");
+    }
+
+    /// Some terminals draw these letters as one, in fewer columns; each is drawn where it belongs on all of them.
+    #[test]
+    fn each_character_has_cells_of_its_own() {
+        let area = Rect::new(0, 0, 8, 1);
+        let mut buffer = Buffer::empty(area);
+        let text = "\u{915}\u{94d}\u{937}\u{93f}-\u{644}\u{627}";
+        put(&mut buffer, area, 0, &Line::from(span(text, Style::new())));
+        let cells: Vec<_> = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+        assert_eq!(
+            cells,
+            [
+                "\u{915}\u{94d}",
+                "\u{937}",
+                "\u{93f}",
+                "-",
+                "\u{644}",
+                "\u{627}",
+                " ",
+                " "
+            ]
+        );
+        assert_eq!(width(text), 6);
+    }
+
+    #[test]
+    fn a_wide_character_that_does_not_fit_is_not_split() {
+        let area = Rect::new(0, 0, 3, 1);
+        let mut buffer = Buffer::empty(area);
+        put(&mut buffer, area, 0, &Line::from(span("収穫", Style::new())));
+        assert_eq!(buffer, Buffer::with_lines(["収 "]));
     }
 
     #[test]
