@@ -189,7 +189,8 @@ impl Farmer {
                         && let Some(slot) = self.harvesters.get_mut(harvester)
                     {
                         let lost = slot.lost.remove(&directory.unwrap_or_default());
-                        self.forget_plots(lost.unwrap_or_default().into_keys().collect());
+                        let certificate = slot.peer.peer_id;
+                        self.forget_plots(certificate, lost.unwrap_or_default().into_keys().collect());
                     }
                 }
             }

@@ -14,24 +14,29 @@ use super::plot_lists::{Change, PlotLists, common_directory, directory_of};
 use super::plot_news::{Comparison, PlotNews, PlotPlace};
 use super::timers::Timer;
 use crate::clock::Now;
-use crate::ids::PlotId;
+use crate::ids::{PeerId, PlotId};
 use crate::snapshot::{AlarmKind, HarvesterId};
 
 impl Farmer {
     /// Plots that were lost and are farmed again, here or on another harvester, are no longer lost.
     pub(super) fn review_returned_plots(&mut self, now: Now, added: &[PlotId]) {
         let mut updated = Vec::new();
+        let mut forgotten = Vec::new();
         for (id, slot) in self.harvesters.all_mut().filter(|(_, slot)| !slot.lost.is_empty()) {
             for (directory, lost) in &mut slot.lost {
                 let before = lost.len();
-                for plot_id in added {
-                    lost.remove(plot_id);
-                }
+                let returned = added.iter().filter(|plot_id| lost.remove(plot_id).is_some());
+                let returned: Vec<_> = returned.copied().collect();
                 if lost.len() < before {
+                    forgotten.push((slot.peer.peer_id, returned));
                     updated.push(lost_alarm(id, &slot.name, directory, lost));
                 }
             }
             slot.lost.retain(|_, lost| !lost.is_empty());
+        }
+        // Whoever has them now tells of it afterwards.
+        for (certificate, plots) in forgotten {
+            self.forget_plots(certificate, plots);
         }
         for alarm in updated {
             if matches!(alarm, AlarmKind::PlotsLost { lost: 0, .. }) {
@@ -141,21 +146,32 @@ impl Farmer {
             known.extend(plots.into_iter().take(room));
             alarms.push(lost_alarm(id, &slot.name, &directory, known));
         }
-        let is_missed = |plot_id: &PlotId| slot.lost.values().any(|lost| lost.contains_key(plot_id));
-        let gone = removed.iter().map(|(_, plot_id)| *plot_id);
-        let forgotten: Vec<_> = gone
-            .filter(|plot_id| !self.shared_plots.is_farmed(plot_id) && !is_missed(plot_id))
-            .collect();
-        self.forget_plots(forgotten);
+        self.forget_removed_plots(id, removed);
         for alarm in alarms {
             self.raise(now, alarm);
         }
     }
 
-    /// Nobody has these plots any more, and nobody is to be told of it (again).
-    pub(super) fn forget_plots(&mut self, plots: Vec<PlotId>) {
+    /// What was removed is not remembered, unless it is missed, or another machine with the same certificate has it.
+    fn forget_removed_plots(&mut self, id: HarvesterId, removed: &[(Box<str>, PlotId)]) {
+        let Some(slot) = self.harvesters.get(id) else { return };
+        let certificate = slot.peer.peer_id;
+        let is_missed = |plot_id: &PlotId| slot.lost.values().any(|lost| lost.contains_key(plot_id));
+        let is_here = |holder| {
+            self.harvesters
+                .get(holder)
+                .is_some_and(|it| it.peer.peer_id == certificate)
+        };
+        let gone = removed.iter().map(|(_, plot_id)| *plot_id);
+        let forgotten = gone.filter(|it| !is_missed(it) && !self.shared_plots.holders_of(it).any(is_here));
+        self.forget_plots(certificate, forgotten.collect());
+    }
+
+    /// A harvester does not have these plots any more, and nobody is to be told of it (again).
+    pub(super) fn forget_plots(&mut self, certificate: PeerId, plots: Vec<PlotId>) {
         if !plots.is_empty() {
-            self.outputs.push_back(Output::PlotNews(PlotNews::Forgotten(plots)));
+            let news = PlotNews::Forgotten { certificate, plots };
+            self.outputs.push_back(Output::PlotNews(news));
         }
     }
 }

@@ -1,8 +1,7 @@
 //! What somebody who keeps a memory of the farm's plots beyond this run has to know: where each plot was last, so that the
 //! next run can be told which of them it was not told of again ([`Input::PlotsMissing`](super::Input::PlotsMissing)).
 //!
-//! A plot is known by its id and belongs to the harvester that told of it last. Harvesters are known by their
-//! certificates, because names and addresses change while the farmer is down.
+//! Harvesters are known by their certificates, because names and addresses change while the farmer is down.
 
 use serde::Serializer;
 
@@ -32,8 +31,14 @@ pub enum PlotNews {
         /// They.
         plots: Vec<PlotPlace>,
     },
-    /// Plots that nobody has any more, and nobody misses.
-    Forgotten(#[serde(serialize_with = "number_of")] Vec<PlotId>),
+    /// Plots that a harvester does not have any more, and that nobody misses.
+    Forgotten {
+        /// Its certificate.
+        certificate: PeerId,
+        /// They.
+        #[serde(serialize_with = "number_of")]
+        plots: Vec<PlotId>,
+    },
     /// A harvester has another certificate.
     CertificateChanged {
         /// Before.

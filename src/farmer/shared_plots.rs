@@ -99,6 +99,12 @@ impl SharedPlots {
         self.holders.contains_key(plot_id)
     }
 
+    /// Harvesters that farm this plot.
+    pub(super) fn holders_of(&self, plot_id: &PlotId) -> impl Iterator<Item = HarvesterId> {
+        let holders = self.holders.get(plot_id).into_iter();
+        holders.flat_map(|holders| std::iter::once(holders.first).chain(holders.others.iter().copied()))
+    }
+
     /// Whether this plot is farmed more than once.
     pub(super) fn is_shared(&self, plot_id: &PlotId) -> bool {
         let holders = self.holders.get(plot_id);
@@ -146,6 +152,10 @@ mod tests {
                     prop_assert_eq!(shared.harvesters().any(|it| it == id), of > 0);
                 }
                 prop_assert_eq!(shared.is_farmed(&plot), !model[&plot].is_empty());
+                let mut holders: Vec<_> = shared.holders_of(&plot).collect();
+                holders.sort_unstable();
+                model.get_mut(&plot).unwrap().sort_unstable();
+                prop_assert_eq!(&holders, &model[&plot]);
                 prop_assert_eq!(shared.is_shared(&plot), model[&plot].len() > 1);
             }
         }

@@ -29,26 +29,40 @@ pub(super) fn write(transaction: &Transaction<'_>, news: &PlotNews) -> Result<Op
             }));
         }
         PlotNews::Added { certificate, plots } => {
+            let certificate = number(transaction, *certificate)?;
             let plots = plots.iter().map(|plot| (&plot.plot_id, &*plot.path));
-            put(transaction, *certificate, plots)?;
+            put(transaction, certificate, plots)?;
         }
-        PlotNews::Forgotten(plots) => {
-            let mut delete = transaction.prepare_cached("DELETE FROM plots WHERE plot_id = ?1")?;
+        PlotNews::Forgotten { certificate, plots } => {
+            let certificate = number(transaction, *certificate)?;
+            let mut delete = transaction.prepare_cached("DELETE FROM plots WHERE certificate = ?1 AND plot_id = ?2")?;
             for plot_id in plots {
-                delete.execute([plot_id.0])?;
+                delete.execute(params![certificate, plot_id.0])?;
             }
         }
         PlotNews::CertificateChanged { from, to } => {
+            let (from, to) = (number(transaction, *from)?, number(transaction, *to)?);
             transaction.execute(
-                "UPDATE plots SET certificate = ?2 WHERE certificate = ?1",
-                [from.0, to.0],
+                "UPDATE OR REPLACE plots SET certificate = ?2 WHERE certificate = ?1",
+                [from, to],
             )?;
         }
         PlotNews::Left { certificate } => {
-            transaction.execute("DELETE FROM plots WHERE certificate = ?1", [certificate.0])?;
+            let certificate = number(transaction, *certificate)?;
+            transaction.execute("DELETE FROM plots WHERE certificate = ?1", [certificate])?;
         }
     }
     Ok(None)
+}
+
+/// The row of a certificate, made if there is none.
+fn number(transaction: &Transaction<'_>, certificate: PeerId) -> Result<i64, rusqlite::Error> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO certificates (certificate) VALUES (?1)
+             ON CONFLICT DO UPDATE SET certificate = excluded.certificate RETURNING id",
+        )?
+        .query_row([certificate.0], |row| row.get(0))
 }
 
 /// Writes what is new in a list of all plots of a harvester, and gives what is written of it and not in the list. Both are
@@ -63,10 +77,11 @@ fn compare(
     // A harvester may have a plot twice.
     now.dedup_by_key(|(plot_id, _)| *plot_id);
     let mut now = now.into_iter().peekable();
+    let certificate = number(transaction, certificate)?;
     let (mut missing, mut news) = (Vec::new(), Vec::new());
     let mut known =
         transaction.prepare_cached("SELECT plot_id, path FROM plots WHERE certificate = ?1 ORDER BY plot_id")?;
-    let mut known = known.query([certificate.0])?;
+    let mut known = known.query([certificate])?;
     while let Some(row) = known.next()? {
         let plot_id = PlotId(row.get(0)?);
         while let Some(new) = now.next_if(|(listed, _)| **listed < plot_id) {
@@ -89,13 +104,13 @@ fn compare(
 
 fn put<'a>(
     transaction: &Transaction<'_>,
-    certificate: PeerId,
+    certificate: i64,
     plots: impl IntoIterator<Item = (&'a PlotId, &'a str)>,
 ) -> Result<(), rusqlite::Error> {
     let mut put =
-        transaction.prepare_cached("INSERT OR REPLACE INTO plots (plot_id, certificate, path) VALUES (?1, ?2, ?3)")?;
+        transaction.prepare_cached("INSERT OR REPLACE INTO plots (certificate, plot_id, path) VALUES (?1, ?2, ?3)")?;
     for (plot_id, path) in plots {
-        put.execute(params![plot_id.0, certificate.0, path])?;
+        put.execute(params![certificate, plot_id.0, path])?;
     }
     Ok(())
 }
@@ -179,7 +194,9 @@ mod tests {
     fn remembered(file: &Path) -> BTreeMap<PeerId, i64> {
         let history = Connection::open(file).unwrap();
         let mut counts = history
-            .prepare("SELECT certificate, count(*) FROM plots GROUP BY certificate")
+            .prepare(
+                "SELECT c.certificate, count(*) FROM plots p JOIN certificates c ON c.id = p.certificate GROUP BY c.id",
+            )
             .unwrap();
         let counts = counts
             .query_map([], |row| Ok((PeerId(row.get(0)?), row.get(1)?)))
@@ -257,6 +274,23 @@ mod tests {
         run.pass(300);
         assert_eq!(run.lost(), []);
         assert_eq!(remembered(&file), [(certificate("barn"), 338)].into());
+    }
+
+    #[test]
+    fn machines_that_share_a_certificate_do_not_forget_each_others_plots() {
+        let (_dir, file) = file();
+        let (first, second) = (plots("/mnt/d1", 40), plots("/mnt/d2", 40));
+        for _ in 0..2 {
+            let mut run = Run::start(&file);
+            let barn = run.comes("barn", &first);
+            run.pass(9);
+            let other = run.story.connect_as("barn", "10.0.0.8:1", "0.0.38");
+            run.story.input(Input::HarvesterHeard { session: barn });
+            run.sync_all(other, &second);
+            run.pass(300);
+            assert_eq!(run.lost(), []);
+            assert_eq!(remembered(&file), [(certificate("barn"), 80)].into());
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
-CREATE TABLE plots (                -- what the farm has, and what is gone and missed
-    plot_id BLOB PRIMARY KEY,
-    certificate BLOB NOT NULL,      -- SHA-256 of that of the harvester that told of it last; zeros for the farmer's own
-    path TEXT NOT NULL              -- on that harvester
+CREATE TABLE certificates (
+    id INTEGER PRIMARY KEY,
+    certificate BLOB NOT NULL UNIQUE    -- SHA-256 of a harvester's certificate; zeros for the farmer's own harvester
+);
+CREATE TABLE plots (                -- what each harvester has, and what is gone and missed
+    certificate INTEGER NOT NULL REFERENCES certificates,
+    plot_id BLOB NOT NULL,
+    path TEXT NOT NULL,             -- on that harvester
+    PRIMARY KEY (certificate, plot_id)
 ) WITHOUT ROWID;
-CREATE INDEX plots_of_certificate ON plots (certificate);
