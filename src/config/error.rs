@@ -138,12 +138,6 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// Whether it lies in the limits of this process, and not in the file: another reading may do.
-    #[must_use]
-    pub fn is_of_process(&self) -> bool {
-        matches!(self, Self::Unreadable { source, .. } if access::is_of_process(source))
-    }
-
     /// What to do about it, where there is more to say than "change that".
     #[must_use]
     pub fn hint(&self) -> Option<String> {

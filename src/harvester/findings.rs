@@ -63,8 +63,6 @@ pub(super) struct Findings {
     pub(super) took: Duration,
     /// Why the settings could not be read before this refresh, with the file; it went by those of before.
     pub(super) settings_trouble: Option<String>,
-    /// Whether that was for want of open files or memory: what this refresh could not open either may be there soon.
-    pub(super) is_short: bool,
     /// The keys that files were judged by.
     pub(super) keys: Option<Arc<HarvesterHandshake>>,
 }

@@ -286,9 +286,6 @@ impl Service {
 
     fn take_findings(&mut self, findings: &Findings) {
         self.take_plots(findings);
-        if findings.finished && findings.is_short {
-            self.next_refresh = self.next_refresh.min(self.early_refresh);
-        }
         let Changes { loaded, removed } = findings.changes;
         let event = if findings.finished { "done" } else { "batch_processed" };
         tracing::info!(
@@ -420,7 +417,7 @@ const QUALITY_DIGITS: usize = 64;
 /// Things the farmer asked for that are being done; with more, nothing is read from it.
 const MAX_TASKS: usize = 64;
 
-/// A refresh that look-ups call for, or one that had not what it needed, comes no sooner after the last one.
+/// A refresh that look-ups call for comes no sooner after the last one.
 const EARLY_PAUSE: Duration = Duration::from_secs(20);
 
 /// A refresh that cannot begin because one is running is tried again after this time.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{ConfigError, Root, Settings};
+use crate::config::{Root, Settings};
 use crate::farmer::{HarvesterOrigin, Input};
 use crate::harvester::{FarmerChannels, Service, ServiceOptions};
 use crate::ids::PeerId;
@@ -24,9 +24,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Between two looks at what is wrong with drives.
 const DRIVES_TOLD_EVERY: Duration = Duration::from_secs(5);
-
-/// Settings that could not be read for want of open files or memory are read again after this time.
-const SHORT_PAUSE: Duration = Duration::from_secs(10);
 
 /// What the harvester in the farmer's own process is called.
 pub(super) const NAME: &str = "local";
@@ -46,11 +43,10 @@ pub(super) async fn run_when_there_are_plots(
     let mut teller = SettingsTeller { inputs, told: None };
     let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into());
     let mut has_plots = !settings.harvester.plot_directories.is_empty();
-    let mut pause = interval;
     while !has_plots {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(interval) => {}
         }
         let (file, before) = (root.config_file(), settings.warnings.clone());
         let newest = tokio::task::spawn_blocking(move || Settings::load_again(&file, &before)).await;
@@ -58,8 +54,6 @@ pub(super) async fn run_when_there_are_plots(
         has_plots = newest
             .as_ref()
             .is_ok_and(|it| !it.harvester.plot_directories.is_empty());
-        let is_short = newest.as_ref().is_err_and(ConfigError::is_of_process);
-        pause = if is_short { interval.min(SHORT_PAUSE) } else { interval };
         teller.tell(newest.err().map(|error| error.to_string())).await;
     }
     let service = Service::new(ServiceOptions::of(&settings).at(&root), clock);

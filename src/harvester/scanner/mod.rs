@@ -458,10 +458,7 @@ impl Shared {
         let mut found = Findings::of(&state.inventory, round.started.elapsed(), (done, total));
         found.finished = news == News::Over;
         found.is_for_farmer = news != News::AllOpen;
-        let files = lock(&self.files);
-        found.settings_trouble = files.settings_trouble().cloned();
-        found.is_short = files.is_short();
-        drop(files);
+        found.settings_trouble = lock(&self.files).settings_trouble().cloned();
         self.newest.send_modify(|newest| {
             found.revision = newest.revision + 1;
             *newest = Arc::new(found);

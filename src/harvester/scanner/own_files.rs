@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::super::cache::{self, CachedPlots};
 use super::super::inventory::Inventory;
 use super::super::scan::ScanOptions;
-use crate::config::{ConfigError, ConfigWarning, Settings};
+use crate::config::{ConfigWarning, Settings};
 use crate::logging::target::PLOT_MANAGER;
 
 /// Files of its own that a scanner reads and writes.
@@ -28,8 +28,6 @@ pub(super) struct OwnFiles {
     warnings: Option<Vec<ConfigWarning>>,
     /// What was wrong with the settings when they were last read.
     trouble: Option<String>,
-    /// Whether that lay in the limits of this process, and not in the file.
-    is_short: bool,
     cache_is_read: bool,
     /// [`Inventory::version`] of what is in the cache.
     saved: u64,
@@ -43,7 +41,6 @@ impl OwnFiles {
             options: None,
             warnings: None,
             trouble: None,
-            is_short: false,
             cache_is_read: false,
             saved: 0,
         }
@@ -56,7 +53,6 @@ impl OwnFiles {
             Some(before) => Settings::load_again(file, before),
             None => Settings::load_file(file),
         };
-        self.is_short = read.as_ref().is_err_and(ConfigError::is_of_process);
         match read {
             Ok(settings) => {
                 self.warnings = Some(settings.warnings.clone());
@@ -79,11 +75,6 @@ impl OwnFiles {
     /// What was wrong with the settings when they were last read, with the file.
     pub(super) const fn settings_trouble(&self) -> Option<&String> {
         self.trouble.as_ref()
-    }
-
-    /// Whether they could not be read for want of open files or memory, which another reading may have.
-    pub(super) const fn is_short(&self) -> bool {
-        self.is_short
     }
 
     /// What is known of plots from the last run; given once.
