@@ -1,7 +1,6 @@
 //! How the program ends: exit statuses with a meaning, errors as one sentence and a hint.
 
 use std::fmt;
-use std::process::ExitCode;
 
 use crate::commands::Commands;
 use crate::format::safe;
@@ -69,12 +68,12 @@ impl Failure {
         &self.sentence
     }
 
-    /// Ends the program with this failure: the sentence to stderr, the hint on a line of its own, both with commands as they
-    /// are typed here. Output to a closed pipe is success: whoever read it has seen enough.
-    pub(crate) fn report(&self, commands: &Commands) -> ExitCode {
+    /// Tells this failure, the sentence to stderr, the hint on a line of its own, both with commands as they are typed here;
+    /// the exit status. Output to a closed pipe is success: whoever read it has seen enough.
+    pub(crate) fn report(&self, commands: &Commands) -> u8 {
         use std::io::Write;
         if self.closed_pipe {
-            return ExitCode::SUCCESS;
+            return 0;
         }
         let mut err = std::io::stderr().lock();
         // Nothing is left to tell about a stderr that cannot be written.
@@ -82,7 +81,7 @@ impl Failure {
         if let Some(hint) = &self.hint {
             let _ = writeln!(err, "hint: {}", shown(&commands.here(hint)));
         }
-        ExitCode::from(self.status as u8)
+        self.status as u8
     }
 }
 
@@ -110,10 +109,10 @@ impl From<std::io::Error> for Failure {
 
 impl Ended {
     /// The exit status.
-    pub(crate) fn code(self) -> ExitCode {
+    pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Fine => ExitCode::SUCCESS,
-            Self::SomethingWrong => ExitCode::from(1),
+            Self::Fine => 0,
+            Self::SomethingWrong => 1,
         }
     }
 }

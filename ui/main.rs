@@ -24,6 +24,7 @@ mod harvester;
 mod history;
 mod json;
 mod keys;
+mod left_behind;
 mod lists;
 mod out;
 mod plots;
@@ -52,12 +53,24 @@ use crate::context::{Context, Looks, default_root, variable};
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {
+    let status = status();
+    left_behind::tell(status);
+    ExitCode::from(status)
+}
+
+/// Runs the program; its exit status.
+fn status() -> u8 {
     // Before anything secret is read: a core dump would hold all of it.
     if let Err(error) = farmconsole::keys::forbid_core_dumps() {
         return exit::Failure::new(exit::Status::Failed, format!("switch core dumps off: {error}"))
             .report(&Commands::default());
     }
     let cli = command_line();
+    if matches!(&cli.command, Some(Command::Plots { command }) if command.asks_drives())
+        && let Some(status) = left_behind::run()
+    {
+        return status;
+    }
     // The demo has a default root of its own, which other commands do not find by themselves.
     let of_demo = matches!(cli.command, Some(Command::Demo(_)))
         .then(|| default_root("demo"))

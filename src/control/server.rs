@@ -1,25 +1,31 @@
 //! The server's end of the control socket: at most [`MAX_CLIENTS`] clients, each in a task of its own that can only ask
 //! a [`FarmHandle`] or a [`HarvesterHandle`] and never wait on their time.
 
+use std::fs::File;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, watch};
+use tokio::sync::{broadcast, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
 use super::recording;
-use crate::config::access;
+use crate::config::access::{self, is_of_process};
 use crate::handle::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
 use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
 /// Most clients at once; one more is told so and closed.
 pub const MAX_CLIENTS: usize = 32;
+
+/// Descriptors kept for clients that come when this process may open no more files: who asks what is wrong, or wants it
+/// to end, is answered then too, beside a console or two.
+const SPARE_DESCRIPTORS: usize = 4;
 
 /// Why the socket could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +68,7 @@ impl Served {
 pub struct ControlServer {
     listener: UnixListener,
     path: PathBuf,
+    spares: Spares,
 }
 
 impl ControlServer {
@@ -84,28 +91,37 @@ impl ControlServer {
         Ok(Self {
             listener,
             path: path.to_owned(),
+            spares: Spares::taken(),
         })
     }
 
     /// Serves clients until `stop` is cancelled. A client's [`Ask::Stop`] cancels it.
-    pub async fn run(self, served: Served, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(MAX_CLIENTS));
+    pub async fn run(mut self, served: Served, stop: CancellationToken) {
+        let mut clients = JoinSet::new();
+        let mut is_told = false;
         loop {
-            let stream = tokio::select! {
-                () = stop.cancelled() => return,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        tracing::warn!(target: "control", "accept on {}: {error}", self.path.display());
-                        tokio::time::sleep(Duration::from_millis(200)).await;
-                        continue;
-                    }
-                },
+            self.spares.fill();
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                // Its descriptor is kept before somebody else has it.
+                Some(_) = clients.join_next() => continue,
+                accepted = self.accept() => accepted,
             };
+            let stream = match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(target: "control", "accept on {}: {error}", self.path.display());
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                    continue;
+                }
+            };
+            is_told = false;
             if !same_user(&stream) {
                 continue;
             }
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+            if clients.len() >= MAX_CLIENTS {
                 let (_, mut writer) = stream.into_split();
                 let refusal = Refusal {
                     refused: format!("too many viewers ({MAX_CLIENTS})"),
@@ -113,15 +129,52 @@ impl ControlServer {
                 // Fits into the buffer of a new socket, so nobody waits; whoever is gone already needs no answer.
                 let _ = frame::send(&mut writer, &refusal).await;
                 continue;
-            };
+            }
             let client = serve(stream, served.clone(), stop.clone());
-            tokio::spawn(async move {
+            clients.spawn(async move {
                 if let Err(error) = client.await {
                     tracing::debug!(target: "control", "client left: {error}");
                 }
-                drop(slot);
             });
         }
+        // Each ends by itself, with what it is being told.
+        clients.detach_all();
+    }
+
+    /// The next client; with a descriptor of the spares if there is no other.
+    async fn accept(&mut self) -> std::io::Result<UnixStream> {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return Ok(stream),
+                Err(error) if is_of_process(&error) && self.spares.give_one() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Descriptors that are held for nothing but to be given up when there are no others.
+#[derive(Debug)]
+struct Spares(Vec<File>);
+
+impl Spares {
+    fn taken() -> Self {
+        let mut spares = Self(Vec::with_capacity(SPARE_DESCRIPTORS));
+        spares.fill();
+        spares
+    }
+
+    /// Takes as many as there should be, as far as there are.
+    fn fill(&mut self) {
+        while self.0.len() < SPARE_DESCRIPTORS {
+            let Ok(file) = File::open("/dev/null") else { return };
+            self.0.push(file);
+        }
+    }
+
+    /// Whether there was one to give up.
+    fn give_one(&mut self) -> bool {
+        self.0.pop().is_some()
     }
 }
 

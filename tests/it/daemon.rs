@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::net::UnixDatagram;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 
 use crate::root::{PATIENCE, Program, wait_a_moment};
@@ -175,6 +176,37 @@ fn plot_directories_that_come_while_it_runs_are_looked_into() {
             }
         }
     }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn without_open_files_left_it_still_answers_and_ends() {
+    let mut program = Program::simulated();
+    program.start();
+    let daemon = program.daemon.as_ref().unwrap().id();
+    // The descriptors that it keeps for this are the last it may have; those that are free below them are used up.
+    let open: Vec<(u64, bool)> = fs::read_dir(format!("/proc/{daemon}/fd"))
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let is_spare = fs::read_link(&path).is_ok_and(|to| to.as_os_str() == "/dev/null");
+            (path.file_name().unwrap().to_str().unwrap().parse().unwrap(), is_spare)
+        })
+        .collect();
+    let spares = open.iter().filter(|(_, is_spare)| *is_spare);
+    let last = spares.map(|(number, _)| *number).max().unwrap();
+    let used = open.iter().filter(|(number, _)| *number <= last).count() as u64;
+    let limits = Rlimit {
+        current: Some(last + 1),
+        ..rustix::process::getrlimit(Resource::Nofile)
+    };
+    prlimit(Pid::from_raw(daemon.try_into().unwrap()), Resource::Nofile, limits).unwrap();
+    let socket = program.root().join("farmconsole/control.sock");
+    let _idle: Vec<_> = (used..=last).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let received = program.json(&["summary", "--json"])["signage_points_received"].as_u64();
+    program.until("it farms on", |s| s["signage_points_received"].as_u64() > received);
+    program.ok(&["stop"]);
+    assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));
 }
 
 #[test]

@@ -43,6 +43,17 @@ pub(crate) enum PlotsCommand {
     },
 }
 
+impl PlotsCommand {
+    /// Whether it asks drives that may not answer.
+    pub(crate) const fn asks_drives(&self) -> bool {
+        match self {
+            Self::Check(_) | Self::Add { .. } | Self::Remove { .. } | Self::Show { .. } => true,
+            // It writes for hours, and says so as it goes on.
+            Self::Create(_) => false,
+        }
+    }
+}
+
 /// Options are named as those of `chia plots create`.
 #[derive(Debug, Args)]
 pub(crate) struct PlotsCreate {

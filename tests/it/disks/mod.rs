@@ -4,6 +4,7 @@ mod faulty;
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::root::{Program, wait_a_moment};
 use faulty::{FaultyDisk, Mode};
 
 /// A harvester with a plot on a disk that works and one on a faulty one, and its farmer.
@@ -364,4 +366,39 @@ async fn a_proof_waits_for_each_level_once_on_a_disk_that_does_many_reads_at_onc
     assert!(parallel < read * (9 + 5) * 2, "{parallel:?}");
     let in_turn = proof_after(&mut farm, Mode::TakesInTurn(read)).await;
     assert!(in_turn >= read * 66 && in_turn < read * 66 * 3 / 2, "{in_turn:?}");
+}
+
+/// A thread that waits for such a drive keeps its process, and a shell that waits for that.
+#[test]
+#[ignore = "needs root and FUSE, and takes a minute: .ci/run disks"]
+fn commands_come_back_from_a_drive_that_answers_nothing() {
+    let program = Program::simulated();
+    let drive = program.dir.path().join("drive");
+    fs::create_dir(&drive).unwrap();
+    let disk = FaultyDisk::mount(&drive, "a.plot", vec![0; 4096]).unwrap();
+    let path = drive.to_str().unwrap();
+    program.ok(&["plots", "add", "-d", path]);
+    disk.set(Mode::IsDeaf);
+    for (command, status) in [
+        (&["plots", "show"][..], 1),
+        (&["plots", "check"], 1),
+        (&["plots", "add", "-d", path], 1),
+        (&["plots", "remove", "-d", path], 0),
+    ] {
+        let mut command = program.command(command);
+        let begun = Instant::now();
+        let mut running = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let ended = loop {
+            if let Some(ended) = running.try_wait().unwrap() {
+                break ended;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(40),
+                "{command:?} does not come back"
+            );
+            wait_a_moment();
+        };
+        assert_eq!(ended.code(), Some(status), "{command:?}");
+    }
+    assert!(disk.held() >= 2, "they do hang in the kernel");
 }
