@@ -14,6 +14,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::sleep;
 
+use crate::commands::Commands;
+use crate::exit::{Failure, Status};
 use crate::signals::Signals;
 
 /// Runs this command line once more in a process that may be left behind; its exit status. `None` where the command is to
@@ -34,7 +36,11 @@ pub(crate) fn run() -> Option<u8> {
         .stdin(told)
         .spawn()
         .ok()?;
-    Some(runtime.block_on(wait(child, report)).unwrap_or(1))
+    let status = runtime.block_on(wait(child, report));
+    Some(status.unwrap_or_else(|error| {
+        let sentence = format!("wait for the process that asks the drives: {error}; what it found is not known");
+        Failure::new(Status::Failed, sentence).report(&Commands::default())
+    }))
 }
 
 /// Tells the process that waits for this one how the command has ended.

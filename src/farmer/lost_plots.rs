@@ -81,10 +81,14 @@ impl Farmer {
     /// A harvester has listed all its plots, and does not have these that it had in an earlier run, or on an earlier
     /// connection. They are judged when others that may have them now have had the time to tell of theirs.
     pub(super) fn handle_plots_missing(&mut self, now: Now, id: HarvesterId, mut plots: Vec<PlotPlace>) {
-        let Some(slot) = self.harvesters.get_mut(id).filter(|slot| !slot.revoked) else {
+        let Some(slot) = self.harvesters.get_mut(id) else {
             return;
         };
-        if std::mem::take(&mut slot.comparison) == Comparison::Outdated {
+        let comparison = std::mem::take(&mut slot.comparison);
+        if slot.revoked {
+            return;
+        }
+        if comparison == Comparison::Outdated {
             return self.keep_plots(id, None);
         }
         plots.retain(|plot| !slot.lost.values().any(|lost| lost.contains_key(&plot.plot_id)));

@@ -341,6 +341,27 @@ mod tests {
     }
 
     #[test]
+    fn harvester_that_is_revoked_while_its_plots_are_compared_and_let_in_again_is_compared_again() {
+        let (_dir, file) = file();
+        let all = plots("/mnt/d1", 40);
+        let mut run = Run::start(&file);
+        let revoked = |names: &[&str]| {
+            Input::Fleet(FleetStatus {
+                revoked: names.iter().map(|name| certificate(name)).collect(),
+                ..FleetStatus::default()
+            })
+        };
+        let barn = run.story.connect_with("barn", &all);
+        run.story.disconnect(barn);
+        run.story.input(revoked(&["barn"]));
+        run.keep();
+        assert_eq!(remembered(&file), BTreeMap::new());
+        run.story.input(revoked(&[]));
+        run.comes("barn", &all);
+        assert_eq!(remembered(&file), [(certificate("barn"), 40)].into());
+    }
+
+    #[test]
     fn plots_of_a_harvester_follow_its_certificates_and_go_with_the_last_one() {
         let (_dir, file) = file();
         let all = [plots("/mnt/d1", 40), plots("/mnt/d2", 40)].concat();
