@@ -14,6 +14,7 @@ pub mod lock;
 pub mod protocol;
 mod recording;
 pub mod server;
+pub mod socket;
 #[cfg(test)]
 mod tests;
 

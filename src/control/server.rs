@@ -1,13 +1,11 @@
 //! The server's end of the control socket: at most [`MAX_CLIENTS`] clients, each in a task of its own that can only ask
 //! a [`FarmHandle`] or a [`HarvesterHandle`] and never wait on their time.
 
-use std::fs::File;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -16,34 +14,12 @@ use super::frame::{self, FrameError, MAX_REQUEST};
 use super::lock::RootLock;
 use super::protocol::{Answer, Ask, CONTROL_PROTOCOL, Event, Hello, Refusal, Reply, Request, Role, Watch};
 use super::recording;
-use crate::config::access::{self, is_of_process};
+use super::socket::{BindError, ControlSocket};
 use crate::handle::{FarmHandle, FeedEvent, HarvesterHandle, RecentKind};
 use crate::snapshot::{FarmSnapshot, MachineSnapshot};
 
 /// Most clients at once; one more is told so and closed.
 pub const MAX_CLIENTS: usize = 32;
-
-/// Descriptors kept for clients that come when this process may open no more files: who asks what is wrong, or wants it
-/// to end, is answered then too, beside a console or two.
-const SPARE_DESCRIPTORS: usize = 4;
-
-/// Why the socket could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("open the control socket {path}: {source}")]
-pub struct BindError {
-    /// Socket.
-    pub path: PathBuf,
-    /// Why.
-    pub source: std::io::Error,
-}
-
-impl BindError {
-    /// What to do about it, where it lies in whose the socket is, or in its file system.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        access::hint_of(&self.path, &self.source)
-    }
-}
 
 /// What is seen and steered through the socket.
 #[derive(Clone, Debug)]
@@ -65,11 +41,7 @@ impl Served {
 
 /// A bound socket; removed from the file system when dropped.
 #[derive(Debug)]
-pub struct ControlServer {
-    listener: UnixListener,
-    path: PathBuf,
-    spares: Spares,
-}
+pub struct ControlServer(ControlSocket);
 
 impl ControlServer {
     /// Binds `path` with mode 0600. The lock proves that nobody else runs here, so a socket that is there is stale.
@@ -77,41 +49,27 @@ impl ControlServer {
     /// # Errors
     /// [`BindError`] with the path and the operating system's words.
     pub fn bind(path: &Path, _lock: &RootLock) -> Result<Self, BindError> {
-        let fail = |source| BindError {
-            path: path.to_owned(),
-            source,
-        };
-        match std::fs::remove_file(path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
-            Err(e) => return Err(fail(e)),
-        }
-        let listener = UnixListener::bind(path).map_err(fail)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(fail)?;
-        Ok(Self {
-            listener,
-            path: path.to_owned(),
-            spares: Spares::taken(),
-        })
+        ControlSocket::bind(path).map(Self)
     }
 
     /// Serves clients until `stop` is cancelled. A client's [`Ask::Stop`] cancels it.
-    pub async fn run(mut self, served: Served, stop: CancellationToken) {
+    pub async fn run(self, served: Served, stop: CancellationToken) {
+        let Self(mut socket) = self;
         let mut clients = JoinSet::new();
         let mut is_told = false;
         loop {
-            self.spares.fill();
+            socket.keep_descriptors();
             let accepted = tokio::select! {
                 () = stop.cancelled() => break,
                 // Its descriptor is kept before somebody else has it.
                 Some(_) = clients.join_next() => continue,
-                accepted = self.accept() => accepted,
+                accepted = socket.accept() => accepted,
             };
             let stream = match accepted {
                 Ok(stream) => stream,
                 Err(error) => {
                     if !std::mem::replace(&mut is_told, true) {
-                        tracing::warn!(target: "control", "accept on {}: {error}", self.path.display());
+                        tracing::warn!(target: "control", "accept on {}: {error}", socket.path().display());
                     }
                     tokio::time::sleep(Duration::from_millis(200)).await;
                     continue;
@@ -139,49 +97,6 @@ impl ControlServer {
         }
         // Each ends by itself, with what it is being told.
         clients.detach_all();
-    }
-
-    /// The next client; with a descriptor of the spares if there is no other.
-    async fn accept(&mut self) -> std::io::Result<UnixStream> {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => return Ok(stream),
-                Err(error) if is_of_process(&error) && self.spares.give_one() => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
-
-/// Descriptors that are held for nothing but to be given up when there are no others.
-#[derive(Debug)]
-struct Spares(Vec<File>);
-
-impl Spares {
-    fn taken() -> Self {
-        let mut spares = Self(Vec::with_capacity(SPARE_DESCRIPTORS));
-        spares.fill();
-        spares
-    }
-
-    /// Takes as many as there should be, as far as there are.
-    fn fill(&mut self) {
-        while self.0.len() < SPARE_DESCRIPTORS {
-            let Ok(file) = File::open("/dev/null") else { return };
-            self.0.push(file);
-        }
-    }
-
-    /// Whether there was one to give up.
-    fn give_one(&mut self) -> bool {
-        self.0.pop().is_some()
-    }
-}
-
-impl Drop for ControlServer {
-    fn drop(&mut self) {
-        // Nothing can be done about a socket that cannot be removed; the next holder of the lock replaces it.
-        let _ = std::fs::remove_file(&self.path);
     }
 }
 

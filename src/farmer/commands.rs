@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Farmer;
-use super::harvesters::host_of;
+use super::harvesters::{Slot, host_of};
 use super::input::{Command, CommandError, ExpectedHarvester, FleetStatus};
 use crate::clock::Now;
 use crate::ids::PeerId;
@@ -68,7 +68,12 @@ impl Farmer {
         }
         let keys: Vec<_> = alarms.iter().map(AlarmKind::key).collect();
         self.close_alarms(now, |kind| kind.is_of_certificates() && !keys.contains(&kind.key()));
-        for alarm in alarms.into_iter().filter(AlarmKind::is_of_certificates) {
+        for mut alarm in alarms.into_iter().filter(AlarmKind::is_of_certificates) {
+            if let AlarmKind::HarvesterMissing { fingerprint, plots, .. } = &mut alarm {
+                let is_it = |slot: &&Slot| slot.peer.peer_id.to_string() == *fingerprint;
+                let slot = self.harvesters.all().map(|(_, slot)| slot).find(is_it);
+                *plots = slot.map_or(0, |slot| self.harvesters.plots_of(slot));
+            }
             self.raise(now, alarm);
         }
     }

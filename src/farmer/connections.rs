@@ -203,7 +203,7 @@ impl Farmer {
         Some(AlarmKind::HarvesterAbsent {
             harvester: id,
             name: slot.name.to_string(),
-            plots: slot.plots(),
+            plots: self.harvesters.plots_of(slot),
             why: slot.gone_why.clone(),
             refused,
         })

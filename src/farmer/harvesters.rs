@@ -26,6 +26,9 @@ pub(super) struct Harvesters {
     /// Certificates that a person has revoked.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) revoked: BTreeSet<PeerId>,
+    /// Plots that harvesters had in earlier runs, by certificate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) past_plots: BTreeMap<PeerId, u64>,
 }
 
 /// One harvester.
@@ -198,6 +201,15 @@ impl Harvesters {
             .filter(|(_, slot)| slot.embedded == embedded)
             .max_by_key(|(id, slot)| (is_same(slot), host_of(&slot.peer) == host, slot.gone_at, *id))
             .map(|(id, _)| id)
+    }
+
+    /// Plots of a harvester as of now, or as of when it was here last, if that was in an earlier run.
+    pub(super) fn plots_of(&self, slot: &Slot) -> u64 {
+        if slot.session.is_none() && slot.last_sync.is_none() {
+            self.past_plots.get(&slot.peer.peer_id).copied().unwrap_or_default()
+        } else {
+            slot.plots()
+        }
     }
 
     /// Makes a slot for a harvester nobody has seen.

@@ -215,6 +215,8 @@ pub enum Input {
     Past(Box<FarmRecord>),
     /// Alarms of earlier runs, all of them over, the one that closed last first. Their numbers say nothing.
     PastAlarms(Vec<AlarmView>),
+    /// How many plots each harvester had in earlier runs, by certificate.
+    PastPlots(BTreeMap<PeerId, u64>),
     /// A harvester does not have plots that it had when it was told of last, maybe in an earlier run
     /// ([`PlotNews::Listed`](super::PlotNews::Listed)).
     PlotsMissing {

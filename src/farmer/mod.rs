@@ -238,6 +238,7 @@ impl Farmer {
             Input::History(view) => self.handle_history(now, view),
             Input::Past(past) => self.luck.handle_past(now, *past),
             Input::PastAlarms(alarms) => self.alarms.handle_past(alarms),
+            Input::PastPlots(counts) => self.harvesters.past_plots = counts,
             Input::PlotsMissing { harvester, plots } => self.handle_plots_missing(now, harvester, plots),
             Input::Fleet(status) => self.handle_fleet(now, status),
         }

@@ -148,7 +148,7 @@ impl Farmer {
             first_seen_unix_ms: slot.first_seen.0,
             connected_at_unix_ms: slot.connected_at.0,
             connections: slot.connections,
-            plots: slot.plots(),
+            plots: self.harvesters.plots_of(slot),
             plot_bytes: counted(slot.lists.plot_bytes().0),
             effective_bytes: counted(slot.lists.effective_bytes().0),
             failed: counted(slot.lists.failed.len() as u64),

@@ -1,8 +1,11 @@
 //! The table `plots`: where each plot was when somebody told of it last, so that what is not there after a restart of the
 //! farmer is noticed.
 
-use rusqlite::{Transaction, params};
+use std::collections::BTreeMap;
 
+use rusqlite::{Connection, Transaction, params};
+
+use super::columns::unsigned;
 use crate::farmer::{ListedPlots, PlotNews, PlotPlace};
 use crate::ids::{PeerId, PlotId};
 use crate::snapshot::HarvesterId;
@@ -53,6 +56,16 @@ pub(super) fn write(transaction: &Transaction<'_>, news: &PlotNews) -> Result<Op
         }
     }
     Ok(None)
+}
+
+/// How many plots each harvester had when it was told of last.
+pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<PeerId, u64>, rusqlite::Error> {
+    let mut counts = connection.prepare(
+        "SELECT certificate, of_it FROM (SELECT certificate AS number, count(*) AS of_it FROM plots GROUP BY certificate)
+         JOIN certificates ON certificates.id = number",
+    )?;
+    let counts = counts.query_map([], |row| Ok((PeerId(row.get(0)?), unsigned(row.get(1)?))))?;
+    counts.collect()
 }
 
 /// The row of a certificate, made if there is none.
@@ -191,17 +204,8 @@ mod tests {
     }
 
     /// Plots that are remembered, by harvester.
-    fn remembered(file: &Path) -> BTreeMap<PeerId, i64> {
-        let history = Connection::open(file).unwrap();
-        let mut counts = history
-            .prepare(
-                "SELECT c.certificate, count(*) FROM plots p JOIN certificates c ON c.id = p.certificate GROUP BY c.id",
-            )
-            .unwrap();
-        let counts = counts
-            .query_map([], |row| Ok((PeerId(row.get(0)?), row.get(1)?)))
-            .unwrap();
-        counts.collect::<Result<_, _>>().unwrap()
+    fn remembered(file: &Path) -> BTreeMap<PeerId, u64> {
+        counts(&Connection::open(file).unwrap()).unwrap()
     }
 
     fn file() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -315,7 +319,7 @@ mod tests {
         assert_eq!(run.lost(), lost("/mnt/d2", 40));
         run.comes("shelf", &goes);
         assert_eq!(run.lost(), []);
-        assert_eq!(remembered(&file).values().sum::<i64>(), 80);
+        assert_eq!(remembered(&file).values().sum::<u64>(), 80);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::batch::{Batch, Run};
 use super::columns::{QUARTER_COLUMNS, int, quarter, unsigned};
 use super::fact::Fact;
-use super::plots::MissingPlots;
+use super::plots::{self, MissingPlots};
 use super::{HistoryOptions, SUMS_KEPT_DAYS};
-use crate::ids::SpHash;
+use crate::ids::{PeerId, SpHash};
 use crate::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, FarmRecord};
 
 /// Version of the schema.
@@ -158,6 +158,11 @@ impl Store {
             quarters,
             ..luck.unwrap_or_default()
         })
+    }
+
+    /// How many plots each harvester had when it was told of last, by certificate.
+    pub(super) fn plot_counts(&self) -> Result<BTreeMap<PeerId, u64>, rusqlite::Error> {
+        plots::counts(&self.connection)
     }
 
     /// Alarms of earlier runs, the one that closed last first; at most [`ALARM_HISTORY_KEPT`]. One whose kind this version

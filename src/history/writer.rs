@@ -104,6 +104,12 @@ impl Writer {
             }
             Err(error) => self.warn_of_past(&error),
         }
+        match store.plot_counts() {
+            Ok(counts) => {
+                let _ = self.farmer.blocking_send(Input::PastPlots(counts));
+            }
+            Err(error) => self.warn_of_past(&error),
+        }
     }
 
     fn tell_missing(&self, missing: Vec<MissingPlots>) {

@@ -80,6 +80,7 @@ fn life() -> Story {
         directory: Some("/home/ann/my drive".to_owned()),
     };
     story.input(Input::PastAlarms(vec![past_alarm(lost)]));
+    story.input(Input::PastPlots([(certificate("cellar"), 412)].into()));
     story.pass(seconds(5));
     story.input(Input::Node {
         node: NODE,

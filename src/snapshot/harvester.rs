@@ -120,9 +120,9 @@ pub struct HarvesterView {
     pub connected_at_unix_ms: u64,
     /// Connections since the farmer started.
     pub connections: u64,
-    /// Plots as synced (0 until the first sync has finished).
+    /// Plots as synced (0 until the first sync has finished); those it had last, while it is absent.
     pub plots: u64,
-    /// Sum of file sizes, bytes.
+    /// Sum of file sizes, bytes; 0 while it has not come since the farmer was started.
     pub plot_bytes: u64,
     /// Sum of effective sizes (0.78 × expected size by k), bytes.
     pub effective_bytes: u64,
@@ -185,6 +185,16 @@ impl HarvesterView {
             self.state,
             HarvesterState::Absent { .. } | HarvesterState::Revoked { .. }
         )
+    }
+
+    /// Sum of file sizes, bytes; `None` while nobody knows: it has plots, and has not come since the farmer was started.
+    #[must_use]
+    pub const fn plot_size(&self) -> Option<u64> {
+        if self.plots > 0 && self.plot_bytes == 0 {
+            None
+        } else {
+            Some(self.plot_bytes)
+        }
     }
 }
 

@@ -163,7 +163,9 @@ fn line(harvester: &HarvesterView, widths: [usize; 3], now_unix_ms: u64) -> Stri
     let mut text = format!(
         "{name:<names$} {state:<states$} {version:<versions$} {:>12} {:>12}  {answer}",
         plural(harvester.plots, "plot"),
-        chia_bytes(harvester.plot_bytes as f64),
+        harvester
+            .plot_size()
+            .map_or_else(|| "?".to_owned(), |size| chia_bytes(size as f64)),
     );
     for (count, what) in [
         (harvester.failed, "failed"),

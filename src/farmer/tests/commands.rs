@@ -114,6 +114,48 @@ fn a_harvester_of_an_earlier_run_is_absent_until_it_comes() {
 }
 
 #[test]
+fn plots_of_an_absent_harvester_are_those_of_its_last_run_until_it_lists_them() {
+    let mut story = Story::new();
+    let status = |alarm: Option<&str>| {
+        Input::Fleet(FleetStatus {
+            names: [(certificate("new"), "rack-1".to_owned())].into(),
+            alarms: (alarm.into_iter().map(|of| AlarmKind::HarvesterMissing {
+                name: "rack-1".to_owned(),
+                fingerprint: certificate(of).to_string(),
+                address: None,
+                plots: 0,
+            }))
+            .collect(),
+            expected: vec![expected("new"), expected("other")],
+            ..FleetStatus::default()
+        })
+    };
+    story.input(status(None));
+    assert_eq!(story.harvester("rack-1").plots, 0, "nobody knows");
+    story.input(Input::PastPlots([(certificate("new"), 412)].into()));
+    let rack = story.harvester("rack-1");
+    assert_eq!(
+        (rack.plots, rack.plot_size(), rack.last_sync_unix_ms),
+        (412, None, None)
+    );
+    assert_eq!(story.harvester("10.0.0.9").plots, 0);
+    assert_eq!(story.snapshot().totals.plots, 0, "they are not farmed");
+    story.input(status(Some("new")));
+    assert_eq!(
+        story.alarms().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["rack-1 has not come since this farmer was started; it had 412 plots"]
+    );
+    let session = story.connect("new");
+    assert_eq!(story.harvester("rack-1").plots, 0, "it has not listed them");
+    story.disconnect(session);
+    assert_eq!(story.harvester("rack-1").plots, 412, "it still has not");
+    let session = story.connect("new");
+    story.sync_all(session, &plots("/mnt/d1", 3));
+    story.disconnect(session);
+    assert_eq!(story.harvester("rack-1").plots, 3);
+}
+
+#[test]
 fn settings_that_cannot_be_followed_are_an_alarm_until_they_can() {
     let mut story = Story::new();
     let read = |why: Option<&str>| Input::SettingsUnreadable {

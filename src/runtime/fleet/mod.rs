@@ -388,6 +388,7 @@ impl Fleet {
                 name: it.shown(),
                 fingerprint: it.newest().map(|it| it.sha256.to_string()).unwrap_or_default(),
                 address: it.last_address.clone(),
+                plots: 0,
             }));
         }
         for (name, address) in self.desk.burned() {

@@ -280,6 +280,9 @@ pub enum AlarmKind {
         fingerprint: String,
         /// From where it came last.
         address: Option<String>,
+        /// Plots that it had then, as far as anybody knows.
+        #[serde(default)]
+        plots: u64,
     },
     /// A pool gives no answer that can be used.
     PoolFailing {

@@ -121,6 +121,7 @@ impl AlarmKind {
                 name,
                 fingerprint,
                 address,
+                ..
             } => {
                 let from = address.as_ref().map(|it| format!(", which came from {it}")).unwrap_or_default();
                 let short = fingerprint.get(..16).unwrap_or(fingerprint);
@@ -329,8 +330,12 @@ impl fmt::Display for AlarmKind {
             Self::CertificateEnds { name, days_left } => {
                 write!(f, "the certificate of {name} ends in {}", count(*days_left, "day"))
             }
-            Self::HarvesterMissing { name, .. } => {
-                write!(f, "{name} has not come since this farmer was started")
+            Self::HarvesterMissing { name, plots, .. } => {
+                write!(f, "{name} has not come since this farmer was started")?;
+                match plots {
+                    0 => Ok(()),
+                    _ => write!(f, "; it had {}", count(*plots, "plot")),
+                }
             }
             Self::InvitationGuessed { name, address } => {
                 write!(

@@ -211,6 +211,7 @@ fn an_alarm_of_an_earlier_run_is_of_the_harvester_of_its_name() {
 fn an_alarm_that_has_only_the_name_of_a_harvester_is_about_it() {
     let mut farm = samples::many();
     let kind = AlarmKind::HarvesterMissing {
+        plots: 0,
         name: farm.harvesters[3].name.clone(),
         fingerprint: "df1ff2b1751cc8df".to_owned(),
         address: None,

@@ -175,6 +175,16 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
     let now = model.shown_at_unix_ms();
     let warn_if = |wrong: bool| if wrong { Tone::Warn } else { Tone::Plain };
     let s = |ms| seconds(ms, model);
+    let (plots, effective) = match h.plot_size() {
+        Some(size) => (
+            format!("{} · {}", grouped(h.plots), chia_bytes(size as f64)),
+            format!("{} effective", chia_effective_bytes(h.effective_bytes as f64)),
+        ),
+        None => (
+            format!("{} · size unknown", grouped(h.plots)),
+            "as last seen".to_owned(),
+        ),
+    };
     let mut rows = vec![
         (
             "took",
@@ -216,16 +226,8 @@ fn rows(model: &Model, h: &HarvesterView) -> Vec<(&'static str, String, Tone)> {
             format!("{} sent · {} invalid", h.proofs, h.invalid_proofs),
             warn_if(h.invalid_proofs > 0),
         ),
-        (
-            "plots",
-            format!("{} · {}", grouped(h.plots), chia_bytes(h.plot_bytes as f64)),
-            Tone::Plain,
-        ),
-        (
-            "",
-            format!("{} effective", chia_effective_bytes(h.effective_bytes as f64)),
-            Tone::Plain,
-        ),
+        ("plots", plots, Tone::Plain),
+        ("", effective, Tone::Plain),
         ("plot sync", sync(model, h), warn_if(h.last_sync_error.is_some())),
     ];
     if let Some(change) = &h.last_plot_change {

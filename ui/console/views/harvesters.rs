@@ -174,7 +174,7 @@ fn row(model: &Model, harvester: &HarvesterView, look_ups: u16) -> Vec<Line<'sta
         plain(model.harvester_name(harvester), theme.style(Tone::Title)),
         plain(short_words(harvester, model), theme.style(tone)),
         plain(grouped(harvester.plots), text),
-        plain(short_bytes(harvester.plot_bytes), text),
+        plain(harvester.plot_size().map_or_else(|| "?".to_owned(), short_bytes), text),
         plain(
             answered,
             if harvester.state.is_fine() {

@@ -5,15 +5,19 @@ use std::net::SocketAddr;
 use super::super::story::*;
 use crate::clock::UnixMillis;
 use crate::farmer::{ChainState, ExpectedHarvester, FleetStatus, Input, OuterCounters, PlotPlace};
-use crate::ids::{NodeId, QualityString, SessionId};
+use crate::ids::{NodeId, PeerId, QualityString, SessionId};
 use crate::snapshot::{
     AlarmKind, Concern, ConnectedPeer, FarmRecord, HarvesterId, HistoryState, HistoryView, QuarterCounts,
     SimulatedChainView, UnlistedDirectory,
 };
 
+/// A certificate of those that harvesters come with.
+fn of(n: u8) -> PeerId {
+    certificate(&format!("c{n}"))
+}
+
 /// Names, revoked certificates and troubles with certificates, as the bits of `choice` say.
 pub(super) fn fleet(story: &mut Story, choice: u8) {
-    let of = |n: u8| certificate(&format!("c{n}"));
     let is_set = |bit: u8| choice & (1 << bit) != 0;
     let mut alarms = Vec::new();
     if is_set(6) {
@@ -136,6 +140,7 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
             harvester: HarvesterId(u32::from(what % 2) + 1),
             plots: (what % 7..20).map(missing_plot).collect(),
         },
+        9 if what.is_multiple_of(2) => Input::PastPlots((0..3).map(|n| (of(n), u64::from(what))).collect()),
         9 => Input::PastAlarms(vec![past_alarm(AlarmKind::SignagePointsMissed {
             node: "attic.lan:8444".to_owned(),
             missed: u64::from(what),
