@@ -6,12 +6,12 @@
 //! opens, so it is enough that this one names few: official peers follow.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::HostPort;
 
@@ -44,6 +44,29 @@ async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
+/// Waits until this machine has not had `address` for a while, from which a connection comes: nothing arrives there any
+/// more, and nobody says so, so it would seem alive until it has been silent for long. Where any address can be bound
+/// (`net.ipv4.ip_nonlocal_bind`) this is never.
+pub(crate) async fn address_gone(address: SocketAddr) {
+    gone_for_a_while(|| has_address(address)).await;
+}
+
+/// A lease may be without its address for a moment while it is renewed.
+async fn gone_for_a_while(is_there: impl Fn() -> bool) {
+    let mut missed = 0;
+    while missed < LOOKS_MISSED {
+        sleep(BETWEEN_LOOKS).await;
+        missed = if is_there() { 0 } else { missed + 1 };
+    }
+}
+
+fn has_address(address: SocketAddr) -> bool {
+    let mut any_port = address;
+    any_port.set_port(0);
+    let bound = UdpSocket::bind(any_port);
+    bound.map_or_else(|error| error.kind() != io::ErrorKind::AddrNotAvailable, |_| true)
+}
+
 /// What connections of this socket send and are sent comes in segments that every path carries. To be called before it
 /// connects or listens. A system that refuses leaves them to the path, as most programs do.
 pub(crate) fn keep_segments_small(socket: &SockRef<'_>) {
@@ -56,9 +79,15 @@ const SEGMENT: u32 = 1_220;
 
 const BEFORE_THE_NEXT: Duration = Duration::from_secs(3);
 
+/// An address that was not there so often, looked for so often, is gone.
+const LOOKS_MISSED: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
+
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -80,5 +109,24 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let refused = connect(&HostPort::new("127.0.0.1", port)).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn own_addresses_are_told_from_others() {
+        for (address, is_own) in [
+            ("127.0.0.1:8447", true),
+            ("[::1]:8447", true),
+            ("203.0.113.9:8447", false),
+        ] {
+            assert_eq!(has_address(address.parse().unwrap()), is_own, "{address}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn address_that_is_away_for_a_moment_is_not_gone() {
+        let begin = Instant::now();
+        let away = [2, 4, 8, 12, 14, 16, 18];
+        gone_for_a_while(|| !away.contains(&begin.elapsed().as_secs())).await;
+        assert_eq!(begin.elapsed().as_secs(), 16);
     }
 }

@@ -33,6 +33,8 @@ pub struct DialOptions {
     pub host: String,
     /// Address it was reached at.
     pub address: SocketAddr,
+    /// Address of this machine that it was reached from: the link ends soon after this machine has it no longer.
+    pub own_address: Option<SocketAddr>,
     /// SHA-256 of the farmer's certificate.
     pub farmer_id: PeerId,
 }
@@ -134,7 +136,8 @@ impl<S> FarmerLink<S> {
             // Whoever dials says it in words that tell a person what to do, and not each time.
             tracing::debug!(target: target::HARVESTER_SERVER, "farmer {host}: {cause}");
         };
-        link::run(self.socket, &side, &self.meter, LIVENESS, link::until(shutdown), ended).await
+        let over = link::until_from(shutdown, self.options.own_address);
+        link::run(self.socket, &side, &self.meter, LIVENESS, over, ended).await
     }
 }
 

@@ -6,6 +6,7 @@
 //! silence is not held against the peer.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::meter::Meter;
 use crate::logging::escape;
 use crate::snapshot::DisconnectCause;
+use crate::tcp;
 use crate::wire::Message;
 
 /// When a link counts as dead.
@@ -75,6 +77,17 @@ pub(super) enum ToSend {
 pub(super) async fn until(shutdown: &CancellationToken) -> DisconnectCause {
     shutdown.cancelled().await;
     DisconnectCause::Shutdown
+}
+
+/// The same, for a link that was dialled from an address of this machine, which it may lose.
+pub(super) async fn until_from(shutdown: &CancellationToken, own: Option<SocketAddr>) -> DisconnectCause {
+    let Some(own) = own else { return until(shutdown).await };
+    tokio::select! {
+        cause = until(shutdown) => cause,
+        () = tcp::address_gone(own) => DisconnectCause::Lost {
+            detail: format!("this machine has the address {} no longer", own.ip().to_canonical()),
+        },
+    }
 }
 
 /// Runs a link until it ends or `over` is ready, and closes it. Says why it ended as soon as that is known, before the goodbye.

@@ -35,6 +35,8 @@ pub struct NodeDialOptions {
     pub host: String,
     /// Address it was reached at.
     pub address: SocketAddr,
+    /// Address of this machine that it was reached from: the link ends soon after this machine has it no longer.
+    pub own_address: Option<SocketAddr>,
     /// SHA-256 of the node's certificate.
     pub node_id: PeerId,
 }
@@ -109,7 +111,8 @@ impl<S> FullNodeLink<S> {
                 tracing::warn!(target: target::FARMER_SERVER, "full node {host}: {cause}");
             }
         };
-        link::run(self.socket, &side, &self.meter, LIVENESS, link::until(shutdown), ended).await
+        let over = link::until_from(shutdown, self.options.own_address);
+        link::run(self.socket, &side, &self.meter, LIVENESS, over, ended).await
     }
 }
 

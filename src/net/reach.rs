@@ -25,6 +25,8 @@ pub struct Reached {
     pub stream: TlsStream<TcpStream>,
     /// Address it was reached at.
     pub address: SocketAddr,
+    /// Address of this machine that it was reached from.
+    pub own_address: Option<SocketAddr>,
     /// SHA-256 of its certificate.
     pub peer_id: PeerId,
 }
@@ -63,10 +65,12 @@ pub async fn reach(peer: &HostPort, tls: &Arc<ClientConfig>, name: ServerName<'s
             _ => ReachError::Unreachable(error),
         })?;
     let address = stream.peer_addr().map_err(ReachError::Unreachable)?;
+    let own_address = stream.local_addr().ok();
     let (stream, peer_id) = shake(stream, tls, name, deadline).await?;
     Ok(Reached {
         stream,
         address,
+        own_address,
         peer_id,
     })
 }

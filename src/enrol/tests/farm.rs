@@ -121,6 +121,7 @@ impl Farm {
             protocol_version: ProtocolVersion::CURRENT,
             host: self.address().to_string(),
             address: reached.address,
+            own_address: reached.own_address,
             farmer_id: reached.peer_id,
         };
         let link = connect(reached.stream, options)

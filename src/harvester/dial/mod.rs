@@ -313,6 +313,7 @@ async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>
     let Reached {
         stream,
         address,
+        own_address,
         peer_id: farmer_id,
     } = reach(&settings.farmer, &tls.config, tls.farmer_name).await?;
     let options = DialOptions {
@@ -320,6 +321,7 @@ async fn open(settings: &DialSettings) -> Result<FarmerLink<TlsStream<TcpStream>
         protocol_version: ProtocolVersion::CURRENT,
         host: settings.farmer.to_string(),
         address,
+        own_address,
         farmer_id,
     };
     connect(stream, options)

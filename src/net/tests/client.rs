@@ -23,6 +23,7 @@ fn options() -> DialOptions {
         protocol_version: ProtocolVersion::CURRENT,
         host: "farmer:8447".to_owned(),
         address: ([10, 0, 0, 1], 8447).into(),
+        own_address: None,
         farmer_id: PeerId([1; 32]),
     }
 }
@@ -97,6 +98,23 @@ async fn our_harvester_farms_with_our_farmer() {
     connected.outbox.close(DisconnectCause::Shutdown);
     assert_eq!(harvester.ended.await.unwrap(), DisconnectCause::ClosedByPeer);
     assert_eq!(farm.disconnected().await, DisconnectCause::Shutdown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_from_an_address_that_this_machine_has_lost_does_not_wait_for_silence() {
+    let mut farm = Farm::new();
+    let mut lost = options();
+    // One for documentation (RFC 5737), which no machine has.
+    lost.own_address = Some("203.0.113.9:50000".parse().unwrap());
+    let harvester = Harvester::run(connect(farm.open(1 << 20), lost).await.unwrap());
+    let begin = Instant::now();
+    let _connected = farm.connected().await;
+    let cause = harvester.ended.await.unwrap();
+    assert_eq!(
+        cause.to_string(),
+        "connection lost: this machine has the address 203.0.113.9 no longer"
+    );
+    assert_eq!(begin.elapsed().as_secs(), 6);
 }
 
 #[tokio::test(start_paused = true)]

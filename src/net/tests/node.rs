@@ -23,6 +23,7 @@ fn options() -> NodeDialOptions {
         server_port: 8447,
         host: "node.lan:8444".to_owned(),
         address: SocketAddr::from(([10, 0, 0, 9], 8444)),
+        own_address: None,
         node_id: PeerId([9; 32]),
     }
 }

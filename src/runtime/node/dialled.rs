@@ -99,6 +99,7 @@ impl DialledNode {
         let Reached {
             stream,
             address,
+            own_address,
             peer_id,
         } = reach(&self.peer, &self.tls, chia_server_name()).await?;
         let trust = if address.ip().to_canonical().is_loopback() {
@@ -111,6 +112,7 @@ impl DialledNode {
             server_port: self.server_port,
             host: self.peer.to_string(),
             address,
+            own_address,
             node_id: peer_id,
         };
         let link = connect_node(stream, options).await.map_err(|error| {
