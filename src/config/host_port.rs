@@ -1,6 +1,7 @@
 //! A peer to dial: host and port.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// Host name or address, and port. Text form `host:port`; an IPv6 address stands in brackets.
@@ -19,6 +20,19 @@ impl HostPort {
         Self {
             host: host.into(),
             port,
+        }
+    }
+
+    /// The peer that a text names, at `port` if it names none: `farm.local`, `192.168.1.10`, `[fd00::1]`, or `fd00::1`.
+    ///
+    /// # Errors
+    /// It is neither that nor `host:port`.
+    pub fn with_default_port(text: &str, port: u16) -> Result<Self, HostPortError> {
+        match text.parse::<Ipv6Addr>() {
+            Ok(address) => Ok(Self::new(address.to_string(), port)),
+            Err(_) => text
+                .parse()
+                .or_else(|error| format!("{text}:{port}").parse().map_err(|_| error)),
         }
     }
 }
@@ -92,6 +106,24 @@ mod tests {
             "http://farm:1",
         ] {
             assert!(text.parse::<HostPort>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn port_that_is_not_said_is_the_usual_one() {
+        for (text, expected) in [
+            ("farm.local", "farm.local:8447"),
+            ("192.168.1.10", "192.168.1.10:8447"),
+            ("[fd00::1]", "[fd00::1]:8447"),
+            ("fd00::1", "[fd00::1]:8447"),
+            ("farm:1", "farm:1"),
+            ("[fd00::1]:1", "[fd00::1]:1"),
+        ] {
+            assert_eq!(HostPort::with_default_port(text, 8447).unwrap().to_string(), expected);
+        }
+        for text in ["", "farm:", "farm:0", "farm:65536", "a b", "http://farm", "[farm]"] {
+            let error = HostPort::with_default_port(text, 8447).unwrap_err();
+            assert_eq!(error.got, text);
         }
     }
 }

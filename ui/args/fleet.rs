@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use farmconsole::config::{HarvesterName, HostPort, HostPortError};
+use farmconsole::config::{HarvesterName, HostPort};
 
 use super::Output;
 
@@ -101,8 +101,8 @@ pub(crate) struct HarvesterInvite {
     /// Only from this address or range, as 10.0.0.0/24.
     #[arg(long, value_name = "RANGE")]
     pub(crate) from: Option<String>,
-    /// Where that machine reaches this one [default: this machine's address].
-    #[arg(long, value_name = "HOST:PORT", value_parser = farmer_address)]
+    /// Where that machine reaches this one [default: this machine's address, and the port of the settings].
+    #[arg(long, value_name = "HOST[:PORT]", value_parser = farmer_address)]
     pub(crate) address: Vec<String>,
     #[command(flatten)]
     pub(crate) output: Output,
@@ -177,11 +177,12 @@ pub(crate) struct HarvesterRun {
 
 /// An address that a token can carry.
 fn farmer_address(text: &str) -> Result<String, String> {
-    let address: HostPort = text.parse().map_err(|error: HostPortError| error.to_string())?;
+    // The farmer knows the port it has.
+    let address = HostPort::with_default_port(text, 1).map_err(|error| error.to_string())?;
     if !address.host.is_ascii() {
         return Err("expected a host name of ASCII characters".to_owned());
     }
-    Ok(address.to_string())
+    Ok(text.to_owned())
 }
 
 fn ttl(text: &str) -> Result<Duration, String> {

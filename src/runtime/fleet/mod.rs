@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::embedded;
 use crate::clock::{Mono, UnixMillis};
-use crate::config::{LegacyCa, Root, is_simulator};
+use crate::config::{HostPort, LegacyCa, Root, is_simulator};
 use crate::enrol::{Desk, DeskError};
 use crate::farmer::{ExpectedHarvester, FleetStatus, Input};
 use crate::handle::{AnswersFleet, FleetAnswer, FleetAsk, FleetView};
@@ -228,7 +228,9 @@ impl Fleet {
                 let addresses = if addresses.is_empty() {
                     vec![SocketAddr::new(own_address(), self.port).to_string()]
                 } else {
-                    addresses
+                    let with_port = |it: &String| HostPort::with_default_port(it, self.port).map(|it| it.to_string());
+                    let named = addresses.iter().map(with_port).collect::<Result<_, _>>();
+                    named.map_err(|error| FleetError::Other(error.to_string()))?
                 };
                 let token = self.desk.invite(&name, ttl, from, addresses)?;
                 Ok(FleetAnswer::Invited {
