@@ -335,7 +335,7 @@ pub(crate) fn wallet(
     }
     match mnemonic_file {
         Some(file) => secrets::read(file).map(ImportSource::Mnemonic),
-        None => secrets::ask("Mnemonic, 12 to 24 words in one line (not shown): ")
+        None => secrets::ask_mnemonic(secrets::ask)
             .map(ImportSource::Mnemonic)
             .map_err(secrets::not_asked("--mnemonic-file")),
     }
@@ -378,11 +378,11 @@ fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyr
                         .map(|hint| format!(" (hint: {hint})"))
                         .unwrap_or_default();
                     let question = format!("Passphrase of Chia's keyring {}{hint}: ", keyring.path().display());
-                    let is_wrong = |text: &str| {
+                    let wrong = |text: &str| {
                         let opened = keyring.unlock(&Passphrase::new(text.to_owned().into()));
-                        matches!(opened, Err(KeyringError::WrongPassphrase { .. }))
+                        matches!(opened, Err(KeyringError::WrongPassphrase { .. })).then(secrets::not_it)
                     };
-                    secrets::ask_until_right(secrets::ask, &question, is_wrong)
+                    secrets::ask_until_right(secrets::ask, &question, wrong)
                         .map(Passphrase::new)
                         .map_err(secrets::not_asked("--keyring-passphrase-file"))?
                 }
