@@ -1,6 +1,6 @@
 //! `farmconsole plots create`: makes plots for the keys of this root, or for others.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,11 +37,11 @@ pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
     let dir = std::path::absolute(&options.final_dir)?;
     refuse_file(&dir)?;
     check_needs(&dir, format, options.num)?;
-    announce(&dir, &plot, options.num, &settings)?;
+    announce(&mut context.out(false), &dir, &plot, options.num, &settings)?;
     let mut signals = Signals::take()?;
     for number in 1..=options.num {
         let path = make(&dir, &plot, (number, options.num), &mut signals).await?;
-        writeln!(io::stdout().lock(), "{}", safe(&path.display().to_string()))?;
+        writeln!(context.out(false), "{}", safe(&path.display().to_string()))?;
     }
     if !options.exclude_final_dir {
         add_directory(context, &dir)?;
@@ -234,8 +234,7 @@ fn check_needs(dir: &Path, format: PlotFormat, count: u32) -> Result<(), Failure
 }
 
 /// Says what is about to be made.
-fn announce(dir: &Path, plot: &NewPlot, count: u32, settings: &Settings) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+fn announce(out: &mut impl Write, dir: &Path, plot: &NewPlot, count: u32, settings: &Settings) -> Result<(), Failure> {
     let (kind, strength) = match plot.format {
         PlotFormat::V1 { .. } => ("v1", String::new()),
         PlotFormat::V2(v2) => ("v2", format!(", strength {}", v2.strength)),
@@ -347,7 +346,7 @@ fn add_directory(context: &Context, dir: &Path) -> Result<(), Failure> {
     editor.save().map_err(not_changed)?;
     if edited == Edited::Changed {
         writeln!(
-            io::stdout().lock(),
+            context.out(false),
             "Added {} to the plot directories of this root",
             safe(&dir.display().to_string())
         )?;
