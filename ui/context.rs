@@ -5,7 +5,7 @@ use std::io::{self, StdoutLock};
 use std::path::{Path, PathBuf};
 
 use farmconsole::config::{Root, Settings, access};
-use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
+use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role, Waiter};
 use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
@@ -217,9 +217,14 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
 }
 
 /// What can be started on the root of a control socket that nobody listens at.
-fn what_to_start(socket: &Path) -> &'static str {
+fn what_to_start(socket: &Path) -> String {
     let root = socket.parent().and_then(Path::parent).map(Root::new);
-    match root {
+    if let Some(Waiter { pid, what }) = root.as_ref().and_then(|root| Waiter::at(&root.waiting_file())) {
+        return format!(
+            "process {pid} is starting one, and cannot yet: {what}; ask again soon, or end it with `kill {pid}`"
+        );
+    }
+    let hint = match root {
         Some(root) if !root.config_file().exists() => {
             "there is no root yet: make one with `farmconsole init`, or name another with `--root DIR`; \
              `farmconsole demo` needs none"
@@ -231,7 +236,8 @@ fn what_to_start(socket: &Path) -> &'static str {
             "start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with \
              `farmconsole harvester run`"
         }
-    }
+    };
+    hint.to_owned()
 }
 
 fn strange(answer: &Answer) -> Failure {

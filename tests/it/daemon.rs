@@ -305,6 +305,12 @@ fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    let asked = program.fails(&["summary"], 69);
+    let starting = format!(
+        "hint: process {} is starting one, and cannot yet: listen on",
+        daemon.id()
+    );
+    assert!(asked.contains(&starting) && asked.contains("in use by"), "{asked}");
     // To have settings read again does not end it meanwhile.
     hang_up(&daemon);
     wait_a_moment();
