@@ -246,9 +246,12 @@ pub(crate) fn ask(question: &str) -> io::Result<Zeroizing<String>> {
     answer
 }
 
-/// A question nobody could answer, and the option that answers it.
+/// A question nobody could answer, and the option that answers it. Whoever was asked and gave up needs no other way.
 pub(crate) fn not_asked(option: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::new(Status::Usage, error).hint(format!("give it in a file: {option} FILE"))
+    move |error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::new(Status::Usage, format!("{error}: nothing was changed")),
+        _ => Failure::new(Status::Usage, error).hint(format!("give it in a file: {option} FILE")),
+    }
 }
 
 /// A terminal that shows nothing of what is typed and hands it over key by key, until this is dropped. The keys that
@@ -343,6 +346,17 @@ mod tests {
         assert_eq!(questions, ["Passphrase: ", "That is not it, try again.\nPassphrase: "]);
         assert_eq!(asked(&["a", "b", "c", "sesame"], Some("c")).len(), 3);
         assert_eq!(asked(&["a"], None).len(), 2, "whoever gives up is not asked again");
+    }
+
+    #[test]
+    fn only_whoever_could_not_be_asked_is_told_another_way() {
+        let told = |kind: io::ErrorKind| format!("{:?}", not_asked("--mnemonic-file")(kind.into()));
+        assert!(told(io::ErrorKind::NotFound).contains("--mnemonic-file FILE"));
+        let given_up = told(io::ErrorKind::Interrupted);
+        assert!(
+            given_up.contains("nothing was changed") && given_up.contains("hint: None"),
+            "{given_up}"
+        );
     }
 
     #[test]
