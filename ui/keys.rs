@@ -215,6 +215,8 @@ pub(crate) fn signed_for_another(reports: &[KeyReport], pool: Option<PuzzleHash>
 
 /// `farmconsole keys passphrase set`.
 pub(crate) fn set_passphrase(context: &Context, new: Option<&Path>) -> Outcome {
+    // Before anybody thinks of a passphrase: there must be something to lock.
+    keys::show(&context.root.keys_file()).map_err(bad_keys)?;
     let old = secrets::to_unlock(context)?;
     let new = secrets::new_passphrase("the farming keys", new, "--new-passphrase-file")?;
     change_passphrase(context, old.as_ref(), Some(&new), "locked with the new passphrase")

@@ -157,6 +157,14 @@ fn a_farm_leaves_no_core_dump() {
 }
 
 #[test]
+fn no_passphrase_is_asked_for_where_there_is_nothing_to_lock() {
+    let program = Program::new();
+    program.ok(&["init", "--network", "simulator1"]);
+    let errors = program.fails(&["keys", "passphrase", "set"], 1);
+    assert!(errors.contains("no farming keys at"), "{errors}");
+}
+
+#[test]
 fn a_mnemonic_is_asked_for_and_never_shown() {
     let program = Program::new();
     program.ok(&["init", "--network", "simulator1"]);
