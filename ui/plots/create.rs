@@ -168,6 +168,9 @@ fn first_key(context: &Context, instead: &str) -> Result<keys::KeyReport, Failur
     let file = context.root.keys_file();
     let reports = keys::show(&file).map_err(|error| {
         let hint = match &error {
+            keys::KeysError::Missing { .. } if context.root.membership_file().exists() => Some(format!(
+                "name the key to plot for with {instead}: `farmconsole keys show` on the farmer's machine prints it"
+            )),
             keys::KeysError::Missing { .. } => Some(format!(
                 "name the key to plot for with {instead}, or import keys with `farmconsole keys import --mnemonic`"
             )),
@@ -372,6 +375,28 @@ const ATTEMPTS: u32 = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::ColorChoice;
+    use crate::context::Looks;
+
+    #[test]
+    fn a_machine_that_only_harvests_is_not_told_to_import_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let looks = Looks {
+            color: ColorChoice::Auto,
+            ascii: false,
+            theme: None,
+        };
+        let context = Context::new(Some(dir.path().to_owned()), "mainnet", looks, None).unwrap();
+        let hint = || format!("{:?}", first_key(&context, "-f FARMER_PUBLIC_KEY").unwrap_err());
+        assert!(hint().contains("`farmconsole keys import --mnemonic`"), "{}", hint());
+        context.root.create_state_dir().unwrap();
+        std::fs::write(context.root.membership_file(), "").unwrap();
+        assert!(
+            hint().contains("-f FARMER_PUBLIC_KEY") && !hint().contains("import"),
+            "{}",
+            hint()
+        );
+    }
 
     #[test]
     fn a_file_is_no_directory_for_plots_and_a_missing_one_is_made_later() {
