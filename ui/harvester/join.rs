@@ -358,7 +358,7 @@ mod tests {
     fn a_command_for_the_farmer_does_not_name_the_root_of_this_machine() {
         let commands = Commands::new(Some(std::path::Path::new("/srv/barn")), None);
         let address = || HostPort::new("farm.local", 8447);
-        let source = std::io::ErrorKind::ConnectionRefused.into();
+        let source = io::ErrorKind::ConnectionRefused.into();
         let nobody = JoinError::Unreachable {
             address: address(),
             source,
