@@ -31,8 +31,11 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     match client {
         Ok(client) if client.hello().role == Role::Harvester => watch_harvester(context, client).await,
         Ok(client) => watch(context, client).await,
+        // Without a root there is nothing to farm here, and who has just begun is told what there is to begin with.
         Err(ControlError::NotRunning { source, .. })
-            if !context.is_read_only && source.kind() != io::ErrorKind::PermissionDenied =>
+            if !context.is_read_only
+                && source.kind() != io::ErrorKind::PermissionDenied
+                && context.root.config_file().exists() =>
         {
             farm_here(context).await
         }

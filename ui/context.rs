@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::io::{self, StdoutLock};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use farmconsole::config::{Root, Settings, access};
-use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role};
+use farmconsole::config::{Root, Settings, access, shell_word};
+use farmconsole::control::{Answer, Ask, ControlClient, ControlError, Role, Waiter};
 use farmconsole::handle::{FeedEvent, RecentKind};
 use farmconsole::snapshot::page::{Page, PageRequest};
 use farmconsole::snapshot::{FarmSnapshot, MachineSnapshot};
@@ -203,7 +204,8 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
             Failure::new(Status::NotRunning, error).hint_if_any(hint)
         }
         ControlError::NotRunning { ref path, .. } => {
-            let hint = what_to_start(path);
+            let demo = default_root("demo").map(Root::new);
+            let hint = what_to_start(path, demo.as_ref());
             Failure::new(Status::NotRunning, error).hint(hint)
         }
         ControlError::VersionSkew { .. } => {
@@ -216,10 +218,24 @@ pub(crate) fn not_attached(error: ControlError) -> Failure {
     }
 }
 
-/// What can be started on the root of a control socket that nobody listens at.
-fn what_to_start(socket: &Path) -> &'static str {
+/// What can be started on the root of a control socket that nobody listens at, or asked on that of a `demo`.
+fn what_to_start(socket: &Path, demo: Option<&Root>) -> String {
     let root = socket.parent().and_then(Path::parent).map(Root::new);
-    match root {
+    if let Some(Waiter { pid, what }) = root.as_ref().and_then(|root| Waiter::at(&root.waiting_file())) {
+        return format!(
+            "process {pid} is starting one, and cannot yet: {what}; ask again soon, or end it with `kill {pid}`"
+        );
+    }
+    let runs = |demo: &&Root| UnixStream::connect(demo.control_socket()).is_ok();
+    let has_root = root.as_ref().is_none_or(|root| root.config_file().exists());
+    if let (false, Some(demo)) = (has_root, demo.filter(runs)) {
+        let demo = shell_word(demo.dir());
+        return format!(
+            "there is no root yet, and what runs on this machine is the demo: `farmconsole --root {demo}` looks at it, and \
+             every command takes `--root {demo}`"
+        );
+    }
+    let hint = match root {
         Some(root) if !root.config_file().exists() => {
             "there is no root yet: make one with `farmconsole init`, or name another with `--root DIR`; \
              `farmconsole demo` needs none"
@@ -231,7 +247,8 @@ fn what_to_start(socket: &Path) -> &'static str {
             "start one with `farmconsole --daemon`, or try `farmconsole demo`; a harvester alone with \
              `farmconsole harvester run`"
         }
-    }
+    };
+    hint.to_owned()
 }
 
 fn strange(answer: &Answer) -> Failure {
@@ -267,7 +284,7 @@ mod tests {
     fn whoever_finds_nobody_is_told_what_can_be_started_on_that_root() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
-        let hint = || what_to_start(&root.control_socket());
+        let hint = || what_to_start(&root.control_socket(), None);
         let make = |file: &Path| {
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, "").unwrap();
@@ -278,6 +295,21 @@ mod tests {
         make(&root.membership_file());
         assert_eq!(hint(), "start this harvester with `farmconsole harvester run`");
         make(&root.keys_file());
+        assert!(hint().contains("`farmconsole --daemon`"), "{}", hint());
+    }
+
+    #[test]
+    fn whoever_has_no_root_and_runs_the_demo_is_led_to_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, demo] = ["mainnet", "demo"].map(|name| Root::new(dir.path().join(name)));
+        demo.create_state_dir().unwrap();
+        let hint = || what_to_start(&root.control_socket(), Some(&demo));
+        assert!(hint().contains("`farmconsole init`"), "{}", hint());
+        let _running = std::os::unix::net::UnixListener::bind(demo.control_socket()).unwrap();
+        let look = format!("`farmconsole --root {}`", demo.dir().display());
+        assert!(hint().contains(&look), "{}", hint());
+        std::fs::create_dir_all(root.config_file().parent().unwrap()).unwrap();
+        std::fs::write(root.config_file(), "").unwrap();
         assert!(hint().contains("`farmconsole --daemon`"), "{}", hint());
     }
 }

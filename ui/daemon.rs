@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farmconsole::config::{LoggingSettings, shell_word};
-use farmconsole::control::LockError;
+use farmconsole::config::{LoggingSettings, Root, shell_word};
+use farmconsole::control::{LockError, Waiting};
 use farmconsole::logging::{self, LogGuard, LogOptions, Service};
 use farmconsole::runtime::{FarmOptions, LiveSettings, RunningFarm, StartError};
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ const PORT_RETRY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(context: &Context) -> Outcome {
     let mut signals = Signals::take()?;
     let (options, _log) = prepare(context)?;
-    let starting = when_the_port_is_free(|| farmconsole::runtime::start(options.clone()));
+    let starting = when_the_port_is_free(&context.root, || farmconsole::runtime::start(options.clone()));
     tokio::pin!(starting);
     let mut have_changed = false;
     let farm = loop {
@@ -52,12 +52,16 @@ pub(crate) async fn run(context: &Context) -> Outcome {
     wait_and_end(stop, Some(settings), farm.ended(GOODBYE), signals).await
 }
 
-/// Starts until it starts, fails for good, or has found the port taken for too long.
-async fn when_the_port_is_free<T>(start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+/// Starts until it starts, fails for good, or has found the port taken for too long. Whoever asks for the farmer of this
+/// root meanwhile can know what it waits for.
+async fn when_the_port_is_free<T>(root: &Root, start: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
     let mut waited = Duration::ZERO;
+    let mut told = None;
     loop {
         match start() {
             Err(StartError::Listen(taken)) if taken.may_pass() && waited < PORT_PATIENCE => {
+                // Whoever reads it just now keeps it from being written, for that moment.
+                told = told.or_else(|| Waiting::tell(&root.waiting_file(), &taken.to_string()).ok());
                 if waited.is_zero() {
                     let patience = PORT_PATIENCE.as_secs();
                     // Waiting goes on when nobody reads this.
@@ -226,15 +230,48 @@ mod tests {
             tries.set(tries.get() + 1);
             if tries.get() < 5 { Err(taken()) } else { Ok(tries.get()) }
         };
-        assert_eq!(when_the_port_is_free(start).await.ok(), Some(5));
+        let root = Root::new("/no-such-root");
+        assert_eq!(when_the_port_is_free(&root, start).await.ok(), Some(5));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_port_that_stays_in_use_is_given_up_after_thirty_seconds() {
         let started = tokio::time::Instant::now();
         let never = || Err::<(), _>(taken());
-        assert!(matches!(when_the_port_is_free(never).await, Err(StartError::Listen(_))));
+        let root = Root::new("/no-such-root");
+        let given_up = when_the_port_is_free(&root, never).await;
+        assert!(matches!(given_up, Err(StartError::Listen(_))));
         assert_eq!(started.elapsed(), PORT_PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_asks_while_a_port_is_waited_for_is_told_so() {
+        use crate::context::not_attached;
+        use farmconsole::control::ControlError;
+
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        root.create_state_dir().unwrap();
+        let asked = || {
+            let not_running = ControlError::NotRunning {
+                path: root.control_socket(),
+                source: io::ErrorKind::ConnectionRefused.into(),
+            };
+            format!("{:?}", not_attached(not_running))
+        };
+        let tries = Cell::new(0);
+        let start = || {
+            tries.set(tries.get() + 1);
+            if tries.get() < 3 {
+                return Err(taken());
+            }
+            let (told, pid) = (asked(), std::process::id());
+            assert!(told.contains(&format!("process {pid} is starting one")), "{told}");
+            assert!(told.contains("8447") && told.contains("status: NotRunning"), "{told}");
+            Ok(())
+        };
+        assert!(when_the_port_is_free(&root, start).await.is_ok());
+        assert!(!asked().contains("is starting one"), "{}", asked());
     }
 
     #[tokio::test(start_paused = true)]
@@ -244,7 +281,8 @@ mod tests {
             tries.set(tries.get() + 1);
             Err::<(), _>(StartError::Threads(io::Error::other("none")))
         };
-        assert!(when_the_port_is_free(start).await.is_err());
+        let root = Root::new("/no-such-root");
+        assert!(when_the_port_is_free(&root, start).await.is_err());
         assert_eq!(tries.get(), 1);
     }
 }

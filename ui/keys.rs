@@ -215,6 +215,8 @@ pub(crate) fn signed_for_another(reports: &[KeyReport], pool: Option<PuzzleHash>
 
 /// `farmconsole keys passphrase set`.
 pub(crate) fn set_passphrase(context: &Context, new: Option<&Path>) -> Outcome {
+    // Before anybody thinks of a passphrase: there must be something to lock.
+    keys::show(&context.root.keys_file()).map_err(bad_keys)?;
     let old = secrets::to_unlock(context)?;
     let new = secrets::new_passphrase("the farming keys", new, "--new-passphrase-file")?;
     change_passphrase(context, old.as_ref(), Some(&new), "locked with the new passphrase")
@@ -335,7 +337,7 @@ pub(crate) fn wallet(
     }
     match mnemonic_file {
         Some(file) => secrets::read(file).map(ImportSource::Mnemonic),
-        None => secrets::ask("Mnemonic, 12 to 24 words in one line (not shown): ")
+        None => secrets::ask_mnemonic(secrets::ask)
             .map(ImportSource::Mnemonic)
             .map_err(secrets::not_asked("--mnemonic-file")),
     }
@@ -378,11 +380,11 @@ fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyr
                         .map(|hint| format!(" (hint: {hint})"))
                         .unwrap_or_default();
                     let question = format!("Passphrase of Chia's keyring {}{hint}: ", keyring.path().display());
-                    let is_wrong = |text: &str| {
+                    let wrong = |text: &str| {
                         let opened = keyring.unlock(&Passphrase::new(text.to_owned().into()));
-                        matches!(opened, Err(KeyringError::WrongPassphrase { .. }))
+                        matches!(opened, Err(KeyringError::WrongPassphrase { .. })).then(secrets::not_it)
                     };
-                    secrets::ask_until_right(secrets::ask, &question, is_wrong)
+                    secrets::ask_until_right(secrets::ask, &question, wrong)
                         .map(Passphrase::new)
                         .map_err(secrets::not_asked("--keyring-passphrase-file"))?
                 }

@@ -46,11 +46,11 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
         }
     }
     let question = format!("Passphrase of the farming keys in {}: ", file.display());
-    let is_wrong = |text: &str| {
+    let wrong = |text: &str| {
         let opened = keys::load(&file, Some(&Passphrase::new(text.to_owned().into())));
-        matches!(opened, Err(KeysError::WrongPassphrase { .. }))
+        matches!(opened, Err(KeysError::WrongPassphrase { .. })).then(not_it)
     };
-    ask_until_right(ask, &question, is_wrong)
+    ask_until_right(ask, &question, wrong)
         .map(|text| Some(Passphrase::new(text)))
         .map_err(|no_answer| {
             Failure::new(
@@ -63,21 +63,41 @@ pub(crate) fn to_unlock(context: &Context) -> Result<Option<Passphrase>, Failure
         })
 }
 
-/// Asks for something that may be mistyped: three times at most, as long as it is wrong. Whoever uses the last answer says
-/// what is wrong with it.
+/// Asks for something that may be mistyped: three times at most, as long as `wrong` says what is wrong with it, which
+/// must tell nothing of it. Whoever uses the last answer says what is wrong with that.
 pub(crate) fn ask_until_right(
     mut ask: impl FnMut(&str) -> io::Result<Zeroizing<String>>,
     question: &str,
-    is_wrong: impl Fn(&str) -> bool,
+    wrong: impl Fn(&str) -> Option<String>,
 ) -> io::Result<Zeroizing<String>> {
     let mut answer = ask(question)?;
     for _ in 1..TRIES {
-        if !is_wrong(&answer) {
-            break;
-        }
-        answer = ask(&format!("That is not it, try again.\n{question}"))?;
+        let Some(wrong) = wrong(&answer) else { break };
+        answer = ask(&format!("{wrong}, try again.\n{question}"))?;
     }
     Ok(answer)
+}
+
+/// What is wrong with a passphrase that opens nothing.
+pub(crate) fn not_it() -> String {
+    "That is not it".to_owned()
+}
+
+/// A mnemonic, from whoever sits at the terminal. What is mistyped is told by its place, never by the word.
+pub(crate) fn ask_mnemonic(ask: impl FnMut(&str) -> io::Result<Zeroizing<String>>) -> io::Result<Zeroizing<String>> {
+    let wrong = |text: &str| {
+        keys::check_mnemonic(text)
+            .err()
+            .map(|error| sentence(&error.to_string()))
+    };
+    ask_until_right(ask, "Mnemonic, 12 to 24 words in one line (not shown): ", wrong)
+}
+
+/// The same with a capital.
+fn sentence(fragment: &str) -> String {
+    let mut rest = fragment.chars();
+    let first = rest.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(rest).collect()
 }
 
 /// Asks for a new secret and for the same again, three times at most; nothing if they never were the same.
@@ -132,11 +152,11 @@ pub(crate) fn ca_passphrase(context: &Context) -> Result<Zeroizing<String>, Fail
             read(&path).map(|text| passphrase_in(&text).to_owned().into())
         }
         None => {
-            let is_wrong = |text: &str| {
+            let wrong = |text: &str| {
                 let opened = CaKeys::of(&context.root).unlock(Passphrase::new(text.to_owned().into()), Mono(0));
-                matches!(opened, Err(TlsError::WrongPassphrase { .. }))
+                matches!(opened, Err(TlsError::WrongPassphrase { .. })).then(not_it)
             };
-            ask_until_right(ask, "Passphrase of the keys of this farm's authorities: ", is_wrong)
+            ask_until_right(ask, "Passphrase of the keys of this farm's authorities: ", wrong)
                 .map_err(not_asked("--ca-passphrase-file"))
         }
     }
@@ -226,9 +246,12 @@ pub(crate) fn ask(question: &str) -> io::Result<Zeroizing<String>> {
     answer
 }
 
-/// A question nobody could answer, and the option that answers it.
+/// A question nobody could answer, and the option that answers it. Whoever was asked and gave up needs no other way.
 pub(crate) fn not_asked(option: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure::new(Status::Usage, error).hint(format!("give it in a file: {option} FILE"))
+    move |error| match error.kind() {
+        io::ErrorKind::Interrupted => Failure::new(Status::Usage, format!("{error}: nothing was changed")),
+        _ => Failure::new(Status::Usage, error).hint(format!("give it in a file: {option} FILE")),
+    }
 }
 
 /// A terminal that shows nothing of what is typed and hands it over key by key, until this is dropped. The keys that
@@ -314,7 +337,7 @@ mod tests {
     fn what_is_mistyped_is_asked_for_three_times() {
         let asked = |typed: &[&str], expected: Option<&str>| {
             typing(typed, |ask| {
-                let answer = ask_until_right(ask, "Passphrase: ", |text| text != "sesame");
+                let answer = ask_until_right(ask, "Passphrase: ", |text| (text != "sesame").then(not_it));
                 assert_eq!(answer.ok().as_deref().map(String::as_str), expected);
             })
         };
@@ -323,6 +346,56 @@ mod tests {
         assert_eq!(questions, ["Passphrase: ", "That is not it, try again.\nPassphrase: "]);
         assert_eq!(asked(&["a", "b", "c", "sesame"], Some("c")).len(), 3);
         assert_eq!(asked(&["a"], None).len(), 2, "whoever gives up is not asked again");
+    }
+
+    #[test]
+    fn only_whoever_could_not_be_asked_is_told_another_way() {
+        let told = |kind: io::ErrorKind| format!("{:?}", not_asked("--mnemonic-file")(kind.into()));
+        assert!(told(io::ErrorKind::NotFound).contains("--mnemonic-file FILE"));
+        let given_up = told(io::ErrorKind::Interrupted);
+        assert!(
+            given_up.contains("nothing was changed") && given_up.contains("hint: None"),
+            "{given_up}"
+        );
+    }
+
+    #[test]
+    fn a_mnemonic_with_a_slip_is_asked_for_again_and_no_word_of_it_is_told() {
+        let right = "energy slab urge observe trumpet music protect index situate spawn glance million";
+        let (typo, swapped) = (
+            right.replace("trumpet", "trumpxt"),
+            right.replace("energy slab", "slab energy"),
+        );
+        let questions = typing(&[&typo, &swapped, right], |ask| {
+            assert_eq!(ask_mnemonic(ask).ok().as_deref().map(String::as_str), Some(right));
+        });
+        assert_eq!(questions.len(), 3);
+        assert!(
+            questions[1].starts_with("Word 5 of the mnemonic is not in the BIP-39 list"),
+            "{questions:?}"
+        );
+        assert!(
+            questions[2].starts_with("The checksum of the mnemonic does not match"),
+            "{questions:?}"
+        );
+        assert!(
+            questions[1..].iter().all(|it| it.contains(", try again.\nMnemonic")),
+            "{questions:?}"
+        );
+        assert!(
+            !right
+                .split(' ')
+                .chain(["trumpxt"])
+                .any(|word| questions.iter().any(|it| it.contains(word)))
+        );
+        let asked = typing(&["one", "two", "three", right], |ask| {
+            assert_eq!(ask_mnemonic(ask).ok().as_deref().map(String::as_str), Some("three"));
+        });
+        assert_eq!(
+            asked.len(),
+            3,
+            "whoever uses the last answer says what is wrong with it"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `farmconsole completions` and `farmconsole man`, made from the same command line definition.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use clap::{Command, CommandFactory};
 
@@ -23,8 +23,15 @@ pub(crate) fn man(words: &[String]) -> Outcome {
         page.extend_from_slice(include_bytes!("man_sections.roff"));
     }
     io::stdout().lock().write_all(&page)?;
+    if io::stdout().is_terminal() {
+        // The page is there all the same when nobody reads this.
+        let _ = writeln!(io::stderr().lock(), "{AS_A_PAGE}");
+    }
     Ok(Ended::Fine)
 }
+
+/// For whoever sees the source of a page.
+const AS_A_PAGE: &str = "hint: this is the source of a manual page: `… | man -l -` shows the page";
 
 /// The command of these words, with its whole name.
 fn command(words: &[String]) -> Result<Command, Failure> {

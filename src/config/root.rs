@@ -63,6 +63,12 @@ impl Root {
         self.state_dir().join("lock")
     }
 
+    /// `farmconsole/waiting`: what a process waits for that starts on this root and cannot yet.
+    #[must_use]
+    pub fn waiting_file(&self) -> PathBuf {
+        self.state_dir().join("waiting")
+    }
+
     /// `farmconsole/cache/plots`: what is known of plots from the last run. Nothing is lost with it but time.
     #[must_use]
     pub fn plot_cache_file(&self) -> PathBuf {

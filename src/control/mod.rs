@@ -17,9 +17,11 @@ pub mod server;
 pub mod socket;
 #[cfg(test)]
 mod tests;
+pub mod waiting;
 
 pub use client::{ControlClient, ControlError};
 pub use lock::{LockError, RootLock};
 pub use protocol::{
     Answer, Ask, CONTROL_PROTOCOL, Event, Hello, RecordedCall, RecordingPart, Reply, Request, Role, Watch,
 };
+pub use waiting::{Waiter, Waiting};

@@ -126,7 +126,8 @@ impl JoinError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => {
                 "is the farmer running, and does a firewall let this machine reach that port? If it is to be reached at \
-                 another address, make a token with `farmconsole harvester invite NAME --address HOST:8447` there"
+                 another address, make a token with `farmconsole harvester invite NAME --address HOST:8447` on the \
+                 farmer's machine"
             }
             Self::NotTheFarmer { .. } => {
                 "something else answers there, or the farm has new keys: make a new token with `farmconsole harvester \

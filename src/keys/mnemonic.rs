@@ -11,14 +11,27 @@ use crate::crypto::SecretKey;
 /// between the words, do not matter.
 pub(super) fn master_key(text: &str) -> Result<SecretKey, MnemonicError> {
     let words = full_words(text)?;
-    let mnemonic = Mnemonic::parse_in_normalized(Language::English, &words).map_err(|error| match error {
-        bip39::Error::BadWordCount(got) => MnemonicError::WordCount { got },
-        bip39::Error::UnknownWord(index) => MnemonicError::UnknownWord { place: index + 1 },
-        _ => MnemonicError::Checksum,
-    })?;
+    let mnemonic = parse(&words)?;
     let seed = Zeroizing::new(mnemonic.to_seed_normalized(""));
     // Cannot fail: the seed has 64 bytes. The words are the only thing that could be wrong.
     SecretKey::key_gen(seed.as_slice()).map_err(|_| MnemonicError::Checksum)
+}
+
+/// Whether words are a mnemonic, without what it stands for.
+///
+/// # Errors
+/// Where they are wrong.
+pub fn check_mnemonic(text: &str) -> Result<(), MnemonicError> {
+    let words = full_words(text)?;
+    parse(&words).map(drop)
+}
+
+fn parse(words: &str) -> Result<Mnemonic, MnemonicError> {
+    Mnemonic::parse_in_normalized(Language::English, words).map_err(|error| match error {
+        bip39::Error::BadWordCount(got) => MnemonicError::WordCount { got },
+        bip39::Error::UnknownWord(index) => MnemonicError::UnknownWord { place: index + 1 },
+        _ => MnemonicError::Checksum,
+    })
 }
 
 /// The master key of the mnemonic that stands for this entropy, or nothing if there is none of that length.
@@ -127,7 +140,12 @@ mod tests {
 
     #[test]
     fn faults_are_placed_without_repeating_a_word() {
-        let error = |text: &str| master_key(text).err();
+        let error = |text: &str| {
+            let error = master_key(text).err();
+            assert_eq!(error, check_mnemonic(text).err());
+            error
+        };
+        assert_eq!(error(WORDS), None);
         assert_eq!(error(""), Some(MnemonicError::WordCount { got: 0 }));
         assert_eq!(
             error(&format!("{WORDS} music")),

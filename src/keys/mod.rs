@@ -33,7 +33,7 @@ pub use error::KeysError;
 pub use import::{
     ADDRESSES_SEARCHED, AddressOwner, ExistingKeys, ImportReport, RewardAddress, RewardAddresses, import,
 };
-pub use mnemonic::MnemonicError;
+pub use mnemonic::{MnemonicError, check_mnemonic};
 pub use passphrase::{Passphrase, forbid_core_dumps, passphrase_in};
 pub use pools::{PoolKeyFound, PoolKeyReport, PoolOwner, PoolsToImport, WalletKeys, find_owner};
 pub use source::ImportSource;

@@ -35,7 +35,8 @@ fn daemon_by(program: &Program, starter: &[&str]) -> Command {
 #[cfg(target_os = "linux")]
 fn a_terminal_that_hangs_up_ends_the_farm_in_good_order() {
     let mut program = Program::simulated();
-    // `script` runs a command in a terminal of its own.
+    // `script` runs a command in a terminal of its own. The one it is started from, which it would make raw and, killed,
+    // leave so, is none of its business.
     let daemon = daemon_by(&program, &["exec"]);
     let line: Vec<_> = [daemon.get_program()].into_iter().chain(daemon.get_args()).collect();
     let line = line.join(std::ffi::OsStr::new(" "));
@@ -43,7 +44,8 @@ fn a_terminal_that_hangs_up_ends_the_farm_in_good_order() {
     terminal
         .args(["--quiet", "--return", "--command"])
         .arg(line)
-        .arg("/dev/null");
+        .arg("/dev/null")
+        .stdin(Stdio::null());
     program.start_by(terminal);
     let terminal = program.daemon.as_mut().unwrap();
     terminal.kill().unwrap();
@@ -305,6 +307,12 @@ fn a_port_in_use_is_named_and_taken_when_it_is_free() {
     ] {
         assert!(said.contains(part), "{said}");
     }
+    let asked = program.fails(&["summary"], 69);
+    let starting = format!(
+        "hint: process {} is starting one, and cannot yet: listen on",
+        daemon.id()
+    );
+    assert!(asked.contains(&starting) && asked.contains("in use by"), "{asked}");
     // To have settings read again does not end it meanwhile.
     hang_up(&daemon);
     wait_a_moment();

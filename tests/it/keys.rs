@@ -157,6 +157,14 @@ fn a_farm_leaves_no_core_dump() {
 }
 
 #[test]
+fn no_passphrase_is_asked_for_where_there_is_nothing_to_lock() {
+    let program = Program::new();
+    program.ok(&["init", "--network", "simulator1"]);
+    let errors = program.fails(&["keys", "passphrase", "set"], 1);
+    assert!(errors.contains("no farming keys at"), "{errors}");
+}
+
+#[test]
 fn a_mnemonic_is_asked_for_and_never_shown() {
     let program = Program::new();
     program.ok(&["init", "--network", "simulator1"]);
@@ -173,6 +181,7 @@ fn a_mnemonic_is_asked_for_and_never_shown() {
     let mut child = pty.slave.spawn_command(command).unwrap();
     drop(pty.slave);
     let mut output = pty.master.try_clone_reader().unwrap();
+    let mut input = pty.master.take_writer().unwrap();
     let mut shown = Vec::new();
     let mut read_until = |end: &str, keys: &str| {
         let mut byte = [0];
@@ -180,11 +189,14 @@ fn a_mnemonic_is_asked_for_and_never_shown() {
             shown.push(byte[0]);
         }
         if !keys.is_empty() {
-            pty.master.take_writer().unwrap().write_all(keys.as_bytes()).unwrap();
+            input.write_all(keys.as_bytes()).unwrap();
         }
         String::from_utf8_lossy(&shown).into_owned()
     };
-    read_until("(not shown): ", &format!("{MNEMONIC}\rls\r"));
+    read_until("(not shown): ", &format!("{}\r", MNEMONIC.replace("about", "abouts")));
+    let again = "Word 12 of the mnemonic is not in the BIP-39 list of words: it may be misspelled, try again.\r\n";
+    let question = "Mnemonic, 12 to 24 words in one line (not shown): ";
+    read_until(&format!("{again}{question}"), &format!("{MNEMONIC}\rls\r"));
     let shown = read_until("no more", "");
     assert!(child.wait().unwrap().success(), "{shown}");
     assert!(shown.contains("Fingerprint: 3781984839"), "{shown}");

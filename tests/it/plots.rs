@@ -181,3 +181,20 @@ fn a_plot_directory_must_be_one_and_is_told_of_once() {
     program.ok(&["plots", "remove", "-d", dir.to_str().unwrap()]);
     program.fails(&["plots", "remove", "-d", dir.to_str().unwrap()], 1);
 }
+
+#[test]
+fn directories_and_plots_are_told_in_ascii_where_that_is_asked_for() {
+    let program = Program::simulated();
+    let directory = program.dir.path().join("pl\u{f6}ts");
+    let path = directory.to_str().unwrap();
+    for words in [
+        ["plots", "create", "-d", path],
+        ["plots", "check", "-l", path],
+        ["plots", "add", "-d", path],
+        ["plots", "remove", "-d", path],
+        ["plots", "add", "-d", path],
+    ] {
+        let said = program.ok(&[["--ascii"].as_slice(), &words].concat());
+        assert!(said.is_ascii() && said.contains("pl\\u{f6}ts"), "{words:?}: {said}");
+    }
+}

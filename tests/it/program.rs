@@ -55,6 +55,8 @@ fn wrong_usage_and_bad_settings_have_statuses_of_their_own() {
     assert!(errors.contains("not written to standard output"), "{errors}");
     let errors = program.fails(&["replay", "recording"], 2);
     assert!(errors.contains("replay --check FILE`"), "{errors}");
+    let errors = program.fails(&[], 69);
+    assert!(errors.contains("`farmconsole demo` needs none"), "{errors}");
     let errors = program.fails(&["--daemon"], 78);
     let hint = format!(
         "hint: make a root with `farmconsole --root {} init`",

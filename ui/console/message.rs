@@ -134,9 +134,6 @@ impl Effect {
     }
 }
 
-/// Why a key that decides something did not: pasted text must not.
-pub(super) const HURRIED: &str = "left out, because keys came all at once, as in pasted text: press that key by itself";
-
 /// The end of a paste can get lost, with a line that broke for instance; that of another one will do.
 pub(super) const PASTE_GOES_ON: &str = "a paste began and did not end: if keys are not taken, paste something";
 

@@ -13,6 +13,7 @@ mod copy;
 mod export;
 mod files;
 mod hit;
+mod hurried;
 mod keymap;
 mod last_look;
 mod lateness;

@@ -352,6 +352,23 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::Commands;
+
+    #[test]
+    fn a_command_for_the_farmer_does_not_name_the_root_of_this_machine() {
+        let commands = Commands::new(Some(std::path::Path::new("/srv/barn")), None);
+        let address = || HostPort::new("farm.local", 8447);
+        let source = io::ErrorKind::ConnectionRefused.into();
+        let nobody = JoinError::Unreachable {
+            address: address(),
+            source,
+        };
+        for error in [nobody, JoinError::TimedOut { address: address() }] {
+            let hint = error.hint();
+            assert!(hint.contains("`farmconsole harvester invite NAME"), "{hint}");
+            assert_eq!(commands.here(&hint), hint);
+        }
+    }
 
     #[tokio::test]
     async fn the_root_of_a_farm_keeps_its_certificates() {

@@ -75,7 +75,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
                 let printed = if options.output.json {
                     print_json(&PlotJson::of(&report, &settings))
                 } else {
-                    print_report(&report, &settings)
+                    print_report(&mut context.out(false), &report, &settings)
                 };
                 // Whoever closes the output wants no more of it.
                 printed.inspect_err(|_| stop.cancel())?;
@@ -95,7 +95,7 @@ pub(super) async fn run(context: &Context, options: PlotsCheck) -> Outcome {
     if options.output.json {
         print_json(&summary.to_json())?;
     } else {
-        summary.print(&context.commands)?;
+        summary.print(&mut context.out(false), &context.commands)?;
     }
     Ok(if summary.is_fine() {
         Ended::Fine
@@ -309,8 +309,7 @@ impl Summary {
             && self.copies.is_empty()
     }
 
-    fn print(&self, commands: &Commands) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+    fn print(&self, out: &mut impl Write, commands: &Commands) -> io::Result<()> {
         for NotListed { path, reason, hint } in &self.not_listed {
             writeln!(out, "CANNOT LIST: {}: {}", safe(path), safe(reason))?;
             if let Some(hint) = hint {

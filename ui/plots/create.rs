@@ -1,6 +1,6 @@
 //! `farmconsole plots create`: makes plots for the keys of this root, or for others.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -37,11 +37,11 @@ pub(super) async fn run(context: &Context, options: &PlotsCreate) -> Outcome {
     let dir = std::path::absolute(&options.final_dir)?;
     refuse_file(&dir)?;
     check_needs(&dir, format, options.num)?;
-    announce(&dir, &plot, options.num, &settings)?;
+    announce(&mut context.out(false), &dir, &plot, options.num, &settings)?;
     let mut signals = Signals::take()?;
     for number in 1..=options.num {
         let path = make(&dir, &plot, (number, options.num), &mut signals).await?;
-        writeln!(io::stdout().lock(), "{}", safe(&path.display().to_string()))?;
+        writeln!(context.out(false), "{}", safe(&path.display().to_string()))?;
     }
     if !options.exclude_final_dir {
         add_directory(context, &dir)?;
@@ -168,6 +168,9 @@ fn first_key(context: &Context, instead: &str) -> Result<keys::KeyReport, Failur
     let file = context.root.keys_file();
     let reports = keys::show(&file).map_err(|error| {
         let hint = match &error {
+            keys::KeysError::Missing { .. } if context.root.membership_file().exists() => Some(format!(
+                "name the key to plot for with {instead}: `farmconsole keys show` on the farmer's machine prints it"
+            )),
             keys::KeysError::Missing { .. } => Some(format!(
                 "name the key to plot for with {instead}, or import keys with `farmconsole keys import --mnemonic`"
             )),
@@ -234,8 +237,7 @@ fn check_needs(dir: &Path, format: PlotFormat, count: u32) -> Result<(), Failure
 }
 
 /// Says what is about to be made.
-fn announce(dir: &Path, plot: &NewPlot, count: u32, settings: &Settings) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+fn announce(out: &mut impl Write, dir: &Path, plot: &NewPlot, count: u32, settings: &Settings) -> Result<(), Failure> {
     let (kind, strength) = match plot.format {
         PlotFormat::V1 { .. } => ("v1", String::new()),
         PlotFormat::V2(v2) => ("v2", format!(", strength {}", v2.strength)),
@@ -347,7 +349,7 @@ fn add_directory(context: &Context, dir: &Path) -> Result<(), Failure> {
     editor.save().map_err(not_changed)?;
     if edited == Edited::Changed {
         writeln!(
-            io::stdout().lock(),
+            context.out(false),
             "Added {} to the plot directories of this root",
             safe(&dir.display().to_string())
         )?;
@@ -373,6 +375,28 @@ const ATTEMPTS: u32 = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::ColorChoice;
+    use crate::context::Looks;
+
+    #[test]
+    fn a_machine_that_only_harvests_is_not_told_to_import_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let looks = Looks {
+            color: ColorChoice::Auto,
+            ascii: false,
+            theme: None,
+        };
+        let context = Context::new(Some(dir.path().to_owned()), "mainnet", looks, None).unwrap();
+        let hint = || format!("{:?}", first_key(&context, "-f FARMER_PUBLIC_KEY").unwrap_err());
+        assert!(hint().contains("`farmconsole keys import --mnemonic`"), "{}", hint());
+        context.root.create_state_dir().unwrap();
+        std::fs::write(context.root.membership_file(), "").unwrap();
+        assert!(
+            hint().contains("-f FARMER_PUBLIC_KEY") && !hint().contains("import"),
+            "{}",
+            hint()
+        );
+    }
 
     #[test]
     fn a_file_is_no_directory_for_plots_and_a_missing_one_is_made_later() {

@@ -26,7 +26,7 @@ pub(super) async fn add(context: &Context, dir: &Path) -> Outcome {
     let settings = context.settings()?;
     let shown = safe(&real.display().to_string());
     {
-        let mut out = io::stdout().lock();
+        let mut out = context.out(false);
         if edited == Edited::AlreadySo {
             writeln!(out, "Path already added: {shown}")?;
             return Ok(Ended::Fine);
@@ -70,7 +70,7 @@ pub(super) async fn remove(context: &Context, dir: &Path) -> Outcome {
         .hint("list them with `farmconsole plots show`"));
     }
     editor.save().map_err(not_changed)?;
-    writeln!(io::stdout().lock(), "Removed: {}", safe(&dir.display().to_string()))?;
+    writeln!(context.out(false), "Removed: {}", safe(&dir.display().to_string()))?;
     say_when(context, &context.settings()?).await
 }
 
@@ -79,7 +79,7 @@ async fn say_when(context: &Context, settings: &Settings) -> Outcome {
     if ControlClient::connect(&context.root.control_socket()).await.is_ok() {
         let seconds = settings.harvester.refresh.interval_seconds;
         writeln!(
-            io::stdout().lock(),
+            context.out(false),
             "The harvester that runs on this root follows at its next refresh, within {seconds} s"
         )?;
     }

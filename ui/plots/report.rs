@@ -13,8 +13,7 @@ use serde::Serialize;
 use crate::format::{plural, safe};
 
 /// One line that says what the plot is and what came of it, and one for each trouble.
-pub(super) fn print_report(report: &PlotReport, settings: &Settings) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+pub(super) fn print_report(out: &mut impl Write, report: &PlotReport, settings: &Settings) -> io::Result<()> {
     let verdict = match report.verdict {
         Verdict::Valid => "valid",
         Verdict::Invalid => "INVALID",

@@ -7,8 +7,9 @@ use farmconsole::snapshot::MachineSnapshot;
 
 use super::super::app::App as _;
 use super::super::hit::{Mouse, Target};
+use super::super::hurried;
 use super::super::message::Left;
-use super::super::message::{Effect, HURRIED, Message, PASTE_GOES_ON};
+use super::super::message::{Effect, Message, PASTE_GOES_ON};
 use super::super::model::Link;
 use super::super::screen::Pane;
 use super::keymap::{self, Action};
@@ -24,7 +25,9 @@ pub(super) fn update(model: &mut Model, message: Message<MachineSnapshot>) -> Ve
     match message {
         Message::Key(key) | Message::Hurried(key) if key.kind == KeyEventKind::Release => {}
         Message::Key(key) => return handle_key(model, key),
-        Message::Hurried(key) => return handle_hurried_key(model, key),
+        Message::Hurried(key) => {
+            return hurried::handle(model, key, |it| (&mut it.dialog, &mut it.remark), handle_key);
+        }
         Message::Mouse(mouse) => handle_mouse(model, mouse),
         // Nothing is typed here.
         Message::Paste(_) => model.remark = None,
@@ -123,22 +126,6 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
     }
-}
-
-/// What a person decides is left to a key that comes by itself. No paste has control characters in it.
-fn handle_hurried_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    let (dialog, told) = (model.dialog, model.remark.take());
-    let effects = handle_key(model, key);
-    if model.remark.is_none() {
-        // The keys that come with it do not take it away.
-        model.remark = told.filter(|it| it == HURRIED);
-    }
-    if key.modifiers.contains(KeyModifiers::CONTROL) || !effects.iter().any(Effect::is_decision) {
-        return effects;
-    }
-    model.dialog = dialog;
-    model.remark = Some(HURRIED.to_owned());
-    Vec::new()
 }
 
 /// A click goes to a pane and selects its row; on a row that is selected already it opens it. The wheel moves the

@@ -188,7 +188,12 @@ fn a_wide_table_of_harvesters_has_their_versions_whole() {
 #[test]
 fn lines_that_are_typed() {
     let mut model = console(samples::many(), 120, 36);
-    press(&mut model, '2');
+    for (screen, how) in [('1', "on screen 2"), ('2', "with the arrows or a click")] {
+        press(&mut model, screen);
+        press(&mut model, 'n');
+        let told = last_line(&model);
+        assert!(told.contains(&format!("select a harvester first, {how}")), "{told}");
+    }
     press(&mut model, 'j');
     press(&mut model, 'n');
     assert_eq!(model.dialog, None, "the farmer's own is not renamed");

@@ -22,9 +22,10 @@ use self::typed::{
 use super::copy;
 use super::files::{FileList, LISTS_OF_FLEET, fleet_count};
 use super::hit::{Mouse, Target};
+use super::hurried;
 use super::keymap::{self, Action};
 use super::message::Left;
-use super::message::{Effect, HURRIED, Message, PASTE_GOES_ON};
+use super::message::{Effect, Message, PASTE_GOES_ON};
 use super::model::{Dialog, Frozen, Link, Model, Report};
 use super::order::{Order, orders_of};
 use super::privacy::Names;
@@ -43,7 +44,7 @@ pub(super) fn update(model: &mut Model, message: Message) -> Vec<Effect> {
     match message {
         Message::Key(key) | Message::Hurried(key) if key.kind == KeyEventKind::Release => Vec::new(),
         Message::Key(key) => handle_key(model, key),
-        Message::Hurried(key) => handle_hurried_key(model, key),
+        Message::Hurried(key) => hurried::handle(model, key, |it| (&mut it.dialog, &mut it.remark), handle_key),
         Message::LastLook(look) => {
             model.last_look = Some(look);
             if look.is_news(&model.snapshot) {
@@ -195,22 +196,6 @@ fn handle_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
             Typing::Undone => Vec::new(),
         },
     }
-}
-
-/// What a person decides is left to a key that comes by itself. No paste has control characters in it.
-fn handle_hurried_key(model: &mut Model, key: KeyEvent) -> Vec<Effect> {
-    let (dialog, told) = (model.dialog.clone(), model.remark.take());
-    let effects = handle_key(model, key);
-    if model.remark.is_none() {
-        // The keys that come with it do not take it away.
-        model.remark = told.filter(|it| it == HURRIED);
-    }
-    if key.modifiers.contains(KeyModifiers::CONTROL) || !effects.iter().any(Effect::is_decision) {
-        return effects;
-    }
-    model.dialog = dialog;
-    model.remark = Some(HURRIED.to_owned());
-    Vec::new()
 }
 
 /// Pasted text belongs to the line that is being typed, and nowhere else: as keys it would do what nobody asked for.

@@ -150,7 +150,14 @@ pub(super) fn rename(model: &mut Model) {
                 },
             });
         }
-        None => model.remark = Some("select a harvester first, on screen 2".to_owned()),
+        None => {
+            let where_to = if model.screen == Screen::Harvesters {
+                "with the arrows or a click"
+            } else {
+                "on screen 2"
+            };
+            model.remark = Some(format!("select a harvester first, {where_to}"));
+        }
     }
 }
 
