@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::document::Document;
-use super::error::{ConfigError, ConfigWarning};
+use super::error::{ConfigError, ConfigWarning, ConfigWarningKind};
 use super::locate::parts;
 use super::peers;
 use super::pools::PoolList;
@@ -72,6 +72,14 @@ pub fn check(file: &Path, read_address: &dyn Fn(&str, &str) -> Result<(), String
             .into_iter()
             .map(|doubt| (doubt.at, Finding::Doubt(doubt))),
     );
+    if SECTIONS.iter().all(|section| document.root().get(section).is_none()) {
+        let nothing_read = ConfigWarning {
+            file: file.to_path_buf(),
+            at: None,
+            kind: ConfigWarningKind::NothingRead,
+        };
+        findings.push((None, Finding::Doubt(nothing_read)));
+    }
     findings.sort_by_key(|(position, _)| *position);
     findings.into_iter().map(|(_, finding)| finding).collect()
 }
@@ -100,3 +108,6 @@ fn bad_addresses(
     });
     bad.collect()
 }
+
+/// Of these, settings have one at least.
+const SECTIONS: [&str; 4] = ["farmer", "harvester", "farmconsole", "selected_network"];

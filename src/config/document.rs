@@ -128,7 +128,11 @@ impl Document {
         if !matches!(root, Node::Map(_)) {
             return Err(ConfigError::NotSettings {
                 file: file.to_path_buf(),
-                got: root.describe(),
+                got: match root {
+                    // Of a file that is something else nothing is repeated: it may be a mnemonic, or a key.
+                    Node::Text(_) => "a text".to_owned(),
+                    other => other.describe(),
+                },
             });
         }
         Ok(Self {
@@ -375,6 +379,7 @@ mod tests {
         for (text, expected) in [
             ("", "config.yaml holds nothing where settings should be"),
             ("- a\n", "config.yaml holds a list where settings should be"),
+            ("music ride\n", "config.yaml holds a text where settings should be"),
             ("a: [1, 2\nb: 3\n", "config.yaml:2:2: "),
             ("a:\n\t- x\n", "config.yaml:2:1: "),
             ("a: b: c\n", "config.yaml:1:5: "),

@@ -216,6 +216,8 @@ pub enum ConfigWarningKind {
         /// What may be meant, dotted.
         meant: String,
     },
+    /// Nothing is there that is read: another file, most likely.
+    NothingRead,
     /// The harvester is told of more than one farmer.
     SeveralFarmers {
         /// Which, as they are written.
@@ -275,6 +277,9 @@ impl fmt::Display for ConfigWarning {
                     "{key} is no setting that is read, and {meant} is missing: is that meant?"
                 )
             }
+            ConfigWarningKind::NothingRead => f.write_str(
+                "neither `farmer` nor `harvester` is there, nor anything else that is read: is this the file?",
+            ),
             ConfigWarningKind::SeveralFarmers { farmers } => write!(
                 f,
                 "{} farmers for one harvester ({}): farmconsole serves the first; an official harvester loses each to the \

@@ -429,6 +429,16 @@ fn addresses_that_no_farmer_starts_with_are_found_by_check() {
 }
 
 #[test]
+fn file_of_something_else_is_not_said_to_be_fine() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("docker-compose.yaml");
+    std::fs::write(&file, "services: {chia: {image: chia}}\n").unwrap();
+    let findings = check(&file, &no_foo);
+    assert_eq!(findings.len(), 1);
+    assert!(!findings[0].is_mistake() && findings[0].to_string().contains("is this the file?"));
+}
+
+#[test]
 fn check_lists_everything_in_the_order_of_lines() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yaml");
