@@ -10,6 +10,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use kind::{AlarmKind, OwnerNeed, PlotNftLeft, RewardTarget, Severity};
+pub use words::CHIAS_CA;
 pub(super) use words::{count, span};
 
 /// An alarm as it is shown: open, or closed and kept for the history.
