@@ -52,9 +52,8 @@ impl SetWatch {
     /// The milliseconds by which the wall clock was set since the last call, if that is worth a word. A machine that slept
     /// has not set its clock.
     pub fn poll(&mut self) -> Option<i64> {
-        let awake_or_not = rustix::time::clock_gettime(SINCE_BOOT);
-        let since_boot = i64::from(awake_or_not.tv_sec) * 1000 + i64::from(awake_or_not.tv_nsec) / 1_000_000;
-        self.note(since_boot, unix_now())
+        let since_boot = rustix::time::clock_gettime(SINCE_BOOT);
+        self.note(since_boot.tv_sec * 1000 + since_boot.tv_nsec / 1_000_000, unix_now())
     }
 
     fn note(&mut self, since_boot_ms: i64, unix: UnixMillis) -> Option<i64> {

@@ -180,6 +180,13 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        for row in &mut self.rows {
+            set.carry(&mut row.at_unix_ms);
+        }
+    }
+
     /// An answer came, or a deadline passed. A missing answer has one row, which changes until it comes.
     pub(super) fn record(&mut self, attempt: AttemptView) {
         let is_open = |row: &AttemptView| {

@@ -62,6 +62,7 @@ impl Farmer {
         }
         self.signage_points.carry_times(&set);
         self.roll_call.carry_times(&set);
+        self.attempts.carry_times(&set);
         for (_, slot) in self.harvesters.all_mut() {
             slot.carry_times(&set);
         }

@@ -58,8 +58,10 @@ impl StatusHandle {
     ) -> Self {
         let (pictures, _) = watch::channel(Arc::default());
         let started = clock.now();
-        let mut state = State::default();
-        state.started_at_unix_ms = started.unix.0;
+        let mut state = State {
+            started_at_unix_ms: started.unix.0,
+            ..State::default()
+        };
         state.farmer.since_unix_ms = started.unix.0;
         Self {
             board: Arc::new(Board {

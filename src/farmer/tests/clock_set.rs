@@ -34,6 +34,7 @@ fn ages(farm: &FarmSnapshot) -> Vec<(&'static str, i64)> {
         ("luck", Some(farm.luck.counted_since_unix_ms)),
     ];
     times.extend(farm.roll_call.iter().map(|it| ("roll call", Some(it.at_unix_ms))));
+    times.extend(farm.attempts.iter().map(|it| ("attempt", Some(it.at_unix_ms))));
     for it in &farm.harvesters {
         times.extend([
             ("first seen", Some(it.first_seen_unix_ms)),
