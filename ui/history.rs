@@ -19,6 +19,8 @@ use crate::time::{date_time, unix_ms_now};
 /// Rows asked for at a time.
 const PAGE: u32 = 1000;
 
+const HOUR_MS: u64 = 3_600_000;
+
 /// Runs the command.
 pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
     if arguments.list == HistoryList::Quarters && arguments.harvester.is_some() {
@@ -36,7 +38,8 @@ pub(crate) fn run(context: &Context, arguments: &HistoryArgs) -> Outcome {
             .page(&HistoryRequest {
                 table: table(arguments.list),
                 from_unix_ms: now.saturating_sub(arguments.since.as_secs().saturating_mul(1000)),
-                to_unix_ms: u64::MAX,
+                // What a clock wrote that was far ahead would stand before everything else for ever.
+                to_unix_ms: now.saturating_add(HOUR_MS),
                 harvester: arguments.harvester.clone(),
                 offset: u64::from(printed),
                 limit,

@@ -70,6 +70,14 @@ pub enum JoinError {
         /// Why not.
         source: io::Error,
     },
+    /// By the clock of this machine its certificate is out of date.
+    #[error("{address} shows a certificate that is not valid by the clock of this machine: {cause}")]
+    ClockWrong {
+        /// Where.
+        address: HostPort,
+        /// What TLS says.
+        cause: RefusalCause,
+    },
     /// It has another key than the token says.
     #[error("who answers at {address} is not the farmer of this token: {cause}")]
     NotTheFarmer {
@@ -128,6 +136,9 @@ impl JoinError {
                 "is the farmer running, and does a firewall let this machine reach that port? If it is to be reached at \
                  another address, make a token with `farmconsole harvester invite NAME --address HOST:8447` on the \
                  farmer's machine"
+            }
+            Self::ClockWrong { .. } => {
+                "is the clock of this machine right? `timedatectl` says whether it is synchronised; the token is still good"
             }
             Self::NotTheFarmer { .. } => {
                 "something else answers there, or the farm has new keys: make a new token with `farmconsole harvester \
@@ -314,6 +325,15 @@ async fn join_at(
     })
 }
 
+/// Why TLS ended before anything was said.
+const fn untrusted(address: HostPort, cause: RefusalCause) -> JoinError {
+    match cause {
+        RefusalCause::Closed | RefusalCause::PeerAlert { .. } => JoinError::HungUp { address, cause },
+        RefusalCause::Expired | RefusalCause::NotValidYet => JoinError::ClockWrong { address, cause },
+        _ => JoinError::NotTheFarmer { address, cause },
+    }
+}
+
 async fn reach(
     farmer: &HostPort,
     config: Arc<ClientConfig>,
@@ -327,16 +347,7 @@ async fn reach(
     let dial = async {
         let stream = tcp::connect(farmer).await.map_err(unreachable)?;
         let shaken = TlsConnector::from(config).connect(name, stream).await;
-        shaken.map_err(|error| match tls::cause(&error) {
-            cause @ (RefusalCause::Closed | RefusalCause::PeerAlert { .. }) => JoinError::HungUp {
-                address: address(),
-                cause,
-            },
-            cause => JoinError::NotTheFarmer {
-                address: address(),
-                cause,
-            },
-        })
+        shaken.map_err(|error| untrusted(address(), tls::cause(&error)))
     };
     timeout(PATIENCE, dial)
         .await
@@ -419,3 +430,23 @@ const BAD_PROOF: JoinError = JoinError::BadGrant {
 
 /// For each part of the conversation.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machine_whose_clock_is_wrong_is_told_so_and_needs_no_other_token() {
+        let told = |cause| untrusted(HostPort::new("10.0.0.1", 8447), cause);
+        for cause in [RefusalCause::Expired, RefusalCause::NotValidYet] {
+            let error = told(cause);
+            assert!(error.to_string().contains("by the clock of this machine"), "{error}");
+            assert!(
+                error.hint().contains("clock") && !error.hint().contains("invite"),
+                "{}",
+                error.hint()
+            );
+        }
+        assert!(matches!(told(RefusalCause::UnknownCa), JoinError::NotTheFarmer { .. }));
+    }
+}

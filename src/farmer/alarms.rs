@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::clock_set::ClockSet;
 use crate::clock::{Mono, Now};
 use crate::snapshot::{
     ALARM_HISTORY_KEPT, AlarmKind, AlarmMemory, AlarmView, HarvesterId, Notice, SeenIncident, Silence,
@@ -31,12 +32,34 @@ struct Open {
 
 impl Alarms {
     /// Starts with what people said before.
-    pub(super) fn new(now: Now, memory: AlarmMemory) -> Self {
+    pub(super) fn new(now: Now, mut memory: AlarmMemory) -> Self {
+        for silence in &mut memory.silences {
+            // Either clock may have been wrong: no silence becomes longer than a person wanted it.
+            if silence.for_s > 0 {
+                let longest = now.unix.0.saturating_add(silence.for_s.saturating_mul(1000));
+                silence.until_unix_ms = silence.until_unix_ms.min(longest);
+            }
+        }
         Self {
             silences: memory.silences,
             seen_before: memory.seen,
             started: now.mono,
             ..Self::default()
+        }
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        let open = self.open.values_mut().map(|open| &mut open.view);
+        for view in open.chain(&mut self.history) {
+            let times = [&mut view.opened_at_unix_ms, &mut view.updated_at_unix_ms].into_iter();
+            times.chain(&mut view.closed_at_unix_ms).for_each(|at| set.carry(at));
+        }
+        for silence in &mut self.silences {
+            let begun = silence.until_unix_ms.saturating_sub(silence.for_s.saturating_mul(1000));
+            if silence.for_s > 0 && set.concerns(begun) {
+                silence.until_unix_ms = set.apply(silence.until_unix_ms);
+            }
         }
     }
 
@@ -204,6 +227,7 @@ impl Alarms {
                 rule,
                 machine,
                 until_unix_ms: now.unix.0.saturating_add(for_s.saturating_mul(1000)),
+                for_s,
             });
         }
     }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::clock_set::ClockSet;
 use crate::clock::{Mono, Now};
 use crate::ids::{ChallengeHash, SpHash};
 use crate::snapshot::{LastAnswerView, ROLL_CALL_KEPT};
@@ -273,6 +274,13 @@ impl Asks {
         late.fold((0, 0), |(late, on_the_way), (lookup, round_trip)| {
             (late + 1, on_the_way + u64::from(2 * lookup < round_trip))
         })
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        if let Some(answer) = &mut self.last_answer {
+            set.carry(&mut answer.at_unix_ms);
+        }
     }
 
     /// Its newest answer.

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::asks::Answer;
+use super::clock_set::ClockSet;
 use crate::clock::Now;
 use crate::ids::{ChallengeHash, SpHash};
 use crate::snapshot::{ATTEMPTS_KEPT, AttemptOutcome, AttemptView, HarvesterId, ROLL_CALL_KEPT, SubSlotCell};
@@ -46,6 +47,13 @@ pub(super) struct RollCallEntry {
 }
 
 impl RollCall {
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        for entry in &mut self.entries {
+            set.carry(&mut entry.at_unix_ms);
+        }
+    }
+
     /// A new signage point.
     pub(super) fn begin(&mut self, now: Now, message: &NewSignagePoint) {
         if self.entries.len() == ROLL_CALL_KEPT {
@@ -172,6 +180,13 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        for row in &mut self.rows {
+            set.carry(&mut row.at_unix_ms);
+        }
+    }
+
     /// An answer came, or a deadline passed. A missing answer has one row, which changes until it comes.
     pub(super) fn record(&mut self, attempt: AttemptView) {
         let is_open = |row: &AttemptView| {

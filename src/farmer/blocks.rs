@@ -269,7 +269,7 @@ impl Farmer {
         self.wins.blocks_signed += u64::from(is_first);
         if is_first {
             self.luck.note_win(now);
-            self.keep_record();
+            self.keep_record(now);
         }
         if !is_accepted {
             self.advance(block.proof, ProofStage::BlockSigned);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::asks::Asks;
+use super::clock_set::ClockSet;
 use super::eligibility::Eligibility;
 use super::plot_lists::PlotLists;
 use super::plot_news::{Comparison, PlotPlace};
@@ -329,6 +330,22 @@ impl Harvesters {
 }
 
 impl Slot {
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        let lost = self.lost.values_mut().flat_map(BTreeMap::values_mut);
+        let lost = lost.chain(self.replaced.values_mut()).map(|plot| &mut plot.at);
+        let own = [&mut self.first_seen, &mut self.connected_at, &mut self.gone_at];
+        for at in own.into_iter().chain(&mut self.last_sync).chain(lost) {
+            set.carry_unix(at);
+        }
+        let change = self.last_plot_change.as_mut().map(|it| &mut it.at_unix_ms);
+        let check = self.cross_check.as_mut().map(|it| &mut it.at_unix_ms);
+        for at in change.into_iter().chain(check) {
+            set.carry(at);
+        }
+        self.asks.carry_times(set);
+    }
+
     /// Whether it runs on this machine.
     pub(super) fn is_local(&self) -> bool {
         self.embedded || self.peer.address.ip().to_canonical().is_loopback()

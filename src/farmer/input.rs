@@ -227,6 +227,12 @@ pub enum Input {
     },
     /// How the history fares.
     History(HistoryView),
+    /// Somebody set the wall clock of this machine, as far as it was not slept through. The moment of this input is by the
+    /// clock as it is.
+    ClockSet {
+        /// Milliseconds by which it is ahead of what it would say otherwise; below zero if it was set back.
+        by_ms: i64,
+    },
     /// An alarm hook was called.
     AlarmHook {
         /// Which.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Farmer;
+use super::clock_set::ClockSet;
 use super::plot_lists::PlotLists;
 use crate::clock::{Now, UnixMillis};
 use crate::pos::constants::Constants;
@@ -73,8 +74,10 @@ impl Luck {
             .map(|quarter| (quarter.start_unix_ms, quarter.signage_points, quarter.missed))
             .collect();
         let record = &mut self.record;
-        if past.counted_since_unix_ms > 0 {
-            record.counted_since_unix_ms = record.counted_since_unix_ms.min(past.counted_since_unix_ms);
+        // Either may be of a clock that had not been set.
+        let since = [record.counted_since_unix_ms, past.counted_since_unix_ms];
+        if let Some(since) = since.into_iter().filter(|since| *since >= FIRST_FARM_MS).min() {
+            record.counted_since_unix_ms = since;
         }
         if record.won_ever == 0 {
             record.effort += past.effort;
@@ -96,10 +99,11 @@ impl Luck {
     }
 
     /// What is to be kept of this moment, if somebody does: the record with its newest quarters.
-    pub(super) fn to_keep(&self) -> Option<FarmRecord> {
-        let newest = self.record.quarters.len().saturating_sub(2);
+    pub(super) fn to_keep(&self, now: Now) -> Option<FarmRecord> {
+        let quarters = &self.record.quarters;
+        let newest = quarters.partition_point(|quarter| quarter.start_unix_ms <= now.unix.0);
         self.is_kept.then(|| FarmRecord {
-            quarters: self.record.quarters[newest..].to_vec(),
+            quarters: quarters[newest.saturating_sub(2)..newest].to_vec(),
             ..self.record.clone()
         })
     }
@@ -137,24 +141,24 @@ impl Luck {
 
     /// Signage points that came and that did not, of earlier runs in the last 24 hours.
     pub(super) fn points_before(&self, now: Now) -> (u64, u64) {
-        let from = now.unix.0.saturating_sub(DAY_MS);
-        let of_day = self.before.iter().filter(|(start, ..)| *start + QUARTER_MS > from);
+        let of_day = self.before.iter().filter(|(start, ..)| is_of_day(now, *start));
         of_day.fold((0, 0), |(came, missed), quarter| (came + quarter.1, missed + quarter.2))
     }
 
     fn view(&self, now: Now, expected_time_to_win: Option<Duration>) -> LuckView {
-        let from = now.unix.0.saturating_sub(DAY_MS);
         let mut day = QuarterCounts::default();
-        for quarter in &self.record.quarters {
-            if quarter.start_unix_ms + QUARTER_MS > from {
-                add(&mut day, quarter);
-            }
+        let quarters = self.record.quarters.iter();
+        for quarter in quarters.filter(|it| is_of_day(now, it.start_unix_ms)) {
+            add(&mut day, quarter);
         }
         LuckView {
             expected_time_to_win_s: expected_time_to_win.map(|time| time.as_secs_f64().round()),
             effort: (self.record.effort * 1e6).round() / 1e6,
             counted_since_unix_ms: self.record.counted_since_unix_ms,
-            last_win_unix_ms: self.record.last_win_unix_ms,
+            last_win_unix_ms: self
+                .record
+                .last_win_unix_ms
+                .filter(|at| *at <= now.unix.0.saturating_add(HOUR_MS)),
             won_24h: day.blocks_signed,
             won_ever: self.record.won_ever,
             filter_24h: LuckBand::judge(day.passed, day.expected_passed, day.variance),
@@ -185,12 +189,32 @@ impl Luck {
         &mut self.record.quarters[place]
     }
 
-    /// Also of a future that a clock set back has left behind.
+    /// The wall clock was set: what was counted in this run was counted by the clock as it was.
+    pub(super) fn carry_times(&mut self, now: Now, set: &ClockSet) {
+        set.carry(&mut self.record.counted_since_unix_ms);
+        if let Some(at) = &mut self.record.last_win_unix_ms {
+            set.carry(at);
+        }
+        for counts in std::mem::take(&mut self.record.quarters) {
+            let start_unix_ms = counts.start_unix_ms;
+            let of_run = set.first_of(start_unix_ms..=start_unix_ms.saturating_add(QUARTER_MS - 1));
+            let at = UnixMillis(of_run.unwrap_or(start_unix_ms));
+            add(self.quarter(Now { unix: at, ..now }), &counts);
+        }
+    }
+
+    /// Not by age alone: the clock may say 1970 or 2100 for a minute.
     fn forget_old(&mut self, now: Now) {
-        let from = now.unix.0.saturating_sub(DAY_MS);
-        let is_of_day = |start: u64| start + QUARTER_MS > from && start <= now.unix.0;
-        self.record.quarters.retain(|quarter| is_of_day(quarter.start_unix_ms));
-        self.before.retain(|(start, ..)| is_of_day(*start));
+        let quarters = &mut self.record.quarters;
+        while quarters.len() > QUARTERS_KEPT {
+            let age = |it: Option<&QuarterCounts>| it.map(|it| it.start_unix_ms.abs_diff(now.unix.0));
+            let farthest = if age(quarters.first()) > age(quarters.last()) {
+                0
+            } else {
+                quarters.len() - 1
+            };
+            quarters.remove(farthest);
+        }
     }
 }
 
@@ -321,9 +345,21 @@ fn add(sum: &mut QuarterCounts, other: &QuarterCounts) {
     sum.blocks_signed += other.blocks_signed;
 }
 
+/// Whether a quarter that starts then is of the last 24 hours.
+const fn is_of_day(now: Now, start_unix_ms: u64) -> bool {
+    let from = now.unix.0.saturating_sub(DAY_MS);
+    start_unix_ms.saturating_add(QUARTER_MS) > from && start_unix_ms <= now.unix.0
+}
+
 const QUARTER_MS: u64 = 15 * 60 * 1000;
 const HOUR_MS: u64 = 4 * QUARTER_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Two days: one of this run, and one of earlier runs that a wrong clock may take for another.
+const QUARTERS_KEPT: usize = 200;
+
+/// 2021-03-19: Chia's mainnet began, and nobody farmed before.
+const FIRST_FARM_MS: u64 = 1_616_112_000_000;
 
 /// A day and the hour that is running.
 const HOURS_KEPT: usize = 25;

@@ -18,6 +18,7 @@
 //! pools            difficulty, account, partials           pools/judging, pools/submission
 //!                  plots of no plotNFT, partials to expect
 //! alarms, timers   what is wrong, when to look again
+//! clock_set        times that are shown, when the wall clock was wrong
 //! commands, view, page                                     what people see and ask for
 //! ```
 
@@ -27,6 +28,7 @@ mod asks;
 mod attempts;
 mod blocks;
 mod call;
+mod clock_set;
 mod commands;
 mod config;
 mod connections;
@@ -236,6 +238,7 @@ impl Farmer {
                 ),
             },
             Input::History(view) => self.handle_history(now, view),
+            Input::ClockSet { by_ms } => self.handle_clock_set(now, by_ms),
             Input::Past(past) => self.luck.handle_past(now, *past),
             Input::PastAlarms(alarms) => self.alarms.handle_past(alarms),
             Input::PastPlots(counts) => self.harvesters.past_plots = counts,
@@ -377,8 +380,8 @@ impl Farmer {
     }
 
     /// Has what the next run should know kept, if somebody keeps it.
-    fn keep_record(&mut self) {
-        let record = self.luck.to_keep().map(|record| Output::Record(Box::new(record)));
+    fn keep_record(&mut self, now: Now) {
+        let record = self.luck.to_keep(now).map(|record| Output::Record(Box::new(record)));
         self.outputs.extend(record);
     }
 

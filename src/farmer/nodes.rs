@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Farmer;
+use super::clock_set::ClockSet;
 use super::input::{ChainState, NodeLink, NodeStatus, NodeTrust};
 use super::messages::{self, Words};
 use super::signage_points::{Arrival, for_harvester};
@@ -51,6 +52,14 @@ impl Node {
 
     fn chain(&self) -> Option<&ChainState> {
         self.chain.as_ref().and_then(|chain| chain.as_ref().ok())
+    }
+
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        let moments = [Some(&mut self.since), self.last_signage_point.as_mut()];
+        for moment in moments.into_iter().flatten() {
+            set.carry_unix(&mut moment.unix);
+        }
     }
 
     fn why_down(&self) -> Option<String> {
@@ -195,7 +204,7 @@ impl Farmer {
                     signage_point,
                     harvesters,
                 });
-                self.keep_record();
+                self.keep_record(now);
             }
             Arrival::Duplicate => self.missed.handle_duplicate(),
             Arrival::OtherRewardChain => {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use super::clock_set::ClockSet;
 use crate::clock::Now;
 use crate::ids::{ChallengeHash, NodeId, RewardChainSp, SpHash};
 use crate::pos::constants::Constants;
@@ -50,6 +51,13 @@ pub(super) enum Arrival {
 }
 
 impl SignagePoints {
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        for point in self.by_hash.values_mut() {
+            set.carry_unix(&mut point.received.unix);
+        }
+    }
+
     /// Takes a signage point in and forgets those that are too old.
     pub(super) fn insert(&mut self, now: Now, node: NodeId, message: NewSignagePoint) -> Arrival {
         self.forget_old(now);

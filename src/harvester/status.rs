@@ -18,7 +18,7 @@ use crate::snapshot::{
     Concern, ENDS_KEPT, FarmerLinkView, LOOKUPS_KEPT, LookupView, MachineSnapshot, SNAPSHOT_VERSION, ScanView,
     UnlistedDirectory, VolumeState, VolumeView,
 };
-use crate::system_clock::Clock;
+use crate::system_clock::{Clock, SetWatch};
 
 /// A harvester as seen from outside: pictures of it, and a place to write down how its farmer is reached. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,7 +29,6 @@ pub struct StatusHandle {
 #[derive(Debug)]
 struct Board {
     clock: Clock,
-    started: Now,
     network: String,
     findings: watch::Receiver<Arc<Findings>>,
     volumes: Arc<Volumes>,
@@ -40,6 +39,8 @@ struct Board {
 /// What is written down.
 #[derive(Debug, Default)]
 struct State {
+    started_at_unix_ms: u64,
+    set_watch: SetWatch,
     farmer: FarmerLinkView,
     lookups: VecDeque<LookupView>,
     proofs: u64,
@@ -57,12 +58,14 @@ impl StatusHandle {
     ) -> Self {
         let (pictures, _) = watch::channel(Arc::default());
         let started = clock.now();
-        let mut state = State::default();
+        let mut state = State {
+            started_at_unix_ms: started.unix.0,
+            ..State::default()
+        };
         state.farmer.since_unix_ms = started.unix.0;
         Self {
             board: Arc::new(Board {
                 clock,
-                started,
                 network,
                 findings,
                 volumes,
@@ -161,9 +164,28 @@ impl StatusHandle {
     }
 }
 
+impl State {
+    /// Somebody has set the wall clock: ages stay what they are.
+    fn handle_clock_set(&mut self, by_ms: i64) {
+        let farmer = &mut self.farmer;
+        let ends = farmer
+            .ended_at_unix_ms
+            .iter_mut()
+            .chain(&mut farmer.last_signage_point_unix_ms);
+        let others = [&mut self.started_at_unix_ms, &mut farmer.since_unix_ms];
+        for at in ends.chain(others).chain(&mut self.facts.scan.finished_at_unix_ms) {
+            *at = at.saturating_add_signed(by_ms);
+        }
+    }
+}
+
 impl Board {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(by_ms) = state.set_watch.poll() {
+            state.handle_clock_set(by_ms);
+        }
+        state
     }
 
     fn picture(&self, state: &mut State) -> MachineSnapshot {
@@ -188,7 +210,7 @@ impl Board {
             software_version: env!("CARGO_PKG_VERSION").to_owned(),
             network: self.network.clone(),
             taken_at_unix_ms: now.unix.0,
-            started_at_unix_ms: self.started.unix.0,
+            started_at_unix_ms: state.started_at_unix_ms,
             farmer: state.farmer.clone(),
             scan: facts.scan,
             counts: findings.counts,
@@ -312,3 +334,27 @@ const PICTURE_EVERY: Duration = Duration::from_millis(250);
 
 /// When nothing happens, a picture tells at least the time so often.
 const CLOCK_EVERY: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod clock_tests {
+    use super::*;
+
+    #[test]
+    fn clock_that_is_set_makes_nothing_older() {
+        let mut state = State {
+            started_at_unix_ms: 60_000,
+            ..State::default()
+        };
+        state.farmer.since_unix_ms = 70_000;
+        state.farmer.last_signage_point_unix_ms = Some(80_000);
+        state.farmer.ended_at_unix_ms = vec![65_000, 66_000];
+        state.handle_clock_set(1_800_000_000_000);
+        let farmer = &state.farmer;
+        assert_eq!(
+            (state.started_at_unix_ms, farmer.since_unix_ms),
+            (1_800_000_060_000, 1_800_000_070_000)
+        );
+        assert_eq!(farmer.last_signage_point_unix_ms, Some(1_800_000_080_000));
+        assert_eq!(farmer.ended_at_unix_ms, [1_800_000_065_000, 1_800_000_066_000]);
+    }
+}

@@ -130,8 +130,9 @@ impl Store {
         }
     }
 
-    /// What earlier runs had of luck, with the quarters from `from_ms` on.
-    pub(super) fn record(&self, from_ms: u64) -> Result<FarmRecord, rusqlite::Error> {
+    /// What earlier runs had of luck, with the quarters of the day before `now_ms`, and of the last day on which somebody
+    /// wrote: the clock may not have been set yet.
+    pub(super) fn record(&self, now_ms: u64) -> Result<FarmRecord, rusqlite::Error> {
         let luck = self
             .connection
             .query_row(
@@ -149,11 +150,18 @@ impl Store {
             )
             .optional()?;
         let mut statement = self.connection.prepare(&format!(
-            "SELECT {QUARTER_COLUMNS} FROM quarters WHERE start_ms >= ?1 ORDER BY start_ms"
+            "SELECT {QUARTER_COLUMNS} FROM quarters
+             WHERE start_ms BETWEEN ?1 AND ?2 OR start_ms BETWEEN ?3 AND ?4 ORDER BY start_ms"
         ))?;
-        let quarters = statement
-            .query_map([int(from_ms)], quarter)?
-            .collect::<Result<_, _>>()?;
+        let seen_ms = self.last_seen_ms.unwrap_or(now_ms);
+        let days = [
+            now_ms.saturating_sub(PAST_MS),
+            now_ms,
+            seen_ms.saturating_sub(PAST_MS),
+            seen_ms,
+        ]
+        .map(int);
+        let quarters = statement.query_map(days, quarter)?.collect::<Result<_, _>>()?;
         Ok(FarmRecord {
             quarters,
             ..luck.unwrap_or_default()
@@ -237,24 +245,19 @@ impl Store {
         let free: i64 = transaction.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
         let page_bytes: i64 = transaction.pragma_query_value(None, "page_size", |row| row.get(0))?;
         let used = unsigned((pages - free) * page_bytes);
-        let oldest: Option<i64> = transaction.query_row("SELECT min(id) FROM signage_points", [], |row| row.get(0))?;
-        let too_old: Option<i64> = transaction.query_row(
-            "SELECT max(id) FROM signage_points WHERE at_ms < ?1",
-            [days_ago(options.keep_days)],
-            |row| row.get(0),
+        // By their times and not by their numbers: a clock that said 1970 for a minute may have written between others.
+        let (which, bound) = if used > options.max_bytes {
+            ("0 <= ?1 ORDER BY id", 0)
+        } else {
+            ("at_ms < ?1 ORDER BY at_ms", days_ago(options.keep_days))
+        };
+        let points = format!("(SELECT id FROM signage_points WHERE {which} LIMIT {FORGOTTEN_AT_A_TIME})");
+        transaction.execute(
+            &format!("DELETE FROM attempts WHERE signage_point IN {points}"),
+            [bound],
         )?;
-        let mut more = false;
-        if let Some(oldest) = oldest {
-            let slice = oldest + FORGOTTEN_AT_A_TIME;
-            let to = if used > options.max_bytes {
-                slice
-            } else {
-                too_old.map_or(oldest, |id| (id + 1).min(slice))
-            };
-            more = to == slice;
-            transaction.execute("DELETE FROM attempts WHERE signage_point < ?1", [to])?;
-            transaction.execute("DELETE FROM signage_points WHERE id < ?1", [to])?;
-        }
+        let forgotten = transaction.execute(&format!("DELETE FROM signage_points WHERE id IN {points}"), [bound])?;
+        let more = forgotten == FORGOTTEN_AT_A_TIME;
         let sums_from = days_ago(SUMS_KEPT_DAYS);
         for sums in [
             "DELETE FROM hours WHERE start_ms < ?1",
@@ -292,8 +295,11 @@ fn migrate(connection: &mut Connection, from: i64) -> Result<(), rusqlite::Error
 
 const DAY_MS: u64 = 24 * 3_600_000;
 
+/// A day and the quarter that is running.
+const PAST_MS: u64 = DAY_MS + 900_000;
+
 /// Signage points whose answers are forgotten in one transaction: two hours.
-const FORGOTTEN_AT_A_TIME: i64 = 768;
+const FORGOTTEN_AT_A_TIME: usize = 768;
 
 /// The journal is cut back to this when it is empty, bytes.
 const JOURNAL_KEPT_BYTES: i64 = 4 << 20;
@@ -304,7 +310,8 @@ const BUSY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::HarvesterId;
+    use crate::ids::ChallengeHash;
+    use crate::snapshot::{HarvesterId, QuarterCounts, SignagePointView};
 
     const T: u64 = 1_800_000_000_000;
 
@@ -378,5 +385,69 @@ mod tests {
         let many: Vec<_> = (0..100).map(|n| fact(n, Some(T + 200_000))).collect();
         store.write(T + 200_000, &many).unwrap();
         assert_eq!(store.alarms().unwrap().len(), ALARM_HISTORY_KEPT);
+    }
+
+    #[test]
+    fn what_a_clock_wrote_that_said_1970_takes_nothing_with_it_when_it_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.sqlite");
+        let point = |number: u8, at_ms: u64| {
+            let view = SignagePointView {
+                signage_point_index: number,
+                challenge_hash: ChallengeHash([1; 32]),
+                sp_hash: SpHash([number; 32]),
+                received_at_unix_ms: at_ms,
+                peak_height: 6_000_000,
+                difficulty: 14_000,
+                sub_slot_iters: 578_813_952,
+            };
+            Fact::SignagePoint(Box::new(view), 2)
+        };
+        let mut store = Store::open(&file, T, T).unwrap();
+        let times = [T - 40 * DAY_MS, T - DAY_MS, 60_000, T + 70 * 365 * DAY_MS, T];
+        let facts: Vec<_> = (0..).zip(times).map(|(number, at_ms)| point(number, at_ms)).collect();
+        store.write(T, &facts).unwrap();
+        let options = HistoryOptions {
+            file,
+            keep_days: 30,
+            max_bytes: 512 << 20,
+        };
+        while store.forget(T, &options).unwrap() {}
+        let mut left = store
+            .connection
+            .prepare("SELECT at_ms FROM signage_points ORDER BY id")
+            .unwrap();
+        let left = left.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+        let left: Vec<_> = left.map(|at| unsigned(at.unwrap())).collect();
+        assert_eq!(left, [T - DAY_MS, T + 70 * 365 * DAY_MS, T]);
+    }
+
+    #[test]
+    fn day_of_the_last_run_is_told_also_when_the_clock_has_not_been_set_yet() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("history.sqlite");
+        let record = FarmRecord {
+            quarters: [T - 2 * DAY_MS, T - 900_000]
+                .map(|start_unix_ms| QuarterCounts {
+                    start_unix_ms,
+                    ..QuarterCounts::default()
+                })
+                .to_vec(),
+            ..FarmRecord::default()
+        };
+        let mut store = Store::open(&file, T, T).unwrap();
+        store.write(T, &[Fact::Record(Box::new(record))]).unwrap();
+        drop(store);
+        for now in [T, 60_000, T + 70 * 365 * DAY_MS] {
+            let store = Store::open(&file, T, T).unwrap();
+            let starts: Vec<_> = store
+                .record(now)
+                .unwrap()
+                .quarters
+                .iter()
+                .map(|it| it.start_unix_ms)
+                .collect();
+            assert_eq!(starts, [T - 900_000], "{now}");
+        }
     }
 }

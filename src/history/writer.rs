@@ -90,8 +90,7 @@ impl Writer {
     }
 
     fn tell_past(&self, store: &Store) {
-        let from = unix_now().0.saturating_sub(PAST_MS);
-        match store.record(from) {
+        match store.record(unix_now().0) {
             Ok(record) => {
                 // Waits only while the engine does not take its inputs.
                 let _ = self.farmer.blocking_send(Input::Past(Box::new(record)));
@@ -324,9 +323,6 @@ const ROUNDS_BETWEEN_LOOKS: u32 = 120;
 
 /// Slices of old answers forgotten at a time.
 const SLICES_AT_A_TIME: u32 = 64;
-
-/// A day and the quarter that is running.
-const PAST_MS: u64 = 24 * 3_600_000 + 900_000;
 
 #[cfg(test)]
 mod tests {

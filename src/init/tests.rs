@@ -577,3 +577,17 @@ fn machine_that_joins_a_farm_is_told_how_to_harvest() {
         assert!(shown.ends_with("and now run `farmconsole harvester run`."), "{shown}");
     }
 }
+
+#[test]
+fn root_that_was_made_before_the_clock_was_set_is_good_when_it_is() {
+    for wrong in [UnixMillis(60_000), UnixMillis(2_000_000_000_000)] {
+        let dir = TestDir::new();
+        let at = |now: UnixMillis| InitOptions { now, ..plain() };
+        init(&dir.root(), &at(wrong)).unwrap();
+        let made = files_below(dir.root().dir());
+        for now in [crate::system_clock::unix_now(), wrong] {
+            init(&dir.root(), &at(now)).unwrap();
+            assert!(files_below(dir.root().dir()) == made, "{wrong:?} {now:?}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::pools::{PoolRequests, PoolWork, busy};
 use super::solving::{SolveWork, Solvers};
 use super::workers::{Work, Workers};
+use crate::clock::Now;
 use crate::farmer::{Command, Input, OuterCounters, Output};
 use crate::handle::{EVENT_QUEUE, EngineRequest, FeedEvent, Recent, Said, TapedFarmer};
 use crate::history::HistorySender;
@@ -22,7 +23,7 @@ use crate::ids::{NodeId, QualityString, SessionId};
 use crate::logging::LogHandle;
 use crate::net::{Outbox, Server, SessionEvent};
 use crate::snapshot::{FarmSnapshot, MonitorView, Notice, QueueView};
-use crate::system_clock::Clock;
+use crate::system_clock::{Clock, SetWatch};
 use crate::wire::{ToFullNode, ToHarvester};
 
 /// Snapshots are published at most this often.
@@ -68,6 +69,7 @@ struct Running {
     asked: bool,
     /// Number of the first log record that no event has told of.
     log_next: u64,
+    set_watch: SetWatch,
 }
 
 impl Engine {
@@ -80,6 +82,7 @@ impl Engine {
             news: VecDeque::new(),
             asked: false,
             log_next: 0,
+            set_watch: SetWatch::default(),
         };
         let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
         publish.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -118,8 +121,8 @@ impl Engine {
                     }
                 }
                 () = &mut timeout, if deadline.is_some() => {
-                    let now = engine.clock.now();
-                    engine.farmer.handle_timeout(now);
+                    let now = running.now();
+                    running.engine.farmer.handle_timeout(now);
                     changed = true;
                 }
                 _ = publish.tick() => {
@@ -146,8 +149,21 @@ impl Engine {
 }
 
 impl Running {
-    fn handle(&mut self, input: Input) {
+    /// This moment; the farmer is told first if somebody has set the clock.
+    fn now(&mut self) -> Now {
+        let by_ms = self.set_watch.poll();
         let now = self.engine.clock.now();
+        if let Some(by_ms) = by_ms {
+            let seconds = Duration::from_millis(by_ms.unsigned_abs()).as_secs();
+            let way = if by_ms < 0 { "back" } else { "forward" };
+            tracing::warn!(target: "farmer", "the clock of this machine was set {way} by {seconds} s");
+            self.engine.farmer.handle(now, Input::ClockSet { by_ms });
+        }
+        now
+    }
+
+    fn handle(&mut self, input: Input) {
+        let now = self.now();
         self.engine.farmer.handle(now, input);
         self.carry_out();
     }
@@ -381,8 +397,9 @@ impl Running {
             }
             EngineRequest::Record(reply) => {
                 // A tape begins with nothing left to be taken out.
+                let now = self.now();
                 self.carry_out();
-                let _ = reply.send(self.engine.farmer.record(self.engine.clock.now()));
+                let _ = reply.send(self.engine.farmer.record(now));
                 return false;
             }
             EngineRequest::Command(command, reply) => (command, reply),
@@ -429,7 +446,7 @@ impl Running {
             unauthenticated: u32::try_from(net.unauthenticated).unwrap_or(u32::MAX),
             dropped_hook_calls: self.engine.hooks.as_ref().map_or(0, Hooks::dropped),
         };
-        let now = self.engine.clock.now();
+        let now = self.now();
         self.engine.farmer.handle(now, Input::OuterCounters(counters));
         let mut snapshot = self.engine.farmer.snapshot(now);
         snapshot.monitor = self.monitor();

@@ -206,18 +206,20 @@ impl RefusalCause {
     pub fn remedy(&self, address: IpAddr) -> String {
         match self {
             Self::Pending => format!("if it is yours, let it in: `farmconsole harvester approve {address}`"),
+            Self::PeerRefusedUs { alert } if alert == OUT_OF_DATE => {
+                "set the clock of that machine: `timedatectl` there says whether it is synchronised".to_owned()
+            }
             _ => self.advice().to_owned(),
         }
     }
 
     const fn advice(&self) -> &'static str {
         match self {
-            Self::ForeignCa
-            | Self::PeerRefusedUs { .. }
-            | Self::NoCertificate
-            | Self::OtherCa { .. }
-            | Self::LegacyOff
-            | Self::NotListed => {
+            Self::PeerRefusedUs { .. } => {
+                "invite it: `farmconsole harvester invite NAME` here, and there the command that this prints; if it \
+                 belongs to this farm, look at that machine's clock"
+            }
+            Self::ForeignCa | Self::NoCertificate | Self::OtherCa { .. } | Self::LegacyOff | Self::NotListed => {
                 "invite it: `farmconsole harvester invite NAME` here, and there the command that this prints"
             }
             Self::CertificateExpired => {
@@ -267,6 +269,9 @@ impl fmt::Display for RefusalCause {
             Self::NoCertificate => f.write_str("has no certificate"),
             Self::ForeignCa => f.write_str("its certificate is not signed by this farm's private CA"),
             Self::CertificateExpired => f.write_str("its certificate is not valid at this time"),
+            Self::PeerRefusedUs { alert } if alert == OUT_OF_DATE => {
+                f.write_str("by its clock this farm's certificate is not valid at this time")
+            }
             Self::PeerRefusedUs { alert } => write!(f, "it does not trust this farm's certificate ({alert})"),
             Self::Tls { detail } => write!(f, "TLS failed: {detail}"),
             Self::ClosedEarly => f.write_str("closed before the handshake was done"),
@@ -308,6 +313,9 @@ impl fmt::Display for RefusalCause {
         }
     }
 }
+
+/// The alert of a peer that finds a certificate expired, or not valid yet.
+const OUT_OF_DATE: &str = "CertificateExpired";
 
 /// A span of time, roughly.
 fn apart(seconds: u64) -> String {
@@ -380,5 +388,21 @@ impl fmt::Display for DisconnectCause {
             Self::Shutdown => f.write_str("this farmer is shutting down"),
             Self::Revoked => f.write_str("its certificate counts no more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod clock_tests {
+    use super::*;
+
+    #[test]
+    fn machine_whose_clock_is_wrong_is_not_told_to_join_again() {
+        let refused = |alert: &str| RefusalCause::PeerRefusedUs {
+            alert: alert.to_owned(),
+        };
+        let remedy = |alert: &str| refused(alert).remedy(IpAddr::from([10, 0, 0, 7]));
+        assert!(refused("CertificateExpired").to_string().starts_with("by its clock"));
+        assert!(remedy("CertificateExpired").contains("clock") && !remedy("CertificateExpired").contains("invite"));
+        assert!(remedy("UnknownCA").contains("farmconsole harvester invite NAME"));
     }
 }

@@ -13,11 +13,12 @@ use rcgen::{
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, UnixTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::config::verify_leaf;
 use super::identity::{read, read_anchors};
+use super::trusted_time::BUILT;
 use super::{CHIA_CA_CRT, CHIA_CA_KEY, CertificatePaths, Identity, RefusalCause, TlsError};
 use crate::clock::UnixMillis;
 
@@ -87,12 +88,13 @@ impl Issuer {
         Self::new(paths, pem, now)
     }
 
-    /// A new key and a certificate for it, with the official names, from a day before `now` to
-    /// 2100 as the official ones: what ends is the CA, and a farm must not stop on a day nobody remembers.
+    /// A new key and a certificate for it, with the official names, from before this program was made, whatever the clock
+    /// says, to 2100 as the official ones: what ends is the CA, and a farm must not stop on a day nobody remembers.
     ///
     /// # Errors
     /// When the CA cannot sign, or a stock verifier would not accept the result.
     pub fn issue_leaf(&self, now: UnixMillis) -> Result<PemPair, TlsError> {
+        let now = now.max(BUILT);
         let key = KeyPair::generate().map_err(|error| issue_error("a key", &error))?;
         let mut params =
             CertificateParams::new(["chia.net".to_owned()]).map_err(|error| issue_error("a certificate", &error))?;
@@ -101,7 +103,7 @@ impl Issuer {
             (DnType::OrganizationName, "Chia"),
             (DnType::OrganizationalUnitName, "Organic Farming Division"),
         ]);
-        back_date(&mut params, now);
+        back_date(&mut params, BUILT);
         params.not_after = date_time_ymd(2100, 8, 2);
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -181,14 +183,15 @@ pub fn verify_identity(
     ca: &Path,
     now: UnixMillis,
 ) -> Result<(), TlsError> {
-    verify_leaf(identity.leaf(), read_anchors(ca)?, unix_time(now)).map_err(|error| TlsError::NotIssuedBy {
+    verify_leaf(identity.leaf(), read_anchors(ca)?, unix_time(now.max(BUILT))).map_err(|error| TlsError::NotIssuedBy {
         crt: paths.crt.clone(),
         ca: ca.to_path_buf(),
         reason: RefusalCause::from(&error).to_string(),
     })
 }
 
-/// A new private CA: P-256, a name of its own, from a day before `now`, valid twenty years.
+/// A new private CA: P-256, a name of its own, from before this program was made, valid for twenty years from `now` on.
+/// A clock that says 1970 or 2040, because nobody has set it yet, makes one that is good when it is right, too.
 ///
 /// # Errors
 /// When the cryptography library fails.
@@ -203,8 +206,9 @@ pub fn make_private_ca(now: UnixMillis) -> Result<PemPair, TlsError> {
         (DnType::OrganizationName, PRIVATE_CA_ORGANIZATION),
         (DnType::CommonName, &format!("Private CA {tag}")),
     ]);
-    back_date(&mut params, now);
+    back_date(&mut params, now.max(BUILT));
     params.not_after = params.not_before + Duration::from_secs(CA_DAYS * 86_400);
+    back_date(&mut params, BUILT);
     // No path length, as the official ones: it signs the farm's server CA.
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -229,7 +233,13 @@ fn check_ca(path: &Path, certificate: &CertificateDer<'_>, now: UnixMillis) -> R
     }
     let not_after = x509.validity().not_after;
     if u64::try_from(not_after.timestamp()).unwrap_or(0) < now.seconds() {
-        return Err(bad_certificate(path, &format_args!("the CA expired on {not_after}")));
+        let clock = i64::try_from(now.seconds())
+            .ok()
+            .and_then(|at| ASN1Time::from_timestamp(at).ok());
+        let clock = clock.map(|at| at.to_string()).unwrap_or_default();
+        let why =
+            format_args!("the CA expired on {not_after}, if the clock of this machine is right, which says {clock}");
+        return Err(bad_certificate(path, &why));
     }
     if x509.subject().iter().any(|rdn| rdn.iter().count() != 1) {
         return Err(bad_certificate(path, &"the name of the CA has several parts in one"));

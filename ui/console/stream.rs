@@ -118,9 +118,16 @@ impl Stream {
         }
         // The clock of the picture is a little behind, and nothing comes before what came before it.
         let newest = self.entries.back().map_or(0, |e| e.at_unix_ms);
-        let at_unix_ms = time_of(&event).unwrap_or_else(|| now_unix_ms.max(newest));
-        // Log records come a little later than messages of the same moment.
-        let at = self.entries.partition_point(|e| e.at_unix_ms <= at_unix_ms);
+        let just_now = if newest > now_unix_ms.saturating_add(OUT_OF_ORDER_MS) {
+            now_unix_ms
+        } else {
+            now_unix_ms.max(newest)
+        };
+        let at_unix_ms = time_of(&event).unwrap_or(just_now);
+        // Log records come a little later than messages of the same moment. What seems to be much older comes after the
+        // farmer's clock was set back, and is the newest all the same.
+        let is_later = |e: &&Arc<Entry>| (1..=OUT_OF_ORDER_MS).contains(&e.at_unix_ms.saturating_sub(at_unix_ms));
+        let at = self.entries.len() - self.entries.iter().rev().take_while(is_later).count();
         self.entries
             .insert(at, Arc::new(Entry::new(self.next, at_unix_ms, event)));
         self.next += 1;
@@ -187,6 +194,9 @@ fn time_of(event: &FeedEvent) -> Option<u64> {
     }
 }
 
+/// Events come out of order by less than this.
+const OUT_OF_ORDER_MS: u64 = 60_000;
+
 #[cfg(test)]
 mod tests {
     use super::super::samples::{log_record, message_record};
@@ -242,5 +252,27 @@ mod tests {
         assert!(stream.push(FeedEvent::Notice(notice), 7));
         assert!(!stream.push(FeedEvent::Log(log_record(8, LogLevel::Info, &line)), 0));
         assert_eq!(times(&stream), [7]);
+    }
+
+    #[test]
+    fn what_comes_after_the_clock_was_set_back_comes_last() {
+        let mut stream = Stream::default();
+        let (before, after) = (20_000_000, 9_000_000);
+        for at in [before, after + 5, after + 4, after + 6] {
+            stream.push(FeedEvent::Message(message_record(at, "a")), 0);
+        }
+        stream.push(FeedEvent::Notice(untimed()), after + 7);
+        assert_eq!(times(&stream), [before, after + 4, after + 5, after + 6, after + 7]);
+        // Without a time of its own it is of the moment of the picture, also right after the step.
+        let mut stream = Stream::default();
+        stream.push(FeedEvent::Message(message_record(before, "a")), 0);
+        stream.push(FeedEvent::Notice(untimed()), after);
+        assert_eq!(times(&stream), [before, after]);
+    }
+
+    fn untimed() -> Notice {
+        Notice::BlockSigned {
+            name: "barn-3".to_owned(),
+        }
     }
 }

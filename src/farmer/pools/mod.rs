@@ -21,6 +21,7 @@ use std::time::Duration;
 pub use exchange::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
 
 use super::Farmer;
+use super::clock_set::ClockSet;
 use super::numbers::JobId;
 use super::output::Output;
 use super::proofs::{Job, millis};
@@ -50,6 +51,13 @@ pub(super) struct Pools {
 }
 
 impl Pools {
+    /// The wall clock was set.
+    pub(super) fn carry_times(&mut self, set: &ClockSet) {
+        for pool in self.pools.values_mut() {
+            set.carry(&mut pool.failing_since_unix_ms);
+        }
+    }
+
     /// What harvesters are told with a signage point: as many as an official one takes. A pool that wants better proofs
     /// than the chain is left out, because harvesters go by the pool alone, and blocks would be lost. What is good enough
     /// for it is good enough for the chain.

@@ -1,6 +1,7 @@
 //! Stories of whole farms, told in virtual time.
 
 mod blocks;
+mod clock_set;
 mod commands;
 mod connections;
 mod days;

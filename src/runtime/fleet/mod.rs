@@ -18,6 +18,7 @@ use crate::handle::{AnswersFleet, FleetAnswer, FleetAsk, FleetView};
 use crate::ids::PeerId;
 use crate::net::Server;
 use crate::registry::{AllowList, ChangeError, Member, MemberOrigin, Registry, RegistryError, Standing};
+use crate::snapshot::alarm::CHIAS_CA;
 use crate::snapshot::{AlarmKind, ConnectedPeer};
 use crate::system_clock::Clock;
 use crate::tls::{
@@ -381,7 +382,7 @@ impl Fleet {
             && let Some(until) = chia_ca_until(&self.root)
             && let Some(days_left) = days_left(until, now, 365)
         {
-            let name = "Chia's private CA".to_owned();
+            let name = CHIAS_CA.to_owned();
             alarms.push(AlarmKind::CertificateEnds { name, days_left });
         }
         let running = self.clock.now().mono.since(self.started);

@@ -10,6 +10,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 pub use kind::{AlarmKind, OwnerNeed, PlotNftLeft, RewardTarget, Severity};
+pub use words::CHIAS_CA;
 pub(super) use words::{count, span};
 
 /// An alarm as it is shown: open, or closed and kept for the history.
@@ -50,6 +51,14 @@ pub struct Silence {
     pub machine: Option<String>,
     /// When it ends, unix milliseconds.
     pub until_unix_ms: u64,
+    /// For how long it was wanted, seconds; 0 if that is not known.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub for_s: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+const fn is_unknown(for_s: &u64) -> bool {
+    *for_s == 0
 }
 
 impl Silence {

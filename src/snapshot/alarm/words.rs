@@ -5,6 +5,9 @@ use std::fmt;
 use super::kind::{AlarmKind, OwnerNeed, PlotNftLeft, RewardTarget};
 use crate::snapshot::{DisconnectCause, PartialOutcome, shell_word};
 
+/// What [`AlarmKind::CertificateEnds`] calls the private CA of Chia's layout, which is no harvester.
+pub const CHIAS_CA: &str = "Chia's private CA";
+
 impl AlarmKind {
     /// What to do, as an imperative sentence without full stop.
     #[must_use]
@@ -113,6 +116,11 @@ impl AlarmKind {
                 format!(
                     "if it is yours: `farmconsole harvester approve {short} --name NAME`, else `farmconsole harvester revoke {short}`"
                 )
+            }
+            Self::CertificateEnds { name, .. } if name == CHIAS_CA => {
+                "invite every harvester that `farmconsole harvester members` lists as of that CA, then \
+                 `farmconsole ca harden`; if it should have years left, look at this machine's clock"
+                    .to_owned()
             }
             Self::CertificateEnds { name, .. } => {
                 format!("`farmconsole harvester invite {name}` here, and there the command that this prints")
@@ -515,6 +523,20 @@ mod tests {
         assert_eq!(
             (word("fe80::1"), word("10.0.0.5 (2)")),
             ("fe80::1".into(), "'10.0.0.5 (2)'".into())
+        );
+    }
+
+    #[test]
+    fn authority_that_ends_is_not_invited_as_if_it_were_a_harvester() {
+        let ends = |name: &str| AlarmKind::CertificateEnds {
+            name: name.to_owned(),
+            days_left: 3,
+        };
+        assert!(ends("barn").remedy().contains("invite barn`"));
+        let remedy = ends(CHIAS_CA).remedy();
+        assert!(
+            !remedy.contains(CHIAS_CA) && remedy.contains("`farmconsole ca harden`"),
+            "{remedy}"
         );
     }
 }

@@ -96,6 +96,10 @@ pub(super) fn node_says(story: &mut Story, node: NodeId, what: u8, quality: Qual
 /// Something in the rest of the program.
 pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
     let why = what.is_multiple_of(2).then(|| "read /d1/it: no such file".to_owned());
+    let by_ms = if what.is_multiple_of(2) { 10_800_000 } else { -7_200_000 };
+    if what / 2 == CLOCK_SET {
+        story.now.unix.0 = story.now.unix.0.saturating_add_signed(by_ms);
+    }
     let now_ms = story.now.unix.0;
     story.input(match what / 2 {
         0 => Input::PoolsUnreadable { why },
@@ -145,6 +149,7 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
             node: "attic.lan:8444".to_owned(),
             missed: u64::from(what),
         })]),
+        CLOCK_SET => Input::ClockSet { by_ms },
         _ if what.is_multiple_of(2) => Input::Past(Box::new(FarmRecord {
             counted_since_unix_ms: now_ms - 86_400_000,
             effort: 0.5,
@@ -169,3 +174,6 @@ pub(super) fn happens(story: &mut Story, what: u8, session: SessionId) {
         }),
     });
 }
+
+/// The choice with which somebody sets the clock.
+const CLOCK_SET: u8 = 11;

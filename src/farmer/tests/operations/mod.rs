@@ -457,7 +457,7 @@ impl Life {
             }
             Operation::Around(choice) => {
                 let session = self.session(choice / 16);
-                around::happens(&mut self.story, choice % 22, session);
+                around::happens(&mut self.story, choice % 24, session);
             }
             Operation::GoWell => self.go_well(),
             Operation::Pass(millis) => story.pass(std::time::Duration::from_millis(u64::from(millis))),

@@ -6,7 +6,7 @@ mod tape;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock::Now;
+use crate::clock::{Now, UnixMillis};
 use crate::farmer::harvesters::MAX_ABSENT;
 use crate::farmer::{
     Call, Farmer, FarmerConfig, FleetStatus, HarvesterOrigin, Input, JobId, Output, PlotSignatures, SignPurpose,
@@ -47,8 +47,16 @@ impl Story {
         story
     }
 
+    /// A farm without a node that starts when its clock says this.
+    pub(crate) fn of_time(unix: UnixMillis) -> Self {
+        Self::beginning(config(), Now { unix, ..start() })
+    }
+
     pub(crate) fn of(config: FarmerConfig) -> Self {
-        let now = start();
+        Self::beginning(config, start())
+    }
+
+    fn beginning(config: FarmerConfig, now: Now) -> Self {
         let farmer = Farmer::new(config, now);
         let mut story = Self {
             tape: Some(Tape::new(&farmer)),
