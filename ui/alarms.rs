@@ -92,7 +92,9 @@ async fn silences(context: &Context, attached: &mut crate::context::Attached) ->
     let snapshot = attached.snapshot().await?;
     let mut out = context.out(false);
     for silence in &snapshot.silences {
-        let left = silence.until_unix_ms.saturating_sub(snapshot.taken_at_unix_ms) / 1000;
+        let left_ms = silence.until_unix_ms.saturating_sub(snapshot.taken_at_unix_ms);
+        // What was just begun has all its time before it.
+        let left = left_ms.div_ceil(1000);
         let rule = silence.rule.as_deref().unwrap_or("all alarms");
         let machine = silence
             .machine

@@ -48,6 +48,7 @@ impl Farmer {
         }
         self.notice(Notice::Attempt { attempt });
         self.review_answers(now, id);
+        self.review_peer_clock(now, id, info);
         self.count_chances(now, id, info);
         self.begin_count(now, id, info);
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::asks::Asks;
 use super::clock_set::ClockSet;
 use super::eligibility::Eligibility;
+use super::peer_clock::PeerClock;
 use super::plot_lists::PlotLists;
 use super::plot_news::{Comparison, PlotPlace};
 use super::plot_sync::Receiver;
@@ -89,6 +90,9 @@ pub(super) struct Slot {
     pub(super) ignored_messages: u64,
     /// Its filter against chance and against our own count.
     pub(super) eligibility: Eligibility,
+    /// Its clock against ours.
+    #[serde(default, skip_serializing_if = "PeerClock::agrees")]
+    pub(super) clock: PeerClock,
 }
 
 /// A plot that went and has not come back.
@@ -243,6 +247,7 @@ impl Harvesters {
             invalid_proofs: 0,
             ignored_messages: 0,
             eligibility: Eligibility::default(),
+            clock: PeerClock::default(),
         };
         self.slots.insert(id, slot);
         id

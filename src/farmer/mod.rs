@@ -48,6 +48,7 @@ mod output;
 mod page;
 mod pairs;
 mod partials;
+mod peer_clock;
 mod plot_lists;
 mod plot_news;
 mod plot_sync;

@@ -277,6 +277,9 @@ def token_is_good_once(world):
         done = second.cli("harvester", "join", text, check=False)
         if done.returncode == 0 or sentence not in done.stderr:
             raise Failed(f"joining with {text[:20]}…: status {done.returncode}: {done.stderr}")
+    again = first.cli("harvester", "join", token, check=False)
+    if again.returncode == 0 or "is a harvester already, rack-twice" not in again.stderr:
+        raise Failed(f"joining twice on one machine: status {again.returncode}: {again.stderr}")
     cancelled = world.invite("rack-cancelled")
     world.farm.cli("harvester", "revoke", "rack-cancelled")
     done = second.cli("harvester", "join", cancelled, check=False)

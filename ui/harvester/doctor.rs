@@ -64,6 +64,7 @@ async fn of_farmer(attached: &mut Attached) -> Result<Vec<Diagnosis>, Failure> {
         matches!(
             kind,
             AlarmKind::ClockWrong { .. }
+                | AlarmKind::HarvesterClockDiffers { .. }
                 | AlarmKind::PoolClockDiffers { .. }
                 | AlarmKind::CertificateShared { .. }
                 | AlarmKind::CertificateEnds { .. }

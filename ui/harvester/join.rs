@@ -257,6 +257,7 @@ async fn ask(token: &Token, kind: JoinKind, root: &Root, network: Option<String>
     let not_joined = |error: JoinError| {
         let hint = match &error {
             JoinError::OtherNetwork { farm, set, .. } => other_network(kind, root, farm, set),
+            JoinError::Refused { .. } | JoinError::HungUp { .. } => joined_before(root, error.hint()),
             _ => error.hint(),
         };
         Failure::new(Status::Failed, error).hint(hint)
@@ -267,6 +268,17 @@ async fn ask(token: &Token, kind: JoinKind, root: &Root, network: Option<String>
     });
     let key = JoinKey::make().map_err(not_joined)?;
     enrol::join(token, kind, set.as_ref(), &key).await.map_err(not_joined)
+}
+
+/// What to do when a token is refused, which the command that is run a second time is, after it has done its work.
+fn joined_before(root: &Root, otherwise: String) -> String {
+    match Membership::load(root) {
+        Ok(Some(membership)) => format!(
+            "this machine is a harvester already, {}, and stays that: if this token made it so, all is done; {otherwise}",
+            membership.name()
+        ),
+        _ => otherwise,
+    }
 }
 
 /// What to do on a machine that is set to another network than the farm, as commands for the shell.
@@ -368,6 +380,33 @@ mod tests {
             assert!(hint.contains("`farmconsole harvester invite NAME"), "{hint}");
             assert_eq!(commands.here(&hint), hint);
         }
+    }
+
+    #[test]
+    fn a_machine_that_joined_is_told_so_when_the_command_is_run_again() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let otherwise = || "make a new token".to_owned();
+        assert_eq!(joined_before(&root, otherwise()), otherwise());
+        root.create_state_dir().unwrap();
+        let membership = serde_json::json!({
+            "version": 1,
+            "name": "barn-3",
+            "farm_id": "",
+            "server_ca": "",
+            "certificate": include_str!("../../assets/chia_ca.crt"),
+            "key": "",
+        });
+        let file = root.membership_file();
+        std::fs::write(&file, membership.to_string()).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let hint = joined_before(&root, otherwise());
+        assert!(
+            hint.contains("already, barn-3,") && hint.ends_with(&otherwise()),
+            "{hint}"
+        );
     }
 
     #[tokio::test]

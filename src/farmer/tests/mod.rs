@@ -9,6 +9,7 @@ mod fees;
 mod luck;
 pub(crate) mod operations;
 mod partials;
+mod peer_clock;
 mod plot_lists;
 mod plots;
 mod pool_partials;

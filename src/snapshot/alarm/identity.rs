@@ -7,7 +7,7 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 45] = [
+    pub const RULES: [&str; 46] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
@@ -17,6 +17,7 @@ impl AlarmKind {
         "harvester_absent",
         "harvester_silent",
         "harvester_late",
+        "harvester_clock_differs",
         "certificate_shared",
         "plots_lost",
         "failed_plots",
@@ -68,6 +69,7 @@ impl AlarmKind {
             Self::HarvesterAbsent { harvester, .. } => format!("harvester_absent/{harvester}"),
             Self::HarvesterSilent { harvester, .. } => format!("harvester_silent/{harvester}"),
             Self::HarvesterLate { harvester, .. } => format!("harvester_late/{harvester}"),
+            Self::HarvesterClockDiffers { harvester, .. } => format!("harvester_clock_differs/{harvester}"),
             Self::CertificateShared { peer_id, .. } => format!("certificate_shared/{peer_id}"),
             Self::PlotsLost {
                 harvester, directory, ..
@@ -120,6 +122,7 @@ impl AlarmKind {
             Self::HarvesterAbsent { harvester, .. }
             | Self::HarvesterSilent { harvester, .. }
             | Self::HarvesterLate { harvester, .. }
+            | Self::HarvesterClockDiffers { harvester, .. }
             | Self::PlotsLost { harvester, .. }
             | Self::FailedPlots { harvester, .. }
             | Self::NoKeyPlots { harvester, .. }
@@ -171,6 +174,7 @@ impl AlarmKind {
             Self::HarvesterAbsent { name, .. }
             | Self::HarvesterSilent { name, .. }
             | Self::HarvesterLate { name, .. }
+            | Self::HarvesterClockDiffers { name, .. }
             | Self::PlotsLost { name, .. }
             | Self::FailedPlots { name, .. }
             | Self::NoKeyPlots { name, .. }
@@ -234,6 +238,7 @@ impl AlarmKind {
             Self::HarvesterAbsent { name, .. }
             | Self::HarvesterSilent { name, .. }
             | Self::HarvesterLate { name, .. }
+            | Self::HarvesterClockDiffers { name, .. }
             | Self::PlotsLost { name, .. }
             | Self::FailedPlots { name, .. }
             | Self::NoKeyPlots { name, .. }
@@ -320,6 +325,7 @@ impl AlarmKind {
             Self::NoSignagePoints { others_do: true, .. }
             | Self::SignagePointsMissed { .. }
             | Self::HarvesterLate { .. }
+            | Self::HarvesterClockDiffers { .. }
             | Self::CertificateShared { .. }
             | Self::FailedPlots { .. }
             | Self::NoKeyPlots { .. }

@@ -113,6 +113,15 @@ pub enum AlarmKind {
         #[serde(default)]
         on_the_way: u64,
     },
+    /// The clocks of a harvester and of this machine differ.
+    HarvesterClockDiffers {
+        /// Which.
+        harvester: HarvesterId,
+        /// Name.
+        name: String,
+        /// Seconds by which the harvester's is ahead.
+        ahead_s: i64,
+    },
     /// Two connected harvesters use one certificate.
     CertificateShared {
         /// Certificate.

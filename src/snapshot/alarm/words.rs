@@ -58,6 +58,10 @@ impl AlarmKind {
                  {name} busy"
             ),
             Self::HarvesterLate { name, .. } => format!("look for a slow, sleeping or dying drive on {name}"),
+            Self::HarvesterClockDiffers { name, .. } => format!(
+                "set the clock of {name}: `timedatectl` there says whether it is synchronised; with one that is wrong \
+                 {name} may refuse this farmer when it connects again"
+            ),
             Self::CertificateShared { .. } => {
                 "give all but one of them certificates of their own: `farmconsole harvester invite NAME` here, and there \
                  the command that this prints"
@@ -266,6 +270,10 @@ impl fmt::Display for AlarmKind {
             }
             Self::HarvesterLate { name, late, .. } => {
                 write!(f, "{name} answered later than 8 s, {late} of its last 10 answers")
+            }
+            Self::HarvesterClockDiffers { name, ahead_s, .. } => {
+                let (by, word) = (ahead_s.unsigned_abs(), if *ahead_s < 0 { "behind" } else { "ahead of" });
+                write!(f, "the clock of {name} is {} {word} this machine's", span(by))
             }
             Self::CertificateShared { addresses, .. } => {
                 write!(

@@ -238,6 +238,15 @@ impl Story {
         self.message(session, FromHarvester::FarmingInfo(info));
     }
 
+    /// An answer that says when it was made, unix seconds.
+    pub(crate) fn answer_at(&mut self, session: SessionId, point: &NewSignagePoint, timestamp: u64) {
+        let info = FarmingInfo {
+            timestamp,
+            ..self.info(point, 3, 864)
+        };
+        self.message(session, FromHarvester::FarmingInfo(info));
+    }
+
     fn info(&self, point: &NewSignagePoint, passed: u32, total_plots: u32) -> FarmingInfo {
         FarmingInfo {
             challenge_hash: point.challenge_hash,
