@@ -98,6 +98,17 @@ impl Context {
         })
     }
 
+    /// That of a command with `--root dir` and no other option.
+    #[cfg(test)]
+    pub(crate) fn of_test_root(dir: &Path) -> Result<Self, Failure> {
+        let looks = Looks {
+            color: ColorChoice::Auto,
+            ascii: false,
+            theme: None,
+        };
+        Self::new(Some(dir.to_owned()), "mainnet", looks, None)
+    }
+
     /// Standard output of a list: for people, or as JSON.
     pub(crate) fn out(&self, json: bool) -> Out<StdoutLock<'static>> {
         if json {
@@ -264,18 +275,7 @@ mod tests {
 
     #[test]
     fn root_too_long_for_a_socket_is_refused_at_once() {
-        let new = |name: &str| {
-            Context::new(
-                Some(PathBuf::from("/srv").join(name)),
-                "mainnet",
-                Looks {
-                    color: ColorChoice::Auto,
-                    ascii: false,
-                    theme: None,
-                },
-                None,
-            )
-        };
+        let new = |name: &str| Context::of_test_root(&Path::new("/srv").join(name));
         assert!(new(&"d".repeat(60)).is_ok());
         assert!(new(&"d".repeat(90)).is_err());
     }

@@ -375,18 +375,11 @@ const ATTEMPTS: u32 = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::ColorChoice;
-    use crate::context::Looks;
 
     #[test]
     fn a_machine_that_only_harvests_is_not_told_to_import_keys() {
         let dir = tempfile::tempdir().unwrap();
-        let looks = Looks {
-            color: ColorChoice::Auto,
-            ascii: false,
-            theme: None,
-        };
-        let context = Context::new(Some(dir.path().to_owned()), "mainnet", looks, None).unwrap();
+        let context = Context::of_test_root(dir.path()).unwrap();
         let hint = || format!("{:?}", first_key(&context, "-f FARMER_PUBLIC_KEY").unwrap_err());
         assert!(hint().contains("`farmconsole keys import --mnemonic`"), "{}", hint());
         context.root.create_state_dir().unwrap();

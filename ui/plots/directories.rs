@@ -271,18 +271,11 @@ fn bytes(size: ByteSize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::ColorChoice;
-    use crate::context::Looks;
 
     #[tokio::test(start_paused = true)]
     async fn a_farm_that_runs_and_does_not_answer_is_told_apart_from_none() {
         let dir = tempfile::tempdir().unwrap();
-        let looks = Looks {
-            color: ColorChoice::Auto,
-            ascii: false,
-            theme: None,
-        };
-        let context = Context::new(Some(dir.path().to_owned()), "mainnet", looks, None).unwrap();
+        let context = Context::of_test_root(dir.path()).unwrap();
         assert!(matches!(running(&context).await, Ok(None)));
         let socket = context.root.control_socket();
         std::fs::create_dir_all(socket.parent().unwrap()).unwrap();
