@@ -22,6 +22,7 @@ use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
 use ratatui::{Frame, Terminal};
+use rustix::io::ioctl_fionread;
 use rustix::termios::{Action, QueueSelector, tcflow, tcflush};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -51,7 +52,8 @@ const INPUT_QUEUE: usize = 64;
 /// How long a terminal that takes nothing may hold up leaving.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the reader looks whether there is more; crossterm does not look at all when given no time.
+/// How long the reader looks whether there is more; crossterm does not look at all when given no time, or when that has
+/// passed before it gets to it.
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Keys that are less apart were not pressed one after the other by a person who looks at what they do.
@@ -129,6 +131,7 @@ impl Console {
             reason = "its successor is unsafe; an OwnedFd is what it says and keeps its number for life"
         )]
         let tty = AsyncFd::with_interest(open_tty()?, Interest::READABLE)?;
+        let read_from = open_tty()?;
         let gone = inputs_in.clone();
         let looks = Arc::new(AtomicU32::new(0));
         let seen = Arc::clone(&looks);
@@ -137,7 +140,7 @@ impl Console {
             .spawn(move || write_orders(ordered, &gone))?;
         std::thread::Builder::new()
             .name("console-read".to_owned())
-            .spawn(move || read_keys(&woken, &inputs_in, &seen))?;
+            .spawn(move || read_keys(&woken, &inputs_in, &seen, &read_from))?;
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let mut console = Self {
             terminal: Terminal::new(Canvas::new(Arc::clone(&bytes), size))?,
@@ -362,12 +365,16 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Until the console drops its end: each wake-up reads what is there.
-fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>, looks: &AtomicU32) {
-    let has_more = || {
+fn read_keys(woken: &std_mpsc::Receiver<()>, inputs: &mpsc::Sender<Input>, looks: &AtomicU32, tty: &OwnedFd) {
+    // Nobody wakes us again for what is there now, so it is looked for until there is nothing.
+    let has_more = || loop {
         looks.fetch_add(1, Ordering::Relaxed);
-        let has_more = matches!(event::poll(LOOK), Ok(true));
+        let seen = event::poll(LOOK);
         looks.fetch_add(1, Ordering::Relaxed);
-        has_more
+        match seen {
+            Ok(false) if ioctl_fionread(tty).is_ok_and(|bytes| bytes > 0) => {}
+            seen => return seen.is_ok_and(|has_more| has_more),
+        }
     };
     let mut last_key: Option<Instant> = None;
     while woken.recv().is_ok() {
