@@ -34,21 +34,24 @@ impl Farmer {
     /// Opens, updates or closes the alarm of a harvester whose clock differs. If this machine's own is known to be wrong,
     /// that is the alarm, and not one for each harvester.
     pub(super) fn review_peer_clock(&mut self, now: Now, id: HarvesterId, info: &FarmingInfo) {
-        let is_own_wrong = self.alarms.get(&AlarmKind::ClockWrong { ahead_s: 0 }.key()).is_some();
         let Some(slot) = self.harvesters.get_mut(id).filter(|slot| !slot.embedded) else {
             return;
         };
         let differed = !slot.clock.agrees();
+        let ahead_s = slot.clock.note(now, info.timestamp);
+        if slot.clock.agrees() && !differed {
+            return;
+        }
         let alarm = AlarmKind::HarvesterClockDiffers {
             harvester: id,
             name: slot.name.to_string(),
-            ahead_s: slot.clock.note(now, info.timestamp),
+            ahead_s,
         };
+        let is_sure = slot.clock.differed_in_a_row >= SURE_FROM;
+        let is_own_wrong = self.alarms.get(&AlarmKind::ClockWrong { ahead_s: 0 }.key()).is_some();
         if slot.clock.agrees() || is_own_wrong {
-            if differed {
-                self.close_alarm(now, &alarm);
-            }
-        } else if slot.clock.differed_in_a_row >= SURE_FROM {
+            self.close_alarm(now, &alarm);
+        } else if is_sure {
             self.raise(now, alarm);
         }
     }
