@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::errors::{not_logged, not_opened};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::signals::{Signals, Wish};
-use crate::systemd;
+use crate::{program_text, systemd};
 
 /// How long the tasks may take to say goodbye; SIGTERM promises five seconds in all.
 pub(crate) const GOODBYE: Duration = Duration::from_secs(4);
@@ -98,6 +98,7 @@ pub(crate) async fn wait_and_end(
     ended: impl Future<Output = ()>,
     mut signals: Signals,
 ) -> Outcome {
+    tokio::spawn(program_text::hand_back_start());
     loop {
         let wish = tokio::select! {
             () = stop.cancelled() => Wish::End,

@@ -29,6 +29,7 @@ mod lists;
 mod out;
 mod plots;
 mod pool;
+mod program_text;
 mod record;
 #[cfg(feature = "console")]
 mod replay;

@@ -70,6 +70,8 @@ mod out;
 mod plots;
 #[path = "../../ui/pool.rs"]
 mod pool;
+#[path = "../../ui/program_text.rs"]
+mod program_text;
 #[path = "../../ui/record.rs"]
 mod record;
 #[path = "../../ui/replay.rs"]

@@ -175,7 +175,7 @@ async fn measure_farmer(
     timeout_at(deadline, fleet[0].probe(farmer.address))
         .await
         .context("the farmer takes no harvester")??;
-    sleep(Duration::from_millis(500)).await;
+    sleep(UNTIL_IDLE).await;
 
     let progress = Progress::new();
     let (phase, phases) = watch::channel(Phase::Connect);
@@ -385,6 +385,9 @@ const REST: Duration = Duration::from_secs(5);
 const LOOK_UPS: u32 = 200_000_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
+
+/// After this what a farmer does at its start is over.
+const UNTIL_IDLE: Duration = Duration::from_secs(5);
 
 /// Until every harvester is connected and synced. The official farmer takes a third of this for 100,000 plots on an idle
 /// machine; with the signage points after it, one farmer has a minute.

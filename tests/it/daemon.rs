@@ -59,6 +59,30 @@ fn a_terminal_that_hangs_up_ends_the_farm_in_good_order() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn what_only_the_start_needed_of_the_program_is_handed_back() {
+    let mut program = Program::simulated();
+    program.start();
+    let status = format!("/proc/{}/status", program.daemon.as_ref().unwrap().id());
+    let of_files = || -> u64 {
+        let status = fs::read_to_string(&status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssFile:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    let (started, mut most) = (Instant::now(), 0);
+    loop {
+        let now = of_files();
+        most = most.max(now);
+        if now < most * 3 / 4 {
+            break;
+        }
+        assert!(started.elapsed() < PATIENCE, "{now} kB, {most} at most");
+        wait_a_moment();
+    }
+    program.ok(&["summary"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn without_a_terminal_a_hangup_has_the_settings_read_again() {
     let mut program = Program::simulated();
     let command = daemon_by(&program, &["setsid"]);

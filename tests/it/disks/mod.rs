@@ -21,13 +21,16 @@ use farmconsole::wire::{
     FarmingInfo, FromHarvester, HarvesterHandshake, HarvesterLayout, NewProofOfSpace, NewSignagePointHarvester,
     PlotPool, SignagePointFilter, ToHarvester,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::root::{Program, wait_a_moment};
 use faulty::{FaultyDisk, Mode};
+
+/// Held by each test: what is counted here, threads and time, is of the whole process.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 /// A harvester with a plot on a disk that works and one on a faulty one, and its farmer.
 struct Farm {
@@ -41,6 +44,7 @@ struct Farm {
     serving: JoinHandle<()>,
     challenge: u32,
     _dir: tempfile::TempDir,
+    _alone: MutexGuard<'static, ()>,
 }
 
 /// What came for one signage point, and when.
@@ -56,6 +60,7 @@ impl Farm {
             is_root() && Path::new("/dev/fuse").exists(),
             "this test needs root and /dev/fuse"
         );
+        let alone = ONE_AT_A_TIME.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let (good, bad) = (dir.path().join("good"), dir.path().join("bad"));
         fs::create_dir_all(&bad).unwrap();
@@ -120,6 +125,7 @@ impl Farm {
             serving,
             challenge: 0,
             _dir: dir,
+            _alone: alone,
         };
         farm.until("two plots", |s| s.counts.farmed == 2).await;
         farm
@@ -372,6 +378,7 @@ async fn a_proof_waits_for_each_level_once_on_a_disk_that_does_many_reads_at_onc
 #[test]
 #[ignore = "needs root and FUSE, and takes a minute: .ci/run disks"]
 fn commands_come_back_from_a_drive_that_answers_nothing() {
+    let _alone = ONE_AT_A_TIME.blocking_lock();
     let program = Program::simulated();
     let drive = program.dir.path().join("drive");
     fs::create_dir(&drive).unwrap();
