@@ -52,6 +52,12 @@ impl Failure {
         }
     }
 
+    /// Says what was tried, on what.
+    pub(crate) fn about(mut self, what: impl fmt::Display) -> Self {
+        self.sentence = format!("{what}: {}", self.sentence);
+        self
+    }
+
     /// Says what to do.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         self.hint_if_any(Some(hint.into()))

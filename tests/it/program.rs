@@ -153,6 +153,11 @@ fn a_farm_answers_refuses_a_second_and_stops() {
 
     let errors = program.fails(&["--daemon"], 75);
     assert!(errors.contains("another farmconsole (process "), "{errors}");
+    let no_request = program.root().join("config/config.yaml");
+    let no_request = no_request.to_str().unwrap();
+    let errors = program.fails(&["harvester", "sign-csr", "attic", no_request], 1);
+    let what = format!("sign {no_request}: the farmer says: the certificate request ");
+    assert!(errors.contains(&what), "{errors}");
     program.ok(&["configure", "--log-level", "DEBUG"]);
     program.ok(&["stop"]);
     assert_eq!(program.daemon.as_mut().unwrap().wait().unwrap().code(), Some(0));

@@ -22,6 +22,7 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
     let mut attached = context.attach().await?;
     let before = view(&mut attached).await?;
     let was_invited = before.invited.iter().any(|(name, _)| *name == options.name);
+    let is_said = !options.address.is_empty();
     let ask = FleetAsk::Invite {
         name: options.name.clone(),
         ttl_seconds: options.ttl.as_secs(),
@@ -57,7 +58,7 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
         span(ttl_seconds)
     )?;
     writeln!(out, "  farmconsole harvester join {token}{official}")?;
-    writeln!(out, "\n{}", where_it_leads(&options.name, &token))?;
+    writeln!(out, "\n{}", where_it_leads(&options.name, &token, is_said))?;
     if was_invited {
         writeln!(
             out,
@@ -80,8 +81,8 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
     Ok(Ended::Fine)
 }
 
-/// Where a token leads, for people who know better at which address this machine is reached.
-fn where_it_leads(name: &HarvesterName, token: &str) -> String {
+/// Where a token leads, for people who know better at which address this machine is reached, and have not said so.
+fn where_it_leads(name: &HarvesterName, token: &str, is_said: bool) -> String {
     let addresses = token.parse::<Token>().map(|token| token.addresses).unwrap_or_default();
     let is_here = |address: &String| {
         let parsed = address.parse::<SocketAddr>();
@@ -92,10 +93,12 @@ fn where_it_leads(name: &HarvesterName, token: &str) -> String {
     } else {
         ""
     };
-    format!(
-        "It leads to {}{here_only}; if {name} is to reach this machine at another address, say it with --address",
-        addresses.join(" or ")
-    )
+    let leads = format!("It leads to {}{here_only}", addresses.join(" or "));
+    if is_said {
+        leads
+    } else {
+        format!("{leads}; if {name} is to reach this machine at another address, say it with --address")
+    }
 }
 
 /// `farmconsole harvester members`.
@@ -162,7 +165,8 @@ pub(crate) async fn sign_csr(context: &Context, name: HarvesterName, request: &P
         name: name.clone(),
         request: text,
     };
-    let FleetAnswer::Signed { certificate, server_ca } = ask_fleet(&mut attached, ask).await? else {
+    let of_file = |refused: Failure| refused.about(format_args!("sign {}", request.display()));
+    let FleetAnswer::Signed { certificate, server_ca } = ask_fleet(&mut attached, ask).await.map_err(of_file)? else {
         return Err(strange());
     };
     let files: [(PathBuf, &str); 2] = [
@@ -237,18 +241,23 @@ mod tests {
     #[test]
     fn invitation_says_where_it_leads_and_whether_others_get_there() {
         let barn: HarvesterName = "barn".parse().unwrap();
-        let leads = |addresses: &[&str]| {
+        let leads = |addresses: &[&str], is_said| {
             let token = Token {
                 addresses: addresses.iter().map(|it| (*it).to_owned()).collect(),
                 id: [1; 4],
                 secret: TokenSecret([2; 16]),
                 ca_key: [2; 33],
             };
-            where_it_leads(&barn, &token.to_string())
+            where_it_leads(&barn, &token.to_string(), is_said)
         };
         let (far, near) = ("10.0.0.5:8447", "127.0.0.1:8447");
-        assert!(leads(&[far]).starts_with("It leads to 10.0.0.5:8447; if barn is to reach"));
-        assert!(leads(&[far, "[::1]:8447"]).starts_with("It leads to 10.0.0.5:8447 or [::1]:8447; "));
-        assert!(leads(&[near]).starts_with("It leads to 127.0.0.1:8447, which only this machine can reach; "));
+        assert!(leads(&[far], false).starts_with("It leads to 10.0.0.5:8447; if barn is to reach"));
+        assert!(leads(&[far, "[::1]:8447"], false).starts_with("It leads to 10.0.0.5:8447 or [::1]:8447; "));
+        assert!(leads(&[near], false).starts_with("It leads to 127.0.0.1:8447, which only this machine can reach; "));
+        assert_eq!(leads(&[far], true), "It leads to 10.0.0.5:8447");
+        assert_eq!(
+            leads(&[near], true),
+            "It leads to 127.0.0.1:8447, which only this machine can reach"
+        );
     }
 }
