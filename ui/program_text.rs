@@ -41,27 +41,33 @@ fn hand_back() {
 #[cfg(not(target_os = "linux"))]
 fn hand_back() {}
 
-/// The mappings in `/proc/PID/smaps` of a file, private, not to be written, of which the process has no page of its own:
-/// the part that the dynamic linker has filled in is read-only, too, and would be lost.
+/// The mappings in `/proc/PID/smaps` of a file, private, not to be written, of which the process has no page of its own,
+/// in memory or swapped out: the part that the dynamic linker has filled in is read-only, too, and would be lost.
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has smaps"))]
 fn unchanged(smaps: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    let mut candidate = None;
+    // The mapping that is being read, and how much is known of it.
+    let mut candidate: Option<(Range<usize>, usize)> = None;
     for line in smaps.lines() {
         let mut fields = line.split_ascii_whitespace();
-        match (fields.next(), &candidate) {
-            (Some("Anonymous:"), Some(_)) => {
-                let range = candidate.take();
-                if fields.next() == Some("0") {
-                    found.extend(range);
-                }
-            }
-            (Some(key), _) if !key.ends_with(':') => candidate = of_file(key, fields),
-            _ => {}
+        let Some(key) = fields.next() else { continue };
+        if !key.ends_with(':') {
+            candidate = of_file(key, fields).map(|range| (range, 0));
+        } else if OWN_PAGES.contains(&key) {
+            let has_none = fields.next() == Some("0");
+            candidate = candidate.filter(|_| has_none).map(|(range, known)| (range, known + 1));
+            found.extend(
+                candidate
+                    .take_if(|(_, known)| *known == OWN_PAGES.len())
+                    .map(|(range, _)| range),
+            );
         }
     }
     found
 }
+
+/// What says that a process has pages of its own in a mapping of a file.
+const OWN_PAGES: [&str; 2] = ["Anonymous:", "Swap:"];
 
 /// The range of a mapping's first line, `55d0c000-55d1e000 r-xp 00014000 fd:00 13107 /usr/bin/x`, when it is one of a file,
 /// private and not to be written.
@@ -83,25 +89,34 @@ mod tests {
 
     #[test]
     fn what_the_process_has_changed_is_kept() {
-        let mapping = |range: &str, permissions: &str, path: &str, anonymous: u32| {
+        let mapping = |range: &str, permissions: &str, path: &str, [anonymous, swap]: [u32; 2]| {
             format!(
                 "{range} {permissions} 00001000 fd:00 13107    {path}\nSize:  8 kB\nRss:  4 kB\nAnonymous:  \
-                 {anonymous} kB\nVmFlags: rd ex mr\n"
+                 {anonymous} kB\nKSM:   0 kB\nSwap:  {swap} kB\nSwapPss:  0 kB\nVmFlags: rd ex mr\n"
             )
         };
         let smaps = [
-            mapping("1000-3000", "r--p", "/usr/bin/farm console (deleted)", 0),
-            mapping("3000-5000", "r-xp", "/usr/bin/farmconsole", 0),
-            mapping("5000-7000", "r--p", "/usr/bin/farmconsole", 8),
-            mapping("7000-9000", "rw-p", "/usr/bin/farmconsole", 0),
-            mapping("a000-b000", "r--s", "/var/lib/history", 0),
-            mapping("b000-c000", "---p", "/usr/lib/libc.so.6", 0),
-            mapping("c000-d000", "r--p", "[vvar]", 0),
-            mapping("d000-e000", "r--p", "", 0),
-            mapping("7f00c0ffe000-7f00c0fff000", "r-xp", "/usr/lib/libc.so.6", 0),
+            mapping("1000-3000", "r--p", "/usr/bin/farm console (deleted)", [0, 0]),
+            mapping("3000-5000", "r-xp", "/usr/bin/farmconsole", [0, 0]),
+            mapping("5000-7000", "r--p", "/usr/bin/farmconsole", [8, 0]),
+            mapping("7000-9000", "r--p", "/usr/bin/farmconsole", [0, 8]),
+            mapping("9000-a000", "rw-p", "/usr/bin/farmconsole", [0, 0]),
+            mapping("a000-b000", "r--s", "/var/lib/history", [0, 0]),
+            mapping("b000-c000", "---p", "/usr/lib/libc.so.6", [0, 0]),
+            mapping("c000-d000", "r--p", "[vvar]", [0, 0]),
+            mapping("d000-e000", "r--p", "", [0, 0]),
+            mapping("7f00c0ffe000-7f00c0fff000", "r-xp", "/usr/lib/libc.so.6", [0, 0]),
         ];
         let expected = [0x1000..0x3000, 0x3000..0x5000, 0x7f00_c0ff_e000..0x7f00_c0ff_f000];
         assert_eq!(unchanged(&smaps.concat()), expected);
-        assert_eq!(unchanged("no mapping\nAnonymous: 0 kB\n- r-xp\nAnonymous:"), []);
+        // Whatever does not say both is left alone.
+        assert_eq!(
+            unchanged("1000-3000 r-xp 0 fd:00 1 /x\nAnonymous: 0 kB\nSwapPss: 0 kB"),
+            []
+        );
+        assert_eq!(
+            unchanged("no mapping\nAnonymous: 0 kB\n- r-xp\nAnonymous:\n\nSwap:"),
+            []
+        );
     }
 }

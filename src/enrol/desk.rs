@@ -85,6 +85,11 @@ impl DeskError {
                  `farmconsole ca harden --force`, then invite every harvester"
                     .to_owned(),
             ),
+            Self::Request(_) => Some(
+                "make a new one on the machine that is to harvest: `openssl req -new -newkey ec -pkeyopt \
+                 ec_paramgen_curve:P-256 -nodes -keyout private_harvester.key -subj /CN=x -out x.csr`"
+                    .to_owned(),
+            ),
             Self::Tls(error) => error.hint(),
             Self::Registry(error) => Some(error.hint()),
             _ => None,
@@ -411,9 +416,10 @@ impl<T: std::fmt::Display> From<T> for No {
 }
 
 /// Why somebody who may have a certificate gets none, with what is to be done at the farmer: at the machine that joins
-/// nobody would look for it there.
+/// nobody would look for it there. A request that is wrong was made by the program that joins.
 fn ungranted(error: &DeskError) -> No {
-    error.hint().map_or_else(
+    let hint = error.hint().filter(|_| !matches!(error, DeskError::Request(_)));
+    hint.map_or_else(
         || error.into(),
         |hint| format!("{error}; the token is still good; on the farmer's machine: {hint}").into(),
     )

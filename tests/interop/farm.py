@@ -134,9 +134,18 @@ class Harvester:
             check=True, capture_output=True, env=self.env(), timeout=120,
         )
 
-    def start(self):
+    def start(self, clock_ahead_s=0):
+        """With `clock_ahead_s` its Python is told a time that is so many seconds ahead."""
+        env = self.env()
+        if clock_ahead_s:
+            shifted = self.root / "shifted-clock"
+            shifted.mkdir(exist_ok=True)
+            (shifted / "sitecustomize.py").write_text(
+                f"import time\nright = time.time\ntime.time = lambda: right() + {clock_ahead_s}\n"
+            )
+            env["PYTHONPATH"] = str(shifted)
         out = open(self.root / "harvester.out", "ab")
-        self.process = subprocess.Popen([self.bin / "chia_harvester"], env=self.env(), stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen([self.bin / "chia_harvester"], env=env, stdout=out, stderr=out, stdin=subprocess.DEVNULL)
 
     def stop(self):
         if self.process and self.process.poll() is None:
@@ -453,6 +462,28 @@ def harvester_hangs(world):
     world.all_farming(60)
 
 
+def harvester_clock_differs(world):
+    """A harvester of each release whose clock is two hours behind farms and is an alarm by name, until its clock is right."""
+
+    def alarms():
+        return {a["name"]: a["ahead_s"] for a in world.farm.alarms() if a["kind"] == "harvester_clock_differs"}
+
+    if alarms():
+        raise Failed(f"clocks that are right are an alarm: {alarms()}")
+    for harvester in world.official:
+        harvester.stop()
+        harvester.start(clock_ahead_s=-7200)
+    wait_for("clocks that differ are alarms", 90, lambda: (len(alarms()) == len(world.official), alarms()))
+    if not all(abs(ahead_s + 7200) <= 5 for ahead_s in alarms().values()):
+        raise Failed(f"the alarms tell other differences: {alarms()}")
+    world.all_farming(60)
+    for harvester in world.official:
+        harvester.stop()
+        harvester.start()
+    world.all_farming(60)
+    wait_for("the alarms are over", 40, lambda: (not alarms(), alarms()))
+
+
 def shared_certificate(world):
     """Two harvesters with one certificate are both served, with an alarm that names both addresses."""
     first = world.official[-1]
@@ -765,7 +796,7 @@ def log_lines(world):
 
 SCENARIOS = [
     connected_and_synced, plots_of_no_plotnft, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
-    shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool,
+    harvester_clock_differs, shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool,
     v2_partials_reach_a_pool, farmer_restart, farmer_killed, plots_lost_while_everything_was_off,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,
 ]
