@@ -17,7 +17,7 @@ use crate::config::HarvesterName;
 use crate::ids::{Bytes32, PeerId};
 use crate::logging::strip_invisible;
 use crate::rate::{Bucket, Rate};
-use crate::registry::{AllowList, ChangeError, MemberOrigin, RegistryError};
+use crate::registry::{AllowList, CertificateRecord, ChangeError, MemberOrigin, Registry, RegistryError};
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
 use crate::tls::{FarmCa, IssuedCertificate, RequestError, RequestedKey, TlsError, TrustedClock};
@@ -186,7 +186,7 @@ impl Desk {
     /// [`DeskError`].
     pub fn sign_request(&self, name: &HarvesterName, request: &str) -> Result<IssuedCertificate, DeskError> {
         let key = RequestedKey::of_pem_request(request)?;
-        let issued = self.enter(&key, name, MemberOrigin::Csr)?;
+        let issued = self.enrol(&key, name, MemberOrigin::Csr)?;
         self.audit("sign-csr", &format!("{name} {}", issued.record.sha256));
         Ok(issued)
     }
@@ -322,22 +322,34 @@ impl Desk {
         !network.is_empty() && network != self.network
     }
 
-    fn renew(&self, request: &JoinRequest, peer: PeerId) -> Result<Grant, No> {
+    pub(super) fn renew(&self, request: &JoinRequest, peer: PeerId) -> Result<Grant, No> {
         let registry = self.list.registry();
         let name = registry.member(peer).and_then(|member| member.name.clone());
         let name = name.ok_or("it has no name in the registry")?;
-        let issued = self.certify(request, &name)?;
+        let key = RequestedKey::of_request(&request.request)?;
+        // Whether it may is decided as it is written: it may have been revoked since TLS let it in.
+        let origin = origin_of(request.kind);
+        let issued = self.enter(&key, &name, origin, |registry, record, _| {
+            registry.renew(peer, origin, record)
+        })?;
         self.audit("renew", &format!("{name} {}", issued.record.sha256));
         Ok(self.grant(issued.pem, &name, [0; 32])?)
     }
 
     fn certify(&self, request: &JoinRequest, name: &HarvesterName) -> Result<IssuedCertificate, DeskError> {
         let key = RequestedKey::of_request(&request.request)?;
-        let origin = match request.kind {
-            JoinKind::Own => MemberOrigin::Own,
-            JoinKind::Official => MemberOrigin::Official,
-        };
-        self.enter(&key, name, origin)
+        self.enrol(&key, name, origin_of(request.kind))
+    }
+
+    fn enrol(
+        &self,
+        key: &RequestedKey,
+        name: &HarvesterName,
+        origin: MemberOrigin,
+    ) -> Result<IssuedCertificate, DeskError> {
+        self.enter(key, name, origin, |registry, record, now_unix_s| {
+            registry.enrol(name, origin, record, now_unix_s)
+        })
     }
 
     /// A certificate that is in the registry, on disk, before anybody has it.
@@ -346,12 +358,13 @@ impl Desk {
         key: &RequestedKey,
         name: &HarvesterName,
         origin: MemberOrigin,
+        list: impl FnOnce(&mut Registry, CertificateRecord, u64) -> Result<(), ChangeError>,
     ) -> Result<IssuedCertificate, DeskError> {
         let now = self.clock.now().unix;
         let issued = self.ca.issue(key, name, origin, self.time.span())?;
         let record = issued.record.clone();
         self.list
-            .change(|registry| Ok::<_, DeskError>(registry.enrol(name, origin, record, now.seconds())?))?;
+            .change(|registry| Ok::<_, DeskError>(list(registry, record, now.seconds())?))?;
         Ok(issued)
     }
 
@@ -392,6 +405,13 @@ impl Rates {
     }
 }
 
+const fn origin_of(kind: JoinKind) -> MemberOrigin {
+    match kind {
+        JoinKind::Own => MemberOrigin::Own,
+        JoinKind::Official => MemberOrigin::Official,
+    }
+}
+
 fn refused(reason: &str) -> RefusalCause {
     RefusalCause::JoinRefused {
         reason: reason.to_owned(),
@@ -399,7 +419,7 @@ fn refused(reason: &str) -> RefusalCause {
 }
 
 /// Why a machine gets no certificate.
-enum No {
+pub(super) enum No {
     /// As a fragment.
     Because(String),
     /// It is set to a network that is not farmed here.

@@ -73,6 +73,7 @@ impl Farmer {
         }
         self.luck.carry_times(now, &set);
         self.keep_alarm_memory(now);
+        self.set_alarm_timer(now);
         self.keep_record(now);
     }
 }

@@ -39,7 +39,7 @@ impl Farmer {
                 }
             }
             Command::SilenceAlarms { rule, machine, for_s } => {
-                let limit = super::alarms::MAX_SILENCES;
+                let limit = super::alarms::silences::MAX_SILENCES;
                 if *for_s == 0 || self.alarms.may_silence(rule.as_ref(), machine.as_ref()) {
                     Ok(())
                 } else {
@@ -202,6 +202,7 @@ impl Farmer {
             Command::SilenceAlarms { rule, machine, for_s } => {
                 self.alarms.silence(now, rule, machine, for_s);
                 self.keep_alarm_memory(now);
+                self.tell_unsilenced(now);
             }
         }
     }

@@ -281,7 +281,7 @@ impl Farmer {
                 Timer::Alarms => {
                     let notices = self.alarms.close_old(now);
                     self.note_closed(now, notices);
-                    self.timers.put(Timer::Alarms, self.alarms.next_close());
+                    self.tell_unsilenced(now);
                 }
             }
         }
@@ -394,7 +394,19 @@ impl Farmer {
         if let Some(notice) = self.alarms.raise(now, kind) {
             self.notice(notice);
         }
-        self.timers.put(Timer::Alarms, self.alarms.next_close());
+        self.set_alarm_timer(now);
+    }
+
+    /// Tells of what opened in a silence that has ended.
+    fn tell_unsilenced(&mut self, now: Now) {
+        let told = self.alarms.tell_unsilenced(now);
+        self.outputs.extend(told.into_iter().map(Output::Notice));
+        self.set_alarm_timer(now);
+    }
+
+    fn set_alarm_timer(&mut self, now: Now) {
+        let ends = [self.alarms.next_close(), self.alarms.next_end_of_silence(now)];
+        self.timers.put(Timer::Alarms, ends.into_iter().flatten().min());
     }
 
     fn close_alarms(&mut self, now: Now, is_over: impl Fn(&AlarmKind) -> bool) {
@@ -421,7 +433,7 @@ impl Farmer {
                 self.outputs.push_back(Output::AlarmMemory(memory));
             }
             self.outputs.extend(notices.into_iter().map(Output::Notice));
-            self.timers.put(Timer::Alarms, self.alarms.next_close());
+            self.set_alarm_timer(now);
         }
     }
 }

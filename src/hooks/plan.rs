@@ -22,6 +22,8 @@ pub(super) struct Plan {
 /// An incident that was told.
 #[derive(Debug)]
 struct Told {
+    /// Of the alarm that was told last.
+    number: u64,
     times: u32,
     /// When it is over for good, and how it ended.
     closing: Option<(Mono, Box<AlarmView>)>,
@@ -43,7 +45,7 @@ impl Plan {
         match event {
             Event::Opened(alarm) => self.handle_opened(&alarm),
             Event::Closed(alarm) => {
-                if let Some(told) = self.told.get_mut(&alarm.kind.incident()) {
+                if let Some(told) = self.told.get_mut(&alarm.kind.key()) {
                     told.closing = Some((now + CLOSED_FOR_GOOD_AFTER, alarm));
                 }
             }
@@ -76,11 +78,20 @@ impl Plan {
     }
 
     fn handle_opened(&mut self, alarm: &AlarmView) {
-        let incident = alarm.kind.incident();
+        // By what opens and closes as one, whatever the machine is called meanwhile.
+        let incident = alarm.kind.key();
         if let Some(told) = self.told.get_mut(&incident) {
-            told.closing = None;
-            told.times = told.times.saturating_add(1);
-            return;
+            let goes_on = told.number == alarm.number;
+            if told.closing.take().is_some() {
+                told.number = alarm.number;
+                told.times = told.times.saturating_add(1);
+                return;
+            }
+            // Told again by the farmer, because it has become worse or is not silenced any more.
+            if goes_on {
+                return;
+            }
+            // That the one before is over was lost in the crowd.
         }
         let is_about_hooks = alarm.kind.rule() == "alarm_hook_failing";
         // One that a person has seen was open before a restart.
@@ -91,6 +102,7 @@ impl Plan {
         self.told.insert(
             incident,
             Told {
+                number: alarm.number,
                 times: 1,
                 closing: None,
             },
@@ -109,6 +121,7 @@ const MAX_TOLD: usize = 4096;
 mod tests {
     use super::super::tests::alarm;
     use super::*;
+    use crate::snapshot::{AlarmKind, RewardTarget};
 
     const fn at(seconds: u64) -> Mono {
         Mono(seconds * 1_000_000)
@@ -151,6 +164,66 @@ mod tests {
         }
         plan.handle_timeout(at(100 * 60 + 200));
         assert_eq!(calls(&mut plan), [("opened", 1), ("closed", 100)]);
+    }
+
+    #[test]
+    fn incident_is_the_same_whoever_it_is_about_meanwhile_and_under_whatever_name() {
+        let mut plan = Plan::new("mainnet", Severity::Warning);
+        let lost = |number, name: &str| {
+            let kind = AlarmKind::ProofLost {
+                name: name.to_owned(),
+                reason: "it was too late".to_owned(),
+            };
+            let alarm = AlarmView {
+                number,
+                kind,
+                ..alarm(name)
+            };
+            Box::new(alarm)
+        };
+        plan.handle(at(0), Event::Opened(lost(1, "barn")));
+        plan.handle(at(10), Event::Closed(lost(1, "shed")));
+        plan.handle(at(500), Event::Opened(lost(2, "barn")));
+        assert_eq!(calls(&mut plan), [("opened", 1), ("closed", 1), ("opened", 1)]);
+        plan.handle(at(600), opened("rack"));
+        plan.handle(at(610), closed("rack, the new one"));
+        plan.handle_timeout(at(1000));
+        assert_eq!(calls(&mut plan), [("opened", 1), ("closed", 1)]);
+    }
+
+    #[test]
+    fn two_incidents_of_one_rule_and_machine_are_told_and_over_each_for_itself() {
+        let mut plan = Plan::new("mainnet", Severity::Warning);
+        let no_target = |number, target| {
+            let kind = AlarmKind::NoRewardTarget { target };
+            Box::new(AlarmView {
+                number,
+                kind,
+                ..alarm("")
+            })
+        };
+        plan.handle(at(0), Event::Opened(no_target(1, RewardTarget::Farmer)));
+        plan.handle(at(1), Event::Opened(no_target(2, RewardTarget::Pool)));
+        plan.handle(at(2), Event::Closed(no_target(1, RewardTarget::Farmer)));
+        plan.handle_timeout(at(500));
+        assert_eq!(calls(&mut plan), [("opened", 1), ("opened", 1), ("closed", 1)]);
+        assert_eq!(plan.poll_timeout(), None, "the other one is open");
+    }
+
+    #[test]
+    fn incident_whose_end_was_dropped_is_told_when_it_is_there_again_and_one_that_goes_on_is_not() {
+        let mut plan = Plan::new("mainnet", Severity::Warning);
+        let opened = |number| {
+            Event::Opened(Box::new(AlarmView {
+                number,
+                ..alarm("barn")
+            }))
+        };
+        plan.handle(at(0), opened(1));
+        plan.handle(at(10), opened(1));
+        assert_eq!(calls(&mut plan), [("opened", 1)]);
+        plan.handle(at(900), opened(2));
+        assert_eq!(calls(&mut plan), [("opened", 1)]);
     }
 
     #[test]

@@ -79,6 +79,9 @@ pub enum ChangeError {
         /// The name.
         name: HarvesterName,
     },
+    /// It has no certificate of the farm's own authorities that could be renewed, or none any more.
+    #[error("it is not a harvester that has joined this farm, or it is one no longer")]
+    NotJoined,
     /// There are too many.
     #[error("the registry holds {MAX_MEMBERS} harvesters and takes no more")]
     Full,
@@ -239,6 +242,27 @@ impl Registry {
                 now_unix_s,
             )),
         }
+        self.reindex();
+        Ok(())
+    }
+
+    /// Lists a new certificate of the harvester that has `old`, which it has joined with and which still counts. Who was let
+    /// in with one of Chia's CA has to be invited: it may be a copy.
+    ///
+    /// # Errors
+    /// [`ChangeError::NotJoined`].
+    pub fn renew(
+        &mut self,
+        old: PeerId,
+        origin: MemberOrigin,
+        certificate: CertificateRecord,
+    ) -> Result<(), ChangeError> {
+        let place = self.index.get(&old).copied();
+        let member = place.and_then(|place| self.members.get_mut(place));
+        let member = member
+            .filter(|it| it.standing == Standing::Allowed && it.origin != MemberOrigin::Legacy)
+            .ok_or(ChangeError::NotJoined)?;
+        member.add_certificate(origin, certificate);
         self.reindex();
         Ok(())
     }

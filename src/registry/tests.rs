@@ -21,6 +21,31 @@ pub(super) fn certificate(n: u8) -> CertificateRecord {
 }
 
 #[test]
+fn who_has_joined_and_still_counts_may_renew_and_nobody_else() {
+    let mut registry = Registry::new("0".repeat(8));
+    let name: HarvesterName = "barn".parse().unwrap();
+    registry.handle_stranger(certificate(1), LegacyCa::Open, 5);
+    registry
+        .rename(&certificate(1).sha256.to_string(), name.clone())
+        .unwrap();
+    let renew = |registry: &mut Registry, old, new| {
+        registry.renew(certificate(old).sha256, MemberOrigin::Own, certificate(new))
+    };
+    assert_eq!(
+        renew(&mut registry, 1, 2),
+        Err(ChangeError::NotJoined),
+        "with one of Chia's CA"
+    );
+    registry.enrol(&name, MemberOrigin::Own, certificate(3), 6).unwrap();
+    renew(&mut registry, 3, 4).unwrap();
+    assert_eq!(registry.judge(certificate(4).sha256), Verdict::Allowed);
+    registry.revoke("barn", 7).unwrap();
+    assert_eq!(renew(&mut registry, 4, 5), Err(ChangeError::NotJoined), "revoked");
+    assert_eq!(renew(&mut registry, 9, 5), Err(ChangeError::NotJoined), "unknown");
+    assert_eq!(registry.judge(certificate(5).sha256), Verdict::Unknown);
+}
+
+#[test]
 fn record_of_an_older_version_is_written_as_it_was() {
     let text = serde_json::to_string(&certificate(1)).unwrap();
     assert!(!text.contains("issuer"), "{text}");

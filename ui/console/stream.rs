@@ -188,7 +188,7 @@ fn time_of(event: &FeedEvent) -> Option<u64> {
     match event {
         FeedEvent::Message(record) => Some(record.at_unix_ms),
         FeedEvent::Log(record) => Some(record.at_unix_ms.0),
-        FeedEvent::Notice(Notice::AlarmOpened { alarm }) => Some(alarm.opened_at_unix_ms),
+        FeedEvent::Notice(Notice::AlarmOpened { alarm }) => Some(alarm.updated_at_unix_ms),
         FeedEvent::Notice(Notice::Attempt { attempt }) => Some(attempt.at_unix_ms),
         FeedEvent::Notice(_) => None,
     }

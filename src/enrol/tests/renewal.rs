@@ -7,11 +7,11 @@ use super::farm::Farm;
 use crate::config::Root;
 use crate::enrol::*;
 use crate::net::{Listener, SessionEvent};
-use crate::registry::{MemberOrigin, Verdict};
+use crate::registry::{MemberOrigin, Registry, RegistryError, Verdict};
 use crate::snapshot::RefusalCause;
 use crate::system_clock::Clock;
 use crate::tls::{FarmerTls, Membership, TrustedClock};
-use crate::wire::enrol::JoinKind;
+use crate::wire::enrol::{JoinKind, JoinRequest};
 
 #[tokio::test]
 async fn certificate_is_renewed_with_a_new_key_and_the_old_one_counts_until_the_new_one_is_used() {
@@ -39,6 +39,40 @@ async fn certificate_is_renewed_with_a_new_key_and_the_old_one_counts_until_the_
     farm.farm_as(&old).await.unwrap_err();
     assert_eq!(farm.refused().await, RefusalCause::NotListed);
     assert_eq!(farm.list.registry().members()[0].origin, MemberOrigin::Own);
+}
+
+#[tokio::test]
+async fn harvester_that_is_revoked_while_it_renews_gets_nothing_also_if_another_one_has_its_name() {
+    let farm = Farm::start();
+    let join_as = async |name| {
+        let token = farm.invite(name);
+        join(&token, JoinKind::Own, None, &JoinKey::make().unwrap())
+            .await
+            .unwrap()
+            .membership
+    };
+    let stolen = join_as("rack1-a").await.facts().unwrap().record.sha256;
+    // What was let in by TLS before comes to the desk after.
+    let renewed = || {
+        let request = JoinRequest {
+            invitation: [0; 4],
+            kind: JoinKind::Own,
+            request: JoinKey::make().unwrap().request().to_vec(),
+            network: String::new(),
+            proof: [0; 32],
+        };
+        farm.desk.renew(&request, stolen).is_ok()
+    };
+    assert!(renewed(), "as long as it counts");
+    let revoke = |registry: &mut Registry| Ok::<_, RegistryError>(registry.revoke("rack1-a", 1).unwrap());
+    farm.list.change(revoke).unwrap();
+    assert!(!renewed());
+    join_as("rack1-a").await;
+    assert!(!renewed());
+    let registry = farm.list.registry();
+    let let_in: Vec<_> = registry.members().iter().filter(|it| !it.is_revoked()).collect();
+    let certificates: Vec<_> = let_in.iter().map(|it| it.certificates.len()).collect();
+    assert_eq!(certificates, [1], "the new machine's alone");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Incidents: each opens once, keeps its numbers up to date, and closes by itself when it is over.
 
+pub(super) mod silences;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -80,20 +82,25 @@ impl Alarms {
         }
     }
 
-    /// Opens an alarm, or brings an open one up to date. The notice is for one that was not open.
+    /// Opens an alarm, or brings an open one up to date. The notice is for one that was not open, or has become worse.
     pub(super) fn raise(&mut self, now: Now, kind: AlarmKind) -> Option<Notice> {
         let key = kind.key();
         let over_at = lifetime(&kind).map(|lifetime| now.mono + lifetime);
         if let Some(open) = self.open.get_mut(&key) {
             open.over_at = over_at;
-            if open.view.kind != kind {
-                open.view.severity = kind.severity();
-                open.view.text = kind.to_string();
-                open.view.remedy = kind.remedy();
-                open.view.kind = kind;
-                open.view.updated_at_unix_ms = now.unix.0;
+            if open.view.kind == kind {
+                return None;
             }
-            return None;
+            // The worst comes first.
+            let is_worse = kind.severity() < open.view.severity;
+            open.view.severity = kind.severity();
+            open.view.text = kind.to_string();
+            open.view.remedy = kind.remedy();
+            open.view.kind = kind;
+            open.view.updated_at_unix_ms = now.unix.0;
+            return is_worse.then(|| Notice::AlarmOpened {
+                alarm: open.view.clone(),
+            });
         }
         let of_refusals = |open: &&Open| matches!(open.view.kind, AlarmKind::ConnectionRefused { .. });
         let is_refusal = matches!(kind, AlarmKind::ConnectionRefused { .. });
@@ -208,30 +215,6 @@ impl Alarms {
         self.dropped
     }
 
-    /// Whether one silence more would be too many.
-    pub(super) fn may_silence(&self, rule: Option<&String>, machine: Option<&String>) -> bool {
-        let is_same = |silence: &Silence| silence.rule.as_ref() == rule && silence.machine.as_ref() == machine;
-        self.silences.len() < MAX_SILENCES || self.silences.iter().any(is_same)
-    }
-
-    /// Nobody is told of these alarms for a while, or from here on again. A silence of a rule and machine takes the place
-    /// of the one before; an end without a rule or machine is that of all rules or machines.
-    pub(super) fn silence(&mut self, now: Now, rule: Option<String>, machine: Option<String>, for_s: u64) {
-        let is_end = for_s == 0;
-        let fits = |asked: &Option<String>, has: &Option<String>| asked == has || (is_end && asked.is_none());
-        self.silences.retain(|silence| {
-            silence.until_unix_ms > now.unix.0 && !(fits(&rule, &silence.rule) && fits(&machine, &silence.machine))
-        });
-        if !is_end {
-            self.silences.push(Silence {
-                rule,
-                machine,
-                until_unix_ms: now.unix.0.saturating_add(for_s.saturating_mul(1000)),
-                for_s,
-            });
-        }
-    }
-
     /// A harvester has another name.
     pub(super) fn name_harvester(&mut self, id: HarvesterId, before: &str, name: &str) {
         for Open { view, .. } in self.open.values_mut() {
@@ -250,12 +233,6 @@ impl Alarms {
         }
     }
 
-    /// What is silenced now.
-    pub(super) fn silences(&self, now: Now) -> Vec<Silence> {
-        let holds = |silence: &&Silence| silence.until_unix_ms > now.unix.0;
-        self.silences.iter().filter(holds).cloned().collect()
-    }
-
     /// What is to be known after a restart.
     pub(super) fn memory(&self, now: Now) -> AlarmMemory {
         let seen = self.open.values().filter(|open| open.view.acknowledged);
@@ -268,11 +245,6 @@ impl Alarms {
                 })
                 .collect(),
         }
-    }
-
-    fn is_silenced(&self, now: Now, kind: &AlarmKind) -> bool {
-        let covers = |silence: &Silence| silence.until_unix_ms > now.unix.0 && silence.covers(kind);
-        self.silences.iter().any(covers)
     }
 
     /// The incident that was open and seen before the restart, if this is it: soon after the start it is.
@@ -360,9 +332,6 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// More open alarms than anybody reads; 500 harvesters that all go at once fit.
 pub(super) const MAX_OPEN: usize = 1024;
 
-/// More silences than anybody remembers.
-pub(super) const MAX_SILENCES: usize = 64;
-
 /// Strangers must not push real alarms out.
 const MAX_REFUSALS: usize = 32;
 
@@ -371,7 +340,7 @@ mod tests {
     use super::*;
     use crate::snapshot::{RefusalCause, Severity};
 
-    fn silent(unanswered: u64) -> AlarmKind {
+    pub(super) fn silent(unanswered: u64) -> AlarmKind {
         AlarmKind::HarvesterSilent {
             harvester: HarvesterId(1),
             name: "barn".to_owned(),
@@ -384,6 +353,24 @@ mod tests {
             node: "node".to_owned(),
             missed: 1,
         }
+    }
+
+    #[test]
+    fn open_alarm_that_becomes_worse_is_told_again_and_one_that_becomes_better_is_not() {
+        let mut alarms = Alarms::default();
+        let no_signage_points = |others_do| AlarmKind::NoSignagePoints {
+            node: "node".to_owned(),
+            last_unix_ms: None,
+            why: None,
+            others_do,
+        };
+        let mut told = |others_do| match alarms.raise(Now::default(), no_signage_points(others_do)) {
+            Some(Notice::AlarmOpened { alarm }) => Some((alarm.number, alarm.severity)),
+            _ => None,
+        };
+        assert_eq!(told(true), Some((1, Severity::Warning)));
+        assert_eq!(told(false), Some((1, Severity::Critical)));
+        assert_eq!(told(true), None);
     }
 
     #[test]
@@ -494,46 +481,6 @@ mod tests {
         }
         assert_eq!(alarms.history().len(), ALARM_HISTORY_KEPT);
         assert_eq!(alarms.history()[0].number, 200);
-    }
-
-    #[test]
-    fn silence_covers_a_rule_or_a_machine_until_it_ends() {
-        let mut alarms = Alarms::default();
-        let (now, later) = (Now::default(), Now::default().after(HOUR));
-        alarms.silence(now, Some("harvester_silent".to_owned()), None, 1800);
-        let silenced = |alarms: &Alarms, now| alarms.views(now).iter().map(|view| view.silenced).collect::<Vec<_>>();
-        assert!(matches!(alarms.raise(now, silent(2)), Some(Notice::AlarmOpened { alarm }) if alarm.silenced));
-        alarms.raise(now, AlarmKind::NoKeys);
-        assert_eq!(silenced(&alarms, now), [true, false]);
-        assert_eq!(silenced(&alarms, later), [false, false]);
-        alarms.silence(now, None, Some("barn".to_owned()), 7200);
-        assert_eq!(silenced(&alarms, later), [true, false]);
-        alarms.silence(now, None, Some("barn".to_owned()), 0);
-        assert_eq!(alarms.silences(later), []);
-    }
-
-    #[test]
-    fn an_end_without_a_rule_ends_all_silences_of_that_machine_or_of_all() {
-        let silenced = || {
-            let mut alarms = Alarms::default();
-            for (rule, machine) in [
-                (Some("harvester_silent"), None),
-                (None, Some("barn")),
-                (Some("no_keys"), Some("barn")),
-            ] {
-                alarms.silence(Now::default(), rule.map(str::to_owned), machine.map(str::to_owned), 60);
-            }
-            alarms
-        };
-        let left = |rule: Option<&str>, machine: Option<&str>| {
-            let mut alarms = silenced();
-            alarms.silence(Now::default(), rule.map(str::to_owned), machine.map(str::to_owned), 0);
-            alarms.silences(Now::default()).len()
-        };
-        assert_eq!(left(None, None), 0);
-        assert_eq!(left(None, Some("barn")), 1);
-        assert_eq!(left(Some("no_keys"), None), 2);
-        assert_eq!(left(Some("no_keys"), Some("shed")), 3);
     }
 
     #[test]
