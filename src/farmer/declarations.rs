@@ -8,7 +8,7 @@ use super::Farmer;
 use super::input::PlotSignatures;
 use super::numbers::ProofNumber;
 use super::output::{Output, SignPurpose};
-use super::proofs::{Declaration, Job, Phase, Proof, Step, millis};
+use super::proofs::{Declaration, Job, Phase, Proof, Step, Told, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
 use crate::ids::{Bytes32, ChallengeHash, NodeId, QualityString, RewardChainSp, SpHash};
@@ -37,6 +37,7 @@ impl Farmer {
             source: 0,
             fee_to: None,
             step,
+            told: None,
         }));
         if declarations.is_empty() {
             return false;
@@ -246,13 +247,20 @@ impl Farmer {
         match self.declaration(now, number, reward_chain_sp, signatures) {
             Err(reason) => self.lose_declaration(now, number, reward_chain_sp, &reason),
             Ok((nodes, quality, message)) => {
+                let is_down = |id: &NodeId| self.nodes.get(id).is_some_and(|node| !node.is_up());
+                let told = Told {
+                    message: message.clone(),
+                    waits_for: nodes.iter().copied().filter(is_down).collect(),
+                };
                 self.outputs.push_back(Output::Declare {
                     nodes,
                     quality,
                     message: Box::new(message),
                 });
-                let step = Step::Declared { at: now.mono };
-                self.change_declaration(number, reward_chain_sp, |declaration| declaration.step = step);
+                self.change_declaration(number, reward_chain_sp, |declaration| {
+                    declaration.step = Step::Declared { at: now.mono };
+                    declaration.told = Some(Box::new(told));
+                });
                 let Some(proof) = self.proofs.live.get_mut(&number) else {
                     return;
                 };
@@ -278,6 +286,43 @@ impl Farmer {
                 }
                 self.advance(number, ProofStage::Declared);
                 self.arm_proof_timer(number);
+            }
+        }
+    }
+
+    /// A node that is there again has what was declared meanwhile from nobody, and what was sent last into its old link
+    /// may be lost.
+    pub(super) fn declare_to_returned(&mut self, now: Now, node: NodeId) {
+        self.declare_again(now, node, |_| true);
+    }
+
+    /// A node knows a signage point only now: a declaration for it, if it had one, it could not use.
+    pub(super) fn declare_to_informed(&mut self, now: Now, node: NodeId, point: RewardChainSp) {
+        self.declare_again(now, node, |declaration| declaration.reward_chain_sp == point);
+    }
+
+    /// Declares to one node what no node has taken up yet, as long as a block can come of it.
+    fn declare_again(&mut self, now: Now, node: NodeId, is_meant: impl Fn(&Declaration) -> bool) {
+        for proof in self.proofs.live.values_mut() {
+            let Phase::Winner { quality, declarations } = &mut proof.phase else {
+                continue;
+            };
+            for declaration in declarations.iter_mut().filter(|it| is_meant(it)) {
+                let Step::Declared { at } = declaration.step else {
+                    continue;
+                };
+                let Some(told) = declaration.told.as_mut().filter(|_| now.mono.since(at) < SHARES_WITHIN) else {
+                    continue;
+                };
+                if let Some(place) = told.waits_for.iter().position(|waiting| *waiting == node) {
+                    told.waits_for.swap_remove(place);
+                    continue;
+                }
+                self.outputs.push_back(Output::Declare {
+                    nodes: vec![node],
+                    quality: *quality,
+                    message: Box::new(told.message.clone()),
+                });
             }
         }
     }

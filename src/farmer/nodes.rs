@@ -115,7 +115,12 @@ impl Farmer {
         if (node.status.link == NodeLink::Up) != (status.link == NodeLink::Up) {
             node.since = now;
         }
+        let was_up = node.is_up();
         let old_name = std::mem::replace(&mut node.status, status).name;
+        let has_returned = !was_up && node.is_up();
+        if has_returned {
+            self.declare_to_returned(now, id);
+        }
         if old_name == name {
             return self.review_silence(now);
         }
@@ -191,7 +196,14 @@ impl Farmer {
             .set(Timer::NoSignagePoint(Some(id)), now.mono + self.silence_limit());
         self.close_silence(now, &name);
         self.review_silence(now);
-        match self.signage_points.insert(now, id, message.clone()) {
+        let known = self.signage_points.get(&message.challenge_chain_sp);
+        let known = known.and_then(|point| point.of_reward_chain(&message.reward_chain_sp));
+        let is_informed = known.is_some_and(|variant| !variant.nodes.contains(&id));
+        let arrival = self.signage_points.insert(now, id, message.clone());
+        if is_informed {
+            self.declare_to_informed(now, id, message.reward_chain_sp);
+        }
+        match arrival {
             Arrival::New => {
                 self.missed
                     .handle_arrival(now.mono, message.challenge_hash, message.signage_point_index);
@@ -396,24 +408,14 @@ impl Farmer {
         greeted.map(|(id, ..)| id).collect()
     }
 
-    /// Nodes a proof is declared to: those that have its signage point, otherwise any that are connected, otherwise those
-    /// that have just gone: what they are sent waits for their next link, and they are dialled again every few seconds.
+    /// Nodes a proof is declared to: all that are connected, because whoever does not know its signage point does no harm
+    /// by not using it; and of those that know it the ones that have just gone: what they are sent waits for their next
+    /// link, and they are dialled again every few seconds.
     pub(super) fn nodes_for(&self, now: Now, knowing: &[NodeId]) -> Vec<NodeId> {
-        let up = |id: &NodeId| self.nodes.get(id).is_some_and(Node::is_up);
-        let has_just_gone = |id: &NodeId| {
-            let node = self.nodes.get(id);
-            node.is_some_and(|node| !node.is_up() && now.mono.since(node.since.mono) < MAY_COME_BACK_WITHIN)
+        let is_told = |(id, node): &(&NodeId, &Node)| {
+            node.is_up() || (knowing.contains(id) && now.mono.since(node.since.mono) < MAY_COME_BACK_WITHIN)
         };
-        let knowing_and = |is: &dyn Fn(&NodeId) -> bool| -> Vec<_> { knowing.iter().copied().filter(is).collect() };
-        let candidates = [
-            knowing_and(&up),
-            self.nodes.keys().copied().filter(up).collect(),
-            knowing_and(&has_just_gone),
-        ];
-        candidates
-            .into_iter()
-            .find(|nodes| !nodes.is_empty())
-            .unwrap_or_default()
+        self.nodes.iter().filter(is_told).map(|(id, _)| *id).collect()
     }
 }
 

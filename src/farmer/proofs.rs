@@ -11,7 +11,7 @@ use crate::clock::Mono;
 use crate::crypto::sha256;
 use crate::ids::{Bytes32, ChallengeHash, NodeId, PuzzleHash, QualityString, RewardChainSp, SessionId, SpHash};
 use crate::snapshot::{HarvesterId, PROOFS_KEPT, ProofStage, ProofView};
-use crate::wire::{PartialProof, ProofOfSpace, RequestSignedValues, Streamable};
+use crate::wire::{DeclareProofOfSpace, PartialProof, ProofOfSpace, RequestSignedValues, Streamable};
 
 /// All proofs that can still matter, and the last ones for people.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
@@ -108,6 +108,17 @@ pub(super) struct Declaration {
     pub(super) fee_to: Option<PuzzleHash>,
     /// How far it is.
     pub(super) step: Step,
+    /// What the nodes were told; kept for those that come later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<Box<Told>>,
+}
+
+/// A declaration as it was sent.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct Told {
+    pub(super) message: DeclareProofOfSpace,
+    /// Nodes that were not connected then: it waits for their next link.
+    pub(super) waits_for: Vec<NodeId>,
 }
 
 /// How far a declaration is.

@@ -5,6 +5,7 @@ mod clock_set;
 mod commands;
 mod connections;
 mod days;
+mod declaring;
 mod fees;
 mod luck;
 pub(crate) mod operations;

@@ -359,26 +359,6 @@ fn declaration_that_no_node_takes_is_a_lost_proof() {
 }
 
 #[test]
-fn proof_is_declared_to_another_node_if_its_own_is_gone() {
-    let (mut story, barn, _) = winner();
-    let link = crate::farmer::NodeLink::Down { why: "gone".to_owned() };
-    story.input(Input::Node {
-        node: NODE,
-        status: NodeStatus {
-            link,
-            ..node_status("node")
-        },
-    });
-    story.input(Input::Node {
-        node: OTHER_NODE,
-        status: node_status("other"),
-    });
-    story.share_signatures(barn);
-    story.sign();
-    assert_eq!(story.declarations()[0].0, [OTHER_NODE]);
-}
-
-#[test]
 fn proof_without_a_reward_address_is_lost_with_that_reason() {
     let keys = FarmerKeys {
         farmer_target: None,
