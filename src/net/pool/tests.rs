@@ -260,6 +260,54 @@ async fn answers_are_read_and_made_visible() {
 }
 
 #[tokio::test]
+async fn numbers_are_read_in_every_form_that_the_official_farmer_reads() {
+    // Each was given to the official package: `PostPartialResponse.from_json_dict({"new_difficulty": …})`.
+    for (number, read) in [
+        (value!(10), Some(10)),
+        (value!("10"), Some(10)),
+        (value!(10.0), Some(10)),
+        (value!(10.7), Some(10)),
+        (value!(u64::MAX), Some(u64::MAX)),
+        (value!(null), None),
+        (value!("0x10"), None),
+        (value!(-1), None),
+        (value!(1e30), None),
+        (value!("18446744073709551616"), None),
+    ] {
+        let answered = number.clone();
+        let pool = FakePool::start(move |request| match request.path.as_str() {
+            "/partial" => json(&value!({"new_difficulty": answered})),
+            "/farmer" => json(&value!({
+                "payout_instructions": "", "current_difficulty": answered, "current_points": answered,
+            })),
+            _ => json(&value!({"error_code": answered, "error_message": ""})),
+        })
+        .await;
+        let (client, v1) = (client_of(&pool), membership(PoolVersion::V1, &pool.url));
+        let farmer = PoolRequest::Farmer {
+            authentication_token: TOKEN,
+        };
+        let within = Duration::from_millis(400);
+        let accepted = ask_within(&client, &v1, &a_partial(), within).await.result.ok();
+        let expected = read.map(|new_difficulty| PoolReply::Accepted { new_difficulty });
+        assert_eq!(accepted, expected, "{number}");
+        let account = ask(&client, &v1, &farmer).await.result.ok();
+        let expected = read.map(|number| PoolReply::Farmer {
+            payout_instructions: String::new(),
+            current_difficulty: number,
+            current_points: number,
+        });
+        assert_eq!(account, expected, "{number}");
+        let refusal = ask(&client, &v1, &PoolRequest::Info).await.result;
+        let code = read.and_then(|code| u16::try_from(code).ok()).unwrap_or(u16::MAX);
+        assert!(
+            matches!(refusal, Err(PoolFailure::Refused { code: got, .. }) if got == code),
+            "{number}: {refusal:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_partial_is_sent_again_until_the_pool_answers_and_no_longer_than_it_counts() {
     let mut times = 0;
     let pool = FakePool::start(move |request| {
