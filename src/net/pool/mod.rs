@@ -77,6 +77,8 @@ impl std::fmt::Debug for PoolClient {
 
 /// A login at a pool of the second protocol.
 struct Session {
+    /// The pool: whoever else got the token could speak for the plotNFT there.
+    pool_url: String,
     token: Zeroizing<String>,
     expires_unix_s: u64,
 }

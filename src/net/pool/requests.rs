@@ -52,7 +52,14 @@ impl PoolClient {
                 .send_partial(pool, submission, deadline, unix_seconds, chance)
                 .await;
         }
-        let asked = timeout_at(deadline, self.ask_once(pool, request, deadline, unix_seconds())).await;
+        let asking = async {
+            let answer = self.ask_once(pool, request, deadline, unix_seconds()).await;
+            if has_lost_session(pool, &answer) {
+                return self.ask_once(pool, request, deadline, unix_seconds()).await;
+            }
+            answer
+        };
+        let asked = timeout_at(deadline, asking).await;
         asked.unwrap_or_else(|_| failed(too_slow()))
     }
 
@@ -86,10 +93,14 @@ impl PoolClient {
     ) -> PoolAnswer {
         let mut wait = FIRST_RETRY;
         let mut tries = 0_u32;
+        let mut has_logged_in_again = false;
         loop {
             tries += 1;
             let until = deadline.min(Instant::now() + TRY_WITHIN);
             let (answer, rest) = self.post_partial(pool, submission, until, unix_seconds()).await;
+            if has_lost_session(pool, &answer) && !std::mem::replace(&mut has_logged_in_again, true) {
+                continue;
+            }
             let passing = answer.result.as_ref().err().is_some_and(PoolFailure::is_passing);
             let pause = wait.mul_f64(0.5 + chance().clamp(0.0, 1.0)).max(rest);
             if !passing || Instant::now() + pause + WORTH_A_TRY >= deadline {
@@ -268,7 +279,7 @@ impl PoolClient {
             let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(session) = sessions
                 .get(&pool.launcher_id)
-                .filter(|it| it.expires_unix_s > unix_seconds)
+                .filter(|it| it.pool_url == pool.pool_url && it.expires_unix_s > unix_seconds)
             {
                 return Ok(session.token.clone());
             }
@@ -284,6 +295,7 @@ impl PoolClient {
         sessions.insert(
             pool.launcher_id,
             Session {
+                pool_url: pool.pool_url.clone(),
                 token: login.authentication_token,
                 expires_unix_s: login.expiration,
             },
@@ -415,6 +427,13 @@ const fn failed(failure: PoolFailure) -> PoolAnswer {
         server_unix_s: None,
         moved_to: None,
     }
+}
+
+/// Whether the pool has refused the token of a session, which it may have forgotten sooner than it said: the next try logs
+/// in again.
+fn has_lost_session(pool: &PoolMembership, answer: &PoolAnswer) -> bool {
+    let is_refused = |failure: &PoolFailure| matches!(failure, PoolFailure::Refused { code, .. } if *code == error_code::INVALID_AUTHENTICATION_TOKEN);
+    pool.version == PoolVersion::V2 && answer.result.as_ref().err().is_some_and(is_refused)
 }
 
 /// A failure after several tries says so.

@@ -1,5 +1,7 @@
 //! The client against a pool that behaves, and one that does not.
 
+mod sessions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -472,62 +474,6 @@ async fn the_clock_of_a_pool_is_read() {
     let v1 = membership(PoolVersion::V1, &pool.url);
     let answer = ask(&client_of(&pool), &v1, &PoolRequest::Info).await;
     assert_eq!(answer.server_unix_s, Some(1_795_275_045));
-}
-
-#[tokio::test]
-async fn a_session_is_used_until_it_ends_or_the_pool_forgets_it() {
-    let mut logins = 0;
-    let pool = FakePool::start(move |request| match request.path.as_str() {
-        "/v2/auth" => {
-            logins += 1;
-            let expiration = UNIX_SECONDS + 3600;
-            json(&value!({"authentication_token": format!("token-{logins}"), "expiration": expiration}))
-        }
-        _ if request.query["authentication_token_v2"] == "token-1" => {
-            json(&value!({"error_code": 12, "error_message": "who are you?"}))
-        }
-        _ => honest(request),
-    })
-    .await;
-    let (client, v2) = (client_of(&pool), membership(PoolVersion::V2, &pool.url));
-    let farmer = PoolRequest::Farmer {
-        authentication_token: 0,
-    };
-    assert!(matches!(
-        ask(&client, &v2, &farmer).await.result,
-        Err(PoolFailure::Refused { code: 12, .. })
-    ));
-    assert!(ask(&client, &v2, &farmer).await.result.is_ok());
-    assert!(ask(&client, &v2, &farmer).await.result.is_ok());
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let late = || UNIX_SECONDS + 3600;
-    assert!(client.ask(&v2, &farmer, deadline, late, || 0.0).await.result.is_ok());
-    let logins = pool.asked().iter().filter(|it| *it == "GET /v2/auth").count();
-    assert_eq!(logins, 3);
-}
-
-#[tokio::test]
-async fn the_token_of_a_session_is_in_no_error() {
-    let pool = FakePool::start(|request| match request.path.as_str() {
-        "/v2/farmer" => Behaviour::HangUp,
-        _ => honest(request),
-    })
-    .await;
-    let (client, v2) = (client_of(&pool), membership(PoolVersion::V2, &pool.url));
-    let answer = ask(
-        &client,
-        &v2,
-        &PoolRequest::Farmer {
-            authentication_token: 0,
-        },
-    )
-    .await;
-    let failure = answer.result.unwrap_err();
-    assert!(
-        !format!("{failure} {failure:?} {client:?}").contains("tok-abc"),
-        "{failure:?}"
-    );
-    assert_eq!(pool.requests()[1].query["authentication_token_v2"], "tok-abc");
 }
 
 #[test]
