@@ -218,6 +218,9 @@ impl Farmer {
         if let Some(url) = answer.moved_to {
             pool.url = url;
         }
+        if let (Err(PoolFailure::Status { status: 300..=399 }), false) = (&answer.result, asked == Asked::Info) {
+            pool.ask_info_soon(now.mono);
+        }
         if let Some(server) = answer.server_unix_s {
             self.note_pool_clock(now, contract, server);
         }
