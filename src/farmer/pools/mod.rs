@@ -22,9 +22,9 @@ pub use exchange::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolM
 
 use super::Farmer;
 use super::clock_set::ClockSet;
-use super::numbers::JobId;
+use super::numbers::{JobId, ProofNumber};
 use super::output::Output;
-use super::proofs::{Job, millis};
+use super::proofs::{Job, Source, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
 use crate::ids::{Bytes32, LauncherId, PuzzleHash};
@@ -78,6 +78,13 @@ impl Pools {
         let asked = self.pools.values().filter(|pool| !pool.is_self_pooling());
         let told = asked.filter_map(of).filter(is_no_stricter);
         told.take(MAX_POOL_DIFFICULTIES).collect()
+    }
+
+    /// The harvesters that have the partial which a proof has become, while it is on its way.
+    pub(super) fn sources_of_partial(&mut self, proof: ProofNumber) -> Option<&mut Vec<Source>> {
+        let mut live = self.partials.live.values_mut();
+        live.find(|partial| partial.of == proof)
+            .map(|partial| &mut partial.sources)
     }
 
     /// Hashes made of partials.
