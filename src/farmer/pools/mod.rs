@@ -101,7 +101,19 @@ impl Pools {
 
 impl Farmer {
     /// The wallet has joined or left pools, or keys were imported.
-    pub(super) fn handle_pools(&mut self, now: Now, joined: Vec<JoinedPool>) {
+    pub(super) fn handle_pools(&mut self, now: Now, mut joined: Vec<JoinedPool>) {
+        if self.pools.unlisted.is_broken() {
+            // What is missing may be what cannot be read: it stays as it was.
+            let is_missing = |pool: &&Pool| {
+                let (known, mut listed) = (&pool.joined.membership, joined.iter().map(|it| &it.membership));
+                listed.all(|it| {
+                    it.launcher_id != known.launcher_id && it.p2_singleton_puzzle_hash != known.p2_singleton_puzzle_hash
+                })
+            };
+            let missing = self.pools.pools.values().filter(is_missing);
+            let missing: Vec<_> = missing.map(|pool| pool.joined.clone()).collect();
+            joined.extend(missing);
+        }
         let kept: BTreeSet<PuzzleHash> = joined.iter().map(|it| it.membership.p2_singleton_puzzle_hash).collect();
         let is_left = |(contract, pool): (&PuzzleHash, &Pool)| {
             let mut same = joined

@@ -2,7 +2,7 @@
 
 use super::pool_story::*;
 use super::story::*;
-use crate::farmer::{Command, FleetStatus, Input, PoolRequest};
+use crate::farmer::{Command, FleetStatus, Input, JobId, PoolRequest};
 use crate::ids::{PuzzleHash, SessionId};
 use crate::snapshot::AlarmKind;
 use crate::wire::PlotPool;
@@ -247,4 +247,28 @@ fn no_partial_where_many_were_to_be_expected_is_an_alarm_until_one_is_found() {
     assert_eq!(absent(&story), None);
     look_up(&mut story, shelf, 30);
     assert_eq!(absent(&story), None, "it is counted anew");
+}
+
+#[test]
+fn a_plotnft_whose_entry_cannot_be_read_any_more_is_farmed_as_it_was() {
+    let (mut story, barn) = ready();
+    story.input(Input::PoolsUnreadable {
+        why: Some("an entry without a key".to_owned()),
+    });
+    story.input(Input::Pools(vec![numbered("https://second.example", 1, true)]));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.share_signatures(barn);
+    sign_partial(&mut story);
+    let is_partial = |(_, request): &(JobId, PoolRequest)| matches!(request, PoolRequest::Partial(_));
+    assert_eq!(story.asked().iter().filter(|it| is_partial(it)).count(), 1);
+    assert_eq!(story.snapshot().pools.len(), 2);
+    story.input(Input::PoolsUnreadable { why: None });
+    story.input(Input::Pools(vec![numbered("https://second.example", 1, true)]));
+    assert_eq!(
+        story.snapshot().pools.len(),
+        1,
+        "all of the list is read, and it is not in it"
+    );
 }
