@@ -175,7 +175,7 @@ impl Farmer {
         );
         if let Some(number) = self.proofs.seen.get(&key).copied() {
             self.counters.duplicate_proofs += 1;
-            return self.add_source(now, number, source(id, message, &quality));
+            return self.add_source(now, number, &source(id, message, &quality));
         }
         let Some(view) = self.announce(now, id, message) else {
             return;
@@ -300,7 +300,7 @@ impl Farmer {
             self.counters.duplicate_proofs += 1;
             self.timers.clear(Timer::Proof(number));
             self.proofs.remove(number);
-            for source in sources {
+            for source in &sources {
                 self.add_source(now, same, source);
             }
             return;

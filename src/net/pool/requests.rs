@@ -1,6 +1,6 @@
 //! Each request of the pool protocol: signed, sent, read.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -140,7 +140,7 @@ impl PoolClient {
         let exchange = self
             .send(pool, Method::POST, "partial", &[], headers, Some(&body), deadline)
             .await;
-        self.review_session(pool, &exchange.result);
+        self.review_session(pool, &token, &exchange.result);
         let rest = exchange.rest;
         let answer = answer(exchange, pool, |value| read::<json::Accepted>(value)?.reply());
         (answer, rest)
@@ -152,6 +152,7 @@ impl PoolClient {
     }
 
     async fn get_farmer(&self, pool: &PoolMembership, token: u64, deadline: Instant, unix_seconds: u64) -> PoolAnswer {
+        let mut session = Zeroizing::default();
         let query = match pool.version {
             PoolVersion::V1 => {
                 let Some(key) = self.key(pool) else {
@@ -161,12 +162,15 @@ impl PoolClient {
                 json::get_farmer_v1(&pool.launcher_id, token, &signature.to_g2())
             }
             PoolVersion::V2 => match self.session_token(pool, deadline, unix_seconds).await {
-                Ok(token) => json::get_farmer_v2(&pool.launcher_id, &token),
+                Ok(token) => {
+                    session = token;
+                    json::get_farmer_v2(&pool.launcher_id, &session)
+                }
                 Err(failure) => return failed(failure),
             },
         };
         let exchange = self.get(pool, "farmer", &query, deadline).await;
-        self.review_session(pool, &exchange.result);
+        self.review_session(pool, &session, &exchange.result);
         answer(exchange, pool, |value| read::<json::Account>(value)?.reply())
     }
 
@@ -215,7 +219,7 @@ impl PoolClient {
                 deadline,
             )
             .await;
-        self.review_session(pool, &exchange.result);
+        self.review_session(pool, &token, &exchange.result);
         answer(exchange, pool, |_| Ok(PoolReply::Done))
     }
 
@@ -275,14 +279,18 @@ impl PoolClient {
         deadline: Instant,
         unix_seconds: u64,
     ) -> Result<Zeroizing<String>, PoolFailure> {
-        {
-            let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(session) = sessions
-                .get(&pool.launcher_id)
-                .filter(|it| it.pool_url == pool.pool_url && it.expires_unix_s > unix_seconds)
-            {
-                return Ok(session.token.clone());
-            }
+        if let Some(token) = self.held_token(pool, unix_seconds) {
+            return Ok(token);
+        }
+        let turn = {
+            let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(logins.entry(pool.launcher_id).or_default())
+        };
+        let Ok(_turn) = timeout_at(deadline, turn.lock()).await else {
+            return Err(too_slow());
+        };
+        if let Some(token) = self.held_token(pool, unix_seconds) {
+            return Ok(token);
         }
         let key = self.key(pool).ok_or(PoolFailure::NoKey)?;
         let signature = key
@@ -303,13 +311,21 @@ impl PoolClient {
         Ok(token)
     }
 
-    /// Forgets a login that the pool does not take any more.
-    fn review_session(&self, pool: &PoolMembership, result: &Result<Value, PoolFailure>) {
+    /// The token of a login at this pool that holds, if there is one.
+    fn held_token(&self, pool: &PoolMembership, unix_seconds: u64) -> Option<Zeroizing<String>> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.get(&pool.launcher_id)?;
+        let holds = session.pool_url == pool.pool_url && session.expires_unix_s > unix_seconds;
+        holds.then(|| session.token.clone())
+    }
+
+    /// Forgets a login that the pool does not take any more; a newer one stays.
+    fn review_session(&self, pool: &PoolMembership, token: &str, result: &Result<Value, PoolFailure>) {
         if let Err(PoolFailure::Refused { code, .. }) = result
             && *code == error_code::INVALID_AUTHENTICATION_TOKEN
         {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.remove(&pool.launcher_id);
+            sessions.retain(|launcher_id, it| *launcher_id != pool.launcher_id || *it.token != token);
         }
     }
 

@@ -115,3 +115,34 @@ async fn the_token_of_a_session_is_in_no_error() {
     );
     assert_eq!(pool.requests()[1].query["authentication_token_v2"], "tok-abc");
 }
+
+#[tokio::test]
+async fn requests_that_need_a_session_at_the_same_time_log_in_once() {
+    let mut logins = 0;
+    // It takes none but the newest token, and has forgotten the first one.
+    let pool = FakePool::start(move |request| match request.path.as_str() {
+        "/v2/auth" => {
+            logins += 1;
+            let expiration = UNIX_SECONDS + 3600;
+            json(&value!({"authentication_token": format!("token-{logins}"), "expiration": expiration}))
+        }
+        "/v2/partial" => match request.body.as_ref().map(|body| &body["authentication_token_v2"]) {
+            Some(token) if *token != "token-1" && *token == format!("token-{logins}") => honest(request),
+            _ => json(&value!({"error_code": 12, "error_message": "no"})),
+        },
+        _ => honest(request),
+    })
+    .await;
+    let (client, v2) = (client_of(&pool), membership(PoolVersion::V2, &pool.url));
+    let farmer = PoolRequest::Farmer {
+        authentication_token: 0,
+    };
+    let partial = a_partial();
+    for request in [&farmer, &partial] {
+        let asks = (0..8).map(|_| ask(&client, &v2, request));
+        for answer in futures_util::future::join_all(asks).await {
+            assert!(answer.result.is_ok(), "{answer:?}");
+        }
+    }
+    assert_eq!(self::logins(&pool), 2);
+}

@@ -103,7 +103,7 @@ fn info() -> Value {
 
 /// Requests of the official farmer 2.7.5.
 fn recorded() -> Vec<Value> {
-    let lines = include_str!("../../../tests/fixtures/pools/requests-2.7.5.jsonl").lines();
+    let lines = include_str!("../../../../tests/fixtures/pools/requests-2.7.5.jsonl").lines();
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
