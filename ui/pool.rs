@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use farmconsole::config::{PoolList, Settings};
 use farmconsole::crypto::FarmingKeys;
-use farmconsole::farmer::{PoolFailure, PoolMembership, PoolReply, PoolRequest};
+use farmconsole::farmer::{PoolAnswer, PoolFailure, PoolMembership, PoolReply, PoolRequest};
 use farmconsole::keys::{self, PoolOwner};
 use farmconsole::net::{
     OwnerRequest, PoolAccount, PoolClient, PoolClientOptions, SOFTWARE_VERSION, chance, mozilla_roots,
@@ -124,17 +124,11 @@ async fn login_link(context: &Context, launcher_id: Option<&str>) -> Outcome {
     let pool = choose(context, launcher_id)?;
     let passphrase = secrets::to_unlock(context)?;
     let keys = keys::load(&context.root.keys_file(), passphrase.as_ref()).map_err(bad_keys)?;
-    let asking = Asking {
+    let mut asking = Asking {
         client: client(&settings, keys)?,
         pool,
     };
-    let PoolReply::Info {
-        authentication_token_timeout: token_timeout,
-        ..
-    } = asking.ask(&PoolRequest::Info).await?
-    else {
-        return Err(asking.failed("GET /pool_info", "it answered something else"));
-    };
+    let Terms { token_timeout, .. } = asking.terms().await?;
     let account = PoolAccount {
         unix_seconds: unix_seconds(),
         token_timeout,
@@ -170,15 +164,8 @@ async fn tell(context: &Context, command: &PoolOwnerCommand, what: What) -> Outc
     drop(source);
     let keys = FarmingKeys::new(Vec::new(), Vec::new()).with_pool_authentication(vec![authentication]);
     let client = client(&settings, keys)?;
-    let asking = Asking { client, pool };
-    let PoolReply::Info {
-        authentication_token_timeout: token_timeout,
-        name,
-        ..
-    } = asking.ask(&PoolRequest::Info).await?
-    else {
-        return Err(asking.failed("GET /pool_info", "it answered something else"));
-    };
+    let mut asking = Asking { client, pool };
+    let Terms { name, token_timeout } = asking.terms().await?;
     let label = pool_label(&asking.pool.pool_url);
     let before = asking.account(token_timeout).await;
     let is_known = match &before {
@@ -253,7 +240,32 @@ struct Asking {
     pool: PoolMembership,
 }
 
+/// What a pool says of itself, as far as it matters here.
+struct Terms {
+    name: String,
+    /// Minutes for which its tokens hold.
+    token_timeout: u8,
+}
+
 impl Asking {
+    /// Asks for its terms. One that has moved for good is spoken to where it is from here on.
+    async fn terms(&mut self) -> Result<Terms, Failure> {
+        let request = PoolRequest::Info;
+        let answer = self.exchange(&request).await;
+        if let Some(url) = answer.moved_to {
+            self.pool.pool_url = url;
+        }
+        match answer.result {
+            Ok(PoolReply::Info {
+                name,
+                authentication_token_timeout: token_timeout,
+                ..
+            }) => Ok(Terms { name, token_timeout }),
+            Ok(_) => Err(self.failed(request.word(), "it answered something else")),
+            Err(failure) => Err(self.failed(request.word(), failure)),
+        }
+    }
+
     async fn ask(&self, request: &PoolRequest) -> Result<PoolReply, Failure> {
         self.answer(request)
             .await
@@ -261,11 +273,14 @@ impl Asking {
     }
 
     async fn answer(&self, request: &PoolRequest) -> Result<PoolReply, PoolFailure> {
+        self.exchange(request).await.result
+    }
+
+    async fn exchange(&self, request: &PoolRequest) -> PoolAnswer {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         self.client
             .ask(&self.pool, request, deadline, unix_seconds, chance)
             .await
-            .result
     }
 
     async fn account(&self, token_timeout: u8) -> Result<PoolReply, PoolFailure> {
@@ -361,6 +376,89 @@ fn choose(context: &Context, wanted: Option<&str>) -> Result<PoolMembership, Fai
         several => {
             let many = plural(several.len() as u64, "plotNFT");
             Err(Failure::new(Status::Usage, format!("{many} have joined a pool")).hint(name_one(several)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::TcpListener;
+
+    use farmconsole::crypto::{PoolAuthentication, SecretKey};
+
+    use super::*;
+
+    /// A pool that has moved for good, and sends everything on; its old address.
+    async fn moved() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let mut stream = BufReader::new(stream);
+                let (mut first, mut line, mut length) = (String::new(), String::new(), 0);
+                stream.read_line(&mut first).await.unwrap();
+                while stream.read_line(&mut line).await.unwrap() > 2 {
+                    if let Some(text) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                        length = text.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                stream.read_exact(&mut vec![0; length]).await.unwrap();
+                let path = first.split(' ').nth(1).unwrap();
+                let (status, location, body) = match path.strip_prefix("/api") {
+                    None => ("308 Moved", format!("Location: /api{path}\r\n"), ""),
+                    Some("/pool_info") => (
+                        "200 OK",
+                        String::new(),
+                        r#"{"name":"Pool","minimum_difficulty":1,"authentication_token_timeout":5}"#,
+                    ),
+                    Some(_) => ("200 OK", String::new(), r#"{"welcome_message":"hello"}"#),
+                };
+                let length = body.len();
+                let answer = format!(
+                    "HTTP/1.1 {status}\r\n{location}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_pool_that_has_moved_is_told_where_it_is() {
+        let secret = |number| SecretKey::key_gen(&[number; 32]).unwrap();
+        let owner = secret(1);
+        let owner_public_key = owner.public_key().to_g1();
+        let authentication = PoolAuthentication::new(owner_public_key, PoolVersion::V1, secret(2)).unwrap();
+        let options = PoolClientOptions {
+            roots: mozilla_roots(),
+            https_only: false,
+            proxies: false,
+            user_agent: "test".to_owned(),
+            farmer_version: SOFTWARE_VERSION.to_owned(),
+        };
+        let keys = FarmingKeys::new(Vec::new(), Vec::new()).with_pool_authentication(vec![authentication]);
+        let mut asking = Asking {
+            client: PoolClient::new(options, Arc::new(keys)).unwrap(),
+            pool: PoolMembership {
+                launcher_id: Default::default(),
+                pool_url: moved().await,
+                payout_instructions: String::new(),
+                target_puzzle_hash: Default::default(),
+                p2_singleton_puzzle_hash: Default::default(),
+                owner_public_key,
+                version: PoolVersion::V1,
+                key_derivation_index: None,
+            },
+        };
+        let Ok(Terms { name, token_timeout }) = asking.terms().await else {
+            panic!("no terms")
+        };
+        assert_eq!((name.as_str(), token_timeout), ("Pool", 5));
+        for request in [OwnerRequest::Register, OwnerRequest::Update] {
+            let told = asking.tell(request, &owner, token_timeout).await;
+            assert!(told.is_ok(), "{request:?}: {:?}", told.err());
         }
     }
 }

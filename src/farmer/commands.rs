@@ -102,6 +102,7 @@ impl Farmer {
         let before = std::mem::replace(&mut slot.name, name.into());
         self.alarms.name_harvester(id, &before, name);
         self.review_unlisted_plots(now);
+        self.review_pool_rewards(now);
         self.keep_alarm_memory(now);
     }
 

@@ -48,6 +48,10 @@ pub struct FarmerKeys {
     pub farmer_public_keys: Vec<G1Bytes>,
     /// Pool public keys whose plots are ours.
     pub pool_public_keys: Vec<G1Bytes>,
+    /// Pool keys that have signed their rewards over, and where to; `None` if that is not told. A block of any other pool
+    /// key, or to any other address, cannot be claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_rewards: Option<Vec<(G1Bytes, PuzzleHash)>>,
     /// Where the farmer's share of a block goes.
     pub farmer_target: Option<PuzzleHash>,
     /// Where the pool's share goes for plots with a pool public key.

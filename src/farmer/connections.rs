@@ -178,6 +178,7 @@ impl Farmer {
             self.timers.clear(Timer::MissingPlots(id));
             self.close_alarms(now, |kind| kind.harvester() == Some(id));
             self.review_unlisted_plots(now);
+            self.review_pool_rewards(now);
             if let Some(slot) = self.harvesters.get_mut(id) {
                 slot.missing.clear();
                 let certificate = slot.peer.peer_id;
@@ -273,6 +274,7 @@ impl Farmer {
         self.roll_call.forget(id);
         self.close_alarms(now, |kind| kind.harvester() == Some(id));
         self.review_unlisted_plots(now);
+        self.review_pool_rewards(now);
     }
 
     /// Sends to a harvester, if it is connected.

@@ -473,6 +473,16 @@ impl Farmer {
 }
 
 impl Proof {
+    /// Whether a harvester was asked to sign these messages for one of its declarations.
+    pub(super) fn was_asked_for(&self, messages: &[Bytes32]) -> bool {
+        match &self.phase {
+            Phase::Winner { declarations, .. } => declarations
+                .iter()
+                .any(|it| messages == point_messages(self.sp_hash, it.reward_chain_sp)),
+            Phase::ToSolve(_) | Phase::Solving(_) | Phase::Queued | Phase::Verifying(_) => false,
+        }
+    }
+
     fn declaration(&self, reward_chain_sp: RewardChainSp) -> Option<&Declaration> {
         match &self.phase {
             Phase::Winner { declarations, .. } => declarations

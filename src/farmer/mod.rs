@@ -369,6 +369,25 @@ impl Farmer {
                 self.raise(now, alarm);
             }
         }
+        self.review_pool_rewards(now);
+    }
+
+    /// Opens or closes the alarm of plots whose blocks could not be claimed, long before they win one: the pool key in them
+    /// has to have signed for the address in the settings.
+    fn review_pool_rewards(&mut self, now: Now) {
+        let keys = &self.config.keys;
+        let (Some(signed), Some(target)) = (&keys.pool_rewards, keys.pool_target) else {
+            return;
+        };
+        let is_elsewhere = signed.iter().any(|(_, to)| *to != target);
+        let harvesters = self.harvesters.all().filter(|(_, slot)| !slot.revoked);
+        let plots = harvesters.map(|(_, slot)| slot.lists.pool_key_plots()).sum();
+        let alarm = AlarmKind::PoolRewardUnsigned { plots, is_elsewhere };
+        if plots > 0 && (is_elsewhere || signed.is_empty()) {
+            self.raise(now, alarm);
+        } else {
+            self.close_alarm(now, &alarm);
+        }
     }
 
     fn handle_history(&mut self, now: Now, view: HistoryView) {

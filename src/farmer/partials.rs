@@ -72,7 +72,7 @@ impl Farmer {
         self.proofs.jobs.remove(&job);
         self.proofs.solving -= 1;
         match result {
-            Ok(x_values) => self.complete(number, x_values),
+            Ok(x_values) => self.complete(now, number, x_values),
             Err(error @ (SolveError::NoProof | SolveError::NoSuchPlot { .. })) => {
                 self.note_invalid(now, number, &error.to_string());
             }
@@ -175,7 +175,7 @@ impl Farmer {
         );
         if let Some(number) = self.proofs.seen.get(&key).copied() {
             self.counters.duplicate_proofs += 1;
-            return self.add_source(number, source(id, message, &quality));
+            return self.add_source(now, number, &source(id, message, &quality));
         }
         let Some(view) = self.announce(now, id, message) else {
             return;
@@ -284,7 +284,7 @@ impl Farmer {
     }
 
     /// A partial proof has its x-values: from here on it is a proof like any other.
-    fn complete(&mut self, number: ProofNumber, x_values: Vec<u8>) {
+    fn complete(&mut self, now: Now, number: ProofNumber, x_values: Vec<u8>) {
         let Some(proof) = self.proofs.live.get_mut(&number) else {
             return;
         };
@@ -300,8 +300,8 @@ impl Farmer {
             self.counters.duplicate_proofs += 1;
             self.timers.clear(Timer::Proof(number));
             self.proofs.remove(number);
-            for source in sources {
-                self.add_source(same, source);
+            for source in &sources {
+                self.add_source(now, same, source);
             }
             return;
         }

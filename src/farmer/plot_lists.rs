@@ -30,6 +30,9 @@ pub(super) struct PlotLists {
     /// Plots that are made for contracts, by contract; of at most [`MAX_CONTRACTS`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     contracts: BTreeMap<PuzzleHash, ContractPlots>,
+    /// Plots that are made for a pool public key.
+    #[serde(default)]
+    pool_key_plots: u64,
     version: u64,
 }
 
@@ -147,7 +150,9 @@ impl PlotLists {
     fn count_space(&mut self, constants: &Constants) {
         (self.v2_plots, self.unsure_v2_plots, self.expected_bytes) = (0, 0, [0.0; 2]);
         self.contracts.clear();
+        self.pool_key_plots = 0;
         for plot in self.plots.values() {
+            self.pool_key_plots += u64::from(plot.contract.is_none());
             let is_v2 = plot.size.is_v2();
             self.v2_plots += u64::from(is_v2);
             self.unsure_v2_plots += u64::from(is_v2 && !plot.has_sure_filter(constants));
@@ -208,6 +213,11 @@ impl PlotLists {
     /// Plots that are made for contracts, by contract.
     pub(super) const fn contracts(&self) -> &BTreeMap<PuzzleHash, ContractPlots> {
         &self.contracts
+    }
+
+    /// Plots that are made for a pool public key.
+    pub(super) const fn pool_key_plots(&self) -> u64 {
+        self.pool_key_plots
     }
 
     /// Another one after every change.

@@ -131,6 +131,7 @@ impl Farmer {
         self.review_lists(now, id);
         self.review_shared_plots(now);
         self.review_unlisted_plots(now);
+        self.review_pool_rewards(now);
         self.close_alarms(
             now,
             |kind| matches!(kind, AlarmKind::PlotSyncFailing { harvester, .. } if *harvester == id),

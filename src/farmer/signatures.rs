@@ -10,7 +10,7 @@ use super::blocks::block_messages;
 use super::declarations::point_messages;
 use super::input::{PlotSignatures, SignError};
 use super::numbers::{BlockNumber, JobId, ProofNumber};
-use super::proofs::{Job, Phase, Source, Step};
+use super::proofs::{Job, Phase, Proof, Source, Step};
 use crate::clock::Now;
 use crate::ids::{Bytes32, RewardChainSp};
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, ProofStage};
@@ -44,8 +44,8 @@ impl Farmer {
         };
         // Shares for something else than was asked go to a worker too: it says what is wrong with them.
         let asked = self
-            .asked_for(&candidates, Some(&messages))
-            .or_else(|| self.asked_for(&candidates, None));
+            .asked_for(&candidates, &|_, asked| asked == messages)
+            .or_else(|| self.asked_for(&candidates, &|proof, asked| is_meant_for(&messages, proof, asked)));
         match asked {
             Some((source, Asked::Point(number, reward_chain_sp))) => {
                 self.sign_point(now, number, reward_chain_sp, source, response);
@@ -91,6 +91,15 @@ impl Farmer {
         });
     }
 
+    /// A harvester has what was found by another one before: it is asked for the signatures that nobody else can give.
+    pub(super) fn ask_new_source(&mut self, now: Now, id: HarvesterId) {
+        self.ask_where(now, |farmer, sources, source| {
+            let is_source = sources.iter().any(|it| it.harvester == id);
+            let current = sources.get(source).map(|it| it.harvester);
+            is_source && current.is_none_or(|current| !farmer.is_greeted(current))
+        });
+    }
+
     /// Asks again for whatever is owed, where `is_wanted` says so of the sources and the one that was asked.
     fn ask_where(&mut self, now: Now, is_wanted: impl Fn(&Self, &[Source], usize) -> bool) {
         let mut points = Vec::new();
@@ -110,6 +119,7 @@ impl Farmer {
             proof.is_some_and(|proof| is_wanted(self, &proof.sources, block.source))
         });
         let blocks: Vec<_> = wanted.map(|(number, _)| *number).collect();
+        let partials = self.partials_owed(&is_wanted);
         for (number, reward_chain_sp) in points {
             // From the first source on: one that was passed over because it was away may be back.
             self.change_declaration(number, reward_chain_sp, |declaration| declaration.source = 0);
@@ -121,31 +131,37 @@ impl Farmer {
             }
             self.ask_for_block(now, number);
         }
+        for number in partials {
+            self.ask_again_for_partial(now, number);
+        }
     }
 
-    /// What one of these proofs, each with one of its sources, is waiting for: exactly these messages, or anything.
-    fn asked_for(&self, candidates: &[(ProofNumber, usize)], messages: Option<&[Bytes32]>) -> Option<(usize, Asked)> {
-        let fits = |asked: &[Bytes32]| messages.is_none_or(|messages| messages == asked);
+    /// What one of these proofs, each with one of its sources, is waiting for, among what fits.
+    fn asked_for(
+        &self,
+        candidates: &[(ProofNumber, usize)],
+        fits: &dyn Fn(&Proof, &[Bytes32]) -> bool,
+    ) -> Option<(usize, Asked)> {
         for (number, source) in candidates {
+            let Some(proof) = self.proofs.live.get(number) else {
+                continue;
+            };
             let blocks = self
                 .proofs
                 .blocks
                 .iter()
                 .filter(|(_, block)| block.proof == *number && !block.is_signing);
-            let mut blocks = blocks.filter(|(_, block)| fits(&block_messages(&block.request)));
+            let mut blocks = blocks.filter(|(_, block)| fits(proof, &block_messages(&block.request)));
             if let Some((block, _)) = blocks.next() {
                 return Some((*source, Asked::Block(*block)));
             }
-            let Some(proof) = self.proofs.live.get(number) else {
-                continue;
-            };
             let Phase::Winner { declarations, .. } = &proof.phase else {
                 continue;
             };
             let asked = declarations
                 .iter()
                 .filter(|declaration| matches!(declaration.step, Step::Asked { .. }));
-            let mut asked = asked.filter(|it| fits(&point_messages(proof.sp_hash, it.reward_chain_sp)));
+            let mut asked = asked.filter(|it| fits(proof, &point_messages(proof.sp_hash, it.reward_chain_sp)));
             if let Some(declaration) = asked.next() {
                 return Some((*source, Asked::Point(*number, declaration.reward_chain_sp)));
             }
@@ -221,6 +237,18 @@ impl Farmer {
             .get(id)
             .and_then(|slot| slot.session.as_ref())
             .is_some_and(|session| session.greeted)
+    }
+}
+
+/// Whether shares that are not those asked for can be meant for it, and so be held against the harvester. They may as well
+/// be those of something that was given up meanwhile, and those that are waited for are still to come.
+fn is_meant_for(messages: &[Bytes32], proof: &Proof, asked: &[Bytes32]) -> bool {
+    let is_of_point = |messages: &[Bytes32]| messages.first().is_some_and(|first| first.0 == proof.sp_hash.0);
+    match messages {
+        [] => true,
+        _ if is_of_point(asked) => is_of_point(messages) && !proof.was_asked_for(messages),
+        // A partial has one message.
+        _ => !is_of_point(messages) && messages.len() > 1,
     }
 }
 

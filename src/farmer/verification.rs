@@ -27,7 +27,7 @@ impl Farmer {
         };
         if let Some(number) = self.proofs.seen.get(&key).copied() {
             self.counters.duplicate_proofs += 1;
-            self.add_source(number, source);
+            self.add_source(now, number, &source);
             return;
         }
         let name = match self.harvesters.get_mut(id) {
@@ -227,12 +227,19 @@ impl Farmer {
     }
 
     /// A duplicate is worth something: another harvester that can sign.
-    pub(super) fn add_source(&mut self, number: ProofNumber, source: Source) {
-        if let Some(proof) = self.proofs.live.get_mut(&number)
-            && proof.sources.len() < MAX_SOURCES
-            && !proof.sources.contains(&source)
-        {
-            proof.sources.push(source);
+    pub(super) fn add_source(&mut self, now: Now, number: ProofNumber, source: &Source) {
+        let id = source.harvester;
+        let of_partial = self.pools.sources_of_partial(number);
+        let of_proof = self.proofs.live.get_mut(&number).map(|proof| &mut proof.sources);
+        let mut is_new = false;
+        for sources in [of_partial, of_proof].into_iter().flatten() {
+            if sources.len() < MAX_SOURCES && !sources.contains(source) {
+                sources.push(source.clone());
+                is_new = true;
+            }
+        }
+        if is_new {
+            self.ask_new_source(now, id);
         }
     }
 

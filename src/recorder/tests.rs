@@ -29,7 +29,7 @@ use crate::wire::{
 };
 
 /// What is private in [`life`].
-const SECRETS: [&str; 22] = [
+const SECRETS: [&str; 23] = [
     "pantry",
     "barn",
     "6261726e00",
@@ -52,6 +52,7 @@ const SECRETS: [&str; 22] = [
     "0101010101010101010101010101010101010101010101010101010101010101010101010101010101010101010101",
     "0707070707",
     "5f6d6e745f",
+    "9e9e9e9e9e",
 ];
 
 /// A small farm in which everything happens: plots come and go, a proof becomes a partial and a block, a node explains what
@@ -60,6 +61,7 @@ fn life() -> Story {
     let mut story = Story::of(FarmerConfig {
         keys: FarmerKeys {
             farmer_address: Some("xch1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq".to_owned()),
+            pool_rewards: Some(vec![(G1Bytes([0x9e; 48]), PuzzleHash([0x9e; 32]))]),
             ..keys()
         },
         ..config()

@@ -424,6 +424,12 @@ fn public_keys(settings: &Settings, keys: &FarmingKeys) -> Result<FarmerKeys, St
     Ok(FarmerKeys {
         farmer_public_keys: keys.farmer_public_keys(),
         pool_public_keys,
+        pool_rewards: Some(
+            keys.pool_keys()
+                .iter()
+                .map(|key| (*key.public_key(), *key.puzzle_hash()))
+                .collect(),
+        ),
         farmer_target,
         pool_target,
         farmer_address: settings.farmer.xch_target_address.clone(),

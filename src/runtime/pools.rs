@@ -1,6 +1,7 @@
 //! Pools beside the engine: requests are sent and answered here, and the files in which wallets write down what they
 //! have joined are watched.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -143,6 +144,7 @@ impl PoolWatch {
         let files = [self.root.pooling_file(), self.root.config_file()];
         let mut seen = None;
         let mut broken = 0_u32;
+        let (mut told, mut has_waited) = (BTreeSet::new(), false);
         loop {
             let stamps = stamps(files.clone()).await;
             if seen.as_ref() != Some(&stamps) || broken > 0 {
@@ -156,8 +158,19 @@ impl PoolWatch {
                 } else {
                     broken.saturating_add(1)
                 };
-                if self.tell(list, broken).await.is_err() {
-                    return;
+                let contracts: BTreeSet<_> = list.pools.iter().map(|it| it.p2_singleton_puzzle_hash).collect();
+                let lacks_some = broken == 0 && !contracts.is_superset(&told);
+                has_waited = lacks_some && !has_waited;
+                if has_waited {
+                    // A file that is being written may look whole: what is missing has left if it still is at the next look.
+                    seen = None;
+                } else {
+                    if broken == 0 {
+                        told = contracts;
+                    }
+                    if self.tell(list, broken).await.is_err() {
+                        return;
+                    }
                 }
             }
             tokio::select! {
@@ -216,3 +229,61 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Times in a row that a list was not readable before somebody is told.
 const BROKEN_TOLD: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(contract: &str) -> String {
+        format!(
+            "- launcher_id: {contract}\n  owner_public_key: {}\n  p2_singleton_puzzle_hash: {contract}\n  payout_instructions: ''\n  pool_url: https://pool.example\n  target_puzzle_hash: {contract}\n",
+            "b1".repeat(48)
+        )
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_that_is_being_written_takes_no_pool_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let file = root.pooling_file();
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let both = format!(
+            "pooling_information:\n{}{}",
+            entry(&"d1".repeat(32)),
+            entry(&"d2".repeat(32))
+        );
+        let (one, _) = both.split_once(&entry(&"d2".repeat(32))).unwrap();
+        std::fs::write(&file, &both).unwrap();
+        let (results, mut inputs) = mpsc::channel(64);
+        let watch = PoolWatch {
+            root,
+            keys: Arc::new(FarmingKeys::new(Vec::new(), Vec::new())),
+            results,
+        };
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(watch.run(stop.clone()));
+        let mut told = async |wait: Duration| {
+            tokio::time::sleep(wait).await;
+            let mut told = Vec::new();
+            while let Ok(input) = inputs.try_recv() {
+                if let Input::Pools(pools) = input {
+                    told.push(pools.len());
+                }
+            }
+            told
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(told(second).await, [2]);
+        // Emptied, and written up to the end of an entry: both look whole.
+        for half in ["", one] {
+            std::fs::write(&file, half).unwrap();
+            assert_eq!(told(LOOK_EVERY).await, [0; 0], "{half:?}");
+            std::fs::write(&file, &both).unwrap();
+            assert_eq!(told(LOOK_EVERY).await, [2]);
+        }
+        std::fs::write(&file, one).unwrap();
+        assert_eq!(told(3 * LOOK_EVERY).await, [1], "it has left");
+        stop.cancel();
+        running.await.unwrap();
+    }
+}

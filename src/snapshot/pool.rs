@@ -13,7 +13,8 @@ pub const POOL_ANSWERS_KEPT: usize = 16;
 /// How many of its last partials a pool's view carries.
 pub const PARTIALS_KEPT: usize = 32;
 
-/// One plotNFT and its pool.
+/// One plotNFT and its pool. What is counted is counted since the plotNFT has had this pool, or since the farmer has
+/// started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PoolView {
     /// The plotNFT.

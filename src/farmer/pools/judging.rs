@@ -79,6 +79,7 @@ impl Farmer {
                 signed_after_ms: None,
                 ended_after_ms: None,
             },
+            of: ProofNumber(view.number),
             contract,
             began: point.received.mono,
             challenge_hash: proof.challenge_hash,

@@ -22,9 +22,9 @@ pub use exchange::{JoinedPool, PartialSubmission, PoolAnswer, PoolFailure, PoolM
 
 use super::Farmer;
 use super::clock_set::ClockSet;
-use super::numbers::JobId;
+use super::numbers::{JobId, ProofNumber};
 use super::output::Output;
-use super::proofs::{Job, millis};
+use super::proofs::{Job, Source, millis};
 use super::timers::Timer;
 use crate::clock::{Mono, Now};
 use crate::ids::{Bytes32, LauncherId, PuzzleHash};
@@ -80,6 +80,13 @@ impl Pools {
         told.take(MAX_POOL_DIFFICULTIES).collect()
     }
 
+    /// The harvesters that have the partial which a proof has become, while it is on its way.
+    pub(super) fn sources_of_partial(&mut self, proof: ProofNumber) -> Option<&mut Vec<Source>> {
+        let mut live = self.partials.live.values_mut();
+        live.find(|partial| partial.of == proof)
+            .map(|partial| &mut partial.sources)
+    }
+
     /// Hashes made of partials.
     pub(super) fn own_hashes(&self) -> impl Iterator<Item = Bytes32> {
         self.partials.own_hashes()
@@ -94,7 +101,19 @@ impl Pools {
 
 impl Farmer {
     /// The wallet has joined or left pools, or keys were imported.
-    pub(super) fn handle_pools(&mut self, now: Now, joined: Vec<JoinedPool>) {
+    pub(super) fn handle_pools(&mut self, now: Now, mut joined: Vec<JoinedPool>) {
+        if self.pools.unlisted.is_broken() {
+            // What is missing may be what cannot be read: it stays as it was.
+            let is_missing = |pool: &&Pool| {
+                let (known, mut listed) = (&pool.joined.membership, joined.iter().map(|it| &it.membership));
+                listed.all(|it| {
+                    it.launcher_id != known.launcher_id && it.p2_singleton_puzzle_hash != known.p2_singleton_puzzle_hash
+                })
+            };
+            let missing = self.pools.pools.values().filter(is_missing);
+            let missing: Vec<_> = missing.map(|pool| pool.joined.clone()).collect();
+            joined.extend(missing);
+        }
         let kept: BTreeSet<PuzzleHash> = joined.iter().map(|it| it.membership.p2_singleton_puzzle_hash).collect();
         let is_left = |(contract, pool): (&PuzzleHash, &Pool)| {
             let mut same = joined
@@ -217,6 +236,9 @@ impl Farmer {
         });
         if let Some(url) = answer.moved_to {
             pool.url = url;
+        }
+        if let (Err(PoolFailure::Status { status: 300..=399 }), false) = (&answer.result, asked == Asked::Info) {
+            pool.ask_info_soon(now.mono);
         }
         if let Some(server) = answer.server_unix_s {
             self.note_pool_clock(now, contract, server);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::clock::Mono;
-use crate::farmer::numbers::PartialNumber;
+use crate::farmer::numbers::{PartialNumber, ProofNumber};
 use crate::farmer::proofs::{ProofKey, Source, hash_of};
 use crate::ids::{Bytes32, ChallengeHash, PuzzleHash, SpHash};
 use crate::snapshot::{HarvesterId, PartialStep, PartialView};
@@ -27,6 +27,9 @@ pub(super) struct Partials {
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub(super) struct Partial {
     pub(super) view: PartialView,
+    /// The proof it is made of.
+    #[serde(default)]
+    pub(super) of: ProofNumber,
     pub(super) contract: PuzzleHash,
     /// When its signage point came.
     pub(super) began: Mono,

@@ -29,6 +29,9 @@ pub(super) struct Pool {
     pub(super) registration: Registration,
     /// When `GET /pool_info` is due.
     pub(super) next_info: Mono,
+    /// When it was last brought forward.
+    #[serde(default)]
+    info_hurried: Option<Mono>,
     /// When `GET /farmer` is due.
     pub(super) next_farmer: Mono,
     /// When it was sent last.
@@ -83,6 +86,7 @@ impl Pool {
             pays_to: None,
             registration: Registration::Unknown,
             next_info: now.mono,
+            info_hurried: None,
             next_farmer: now.mono,
             farmer_asked: None,
             told: None,
@@ -100,16 +104,12 @@ impl Pool {
         }
     }
 
-    /// The wallet has written something else about the same contract. What was counted stays.
+    /// The wallet has written something else about the same contract. Of another pool nothing is known: neither what this
+    /// one has said holds for it, nor what it was sent and has accepted.
     pub(super) fn replace(&mut self, joined: JoinedPool, now: Now) {
         if self.is_other(&joined) {
-            self.url.clone_from(&joined.membership.pool_url);
-            (self.name, self.token_timeout, self.difficulty) = (None, None, None);
-            (self.points, self.pays_to, self.clock_ahead_s) = (None, None, None);
-            self.last_failure = None;
-            self.failures = 0;
-            (self.awaited, self.rare_answers) = (0.0, 0);
-            self.next_info = now.mono;
+            *self = Self::new(joined, now);
+            return;
         }
         self.registration = Registration::Unknown;
         self.next_farmer = now.mono;
@@ -145,6 +145,16 @@ impl Pool {
     pub(super) fn wanted(&self) -> Option<Difficulty> {
         let can_be_sent = !self.is_self_pooling() && self.has_key() && self.token_timeout.is_some();
         self.difficulty.filter(|_| can_be_sent).map(Difficulty)
+    }
+
+    /// It has sent something on to another address: its terms say which, if it has moved for good, and are asked for soon,
+    /// but not with everything that is sent on.
+    pub(super) fn ask_info_soon(&mut self, now: Mono) {
+        let earliest = self.info_hurried.map_or(now, |at| at + HURRIED_AGAIN_AFTER);
+        if earliest <= now {
+            self.info_hurried = Some(now);
+            self.next_info = now;
+        }
     }
 
     /// When it wants to be asked something.
@@ -274,6 +284,9 @@ pub fn launcher_spread(launcher_id: &LauncherId) -> u8 {
 
 /// Before a pool of the second protocol is told the same again.
 const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(300);
+
+/// Between two questions for the terms that what is sent on gives cause for.
+const HURRIED_AGAIN_AFTER: Duration = Duration::from_secs(120);
 
 /// Between two questions for the account that partials give cause for.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use crate::farmer::Farmer;
 use crate::farmer::input::{PlotSignatures, SignError};
 use crate::farmer::numbers::PartialNumber;
 use crate::farmer::output::{Output, SignPurpose};
-use crate::farmer::proofs::{Job, millis};
+use crate::farmer::proofs::{Job, Source, millis};
 use crate::farmer::timers::Timer;
 use crate::ids::PuzzleHash;
 use crate::snapshot::{AlarmKind, HarvesterId, Notice, PartialOutcome, PartialStep};
@@ -258,6 +258,25 @@ impl Farmer {
             None,
             ToHarvester::RequestSignatures(Box::new(request)),
         );
+    }
+
+    /// Partials that a harvester owes its share of, where `is_wanted` says so of the sources and the one that was asked.
+    pub(in crate::farmer) fn partials_owed(
+        &self,
+        is_wanted: &impl Fn(&Self, &[Source], usize) -> bool,
+    ) -> Vec<PartialNumber> {
+        let live = self.pools.partials.live.iter();
+        let owed = live.filter(|(_, partial)| partial.view.step == PartialStep::Signing && !partial.is_signing);
+        let wanted = owed.filter(|(_, partial)| is_wanted(self, &partial.sources, partial.source));
+        wanted.map(|(number, _)| *number).collect()
+    }
+
+    /// Asks for a share again, from the first source on: one that was passed over because it was away may be back.
+    pub(in crate::farmer) fn ask_again_for_partial(&mut self, now: Now, number: PartialNumber) {
+        if let Some(partial) = self.pools.partials.live.get_mut(&number) {
+            partial.source = 0;
+            self.ask_for_partial(now, number);
+        }
     }
 
     /// A partial has ended, one way or the other.

@@ -30,6 +30,11 @@ impl Unlisted {
         self.is_broken = is_broken;
     }
 
+    /// Whether not all of it can be read.
+    pub(super) const fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     /// The list was read, and these have left it.
     pub(super) fn note_read(&mut self, left: BTreeMap<PuzzleHash, PlotNftLeft>) {
         self.is_read = true;

@@ -3,9 +3,10 @@
 use super::pool_story::*;
 use super::story::*;
 use crate::farmer::{Input, PoolFailure, PoolReply, PoolRequest, SignError};
-use crate::snapshot::{AlarmKind, Notice, PartialOutcome, PartialStep, PlotNftLeft};
+use crate::ids::SessionId;
+use crate::snapshot::{AlarmKind, Notice, PartialOutcome, PartialStep, PlotNftLeft, ProofStage};
 use crate::units::Difficulty;
-use crate::wire::{G2Bytes, Streamable as _};
+use crate::wire::{FromHarvester, G2Bytes, Streamable as _};
 
 #[test]
 fn a_partial_goes_all_the_way_and_its_points_count_when_the_pool_has_accepted_it() {
@@ -21,10 +22,7 @@ fn a_partial_goes_all_the_way_and_its_points_count_when_the_pool_has_accepted_it
         panic!("one request: {requests:?}")
     };
     let asked = request.messages.clone();
-    story.message(
-        barn,
-        crate::wire::FromHarvester::RespondSignatures(Box::new(shares(request))),
-    );
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(shares(request))));
     sign_partial(&mut story);
     let (job, request) = story.asked_once();
     let PoolRequest::Partial(submission) = request else {
@@ -285,4 +283,81 @@ fn the_same_proof_is_a_partial_once() {
     story.bring(OTHER_NODE, &other);
     find(&mut story, barn, &point, 1, good);
     assert_eq!(story.pool().points_found, 1);
+}
+
+/// Two harvesters have sent the same proof, and the first of them was asked to sign it for its pool.
+fn partial_of_two() -> (Story, SessionId, SessionId) {
+    let (mut story, barn) = ready();
+    let shelf = story.connect_with("shelf", &plots("/mnt/d1", 3));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.proof(shelf, &point, 1);
+    assert_eq!(story.signature_requests(barn).len(), 1);
+    assert_eq!(story.signature_requests(shelf), []);
+    (story, barn, shelf)
+}
+
+/// The harvester signs a partial, and the pool takes it.
+fn accept(story: &mut Story, session: SessionId) {
+    story.share_signatures(session);
+    sign_partial(story);
+    story.pool_answers(Ok(PoolReply::Accepted { new_difficulty: 1 }));
+    assert_eq!(last(story).0, Some(PartialOutcome::Accepted));
+}
+
+#[test]
+fn a_partial_of_a_harvester_that_is_gone_is_signed_by_another_one_that_has_the_plot() {
+    let (mut story, barn, shelf) = partial_of_two();
+    story.disconnect(barn);
+    accept(&mut story, shelf);
+}
+
+#[test]
+fn a_partial_of_a_harvester_that_is_back_in_time_is_signed() {
+    let (mut story, barn) = ready();
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.disconnect(barn);
+    story.pass(seconds(4));
+    let barn = story.connect_with("barn", &plots("/mnt/d1", 3));
+    accept(&mut story, barn);
+}
+
+#[test]
+fn a_harvester_that_finds_a_partial_later_signs_it_if_the_first_one_is_gone() {
+    let (mut story, barn) = ready();
+    let shelf = story.connect_with("shelf", &plots("/mnt/d1", 3));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.disconnect(barn);
+    assert_eq!(story.signature_requests(shelf), []);
+    story.proof(shelf, &point, 1);
+    accept(&mut story, shelf);
+    assert_eq!(story.pool().points_found, 1);
+}
+
+#[test]
+fn shares_for_a_partial_that_come_too_late_are_not_taken_for_those_of_its_block() {
+    let (mut story, barn) = ready();
+    let point = story.signage_point();
+    let good = quality(&point, true);
+    story.pass(seconds(3));
+    find(&mut story, barn, &point, 1, good);
+    let requests = story.signature_requests(barn);
+    let [(_, partial), (_, block)] = &requests[..] else {
+        panic!("a partial and a signage point: {requests:?}")
+    };
+    assert_eq!((partial.messages.len(), block.messages.len()), (1, 2));
+    // Its pool would not take it any more; the block has three seconds left.
+    story.pass(seconds(22));
+    assert_eq!(last(&story).0, Some(PartialOutcome::Late));
+    let answer = |request| FromHarvester::RespondSignatures(Box::new(shares(request)));
+    story.message(barn, answer(partial));
+    assert_eq!(story.signings(), []);
+    story.message(barn, answer(block));
+    story.sign();
+    assert_eq!(story.stage(), ProofStage::Declared);
 }

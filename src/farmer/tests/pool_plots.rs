@@ -2,10 +2,10 @@
 
 use super::pool_story::*;
 use super::story::*;
-use crate::farmer::{Command, FleetStatus, Input, PoolRequest};
+use crate::farmer::{Command, FarmerKeys, FleetStatus, Input, JobId, PoolRequest};
 use crate::ids::{PuzzleHash, SessionId};
 use crate::snapshot::AlarmKind;
-use crate::wire::PlotPool;
+use crate::wire::{G1Bytes, Plot, PlotPool};
 
 fn unlisted(story: &Story) -> Vec<AlarmKind> {
     let alarms = story.alarms().into_iter();
@@ -247,4 +247,77 @@ fn no_partial_where_many_were_to_be_expected_is_an_alarm_until_one_is_found() {
     assert_eq!(absent(&story), None);
     look_up(&mut story, shelf, 30);
     assert_eq!(absent(&story), None, "it is counted anew");
+}
+
+#[test]
+fn plots_whose_pool_key_has_signed_for_another_address_are_an_alarm_before_they_win() {
+    let (key, target) = (G1Bytes([0x9c; 48]), keys().pool_target.expect("one is set"));
+    let of_key = |count| {
+        let mut plots = plots("/mnt/d1", count);
+        plots.iter_mut().for_each(|it| it.pool = PlotPool::PublicKey(key));
+        plots
+    };
+    let alarms = |signed: Option<Vec<(G1Bytes, PuzzleHash)>>, plots: &[Plot]| {
+        let mut story = Story::new();
+        story.input(Input::Keys(FarmerKeys {
+            pool_rewards: signed,
+            ..keys()
+        }));
+        story.connect_with("barn", plots);
+        let alarms = story.alarms().into_iter();
+        alarms
+            .filter(|kind| matches!(kind, AlarmKind::PoolRewardUnsigned { .. }))
+            .collect::<Vec<_>>()
+    };
+    let alarm = |is_elsewhere| vec![AlarmKind::PoolRewardUnsigned { plots: 2, is_elsewhere }];
+    let elsewhere = Some(vec![(key, target), (G1Bytes([0x9d; 48]), PuzzleHash([0xee; 32]))]);
+    assert_eq!(alarms(elsewhere.clone(), &of_key(2)), alarm(true));
+    assert_eq!(alarms(Some(Vec::new()), &of_key(2)), alarm(false));
+    assert_eq!(alarms(Some(vec![(key, target)]), &of_key(2)), []);
+    assert_eq!(alarms(None, &of_key(2)), [], "not told");
+    assert_eq!(
+        alarms(elsewhere.clone(), &plots("/mnt/d1", 2)),
+        [],
+        "plots of a contract need none"
+    );
+
+    // Until it has signed, or the plots are gone.
+    for is_signed in [true, false] {
+        let mut story = Story::new();
+        let with = |pool_rewards| Input::Keys(FarmerKeys { pool_rewards, ..keys() });
+        story.input(with(elsewhere.clone()));
+        let barn = story.connect_with("barn", &of_key(2));
+        let is_open = |story: &Story| story.alarms().iter().any(|it| it.rule() == "pool_reward_unsigned");
+        assert!(is_open(&story));
+        if is_signed {
+            story.input(with(Some(vec![(key, target)])));
+        } else {
+            story.sync_all(barn, &plots("/mnt/d1", 2));
+        }
+        assert!(!is_open(&story));
+    }
+}
+
+#[test]
+fn a_plotnft_whose_entry_cannot_be_read_any_more_is_farmed_as_it_was() {
+    let (mut story, barn) = ready();
+    story.input(Input::PoolsUnreadable {
+        why: Some("an entry without a key".to_owned()),
+    });
+    story.input(Input::Pools(vec![numbered("https://second.example", 1, true)]));
+    let point = hard_point(&mut story);
+    let good = quality(&point, true);
+    find(&mut story, barn, &point, 1, good);
+    story.share_signatures(barn);
+    sign_partial(&mut story);
+    let is_partial = |(_, request): &(JobId, PoolRequest)| matches!(request, PoolRequest::Partial(_));
+    assert_eq!(story.asked().iter().filter(|it| is_partial(it)).count(), 1);
+    assert_eq!(story.snapshot().pools.len(), 2);
+    story.input(Input::PoolsUnreadable { why: None });
+    story.input(Input::Pools(vec![numbered("https://second.example", 1, true)]));
+    assert_eq!(
+        story.snapshot().pools.len(),
+        1,
+        "all of the list is read, and it is not in it"
+    );
 }

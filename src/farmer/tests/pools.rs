@@ -4,7 +4,7 @@ use super::pool_story::*;
 use super::story::*;
 use crate::farmer::{Input, JoinedPool, Output, PoolAnswer, PoolFailure, PoolReply, PoolRequest};
 use crate::ids::{LauncherId, PuzzleHash};
-use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PoolState};
+use crate::snapshot::{AlarmKind, Notice, OwnerNeed, PartialCounts, PartialOutcome, PoolState, PoolView};
 use crate::units::{Difficulty, SubSlotIters};
 use crate::wire::pool::PoolVersion;
 use crate::wire::{PlotPool, PoolDifficulty, ToHarvester};
@@ -274,7 +274,7 @@ fn a_plotnft_that_farms_for_itself_asks_nobody() {
     let good = quality(&point, true);
     find(&mut story, barn, &point, 1, good);
     assert_eq!((story.asked(), story.pool().state), (vec![], PoolState::SelfPooling));
-    assert_eq!(story.pool().partials, crate::snapshot::PartialCounts::default());
+    assert_eq!(story.pool().partials, PartialCounts::default());
 }
 
 #[test]
@@ -386,7 +386,15 @@ fn what_the_former_pool_still_answers_is_no_answer_of_the_next_one() {
     story.pool_says(partial, Ok(PoolReply::Accepted { new_difficulty: 9 }));
     let pool = story.pool();
     assert_eq!((pool.difficulty, pool.state), (None, PoolState::Asking));
-    assert_eq!(pool.partials.missing, 1, "what became of it is not known");
+    let lost = story.notices().into_iter().find_map(|notice| match notice {
+        Notice::PartialLost { pool, outcome, .. } => Some((pool, outcome)),
+        _ => None,
+    });
+    assert_eq!(
+        lost,
+        Some(("pool.example".to_owned(), PartialOutcome::Missing)),
+        "what became of it is not known, and it was the former pool's"
+    );
     story.pass(seconds(1));
     assert_eq!(story.pool_answers(Err(unreachable())), PoolRequest::Info);
     assert!(matches!(story.pool().state, PoolState::Failing { .. }));
@@ -397,6 +405,81 @@ fn what_the_former_pool_still_answers_is_no_answer_of_the_next_one() {
     story.input(Input::Pools(vec![next]));
     story.pool_says(job, Ok(info()));
     assert_eq!(story.pool().difficulty, None);
+}
+
+#[test]
+fn what_stands_under_a_pools_name_is_that_pools() {
+    let counted = |pool: &PoolView| {
+        (
+            (pool.points_found, pool.points_found_24h),
+            (pool.points_acknowledged, pool.points_acknowledged_24h),
+            (pool.partials, pool.partials_24h),
+            (pool.last_partials.len(), pool.last_answers.len()),
+        )
+    };
+    let accepted = PartialCounts {
+        accepted: 1,
+        ..PartialCounts::default()
+    };
+    let nothing = ((0, 0), (0, 0), Default::default(), (0, 0));
+    let (mut story, _, partial, _) = sent();
+    story.pool_says(partial, Ok(PoolReply::Accepted { new_difficulty: 1 }));
+    let of_pool = ((1, 1), (1, 1), (accepted, accepted), (1, 3));
+    assert_eq!(counted(&story.pool()), of_pool);
+    // The wallet has another address paid, or there is another key: still the same pool.
+    let mut same = joined(membership("https://pool.example"));
+    same.membership.payout_instructions = "cc".repeat(32);
+    story.input(Input::Pools(vec![same]));
+    assert_eq!(counted(&story.pool()), of_pool);
+    story.input(Input::Pools(vec![joined(membership("https://next.example"))]));
+    assert_eq!(counted(&story.pool()), nothing);
+    // Nor does it count as its failure what the former one did not take.
+    let (mut story, barn) = ready();
+    let lose = |story: &mut Story, number| {
+        let point = hard_point(story);
+        let good = quality(&point, true);
+        find(story, barn, &point, number, good);
+        story.share_signatures(barn);
+        sign_partial(story);
+        story.pool_answers(Err(refused(2)));
+    };
+    lose(&mut story, 1);
+    lose(&mut story, 2);
+    story.input(Input::Pools(vec![joined(membership("https://next.example"))]));
+    story.pass(seconds(1));
+    story.pool_answers(Ok(info()));
+    story.pass(seconds(1));
+    story.pool_answers(Ok(account(1)));
+    lose(&mut story, 3);
+    assert_eq!(story.pool_alarms(), [], "it has lost one");
+}
+
+#[test]
+fn a_pool_that_sends_partials_elsewhere_is_asked_soon_whether_it_has_moved() {
+    let (mut story, barn) = ready();
+    let mut number = 0;
+    let mut send = |story: &mut Story| {
+        number += 1;
+        let point = hard_point(story);
+        let good = quality(&point, true);
+        find(story, barn, &point, number, good);
+        story.share_signatures(barn);
+        sign_partial(story);
+        story.pool_answers(Err(PoolFailure::Status { status: 308 }));
+    };
+    send(&mut story);
+    story.pass(seconds(1));
+    let (job, request) = story.asked_once();
+    assert_eq!(request, PoolRequest::Info, "which says where to");
+    // It has not moved for good: not with every partial.
+    story.pool_says(job, Ok(info()));
+    send(&mut story);
+    story.pass(seconds(60));
+    assert_eq!(story.asked(), []);
+    story.pass(seconds(60));
+    send(&mut story);
+    story.pass(seconds(1));
+    assert_eq!(story.asked_once().1, PoolRequest::Info);
 }
 
 #[test]

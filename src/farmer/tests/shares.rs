@@ -3,7 +3,7 @@
 use super::proofs::{lost_because, winner, wrong_shares};
 use super::story::*;
 use crate::farmer::Input;
-use crate::ids::SessionId;
+use crate::ids::{RewardChainSp, SessionId};
 use crate::snapshot::ProofStage;
 use crate::wire::FromHarvester;
 
@@ -63,6 +63,47 @@ fn another_harvester_with_the_same_plot_saves_the_proof() {
     story.share_signatures(shelf);
     story.sign();
     assert_eq!(story.stage(), ProofStage::Declared);
+}
+
+#[test]
+fn another_harvester_that_finds_the_proof_later_saves_it() {
+    let mut story = Story::new();
+    let (barn, shelf) = (story.connect("barn"), story.connect("shelf"));
+    let point = story.signage_point();
+    story.proof(barn, &point, 1);
+    story.verify();
+    story.disconnect(barn);
+    story.proof(shelf, &point, 1);
+    story.share_signatures(shelf);
+    story.sign();
+    assert_eq!(story.stage(), ProofStage::Declared);
+}
+
+#[test]
+fn shares_for_a_reward_chain_that_was_given_up_are_not_taken_for_those_of_a_block() {
+    let (mut story, barn, quality) = winner();
+    let (_, first) = story.signature_requests(barn).remove(0);
+    story.pass(seconds(10));
+    let mut reorganised = point(0);
+    reorganised.reward_chain_sp = RewardChainSp([0xdd; 32]);
+    story.bring(NODE, &reorganised);
+    story.pass(seconds(15));
+    story.share_signatures(barn);
+    story.sign();
+    assert_eq!(
+        story.stage(),
+        ProofStage::Declared,
+        "the second one; the first has had its time"
+    );
+    story.input(Input::RequestSignedValues {
+        node: NODE,
+        request: block_request(quality),
+    });
+    let (_, block) = story.signature_requests(barn).remove(0);
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(shares(&first))));
+    assert_eq!(story.signings(), []);
+    story.message(barn, FromHarvester::RespondSignatures(Box::new(shares(&block))));
+    assert_eq!(story.signings().len(), 1);
 }
 
 #[test]

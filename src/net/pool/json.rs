@@ -119,8 +119,7 @@ fn hex<T: AsRef<[u8]>>(bytes: &T) -> String {
 /// An answer that says no, if it is one.
 pub(super) fn refusal(answer: &Value) -> Option<PoolFailure> {
     let code = answer.get("error_code")?;
-    let code = code
-        .as_u64()
+    let code = whole(code)
         .and_then(|code| u16::try_from(code).ok())
         .unwrap_or(u16::MAX);
     let message = answer
@@ -147,7 +146,9 @@ pub(super) fn outside(text: &str) -> String {
 #[derive(Debug, Deserialize)]
 pub(super) struct PoolInfo {
     name: String,
+    #[serde(deserialize_with = "number")]
     minimum_difficulty: u64,
+    #[serde(deserialize_with = "number")]
     authentication_token_timeout: u8,
 }
 
@@ -155,13 +156,16 @@ pub(super) struct PoolInfo {
 #[derive(Debug, Deserialize)]
 pub(super) struct Account {
     payout_instructions: String,
+    #[serde(deserialize_with = "number")]
     current_difficulty: u64,
+    #[serde(deserialize_with = "number")]
     current_points: u64,
 }
 
 /// `POST /partial`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Accepted {
+    #[serde(deserialize_with = "number")]
     new_difficulty: u64,
 }
 
@@ -171,6 +175,7 @@ pub(super) struct Login {
     #[serde(deserialize_with = "secret")]
     pub(super) authentication_token: Zeroizing<String>,
     /// Unix seconds.
+    #[serde(deserialize_with = "number")]
     pub(super) expiration: u64,
 }
 
@@ -209,6 +214,32 @@ impl Accepted {
 fn secret<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
     String::deserialize(deserializer).map(Zeroizing::new)
 }
+
+/// Reads a number as the official farmer does, which takes `"10"` and `10.0` for 10: there are pools that only it was tried
+/// with.
+fn number<'de, D: serde::Deserializer<'de>, N: TryFrom<u64>>(deserializer: D) -> Result<N, D::Error> {
+    let number = whole(&Value::deserialize(deserializer)?);
+    let number = number.and_then(|number| N::try_from(number).ok());
+    number.ok_or_else(|| serde::de::Error::custom("a number is missing, too small, or too large"))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "cut off as the official farmer does, between 0 and 2^64"
+)]
+fn whole(value: &Value) -> Option<u64> {
+    match value {
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => value.as_u64().or_else(|| {
+            let number = value.as_f64()?;
+            (0.0..TWO_TO_64).contains(&number).then_some(number as u64)
+        }),
+    }
+}
+
+/// The first number that is too large.
+const TWO_TO_64: f64 = 18_446_744_073_709_551_616.0;
 
 /// Difficulty 0 would make every proof of every plot a partial.
 fn positive(field: &str, difficulty: u64) -> Result<u64, PoolFailure> {

@@ -67,7 +67,11 @@ pub struct PoolClient {
     https_only: bool,
     farmer_version: String,
     sessions: Arc<Mutex<BTreeMap<LauncherId, Session>>>,
+    /// Held by whoever logs in: a pool may take none but the newest token.
+    logins: Arc<Mutex<BTreeMap<LauncherId, Turn>>>,
 }
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
 
 impl std::fmt::Debug for PoolClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,6 +81,8 @@ impl std::fmt::Debug for PoolClient {
 
 /// A login at a pool of the second protocol.
 struct Session {
+    /// The pool: whoever else got the token could speak for the plotNFT there.
+    pool_url: String,
     token: Zeroizing<String>,
     expires_unix_s: u64,
 }
@@ -159,6 +165,7 @@ impl PoolClient {
             https_only: options.https_only,
             farmer_version: options.farmer_version,
             sessions: Arc::default(),
+            logins: Arc::default(),
         })
     }
 

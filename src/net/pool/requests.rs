@@ -1,6 +1,6 @@
 //! Each request of the pool protocol: signed, sent, read.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -52,7 +52,14 @@ impl PoolClient {
                 .send_partial(pool, submission, deadline, unix_seconds, chance)
                 .await;
         }
-        let asked = timeout_at(deadline, self.ask_once(pool, request, deadline, unix_seconds())).await;
+        let asking = async {
+            let answer = self.ask_once(pool, request, deadline, unix_seconds()).await;
+            if has_lost_session(pool, &answer) {
+                return self.ask_once(pool, request, deadline, unix_seconds()).await;
+            }
+            answer
+        };
+        let asked = timeout_at(deadline, asking).await;
         asked.unwrap_or_else(|_| failed(too_slow()))
     }
 
@@ -86,10 +93,14 @@ impl PoolClient {
     ) -> PoolAnswer {
         let mut wait = FIRST_RETRY;
         let mut tries = 0_u32;
+        let mut has_logged_in_again = false;
         loop {
             tries += 1;
             let until = deadline.min(Instant::now() + TRY_WITHIN);
             let (answer, rest) = self.post_partial(pool, submission, until, unix_seconds()).await;
+            if has_lost_session(pool, &answer) && !std::mem::replace(&mut has_logged_in_again, true) {
+                continue;
+            }
             let passing = answer.result.as_ref().err().is_some_and(PoolFailure::is_passing);
             let pause = wait.mul_f64(0.5 + chance().clamp(0.0, 1.0)).max(rest);
             if !passing || Instant::now() + pause + WORTH_A_TRY >= deadline {
@@ -129,7 +140,7 @@ impl PoolClient {
         let exchange = self
             .send(pool, Method::POST, "partial", &[], headers, Some(&body), deadline)
             .await;
-        self.review_session(pool, &exchange.result);
+        self.review_session(pool, &token, &exchange.result);
         let rest = exchange.rest;
         let answer = answer(exchange, pool, |value| read::<json::Accepted>(value)?.reply());
         (answer, rest)
@@ -141,6 +152,7 @@ impl PoolClient {
     }
 
     async fn get_farmer(&self, pool: &PoolMembership, token: u64, deadline: Instant, unix_seconds: u64) -> PoolAnswer {
+        let mut session = Zeroizing::default();
         let query = match pool.version {
             PoolVersion::V1 => {
                 let Some(key) = self.key(pool) else {
@@ -150,12 +162,15 @@ impl PoolClient {
                 json::get_farmer_v1(&pool.launcher_id, token, &signature.to_g2())
             }
             PoolVersion::V2 => match self.session_token(pool, deadline, unix_seconds).await {
-                Ok(token) => json::get_farmer_v2(&pool.launcher_id, &token),
+                Ok(token) => {
+                    session = token;
+                    json::get_farmer_v2(&pool.launcher_id, &session)
+                }
                 Err(failure) => return failed(failure),
             },
         };
         let exchange = self.get(pool, "farmer", &query, deadline).await;
-        self.review_session(pool, &exchange.result);
+        self.review_session(pool, &session, &exchange.result);
         answer(exchange, pool, |value| read::<json::Account>(value)?.reply())
     }
 
@@ -204,7 +219,7 @@ impl PoolClient {
                 deadline,
             )
             .await;
-        self.review_session(pool, &exchange.result);
+        self.review_session(pool, &token, &exchange.result);
         answer(exchange, pool, |_| Ok(PoolReply::Done))
     }
 
@@ -264,14 +279,18 @@ impl PoolClient {
         deadline: Instant,
         unix_seconds: u64,
     ) -> Result<Zeroizing<String>, PoolFailure> {
-        {
-            let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(session) = sessions
-                .get(&pool.launcher_id)
-                .filter(|it| it.expires_unix_s > unix_seconds)
-            {
-                return Ok(session.token.clone());
-            }
+        if let Some(token) = self.held_token(pool, unix_seconds) {
+            return Ok(token);
+        }
+        let turn = {
+            let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(logins.entry(pool.launcher_id).or_default())
+        };
+        let Ok(_turn) = timeout_at(deadline, turn.lock()).await else {
+            return Err(too_slow());
+        };
+        if let Some(token) = self.held_token(pool, unix_seconds) {
+            return Ok(token);
         }
         let key = self.key(pool).ok_or(PoolFailure::NoKey)?;
         let signature = key
@@ -284,6 +303,7 @@ impl PoolClient {
         sessions.insert(
             pool.launcher_id,
             Session {
+                pool_url: pool.pool_url.clone(),
                 token: login.authentication_token,
                 expires_unix_s: login.expiration,
             },
@@ -291,13 +311,21 @@ impl PoolClient {
         Ok(token)
     }
 
-    /// Forgets a login that the pool does not take any more.
-    fn review_session(&self, pool: &PoolMembership, result: &Result<Value, PoolFailure>) {
+    /// The token of a login at this pool that holds, if there is one.
+    fn held_token(&self, pool: &PoolMembership, unix_seconds: u64) -> Option<Zeroizing<String>> {
+        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.get(&pool.launcher_id)?;
+        let holds = session.pool_url == pool.pool_url && session.expires_unix_s > unix_seconds;
+        holds.then(|| session.token.clone())
+    }
+
+    /// Forgets a login that the pool does not take any more; a newer one stays.
+    fn review_session(&self, pool: &PoolMembership, token: &str, result: &Result<Value, PoolFailure>) {
         if let Err(PoolFailure::Refused { code, .. }) = result
             && *code == error_code::INVALID_AUTHENTICATION_TOKEN
         {
             let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-            sessions.remove(&pool.launcher_id);
+            sessions.retain(|launcher_id, it| *launcher_id != pool.launcher_id || *it.token != token);
         }
     }
 
@@ -415,6 +443,13 @@ const fn failed(failure: PoolFailure) -> PoolAnswer {
         server_unix_s: None,
         moved_to: None,
     }
+}
+
+/// Whether the pool has refused the token of a session, which it may have forgotten sooner than it said: the next try logs
+/// in again.
+fn has_lost_session(pool: &PoolMembership, answer: &PoolAnswer) -> bool {
+    let is_refused = |failure: &PoolFailure| matches!(failure, PoolFailure::Refused { code, .. } if *code == error_code::INVALID_AUTHENTICATION_TOKEN);
+    pool.version == PoolVersion::V2 && answer.result.as_ref().err().is_some_and(is_refused)
 }
 
 /// A failure after several tries says so.

@@ -7,13 +7,14 @@ use crate::ids::LauncherId;
 
 impl AlarmKind {
     /// The names of all rules, as [`Self::rule`] says them.
-    pub const RULES: [&str; 46] = [
+    pub const RULES: [&str; 47] = [
         "no_signage_points",
         "node_certificate_changed",
         "node_takes_nothing",
         "signage_points_missed",
         "no_keys",
         "no_reward_target",
+        "pool_reward_unsigned",
         "harvester_absent",
         "harvester_silent",
         "harvester_late",
@@ -66,6 +67,7 @@ impl AlarmKind {
             Self::SignagePointsMissed { node, .. } => format!("signage_points_missed/{node}"),
             Self::NoKeys => "no_keys".to_owned(),
             Self::NoRewardTarget { target } => format!("no_reward_target/{target}"),
+            Self::PoolRewardUnsigned { .. } => "pool_reward_unsigned".to_owned(),
             Self::HarvesterAbsent { harvester, .. } => format!("harvester_absent/{harvester}"),
             Self::HarvesterSilent { harvester, .. } => format!("harvester_silent/{harvester}"),
             Self::HarvesterLate { harvester, .. } => format!("harvester_late/{harvester}"),
@@ -139,6 +141,7 @@ impl AlarmKind {
             | Self::SignagePointsMissed { .. }
             | Self::NoKeys
             | Self::NoRewardTarget { .. }
+            | Self::PoolRewardUnsigned { .. }
             | Self::CertificateShared { .. }
             | Self::SharedPlots { .. }
             | Self::ProofLost { .. }
@@ -264,6 +267,7 @@ impl AlarmKind {
             | Self::PartialsAbsent { pool, .. } => Some(pool.clone()),
             Self::NoKeys
             | Self::NoRewardTarget { .. }
+            | Self::PoolRewardUnsigned { .. }
             | Self::CertificateShared { .. }
             | Self::SharedPlots { .. }
             | Self::PlotNftGone { .. }
@@ -305,6 +309,7 @@ impl AlarmKind {
             | Self::NodeTakesNothing { .. }
             | Self::NoKeys
             | Self::NoRewardTarget { .. }
+            | Self::PoolRewardUnsigned { .. }
             | Self::HarvesterAbsent { .. }
             | Self::HarvesterMissing { .. }
             | Self::HarvesterSilent { .. }

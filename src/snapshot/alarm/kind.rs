@@ -78,6 +78,14 @@ pub enum AlarmKind {
         /// Which share of the reward.
         target: RewardTarget,
     },
+    /// Blocks of plots with a pool public key could not be claimed: that key has not signed for the address of the pool
+    /// reward.
+    PoolRewardUnsigned {
+        /// Plots with a pool public key.
+        plots: u64,
+        /// Whether a key has signed for another address; else none has signed at all.
+        is_elsewhere: bool,
+    },
     /// A harvester that was connected is gone.
     HarvesterAbsent {
         /// Which.

@@ -28,6 +28,12 @@ impl AlarmKind {
             Self::NoRewardTarget {
                 target: RewardTarget::Pool,
             } => "set `pool.xch_target_address` in the settings file (`farmconsole config path`)".to_owned(),
+            Self::PoolRewardUnsigned { is_elsewhere: true, .. } => "sign for it with `farmconsole keys import --mnemonic` and \
+                start the farmer again, or set `pool.xch_target_address` back in the settings file"
+                .to_owned(),
+            Self::PoolRewardUnsigned { is_elsewhere: false, .. } => "import the key with `farmconsole keys import --mnemonic` \
+                and start the farmer again"
+                .to_owned(),
             Self::HarvesterAbsent { name, why, .. } if *why == DisconnectCause::Revoked.to_string() => {
                 format!("nothing, if it was meant; to take {name} back: `farmconsole harvester invite {}`", word(name))
             }
@@ -248,6 +254,15 @@ impl fmt::Display for AlarmKind {
             }
             Self::NoKeys => f.write_str("no farming key is loaded"),
             Self::NoRewardTarget { target } => write!(f, "no address is set for the {target} reward"),
+            Self::PoolRewardUnsigned { plots, is_elsewhere } => {
+                let plots = count(*plots, "plot");
+                let why = if *is_elsewhere {
+                    "the pool key has signed for another address than `pool.xch_target_address`"
+                } else {
+                    "no pool key here has signed for the pool reward"
+                };
+                write!(f, "no block of {plots} with a pool public key can be claimed: {why}")
+            }
             Self::HarvesterAbsent {
                 name,
                 plots,

@@ -47,6 +47,7 @@ pub(crate) fn keys() -> FarmerKeys {
     FarmerKeys {
         farmer_public_keys: vec![G1Bytes([1; 48])],
         pool_public_keys: vec![G1Bytes([2; 48])],
+        pool_rewards: None,
         farmer_target: Some(FARMER_TARGET),
         pool_target: Some(POOL_TARGET),
         farmer_address: Some("xch1…".to_owned()),

@@ -1,5 +1,7 @@
 //! The client against a pool that behaves, and one that does not.
 
+mod sessions;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +103,7 @@ fn info() -> Value {
 
 /// Requests of the official farmer 2.7.5.
 fn recorded() -> Vec<Value> {
-    let lines = include_str!("../../../tests/fixtures/pools/requests-2.7.5.jsonl").lines();
+    let lines = include_str!("../../../../tests/fixtures/pools/requests-2.7.5.jsonl").lines();
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -257,6 +259,54 @@ async fn answers_are_read_and_made_visible() {
     };
     assert_eq!(reply(farmer).await, Ok(account));
     assert_eq!(reply(a_partial()).await, Ok(PoolReply::Accepted { new_difficulty: 13 }));
+}
+
+#[tokio::test]
+async fn numbers_are_read_in_every_form_that_the_official_farmer_reads() {
+    // Each was given to the official package: `PostPartialResponse.from_json_dict({"new_difficulty": …})`.
+    for (number, read) in [
+        (value!(10), Some(10)),
+        (value!("10"), Some(10)),
+        (value!(10.0), Some(10)),
+        (value!(10.7), Some(10)),
+        (value!(u64::MAX), Some(u64::MAX)),
+        (value!(null), None),
+        (value!("0x10"), None),
+        (value!(-1), None),
+        (value!(1e30), None),
+        (value!("18446744073709551616"), None),
+    ] {
+        let answered = number.clone();
+        let pool = FakePool::start(move |request| match request.path.as_str() {
+            "/partial" => json(&value!({"new_difficulty": answered})),
+            "/farmer" => json(&value!({
+                "payout_instructions": "", "current_difficulty": answered, "current_points": answered,
+            })),
+            _ => json(&value!({"error_code": answered, "error_message": ""})),
+        })
+        .await;
+        let (client, v1) = (client_of(&pool), membership(PoolVersion::V1, &pool.url));
+        let farmer = PoolRequest::Farmer {
+            authentication_token: TOKEN,
+        };
+        let within = Duration::from_millis(400);
+        let accepted = ask_within(&client, &v1, &a_partial(), within).await.result.ok();
+        let expected = read.map(|new_difficulty| PoolReply::Accepted { new_difficulty });
+        assert_eq!(accepted, expected, "{number}");
+        let account = ask(&client, &v1, &farmer).await.result.ok();
+        let expected = read.map(|number| PoolReply::Farmer {
+            payout_instructions: String::new(),
+            current_difficulty: number,
+            current_points: number,
+        });
+        assert_eq!(account, expected, "{number}");
+        let refusal = ask(&client, &v1, &PoolRequest::Info).await.result;
+        let code = read.and_then(|code| u16::try_from(code).ok()).unwrap_or(u16::MAX);
+        assert!(
+            matches!(refusal, Err(PoolFailure::Refused { code: got, .. }) if got == code),
+            "{number}: {refusal:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -424,62 +474,6 @@ async fn the_clock_of_a_pool_is_read() {
     let v1 = membership(PoolVersion::V1, &pool.url);
     let answer = ask(&client_of(&pool), &v1, &PoolRequest::Info).await;
     assert_eq!(answer.server_unix_s, Some(1_795_275_045));
-}
-
-#[tokio::test]
-async fn a_session_is_used_until_it_ends_or_the_pool_forgets_it() {
-    let mut logins = 0;
-    let pool = FakePool::start(move |request| match request.path.as_str() {
-        "/v2/auth" => {
-            logins += 1;
-            let expiration = UNIX_SECONDS + 3600;
-            json(&value!({"authentication_token": format!("token-{logins}"), "expiration": expiration}))
-        }
-        _ if request.query["authentication_token_v2"] == "token-1" => {
-            json(&value!({"error_code": 12, "error_message": "who are you?"}))
-        }
-        _ => honest(request),
-    })
-    .await;
-    let (client, v2) = (client_of(&pool), membership(PoolVersion::V2, &pool.url));
-    let farmer = PoolRequest::Farmer {
-        authentication_token: 0,
-    };
-    assert!(matches!(
-        ask(&client, &v2, &farmer).await.result,
-        Err(PoolFailure::Refused { code: 12, .. })
-    ));
-    assert!(ask(&client, &v2, &farmer).await.result.is_ok());
-    assert!(ask(&client, &v2, &farmer).await.result.is_ok());
-    let deadline = Instant::now() + Duration::from_secs(10);
-    let late = || UNIX_SECONDS + 3600;
-    assert!(client.ask(&v2, &farmer, deadline, late, || 0.0).await.result.is_ok());
-    let logins = pool.asked().iter().filter(|it| *it == "GET /v2/auth").count();
-    assert_eq!(logins, 3);
-}
-
-#[tokio::test]
-async fn the_token_of_a_session_is_in_no_error() {
-    let pool = FakePool::start(|request| match request.path.as_str() {
-        "/v2/farmer" => Behaviour::HangUp,
-        _ => honest(request),
-    })
-    .await;
-    let (client, v2) = (client_of(&pool), membership(PoolVersion::V2, &pool.url));
-    let answer = ask(
-        &client,
-        &v2,
-        &PoolRequest::Farmer {
-            authentication_token: 0,
-        },
-    )
-    .await;
-    let failure = answer.result.unwrap_err();
-    assert!(
-        !format!("{failure} {failure:?} {client:?}").contains("tok-abc"),
-        "{failure:?}"
-    );
-    assert_eq!(pool.requests()[1].query["authentication_token_v2"], "tok-abc");
 }
 
 #[test]
