@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use farmconsole::config::HostPort;
 use farmconsole::config::edit::{EditError, Editor, Outcome as Edited};
-use farmconsole::control::{Ask, ControlClient};
+use farmconsole::control::{Ask, ControlClient, ControlError};
 use farmconsole::ids::PuzzleHash;
 use farmconsole::keys::address;
 use farmconsole::logging::LogLevel;
@@ -93,8 +93,11 @@ fn note(edited: Result<Edited, EditError>, said: &mut Vec<&'static str>, text: &
 
 /// Changes the level of a running farmer; says whether nobody has to restart anything.
 async fn set_running_level(context: &Context, level: LogLevel) -> Result<bool, Failure> {
-    let Ok(mut client) = ControlClient::connect(&context.root.control_socket()).await else {
-        return Ok(true);
+    let mut client = match ControlClient::connect(&context.root.control_socket()).await {
+        Ok(client) => client,
+        Err(ControlError::NotRunning { .. }) => return Ok(true),
+        // One runs that cannot be told: it takes the level when it is started again.
+        Err(_) => return Ok(false),
     };
     let changed = client
         .ask(Ask::SetLogLevel {

@@ -125,6 +125,17 @@ fn exec(r: &mut Reader<'_>, path: &str) -> Vec<String> {
     if let Some(Node::Text(program)) = r.node(path) {
         return vec![program.clone()];
     }
+    // A number is not kept as it is written: `+49…` would be told without its sign.
+    let unquoted = |(index, item): (usize, &Node)| {
+        let is_read_otherwise = !matches!(item, Node::Text(_) | Node::List(_) | Node::Map(_));
+        is_read_otherwise.then(|| (format!("{path}.{index}"), item.describe()))
+    };
+    if let Some(Node::List(items)) = r.node(path)
+        && let Some((item, read)) = items.iter().enumerate().find_map(unquoted)
+    {
+        r.wrong(&item, "a text in quotes, because YAML reads this one otherwise", &read);
+        return Vec::new();
+    }
     let words = r.texts(path);
     if words.first().is_some_and(String::is_empty) {
         r.wrong(path, "a program and its arguments", "an empty name");

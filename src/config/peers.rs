@@ -100,7 +100,7 @@ mod tests {
         let fine = "harvester:\n  farmer_peers:\n    - {host: farm.lan, port: 8447}\n  plot_directories: [/a, /b]\n";
         assert_eq!(doubts_of(fine), []);
         let two = "harvester:\n  farmer_peer: {host: farm.lan, port: 8444}\n  farmer_peers:\n    - {host: localhost, port: 8447}\n";
-        let farmers = vec!["localhost:8447".to_owned(), "farm.lan:8444".to_owned()];
+        let farmers = vec!["farm.lan:8444".to_owned(), "localhost:8447".to_owned()];
         let whose = "a full node";
         assert_eq!(
             doubts_of(two),

@@ -111,6 +111,10 @@ impl<'d> Reader<'d> {
             return vec![default];
         }
         let mut peers = Vec::new();
+        // The one that `chia configure` changes where it is there.
+        if self.node(&one).is_some() {
+            peers.extend(self.peer(&one));
+        }
         match self.node(&many) {
             None => {}
             Some(Node::List(items)) => {
@@ -119,9 +123,6 @@ impl<'d> Reader<'d> {
                 }
             }
             Some(other) => self.wrong(&many, "a list of peers, each with host and port", &other.describe()),
-        }
-        if self.node(&one).is_some() {
-            peers.extend(self.peer(&one));
         }
         let mut seen = Vec::with_capacity(peers.len());
         for peer in peers {
@@ -179,6 +180,19 @@ impl<'d> Reader<'d> {
         }
     }
 
+    /// The port of a peer, which the official software also takes in quotes.
+    fn port(&mut self, path: &str) -> u16 {
+        let expected = format!("a whole number from 1 to {}", u16::MAX);
+        self.read(path, &expected, 0, |node| {
+            let port = match node {
+                Node::Int(port) => u16::try_from(*port).ok(),
+                Node::Text(digits) => digits.trim().parse().ok(),
+                _ => None,
+            };
+            port.filter(|port| *port > 0)
+        })
+    }
+
     fn peer(&mut self, path: &str) -> Option<HostPort> {
         let Some(peer) = self.node(path) else {
             self.wrong(path, "a peer with host and port", "nothing");
@@ -190,7 +204,7 @@ impl<'d> Reader<'d> {
         }
         let mistakes = self.errors.len();
         let host = self.text(&format!("{path}.host")).unwrap_or_default();
-        let port = self.number(&format!("{path}.port"), 0, 1..=u16::MAX);
+        let port = self.port(&format!("{path}.port"));
         if self.errors.len() > mistakes {
             return None;
         }

@@ -113,10 +113,25 @@ farmer:
     let settings = fine(text);
     assert_eq!(
         settings.harvester.farmer_peers,
-        [HostPort::new("new", 2), HostPort::new("old", 1)]
+        [HostPort::new("old", 1), HostPort::new("new", 2)],
+        "the one that `configure --set-farmer-peer` changes comes first"
     );
     assert_eq!(settings.farmer.full_node_peers, [HostPort::new("node", 3)]);
     assert!(settings.farmer.solver_peers.is_empty());
+}
+
+#[test]
+fn port_of_a_peer_may_be_in_quotes_and_is_a_port_all_the_same() {
+    let with_port = |port: &str| format!("harvester:\n  farmer_peers: [{{host: x, port: {port}}}]\n");
+    let settings = fine(&with_port("\"8447\""));
+    assert_eq!(settings.harvester.farmer_peers, [HostPort::new("x", 8447)]);
+    for wrong in ["0", "\"0\"", "65536", "\"farm\"", "8447.0", "\"-1\""] {
+        let errors = errors(&with_port(wrong));
+        assert!(
+            errors[0].contains("harvester.farmer_peers.0.port") && errors[0].contains("from 1 to 65535"),
+            "{errors:?}"
+        );
+    }
 }
 
 #[test]
@@ -527,4 +542,18 @@ fn alarms_and_history_are_read_and_checked() {
     );
     assert_eq!(wrong.len(), 4, "{wrong:?}");
     assert!(wrong.iter().all(|error| !error.contains("SECRET")), "{wrong:?}");
+}
+
+#[test]
+fn argument_of_a_hook_that_yaml_would_change_is_a_mistake_and_in_quotes_it_is_as_written() {
+    let exec = |argument: &str| format!("farmconsole:\n  alarms:\n    exec: [/bin/sms, {argument}]\n");
+    for unquoted in ["+491701234567", "0x1F", "1.10", "1e3", "true", "~"] {
+        let errors = errors(&exec(unquoted));
+        assert!(
+            errors[0].contains("farmconsole.alarms.exec.1") && errors[0].contains("in quotes"),
+            "{errors:?}"
+        );
+        let own = fine(&exec(&format!("\"{unquoted}\""))).own;
+        assert_eq!(own.alarms.exec, ["/bin/sms", unquoted]);
+    }
 }

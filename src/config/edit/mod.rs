@@ -166,8 +166,10 @@ impl Editor {
     pub fn set_only_farmer(&mut self, peer: &HostPort) -> Result<Outcome, EditError> {
         let mut outcome = self.set_farmer_peer(peer)?;
         let path = parts("harvester.farmer_peers");
+        let one = self.document.root().at(&parts("harvester.farmer_peer"));
+        let kept = usize::from(!matches!(one, Some(Node::Map(_))));
         while let Some(Node::List(peers)) = self.document.root().at(&path)
-            && peers.len() > 1
+            && peers.len() > kept
         {
             let last = peers.len() - 1;
             let rewritten = rewrite::remove(&self.document, &path, last);

@@ -94,6 +94,19 @@ fn official_file_changes_in_one_line() {
 }
 
 #[test]
+fn only_farmer_is_the_only_one_wherever_others_were_named() {
+    let only = |text: &str| edited(text, |editor| editor.set_only_farmer(&HostPort::new("pi", 1)));
+    assert_eq!(
+        only("harvester:\n  farmer_peer: {host: a, port: 2}\n  farmer_peers:\n  - {host: b, port: 3}\n"),
+        "harvester:\n  farmer_peer: {host: pi, port: 1}\n  farmer_peers: []\n"
+    );
+    assert_eq!(
+        only("harvester:\n  farmer_peers:\n  - {host: b, port: 3}\n  - {host: c, port: 4}\n"),
+        "harvester:\n  farmer_peers:\n  - {host: pi, port: 1}\n"
+    );
+}
+
+#[test]
 fn peer_replaces_an_alias_and_leaves_its_anchor_alone() {
     let after = edited(COMMENTED, |editor| {
         editor.set_farmer_peer(&HostPort::new("farm.local", 9000))
