@@ -205,8 +205,12 @@ fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
 }
 
 /// Runs one test of this file in a process of its own, with these tests as the command says.
-fn passes(mut tests: Command, test: &str) {
-    let (_, module) = module_path!().split_once("::").unwrap();
+fn passes(tests: Command, test: &str) {
+    passes_in(tests, module_path!(), test);
+}
+
+fn passes_in(mut tests: Command, module: &str, test: &str) {
+    let (_, module) = module.split_once("::").unwrap();
     let ran = tests
         .args(["--exact", &format!("{module}::{test}"), "--include-ignored"])
         .output()
@@ -218,17 +222,22 @@ fn passes(mut tests: Command, test: &str) {
     assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
+/// Runs a test of this module in a process of a user who may not read everything. Only root can.
+pub(super) fn passes_as_nobody(module: &str, test: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut again = Command::new(program);
+    again.uid(65_534).gid(65_534).current_dir("/");
+    passes_in(again, module, test);
+}
+
 /// Runs itself again as a user who may not read everything, if this one may.
 #[test]
 fn what_may_not_be_read_is_told_with_what_to_do() {
     if rustix::process::geteuid().is_root() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let program = dir.path().join("tests");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let mut again = Command::new(program);
-        again.uid(65_534).gid(65_534).current_dir("/");
-        return passes(again, "what_may_not_be_read_is_told_with_what_to_do");
+        return passes_as_nobody(module_path!(), "what_may_not_be_read_is_told_with_what_to_do");
     }
     let (_dir, path) = directory();
     let (file, below) = (path.join("a.plot"), path.join("below"));

@@ -2,6 +2,7 @@
 
 mod disks;
 mod many;
+mod places;
 
 use std::collections::BTreeSet;
 use std::fs;

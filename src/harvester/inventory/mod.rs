@@ -182,13 +182,10 @@ impl Inventory {
         let mut due: Vec<_> = files
             .into_iter()
             .filter(|(path, found)| self.is_due(lane, path, found, rules))
-            .map(|(path, found)| {
-                let cached = self.cached.get(&path).filter(|cached| cached.stamp == found.stamp);
-                Due {
-                    facts: cached.map(|cached| Arc::clone(&cached.facts)),
-                    path,
-                    found,
-                }
+            .map(|(path, found)| Due {
+                facts: self.facts_of(lane, &path, &found),
+                path,
+                found,
             })
             .collect();
         due.sort_by_key(|due| due.found.volume);
@@ -213,7 +210,12 @@ impl Inventory {
                 }) = old
                     && farmed.is_same(&plot)
                 {
-                    FileState::Farmed(Arc::clone(farmed))
+                    if farmed.volume() == plot.volume() {
+                        FileState::Farmed(Arc::clone(farmed))
+                    } else {
+                        self.version += 1;
+                        FileState::Farmed(Arc::new(plot))
+                    }
                 } else {
                     self.release(lane, path);
                     self.judge(path, plot, rules)
@@ -424,12 +426,31 @@ impl Inventory {
         self.drives.miss(missed, rules.mounts, rules.now_unix_ms);
     }
 
+    /// What is known of this very file: from the last run, or, if only its file system has another number, as after it was
+    /// mounted again, from before.
+    fn facts_of(&self, lane: &Arc<Path>, path: &PlotPath, found: &Found) -> Option<Arc<PlotFacts>> {
+        let known = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
+        if let Some(Known {
+            stamp,
+            volume,
+            state: FileState::Farmed(plot),
+        }) = known
+            && (*stamp, plot.stamp()) == (found.stamp, found.stamp)
+            && *volume != found.volume
+        {
+            return plot.facts().map(Arc::new);
+        }
+        let cached = self.cached.get(path).filter(|cached| cached.stamp == found.stamp);
+        cached.map(|cached| Arc::clone(&cached.facts))
+    }
+
     /// Whether a file must be opened.
     fn is_due(&self, lane: &Arc<Path>, path: &PlotPath, found: &Found, rules: &Rules<'_>) -> bool {
         let Some(known) = self.lanes.get(lane).and_then(|lane| lane.files.get(path)) else {
             return true;
         };
-        if known.stamp != found.stamp {
+        // A drive that was mounted again may have another number, which then is another's.
+        if (known.stamp, known.volume) != (found.stamp, found.volume) {
             return true;
         }
         match &known.state {
@@ -458,6 +479,11 @@ impl Inventory {
                 (self.changes.loaded, self.version) = (self.changes.loaded + 1, self.version + 1);
                 FileState::Farmed(Arc::new(plot))
             }
+            // Links lead to it from two lanes: it is farmed by the other one.
+            Some(of) if of == path => FileState::Duplicate {
+                plot_id: *plot.plot_id(),
+                of: of.clone(),
+            },
             Some(of) => {
                 let (of_path, copy) = (of.display(), path.display());
                 tracing::warn!(target: PLOT_MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
