@@ -159,7 +159,9 @@ impl Search<'_> {
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
             // It is root's, most drives have one, and nobody puts plots there.
-            Err(error) if depth > 0 && is_of_repair(directory) && error.kind() == io::ErrorKind::PermissionDenied => return,
+            Err(error) if depth > 0 && is_of_repair(directory) && error.kind() == io::ErrorKind::PermissionDenied => {
+                return;
+            }
             Err(error) => return self.cannot_list(directory, &error),
         };
         for entry in entries {

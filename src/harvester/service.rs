@@ -130,7 +130,11 @@ impl Service {
             settings: options.settings_file.clone(),
             cache: options.plot_cache_file.clone(),
         };
-        let scanner = Scanner::new(files, clock);
+        Self::with(options, clock, Scanner::new(files, clock))
+    }
+
+    /// A harvester that finds plots with `scanner`.
+    pub(super) fn with(options: ServiceOptions, clock: Clock, scanner: Scanner) -> Self {
         let volumes = Arc::new(Volumes::new(options.threads, options.processors, clock));
         Self {
             status: StatusHandle::new(clock, options.network.clone(), scanner.findings(), Arc::clone(&volumes)),

@@ -71,15 +71,7 @@ fn lost_plots_are_grouped_by_drive() {
             ..SyncStep::default()
         },
     );
-    let lost: Vec<_> = story
-        .alarms()
-        .into_iter()
-        .filter_map(|kind| match kind {
-            AlarmKind::PlotsLost { lost, directory, .. } => Some((lost, directory.unwrap_or_default())),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(lost, [(109, "/mnt/d1".to_owned()), (50, "/mnt/d2".to_owned())]);
+    assert_eq!(lost(&story), [(109, "/mnt/d1".to_owned()), (50, "/mnt/d2".to_owned())]);
     let change = story.harvester("barn").last_plot_change.expect("a change");
     assert_eq!(
         (change.added, change.removed, change.removed_from.as_deref()),
@@ -161,12 +153,86 @@ fn drive_that_is_missing_after_a_reboot_is_noticed() {
     let barn = story.connect("barn");
     assert_eq!(story.harvester("barn").plots, 0, "it has not told yet");
     story.sync_all(barn, &stays);
-    assert!(
-        matches!(&story.alarms()[..], [AlarmKind::PlotsLost { lost: 40, directory: Some(directory), .. }]
-        if directory == "/mnt/d2")
-    );
+    assert_eq!(lost(&story), [], "it may be mounted in a moment");
+    story.pass(seconds(120));
+    assert_eq!(lost(&story), [(40, "/mnt/d2".to_owned())]);
     story.input(Input::Command(Command::AcknowledgeAlarm { number: None }));
-    assert_eq!(story.alarms(), [], "a person has taken the drive away");
+    assert_eq!(lost(&story), [], "a person has taken the drive away");
+}
+
+#[test]
+fn harvester_that_tells_of_its_plots_in_pieces_after_a_restart_has_lost_none() {
+    let mut story = Story::new();
+    let (quick, slow) = (plots("/mnt/d1", 40), plots("/mnt/d2", 40));
+    let all = [quick.clone(), slow.clone()].concat();
+    let barn = story.connect_with("barn", &all);
+    for _ in 0..3 {
+        story.disconnect(barn);
+        story.pass(seconds(5));
+        let barn = story.connect("barn");
+        // Disks that spin up, and keys that are worked out, take a while.
+        story.sync_all(barn, &quick);
+        assert_eq!(lost(&story), []);
+        story.pass(seconds(10));
+        let rest = SyncStep {
+            loaded: &slow,
+            ..SyncStep::default()
+        };
+        story.sync(barn, rest);
+        story.pass(seconds(300));
+        assert_eq!(lost(&story), []);
+        story.disconnect(barn);
+        story.connect_with("barn", &all);
+    }
+}
+
+#[test]
+fn plots_whose_files_fail_are_one_alarm_of_the_files_or_of_their_drive() {
+    let mut story = Story::new();
+    let (first, second) = (plots("/mnt/d1", 20), plots("/mnt/d2", 20));
+    let barn = story.connect_with("barn", &[first.clone(), second.clone()].concat());
+    let files = |plots: &[Plot]| plots.iter().map(|plot| plot.filename.clone()).collect::<Vec<_>>();
+    let told = |story: &Story| {
+        let alarms = story.alarms().into_iter();
+        let of_plots = alarms.filter(|it| it.harvester().is_some());
+        of_plots.map(|it| it.to_string()).collect::<Vec<_>>()
+    };
+    let mut fails = |removed: &[String], failed: &[String], no_key: &[String]| {
+        let names = |files: &[String]| files.iter().map(|file| &*file.clone().leak()).collect::<Vec<&str>>();
+        story.pass(seconds(120));
+        story.sync(
+            barn,
+            SyncStep {
+                removed: &names(removed),
+                failed: &names(failed),
+                no_key: &names(no_key),
+                ..SyncStep::default()
+            },
+        );
+        told(&story)
+    };
+    let one = files(&first[..1]);
+    assert_eq!(fails(&one, &one, &[]), ["1 plot file on barn cannot be opened"]);
+    let drive = files(&second);
+    assert_eq!(
+        fails(&drive, &[&one[..], &drive].concat(), &[]),
+        ["barn lost 20 plots in /mnt/d2", "1 plot file on barn cannot be opened"]
+    );
+    let rest = files(&first[1..]);
+    assert_eq!(
+        fails(&rest, &[], &rest),
+        ["barn lost 20 plots in /mnt/d2", "19 plots on barn made for other keys"]
+    );
+}
+
+/// Lost plots with their directories.
+fn lost(story: &Story) -> Vec<(u64, String)> {
+    let alarms = story.alarms().into_iter();
+    let lost = alarms.filter_map(|kind| match kind {
+        AlarmKind::PlotsLost { lost, directory, .. } => Some((lost, directory.unwrap_or_default())),
+        _ => None,
+    });
+    lost.collect()
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
+use crate::harvester::testing::{Farmer, HEIGHTS, service_looking, signage_point};
 
 /// The disks, with another number of the volume.
 #[derive(Debug, Default)]
@@ -43,7 +44,11 @@ fn plots_of_a_drive_that_was_mounted_again_are_on_the_drive_with_its_new_number(
     for number in [7, 8] {
         look.0.store(number, Ordering::Relaxed);
         let found = refresh(&scanner, &scan_options(&path));
-        let volumes: Vec<_> = found.volumes.iter().map(|it| (it.volume, it.plots, it.not_farmed)).collect();
+        let volumes: Vec<_> = found
+            .volumes
+            .iter()
+            .map(|it| (it.volume, it.plots, it.not_farmed))
+            .collect();
         assert_eq!(volumes, [(number, 1, 1)]);
         assert_eq!(found.plots.values().next().unwrap().volume(), number);
         assert_eq!(found.changes.removed, 0);
@@ -91,7 +96,10 @@ fn a_file_that_links_lead_to_from_several_directories_is_one_file() {
 #[test]
 fn what_a_file_system_keeps_for_its_repair_is_no_plot_directory() {
     if rustix::process::geteuid().is_root() {
-        return disks::passes_as_nobody(module_path!(), "what_a_file_system_keeps_for_its_repair_is_no_plot_directory");
+        return disks::passes_as_nobody(
+            module_path!(),
+            "what_a_file_system_keeps_for_its_repair_is_no_plot_directory",
+        );
     }
     let (_dir, path) = directory();
     let kept = path.join("lost+found");
@@ -107,4 +115,51 @@ fn what_a_file_system_keeps_for_its_repair_is_no_plot_directory() {
     // Who may read it finds what a repair has saved.
     fs::copy(original(), kept.join("a.plot")).unwrap();
     assert_eq!(refresh(&scanner(), &options).plots.len(), 1);
+}
+
+/// Disks that look from outside as they did at first.
+#[derive(Debug, Default)]
+struct Unchanging(Mutex<Option<Vec<(PathBuf, Found)>>>);
+
+impl Look for Unchanging {
+    fn list(
+        &self,
+        directory: &Path,
+        options: &ScanOptions,
+        mounts: &Mounts,
+        leave_out: &BTreeSet<PathBuf>,
+        progress: &dyn Fn(),
+    ) -> Listing {
+        let mut first = self.0.lock().unwrap();
+        let files = first.get_or_insert_with(|| {
+            let listing = Disks.list(directory, options, mounts, leave_out, progress);
+            let files = listing.files.into_iter();
+            files.map(|(path, found)| (path.to_path_buf(), found)).collect()
+        });
+        let files = files.iter().map(|(path, found)| (path.clone().into(), *found));
+        Listing {
+            files: files.collect(),
+            ..Listing::default()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plot_whose_file_look_ups_cannot_open_is_a_failed_file_and_its_copy_is_farmed() {
+    let (_dir, path) = directory();
+    let (file, copy) = (path.join("a.plot"), path.join("b.plot"));
+    fs::copy(original(), &file).unwrap();
+    fs::copy(original(), &copy).unwrap();
+    let name = |path: &Path| path.to_str().unwrap().to_owned();
+    let service = service_looking(&path, Box::new(Unchanging::default()));
+    let mut farmer = Farmer::meet(service, keys()).await;
+    let told = farmer.synced(|told| told.plots.len() == 1).await;
+    assert_eq!(told.duplicates, [name(&copy)]);
+    let point = signage_point(&[original()], HEIGHTS);
+    fs::rename(&file, path.join("aside")).unwrap();
+    let (proofs, info) = farmer.challenge(point).await;
+    assert_eq!((proofs.len(), info.passed), (0, 1));
+    let told = farmer.synced(|told| !told.invalid.is_empty()).await;
+    assert_eq!((&told.invalid, told.duplicates.len()), (&vec![name(&file)], 0));
+    assert_eq!(told.plots.keys().collect::<Vec<_>>(), [&name(&copy)]);
 }

@@ -211,6 +211,7 @@ impl Inventory {
                     && farmed.is_same(&plot)
                 {
                     if farmed.volume() == plot.volume() {
+                        farmed.trust();
                         FileState::Farmed(Arc::clone(farmed))
                     } else {
                         self.version += 1;
@@ -454,7 +455,8 @@ impl Inventory {
             return true;
         }
         match &known.state {
-            FileState::Farmed(_) | FileState::BeingCopied { .. } => false,
+            FileState::Farmed(plot) => plot.is_doubted(),
+            FileState::BeingCopied { .. } => false,
             FileState::Failed { tried, .. } => {
                 tried.is_none_or(|tried| rules.now.saturating_duration_since(tried) >= rules.retry_invalid)
             }
