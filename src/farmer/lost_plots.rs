@@ -19,15 +19,18 @@ use crate::snapshot::{AlarmKind, HarvesterId};
 
 impl Farmer {
     /// Plots that were lost and are farmed again, here or on another harvester, are no longer lost.
-    pub(super) fn review_returned_plots(&mut self, now: Now, added: &[PlotId]) {
+    pub(super) fn review_returned_plots(&mut self, now: Now) {
         let mut updated = Vec::new();
         let mut forgotten = Vec::new();
         for (id, slot) in self.harvesters.all_mut().filter(|(_, slot)| !slot.lost.is_empty()) {
             for (directory, lost) in &mut slot.lost {
-                let before = lost.len();
-                let returned = added.iter().filter(|plot_id| lost.remove(plot_id).is_some());
-                let returned: Vec<_> = returned.copied().collect();
-                if lost.len() < before {
+                let mut returned = Vec::new();
+                lost.retain(|plot_id, _| {
+                    let is_back = self.shared_plots.is_farmed(plot_id);
+                    returned.extend(is_back.then_some(*plot_id));
+                    !is_back
+                });
+                if !returned.is_empty() {
                     forgotten.push((slot.peer.peer_id, returned));
                     updated.push(lost_alarm(id, &slot.name, directory, lost));
                 }

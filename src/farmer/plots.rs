@@ -123,7 +123,7 @@ impl Farmer {
                 removed_from,
             });
         }
-        self.review_returned_plots(now, &change.added);
+        self.review_returned_plots(now);
         if is_first_of_session {
             self.wait_for_plots(now, id, change.removed);
         } else if !self.hold_replaced_plots(now, id, files, &change) {

@@ -6,6 +6,7 @@ mod commands;
 mod connections;
 mod days;
 mod fees;
+mod lost_plots;
 mod luck;
 pub(crate) mod operations;
 mod partials;
