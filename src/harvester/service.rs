@@ -273,6 +273,7 @@ impl Service {
         let Some(keys) = self.keys.as_ref().filter(|_| now >= self.next_refresh) else {
             return;
         };
+        self.scanner.set_sick(self.volumes.sick());
         match self.scanner.start(self.options.scan.clone(), Arc::clone(keys)) {
             Ok(()) => {
                 self.next_refresh = now + self.options.refresh_interval;

@@ -3,7 +3,6 @@
 use super::plots::*;
 use super::story::*;
 use crate::farmer::{Command, Input, Output};
-use crate::ids::PlotId;
 use crate::snapshot::page::{FileOrder, Grouping, ListKind, PageRequest};
 use crate::snapshot::{AlarmKind, DisconnectCause, HarvesterId, Notice};
 use crate::units::ByteSize;

@@ -144,6 +144,29 @@ impl Look for Unchanging {
     }
 }
 
+#[test]
+fn a_plot_that_was_farmed_and_fails_is_tried_again_in_the_next_refresh() {
+    let (_dir, path) = directory();
+    let (file, aside) = (path.join("a.plot"), path.join("aside"));
+    fs::copy(original(), &file).unwrap();
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Unchanging::default()));
+    let counts = || {
+        let counts = refresh(&scanner, &scan_options(&path)).counts;
+        (counts.farmed, counts.failed)
+    };
+    assert_eq!(counts(), (1, 0));
+    fs::rename(&file, &aside).unwrap();
+    assert_eq!(counts(), (1, 0), "nothing seems to have changed");
+    for _ in 0..2 {
+        let found = Arc::clone(&scanner.findings().borrow());
+        found.plots.values().next().unwrap().doubt();
+        assert_eq!(counts(), (0, 1));
+        fs::rename(&aside, &file).unwrap();
+        assert_eq!(counts(), (1, 0), "what hinders for a moment costs no twenty minutes");
+        fs::rename(&file, &aside).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_plot_whose_file_look_ups_cannot_open_is_a_failed_file_and_its_copy_is_farmed() {
     let (_dir, path) = directory();

@@ -32,6 +32,8 @@ pub(super) struct Inventory {
     by_id: BTreeMap<PlotId, PlotPath>,
     keys: Option<Arc<HarvesterHandshake>>,
     drives: Drives,
+    /// Volumes that give no look-up an answer.
+    sick: BTreeSet<u64>,
     /// What was known of files before they were opened by this process.
     cached: CachedPlots,
     changes: Changes,
@@ -223,7 +225,13 @@ impl Inventory {
                 }
             }
             Err(error) => {
-                let state = refused(error, rules.now);
+                let mut state = refused(error, rules.now);
+                // What hinders for a moment is soon over.
+                if let FileState::Failed { tried, .. } = &mut state
+                    && matches!(old.map(|old| &old.state), Some(FileState::Farmed(_)))
+                {
+                    *tried = None;
+                }
                 if old.is_none_or(|old| !is_same_failure(&old.state, &state)) {
                     let reason = reason(&state, path, rules.keys).unwrap_or_default();
                     match state {
@@ -329,6 +337,17 @@ impl Inventory {
             _ => {}
         }
         known.stalled = reason;
+    }
+
+    /// These volumes give no look-up an answer: a copy elsewhere of what they have is farmed.
+    pub(super) fn set_sick(&mut self, sick: BTreeSet<u64>) {
+        self.sick = sick;
+    }
+
+    /// Whether a plot is better farmed from another file than this one.
+    fn is_sick(&self, path: &PlotPath) -> bool {
+        let mut known = self.lanes.values().filter_map(|lane| lane.files.get(path));
+        !self.sick.is_empty() && known.any(|known| self.sick.contains(&known.volume))
     }
 
     /// Whether a file could take the place of a plot that is gone.
@@ -464,7 +483,9 @@ impl Inventory {
                 let keys = rules.keys;
                 keys.farmer_public_keys.contains(wanted) || keys.pool_public_keys.contains(wanted)
             }
-            FileState::Duplicate { plot_id, of } => self.by_id.get(plot_id) != Some(of),
+            FileState::Duplicate { plot_id, of } => {
+                self.by_id.get(plot_id) != Some(of) || self.is_sick(of) && !self.sick.contains(&found.volume)
+            }
             FileState::TooCompressed { level, .. } => *level <= rules.max_compression_level,
         }
     }
@@ -486,6 +507,24 @@ impl Inventory {
                 plot_id: *plot.plot_id(),
                 of: of.clone(),
             },
+            Some(of) if self.is_sick(of) && !self.sick.contains(&plot.volume()) => {
+                let of = of.clone();
+                tracing::warn!(
+                    target: PLOT_MANAGER,
+                    "the plot {} is farmed from its copy {}, for its drive does not answer", of.display(), path.display()
+                );
+                let plot_id = *plot.plot_id();
+                for lane in self.lanes.values_mut() {
+                    if let Some(known) = lane.files.get_mut(&of) {
+                        let of = path.clone();
+                        known.state = FileState::Duplicate { plot_id, of };
+                    }
+                }
+                self.by_id.insert(plot_id, path.clone());
+                (self.changes.loaded, self.changes.removed) = (self.changes.loaded + 1, self.changes.removed + 1);
+                self.version += 1;
+                FileState::Farmed(Arc::new(plot))
+            }
             Some(of) => {
                 let (of_path, copy) = (of.display(), path.display());
                 tracing::warn!(target: PLOT_MANAGER, "Have multiple copies of the plot {of_path}: {copy} is not farmed");
