@@ -19,15 +19,18 @@ use crate::snapshot::{AlarmKind, HarvesterId};
 
 impl Farmer {
     /// Plots that were lost and are farmed again, here or on another harvester, are no longer lost.
-    pub(super) fn review_returned_plots(&mut self, now: Now, added: &[PlotId]) {
+    pub(super) fn review_returned_plots(&mut self, now: Now) {
         let mut updated = Vec::new();
         let mut forgotten = Vec::new();
         for (id, slot) in self.harvesters.all_mut().filter(|(_, slot)| !slot.lost.is_empty()) {
             for (directory, lost) in &mut slot.lost {
-                let before = lost.len();
-                let returned = added.iter().filter(|plot_id| lost.remove(plot_id).is_some());
-                let returned: Vec<_> = returned.copied().collect();
-                if lost.len() < before {
+                let mut returned = Vec::new();
+                lost.retain(|plot_id, _| {
+                    let is_back = self.shared_plots.is_farmed(plot_id);
+                    returned.extend(is_back.then_some(*plot_id));
+                    !is_back
+                });
+                if !returned.is_empty() {
                     forgotten.push((slot.peer.peer_id, returned));
                     updated.push(lost_alarm(id, &slot.name, directory, lost));
                 }
@@ -78,9 +81,43 @@ impl Farmer {
         self.judge_removed_plots(now, id, &removed, before);
     }
 
+    /// The first sync of a connection tells of fewer plots than the last one of the connection before. A harvester that has
+    /// been started anew tells of what it has found so far, and more follows.
+    pub(super) fn wait_for_plots(&mut self, now: Now, id: HarvesterId, removed: Vec<(Box<str>, PlotId)>) {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
+        let held = std::mem::take(&mut slot.replaced).into_iter();
+        let held = held.map(|(plot_id, lost)| (lost.path, plot_id));
+        let removed = held.chain(removed);
+        let missing = removed.map(|(path, plot_id)| PlotPlace { path, plot_id }).collect();
+        self.note_missing(now, id, missing);
+    }
+
+    /// These are missing, and those that were noted before and nobody has told of since.
+    fn note_missing(&mut self, now: Now, id: HarvesterId, mut plots: Vec<PlotPlace>) {
+        let Some(slot) = self.harvesters.get_mut(id) else {
+            return;
+        };
+        let was_waiting = !slot.missing.is_empty();
+        plots.append(&mut slot.missing);
+        plots.retain(|plot| {
+            let is_lost = slot.lost.values().any(|lost| lost.contains_key(&plot.plot_id));
+            !is_lost && !self.shared_plots.is_farmed(&plot.plot_id)
+        });
+        plots.sort_by_key(|plot| plot.plot_id);
+        plots.dedup_by_key(|plot| plot.plot_id);
+        slot.missing = plots;
+        if slot.missing.is_empty() {
+            self.timers.clear(Timer::MissingPlots(id));
+        } else if !was_waiting {
+            self.timers.set(Timer::MissingPlots(id), now.mono + MISSING_FOR);
+        }
+    }
+
     /// A harvester has listed all its plots, and does not have these that it had in an earlier run, or on an earlier
     /// connection. They are judged when others that may have them now have had the time to tell of theirs.
-    pub(super) fn handle_plots_missing(&mut self, now: Now, id: HarvesterId, mut plots: Vec<PlotPlace>) {
+    pub(super) fn handle_plots_missing(&mut self, now: Now, id: HarvesterId, plots: Vec<PlotPlace>) {
         let Some(slot) = self.harvesters.get_mut(id) else {
             return;
         };
@@ -91,13 +128,7 @@ impl Farmer {
         if comparison == Comparison::Outdated {
             return self.keep_plots(id, None);
         }
-        plots.retain(|plot| !slot.lost.values().any(|lost| lost.contains_key(&plot.plot_id)));
-        let was_waiting = !std::mem::replace(&mut slot.missing, plots).is_empty();
-        if slot.missing.is_empty() {
-            self.timers.clear(Timer::MissingPlots(id));
-        } else if !was_waiting {
-            self.timers.set(Timer::MissingPlots(id), now.mono + MISSING_FOR);
-        }
+        self.note_missing(now, id, plots);
     }
 
     /// Plots of an earlier run have been missing for long enough.
@@ -112,14 +143,17 @@ impl Farmer {
     }
 
     /// Plots that nobody farms any more are lost, if it is more than somebody tidying up: a whole directory, or more than
-    /// one in a hundred of those there were before. The others are forgotten.
+    /// one in a hundred of those there were before. The others are forgotten; so are those whose files are there, which is an
+    /// alarm of its own: made for other keys, or failed while others in their directory are not.
     fn judge_removed_plots(&mut self, now: Now, id: HarvesterId, removed: &[(Box<str>, PlotId)], before: usize) {
         let Some(slot) = self.harvesters.get_mut(id) else {
             return;
         };
         // One whose file has another plot by now is not lost.
         let is_lost = |(path, plot_id): &&(Box<str>, PlotId)| {
-            !self.shared_plots.is_farmed(plot_id) && !slot.lists.plots.contains_key(path)
+            !self.shared_plots.is_farmed(plot_id)
+                && !slot.lists.plots.contains_key(path)
+                && !slot.lists.no_key.contains(path)
         };
         let lost: Vec<_> = removed.iter().filter(is_lost).collect();
         let plot = |path: &str| LostPlot::new(path, now);
@@ -137,8 +171,11 @@ impl Farmer {
         // The largest loss first; there are few.
         let mut by_directory: Vec<_> = by_directory.into_iter().collect();
         by_directory.sort_by_key(|(_, plots)| std::cmp::Reverse(plots.len()));
-        for (directory, plots) in by_directory {
+        for (directory, mut plots) in by_directory {
             let is_whole = plots.len() > 1 && !has_plots_in(&slot.lists, &directory);
+            if !is_whole {
+                plots.retain(|_, lost| !slot.lists.failed.contains(&lost.path));
+            }
             if !is_whole && plots.len() * 100 <= before {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! What harvesters say they have: plot syncs are answered, and changes are noticed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Farmer;
@@ -123,8 +123,10 @@ impl Farmer {
                 removed_from,
             });
         }
-        self.review_returned_plots(now, &change.added);
-        if is_first_of_session || !self.hold_replaced_plots(now, id, files, &change) {
+        self.review_returned_plots(now);
+        if is_first_of_session {
+            self.wait_for_plots(now, id, change.removed);
+        } else if !self.hold_replaced_plots(now, id, files, &change) {
             self.review_lost_plots(now, id, change);
         }
         self.keep_plots(id, news);
@@ -293,9 +295,12 @@ impl Farmer {
     fn review_lists(&mut self, now: Now, id: HarvesterId) {
         let Some(slot) = self.harvesters.get(id) else { return };
         let name = || slot.name.clone();
+        // Those of a drive that is told of as lost are no second trouble.
+        let lost = slot.lost.values().flat_map(BTreeMap::values);
+        let told = lost.filter(|lost| slot.lists.failed.contains(&lost.path)).count();
         let alarms = [
             (
-                slot.lists.failed.len(),
+                slot.lists.failed.len().saturating_sub(told),
                 AlarmKind::FailedPlots {
                     harvester: id,
                     name: name().to_string(),

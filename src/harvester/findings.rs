@@ -1,6 +1,6 @@
 //! What a harvester knows of its plots at one moment, for all who look up, tell or show them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -104,7 +104,17 @@ impl Findings {
         let keys = inventory.keys().map_or(&no_keys, |keys| &**keys);
         let (mut plots, mut volumes) = (Plots::new(), BTreeMap::new());
         let mut troubles = Troubles::default();
+        // Links may lead to a file from several lanes, and a farmer refuses a list that names a file twice.
+        let mut unfarmed = BTreeSet::new();
         for (path, known) in inventory.files() {
+            let is_known = match &known.state {
+                FileState::Farmed(_) => false,
+                FileState::Duplicate { of, .. } if of == path => true,
+                _ => !unfarmed.insert(path),
+            };
+            if is_known {
+                continue;
+            }
             found.files += 1;
             let volume = volumes.entry(known.volume).or_insert_with(|| VolumeFound {
                 volume: known.volume,

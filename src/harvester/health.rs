@@ -10,7 +10,7 @@ use crate::clock::{Mono, Now, UnixMillis};
 pub(super) struct Health {
     /// Look-ups that hung, since the last one that did not.
     misses: u32,
-    /// The last failures to read, oldest first.
+    /// The last failures to read since it was last read well, oldest first.
     failures: VecDeque<Mono>,
     sick: Option<Sickness>,
 }
@@ -66,6 +66,11 @@ impl Health {
         Some(Change::IsBack(now.mono.since(sick.since.mono)))
     }
 
+    /// The volume was read well: what failed before was the fault of some places on it.
+    pub(super) fn handle_read(&mut self) {
+        self.failures.clear();
+    }
+
     /// A look-up that hung has come back after all: worth a probe at once.
     pub(super) fn handle_return(&mut self, now: Mono) {
         if let Some(sick) = &mut self.sick {
@@ -109,8 +114,8 @@ impl Health {
 /// Look-ups in a row that hang.
 const MAX_MISSES: u32 = 2;
 
-/// Failures to read within [`FAILURES_WITHIN`].
-const MAX_FAILURES: usize = 3;
+/// Failures to read within [`FAILURES_WITHIN`], with nothing read well between them.
+pub(super) const MAX_FAILURES: usize = 3;
 
 /// See [`MAX_FAILURES`].
 const FAILURES_WITHIN: Duration = Duration::from_secs(60);

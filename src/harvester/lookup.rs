@@ -10,6 +10,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
@@ -311,6 +312,9 @@ impl Question {
             Ok(()) => Outcome::Done,
             Err(error) => self.judge(&error, volume),
         };
+        if matches!(outcome, Outcome::PlotFailed(_)) {
+            plot.doubt();
+        }
         let volumes = self.volumes.upgrade();
         if matches!(outcome, Outcome::PlotFailed(_) | Outcome::ProcessFailed(_))
             && let Some(volumes) = &volumes
@@ -320,6 +324,7 @@ impl Question {
         if let Outcome::PlotFailed(error)
         | Outcome::PlotDamaged(error)
         | Outcome::ProcessFailed(error)
+        | Outcome::Unreadable(error)
         | Outcome::VolumeFailed(error) = &outcome
             && let Some(volumes) = volumes
             && volumes.may_report(&plot.name(), Instant::now())
@@ -353,12 +358,20 @@ impl Question {
             Outcome::TooLate
         } else if is_of_process(cause) {
             Outcome::ProcessFailed(error.to_string())
+        } else if is_of_medium(cause) {
+            Outcome::Unreadable(error.to_string())
         } else if is_of_volume(cause) {
             Outcome::VolumeFailed(error.to_string())
         } else {
             Outcome::PlotFailed(error.to_string())
         }
     }
+}
+
+/// Whether it is what a medium says of a place that it cannot read, or a file system whose checksum is wrong there.
+fn is_of_medium(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| [Errno::IO, Errno::BADMSG, Errno::ILSEQ].contains(&errno))
 }
 
 /// Whether an error says something of the volume, and not of one file or of this process.
@@ -394,8 +407,6 @@ impl LogLine {
 
 #[cfg(test)]
 mod tests {
-    use rustix::io::Errno;
-
     use super::*;
     use crate::ids::{ChallengeHash, SpHash};
 

@@ -158,6 +158,10 @@ impl Search<'_> {
         }
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
+            // It is root's, most drives have one, and nobody puts plots there.
+            Err(error) if depth > 0 && is_of_repair(directory) && error.kind() == io::ErrorKind::PermissionDenied => {
+                return;
+            }
             Err(error) => return self.cannot_list(directory, &error),
         };
         for entry in entries {
@@ -179,8 +183,18 @@ impl Search<'_> {
     fn look_at(&mut self, entry: &fs::DirEntry, depth: u32) {
         (self.progress)();
         let Ok(kind) = entry.file_type() else { return };
-        let path = entry.path();
+        let mut path = entry.path();
         let linked_directory = kind.is_symlink() && self.options.follow_links && path.is_dir();
+        // A file that is met by its own name too is no second one.
+        if kind.is_symlink()
+            && self.options.follow_links
+            && self.options.recursive
+            && !linked_directory
+            && is_plot_name(&path)
+            && let Some(target) = fs::canonicalize(&path).ok().filter(|target| is_plot_name(target))
+        {
+            path = target;
+        }
         if kind.is_dir() || linked_directory {
             if self.options.recursive {
                 let directory = if linked_directory {
@@ -240,6 +254,11 @@ pub(super) fn cannot_list(error: &io::Error) -> String {
 
 /// A lane that neither lists nor opens a file for so long hangs; a disk that spins up takes 10 s.
 const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// Whether this is where file systems put what they save when they are repaired.
+fn is_of_repair(directory: &Path) -> bool {
+    directory.file_name().is_some_and(|name| name == "lost+found")
+}
 
 fn is_plot_name(path: &Path) -> bool {
     let hidden = path

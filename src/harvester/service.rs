@@ -130,7 +130,11 @@ impl Service {
             settings: options.settings_file.clone(),
             cache: options.plot_cache_file.clone(),
         };
-        let scanner = Scanner::new(files, clock);
+        Self::with(options, clock, Scanner::new(files, clock))
+    }
+
+    /// A harvester that finds plots with `scanner`.
+    pub(super) fn with(options: ServiceOptions, clock: Clock, scanner: Scanner) -> Self {
         let volumes = Arc::new(Volumes::new(options.threads, options.processors, clock));
         Self {
             status: StatusHandle::new(clock, options.network.clone(), scanner.findings(), Arc::clone(&volumes)),
@@ -269,6 +273,7 @@ impl Service {
         let Some(keys) = self.keys.as_ref().filter(|_| now >= self.next_refresh) else {
             return;
         };
+        self.scanner.set_sick(self.volumes.sick());
         match self.scanner.start(self.options.scan.clone(), Arc::clone(keys)) {
             Ok(()) => {
                 self.next_refresh = now + self.options.refresh_interval;

@@ -11,6 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::scan::Look;
+use super::scanner::{Scanner, ScannerFiles};
 use super::*;
 use crate::crypto::{FarmingKeys, SecretKey};
 use crate::ids::{ChallengeHash, PlotId, PuzzleHash, SpHash};
@@ -119,13 +121,24 @@ pub(super) fn service(directory: &Path) -> Service {
     service_with(directory, constants())
 }
 
+/// The same, which looks at disks with `look`.
+pub(super) fn service_looking(directory: &Path, look: Box<dyn Look>) -> Service {
+    let clock = Clock::start();
+    let scanner = Scanner::with(ScannerFiles::default(), clock, look);
+    Service::with(options(directory, constants()), clock, scanner)
+}
+
 /// The same, of a network with these constants.
 pub(super) fn service_with(directory: &Path, constants: Constants) -> Service {
+    Service::new(options(directory, constants), Clock::start())
+}
+
+fn options(directory: &Path, constants: Constants) -> ServiceOptions {
     let scan = ScanOptions {
         plot_size_v2: constants.plot_size_v2,
         ..scan_options(directory)
     };
-    let options = ServiceOptions {
+    ServiceOptions {
         network: "simulator1".to_owned(),
         constants: Arc::new(constants),
         scan,
@@ -136,8 +149,7 @@ pub(super) fn service_with(directory: &Path, constants: Constants) -> Service {
         processors: 2,
         parallel_read: true,
         log_line: LogLine::Official,
-    };
-    Service::new(options, Clock::start())
+    }
 }
 
 /// The first signage point that all `plots` pass the filter for and have a proof for. Any proof is good enough.

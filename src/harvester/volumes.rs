@@ -5,7 +5,7 @@
 //! replaced as far as [`MAX_THREADS`] goes; nobody ever waits for it, not at the end of the process either. What comes
 //! first is decided here for the kinds of work (signatures, reads of proofs, look-ups), and in [`Queue`] among look-ups.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -32,13 +32,14 @@ pub(super) struct Volumes {
     volumes: Mutex<BTreeMap<u64, Arc<Volume>>>,
     reported: Mutex<BTreeMap<String, Instant>>,
     /// Whether a look-up found something else than the last refresh.
-    is_surprised: AtomicBool,
+    is_surprised: Arc<AtomicBool>,
 }
 
 /// One volume.
 pub(super) struct Volume {
     clock: Clock,
     gate: Arc<Gate>,
+    is_surprised: Arc<AtomicBool>,
     work: Mutex<Work>,
     /// There is more work, or none ever again.
     more: Condvar,
@@ -101,7 +102,7 @@ impl Volumes {
             gate: Arc::new(Gate::new(processors)),
             volumes: Mutex::default(),
             reported: Mutex::default(),
-            is_surprised: AtomicBool::new(false),
+            is_surprised: Arc::default(),
         }
     }
 
@@ -158,6 +159,22 @@ impl Volumes {
         })
     }
 
+    /// Volumes that give no look-up an answer.
+    pub(super) fn sick(&self) -> BTreeSet<u64> {
+        let volumes: Vec<_> = lock(&self.volumes)
+            .iter()
+            .map(|(number, volume)| (*number, Arc::clone(volume)))
+            .collect();
+        let is_sick = |volume: &Volume| {
+            matches!(
+                volume.work().look_ups.state(self.clock.mono()),
+                VolumeState::Sick { .. }
+            )
+        };
+        let sick = volumes.into_iter().filter(|(_, volume)| is_sick(volume));
+        sick.map(|(number, _)| number).collect()
+    }
+
     /// A look-up could not use a file that the last refresh could.
     pub(super) fn handle_surprise(&self) {
         self.is_surprised.store(true, Ordering::Relaxed);
@@ -184,6 +201,7 @@ impl Volumes {
             Arc::new(Volume {
                 clock: self.clock,
                 gate: Arc::clone(&self.gate),
+                is_surprised: Arc::clone(&self.is_surprised),
                 work: Mutex::new(Work {
                     name: format!("volume {number}"),
                     errands: VecDeque::new(),
@@ -334,6 +352,10 @@ impl Volume {
     fn tell(&self, work: &Work, change: Option<Change>) {
         let name = &work.name;
         let why = || work.look_ups.record().last_error.clone().unwrap_or_default();
+        if matches!(change, Some(Change::Hangs | Change::Fails)) {
+            // Some of its plots may be had elsewhere.
+            self.is_surprised.store(true, Ordering::Relaxed);
+        }
         match change {
             Some(Change::Hangs) => tracing::error!(
                 target: HARVESTER,
@@ -453,6 +475,27 @@ mod tests {
         assert_eq!(hung.missed(), 0);
         let lookups = [1, 2].map(|volume| volumes.report(volume).unwrap().record.lookups);
         assert_eq!(lookups, [4, 100]);
+    }
+
+    #[tokio::test]
+    async fn a_volume_that_falls_sick_is_named_and_calls_for_a_refresh_once() {
+        let clock = Clock::start();
+        let volumes = Volumes::new(1, 1, clock);
+        for (number, fails) in [(1, true), (2, false), (1, true)] {
+            let tally = tally(clock, 3);
+            let outcome = move || match fails {
+                true => Outcome::VolumeFailed("no such device".to_owned()),
+                false => Outcome::Done,
+            };
+            volumes.look_up(number, &tally, (0..3).map(|_| look_up(outcome)).collect());
+            tally.none_left().await;
+            // The last outcome is noted a moment after the tally.
+            while volumes.report(number).is_some_and(|it| it.busy > 0) {
+                thread::yield_now();
+            }
+            assert_eq!(volumes.sick(), [1].into());
+        }
+        assert!(volumes.take_surprise() && !volumes.take_surprise());
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod connections;
 mod days;
 mod declaring;
 mod fees;
+mod lost_plots;
 mod luck;
 pub(crate) mod operations;
 mod partials;

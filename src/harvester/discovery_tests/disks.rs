@@ -204,9 +204,55 @@ fn a_file_that_fails_on_a_disk_is_told_with_what_the_disk_said() {
     }
 }
 
+#[test]
+fn a_copy_on_another_drive_takes_the_place_of_a_plot_whose_drive_does_not_answer() {
+    let (_dir, path) = directory();
+    let directories: Vec<_> = ["fine", "sick"].map(|name| path.join(name)).into();
+    for directory in &directories {
+        fs::create_dir(directory).unwrap();
+        fs::copy(original(), directory.join("a.plot")).unwrap();
+    }
+    fs::copy(pooled(), directories[1].join("b.plot")).unwrap();
+    let look = Arc::new(Hanging::default());
+    let scanner = Scanner::with(ScannerFiles::default(), Clock::start(), Box::new(Arc::clone(&look)));
+    let with = |directories: &[PathBuf]| ScanOptions {
+        directories: directories.to_vec(),
+        ..scan_options(&path)
+    };
+    let files = |found: &Findings| {
+        let farmed = found
+            .plots
+            .keys()
+            .map(|path| path.strip_prefix(&directories[0]).is_ok());
+        (farmed.collect::<Vec<_>>(), found.duplicates.clone())
+    };
+    let copy = |at: usize| vec![directories[at].join("a.plot").to_str().unwrap().to_owned()];
+    refresh(&scanner, &with(&directories[1..]));
+    assert_eq!(
+        files(&refresh(&scanner, &with(&directories))),
+        (vec![false, false], copy(0))
+    );
+    scanner.set_sick([1].into());
+    look.set(Some(Place::Listing), &directories[1]);
+    assert_eq!(
+        files(&refresh(&scanner, &with(&directories))),
+        (vec![true, false], copy(1))
+    );
+    scanner.set_sick(BTreeSet::new());
+    look.set(None, &directories[1]);
+    assert_eq!(
+        files(&refresh(&scanner, &with(&directories))),
+        (vec![true, false], copy(1))
+    );
+}
+
 /// Runs one test of this file in a process of its own, with these tests as the command says.
-fn passes(mut tests: Command, test: &str) {
-    let (_, module) = module_path!().split_once("::").unwrap();
+fn passes(tests: Command, test: &str) {
+    passes_in(tests, module_path!(), test);
+}
+
+fn passes_in(mut tests: Command, module: &str, test: &str) {
+    let (_, module) = module.split_once("::").unwrap();
     let ran = tests
         .args(["--exact", &format!("{module}::{test}"), "--include-ignored"])
         .output()
@@ -218,17 +264,22 @@ fn passes(mut tests: Command, test: &str) {
     assert!(ran.status.success() && out.contains("1 passed"), "{out}{err}");
 }
 
+/// Runs a test of this module in a process of a user who may not read everything. Only root can.
+pub(super) fn passes_as_nobody(module: &str, test: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = dir.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut again = Command::new(program);
+    again.uid(65_534).gid(65_534).current_dir("/");
+    passes_in(again, module, test);
+}
+
 /// Runs itself again as a user who may not read everything, if this one may.
 #[test]
 fn what_may_not_be_read_is_told_with_what_to_do() {
     if rustix::process::geteuid().is_root() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let program = dir.path().join("tests");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let mut again = Command::new(program);
-        again.uid(65_534).gid(65_534).current_dir("/");
-        return passes(again, "what_may_not_be_read_is_told_with_what_to_do");
+        return passes_as_nobody(module_path!(), "what_may_not_be_read_is_told_with_what_to_do");
     }
     let (_dir, path) = directory();
     let (file, below) = (path.join("a.plot"), path.join("below"));

@@ -2,6 +2,7 @@
 
 mod disks;
 mod many;
+mod places;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +18,7 @@ use crate::crypto::{PublicKey, SecretKey, derive, plot_public_key};
 use crate::harvester::cache::{self, CachedPlot, CachedPlots};
 use crate::harvester::file::FileStamp;
 use crate::harvester::findings::Findings;
-use crate::harvester::inventory::{Due, Listing};
+use crate::harvester::inventory::{Due, Found, Listing};
 use crate::harvester::mounts::Mounts;
 use crate::harvester::plot::{LoadedPlot, OpenError, PlotFacts, PlotKeys, ProverFacts};
 use crate::harvester::scan::{Disks, Look, ScanOptions};

@@ -32,6 +32,8 @@ pub(super) struct Inventory {
     by_id: BTreeMap<PlotId, PlotPath>,
     keys: Option<Arc<HarvesterHandshake>>,
     drives: Drives,
+    /// Volumes that give no look-up an answer.
+    sick: BTreeSet<u64>,
     /// What was known of files before they were opened by this process.
     cached: CachedPlots,
     changes: Changes,
@@ -182,13 +184,10 @@ impl Inventory {
         let mut due: Vec<_> = files
             .into_iter()
             .filter(|(path, found)| self.is_due(lane, path, found, rules))
-            .map(|(path, found)| {
-                let cached = self.cached.get(&path).filter(|cached| cached.stamp == found.stamp);
-                Due {
-                    facts: cached.map(|cached| Arc::clone(&cached.facts)),
-                    path,
-                    found,
-                }
+            .map(|(path, found)| Due {
+                facts: self.facts_of(lane, &path, &found),
+                path,
+                found,
             })
             .collect();
         due.sort_by_key(|due| due.found.volume);
@@ -213,14 +212,26 @@ impl Inventory {
                 }) = old
                     && farmed.is_same(&plot)
                 {
-                    FileState::Farmed(Arc::clone(farmed))
+                    if farmed.volume() == plot.volume() {
+                        farmed.trust();
+                        FileState::Farmed(Arc::clone(farmed))
+                    } else {
+                        self.version += 1;
+                        FileState::Farmed(Arc::new(plot))
+                    }
                 } else {
                     self.release(lane, path);
                     self.judge(path, plot, rules)
                 }
             }
             Err(error) => {
-                let state = refused(error, rules.now);
+                let mut state = refused(error, rules.now);
+                // What hinders for a moment is soon over.
+                if let FileState::Failed { tried, .. } = &mut state
+                    && matches!(old.map(|old| &old.state), Some(FileState::Farmed(_)))
+                {
+                    *tried = None;
+                }
                 if old.is_none_or(|old| !is_same_failure(&old.state, &state)) {
                     let reason = reason(&state, path, rules.keys).unwrap_or_default();
                     match state {
@@ -328,6 +339,17 @@ impl Inventory {
         known.stalled = reason;
     }
 
+    /// These volumes give no look-up an answer: a copy elsewhere of what they have is farmed.
+    pub(super) fn set_sick(&mut self, sick: BTreeSet<u64>) {
+        self.sick = sick;
+    }
+
+    /// Whether a plot is better farmed from another file than this one.
+    fn is_sick(&self, path: &PlotPath) -> bool {
+        let mut known = self.lanes.values().filter_map(|lane| lane.files.get(path));
+        !self.sick.is_empty() && known.any(|known| self.sick.contains(&known.volume))
+    }
+
     /// Whether a file could take the place of a plot that is gone.
     pub(super) fn has_heirs(&self) -> bool {
         self.files().any(|(_, known)| {
@@ -424,16 +446,36 @@ impl Inventory {
         self.drives.miss(missed, rules.mounts, rules.now_unix_ms);
     }
 
+    /// What is known of this very file: from the last run, or, if only its file system has another number, as after it was
+    /// mounted again, from before.
+    fn facts_of(&self, lane: &Arc<Path>, path: &PlotPath, found: &Found) -> Option<Arc<PlotFacts>> {
+        let known = self.lanes.get(lane).and_then(|lane| lane.files.get(path));
+        if let Some(Known {
+            stamp,
+            volume,
+            state: FileState::Farmed(plot),
+        }) = known
+            && (*stamp, plot.stamp()) == (found.stamp, found.stamp)
+            && *volume != found.volume
+        {
+            return plot.facts().map(Arc::new);
+        }
+        let cached = self.cached.get(path).filter(|cached| cached.stamp == found.stamp);
+        cached.map(|cached| Arc::clone(&cached.facts))
+    }
+
     /// Whether a file must be opened.
     fn is_due(&self, lane: &Arc<Path>, path: &PlotPath, found: &Found, rules: &Rules<'_>) -> bool {
         let Some(known) = self.lanes.get(lane).and_then(|lane| lane.files.get(path)) else {
             return true;
         };
-        if known.stamp != found.stamp {
+        // A drive that was mounted again may have another number, which then is another's.
+        if (known.stamp, known.volume) != (found.stamp, found.volume) {
             return true;
         }
         match &known.state {
-            FileState::Farmed(_) | FileState::BeingCopied { .. } => false,
+            FileState::Farmed(plot) => plot.is_doubted(),
+            FileState::BeingCopied { .. } => false,
             FileState::Failed { tried, .. } => {
                 tried.is_none_or(|tried| rules.now.saturating_duration_since(tried) >= rules.retry_invalid)
             }
@@ -441,7 +483,9 @@ impl Inventory {
                 let keys = rules.keys;
                 keys.farmer_public_keys.contains(wanted) || keys.pool_public_keys.contains(wanted)
             }
-            FileState::Duplicate { plot_id, of } => self.by_id.get(plot_id) != Some(of),
+            FileState::Duplicate { plot_id, of } => {
+                self.by_id.get(plot_id) != Some(of) || self.is_sick(of) && !self.sick.contains(&found.volume)
+            }
             FileState::TooCompressed { level, .. } => *level <= rules.max_compression_level,
         }
     }
@@ -456,6 +500,29 @@ impl Inventory {
             None => {
                 self.by_id.insert(*plot.plot_id(), path.clone());
                 (self.changes.loaded, self.version) = (self.changes.loaded + 1, self.version + 1);
+                FileState::Farmed(Arc::new(plot))
+            }
+            // Links lead to it from two lanes: it is farmed by the other one.
+            Some(of) if of == path => FileState::Duplicate {
+                plot_id: *plot.plot_id(),
+                of: of.clone(),
+            },
+            Some(of) if self.is_sick(of) && !self.sick.contains(&plot.volume()) => {
+                let of = of.clone();
+                tracing::warn!(
+                    target: PLOT_MANAGER,
+                    "the plot {} is farmed from its copy {}, for its drive does not answer", of.display(), path.display()
+                );
+                let plot_id = *plot.plot_id();
+                for lane in self.lanes.values_mut() {
+                    if let Some(known) = lane.files.get_mut(&of) {
+                        let of = path.clone();
+                        known.state = FileState::Duplicate { plot_id, of };
+                    }
+                }
+                self.by_id.insert(plot_id, path.clone());
+                (self.changes.loaded, self.changes.removed) = (self.changes.loaded + 1, self.changes.removed + 1);
+                self.version += 1;
                 FileState::Farmed(Arc::new(plot))
             }
             Some(of) => {

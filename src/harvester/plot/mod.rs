@@ -14,6 +14,7 @@ mod tests;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use keys::PlotKeys;
 use keys::{bad_key, check_keys, farmer_public_key, keys_of, master_sk};
@@ -42,6 +43,8 @@ pub struct LoadedPlot {
     farmer: G1Bytes,
     keys: OnceLock<PlotKeys>,
     prover: PlotProver,
+    /// Whether a look-up could not use its file.
+    is_doubted: AtomicBool,
 }
 
 /// What looks proofs up, by format.
@@ -205,6 +208,21 @@ impl LoadedPlot {
     pub(super) fn is_told_as(&self, other: &Self) -> bool {
         (self.path(), self.plot_id, self.pool, self.farmer, self.stamp.size)
             == (other.path(), other.plot_id, other.pool, other.farmer, other.stamp.size)
+    }
+
+    /// A look-up could not use its file, though that may look the same from outside: the next refresh opens it again.
+    pub(super) fn doubt(&self) {
+        self.is_doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Its file was opened.
+    pub(super) fn trust(&self) {
+        self.is_doubted.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its file is to be opened again.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_doubted.load(Ordering::Relaxed)
     }
 
     /// Where it is.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
 
 use super::super::file::{FileStamp, PlotFile, PlotPath};
 use super::super::plot_v2::ProverV2;
@@ -128,6 +129,7 @@ impl LoadedPlot {
             farmer,
             keys: OnceLock::new(),
             prover,
+            is_doubted: AtomicBool::new(false),
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub(super) use tally::{Lane, Tally};
 
-use super::health::{Change, Health, Share};
+use super::health::{Change, Health, MAX_FAILURES, Share};
 use crate::clock::{Mono, Now, UnixMillis};
 use crate::snapshot::VolumeState;
 
@@ -45,6 +45,8 @@ pub(super) enum Outcome {
     PlotDamaged(String),
     /// This process may open no more files, or has no memory; the sentence says which.
     ProcessFailed(String),
+    /// The volume could not read what the plot has at some place; the sentence says which. Either may be at fault.
+    Unreadable(String),
     /// The volume is at fault; the sentence says why.
     VolumeFailed(String),
 }
@@ -91,6 +93,8 @@ pub(super) struct Queue<J> {
     next_id: u64,
     health: Health,
     last_answer: Option<Mono>,
+    /// What could not be read since the volume was last read well: when, and the sentence.
+    unreadable: VecDeque<(UnixMillis, String)>,
     record: Record,
     /// How long the last look-ups took, microseconds; of those that were done together, each its part.
     times: VecDeque<u64>,
@@ -123,6 +127,7 @@ impl<J> Queue<J> {
             next_id: 0,
             health: Health::default(),
             last_answer: None,
+            unreadable: VecDeque::new(),
             record: Record::default(),
             times: VecDeque::new(),
         }
@@ -234,8 +239,7 @@ impl<J> Queue<J> {
             }
         }
         if let Outcome::PlotDamaged(error) = outcome {
-            self.record.damaged += 1;
-            self.record.last_damage = Some((now.unix, error.clone()));
+            self.note_damage(now.unix, error.clone());
         }
         if let Outcome::ProcessFailed(error) = outcome {
             self.record.last_want = Some((now.unix, error.clone()));
@@ -243,13 +247,39 @@ impl<J> Queue<J> {
         if let Outcome::PlotFailed(error)
         | Outcome::PlotDamaged(error)
         | Outcome::ProcessFailed(error)
+        | Outcome::Unreadable(error)
         | Outcome::VolumeFailed(error) = outcome
         {
             self.record.errors += 1;
             self.record.last_error = Some(error.clone());
         }
         match outcome {
-            Outcome::VolumeFailed(_) => self.health.handle_failure(now),
+            Outcome::Unreadable(error) if self.health.sick_since().is_none() => {
+                self.unreadable.push_back((now.unix, error.clone()));
+                // So many that do not make the volume sick are long ago.
+                if self.unreadable.len() > MAX_FAILURES
+                    && let Some((at, error)) = self.unreadable.pop_front()
+                {
+                    self.note_damage(at, error);
+                }
+            }
+            // A medium that can be read elsewhere is none that fails: many drives may be one volume, and one of them dead.
+            Outcome::Done | Outcome::PlotDamaged(_) => {
+                self.health.handle_read();
+                for (at, error) in std::mem::take(&mut self.unreadable) {
+                    self.note_damage(at, error);
+                }
+            }
+            _ => {}
+        }
+        match outcome {
+            Outcome::Unreadable(_) | Outcome::VolumeFailed(_) => {
+                let change = self.health.handle_failure(now);
+                if change.is_some() {
+                    self.unreadable.clear();
+                }
+                change
+            }
             _ if ended.is_abandoned => {
                 self.health.handle_return(now.mono);
                 None
@@ -264,6 +294,11 @@ impl<J> Queue<J> {
                 self.health.handle_answer(now)
             }
         }
+    }
+
+    fn note_damage(&mut self, at: UnixMillis, error: String) {
+        self.record.damaged += 1;
+        self.record.last_damage = Some((at, error));
     }
 
     /// When [`Self::handle_timeout`] has something to do, if nothing else happens.

@@ -15,6 +15,8 @@ enum Disk {
     Hangs,
     /// The medium fails.
     Fails,
+    /// It takes as long, and one plot of ten cannot be read: its place on the medium, or the drive of a pool that it is on.
+    HasBadPlaces(Duration),
     /// Its files are not there.
     IsUnmounted,
 }
@@ -54,7 +56,7 @@ struct Farm {
     volumes: Vec<Volume>,
     points: Vec<Point>,
     /// Ends of look-ups: when, in order of their beginning, on which volume, which.
-    ends: BTreeMap<(Mono, u64), (usize, u64)>,
+    ends: BTreeMap<(Mono, u64), (usize, u64, u32)>,
     begun: u64,
 }
 
@@ -111,12 +113,12 @@ impl Farm {
                 volume.begun.push(((jobs[0] / 1_000_000) as usize, jobs[0] % 1_000_000));
                 self.begun += 1;
                 match volume.disk {
-                    Disk::Takes(time) => {
-                        self.ends.insert((self.now + time, self.begun), (number, id));
+                    Disk::Takes(time) | Disk::HasBadPlaces(time) => {
+                        self.ends.insert((self.now + time, self.begun), (number, id, jobs[0]));
                     }
                     Disk::Hangs => volume.stuck.push(id),
                     Disk::Fails | Disk::IsUnmounted => {
-                        self.ends.insert((self.now + ms(1), self.begun), (number, id));
+                        self.ends.insert((self.now + ms(1), self.begun), (number, id, jobs[0]));
                     }
                 }
             }
@@ -146,12 +148,13 @@ impl Farm {
             self.now = self.now.max(next);
             let now = self.now();
             while let Some(entry) = self.ends.first_entry().filter(|entry| entry.key().0 <= self.now) {
-                let (number, id) = entry.remove();
+                let (number, id, job) = entry.remove();
                 let volume = &mut self.volumes[number];
                 let outcome = match volume.disk {
+                    Disk::HasBadPlaces(_) if job % 10 == 3 => Outcome::Unreadable("Input/output error".to_owned()),
                     Disk::Fails => Outcome::VolumeFailed("Input/output error".to_owned()),
                     Disk::IsUnmounted => Outcome::PlotFailed("No such file or directory".to_owned()),
-                    Disk::Takes(_) | Disk::Hangs => Outcome::Done,
+                    Disk::Takes(_) | Disk::HasBadPlaces(_) | Disk::Hangs => Outcome::Done,
                 };
                 volume.queue.handle_end(now, id, &[outcome]);
             }
@@ -265,6 +268,24 @@ fn a_disk_that_fails_is_left_out_after_three_failures_and_farmed_again_when_it_i
     farm.farm(8, 20);
     assert_eq!(farm.state(1), VolumeState::Fine);
     assert_eq!(farm.answers(17), [(Some(ms(450)), 0)]);
+}
+
+#[test]
+fn plots_that_cannot_be_read_cost_no_others_of_their_volume_and_are_told_as_damaged() {
+    // Many drives may be one volume, as under mergerfs, and one of them dead.
+    let mut farm = Farm::new(1, 4, Disk::HasBadPlaces(ms(90)));
+    farm.farm(30, 20);
+    assert_eq!(farm.state(0), VolumeState::Fine);
+    let record = farm.volumes[0].queue.record();
+    assert_eq!((record.lookups, record.missed, record.errors), (600, 0, 60));
+    assert_eq!(record.damaged, 60, "each is told once more has been read");
+    let (_, last) = record.last_damage.as_ref().unwrap();
+    assert_eq!(last, "Input/output error");
+    // When nothing can be read any more, it is the volume and no plot of it.
+    farm.set(0, Disk::Fails);
+    farm.farm(10, 20);
+    assert!(matches!(farm.state(0), VolumeState::Sick { .. }));
+    assert_eq!(farm.volumes[0].queue.record().damaged, 60);
 }
 
 #[test]

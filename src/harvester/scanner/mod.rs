@@ -153,6 +153,11 @@ impl Scanner {
         Ok(())
     }
 
+    /// These volumes give no look-up an answer, as the next refresh is to know.
+    pub(super) fn set_sick(&self, volumes: BTreeSet<u64>) {
+        self.shared.state().inventory.set_sick(volumes);
+    }
+
     /// Refreshes in this thread; `now` is what files that cannot be opened are tried again by.
     #[cfg(test)]
     pub(super) fn refresh(

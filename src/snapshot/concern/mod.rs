@@ -356,6 +356,8 @@ impl MachineSnapshot {
             let drive = volume.name.clone();
             if let (Some(at), Some(last)) = (volume.last_damage_unix_ms, &volume.last_damage)
                 && self.taken_at_unix_ms.saturating_sub(at) < DAMAGE_TOLD_FOR_MS
+                // Then that is what is wrong with its plots.
+                && !matches!(volume.state, VolumeState::Sick { .. } | VolumeState::Gone { .. })
             {
                 concerns.push(Concern::PlotsDamaged {
                     drive: drive.clone(),
