@@ -111,11 +111,7 @@ impl Context {
 
     /// Standard output of a list: for people, or as JSON.
     pub(crate) fn out(&self, json: bool) -> Out<StdoutLock<'static>> {
-        if json {
-            Out::for_programs()
-        } else {
-            Out::for_people(self.looks.ascii)
-        }
+        if json { Out::for_programs() } else { Out::for_people() }
     }
 
     /// The settings of this root.

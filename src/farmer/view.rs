@@ -9,8 +9,8 @@ use super::nodes::{Node, signage_point_view};
 use crate::clock::Now;
 use crate::ids::PeerId;
 use crate::snapshot::{
-    Awaited, Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, MonitorView, RollCallView,
-    SNAPSHOT_VERSION, SignagePointCounts, SubSlotCell,
+    Awaited, Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, MonitorView,
+    RollCallView, SNAPSHOT_VERSION, SignagePointCounts, SubSlotCell,
 };
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
 

@@ -2,8 +2,8 @@
 
 use farmconsole::ids::PeerId;
 use farmconsole::snapshot::{
-    AlarmKind, Awaited, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView, MonitorView,
-    NodeView, PoolState, PoolView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
+    AlarmKind, Awaited, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView,
+    MonitorView, NodeView, PoolState, PoolView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
 };
 
 use super::*;

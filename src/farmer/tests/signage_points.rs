@@ -520,12 +520,20 @@ fn start_is_not_called_a_farm_without_plots() {
     story.sync_all(barn, &[]);
     story.answer_with(barn, &point, 0, 0);
     story.pass(seconds(29));
-    assert_eq!(story.snapshot().status, waits_for(Awaited::Plots), "one may be in the making");
+    assert_eq!(
+        story.snapshot().status,
+        waits_for(Awaited::Plots),
+        "one may be in the making"
+    );
     story.pass(seconds(1));
     assert_eq!(story.snapshot().status, FarmStatus::NoPlots);
     story.connect("shelf");
     story.pass(seconds(29));
-    assert_eq!(story.snapshot().status, waits_for(Awaited::PlotLists), "shelf may have some");
+    assert_eq!(
+        story.snapshot().status,
+        waits_for(Awaited::PlotLists),
+        "shelf may have some"
+    );
     story.pass(seconds(1));
     assert_eq!(story.snapshot().status, FarmStatus::NoPlots, "it tells of none");
 }
