@@ -81,6 +81,14 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
         },
         context.root.keys_file().display()
     )?;
+    if settings.harvester.plot_directories.is_empty() {
+        let add = context.commands.here("`farmconsole plots add -d DIR`");
+        let farm = context.commands.here("`farmconsole`");
+        writeln!(
+            out,
+            "Next: {add} for the plots of this machine, if it has any; then {farm} farms"
+        )?;
+    }
     Ok(Ended::Fine)
 }
 
