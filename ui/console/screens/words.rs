@@ -421,3 +421,18 @@ fn farm_that_never_had_a_harvester_is_told_how_to_have_one() {
         "it has just begun to wait"
     );
 }
+
+#[test]
+fn farm_without_plots_is_told_how_to_name_some() {
+    let mut farm = samples::many();
+    farm.status = FarmStatus::NoPlots;
+    let mut model = console(farm, 80, 24);
+    assert!(first_line(&model).contains("NO PLOTS  no harvester told of plots "));
+    let asked = press(&mut model, '3');
+    answer(&mut model, &asked, samples::page(0, true));
+    assert!(
+        text(&model).contains("`farmconsole plots add -d DIR`"),
+        "{}",
+        text(&model)
+    );
+}

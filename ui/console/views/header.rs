@@ -191,7 +191,7 @@ fn reason(model: &Model, columns: u16) -> Option<String> {
             Some(address) => format!("none is connected; listening on {}", model.secret(address)),
             None => "none is connected, and none can: not listening".to_owned(),
         },
-        FarmStatus::NoPlots => "no harvester told of plots: farmconsole plots add -d DIR".to_owned(),
+        FarmStatus::NoPlots => "no harvester told of plots".to_owned(),
         FarmStatus::NoAnswers { for_s } => format!("no harvester has answered for {}", time_span(*for_s)),
     };
     Some(model.theme.plain(text))
