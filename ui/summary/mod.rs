@@ -110,7 +110,7 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
     match &snapshot.status {
         FarmStatus::Farming => {}
         status @ FarmStatus::Starting { waits_for } => {
-            writeln!(out, "State: {}, waiting for {waits_for}", status.word())?
+            writeln!(out, "State: {}, waiting for {waits_for}", status.word())?;
         }
         status => writeln!(out, "State: {}", status.word())?,
     }
