@@ -26,6 +26,7 @@ pub(crate) struct Context {
     /// Where everything lives.
     pub(crate) root: Root,
     /// How the console looks.
+    #[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
     pub(crate) looks: Looks,
     /// Where the passphrase of the farming keys is.
     pub(crate) passphrase_file: Option<PathBuf>,
