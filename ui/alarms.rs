@@ -1,7 +1,7 @@
 //! `farmconsole alarms ack` and `silence`: what people say about alarms.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::IpAddr;
 
 use farmconsole::config::nearest;
@@ -12,6 +12,7 @@ use crate::args::AlarmsCommand;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe, span};
+use crate::out::Out;
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
@@ -33,7 +34,7 @@ pub(crate) async fn run(context: &Context, command: AlarmsCommand) -> Outcome {
                 fresh.filter(|it| numbers.contains(&it.number)).count()
             };
             let count = plural(count as u64, "alarm");
-            writeln!(io::stdout().lock(), "{count} acknowledged")?;
+            writeln!(Out::for_people(), "{count} acknowledged")?;
         }
         AlarmsCommand::Silence {
             rule,

@@ -15,6 +15,7 @@ use crate::context::{Attached, Context, not_attached};
 use crate::daemon;
 use crate::exit::{Ended, Failure, Outcome};
 use crate::feed::Feed;
+use crate::out::Out;
 
 /// How long the farm may take to say goodbye when its console ends: nobody likes to wait for a prompt, and a console
 /// whose terminal is gone must not linger.
@@ -81,7 +82,7 @@ pub(crate) async fn console_on_harvester(context: &Context, harvester: RunningHa
 fn tell_if_stopped(stop: &CancellationToken) {
     if stop.is_cancelled() {
         // It has ended all the same when nobody reads this.
-        let _ = writeln!(io::stderr().lock(), "farmconsole: ended by `farmconsole stop`");
+        let _ = writeln!(Out::for_errors(), "farmconsole: ended by `farmconsole stop`");
     }
 }
 

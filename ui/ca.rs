@@ -1,7 +1,7 @@
 //! `farmconsole ca`: from Chia's private CA to the farm's own authorities, from those to new ones, and a passphrase for
 //! their keys.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 
 use farmconsole::config::LegacyCa;
@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::harvester::fleet::{is_legacy, order, view};
+use crate::out::Out;
 use crate::secrets::{ca_passphrase, new_passphrase};
 
 /// Runs the command.
@@ -78,7 +79,7 @@ fn protect(context: &Context, new: Option<&Path>) -> Outcome {
     };
     let new = new_passphrase("the keys of this farm's authorities", new, "--new-passphrase-file")?;
     keys.protect(old.as_ref(), &new).map_err(not_done)?;
-    writeln!(io::stdout().lock(), "{}", context.commands.here(LOCKED))?;
+    writeln!(Out::for_people(), "{}", context.commands.here(LOCKED))?;
     Ok(Ended::Fine)
 }
 
@@ -100,7 +101,7 @@ fn unprotect(context: &Context) -> Outcome {
     let passphrase = Passphrase::new(ca_passphrase(context)?);
     keys.unprotect(&passphrase).map_err(not_done)?;
     writeln!(
-        io::stdout().lock(),
+        Out::for_people(),
         "The keys of this farm's authorities are protected by their mode 0600 alone"
     )?;
     Ok(Ended::Fine)
@@ -171,6 +172,6 @@ async fn harden(context: &Context, force: bool) -> Outcome {
     )
     .await?;
     let audit = context.commands.here("`farmconsole security audit`");
-    writeln!(io::stdout().lock(), "{audit} says where copies of its key still lie")?;
+    writeln!(Out::for_people(), "{audit} says where copies of its key still lie")?;
     Ok(done)
 }

@@ -1,6 +1,6 @@
 //! `farmconsole configure`: changes settings in their file, and the log level of a running farmer at once.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use farmconsole::config::HostPort;
 use farmconsole::config::edit::{EditError, Editor, Outcome as Edited};
@@ -14,6 +14,7 @@ use crate::context::Context;
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::keys::signed_for_another;
+use crate::out::Out;
 
 /// Runs the command.
 pub(crate) async fn run(context: &Context, changes: &Configure) -> Outcome {
@@ -51,7 +52,7 @@ pub(crate) async fn run(context: &Context, changes: &Configure) -> Outcome {
     if let Some(level) = level {
         restart |= !set_running_level(context, level).await?;
     }
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     for line in &said {
         writeln!(out, "{line}")?;
     }

@@ -26,6 +26,7 @@ pub(crate) struct Context {
     /// Where everything lives.
     pub(crate) root: Root,
     /// How the console looks.
+    #[cfg_attr(not(feature = "console"), expect(dead_code, reason = "only the console has looks"))]
     pub(crate) looks: Looks,
     /// Where the passphrase of the farming keys is.
     pub(crate) passphrase_file: Option<PathBuf>,
@@ -111,11 +112,7 @@ impl Context {
 
     /// Standard output of a list: for people, or as JSON.
     pub(crate) fn out(&self, json: bool) -> Out<StdoutLock<'static>> {
-        if json {
-            Out::for_programs()
-        } else {
-            Out::for_people(self.looks.ascii)
-        }
+        if json { Out::for_programs() } else { Out::for_people() }
     }
 
     /// The settings of this root.

@@ -1,7 +1,7 @@
 //! Farming itself: headless (`--daemon`), or in this window with the console on top.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::errors::{not_logged, not_opened};
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::out::Out;
 use crate::signals::{Signals, Wish};
 use crate::{program_text, systemd};
 
@@ -65,10 +66,7 @@ async fn when_the_port_is_free<T>(root: &Root, start: impl Fn() -> Result<T, Sta
                 if waited.is_zero() {
                     let patience = PORT_PATIENCE.as_secs();
                     // Waiting goes on when nobody reads this.
-                    let _ = writeln!(
-                        io::stderr().lock(),
-                        "farmconsole: {taken}; trying again for {patience} s"
-                    );
+                    let _ = writeln!(Out::for_errors(), "farmconsole: {taken}; trying again for {patience} s");
                     tracing::warn!(target: "farmer", "{taken}; trying again for {patience} s");
                 }
                 tokio::time::sleep(PORT_RETRY).await;
@@ -84,7 +82,7 @@ pub(crate) fn announce(context: &Context, farm: &RunningFarm, what: &str) {
     let root = shell_word(context.root.dir());
     // Farming goes on when nobody reads this.
     let _ = writeln!(
-        io::stdout().lock(),
+        Out::for_people(),
         "{what} on port {}; look at it with `farmconsole --root {root}`",
         farm.port
     );
@@ -214,6 +212,8 @@ mod tests {
     use std::cell::Cell;
 
     use farmconsole::net::ListenError;
+
+    use std::io;
 
     use super::*;
 

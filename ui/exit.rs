@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::commands::Commands;
 use crate::format::safe;
+use crate::out::Out;
 
 /// How a command ended well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Failure {
         if self.closed_pipe {
             return 0;
         }
-        let mut err = std::io::stderr().lock();
+        let mut err = Out::for_errors();
         // Nothing is left to tell about a stderr that cannot be written.
         let _ = writeln!(err, "farmconsole: {}", shown(&commands.here(&self.sentence)));
         if let Some(hint) = &self.hint {

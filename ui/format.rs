@@ -135,13 +135,17 @@ pub(crate) fn counted(count: u64, one: &str) -> String {
     format!("{} {one}{ending}", grouped(count))
 }
 
-/// A time span in a few characters: `4 s`, `3 min`, `2 h 5 min`, `3 d 4 h`.
+/// A time span in a few characters: `4 s`, `3 min`, `2 h 5 min`, `3 d 4 h`, `2 h`.
 pub(crate) fn span(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    let (large, small) = match seconds {
+        0..60 => return format!("{seconds} s"),
+        60..3600 => return format!("{} min", seconds / 60),
+        3600..86_400 => ((seconds / 3600, "h"), (seconds % 3600 / 60, "min")),
+        _ => ((seconds / 86_400, "d"), (seconds % 86_400 / 3600, "h")),
+    };
+    match small {
+        (0, _) => format!("{} {}", large.0, large.1),
+        (rest, unit) => format!("{} {} {rest} {unit}", large.0, large.1),
     }
 }
 
@@ -320,6 +324,23 @@ mod tests {
             "🌾 barn",
         ] {
             assert_eq!(safe(readable), readable);
+        }
+    }
+
+    #[test]
+    fn time_spans_have_two_units_where_both_say_something() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (3_599, "59 min"),
+            (3_600, "1 h"),
+            (3_659, "1 h"),
+            (3_660, "1 h 1 min"),
+            (86_399, "23 h 59 min"),
+            (2 * 86_400, "2 d"),
+            (2 * 86_400 + 3_600, "2 d 1 h"),
+        ] {
+            assert_eq!(span(seconds), text);
         }
     }
 

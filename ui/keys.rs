@@ -17,6 +17,7 @@ use crate::args::KeysImport;
 use crate::context::{Context, variable};
 use crate::errors::{bad_keys, not_changed};
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::out::Out;
 use crate::secrets;
 
 /// `farmconsole keys import`.
@@ -32,7 +33,7 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
     let source = source(import)?;
     let pools = PoolList::load(&context.root);
     for error in &pools.errors {
-        writeln!(io::stderr(), "farmconsole: a plotNFT is left out: {error}")?;
+        writeln!(Out::for_errors(), "farmconsole: a plotNFT is left out: {error}")?;
     }
     let pools = PoolsToImport {
         pools: &pools.pools,
@@ -43,7 +44,7 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
         },
     };
     let (report, settings_file) = import_into(context, &settings, &source, pools, existing, passphrase.as_ref())?;
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     for key in &report.keys {
         print_key(&mut out, key)?;
     }
@@ -80,6 +81,14 @@ pub(crate) fn import(context: &Context, import: &KeysImport) -> Outcome {
         },
         context.root.keys_file().display()
     )?;
+    if settings.harvester.plot_directories.is_empty() {
+        let add = context.commands.here("`farmconsole plots add -d DIR`");
+        let farm = context.commands.here("`farmconsole`");
+        writeln!(
+            out,
+            "Next: {add} for the plots of this machine, if it has any; then {farm} farms"
+        )?;
+    }
     Ok(Ended::Fine)
 }
 
@@ -236,7 +245,7 @@ pub(crate) fn remove_passphrase(context: &Context) -> Outcome {
 fn change_passphrase(context: &Context, old: Option<&Passphrase>, new: Option<&Passphrase>, said: &str) -> Outcome {
     let file = context.root.keys_file();
     keys::set_passphrase(&file, old, new).map_err(bad_keys)?;
-    writeln!(io::stdout().lock(), "Farming keys in {}: {said}", file.display())?;
+    writeln!(Out::for_people(), "Farming keys in {}: {said}", file.display())?;
     Ok(Ended::Fine)
 }
 
@@ -360,7 +369,7 @@ fn default_keyring() -> Result<PathBuf, Failure> {
 
 /// Opens Chia's keyring, with the public passphrase if that is enough, and says what is in it.
 fn unlock_keyring(path: &Path, choice: KeyringChoice<'_>) -> Result<UnlockedKeyring, Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     let keyring = ChiaKeyring::read(path).map_err(bad_keyring)?;
     let unlocked = match keyring.unlock_with_default().map_err(bad_keyring)? {
         Some(unlocked) => {

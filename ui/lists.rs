@@ -1,6 +1,6 @@
 //! The list commands: `challenges`, `attempts`, `messages`, `alarms`. One line an item, or one JSON object a line.
 
-use std::io::{self, StdoutLock, Write};
+use std::io::{StdoutLock, Write};
 
 use farmconsole::control::{Ask, Event, Role, Watch};
 use farmconsole::handle::{FeedEvent, RecentKind};
@@ -18,7 +18,7 @@ use crate::time::{clock_time, clock_time_ms, date_time};
 pub(crate) async fn challenges(context: &Context, limit: u32, json: bool) -> Outcome {
     let mut events = context.attach().await?.recent(RecentKind::SignagePoints, limit).await?;
     events.reverse();
-    let mut out = io::stdout().lock();
+    let mut out = context.out(json);
     for event in events {
         let FeedEvent::Notice(Notice::SignagePoint { signage_point, .. }) = event else {
             continue;
@@ -163,7 +163,7 @@ async fn list(
                 emit(out(), print(&event))?;
             }
             Event::Skipped(count) => {
-                let mut err = io::stderr().lock();
+                let mut err = Out::for_errors();
                 writeln!(err, "farmconsole: {count} events came too fast and are not shown")?;
             }
             Event::Reply(_) | Event::Snapshot(_) | Event::Machine(_) | Event::Recording(_) => {}

@@ -66,7 +66,14 @@ fn status() -> u8 {
         return exit::Failure::new(exit::Status::Failed, format!("switch core dumps off: {error}"))
             .report(&Commands::default());
     }
-    let cli = command_line();
+    // What is wrong with a command line names it, too.
+    if std::env::args_os().any(|argument| argument == "--ascii") {
+        out::only_ascii();
+    }
+    let cli = match command_line() {
+        Ok(cli) => cli,
+        Err(other) => return ended_by_command_line(&other),
+    };
     if matches!(&cli.command, Some(Command::Plots { command }) if command.asks_drives())
         && let Some(status) = left_behind::run()
     {
@@ -93,14 +100,28 @@ fn status() -> u8 {
     code
 }
 
-/// The command line; wrong usage ends the program here. An empty variable names no root, an empty `--root` is a mistake.
-fn command_line() -> Cli {
+/// The command line. An empty variable names no root, an empty `--root` is a mistake.
+fn command_line() -> Result<Cli, clap::Error> {
     let mut command = Cli::command();
     if std::env::var_os(ROOT_VARIABLE).is_some_and(|root| root.is_empty()) {
         command = command.mut_arg("root", |root| root.env(None));
     }
-    let cli = Cli::from_arg_matches(&command.get_matches());
-    cli.unwrap_or_else(|error| error.exit())
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
+/// Help, the version, or what is wrong with a command line; the exit status.
+fn ended_by_command_line(told: &clap::Error) -> u8 {
+    use std::io::Write as _;
+
+    let text = told.render().to_string();
+    let mut out = out::Out::for_errors();
+    // There is nobody else to tell that nobody reads this.
+    let _ = if told.use_stderr() && out.is_ascii() && !text.is_ascii() {
+        write!(out, "{text}")
+    } else {
+        told.print()
+    };
+    u8::try_from(told.exit_code()).unwrap_or(exit::Status::Usage as u8)
 }
 
 async fn run(cli: Cli, commands: &Commands) -> Outcome {

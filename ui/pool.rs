@@ -25,6 +25,7 @@ use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{grouped, plural, pool_plots, safe};
 use crate::json::json_line;
 use crate::keys::{KeyringChoice, wallet};
+use crate::out::Out;
 use crate::secrets;
 
 /// For each request to a pool.
@@ -138,7 +139,7 @@ async fn login_link(context: &Context, launcher_id: Option<&str>) -> Outcome {
             .failed("login link", failure)
             .hint("import the farming keys again with `farmconsole keys import --mnemonic`")
     })?;
-    writeln!(io::stdout().lock(), "{link}")?;
+    writeln!(Out::for_programs(), "{link}")?;
     Ok(Ended::Fine)
 }
 
@@ -188,7 +189,7 @@ async fn tell(context: &Context, command: &PoolOwnerCommand, what: What) -> Outc
         (_, true) => Some(OwnerRequest::Update),
         (_, false) => Some(OwnerRequest::Register),
     };
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     if let Some(request) = request {
         asking.tell(request, &owner, token_timeout).await?;
         let done = match request {

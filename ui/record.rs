@@ -15,6 +15,7 @@ use crate::args::RecordArgs;
 use crate::context::{Context, not_attached};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{counted, grouped};
+use crate::out::Out;
 
 /// What was recorded reaches the file this often.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -80,7 +81,7 @@ pub(crate) async fn run(context: &Context, arguments: &RecordArgs) -> Outcome {
     } else {
         ", names, addresses, ids, keys and paths replaced"
     };
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     writeln!(
         out,
         "{} of the farmer recorded{privacy}; look at it with `farmconsole replay {}`",

@@ -2,7 +2,7 @@
 //! faster, or at once to see whether it does the same.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::feed::{Feed, FeedItem, Playback};
 use crate::format::{grouped, plural};
+use crate::out::Out;
 
 /// Lines read ahead.
 const AHEAD: usize = 64;
@@ -51,7 +52,7 @@ pub(crate) async fn run(context: &Context, arguments: &ReplayArgs) -> Outcome {
 
 /// Goes through a recording and says whether the farmer here does what the recorded one did.
 fn check(mut recording: Recording<BufReader<File>>, beginning: Beginning) -> Result<Ended, RecordingError> {
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     let began = beginning.now;
     let mut player = Player::new(beginning);
     let (mut calls, mut outputs, mut logged, mut otherwise) = (0_u64, 0_u64, 0_u64, 0_u64);

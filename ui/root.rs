@@ -1,6 +1,6 @@
 //! `farmconsole init` and `farmconsole config`: making a root, and looking at its settings.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[cfg(feature = "console")]
@@ -11,11 +11,12 @@ use farmconsole::keys::address;
 
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::out::Out;
 
 /// `farmconsole init [-c CA_DIR] [--network NAME]`.
 pub(crate) fn init(context: &Context, ca_dir: Option<PathBuf>, network: Option<String>) -> Outcome {
     let report = make(context, ca_dir, network)?;
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     writeln!(out, "{}", context.commands.here(&report.to_string()))?;
     let has_joined = context.root.membership_file().exists();
     if !context.root.keys_file().exists() && !report.harvester_only && !has_joined {
@@ -50,15 +51,13 @@ pub(crate) fn make(
 
 /// `farmconsole config path`.
 pub(crate) fn config_path(context: &Context) -> Outcome {
-    writeln!(io::stdout().lock(), "{}", context.root.config_file().display())?;
+    writeln!(Out::for_programs(), "{}", context.root.config_file().display())?;
     Ok(Ended::Fine)
 }
 
 /// `farmconsole config print-default`.
 pub(crate) fn print_default() -> Outcome {
-    io::stdout()
-        .lock()
-        .write_all(farmconsole::config::DEFAULT_SETTINGS.as_bytes())?;
+    Out::for_programs().write_all(farmconsole::config::DEFAULT_SETTINGS.as_bytes())?;
     Ok(Ended::Fine)
 }
 
@@ -74,7 +73,7 @@ pub(crate) fn check(context: &Context, file: Option<PathBuf>) -> Outcome {
         .hint("name a `config.yaml`; `farmconsole config check` without a file looks at that of the root"));
     }
     let findings = check_settings(&file, &address::check);
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     for finding in &findings {
         writeln!(out, "{finding}")?;
         if let Some(hint) = finding.hint() {

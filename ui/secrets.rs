@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::context::{Context, variable};
 use crate::errors::bad_keys;
 use crate::exit::{Failure, Status};
+use crate::out::Out;
 
 /// Name of the systemd credential with the passphrase of the farming keys.
 const CREDENTIAL: &str = "farmconsole-passphrase";
@@ -239,7 +240,7 @@ pub(crate) fn ask(question: &str) -> io::Result<Zeroizing<String>> {
     let answer = {
         // Before the question: whoever answers it at once is not shown either.
         let _quiet = Quiet::new(&terminal)?;
-        (&terminal).write_all(question.as_bytes())?;
+        Out::on_terminal(&terminal).write_all(question.as_bytes())?;
         answer(&terminal)
     };
     (&terminal).write_all(b"\n")?;

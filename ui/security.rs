@@ -1,6 +1,6 @@
 //! `farmconsole security`: whether keys lie where they should, and only there.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use farmconsole::tls::audit;
 
@@ -14,7 +14,7 @@ use crate::json::json_line;
 pub(crate) fn run(context: &Context, command: SecurityCommand) -> Outcome {
     let SecurityCommand::Audit { output } = command;
     let findings = audit(&context.root);
-    let mut out = io::stdout().lock();
+    let mut out = context.out(output.json);
     for finding in &findings {
         if output.json {
             writeln!(out, "{}", json_line(finding)?)?;

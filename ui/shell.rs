@@ -6,12 +6,13 @@ use clap::{Command, CommandFactory};
 
 use crate::args::Cli;
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::out::Out;
 
 /// Completions for a shell.
 pub(crate) fn completions(shell: clap_complete::Shell) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "farmconsole", &mut script);
-    io::stdout().lock().write_all(&script)?;
+    Out::for_programs().write_all(&script)?;
     Ok(Ended::Fine)
 }
 
@@ -22,10 +23,10 @@ pub(crate) fn man(words: &[String]) -> Outcome {
     if words.is_empty() {
         page.extend_from_slice(include_bytes!("man_sections.roff"));
     }
-    io::stdout().lock().write_all(&page)?;
+    Out::for_programs().write_all(&page)?;
     if io::stdout().is_terminal() {
         // The page is there all the same when nobody reads this.
-        let _ = writeln!(io::stderr().lock(), "{AS_A_PAGE}");
+        let _ = writeln!(Out::for_errors(), "{AS_A_PAGE}");
     }
     Ok(Ended::Fine)
 }

@@ -361,6 +361,12 @@ impl Slot {
         self.session.as_ref().is_some_and(|session| session.synced)
     }
 
+    /// Whether it is telling of its plots, or about to.
+    pub(super) fn tells_of_plots(&self, now: Mono) -> bool {
+        let session = self.session.as_ref();
+        session.is_some_and(|session| !session.synced && now.since(session.sync_moved) < SYNC_HANGS_AFTER)
+    }
+
     /// Plots that count: none while a connection has not told of them.
     pub(super) fn plots(&self) -> u64 {
         match &self.session {

@@ -9,8 +9,8 @@ use super::nodes::{Node, signage_point_view};
 use crate::clock::Now;
 use crate::ids::PeerId;
 use crate::snapshot::{
-    Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, MonitorView, RollCallView,
-    SNAPSHOT_VERSION, SignagePointCounts, SubSlotCell,
+    Awaited, Counters, FarmSnapshot, FarmStatus, FarmTotals, HarvesterId, HarvesterView, KeysView, MonitorView,
+    RollCallView, SNAPSHOT_VERSION, SignagePointCounts, SubSlotCell,
 };
 use crate::units::SIGNAGE_POINTS_PER_SUB_SLOT;
 
@@ -84,8 +84,9 @@ impl Farmer {
         if self.config.keys.handshake().is_none() {
             return FarmStatus::NoKeys;
         }
+        let starting = |waits_for| FarmStatus::Starting { waits_for };
         if self.signage_points.newest().is_none() && is_young {
-            return FarmStatus::Starting;
+            return starting(Awaited::SignagePoint);
         }
         if !self.nodes.values().any(Node::is_up) || since > self.silence_limit() {
             return if self.nodes.values().any(Node::says_unsynced) {
@@ -97,7 +98,7 @@ impl Farmer {
         let connected: Vec<_> = self.harvesters.connected().map(|(_, slot, _)| slot).collect();
         if connected.is_empty() {
             return if is_young {
-                FarmStatus::Starting
+                starting(Awaited::Harvester)
             } else {
                 FarmStatus::NoHarvester
             };
@@ -110,10 +111,16 @@ impl Farmer {
                 for_s: now.mono.since(since).as_secs(),
             };
         }
-        if !connected.iter().any(|slot| slot.has_plots()) {
-            return FarmStatus::NoPlots;
+        // Nobody has no plots before everybody has told of them; and at the start the first may still be on their way.
+        if connected.iter().any(|slot| slot.has_plots()) {
+            starting(Awaited::Answer)
+        } else if connected.iter().any(|slot| slot.tells_of_plots(now.mono)) {
+            starting(Awaited::PlotLists)
+        } else if is_young {
+            starting(Awaited::Plots)
+        } else {
+            FarmStatus::NoPlots
         }
-        FarmStatus::Starting
     }
 
     fn keys_view(&self) -> KeysView {

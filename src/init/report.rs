@@ -78,12 +78,24 @@ impl InitReport {
     pub fn changed(&self) -> bool {
         !self.steps.is_empty()
     }
+
+    /// Whether there was no root before.
+    fn is_new(&self) -> bool {
+        let is_ca = |step: &InitStep| matches!(step, InitStep::MadePrivateCa | InitStep::CopiedPrivateCa { .. });
+        self.steps.contains(&InitStep::WroteSettings) && self.steps.iter().any(is_ca)
+    }
 }
 
 impl fmt::Display for InitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (dir, network) = (self.dir.display(), &self.network);
         match self.kind {
+            RootKind::Own if self.is_new() => {
+                writeln!(f, "New root {dir}, network {network}:")?;
+                if self.dir.iter().any(|name| name == CHIAS_OWN) {
+                    writeln!(f, "  {NO_CHIA}")?;
+                }
+            }
             RootKind::Own if self.changed() => writeln!(f, "Root {dir}, network {network}:")?,
             RootKind::Own => {
                 write!(f, "{dir} is set up already (network {network}); nothing was changed")?;
@@ -118,6 +130,13 @@ impl fmt::Display for InitReport {
         }
     }
 }
+
+/// The directory in which the official software keeps its roots.
+const CHIAS_OWN: &str = ".chia";
+
+/// Whoever names a root there means one that is there.
+const NO_CHIA: &str = "Chia's own software was never set up there: this is a farm of its own. Was another directory \
+                       meant? Then remove this one and name that";
 
 /// What comes next on a machine that joins a farm.
 const HARVEST: &str = "To harvest for that farm: `farmconsole configure --set-farmer-peer FARMER:8447`, \

@@ -558,13 +558,20 @@ fn report_reads_like_this() {
     let root = dir.root();
     let shown = init(&root, &on("simulator1")).unwrap().to_string();
     let expected = "\
-Root ROOT, network simulator1:
+New root ROOT, network simulator1:
   made the directory farmconsole/
   made a private CA: config/ssl/ca/private_ca.crt
   made 9 private and 7 public certificates
   wrote the settings: config/config.yaml
 More machines join while a farmer runs here: `farmconsole harvester invite NAME` prints the command for them.";
     assert_eq!(shown.replace(&root.dir().display().to_string(), "ROOT"), expected);
+    // Whoever names a root of the official software expects one.
+    let not_there = init(&Root::new(dir.0.path().join(".chia/mainnet")), &plain()).unwrap();
+    assert!(
+        not_there
+            .to_string()
+            .contains("Chia's own software was never set up there")
+    );
 }
 
 #[test]

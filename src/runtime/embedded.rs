@@ -25,6 +25,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Between two looks at what is wrong with drives.
 const DRIVES_TOLD_EVERY: Duration = Duration::from_secs(5);
 
+/// Whoever names the first plot directory of a farm waits for its plots.
+const FIRST_PLOTS_SEEN_IN: Duration = Duration::from_secs(5);
+
 /// What the harvester in the farmer's own process is called.
 pub(super) const NAME: &str = "local";
 
@@ -41,7 +44,7 @@ pub(super) async fn run_when_there_are_plots(
 ) {
     let (unlisted_to, drives_to) = (inputs.clone(), inputs.clone());
     let mut teller = SettingsTeller { inputs, told: None };
-    let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into());
+    let interval = Duration::from_secs(settings.harvester.refresh.interval_seconds.into()).min(FIRST_PLOTS_SEEN_IN);
     let mut has_plots = !settings.harvester.plot_directories.is_empty();
     while !has_plots {
         tokio::select! {

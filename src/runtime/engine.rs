@@ -474,7 +474,7 @@ impl Running {
                     engine.sessions.max_capacity(),
                 ),
                 queue(
-                    "nodes, workers and commands to farmer",
+                    "everything else to farmer",
                     engine.inputs.len(),
                     engine.inputs.max_capacity(),
                 ),

@@ -47,6 +47,8 @@ pub use refusal::RefusalView;
 pub use shell_word::shell_word;
 pub use signage_point::{AttemptOutcome, AttemptView, RollCallView, SignagePointCounts, SignagePointView, SubSlotCell};
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{PeerId, PuzzleHash};
@@ -137,8 +139,12 @@ pub struct FarmSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum FarmStatus {
-    /// Just started; nothing can be said yet.
-    Starting,
+    /// Nothing is wrong yet: what a farm that farms must have is still on its way.
+    Starting {
+        /// What comes next.
+        #[serde(default)]
+        waits_for: Awaited,
+    },
     /// Signage points come in and harvesters answer them.
     Farming,
     /// No farming key is loaded: nothing can be signed.
@@ -152,7 +158,7 @@ pub enum FarmStatus {
     NotSynced,
     /// Signage points come, but no harvester is connected.
     NoHarvester,
-    /// Signage points come and harvesters are connected, but they have no plots yet.
+    /// Signage points come and harvesters are connected, but they have no plots.
     NoPlots,
     /// Harvesters are connected and challenged, and none of them answers.
     NoAnswers {
@@ -161,12 +167,41 @@ pub enum FarmStatus {
     },
 }
 
+/// What a farm that starts waits for. `Display` names it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Awaited {
+    /// The chain.
+    #[default]
+    SignagePoint,
+    /// A harvester that connects.
+    Harvester,
+    /// Word from a harvester that it has told of all its plots.
+    PlotLists,
+    /// A plot: those that are connected have none, and a plot may be in the making.
+    Plots,
+    /// An answer to a signage point.
+    Answer,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SignagePoint => "the first signage point",
+            Self::Harvester => "the first harvester",
+            Self::PlotLists => "the harvesters' lists of plots",
+            Self::Plots => "the first plot",
+            Self::Answer => "the first answer",
+        })
+    }
+}
+
 impl FarmStatus {
     /// The word of the header: `FARMING`, `NO SIGNAGE POINTS`, …
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Starting => "STARTING",
+            Self::Starting { .. } => "STARTING",
             Self::Farming => "FARMING",
             Self::NoKeys => "NO KEYS",
             Self::NoSignagePoints { .. } => "NO SIGNAGE POINTS",

@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::alarm::span;
 use crate::ids::PeerId;
 
 /// A harvester as the farmer remembers it while it runs; stable across reconnections.
@@ -288,13 +289,13 @@ impl fmt::Display for RefusalCause {
                 now_unix_s,
             } => {
                 if now_unix_s < from_unix_s {
-                    let off = apart(from_unix_s - now_unix_s);
+                    let off = span(from_unix_s - now_unix_s);
                     write!(
                         f,
                         "its certificate begins {off} after this machine's time: a clock is wrong"
                     )
                 } else {
-                    let off = apart(now_unix_s.saturating_sub(*until_unix_s));
+                    let off = span(now_unix_s.saturating_sub(*until_unix_s));
                     write!(f, "its certificate ended {off} ago by this machine's clock")
                 }
             }
@@ -316,15 +317,6 @@ impl fmt::Display for RefusalCause {
 
 /// The alert of a peer that finds a certificate expired, or not valid yet.
 const OUT_OF_DATE: &str = "CertificateExpired";
-
-/// A span of time, roughly.
-fn apart(seconds: u64) -> String {
-    match seconds {
-        0..=7_199 => format!("{} min", seconds.div_ceil(60)),
-        7_200..=172_799 => format!("{} hours", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
-}
 
 /// Why an established connection ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -448,6 +448,54 @@ def harvester_restart(world):
     wait_for("the alarm is over", 30, lambda: (not [a for a in world.farm.alarms() if a["kind"] == "harvester_absent"], world.farm.alarms()))
 
 
+def absent_harvester_keeps_its_plots(world):
+    """A harvester of the farm that is gone is listed with the plots that it had, also after a restart of the farmer."""
+    harvester = Harvester(world.work, world.venvs, "2.7.5", "h-member")
+    harvester.set_up(world.farm, world.plot_directory("member", world.plots()["nft"][:2], None)[:1])
+    ssl = harvester.root / "config/ssl"
+    key, request = ssl / "harvester/private_harvester.key", ssl / "harvester.csr"
+    # On a simulated chain only those are expected that joined; no copy of Chia's private CA makes anybody one of them.
+    new_key = ["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"]
+    subprocess.run([*new_key, "-keyout", key, "-out", request], check=True, capture_output=True)
+    world.farm.cli("harvester", "sign-csr", "member", str(request), "--out", str(ssl))
+    (ssl / "private_harvester.crt").replace(ssl / "harvester/private_harvester.crt")
+    (ssl / "private_ca.crt").replace(ssl / "ca/private_ca.crt")
+    world.extra.append(harvester)
+    harvester.start()
+
+    def listed(state):
+        views = [(h["name"], h["state"]["state"], h["plots"]) for h in world.of(harvester)]
+        return views == [("member", state, 2)], views
+
+    wait_for("it farms", 40, lambda: listed("farming"))
+    harvester.stop()
+    wait_for("it is absent with its plots", 20, lambda: listed("absent"))
+    world.farm.stop()
+    world.farm.start()
+    wait_for("so it is after a restart", 20, lambda: listed("absent"))
+    harvester.start()
+    wait_for("it farms again", 40, lambda: listed("farming"))
+    harvester.stop()
+    world.farm.cli("harvester", "revoke", "member")
+    world.all_farming(60)
+
+
+def control_socket_is_put_back(world):
+    """A farmer whose control socket was removed puts it back and farms on: `summary` works again."""
+    world.all_farming(120)
+    farm = world.farm
+    socket_file, before = farm.root / "farmconsole/control.sock", farm.summary()["signage_points_received"]
+    socket_file.unlink()
+    if (status := farm.cli("summary", check=False).returncode) != 69:
+        raise Failed(f"`summary` without a socket ends with status {status}")
+    wait_for("`summary` works again", 20, lambda: farm.cli("summary", check=False).returncode == 0)
+    if (mode := socket_file.stat().st_mode & 0o777) != 0o600:
+        raise Failed(f"the socket that was put back has the mode {mode:o}")
+    if (after := farm.summary()["signage_points_received"]) <= before:
+        raise Failed(f"{before} signage points before, {after} after: this is another farmer, or it stood still")
+    world.all_farming(10)
+
+
 def harvester_hangs(world):
     """A stopped harvester process is noticed although its connection stays open."""
     harvester = world.official[1]
@@ -796,6 +844,7 @@ def log_lines(world):
 
 SCENARIOS = [
     connected_and_synced, plots_of_no_plotnft, proofs_become_blocks, cross_check, log_lines, plots_come_and_go, harvester_restart, harvester_hangs,
+    absent_harvester_keeps_its_plots, control_socket_is_put_back,
     harvester_clock_differs, shared_certificate, foreign_ca, wrong_network, v2_plots, partials_reach_a_pool,
     v2_partials_reach_a_pool, farmer_restart, farmer_killed, plots_lost_while_everything_was_off,
     own_harvester_comes_and_goes, own_harvester_beside_the_official_one,

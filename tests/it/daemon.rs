@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
@@ -202,6 +202,23 @@ fn plot_directories_that_come_while_it_runs_are_looked_into() {
             }
         }
     }
+}
+
+#[test]
+fn first_plots_of_a_farm_are_farmed_soon() {
+    let mut farm = Program::simulated();
+    farm.start();
+    let plots = farm.dir.path().join("plots");
+    fs::create_dir(&plots).unwrap();
+    fs::write(plots.join("plot-k32-broken.plot"), [0; 200]).unwrap();
+    farm.ok(&["plots", "add", "-d", plots.to_str().unwrap()]);
+    let added = Instant::now();
+    farm.until("its own harvester has seen the file", |summary| {
+        let harvesters = summary["harvesters"].as_array().unwrap();
+        harvesters.iter().any(|harvester| harvester["failed"] == 1)
+    });
+    let refresh = Duration::from_secs(120);
+    assert!(added.elapsed() < refresh / 2, "{:?}", added.elapsed());
 }
 
 #[test]

@@ -35,6 +35,10 @@ fn keys_import_says_that_it_wrote_reward_addresses() {
     let import = ["keys", "import", "--mnemonic-file", mnemonic.to_str().unwrap()];
     assert!(program.ok(&import).contains("Reward addresses written to"));
     assert!(!program.ok(&import).contains("Reward addresses written to"));
+    let next = format!("Next: `farmconsole --root {} plots add", program.root().display());
+    assert!(program.ok(&import).contains(&next));
+    program.ok(&["plots", "add", "-d", program.dir.path().to_str().unwrap()]);
+    assert!(!program.ok(&import).contains(&next), "they are named already");
 }
 
 #[test]

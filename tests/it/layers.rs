@@ -116,6 +116,24 @@ fn every_certificate_is_verified() {
 }
 
 #[test]
+fn people_are_told_things_in_one_place() {
+    for file in rust_files(Path::new("ui")) {
+        if is_test_file(&file) || file.starts_with("ui/console") || file.ends_with("ui/out.rs") {
+            continue;
+        }
+        let code = without_comments(&fs::read_to_string(&file).unwrap());
+        for end in ["io::stdout()", "io::stderr()"] {
+            let is_written = |(at, _): (usize, &str)| !code[at + end.len()..].starts_with(".is_terminal()");
+            assert!(
+                !code.match_indices(end).any(is_written),
+                "{} writes to {end}, which knows nothing of --ascii: `Out` of ui/out.rs does",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
 fn every_source_file_has_a_known_room() {
     let known: Vec<&str> = RING_0.iter().chain(&RING_1).copied().chain(["lib"]).collect();
     for entry in fs::read_dir("src").unwrap() {

@@ -200,3 +200,20 @@ fn directories_and_plots_are_told_in_ascii_where_that_is_asked_for() {
         assert!(said.is_ascii() && said.contains("pl\\u{f6}ts"), "{words:?}: {said}");
     }
 }
+
+#[test]
+fn what_is_wrong_is_told_in_ascii_where_that_is_asked_for() {
+    let program = Program::simulated();
+    for (words, status) in [
+        (["plots", "remove", "-d", "/no/pl\u{f6}ts"].as_slice(), 1),
+        (&["plots", "create", "-d", "/dev/null/pl\u{f6}ts"], 1),
+        (&["keys", "import", "--mnemonic-file", "/no/pl\u{f6}ts"], 78),
+        (&["pl\u{f6}ts"], 2),
+        (&["summary", "--root", "/no/pl\u{f6}ts"], 69),
+    ] {
+        let said = program.fails(words, status);
+        assert!(said.contains("pl\u{f6}ts"), "{words:?}: {said}");
+        let said = program.fails(&[words, &["--ascii"]].concat(), status);
+        assert!(said.is_ascii() && said.contains("pl\\u{f6}ts"), "{words:?}: {said}");
+    }
+}

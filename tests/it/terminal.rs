@@ -210,7 +210,7 @@ fn every_size_is_drawn() {
         }
     }
     screen.resize(100, 30);
-    screen.until_shown("SIMULATED");
+    screen.until_shown("only what is wrong");
 }
 
 #[test]

@@ -24,7 +24,8 @@ use super::tone::Tone;
 use super::views::{
     alarms, entry, farm, full, harvester, harvesters, header, help, messages, plots, pools, proofs, report,
 };
-use super::widgets::pane::{clear, popup, title};
+use super::widgets::pane::clear;
+use super::widgets::question::Question;
 use super::widgets::text::{fit_end, line_width, put, put_ends, span, width, wrap};
 use crate::feed::FarmerPlace;
 use crate::format::{grouped, safe};
@@ -72,7 +73,7 @@ fn draw_in(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     last_line(model, last, buffer);
     match &model.dialog {
         Some(Dialog::Help { scroll }) => help::draw(model, *scroll, area, buffer),
-        Some(Dialog::Quit) => quit(model, area, buffer),
+        Some(Dialog::Quit) => QUIT.draw(model.theme, 54, area, buffer),
         Some(Dialog::Report { what, scroll }) => report::draw(model, *what, *scroll, area, buffer),
         Some(Dialog::Full { scroll }) => full::draw(model, *scroll, area, buffer),
         Some(Dialog::Entry { entry: it, scroll }) => entry::draw(model, it, *scroll, area, buffer),
@@ -265,28 +266,11 @@ fn opens(model: &Model) -> bool {
     }
 }
 
-fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let theme = model.theme;
-    let inner = popup(buffer, area, theme, title(theme, "Quit"), 54, 6);
-    let text = |text: &'static str| Line::from(span(text, theme.style(Tone::Plain)));
-    put(
-        buffer,
-        inner,
-        0,
-        &Line::from(span(" Quit and stop farming?", theme.style(Tone::Title))),
-    );
-    put(
-        buffer,
-        inner,
-        1,
-        &text(" Farming happens in this window. To keep it going"),
-    );
-    put(buffer, inner, 2, &text(" without one, start it again with --daemon."));
-    let keys = Line::from(vec![
-        span(" y", theme.style(Tone::Bad)),
-        span(" quit and stop farming   ", theme.style(Tone::Plain)),
-        span("enter", theme.style(Tone::Accent)),
-        span(" go on farming", theme.style(Tone::Plain)),
-    ]);
-    put(buffer, inner, 3, &keys);
-}
+/// What is asked before farming ends.
+const QUIT: Question = Question {
+    title: "Quit",
+    asks: "Quit and stop farming?",
+    explains: "Farming happens in this window. To keep it going without one, start it again with --daemon.",
+    yes: "quit and stop farming",
+    no: "go on farming",
+};

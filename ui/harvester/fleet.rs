@@ -16,6 +16,7 @@ use crate::context::{Attached, Context};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe, span};
 use crate::json::json_line;
+use crate::out::Out;
 
 /// `farmconsole harvester invite`.
 pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outcome {
@@ -34,7 +35,7 @@ pub(crate) async fn invite(context: &Context, options: HarvesterInvite) -> Outco
     };
     let fleet = view(&mut attached).await?;
     let is_there = |it: &&Member| it.standing == Standing::Allowed && it.name.as_ref() == Some(&options.name);
-    let mut out = io::stdout().lock();
+    let mut out = context.out(options.output.json);
     if options.output.json {
         #[derive(serde::Serialize)]
         struct Invited<'a> {
@@ -144,7 +145,7 @@ pub(crate) async fn order(context: &Context, ask: FleetAsk, done: &str) -> Outco
         return Err(strange());
     };
     writeln!(
-        io::stdout().lock(),
+        Out::for_people(),
         "{}",
         format!("{} {}", context.commands.here(done), safe(&who)).trim_end()
     )?;
@@ -173,7 +174,7 @@ pub(crate) async fn sign_csr(context: &Context, name: HarvesterName, request: &P
         (out.join("private_harvester.crt"), &certificate),
         (out.join("private_ca.crt"), &server_ca),
     ];
-    let mut stdout = io::stdout().lock();
+    let mut stdout = Out::for_people();
     for (path, text) in files {
         replace_file(&path, text.as_bytes(), FileMode::Exactly(CERTIFICATE_FILE))
             .map_err(|error| Failure::new(Status::Failed, format!("write {}: {error}", path.display())))?;

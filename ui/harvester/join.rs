@@ -18,6 +18,7 @@ use crate::args::HarvesterJoin;
 use crate::context::{Context, variable};
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
+use crate::out::Out;
 
 /// Runs the command.
 pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
@@ -40,7 +41,7 @@ pub(crate) async fn join(context: &Context, options: HarvesterJoin) -> Outcome {
     try_out(&joined.membership, &joined.farmer).await?;
     let root = shell_word(root.dir());
     writeln!(
-        io::stdout().lock(),
+        Out::for_people(),
         "{} belongs to the farm of {} now (network {}).\n{}",
         joined.membership.name(),
         joined.farmer,
@@ -237,7 +238,7 @@ async fn wait_until_seen(joined: &Joined) -> Outcome {
 }
 
 fn say(text: &str) -> Result<(), Failure> {
-    Ok(writeln!(io::stdout().lock(), "{text}")?)
+    Ok(writeln!(Out::for_people(), "{text}")?)
 }
 
 /// Asks whoever sits at the terminal; nothing if nobody does.
@@ -245,7 +246,7 @@ fn confirm(question: &str) -> Option<bool> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return None;
     }
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_people();
     write!(out, "{question} [y/N] ").ok()?;
     out.flush().ok()?;
     let mut answer = String::new();

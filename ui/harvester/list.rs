@@ -59,7 +59,8 @@ pub(crate) async fn list(context: &Context, refresh: bool, files: Files, json: b
         }
     }
     if snapshot.harvesters.is_empty() && !json {
-        writeln!(out, "no harvester has connected yet")?;
+        let how = context.commands.here(super::HOW_TO_HAVE_ONE);
+        writeln!(out, "no harvester has connected yet: {how}")?;
     }
     let differs = |h: &&HarvesterView| h.cross_check.as_ref().is_some_and(|c| c.missing + c.unexpected > 0);
     let wrong = refresh

@@ -1,7 +1,7 @@
 //! `farmconsole harvester run`: harvests alone, for a farmer on another machine; with a console in a terminal, else
 //! headless.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use farmconsole::config::{ConfigError, Settings, shell_word};
@@ -14,6 +14,7 @@ use crate::context::{Attached, Context};
 use crate::daemon::{self, GOODBYE};
 use crate::errors::{bad_settings, not_opened};
 use crate::exit::{Failure, Outcome, Status};
+use crate::out::Out;
 use crate::signals::Signals;
 use crate::stop;
 use crate::systemd;
@@ -29,7 +30,7 @@ pub(crate) async fn run(context: &Context, options: HarvesterRun) -> Outcome {
         Face::None(signals) => {
             // Harvesting goes on when nobody reads this.
             let _ = writeln!(
-                io::stdout().lock(),
+                Out::for_people(),
                 "harvesting for farmer {farmer}; look at it with `farmconsole --root {}`",
                 shell_word(context.root.dir())
             );
@@ -131,6 +132,8 @@ mod tests {
     use std::path::PathBuf;
 
     use farmconsole::tls::TlsError;
+
+    use std::io;
 
     use super::*;
 

@@ -25,6 +25,7 @@ use crate::commands::Commands;
 use crate::context::Context;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::format::{plural, safe};
+use crate::out::Out;
 use crate::signals::Signals;
 
 /// Runs the command.
@@ -115,7 +116,7 @@ fn challenges(options: &PlotsCheck) -> Result<std::ops::Range<u64>, Failure> {
     let mut number = options.num;
     if (1..FEWEST_CHALLENGES).contains(&number) {
         writeln!(
-            io::stderr().lock(),
+            Out::for_errors(),
             "{number} challenges are too few, asking {FEWEST_CHALLENGES}"
         )?;
         number = FEWEST_CHALLENGES;
@@ -129,7 +130,7 @@ fn farming_keys(context: &Context, settings: &Settings) -> Result<Option<Harvest
     let reports = match keys::show(&context.root.keys_file()) {
         Err(KeysError::Missing { .. }) => {
             writeln!(
-                io::stderr().lock(),
+                Out::for_errors(),
                 "no farming keys on this root: whose plots they are is not checked"
             )?;
             return Ok(None);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::format::span;
+use crate::out::Out;
 
 /// One line that says how far a command is.
 pub(super) struct Progress {
@@ -34,18 +35,18 @@ impl Progress {
         let line = line(share, what, elapsed);
         // Nobody is harmed by progress that cannot be shown.
         if self.is_terminal {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K{line}");
+            let _ = write!(Out::for_errors(), "\r\x1b[K{line}");
             self.is_drawn = true;
         } else if self.said.elapsed() >= SAY_EVERY {
             self.said = Instant::now();
-            let _ = writeln!(io::stderr().lock(), "{line}");
+            let _ = writeln!(Out::for_errors(), "{line}");
         }
     }
 
     /// Makes room for other output.
     pub(super) fn clear(&mut self) {
         if std::mem::take(&mut self.is_drawn) {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+            let _ = write!(Out::for_errors(), "\r\x1b[K");
         }
     }
 }

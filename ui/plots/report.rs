@@ -11,6 +11,7 @@ use farmconsole::wire::{G1Bytes, PlotPool};
 use serde::Serialize;
 
 use crate::format::{plural, safe};
+use crate::out::Out;
 
 /// One line that says what the plot is and what came of it, and one for each trouble.
 pub(super) fn print_report(out: &mut impl Write, report: &PlotReport, settings: &Settings) -> io::Result<()> {
@@ -109,7 +110,7 @@ fn ms(time: Duration) -> f64 {
 }
 
 pub(super) fn print_json(object: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = Out::for_programs();
     serde_json::to_writer(&mut out, object).map_err(io::Error::from)?;
     writeln!(out)
 }

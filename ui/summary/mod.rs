@@ -107,8 +107,12 @@ fn own_part(out: &mut impl Write, snapshot: &FarmSnapshot) -> io::Result<()> {
             plural(chain.blocks, "simulated block")
         )?;
     }
-    if !snapshot.status.is_fine() {
-        writeln!(out, "State: {}", snapshot.status.word())?;
+    match &snapshot.status {
+        FarmStatus::Farming => {}
+        status @ FarmStatus::Starting { waits_for } => {
+            writeln!(out, "State: {}, waiting for {waits_for}", status.word())?;
+        }
+        status => writeln!(out, "State: {}", status.word())?,
     }
     for node in snapshot.nodes.iter().filter(|_| !snapshot.simulated) {
         writeln!(
@@ -271,12 +275,14 @@ fn official_status(snapshot: &FarmSnapshot) -> &'static str {
     }
     match snapshot.status {
         FarmStatus::NotSynced => "Not synced or not connected to peers",
-        FarmStatus::NoSignagePoints { .. } | FarmStatus::Starting if !snapshot.nodes.iter().any(|n| n.connected) => {
+        FarmStatus::NoSignagePoints { .. } | FarmStatus::Starting { .. }
+            if !snapshot.nodes.iter().any(|n| n.connected) =>
+        {
             "Not available"
         }
         FarmStatus::NoSignagePoints { .. } => "Not synced or not connected to peers",
         FarmStatus::NoKeys => "Not running",
-        FarmStatus::Starting
+        FarmStatus::Starting { .. }
         | FarmStatus::Farming
         | FarmStatus::NoHarvester
         | FarmStatus::NoPlots

@@ -2,8 +2,8 @@
 
 use farmconsole::ids::PeerId;
 use farmconsole::snapshot::{
-    AlarmKind, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView, MonitorView,
-    NodeView, PoolState, PoolView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
+    AlarmKind, Awaited, EligibilityView, FarmTotals, HarvesterId, HistoryView, KeysView, LastAnswerView, LuckView,
+    MonitorView, NodeView, PoolState, PoolView, SNAPSHOT_VERSION, SignagePointCounts, SimulatedChainView, WinCounts,
 };
 
 use super::*;
@@ -64,6 +64,18 @@ fn absent_harvester_is_in_our_part_only() {
     };
     assert!(!official(&farm).contains("10.0.0.7"));
     assert!(own(&farm).contains("Harvester 10.0.0.7: absent"), "{}", own(&farm));
+}
+
+#[test]
+fn farm_that_starts_says_what_it_waits_for_and_one_without_plots_that_it_has_none() {
+    let mut farm = farm_of_the_samples();
+    farm.status = FarmStatus::Starting {
+        waits_for: Awaited::PlotLists,
+    };
+    let line = "State: STARTING, waiting for the harvesters' lists of plots\n";
+    assert!(own(&farm).contains(line), "{}", own(&farm));
+    farm.status = FarmStatus::NoPlots;
+    assert!(own(&farm).contains("State: NO PLOTS\n"), "{}", own(&farm));
 }
 
 #[test]

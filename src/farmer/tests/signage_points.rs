@@ -3,7 +3,7 @@
 use super::story::*;
 use crate::farmer::{ChainState, Input, NodeLink, NodeStatus};
 use crate::ids::PeerId;
-use crate::snapshot::{AlarmKind, AttemptOutcome, FarmStatus, HarvesterState, Notice, Severity, SubSlotCell};
+use crate::snapshot::{AlarmKind, AttemptOutcome, Awaited, FarmStatus, HarvesterState, Notice, Severity, SubSlotCell};
 use crate::units::{Difficulty, Height};
 use crate::wire::{SignagePointFilter, ToHarvester};
 
@@ -461,7 +461,7 @@ fn node_view_tells_what_the_node_says_or_why_it_does_not() {
 #[test]
 fn farm_without_any_node_says_so() {
     let mut story = Story::of(config());
-    assert_eq!(story.snapshot().status, FarmStatus::Starting);
+    assert_eq!(story.snapshot().status, waits_for(Awaited::SignagePoint));
     story.pass(seconds(61));
     assert_eq!(
         story.alarms(),
@@ -492,11 +492,11 @@ fn status_follows_answers_not_connections() {
     story.pass(seconds(31));
     assert_eq!(story.snapshot().status, FarmStatus::NoHarvester);
     let barn = story.connect("barn");
-    assert_eq!(story.snapshot().status, FarmStatus::NoPlots);
+    assert_eq!(story.snapshot().status, waits_for(Awaited::PlotLists));
     story.sync_all(barn, &plots("/mnt/d1", 3));
-    assert_ne!(
+    assert_eq!(
         story.snapshot().status,
-        FarmStatus::Farming,
+        waits_for(Awaited::Answer),
         "it has not answered anything"
     );
     let point = story.signage_point();
@@ -504,6 +504,38 @@ fn status_follows_answers_not_connections() {
     assert_eq!(story.snapshot().status, FarmStatus::Farming);
     story.disconnect(barn);
     assert_eq!(story.snapshot().status, FarmStatus::NoHarvester);
+}
+
+fn waits_for(waits_for: Awaited) -> FarmStatus {
+    FarmStatus::Starting { waits_for }
+}
+
+#[test]
+fn start_is_not_called_a_farm_without_plots() {
+    let mut story = Story::new();
+    let point = story.signage_point();
+    assert_eq!(story.snapshot().status, waits_for(Awaited::Harvester));
+    let barn = story.connect("barn");
+    assert_eq!(story.snapshot().status, waits_for(Awaited::PlotLists));
+    story.sync_all(barn, &[]);
+    story.answer_with(barn, &point, 0, 0);
+    story.pass(seconds(29));
+    assert_eq!(
+        story.snapshot().status,
+        waits_for(Awaited::Plots),
+        "one may be in the making"
+    );
+    story.pass(seconds(1));
+    assert_eq!(story.snapshot().status, FarmStatus::NoPlots);
+    story.connect("shelf");
+    story.pass(seconds(29));
+    assert_eq!(
+        story.snapshot().status,
+        waits_for(Awaited::PlotLists),
+        "shelf may have some"
+    );
+    story.pass(seconds(1));
+    assert_eq!(story.snapshot().status, FarmStatus::NoPlots, "it tells of none");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::super::views::header::short_bytes;
 use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_bar_title, sparkline};
 use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table};
-use super::super::widgets::text::{put, span};
+use super::super::widgets::text::{put, span, wrap};
 use super::model::Model;
 use crate::format::{counted, grouped};
 use crate::harvester::status::{drive_words, has_damaged_plots};
@@ -131,11 +131,14 @@ fn drives(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     );
     if drives.is_empty() {
         let text = if model.snapshot.scan.finished_at_unix_ms.is_some() {
-            "no plot was found; farmconsole plots add -d DIR"
+            "no plot was found: `farmconsole plots add -d DIR` names a directory with some"
         } else {
             "no plot was looked for yet: that begins when the farmer has sent its keys"
         };
-        put(buffer, inner, 0, &dim(model, text));
+        let text = model.remedy(text);
+        for (row, text) in (0..).zip(wrap(&text, inner.width)) {
+            put(buffer, inner, row, &dim(model, &text));
+        }
         return Vec::new();
     }
     let columns = [

@@ -10,7 +10,8 @@ use super::super::tone::Tone;
 use super::super::views::header::short_bytes;
 use super::super::views::{draw_text, last_scroll_of};
 use super::super::widgets::pane::{popup, title};
-use super::super::widgets::text::{line_width, put, span, wrap_keeping};
+use super::super::widgets::question::Question;
+use super::super::widgets::text::{line_width, span, wrap_keeping};
 use super::keymap::BINDINGS;
 use super::model::{Dialog, Model};
 use super::panes::{drive_tone, file_words, level_tone, micros};
@@ -26,7 +27,7 @@ const NAMES: usize = 10;
 /// Draws what lies over the screen.
 pub(super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
     match model.dialog {
-        Some(Dialog::Quit) => quit(model, area, buffer),
+        Some(Dialog::Quit) => QUIT.draw(model.theme, 62, area, buffer),
         Some(Dialog::Help { scroll } | Dialog::Wrong { scroll } | Dialog::Details { scroll }) => {
             if let Some((name, text)) = text(model, area.width) {
                 let theme = model.theme;
@@ -161,32 +162,15 @@ fn record(model: &Model, text: &mut Text<'_>) -> &'static str {
     "Log record (esc closes)"
 }
 
-/// The question before quitting.
-fn quit(model: &Model, area: Rect, buffer: &mut Buffer) {
-    let theme = model.theme;
-    let inner = popup(buffer, area, theme, title(theme, "Quit"), 62, 6);
-    let text = |text: &'static str, tone| Line::from(span(text, theme.style(tone)));
-    put(buffer, inner, 0, &text(" Quit and stop harvesting?", Tone::Title));
-    put(
-        buffer,
-        inner,
-        1,
-        &text(" This harvester runs in this window. To keep one going", Tone::Plain),
-    );
-    put(
-        buffer,
-        inner,
-        2,
-        &text(" without a window, use the systemd unit or --no-console.", Tone::Plain),
-    );
-    let keys = Line::from(vec![
-        span(" y", theme.style(Tone::Bad)),
-        span(" quit and stop harvesting   ", theme.style(Tone::Plain)),
-        span("enter", theme.style(Tone::Accent)),
-        span(" go on harvesting", theme.style(Tone::Plain)),
-    ]);
-    put(buffer, inner, 3, &keys);
-}
+/// What is asked before harvesting ends.
+const QUIT: Question = Question {
+    title: "Quit",
+    asks: "Quit and stop harvesting?",
+    explains: "This harvester runs in this window. To keep one going without a window, use the systemd unit or \
+               --no-console.",
+    yes: "quit and stop harvesting",
+    no: "go on harvesting",
+};
 
 /// Lines of names and what they mean, wrapped.
 struct Text<'a> {

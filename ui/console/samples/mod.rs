@@ -76,7 +76,9 @@ pub(super) fn empty() -> FarmSnapshot {
         started_at_unix_ms: NOW - 2_000,
         network: "mainnet".to_owned(),
         simulated: false,
-        status: FarmStatus::Starting,
+        status: FarmStatus::Starting {
+            waits_for: Awaited::SignagePoint,
+        },
         nodes: vec![],
         listening_on: vec!["0.0.0.0:8447".to_owned()],
         keys: KeysView::default(),

@@ -427,3 +427,19 @@ fn only_plain_letters_are_typed_or_taken_for_an_answer() {
     update(&mut farm, Message::Key(key));
     assert_eq!(farm.filter, "");
 }
+
+#[test]
+fn the_question_before_quitting_is_read_whole_on_the_smallest_terminal() {
+    let mut farm = console(samples::many(), 40, 10);
+    farm.place = FarmerPlace::Here;
+    press(&mut farm, 'q');
+    let drawn = text(&farm);
+    for words in [
+        "keep it going",
+        "--daemon.",
+        "quit and stop farming",
+        "enter go on farming",
+    ] {
+        assert!(drawn.contains(words), "{words}: {drawn}");
+    }
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crossterm::event::KeyCode;
-use farmconsole::snapshot::{FarmSnapshot, FarmStatus};
+use farmconsole::snapshot::{Awaited, FarmSnapshot, FarmStatus};
 
 use super::super::export::Format;
 use super::super::message::{Effect, Message, Save};
@@ -43,7 +43,21 @@ fn farm_that_does_not_farm() {
     };
     let line = |status| first_line(&console(farm(status), 120, 36));
     let lines = [
-        FarmStatus::Starting,
+        FarmStatus::Starting {
+            waits_for: Awaited::SignagePoint,
+        },
+        FarmStatus::Starting {
+            waits_for: Awaited::Harvester,
+        },
+        FarmStatus::Starting {
+            waits_for: Awaited::PlotLists,
+        },
+        FarmStatus::Starting {
+            waits_for: Awaited::Plots,
+        },
+        FarmStatus::Starting {
+            waits_for: Awaited::Answer,
+        },
         FarmStatus::Farming,
         FarmStatus::NoKeys,
         FarmStatus::NoSignagePoints { for_s: 75 },

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use farmconsole::snapshot::{ALARM_HISTORY_KEPT, AlarmKind, AlarmView, FarmSnapshot, HarvesterState};
+use farmconsole::snapshot::{
+    ALARM_HISTORY_KEPT, AlarmKind, AlarmView, Awaited, FarmSnapshot, FarmStatus, HarvesterState,
+};
 
 use super::*;
 
@@ -396,4 +398,41 @@ fn names_beside_files_and_drives_are_told_apart() {
             }
         }
     }
+}
+
+#[test]
+fn farm_that_never_had_a_harvester_is_told_how_to_have_one() {
+    let mut farm = samples::empty();
+    farm.status = FarmStatus::NoHarvester;
+    let mut model = console(farm, 80, 24);
+    for screen in ['1', '2'] {
+        press(&mut model, screen);
+        let drawn = text(&model);
+        for command in ["`farmconsole plots add -d DIR`", "`farmconsole harvester invite NAME`"] {
+            assert!(drawn.contains(command), "{command}: {drawn}");
+        }
+    }
+    let mut farm = samples::empty();
+    farm.status = FarmStatus::Starting {
+        waits_for: Awaited::Harvester,
+    };
+    assert!(
+        !text(&console(farm, 80, 24)).contains("plots add"),
+        "it has just begun to wait"
+    );
+}
+
+#[test]
+fn farm_without_plots_is_told_how_to_name_some() {
+    let mut farm = samples::many();
+    farm.status = FarmStatus::NoPlots;
+    let mut model = console(farm, 80, 24);
+    assert!(first_line(&model).contains("NO PLOTS  no harvester told of plots "));
+    let asked = press(&mut model, '3');
+    answer(&mut model, &asked, samples::page(0, true));
+    assert!(
+        text(&model).contains("`farmconsole plots add -d DIR`"),
+        "{}",
+        text(&model)
+    );
 }

@@ -1,6 +1,8 @@
 //! Screen 1: the farm at one glance.
 
-use farmconsole::snapshot::{AttemptOutcome, AttemptView, FarmSnapshot, LuckBand, LuckVerdict, PartialCounts};
+use farmconsole::snapshot::{
+    AttemptOutcome, AttemptView, FarmSnapshot, FarmStatus, LuckBand, LuckVerdict, PartialCounts,
+};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -15,7 +17,7 @@ use super::super::widgets::bars::{LOOKUP_BAR, lateness_tone, lookup_bar, lookup_
 use super::super::widgets::pane::{pane_with, title};
 use super::super::widgets::table::{Column, Rows, plain, table};
 use super::super::widgets::text::{fit, put, span};
-use super::{ago, list_title, longest, messages, pools, put_nothing, roll_call};
+use super::{ago, list_title, longest, messages, no_harvester, pools, put_nothing, roll_call};
 use crate::format::{
     BLOCK_SECONDS, NO_WIN, chia_bytes, chia_effective_bytes, chia_minutes, grouped, lookup_time, minutes_to_win, plural,
 };
@@ -82,12 +84,12 @@ fn attempts(model: &Model, area: Rect, buffer: &mut Buffer) -> Vec<Hit> {
     };
     let inner = pane_with(buffer, area, theme, name, in_short(model, area));
     if rows.is_empty() {
-        put_nothing(
-            model,
-            buffer,
-            inner,
-            "no answer yet: harvesters answer each signage point they are sent",
-        );
+        let text = if model.shown().harvesters.is_empty() && model.shown().status == FarmStatus::NoHarvester {
+            no_harvester(model)
+        } else {
+            "no answer yet: harvesters answer each signage point they are sent".to_owned()
+        };
+        put_nothing(model, buffer, inner, &text);
         return Vec::new();
     }
     let names = longest(model.shown().harvesters.iter().map(|it| model.name(&it.name)));

@@ -1,5 +1,6 @@
 //! A list of files, or of the drives they are on: of one harvester in its details, of the fleet on Plots.
 
+use farmconsole::snapshot::FarmStatus;
 use farmconsole::snapshot::page::{DirectoryView, FileView, Grouping, ListKind, Page};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -75,11 +76,11 @@ pub(super) fn draw(
         }
         Files::Ready { page, .. } if page.total == 0 => {
             let text = if model.filter.is_empty() {
-                none(list.list)
+                none(model, list.list)
             } else {
-                "nothing has these words; esc shows all"
+                "nothing has these words; esc shows all".to_owned()
             };
-            put_words(buffer, room, text, theme.style(Tone::Dim));
+            put_words(buffer, room, &text, theme.style(Tone::Dim));
         }
         Files::Ready { offset, page } => {
             // The selected file in full stands below the list.
@@ -148,17 +149,25 @@ fn heads(
     (vec![of(&open, " ")], rest)
 }
 
-/// Why a list without files is a good or an early one.
-const fn none(list: ListKind) -> &'static str {
-    match list {
+/// Why a list without files is a good or an early one, or what is to be done.
+fn none(model: &Model, list: ListKind) -> String {
+    if list == ListKind::Plots && model.shown().status == FarmStatus::NoPlots {
+        return model.remedy(NO_PLOTS);
+    }
+    let words = match list {
         ListKind::Plots => "no plot yet: harvesters list them within seconds of connecting",
         ListKind::Failed => "none: every plot file can be opened",
         ListKind::NoKey => "none: the keys of every plot are here",
         ListKind::Duplicates => "none: no harvester has a file twice",
         ListKind::Shared => "none: no plot is farmed twice",
         ListKind::Lost => "none: no drive has lost its plots, or the loss was acknowledged",
-    }
+    };
+    words.to_owned()
 }
+
+/// What to do where no harvester has a plot.
+const NO_PLOTS: &str = "no plot: `farmconsole plots add -d DIR` says where plots are, `chia plots add -d DIR` where a \
+    harvester is an official one";
 
 /// The drive that is open, or the order; in a list of `columns`.
 fn state(model: &Model, list: &FileList, columns: u16) -> Line<'static> {

@@ -16,7 +16,7 @@ use super::super::widgets::pane::pane_with;
 use super::super::widgets::table::{Column, Rows, plain, table, width_of};
 use super::super::widgets::text::{put, span, width};
 use super::header::short_bytes;
-use super::{harvester_tone, list_title, longest, put_nothing, rough_span, seconds, short_words};
+use super::{harvester_tone, list_title, longest, no_harvester, put_nothing, rough_span, seconds, short_words};
 use crate::format::grouped;
 
 /// Head of the column of sparklines.
@@ -30,7 +30,7 @@ pub(in super::super) fn draw(model: &Model, area: Rect, buffer: &mut Buffer) -> 
     let name = list_title(model, "Harvesters", rows.len(), model.shown().harvesters.len());
     let inner = pane_with(buffer, area, theme, name, fleet(model, order));
     if rows.is_empty() {
-        put_nothing(model, buffer, inner, "no harvester has connected yet");
+        put_nothing(model, buffer, inner, &no_harvester(model));
         return Vec::new();
     }
     // Sign, name and the longest stay; the newest look-ups are those that are in sight.

@@ -34,7 +34,7 @@ pub(in super::super) fn status(model: &Model) -> (&'static str, Tone) {
     let status = &model.snapshot.status;
     let tone = match status {
         FarmStatus::Farming => Tone::Good,
-        FarmStatus::Starting => Tone::Accent,
+        FarmStatus::Starting { .. } => Tone::Accent,
         FarmStatus::NoPlots | FarmStatus::NotSynced | FarmStatus::NoHarvester => Tone::Warn,
         FarmStatus::NoKeys | FarmStatus::NoSignagePoints { .. } | FarmStatus::NoAnswers { .. } => Tone::Bad,
     };
@@ -172,9 +172,7 @@ fn reason(model: &Model, columns: u16) -> Option<String> {
     let snapshot = &model.snapshot;
     let text = match &snapshot.status {
         FarmStatus::Farming => return None,
-        FarmStatus::Starting if snapshot.signage_point.is_none() => "waiting for the first signage point".to_owned(),
-        FarmStatus::Starting if snapshot.harvesters.is_empty() => "waiting for the first harvester".to_owned(),
-        FarmStatus::Starting => "waiting for the first answer".to_owned(),
+        FarmStatus::Starting { waits_for } => format!("waiting for {waits_for}"),
         FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import --mnemonic".to_owned(),
         FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
             Some(node) => format!(
@@ -193,7 +191,7 @@ fn reason(model: &Model, columns: u16) -> Option<String> {
             Some(address) => format!("none is connected; listening on {}", model.secret(address)),
             None => "none is connected, and none can: not listening".to_owned(),
         },
-        FarmStatus::NoPlots => "harvesters are connected, but have no plots".to_owned(),
+        FarmStatus::NoPlots => "no harvester told of plots".to_owned(),
         FarmStatus::NoAnswers { for_s } => format!("no harvester has answered for {}", time_span(*for_s)),
     };
     Some(model.theme.plain(text))

@@ -31,6 +31,7 @@ use super::tone::Tone;
 use super::widgets::pane::title;
 use super::widgets::text::{put, put_ends, span, width, wrap};
 use crate::format::{grouped, plural, span as time_span};
+use crate::harvester::HOW_TO_HAVE_ONE;
 
 /// The tone of a harvester's state.
 fn harvester_tone(harvester: &HarvesterView, model: &Model) -> Tone {
@@ -177,6 +178,11 @@ fn put_nothing(model: &Model, buffer: &mut Buffer, area: Rect, when_all: &str) {
         ..area
     };
     put_words(buffer, area, &nothing(model, when_all), model.theme.style(Tone::Dim));
+}
+
+/// What a farm that never had a harvester is told.
+fn no_harvester(model: &Model) -> String {
+    format!("no harvester has connected yet: {}", model.remedy(HOW_TO_HAVE_ONE))
 }
 
 /// Draws a sentence on as many rows of `area` as it takes.

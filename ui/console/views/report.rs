@@ -11,7 +11,7 @@ use ratatui::text::Line;
 use super::super::model::{Model, Report};
 use super::super::tone::Tone;
 use super::super::widgets::pane::{popup, title};
-use super::super::widgets::text::{fit_middle, span, wrap};
+use super::super::widgets::text::{span, wrap};
 use super::{ago, draw_text, last_scroll_of, what_was_wrong};
 use crate::format::{chia_bytes, grouped, plural};
 
@@ -61,16 +61,22 @@ fn lines(model: &Model, what: Report, columns: u16) -> Vec<Line<'static>> {
         } else {
             LABEL.min(columns * 2 / 5)
         };
+        // Of two releases in two labels nothing may be cut.
+        let mut labels = wrap(&label, indent.saturating_sub(1)).into_iter();
         let room = columns.saturating_sub(indent + 4);
-        for (n, line) in wrap(&theme.plain(text), room).into_iter().enumerate() {
-            let label = if n == 0 { label.as_str() } else { "" };
-            let label = fit_middle(label, indent.saturating_sub(1), theme.pick("…", "~"));
+        let mut texts = wrap(&theme.plain(text), room).into_iter();
+        loop {
+            let (label, text) = (labels.next(), texts.next());
+            if label.is_none() && text.is_none() {
+                break;
+            }
+            let label = label.unwrap_or_default();
             lines.push(Line::from(vec![
                 span(
                     format!(" {label:<width$}", width = usize::from(indent)),
                     theme.style(Tone::Dim),
                 ),
-                span(line, theme.style(tone)),
+                span(text.unwrap_or_default(), theme.style(tone)),
             ]));
         }
     }
@@ -152,7 +158,7 @@ fn upgrade(model: &Model) -> Vec<Paragraph> {
             "would disconnect at every signage point and be banned for 10 s, again and again",
         ),
         (
-            "all harvesters to 2.5.5 to 2.7.3",
+            "harvesters at 2.5.5 to 2.7.3",
             of(0..=36),
             "would speak 0.0.37, which this farmer serves and official farmers from 2.7.4 on do not",
         ),

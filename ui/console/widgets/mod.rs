@@ -2,5 +2,6 @@
 
 pub(super) mod bars;
 pub(super) mod pane;
+pub(super) mod question;
 pub(super) mod table;
 pub(super) mod text;
