@@ -39,9 +39,9 @@ pub(in crate::runtime) struct DialledNode {
 }
 
 /// A node that may be farmed with.
-struct Opened {
+pub(super) struct Opened {
     link: FullNodeLink<TlsStream<TcpStream>>,
-    trust: NodeTrust,
+    pub(super) trust: NodeTrust,
     certificate: PeerId,
 }
 
@@ -94,19 +94,24 @@ impl DialledNode {
         }
     }
 
-    /// Dials, judges the certificate and shakes hands.
     async fn open(&self) -> Result<Opened, DialError> {
+        let reached = reach(&self.peer, &self.tls, chia_server_name()).await?;
+        self.greet(reached).await
+    }
+
+    /// Judges the certificate and shakes hands. A node is remembered only then: whatever else listens there has a
+    /// certificate, too.
+    pub(super) async fn greet(&self, reached: Reached) -> Result<Opened, DialError> {
         let Reached {
             stream,
             address,
             own_address,
             peer_id,
-        } = reach(&self.peer, &self.tls, chia_server_name()).await?;
-        let trust = if address.ip().to_canonical().is_loopback() {
-            NodeTrust::Own
-        } else {
-            self.judge(peer_id)?
-        };
+        } = reached;
+        let is_here = address.ip().to_canonical().is_loopback();
+        if !is_here {
+            self.pins.check(&self.peer, peer_id)?;
+        }
         let options = NodeDialOptions {
             network_id: self.network.clone(),
             server_port: self.server_port,
@@ -124,6 +129,11 @@ impl DialledNode {
                 DialError::Handshake(error)
             }
         })?;
+        let trust = if is_here {
+            NodeTrust::Own
+        } else {
+            self.remember(peer_id)?
+        };
         Ok(Opened {
             link,
             trust,
@@ -131,8 +141,8 @@ impl DialledNode {
         })
     }
 
-    fn judge(&self, certificate: PeerId) -> Result<NodeTrust, PinError> {
-        match self.pins.check(&self.peer, certificate)? {
+    fn remember(&self, certificate: PeerId) -> Result<NodeTrust, PinError> {
+        match self.pins.remember(&self.peer, certificate)? {
             Pin::Set => Ok(NodeTrust::Own),
             Pin::Known => Ok(NodeTrust::Foreign),
             Pin::First => {
@@ -218,7 +228,7 @@ impl DialledNode {
 
 /// Why a node cannot be farmed with. Each attempt may be repeated without harm.
 #[derive(Debug, thiserror::Error)]
-enum DialError {
+pub(super) enum DialError {
     #[error(transparent)]
     Reach(#[from] ReachError),
     #[error(transparent)]
@@ -357,7 +367,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 const BLOCK_TIME_EVERY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -366,7 +376,7 @@ mod tests {
     use crate::init::{InitOptions, init};
 
     /// A node at a port where nobody listens.
-    fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
+    pub(in super::super) fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
         let root = Root::new(dir);
         let options = InitOptions {
             ca_dir: None,
@@ -433,9 +443,9 @@ mod tests {
     async fn another_certificate_is_reported_with_both_fingerprints_and_where_the_old_one_is() {
         let dir = tempfile::tempdir().unwrap();
         let (node, mut inputs) = nowhere(dir.path());
-        assert_eq!(node.judge(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
-        assert_eq!(node.judge(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
-        let error = DialError::from(node.judge(PeerId([2; 32])).unwrap_err());
+        assert_eq!(node.remember(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
+        assert_eq!(node.remember(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
+        let error = DialError::from(node.remember(PeerId([2; 32])).unwrap_err());
         node.report_certificate(&error).await;
         let Some(Input::NodeCertificateChanged {
             expected, got, kept, ..

@@ -4,6 +4,8 @@
 
 mod dialled;
 mod simulated;
+#[cfg(test)]
+mod tests;
 
 pub(super) use dialled::{ChainWatch, DialledNode};
 pub(super) use simulated::SimulatedNode;
