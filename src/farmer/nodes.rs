@@ -62,10 +62,15 @@ impl Node {
         }
     }
 
+    /// Whether it is connected under another name, which brings what it says.
+    fn is_second_name(&self) -> bool {
+        matches!(self.status.link, NodeLink::SecondName { .. })
+    }
+
     fn why_down(&self) -> Option<String> {
         match &self.status.link {
             NodeLink::Up => None,
-            NodeLink::Down { why } => Some(why.clone()),
+            NodeLink::Down { why } | NodeLink::SecondName { why } => Some(why.clone()),
         }
     }
 
@@ -86,6 +91,7 @@ impl Node {
             difficulty: chain.and_then(|chain| chain.difficulty),
             not_asked_because: self.chain.as_ref().and_then(|chain| chain.as_ref().err().cloned()),
             not_connected_because: self.why_down(),
+            is_second_name: self.is_second_name(),
             since_unix_ms: self.since.unix.0,
             trusted: self.status.trust == NodeTrust::Own,
             certificate: self.status.certificate,
@@ -115,8 +121,13 @@ impl Farmer {
         if (node.status.link == NodeLink::Up) != (status.link == NodeLink::Up) {
             node.since = now;
         }
+        let was_second_name = node.is_second_name();
         let old_name = std::mem::replace(&mut node.status, status).name;
-        if old_name == name {
+        if node.is_second_name() {
+            self.timers.clear(Timer::NoSignagePoint(Some(id)));
+            return self.close_silence(now, &old_name);
+        }
+        if old_name == name && !was_second_name {
             return self.review_silence(now);
         }
         self.close_silence(now, &old_name);

@@ -7,6 +7,7 @@ mod connections;
 mod days;
 mod fees;
 mod luck;
+mod nodes;
 pub(crate) mod operations;
 mod partials;
 mod peer_clock;

@@ -10,6 +10,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
+use super::names::{NameTaken, NodeNames};
 use crate::config::HostPort;
 use crate::farmer::{ChainState, Input, NodeLink, NodeStatus, NodeTrust};
 use crate::ids::{NodeId, PeerId};
@@ -32,6 +33,8 @@ pub(in crate::runtime) struct DialledNode {
     /// Port on which we listen for harvesters.
     pub(in crate::runtime) server_port: u16,
     pub(in crate::runtime) pins: Arc<NodePins>,
+    /// What the nodes that are up are called.
+    pub(in crate::runtime) names: Arc<NodeNames>,
     pub(in crate::runtime) from_engine: mpsc::Receiver<ToFullNode>,
     pub(in crate::runtime) to_engine: mpsc::Sender<Input>,
     /// The certificate that the node showed last.
@@ -40,6 +43,7 @@ pub(in crate::runtime) struct DialledNode {
 
 /// A node that may be farmed with.
 pub(super) struct Opened {
+    _name: NameTaken,
     link: FullNodeLink<TlsStream<TcpStream>>,
     pub(super) trust: NodeTrust,
     certificate: PeerId,
@@ -59,7 +63,7 @@ impl DialledNode {
                 () = stop.cancelled() => return,
                 opened = self.open() => opened,
             };
-            let why = match opened {
+            let link = match opened {
                 Ok(opened) => {
                     told = None;
                     let connected = Instant::now();
@@ -71,7 +75,9 @@ impl DialledNode {
                     if stop.is_cancelled() {
                         return;
                     }
-                    words(&cause, &software)
+                    NodeLink::Down {
+                        why: words(&cause, &software),
+                    }
                 }
                 Err(error) => {
                     let why = error.to_string();
@@ -83,10 +89,15 @@ impl DialledNode {
                         told = Some(text);
                     }
                     self.report_certificate(&error).await;
-                    why
+                    match error {
+                        DialError::SameNode { .. } => NodeLink::SecondName {
+                            why: format!("{why}; {}", error.hint()),
+                        },
+                        _ => NodeLink::Down { why },
+                    }
                 }
             };
-            self.tell(NodeLink::Down { why }).await;
+            self.tell(link).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(backoff.handle_failure(chance())) => {}
@@ -112,6 +123,8 @@ impl DialledNode {
         if !is_here {
             self.pins.check(&self.peer, peer_id)?;
         }
+        let name = self.names.take(peer_id, &self.peer);
+        let name = name.map_err(|other| DialError::SameNode { other })?;
         let options = NodeDialOptions {
             network_id: self.network.clone(),
             server_port: self.server_port,
@@ -135,6 +148,7 @@ impl DialledNode {
             self.remember(peer_id)?
         };
         Ok(Opened {
+            _name: name,
             link,
             trust,
             certificate: peer_id,
@@ -233,6 +247,8 @@ pub(super) enum DialError {
     Reach(#[from] ReachError),
     #[error(transparent)]
     Pin(#[from] PinError),
+    #[error("it is the same full node as {other}: both show one certificate")]
+    SameNode { other: HostPort },
     #[error("it is on another network than ours, {network}")]
     WrongNetwork { network: String },
     #[error(transparent)]
@@ -255,6 +271,9 @@ impl DialError {
             }
             Self::Pin(PinError::Changed { .. }) => "see the alarm",
             Self::Pin(_) => "the certificates of full nodes are kept there",
+            Self::SameNode { .. } => {
+                "remove one of the two from `farmer.full_node_peers`, or have a copied node make a certificate of its own"
+            }
             Self::WrongNetwork { .. } | Self::Handshake(ConnectError::WrongNetwork { .. }) => {
                 "`selected_network` must be the same for both"
             }
@@ -393,6 +412,7 @@ pub(super) mod tests {
             network: "mainnet".to_owned(),
             server_port: 8447,
             pins: Arc::new(NodePins::new(root.known_nodes_file(), BTreeMap::new())),
+            names: Arc::default(),
             from_engine,
             to_engine,
             certificate: watch::channel(None).0,

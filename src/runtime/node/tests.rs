@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::version::TLS13;
@@ -17,9 +20,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_util::sync::CancellationToken;
 
 use super::dialled::tests::nowhere;
-use super::dialled::DialError;
+use super::dialled::{DialError, DialledNode};
 use crate::config::{HostPort, Root};
-use crate::farmer::NodeTrust;
+use crate::farmer::{Input, NodeLink, NodeTrust};
+use crate::ids::NodeId;
 use crate::net::{ConnectError, PinError, Reached, reach};
 use crate::tls::{CertificateAuthority, Identity, ServiceName, SslLayout, chia_server_name, provider};
 use crate::wire::{Handshake, Message, MessageType, NodeType};
@@ -96,6 +100,19 @@ impl OfficialNode {
     }
 }
 
+/// The next state of a link that is not the one of its beginning.
+async fn next_link(inputs: &mut mpsc::Receiver<Input>) -> NodeLink {
+    loop {
+        match timeout(Duration::from_secs(20), inputs.recv()).await.unwrap() {
+            Some(Input::Node { status, .. }) => match status.link {
+                NodeLink::Down { why } if why == "being dialled" => {}
+                link => return link,
+            },
+            _ => panic!("it says something else"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn certificate_is_remembered_only_of_a_node_that_has_shaken_hands() {
     let dir = tempfile::tempdir().unwrap();
@@ -137,4 +154,56 @@ async fn certificate_is_remembered_only_of_a_node_that_has_shaken_hands() {
         Some(DialError::Pin(PinError::Changed { .. }))
     ));
     assert_eq!(official.connections(), before);
+}
+
+#[tokio::test]
+async fn node_of_two_names_is_farmed_with_under_one_and_the_other_takes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, mut of_first) = nowhere(dir.path());
+    let official = OfficialNode::new(dir.path());
+    let other_dir = tempfile::tempdir().unwrap();
+    let (second, mut of_second) = nowhere(other_dir.path());
+    let (_to_first, for_first) = mpsc::channel(8);
+    let (_to_second, for_second) = mpsc::channel(8);
+    let names = [official.listen().await, official.listen().await];
+    let first = DialledNode {
+        peer: names[0].clone(),
+        from_engine: for_first,
+        ..first
+    };
+    let second = DialledNode {
+        peer: names[1].clone(),
+        node: NodeId(1),
+        from_engine: for_second,
+        names: Arc::clone(&first.names),
+        ..second
+    };
+    let (stop_first, stop) = (CancellationToken::new(), CancellationToken::new());
+    let first = tokio::spawn(first.run(stop_first.clone()));
+    assert_eq!(next_link(&mut of_first).await, NodeLink::Up);
+    let second = tokio::spawn(second.run(stop.clone()));
+    for _ in 0..2 {
+        let expected = format!(
+            "it is the same full node as {}: both show one certificate; remove one of the two from \
+             `farmer.full_node_peers`, or have a copied node make a certificate of its own",
+            names[0]
+        );
+        assert_eq!(next_link(&mut of_second).await, NodeLink::SecondName { why: expected });
+    }
+    assert_eq!(official.connections(), 1);
+    assert!(of_first.is_empty(), "its link was ended");
+
+    stop_first.cancel();
+    first.await.unwrap();
+    let next = async {
+        loop {
+            if next_link(&mut of_second).await == NodeLink::Up {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), next).await.unwrap();
+    assert_eq!(official.connections(), 2);
+    stop.cancel();
+    second.await.unwrap();
 }

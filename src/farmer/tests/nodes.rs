@@ -1,0 +1,208 @@
+//! Nodes: whether they are connected, what they say of the chain, their silence, and what two of them say differently.
+
+use super::story::*;
+use crate::farmer::{ChainState, Input, NodeLink, NodeStatus};
+use crate::ids::PeerId;
+use crate::snapshot::{AlarmKind, FarmStatus, Severity};
+
+#[test]
+fn node_that_goes_silent_is_an_alarm_until_it_speaks() {
+    let mut story = Story::new();
+    let began = story.now.unix;
+    story.signage_point();
+    story.pass(seconds(59));
+    assert_eq!(story.alarms(), []);
+    story.pass(seconds(2));
+    assert_eq!(
+        story.alarms(),
+        [AlarmKind::NoSignagePoints {
+            node: "node".to_owned(),
+            last_unix_ms: Some(began.0),
+            why: None,
+            others_do: false,
+        }]
+    );
+    assert_eq!(story.snapshot().status, FarmStatus::NoSignagePoints { for_s: 61 });
+    story.input(Input::NodeChain {
+        node: NODE,
+        chain: Ok(ChainState::default()),
+    });
+    assert_eq!(story.snapshot().status, FarmStatus::NotSynced);
+    for _ in 0..5 {
+        story.next_point();
+    }
+    story.signage_point();
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn one_silent_node_of_two_is_a_warning_and_the_last_one_is_worse() {
+    let mut story = Story::new();
+    story.input(Input::Node {
+        node: OTHER_NODE,
+        status: node_status("other"),
+    });
+    let first = story.signage_point();
+    story.bring(OTHER_NODE, &first);
+    let link = NodeLink::Down {
+        why: "nobody listens on that port".to_owned(),
+    };
+    story.pass(seconds(40));
+    story.signage_point();
+    story.input(Input::Node {
+        node: OTHER_NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("other")
+        },
+    });
+    story.pass(seconds(25));
+    let severities = |story: &Story| -> Vec<_> {
+        let alarms = story.snapshot().alarms;
+        alarms
+            .iter()
+            .map(|alarm| (alarm.severity, alarm.text.clone()))
+            .collect()
+    };
+    let alarms = severities(&story);
+    assert!(
+        matches!(alarms.as_slice(), [(Severity::Warning, text)] if text.starts_with("no signage point from other since")
+            && text.ends_with(": not connected, nobody listens on that port; another node brings them")),
+        "{alarms:?}"
+    );
+    story.pass(seconds(40));
+    assert_eq!(
+        severities(&story)
+            .iter()
+            .map(|(severity, _)| *severity)
+            .collect::<Vec<_>>(),
+        [Severity::Critical; 2],
+        "now nobody brings any"
+    );
+    let again = story.next_point();
+    story.bring(NODE, &again);
+    let alarms = severities(&story);
+    assert!(matches!(alarms.as_slice(), [(Severity::Warning, _)]), "{alarms:?}");
+}
+
+#[test]
+fn changed_certificate_names_both_fingerprints_until_the_node_is_up() {
+    let mut story = Story::new();
+    let (expected, got) = (PeerId([1; 32]), PeerId([2; 32]));
+    story.input(Input::NodeCertificateChanged {
+        node: NODE,
+        expected,
+        got,
+        kept: "the line of node from known-nodes".to_owned(),
+    });
+    let alarms = story.snapshot().alarms;
+    assert_eq!(alarms.len(), 1);
+    assert!(alarms[0].text.contains(&expected.to_string()) && alarms[0].text.contains(&got.to_string()));
+    assert!(alarms[0].remedy.contains("remove the line of node from known-nodes"));
+    story.input(Input::Node {
+        node: NODE,
+        status: node_status("node"),
+    });
+    assert_eq!(story.alarms(), []);
+}
+
+#[test]
+fn node_view_tells_what_the_node_says_or_why_it_does_not() {
+    let mut story = Story::new();
+    story.signage_point();
+    let chain = ChainState {
+        synced: true,
+        peak_height: Some(9_000_000),
+        netspace_bytes: Some(2e19),
+        average_block_seconds: Some(18.5),
+        ..ChainState::default()
+    };
+    let mut ask = |chain: Result<ChainState, String>| {
+        story.input(Input::NodeChain { node: NODE, chain });
+        story.snapshot().nodes[0].clone()
+    };
+    let view = ask(Ok(chain));
+    assert_eq!((view.synced, view.netspace_bytes), (Some(true), Some(2e19)));
+    assert_eq!(
+        (view.peak_height, view.average_block_seconds),
+        (Some(9_000_000), Some(18.5))
+    );
+    let view = ask(Ok(ChainState {
+        average_block_seconds: None,
+        ..chain
+    }));
+    assert_eq!(view.average_block_seconds, Some(18.5), "it is not asked every time");
+    let view = ask(Err("not reachable".to_owned()));
+    assert_eq!((view.synced, view.netspace_bytes), (None, None));
+    assert_eq!(view.not_asked_because.as_deref(), Some("not reachable"));
+}
+
+#[test]
+fn farm_without_any_node_says_so() {
+    let mut story = Story::of(config());
+    assert_eq!(story.snapshot().status, FarmStatus::Starting);
+    story.pass(seconds(61));
+    assert_eq!(
+        story.alarms(),
+        [AlarmKind::NoSignagePoints {
+            node: "any full node".to_owned(),
+            last_unix_ms: None,
+            why: None,
+            others_do: false,
+        }]
+    );
+    story.input(Input::Node {
+        node: NODE,
+        status: NodeStatus {
+            link: NodeLink::Down {
+                why: "refused".to_owned(),
+            },
+            ..node_status("node")
+        },
+    });
+    assert_eq!(story.alarms(), []);
+    assert_eq!(story.snapshot().status, FarmStatus::NoSignagePoints { for_s: 61 });
+}
+
+#[test]
+fn second_name_of_a_node_is_no_silent_node() {
+    let mut story = Story::new();
+    let told = |link| Input::Node {
+        node: OTHER_NODE,
+        status: NodeStatus {
+            link,
+            ..node_status("other")
+        },
+    };
+    let down = || NodeLink::Down {
+        why: "being dialled".to_owned(),
+    };
+    let second = || NodeLink::SecondName {
+        why: "it is node".to_owned(),
+    };
+    story.input(told(down()));
+    let farm = |story: &mut Story, times: u32| {
+        for _ in 0..times {
+            story.signage_point();
+            story.pass(seconds(9));
+        }
+    };
+    farm(&mut story, 2);
+    story.input(told(second()));
+    farm(&mut story, 10);
+    assert_eq!(story.alarms(), []);
+    let view = story.snapshot().nodes[1].clone();
+    assert_eq!(
+        (view.connected, view.not_connected_because.as_deref()),
+        (false, Some("it is node"))
+    );
+    assert!(view.is_second_name);
+    // One that is not there is silent from then on, until it is the second name again.
+    story.input(told(down()));
+    farm(&mut story, 6);
+    assert_eq!(story.alarms(), []);
+    farm(&mut story, 2);
+    assert!(matches!(&story.alarms()[..], [AlarmKind::NoSignagePoints { node, .. }] if node == "other"));
+    story.input(told(second()));
+    assert_eq!(story.alarms(), []);
+}
