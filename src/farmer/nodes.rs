@@ -121,6 +121,10 @@ impl Farmer {
         if (node.status.link == NodeLink::Up) != (status.link == NodeLink::Up) {
             node.since = now;
         }
+        if status.link != NodeLink::Up {
+            // It may come back with another chain.
+            node.peak_height = None;
+        }
         let was_second_name = node.is_second_name();
         let old_name = std::mem::replace(&mut node.status, status).name;
         if node.is_second_name() {

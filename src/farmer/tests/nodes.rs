@@ -138,6 +138,33 @@ fn node_view_tells_what_the_node_says_or_why_it_does_not() {
 }
 
 #[test]
+fn height_of_a_node_that_was_set_up_anew_is_its_own_and_not_that_of_before() {
+    let mut story = Story::new();
+    story.signage_point();
+    assert_eq!(story.snapshot().nodes[0].peak_height, Some(6_000_000));
+    let link = NodeLink::Down {
+        why: "it closed the connection".to_owned(),
+    };
+    for status in [
+        NodeStatus {
+            link,
+            ..node_status("node")
+        },
+        node_status("node"),
+    ] {
+        story.input(Input::Node { node: NODE, status });
+    }
+    story.input(Input::NodeChain {
+        node: NODE,
+        chain: Ok(ChainState {
+            peak_height: Some(1_000),
+            ..ChainState::default()
+        }),
+    });
+    assert_eq!(story.snapshot().nodes[0].peak_height, Some(1_000));
+}
+
+#[test]
 fn farm_without_any_node_says_so() {
     let mut story = Story::of(config());
     assert_eq!(story.snapshot().status, FarmStatus::Starting);
