@@ -13,7 +13,7 @@ use crate::clock::{Mono, Now};
 use crate::ids::{NodeId, PeerId, QualityString};
 use crate::pos::Constants;
 use crate::snapshot::{AlarmKind, HarvesterId, NodeView, Notice, SignagePointView};
-use crate::units::Height;
+use crate::units::{Height, SIGNAGE_POINTS_PER_SUB_SLOT};
 use crate::wire::{HarvesterLayout, NewSignagePoint, NewSignagePointHarvester, PoolDifficulty, ToHarvester};
 
 /// One source of signage points.
@@ -188,6 +188,10 @@ impl Farmer {
 
     /// A node has a new signage point.
     pub(super) fn handle_signage_point(&mut self, now: Now, id: NodeId, message: NewSignagePoint) {
+        if message.signage_point_index >= SIGNAGE_POINTS_PER_SUB_SLOT {
+            // Official farmers ask their harvesters with it; no block can be made of what they find.
+            return self.missed.handle_impossible();
+        }
         let Some(node) = self.nodes.get_mut(&id) else {
             let status = NodeStatus {
                 name: format!("node {}", id.0),

@@ -165,6 +165,20 @@ fn height_of_a_node_that_was_set_up_anew_is_its_own_and_not_that_of_before() {
 }
 
 #[test]
+fn signage_point_with_an_index_that_no_sub_slot_has_is_counted_and_not_farmed() {
+    let mut story = Story::new();
+    let barn = story.connect("barn");
+    for index in [64, 255, 0] {
+        let mut point = story.next_point();
+        point.signage_point_index = index;
+        story.bring(NODE, &point);
+    }
+    assert_eq!(story.signage_points_sent(barn), 1);
+    let counts = story.snapshot().signage_points;
+    assert_eq!((counts.received, counts.impossible), (1, 2));
+}
+
+#[test]
 fn farm_without_any_node_says_so() {
     let mut story = Story::of(config());
     assert_eq!(story.snapshot().status, FarmStatus::Starting);
