@@ -230,6 +230,18 @@ impl Farmer {
                 self.missed.handle_duplicate();
                 self.declare_for_new_variant(now, &message.challenge_chain_sp);
             }
+            Arrival::FilterChallenge => {
+                self.missed.handle_duplicate();
+                self.declare_for_new_variant(now, &message.challenge_chain_sp);
+                let mut question = self.question(&message);
+                let is_v2_farmed = message.last_tx_height >= self.config.constants.hard_fork2_height;
+                for id in self.greeted() {
+                    let has_v2 = self.harvesters.get(id).is_some_and(|slot| slot.lists.v2_plots() > 0);
+                    if is_v2_farmed && has_v2 && self.layout(id) == Some(HarvesterLayout::V38) {
+                        self.send_signage_point(now, id, &mut question);
+                    }
+                }
+            }
             Arrival::OtherQuestion => {
                 self.missed.handle_duplicate();
                 self.declare_for_new_variant(now, &message.challenge_chain_sp);
@@ -346,7 +358,7 @@ impl Farmer {
         if was_asked || now.mono.since(point.received.mono) > CATCH_UP_WITHIN {
             return;
         }
-        if let Some(message) = point.first().cloned() {
+        if let Some(message) = point.question().cloned() {
             let mut question = self.question(&message);
             self.ask(now, id, &mut question);
         }

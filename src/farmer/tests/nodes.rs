@@ -1,9 +1,59 @@
 //! Nodes: whether they are connected, what they say of the chain, their silence, and what two of them say differently.
 
 use super::story::*;
-use crate::farmer::{ChainState, Input, NodeLink, NodeStatus};
-use crate::ids::PeerId;
+use crate::farmer::{ChainState, FarmerConfig, Input, NodeLink, NodeStatus};
+use crate::ids::{FilterChallenge, PeerId};
 use crate::snapshot::{AlarmKind, FarmStatus, Severity};
+use crate::units::{Height, PlotSize};
+use crate::wire::{SignagePointFilter, ToHarvester};
+
+#[test]
+fn filter_challenge_that_only_the_second_node_knows_reaches_harvesters_with_v2_plots() {
+    let mut constants = config().constants;
+    constants.hard_fork2_height = Height(0);
+    let mut story = Story::of(FarmerConfig { constants, ..config() });
+    for (node, name) in [(NODE, "node"), (OTHER_NODE, "other")] {
+        let status = node_status(name);
+        story.input(Input::Node { node, status });
+    }
+    let old = story.connect_with("barn", &plots("/mnt/d1", 3));
+    let mut with_v2 = plots("/mnt/d2", 3);
+    with_v2[0].size = PlotSize::V2 { strength: 2 };
+    let new = story.connect_with("attic", &with_v2);
+    let mut point = story.signage_point();
+    story.sent(old);
+    story.sent(new);
+    point.filter_challenge = Some(FilterChallenge([9; 32]));
+    let told = |sent: &[ToHarvester]| -> Vec<_> {
+        let filters = sent.iter().filter_map(|message| match message {
+            ToHarvester::NewSignagePoint(point) => Some(point.filter),
+            _ => None,
+        });
+        filters.collect()
+    };
+    let expected = SignagePointFilter::Heights {
+        peak_height: point.peak_height,
+        last_tx_height: point.last_tx_height,
+        filter_challenge: point.filter_challenge,
+    };
+    story.bring(OTHER_NODE, &point);
+    assert_eq!(told(&story.sent(new)), [expected]);
+    assert_eq!(told(&story.sent(old)), [], "it would look v1 plots up twice");
+    for session in [old, new] {
+        story.answer_with(session, &point, 0, 3);
+    }
+    let not_compared = |name: &str| story.harvester(name).eligibility.not_compared;
+    assert_eq!((not_compared("barn"), not_compared("attic")), (0, 1));
+    // One that comes later is told all of it, and nobody is asked a third time.
+    let late = story.connect_with("late", &with_v2);
+    assert_eq!(told(&story.sent(late)), [expected]);
+    story.bring(OTHER_NODE, &point);
+    point.filter_challenge = None;
+    story.bring(NODE, &point);
+    assert_eq!(told(&story.sent(new)), []);
+    let counts = story.snapshot().signage_points;
+    assert_eq!((counts.received, counts.duplicates), (1, 3));
+}
 
 #[test]
 fn node_that_goes_silent_is_an_alarm_until_it_speaks() {
