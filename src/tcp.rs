@@ -19,18 +19,31 @@ use crate::config::HostPort;
 /// another.
 ///
 /// # Errors
-/// The name has no address, or the last address cannot be reached.
+/// The name has no address, or none can be reached: that somebody is there and nobody listens says more than that an
+/// address is of no use here.
 pub(crate) async fn connect(peer: &HostPort) -> io::Result<TcpStream> {
     let addresses: Vec<SocketAddr> = lookup_host((peer.host.as_str(), peer.port)).await?.collect();
     let Some((last, others)) = addresses.split_last() else {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     };
+    let mut told = None;
     for address in others {
-        if let Ok(Ok(stream)) = timeout(BEFORE_THE_NEXT, connect_to(*address)).await {
-            return Ok(stream);
-        }
+        let error = match timeout(BEFORE_THE_NEXT, connect_to(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+        told = Some(more_telling(told, error));
     }
-    connect_to(*last).await
+    connect_to(*last).await.map_err(|error| more_telling(told, error))
+}
+
+/// Which error to tell of a host of which no address was reached: a refusal if there is one, otherwise the first.
+fn more_telling(told: Option<io::Error>, next: io::Error) -> io::Error {
+    match told {
+        Some(told) if next.kind() != io::ErrorKind::ConnectionRefused => told,
+        _ => next,
+    }
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
@@ -109,6 +122,26 @@ mod tests {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let refused = connect(&HostPort::new("127.0.0.1", port)).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
+
+    #[test]
+    fn refusal_of_one_address_is_told_before_errors_of_the_others() {
+        let told = |kinds: &[io::ErrorKind]| {
+            let errors = kinds.iter().map(|kind| io::Error::from(*kind));
+            errors
+                .fold(None, |told, error| Some(more_telling(told, error)))
+                .unwrap()
+                .kind()
+        };
+        let (refused, no_family, no_route) = (
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::Unsupported,
+            io::ErrorKind::NetworkUnreachable,
+        );
+        assert_eq!(told(&[refused, no_family]), refused);
+        assert_eq!(told(&[no_route, refused, no_family]), refused);
+        assert_eq!(told(&[no_route, no_family]), no_route);
+        assert_eq!(told(&[no_family]), no_family);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context, changes: &Configure) -> Outcome {
     }
     if let Some(peer) = &farmer {
         let text = "Farmer peer updated, make sure your harvester has the proper cert installed";
-        note(editor.set_farmer_peer(peer), &mut said, text)?;
+        note(editor.set_only_farmer(peer), &mut said, text)?;
     }
     if let Some(peer) = &full_node {
         note(editor.set_full_node_peer(peer), &mut said, "Full node peer updated")?;

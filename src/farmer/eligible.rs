@@ -151,7 +151,8 @@ impl Farmer {
             return;
         };
         // Of several forms it is not known which one the harvester was asked with.
-        let is_one_question = forms.all(|form| form == filters);
+        let has_v2 = slot.lists.v2_plots() > 0;
+        let is_one_question = forms.all(|form| form == filters || (form.v1 == filters.v1 && !has_v2));
         slot.eligibility.answers += 1;
         let one_in = (harvesters * slot.lists.plots.len()).div_ceil(PLOTS_A_POINT).max(1) as u64;
         let is_its_turn = (slot.eligibility.answers + u64::from(id.0)).is_multiple_of(one_in);

@@ -328,6 +328,11 @@ pub enum NodeLink {
         /// Why, as a fragment.
         why: String,
     },
+    /// Not connected, because it is connected under another name: nothing is wrong with the node.
+    SecondName {
+        /// Which one, and what to do, as a fragment.
+        why: String,
+    },
 }
 
 /// Whether a node may have blocks signed that it does not explain (`foliage_block_data` missing). A node explains every

@@ -20,6 +20,9 @@ pub(super) struct Missed {
     /// Bounds of what is measured.
     configured: Duration,
     furthest: Option<Place>,
+    /// Challenges of the sub-slots before the running one, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    over: VecDeque<ChallengeHash>,
     gaps: VecDeque<Gap>,
     /// Those of the running sub-slot that were declared missed.
     of_sub_slot: BTreeSet<u8>,
@@ -60,6 +63,7 @@ impl Missed {
             interval: configured,
             configured,
             furthest: None,
+            over: VecDeque::new(),
             gaps: VecDeque::new(),
             of_sub_slot: BTreeSet::new(),
             counts: SignagePointCounts::default(),
@@ -67,7 +71,7 @@ impl Missed {
         }
     }
 
-    /// A signage point came that is not a duplicate.
+    /// A signage point came that is not a duplicate. `index` is below 64.
     pub(super) fn handle_arrival(&mut self, now: Mono, challenge_hash: ChallengeHash, index: u8) {
         self.counts.received += 1;
         self.quarter(now).received += 1;
@@ -76,6 +80,9 @@ impl Missed {
             .iter_mut()
             .any(|gap| gap.named.remove(&(challenge_hash, index)))
         {
+            return;
+        }
+        if self.over.contains(&challenge_hash) {
             return;
         }
         let place = Place {
@@ -102,9 +109,18 @@ impl Missed {
                 let tail = (last.index + 1..SIGNAGE_POINTS_PER_SUB_SLOT).map(|index| (last.challenge_hash, index));
                 let named = tail.chain((0..index).map(|index| (challenge_hash, index))).collect();
                 self.suspect(now, last.at, named, whole * u64::from(SIGNAGE_POINTS_PER_SUB_SLOT));
+                if self.over.len() == SUB_SLOTS_OVER {
+                    self.over.pop_front();
+                }
+                self.over.push_back(last.challenge_hash);
             }
         }
         self.furthest = Some(place);
+    }
+
+    /// A signage point came whose index no sub-slot has.
+    pub(super) const fn handle_impossible(&mut self) {
+        self.counts.impossible += 1;
     }
 
     /// A signage point came again.
@@ -240,6 +256,9 @@ const GRACE: Duration = Duration::from_secs(5);
 
 const MAX_GAPS: usize = 16;
 
+/// A signage point that comes later than this is one that was never heard of: as long as duplicates are known.
+const SUB_SLOTS_OVER: usize = 3;
+
 /// 100 days of sub-slots: keeps sums far from overflow.
 const MAX_WHOLE_SUB_SLOTS: f64 = 14_400.0;
 
@@ -309,6 +328,32 @@ mod tests {
             0
         );
         assert_eq!(missed_after(&[(0.0, A, 62), (1.0, B, 0), (1.2, A, 63), (2.0, B, 1)]), 0);
+    }
+
+    #[test]
+    fn point_of_a_sub_slot_that_is_over_is_missed_itself_and_no_other_is() {
+        let late = [
+            (0.0, A, 62),
+            (2.0, B, 0),
+            (3.0, B, 1),
+            (4.0, B, 2),
+            (5.0, B, 3),
+            (5.5, A, 63),
+            (6.0, B, 4),
+        ];
+        assert_eq!(missed_after(&late), 1);
+        let mut missed = Missed::new(INTERVAL);
+        for (intervals, challenge, index) in late {
+            let now = Mono(0) + INTERVAL.mul_f64(intervals);
+            missed.declare(now);
+            missed.handle_arrival(now, challenge, index);
+        }
+        assert_eq!(missed.declare(Mono(u64::MAX)), 0, "declared before");
+        let c = ChallengeHash([0xc; 32]);
+        assert_eq!(
+            missed_after(&[(0.0, A, 62), (2.0, B, 0), (66.0, c, 0), (66.5, A, 63), (67.0, c, 1)]),
+            1 + 63
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::clock::{Mono, Now};
 use crate::ids::{NodeId, PeerId, QualityString};
 use crate::pos::Constants;
 use crate::snapshot::{AlarmKind, HarvesterId, NodeView, Notice, SignagePointView};
-use crate::units::Height;
+use crate::units::{Height, SIGNAGE_POINTS_PER_SUB_SLOT};
 use crate::wire::{HarvesterLayout, NewSignagePoint, NewSignagePointHarvester, PoolDifficulty, ToHarvester};
 
 /// One source of signage points.
@@ -62,10 +62,15 @@ impl Node {
         }
     }
 
+    /// Whether it is connected under another name, which brings what it says.
+    fn is_second_name(&self) -> bool {
+        matches!(self.status.link, NodeLink::SecondName { .. })
+    }
+
     fn why_down(&self) -> Option<String> {
         match &self.status.link {
             NodeLink::Up => None,
-            NodeLink::Down { why } => Some(why.clone()),
+            NodeLink::Down { why } | NodeLink::SecondName { why } => Some(why.clone()),
         }
     }
 
@@ -86,6 +91,7 @@ impl Node {
             difficulty: chain.and_then(|chain| chain.difficulty),
             not_asked_because: self.chain.as_ref().and_then(|chain| chain.as_ref().err().cloned()),
             not_connected_because: self.why_down(),
+            is_second_name: self.is_second_name(),
             since_unix_ms: self.since.unix.0,
             trusted: self.status.trust == NodeTrust::Own,
             certificate: self.status.certificate,
@@ -115,13 +121,21 @@ impl Farmer {
         if (node.status.link == NodeLink::Up) != (status.link == NodeLink::Up) {
             node.since = now;
         }
-        let was_up = node.is_up();
+        if status.link != NodeLink::Up {
+            // It may come back with another chain.
+            node.peak_height = None;
+        }
+        let (was_up, was_second_name) = (node.is_up(), node.is_second_name());
         let old_name = std::mem::replace(&mut node.status, status).name;
-        let has_returned = !was_up && node.is_up();
+        let (has_returned, is_second_name) = (!was_up && node.is_up(), node.is_second_name());
         if has_returned {
             self.declare_to_returned(now, id);
         }
-        if old_name == name {
+        if is_second_name {
+            self.timers.clear(Timer::NoSignagePoint(Some(id)));
+            return self.close_silence(now, &old_name);
+        }
+        if old_name == name && !was_second_name {
             return self.review_silence(now);
         }
         self.close_silence(now, &old_name);
@@ -178,6 +192,10 @@ impl Farmer {
 
     /// A node has a new signage point.
     pub(super) fn handle_signage_point(&mut self, now: Now, id: NodeId, message: NewSignagePoint) {
+        if message.signage_point_index >= SIGNAGE_POINTS_PER_SUB_SLOT {
+            // Official farmers ask their harvesters with it; no block can be made of what they find.
+            return self.missed.handle_impossible();
+        }
         let Some(node) = self.nodes.get_mut(&id) else {
             let status = NodeStatus {
                 name: format!("node {}", id.0),
@@ -222,6 +240,18 @@ impl Farmer {
             Arrival::OtherRewardChain => {
                 self.missed.handle_duplicate();
                 self.declare_for_new_variant(now, &message.challenge_chain_sp);
+            }
+            Arrival::FilterChallenge => {
+                self.missed.handle_duplicate();
+                self.declare_for_new_variant(now, &message.challenge_chain_sp);
+                let mut question = self.question(&message);
+                let is_v2_farmed = message.last_tx_height >= self.config.constants.hard_fork2_height;
+                for id in self.greeted() {
+                    let has_v2 = self.harvesters.get(id).is_some_and(|slot| slot.lists.v2_plots() > 0);
+                    if is_v2_farmed && has_v2 && self.layout(id) == Some(HarvesterLayout::V38) {
+                        self.send_signage_point(now, id, &mut question);
+                    }
+                }
             }
             Arrival::OtherQuestion => {
                 self.missed.handle_duplicate();
@@ -339,7 +369,7 @@ impl Farmer {
         if was_asked || now.mono.since(point.received.mono) > CATCH_UP_WITHIN {
             return;
         }
-        if let Some(message) = point.first().cloned() {
+        if let Some(message) = point.question().cloned() {
             let mut question = self.question(&message);
             self.ask(now, id, &mut question);
         }

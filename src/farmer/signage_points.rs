@@ -48,6 +48,8 @@ pub(super) enum Arrival {
     OtherRewardChain,
     /// Known, but another question to harvesters: they must be asked again.
     OtherQuestion,
+    /// Known, but without the filter challenge that v2 plots are looked up with: those that have some must be asked again.
+    FilterChallenge,
 }
 
 impl SignagePoints {
@@ -77,25 +79,28 @@ impl SignagePoints {
             self.order.push_back(sp_hash);
             return Arrival::New;
         };
-        if let Some(variant) = known.variants.iter_mut().find(|variant| variant.is_same(&message)) {
-            if !variant.nodes.contains(&node) {
-                variant.nodes.push(node);
+        let mut nodes = vec![node];
+        for variant in &mut known.variants {
+            if variant.has_reward_chain_of(&message) {
+                if !variant.nodes.contains(&node) {
+                    variant.nodes.push(node);
+                }
+                nodes.clone_from(&variant.nodes);
             }
+        }
+        let is_known = |variant: &Variant| variant.has_reward_chain_of(&message) && variant.asks_all_of(&message);
+        if known.variants.len() == MAX_VARIANTS || known.variants.iter().any(is_known) {
             return Arrival::Duplicate;
         }
-        if known.variants.len() == MAX_VARIANTS {
-            return Arrival::Duplicate;
-        }
-        let asked = known.variants.iter().any(|variant| variant.asks_the_same(&message));
-        known.variants.push(Variant {
-            message,
-            nodes: vec![node],
-        });
-        if asked {
+        let arrival = if known.variants.iter().any(|variant| variant.asks_all_of(&message)) {
             Arrival::OtherRewardChain
+        } else if known.variants.iter().any(|variant| variant.asks_the_same(&message)) {
+            Arrival::FilterChallenge
         } else {
             Arrival::OtherQuestion
-        }
+        };
+        known.variants.push(Variant { message, nodes });
+        arrival
     }
 
     /// A signage point, if it is known and not too old.
@@ -135,9 +140,17 @@ impl SignagePoint {
         self.variants.first().map(|variant| &variant.message)
     }
 
-    /// The first form with this challenge: what a proof for that challenge is checked against.
+    /// The first form with this challenge: what a proof for that challenge is checked against. One with a filter
+    /// challenge goes before those of nodes that do not know it.
     pub(super) fn of_challenge(&self, challenge_hash: &ChallengeHash) -> Option<&NewSignagePoint> {
-        self.forms_of_challenge(challenge_hash).next()
+        self.forms_of_challenge(challenge_hash)
+            .find(|message| message.filter_challenge.is_some())
+            .or_else(|| self.forms_of_challenge(challenge_hash).next())
+    }
+
+    /// What a harvester is asked with that was not asked before.
+    pub(super) fn question(&self) -> Option<&NewSignagePoint> {
+        self.of_challenge(&self.first()?.challenge_hash)
     }
 
     /// All forms with this challenge, in the order they came in.
@@ -157,12 +170,17 @@ impl SignagePoint {
 }
 
 impl Variant {
-    /// Heights and filter challenge may differ between nodes without making it another signage point; what harvesters
-    /// were told first stands.
-    fn is_same(&self, other: &NewSignagePoint) -> bool {
-        self.message.reward_chain_sp == other.reward_chain_sp && self.asks_the_same(other)
+    fn has_reward_chain_of(&self, other: &NewSignagePoint) -> bool {
+        self.message.reward_chain_sp == other.reward_chain_sp
     }
 
+    /// Whether there is nothing in the other one that harvesters must be told. A node that has just started, and one of
+    /// before 2.7.4, does not know the filter challenge.
+    fn asks_all_of(&self, other: &NewSignagePoint) -> bool {
+        self.asks_the_same(other) && (self.message.filter_challenge.is_some() || other.filter_challenge.is_none())
+    }
+
+    /// Heights may differ between nodes without making it another question; what harvesters were told first stands.
     fn asks_the_same(&self, other: &NewSignagePoint) -> bool {
         let this = &self.message;
         this.challenge_hash == other.challenge_hash

@@ -29,7 +29,7 @@ pub enum Pin {
     Set,
     /// It is the one that this node showed before.
     Known,
-    /// This node was never seen; its certificate is remembered from now on.
+    /// This node was never seen: to be remembered once it has shown that it is a node of our network.
     First,
 }
 
@@ -81,18 +81,30 @@ impl NodePins {
         &self.file
     }
 
-    /// Judges the certificate that `node` shows, and remembers it if it is the first one.
+    /// Judges the certificate that `node` shows.
     ///
     /// # Errors
     /// [`PinError`]; the node must not be farmed with then.
     pub fn check(&self, node: &HostPort, got: PeerId) -> Result<Pin, PinError> {
-        if let Some(expected) = self.set.get(node) {
-            return agree(*expected, got, true).map(|()| Pin::Set);
+        match self.set.get(node) {
+            Some(expected) => agree(*expected, got, true).map(|()| Pin::Set),
+            None => self.judge(node, got, &self.read()?),
+        }
+    }
+
+    /// Judges the certificate that `node` shows, and remembers it if it is the first one.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    pub fn remember(&self, node: &HostPort, got: PeerId) -> Result<Pin, PinError> {
+        if self.set.contains_key(node) {
+            return self.check(node, got);
         }
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = self.read()?;
-        if let Some(expected) = self.pins(&text)?.get(node) {
-            return agree(*expected, got, false).map(|()| Pin::Known);
+        let pin = self.judge(node, got, &text)?;
+        if pin != Pin::First {
+            return Ok(pin);
         }
         if text.is_empty() {
             HEADER.clone_into(&mut text);
@@ -103,6 +115,13 @@ impl NodePins {
         files::replace_file(&self.file, text.as_bytes(), FileMode::Exactly(PRIVATE_FILE))
             .map_err(|source| self.error(source))?;
         Ok(Pin::First)
+    }
+
+    fn judge(&self, node: &HostPort, got: PeerId, text: &str) -> Result<Pin, PinError> {
+        match self.pins(text)?.get(node) {
+            Some(expected) => agree(*expected, got, false).map(|()| Pin::Known),
+            None => Ok(Pin::First),
+        }
     }
 
     fn read(&self) -> Result<String, PinError> {
@@ -176,13 +195,16 @@ mod tests {
         let pins = || NodePins::new(file.clone(), BTreeMap::new());
         let (a, b) = (node("node.lan:8444"), node("[fd00::1]:8444"));
         assert_eq!(pins().check(&a, PeerId([1; 32])).unwrap(), Pin::First);
-        assert_eq!(pins().check(&b, PeerId([2; 32])).unwrap(), Pin::First);
+        assert!(!file.exists(), "a look is no more");
+        assert_eq!(pins().remember(&a, PeerId([1; 32])).unwrap(), Pin::First);
+        assert_eq!(pins().remember(&b, PeerId([2; 32])).unwrap(), Pin::First);
         assert_eq!(pins().check(&a, PeerId([1; 32])).unwrap(), Pin::Known);
         let changed = pins().check(&b, PeerId([3; 32])).unwrap_err().to_string();
         assert!(
             changed.contains(&"03".repeat(32)) && changed.contains(&"02".repeat(32)),
             "{changed}"
         );
+        assert!(pins().remember(&b, PeerId([3; 32])).is_err());
         // As the remedy says.
         let text = std::fs::read_to_string(&file).unwrap();
         let kept: String = text
@@ -191,7 +213,7 @@ mod tests {
             .map(|line| format!("{line}\n"))
             .collect();
         std::fs::write(&file, kept).unwrap();
-        assert_eq!(pins().check(&b, PeerId([3; 32])).unwrap(), Pin::First);
+        assert_eq!(pins().remember(&b, PeerId([3; 32])).unwrap(), Pin::First);
         #[cfg(unix)]
         {
             let mode = files::mode_of(&std::fs::metadata(&file).unwrap());
@@ -205,7 +227,7 @@ mod tests {
         let file = dir.path().join("known-nodes");
         let a = node("node.lan:8444");
         let pins = NodePins::new(file.clone(), BTreeMap::from([(a.clone(), PeerId([1; 32]))]));
-        assert_eq!(pins.check(&a, PeerId([1; 32])).unwrap(), Pin::Set);
+        assert_eq!(pins.remember(&a, PeerId([1; 32])).unwrap(), Pin::Set);
         assert!(matches!(
             pins.check(&a, PeerId([2; 32])),
             Err(PinError::Changed { is_set: true, .. })
@@ -219,7 +241,7 @@ mod tests {
         let file = dir.path().join("known-nodes");
         std::fs::write(&file, "node.lan:8444 0101\n").unwrap();
         let pins = NodePins::new(file.clone(), BTreeMap::new());
-        let error = pins.check(&node("other.lan:8444"), PeerId([1; 32])).unwrap_err();
+        let error = pins.remember(&node("other.lan:8444"), PeerId([1; 32])).unwrap_err();
         assert!(matches!(error, PinError::BadLine { line: 1, .. }), "{error}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "node.lan:8444 0101\n");
     }

@@ -14,7 +14,7 @@ use super::embedded;
 use super::engine::Engine;
 use super::fleet::{Fleet, FleetOffice, FleetStartError};
 use super::live_settings::LiveSettings;
-use super::node::{ChainWatch, DialledNode, NODE_QUEUE, SimulatedNode};
+use super::node::{ChainWatch, DialledNode, NODE_QUEUE, NodeNames, SimulatedNode};
 use super::open_files;
 use super::pools::{PoolWatch, asking};
 use super::solving::solvers;
@@ -221,6 +221,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
     } else {
         let pins = NodePins::new(root.known_nodes_file(), settings.own.full_node_pins.clone());
         let (pins, tls) = (Arc::new(pins), node_client_config(&root)?);
+        let names = Arc::new(NodeNames::default());
         let rpc_tls = node_rpc_client_config(&root)?;
         let peers: BTreeSet<_> = settings.farmer.full_node_peers.iter().cloned().collect();
         for (number, peer) in (0..).zip(peers) {
@@ -243,6 +244,7 @@ pub fn start(options: FarmOptions) -> Result<RunningFarm, StartError> {
                 network: settings.network.clone(),
                 server_port: listener.address().port(),
                 pins: Arc::clone(&pins),
+                names: Arc::clone(&names),
                 from_engine,
                 to_engine: input_sender.clone(),
                 certificate,

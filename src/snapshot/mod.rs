@@ -260,6 +260,9 @@ pub struct NodeView {
     /// Why it is not connected, as a fragment.
     #[serde(default)]
     pub not_connected_because: Option<String>,
+    /// Whether it is not connected because it is connected under another name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_second_name: bool,
     /// Since when it is connected, or not, unix milliseconds.
     #[serde(default)]
     pub since_unix_ms: u64,

@@ -56,6 +56,14 @@ pub struct SignagePointCounts {
     pub received_24h: u64,
     /// Missed in the last 24 hours.
     pub missed_24h: u64,
+    /// Received since start with an index that no sub-slot has, and not farmed.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub impossible: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One answer (or its absence): one row of "Last Attempted Proofs".

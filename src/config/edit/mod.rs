@@ -158,7 +158,7 @@ impl Editor {
         self.set_peer("harvester", "farmer", peer)
     }
 
-    /// Makes this the only farmer that the harvester connects to: a harvester that tells two farmers of its plots is
+    /// Makes this the only farmer that the harvester connects to: ours serves one, and a harvester that tells two farmers of its plots is
     /// thrown out by both, in the official software.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ mod declaring;
 mod fees;
 mod lost_plots;
 mod luck;
+mod nodes;
 pub(crate) mod operations;
 mod partials;
 mod peer_clock;

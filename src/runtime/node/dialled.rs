@@ -10,6 +10,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ClientConfig;
 use tokio_util::sync::CancellationToken;
 
+use super::names::{NameTaken, NodeNames};
 use crate::config::HostPort;
 use crate::farmer::{ChainState, Input, NodeLink, NodeStatus, NodeTrust};
 use crate::ids::{NodeId, PeerId};
@@ -32,6 +33,8 @@ pub(in crate::runtime) struct DialledNode {
     /// Port on which we listen for harvesters.
     pub(in crate::runtime) server_port: u16,
     pub(in crate::runtime) pins: Arc<NodePins>,
+    /// What the nodes that are up are called.
+    pub(in crate::runtime) names: Arc<NodeNames>,
     pub(in crate::runtime) from_engine: mpsc::Receiver<ToFullNode>,
     pub(in crate::runtime) to_engine: mpsc::Sender<Input>,
     /// The certificate that the node showed last.
@@ -39,9 +42,10 @@ pub(in crate::runtime) struct DialledNode {
 }
 
 /// A node that may be farmed with.
-struct Opened {
+pub(super) struct Opened {
+    _name: NameTaken,
     link: FullNodeLink<TlsStream<TcpStream>>,
-    trust: NodeTrust,
+    pub(super) trust: NodeTrust,
     certificate: PeerId,
 }
 
@@ -59,7 +63,7 @@ impl DialledNode {
                 () = stop.cancelled() => return,
                 opened = self.open() => opened,
             };
-            let why = match opened {
+            let link = match opened {
                 Ok(opened) => {
                     told = None;
                     let connected = Instant::now();
@@ -71,7 +75,9 @@ impl DialledNode {
                     if stop.is_cancelled() {
                         return;
                     }
-                    words(&cause, &software)
+                    NodeLink::Down {
+                        why: words(&cause, &software),
+                    }
                 }
                 Err(error) => {
                     let why = error.to_string();
@@ -83,10 +89,15 @@ impl DialledNode {
                         told = Some(text);
                     }
                     self.report_certificate(&error).await;
-                    why
+                    match error {
+                        DialError::SameNode { .. } => NodeLink::SecondName {
+                            why: format!("{why}; {}", error.hint()),
+                        },
+                        _ => NodeLink::Down { why },
+                    }
                 }
             };
-            self.tell(NodeLink::Down { why }).await;
+            self.tell(link).await;
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(backoff.handle_failure(chance())) => {}
@@ -94,19 +105,26 @@ impl DialledNode {
         }
     }
 
-    /// Dials, judges the certificate and shakes hands.
     async fn open(&self) -> Result<Opened, DialError> {
+        let reached = reach(&self.peer, &self.tls, chia_server_name()).await?;
+        self.greet(reached).await
+    }
+
+    /// Judges the certificate and shakes hands. A node is remembered only then: whatever else listens there has a
+    /// certificate, too.
+    pub(super) async fn greet(&self, reached: Reached) -> Result<Opened, DialError> {
         let Reached {
             stream,
             address,
             own_address,
             peer_id,
-        } = reach(&self.peer, &self.tls, chia_server_name()).await?;
-        let trust = if address.ip().to_canonical().is_loopback() {
-            NodeTrust::Own
-        } else {
-            self.judge(peer_id)?
-        };
+        } = reached;
+        let is_here = address.ip().to_canonical().is_loopback();
+        if !is_here {
+            self.pins.check(&self.peer, peer_id)?;
+        }
+        let name = self.names.take(peer_id, &self.peer);
+        let name = name.map_err(|other| DialError::SameNode { other })?;
         let options = NodeDialOptions {
             network_id: self.network.clone(),
             server_port: self.server_port,
@@ -124,15 +142,21 @@ impl DialledNode {
                 DialError::Handshake(error)
             }
         })?;
+        let trust = if is_here {
+            NodeTrust::Own
+        } else {
+            self.remember(peer_id)?
+        };
         Ok(Opened {
+            _name: name,
             link,
             trust,
             certificate: peer_id,
         })
     }
 
-    fn judge(&self, certificate: PeerId) -> Result<NodeTrust, PinError> {
-        match self.pins.check(&self.peer, certificate)? {
+    fn remember(&self, certificate: PeerId) -> Result<NodeTrust, PinError> {
+        match self.pins.remember(&self.peer, certificate)? {
             Pin::Set => Ok(NodeTrust::Own),
             Pin::Known => Ok(NodeTrust::Foreign),
             Pin::First => {
@@ -218,11 +242,13 @@ impl DialledNode {
 
 /// Why a node cannot be farmed with. Each attempt may be repeated without harm.
 #[derive(Debug, thiserror::Error)]
-enum DialError {
+pub(super) enum DialError {
     #[error(transparent)]
     Reach(#[from] ReachError),
     #[error(transparent)]
     Pin(#[from] PinError),
+    #[error("it is the same full node as {other}: both show one certificate")]
+    SameNode { other: HostPort },
     #[error("it is on another network than ours, {network}")]
     WrongNetwork { network: String },
     #[error(transparent)]
@@ -245,6 +271,9 @@ impl DialError {
             }
             Self::Pin(PinError::Changed { .. }) => "see the alarm",
             Self::Pin(_) => "the certificates of full nodes are kept there",
+            Self::SameNode { .. } => {
+                "remove one of the two from `farmer.full_node_peers`, or have a copied node make a certificate of its own"
+            }
             Self::WrongNetwork { .. } | Self::Handshake(ConnectError::WrongNetwork { .. }) => {
                 "`selected_network` must be the same for both"
             }
@@ -357,7 +386,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 const BLOCK_TIME_EVERY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -366,7 +395,7 @@ mod tests {
     use crate::init::{InitOptions, init};
 
     /// A node at a port where nobody listens.
-    fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
+    pub(in super::super) fn nowhere(dir: &Path) -> (DialledNode, mpsc::Receiver<Input>) {
         let root = Root::new(dir);
         let options = InitOptions {
             ca_dir: None,
@@ -383,6 +412,7 @@ mod tests {
             network: "mainnet".to_owned(),
             server_port: 8447,
             pins: Arc::new(NodePins::new(root.known_nodes_file(), BTreeMap::new())),
+            names: Arc::default(),
             from_engine,
             to_engine,
             certificate: watch::channel(None).0,
@@ -433,9 +463,9 @@ mod tests {
     async fn another_certificate_is_reported_with_both_fingerprints_and_where_the_old_one_is() {
         let dir = tempfile::tempdir().unwrap();
         let (node, mut inputs) = nowhere(dir.path());
-        assert_eq!(node.judge(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
-        assert_eq!(node.judge(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
-        let error = DialError::from(node.judge(PeerId([2; 32])).unwrap_err());
+        assert_eq!(node.remember(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
+        assert_eq!(node.remember(PeerId([1; 32])).unwrap(), NodeTrust::Foreign);
+        let error = DialError::from(node.remember(PeerId([2; 32])).unwrap_err());
         node.report_certificate(&error).await;
         let Some(Input::NodeCertificateChanged {
             expected, got, kept, ..

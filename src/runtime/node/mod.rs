@@ -3,9 +3,13 @@
 //! name.
 
 mod dialled;
+mod names;
 mod simulated;
+#[cfg(test)]
+mod tests;
 
 pub(super) use dialled::{ChainWatch, DialledNode};
+pub(super) use names::NodeNames;
 pub(super) use simulated::SimulatedNode;
 
 /// Declarations and signatures that may wait for a node.

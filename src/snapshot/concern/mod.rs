@@ -223,7 +223,7 @@ impl Concern {
                 "let it open more files (`ulimit -n`; systemd: LimitNOFILE=), or give it more memory, and start it anew"
             }
             Self::OtherFarmers { .. } => {
-                "leave one farmer in `harvester.farmer_peers` of config.yaml, and none in `farmer_peer` beside it"
+                "keep one farmer in `harvester.farmer_peers`: `farmconsole configure --set-farmer-peer HOST:PORT`"
             }
             Self::SettingsUnreadable { .. } => {
                 "mend that (`farmconsole config check` tells every mistake in the file); harvesting goes on with what was \

@@ -242,6 +242,7 @@ pub(super) fn farm(members: &[(&str, u64)]) -> FarmSnapshot {
             missed: 0,
             received_24h: 9_214,
             missed_24h: 0,
+            impossible: 0,
         },
         attempts,
         roll_call,

@@ -174,18 +174,20 @@ fn reason(model: &Model, columns: u16) -> Option<String> {
         FarmStatus::Farming => return None,
         FarmStatus::Starting { waits_for } => format!("waiting for {waits_for}"),
         FarmStatus::NoKeys => "nothing can be signed: farmconsole keys import --mnemonic".to_owned(),
-        FarmStatus::NoSignagePoints { for_s } => match snapshot.nodes.iter().find(|n| !n.connected) {
-            Some(node) => format!(
-                "for {}: {} is not connected{}",
-                time_span(*for_s),
-                model.secret(&node.name),
-                node.not_connected_because
-                    .as_ref()
-                    .map(|why| format!(", {}", model.outside(why)))
-                    .unwrap_or_default()
-            ),
-            None => format!("for {}", time_span(*for_s)),
-        },
+        FarmStatus::NoSignagePoints { for_s } => {
+            match snapshot.nodes.iter().find(|n| !n.connected && !n.is_second_name) {
+                Some(node) => format!(
+                    "for {}: {} is not connected{}",
+                    time_span(*for_s),
+                    model.secret(&node.name),
+                    node.not_connected_because
+                        .as_ref()
+                        .map(|why| format!(", {}", model.outside(why)))
+                        .unwrap_or_default()
+                ),
+                None => format!("for {}", time_span(*for_s)),
+            }
+        }
         FarmStatus::NotSynced => "the node says that it is not synced".to_owned(),
         FarmStatus::NoHarvester => match snapshot.listening_on.first() {
             Some(address) => format!("none is connected; listening on {}", model.secret(address)),
@@ -262,6 +264,7 @@ fn node_line(model: &Model, area: Rect, buffer: &mut Buffer) {
             model.secret(&node.name)
         };
         let (word, tone) = match (node.connected, node.synced) {
+            (false, _) if node.is_second_name => ("second name", Tone::Warn),
             (false, _) => ("not connected", Tone::Bad),
             (true, _) if node.syncing => ("syncing", Tone::Warn),
             (true, Some(true)) => ("synced", good),
