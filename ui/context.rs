@@ -1,6 +1,5 @@
 //! What every command is given: the root, how to print, and the way to a running farmer.
 
-use std::ffi::OsString;
 use std::io::{self, StdoutLock};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -146,11 +145,6 @@ impl Context {
             .hint("ask where the farmer runs; `farmconsole summary` and `farmconsole` show this harvester")),
         }
     }
-}
-
-/// A variable of the environment. An empty one is as good as none.
-pub(crate) fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// `<home>/.farmconsole/<name>`, if the environment names a home directory.

@@ -14,7 +14,8 @@ use farmconsole::keys::{
 use serde::Serialize;
 
 use crate::args::KeysImport;
-use crate::context::{Context, variable};
+use crate::context::Context;
+use crate::environment::variable;
 use crate::errors::{bad_keys, not_changed};
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::out::Out;

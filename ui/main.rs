@@ -15,6 +15,7 @@ mod console;
 mod context;
 mod daemon;
 mod demo;
+mod environment;
 mod errors;
 mod exit;
 #[cfg(feature = "console")]
@@ -50,7 +51,8 @@ use farmconsole::handle::FleetAsk;
 
 use crate::args::{Cli, Command, ConfigCommand, HarvesterCommand, KeysCommand, PassphraseCommand, ROOT_VARIABLE};
 use crate::commands::Commands;
-use crate::context::{Context, Looks, default_root, variable};
+use crate::context::{Context, Looks, default_root};
+use crate::environment::variable;
 use crate::exit::Outcome;
 
 fn main() -> ExitCode {

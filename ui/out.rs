@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, StderrLock, StdoutLock, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::context::variable;
+use crate::environment::variable;
 use crate::format::{ascii, is_utf8};
 
 /// Whether the command line wants nothing but ASCII. For the whole program: errors know no command line.

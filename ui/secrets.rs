@@ -12,7 +12,8 @@ use farmconsole::tls::{CaKeys, PassphraseFile, TlsError};
 use rustix::termios::{self, LocalModes, OptionalActions, SpecialCodeIndex, Termios};
 use zeroize::Zeroizing;
 
-use crate::context::{Context, variable};
+use crate::context::Context;
+use crate::environment::variable;
 use crate::errors::bad_keys;
 use crate::exit::{Failure, Status};
 use crate::out::Out;

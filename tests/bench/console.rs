@@ -46,6 +46,8 @@ mod context;
 mod daemon;
 #[path = "../../ui/demo.rs"]
 mod demo;
+#[path = "../../ui/environment.rs"]
+mod environment;
 #[path = "../../ui/errors.rs"]
 mod errors;
 #[path = "../../ui/exit.rs"]

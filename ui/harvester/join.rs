@@ -15,7 +15,8 @@ use farmconsole::wire::enrol::JoinKind;
 use farmconsole::wire::token::{Token, TokenError};
 
 use crate::args::HarvesterJoin;
-use crate::context::{Context, variable};
+use crate::context::Context;
+use crate::environment::variable;
 use crate::errors::not_changed;
 use crate::exit::{Ended, Failure, Outcome, Status};
 use crate::out::Out;
